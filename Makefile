@@ -1,0 +1,110 @@
+# The list of commands; `make` alone prints it. Needs make and Python 3.11 to 3.13, nothing else.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& { echo $$python; break; }; done)
+
+RUNTIME_LOCKS := $(addsuffix /requirements.lock,serving metadata-api ui models)
+PROJECTS := serving metadata-api ui
+RUNTIME_INPUTS := .ci/installer.lock $(RUNTIME_LOCKS) $(wildcard serving/torch*.lock) \
+	$(addsuffix /pyproject.toml,$(PROJECTS))
+# What is installed is keyed by the locks' content: the same locks install nothing, whatever the files' dates.
+key = $(shell cat $(1) | cksum | cut -d' ' -f1)
+INSTALLED := $(VENV)/.installed-$(call key,$(RUNTIME_INPUTS))
+INSTALLED_TESTS := $(VENV)/.tests-$(call key,$(RUNTIME_INPUTS) tests/requirements.lock)
+UV := $(BIN)/uv
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
+
+FIRST_TESTS := tests/repo tests/models tests/serving tests/metadata_api
+LATER_TESTS := tests/local tests/system tests/ui
+PACKAGES := serving/serving_runtime metadata-api/metadata_api ui/model_ui
+
+.PHONY: help
+help: ## print this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Run
+.PHONY: up down demo-reset status import train
+up: $(INSTALLED) ## start everything on this machine and print the addresses; Ctrl-C stops it
+	@exec $(BIN)/python -m metadata_api.local up
+
+down: $(INSTALLED) ## stop what `make up` started in another terminal
+	@$(BIN)/python -m metadata_api.local down
+
+status: $(INSTALLED) ## say what runs here and since when
+	@$(BIN)/python -m metadata_api.local status
+
+demo-reset: $(INSTALLED) ## stop and delete the data in .marina; trained models are kept
+	@$(BIN)/python -m metadata_api.local reset
+
+import: $(INSTALLED) ## import experiments from a CSV into the running system: make import FILE=runs.csv
+	@test -n "$(FILE)" || { echo "make import needs FILE=a.csv" >&2; exit 2; }
+	@$(BIN)/python -m metadata_api.local import "$(FILE)"
+
+train: $(INSTALLED) ## train the starter experiments that are missing or changed
+	@$(BIN)/python -m metadata_api.local train
+
+##@ Check
+.PHONY: test check lint fmt bench bench-api
+test: $(INSTALLED_TESTS) browser ## run all tests, the fast ones first
+	@$(BIN)/pytest $(wildcard $(FIRST_TESTS)) $(wildcard $(LATER_TESTS)) $(PYTEST)
+
+check: lint test ## what a change must pass: tests, format, lint, types, import contracts
+
+lint: $(INSTALLED_TESTS) ## check format, lint, types and import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy $(PACKAGES)
+	@$(BIN)/mypy --allow-untyped-calls tests models serving/torch_source.py
+	@$(BIN)/lint-imports
+
+fmt: $(INSTALLED_TESTS) ## format the code and repair what lint can repair
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+bench: $(INSTALLED) ## measure v2 inference of the running system with wrk: make bench BENCH="--seconds 5"
+	@$(BIN)/python tests/bench/bench.py $(BENCH)
+
+bench-api: $(INSTALLED_TESTS) ## measure imports, lists and curves of the metadata API with 100,000 experiments
+	@$(BIN)/python tests/bench/bench_api.py
+
+##@ Maintain
+.PHONY: install browser lock clean
+install: $(INSTALLED_TESTS) ## make the virtual environment with everything in it
+
+browser: $(INSTALLED_TESTS) ## find or install the Chromium that the browser tests drive
+	@.ci/browser $(BIN)/python
+
+lock: $(INSTALLED_TESTS) ## make the locks anew: make lock LOCK=--upgrade takes the newest versions
+	@$(BIN)/python .ci/lock $(LOCK)
+
+clean: ## delete the virtual environment, caches and test artefacts; data in .marina stays
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .artifacts
+	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(UV):
+	@test -n "$(PYTHON)" || { echo "Marina needs Python 3.11 to 3.13: install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV) > /dev/null || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/installer.lock
+
+$(INSTALLED): $(UV)
+	@echo "installing the locked packages"
+	@rm -f $(VENV)/.installed-* $(VENV)/.tests-*
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/installer.lock
+	@$(INSTALL) --only-binary :all: --require-hashes $(addprefix -r ,$(RUNTIME_LOCKS))
+	@$(BIN)/python serving/torch_source.py --uv $(UV) -- --quiet
+	@$(INSTALL) $(addprefix --editable ,$(PROJECTS))
+	@touch $@
+
+$(INSTALLED_TESTS): $(INSTALLED)
+	@$(INSTALL) --only-binary :all: --require-hashes -r tests/requirements.lock
+	@touch $@

@@ -1,0 +1,1 @@
+"""The metadata API: experiments, versions, deployments and predictions over HTTP, on Postgres."""

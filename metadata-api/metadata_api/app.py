@@ -1,0 +1,159 @@
+"""`create_app(settings)`: the one place where the parts of the API are put together; uvicorn calls it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import httpx
+from anyio import to_thread
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
+from sqlalchemy import exc
+from sqlalchemy.orm import sessionmaker
+from starlette.exceptions import HTTPException
+
+from metadata_api import reconcile
+from metadata_api.db import connect
+from metadata_api.deploy_local import LocalDeployer
+from metadata_api.errors import MarinaError
+from metadata_api.limits import BodyRefused, RequestGuard
+from metadata_api.routes import (
+    artifacts,
+    deployments,
+    experiments,
+    health,
+    images,
+    imports,
+    predictions,
+    versions,
+)
+from metadata_api.settings import Settings
+from metadata_api.store import Store
+
+THREADS = 100
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The API as an ASGI application; without settings they come from the environment."""
+    settings = settings or Settings()
+    # The pages of /docs come from this process; FastAPI's own would load scripts from the internet.
+    app = FastAPIOffline(
+        title="Marina metadata API",
+        description="Experiments, versions, deployments and predictions. Errors are `{error, detail}`.",
+        root_path=settings.root_path,
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    app.state.engine = connect(
+        settings.database_url,
+        password_file=settings.database_password_file,
+        seconds=settings.database_seconds,
+        pool=settings.database_pool,
+    )
+    app.state.sessions = sessionmaker(app.state.engine, expire_on_commit=False)
+    app.state.artifacts = Store(settings.store_dir / "artifacts")
+    app.state.images = Store(settings.store_dir / "images")
+    for module in (health, experiments, imports, versions, artifacts, deployments, predictions, images):
+        app.include_router(module.router)
+    _answer_errors(app)
+    app.add_middleware(RequestGuard, limit_of=lambda path: _limit(settings, path))
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    # Routes wait in threads; the usual 40 would let requests queue behind a database that does not answer.
+    to_thread.current_default_thread_limiter().total_tokens = THREADS
+    app.state.artifacts.prepare()
+    app.state.images.prepare()
+    limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
+    async with httpx.AsyncClient(limits=limits, trust_env=False) as client:
+        app.state.http = client
+        app.state.deployer = LocalDeployer(settings.serving_models_file, settings.serving_url, client)
+        task = asyncio.create_task(reconcile.run(app.state.sessions, app.state.deployer, app.state.artifacts))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            app.state.engine.dispose()
+
+
+def _limit(settings: Settings, path: str) -> int:
+    """Largest body in bytes for a path; a multipart form adds a little to the file that it carries."""
+    path = path.removeprefix(settings.root_path)
+    if path.startswith("/v1/experiments/") and path.endswith("/versions"):
+        return settings.max_mar_bytes
+    if path == "/v1/imports":
+        return settings.max_csv_bytes
+    if path == "/v1/predictions":
+        return settings.max_image_bytes + 64 * 1024
+    return settings.max_json_bytes
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Every error leaves as `{error, detail}` with the status that tells whose fault it is."""
+
+    @app.exception_handler(MarinaError)
+    async def _marina(_: Request, error: MarinaError) -> JSONResponse:
+        return _error(error.status, error.code, error.detail)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        # Only where and what, never the input itself: it may be huge, secret or not encodable.
+        found = (
+            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()[:20]
+        )
+        return _error(422, "invalid_request", "; ".join(found)[:2000].encode(errors="replace").decode())
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error, BodyRefused):
+            return _error(error.status_code, error.code, error.detail, error.headers)
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
+        return _error(error.status_code, code, _hint(error), error.headers)
+
+    @app.exception_handler(exc.DBAPIError)
+    @app.exception_handler(exc.TimeoutError)
+    async def _database(request: Request, error: exc.SQLAlchemyError) -> JSONResponse:
+        if isinstance(error, exc.IntegrityError):
+            return _error(
+                409, "conflict", "Somebody changed the same thing at the same time. Read it and try again."
+            )
+        if isinstance(error, exc.DataError):
+            return _error(
+                422, "invalid_request", "A value does not fit into the database. Use a smaller one."
+            )
+        if isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError):
+            log.warning("database: %s", str(error).splitlines()[0])
+            return _error(503, "database_unavailable", "The database does not answer. Try again in a moment.")
+        return _fault(request, error)
+
+    @app.exception_handler(Exception)
+    async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+        return _fault(request, error)
+
+
+def _fault(request: Request, error: Exception) -> JSONResponse:
+    log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
+    return _error(500, "internal_error", "A fault of the metadata API; its log says more.")
+
+
+def _hint(error: HTTPException) -> str:
+    hints = {
+        404: "There is nothing at this address. See /docs.",
+        405: "This address has other methods. See /docs.",
+    }
+    return hints.get(error.status_code, str(error.detail))
+
+
+def _error(status: int, code: str, detail: str, headers: Any = None) -> JSONResponse:
+    retry = {"Retry-After": "1"} if status == 503 else {}
+    return JSONResponse({"error": code, "detail": detail}, status, {**(headers or {}), **retry})

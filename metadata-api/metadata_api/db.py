@@ -1,0 +1,114 @@
+"""Engine, sessions and the deadline of every statement; `create_app` and the command line tools call it."""
+
+import select
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Annotated
+
+import psycopg2
+import psycopg2.extensions
+from fastapi import Depends, Request
+from sqlalchemy import Engine, MetaData, create_engine, event, make_url
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+UNPROVEN_SHARE = 0.3
+
+longer_seconds: ContextVar[float | None] = ContextVar("longer_seconds", default=None)
+
+
+class BoundedConnection(psycopg2.extensions.connection):
+    """A connection that knows its deadline in seconds, and whether the server answered since it left the pool.
+
+    Connecting, and the pool's first question on an old connection, get only a part of the deadline: both may have to
+    fail one after the other before a request can say that the database is away.
+    """
+
+    seconds = 5.0
+    proven = False
+
+
+class Base(DeclarativeBase):
+    """Parent of every table; the naming convention lets migrations drop constraints by name."""
+
+    metadata = MetaData(naming_convention=NAMES)
+
+
+def connect(url: str, *, password_file: Path | None = None, seconds: float = 5.0, pool: int = 20) -> Engine:
+    """An engine whose statements and connections never take longer than `seconds`.
+
+    The deadline is kept on this side, by psycopg2's wait callback: a server that is stopped or cut
+    off cannot enforce its own `statement_timeout`. The callback belongs to the process and reads
+    the figure from the connection; `deadline` changes it for one block.
+    """
+    address = make_url(url).set(drivername="postgresql+psycopg2")
+    if password_file is not None:
+        address = address.set(password=password_file.read_text().strip())
+    psycopg2.extensions.set_wait_callback(_wait)
+    bounded = type("Bounded", (BoundedConnection,), {"seconds": seconds})
+    # An abandoned statement must end on the server too: it looks for its client every second.
+    options = (
+        "-c client_connection_check_interval=1s -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
+    )
+    engine = create_engine(
+        address,
+        pool_size=pool,
+        max_overflow=pool,
+        # With the two waits below still within the deadline.
+        pool_timeout=seconds * 0.2,
+        pool_pre_ping=True,
+        connect_args={"options": options, "application_name": "metadata-api", "connection_factory": bounded},
+    )
+    event.listen(engine, "checkin", _doubt)
+    return engine
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Within this block, on this thread or task, a statement may take up to `seconds`."""
+    token = longer_seconds.set(seconds)
+    try:
+        yield
+    finally:
+        longer_seconds.reset(token)
+
+
+def get_session(request: Request) -> Iterator[Session]:
+    """One request, one transaction: committed before the answer leaves, rolled back on any exception."""
+    with request.app.state.sessions.begin() as session:
+        yield session
+
+
+# Function scope, because FastAPI's default ends a dependency after the answer was sent.
+SessionDep = Annotated[Session, Depends(get_session, scope="function")]
+Sessions = sessionmaker[Session]
+
+
+def _wait(connection: "BoundedConnection") -> None:
+    """Wait until psycopg2 can go on, but not past the deadline; an overrun closes the connection."""
+    limit = connection.seconds if connection.proven else connection.seconds * UNPROVEN_SHARE
+    end = time.monotonic() + (longer_seconds.get() or limit)
+    poller = select.poll()
+    while (state := connection.poll()) != psycopg2.extensions.POLL_OK:
+        mask = select.POLLIN if state == psycopg2.extensions.POLL_READ else select.POLLOUT
+        poller.register(connection.fileno(), mask)
+        left = end - time.monotonic()
+        if left <= 0 or not poller.poll(left * 1000):
+            raise psycopg2.OperationalError("the database did not answer within the deadline")
+    connection.proven = True
+
+
+def _doubt(connection: "BoundedConnection | None", _record: object) -> None:
+    """Called when a connection goes back to the pool; the server may be gone when it is used next."""
+    if connection is not None:
+        connection.proven = False

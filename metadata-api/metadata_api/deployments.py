@@ -1,0 +1,172 @@
+"""Deployments: which version of which experiment is wanted under which name, and what was seen of it.
+
+Requests change only what is wanted, in their own transaction, and leave an event; `reconcile` makes it
+real and writes what it sees. Called by the routes for deployments, by predictions and by reconcile.
+"""
+
+from typing import Any
+
+from sqlalchemy import Row, Select, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session, aliased
+
+from metadata_api import versions
+from metadata_api.errors import Conflict, NotFound
+from metadata_api.schemas import deployments as bodies
+from metadata_api.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
+
+EVENTS_SHOWN = 50
+Previous = aliased(ModelVersion)
+
+
+def create(session: Session, new: bodies.NewDeployment) -> str:
+    """Want a deployment to run; returns its name. Raises NotFound and Conflict."""
+    name = new.name or new.experiment
+    versions.require_experiment(session, new.experiment)
+    version = versions.find(session, new.experiment, new.version)
+    statement = insert(Deployment).values(
+        name=name,
+        experiment_id=version.experiment_id,
+        version_id=version.id,
+        runtime=new.runtime,
+        replicas=new.replicas,
+        wanted="running",
+    )
+    made = session.scalar(statement.on_conflict_do_nothing(index_elements=["name"]).returning(Deployment.id))
+    if made is None:
+        raise Conflict(
+            "deployment_exists", f"There is a deployment {name} already. Change its version instead."
+        )
+    _note(session, name, "create", version.number, f"experiment {new.experiment}, runtime {new.runtime}")
+    return name
+
+
+def change_version(session: Session, name: str, number: int) -> None:
+    """Want another version of the same experiment; the one wanted until now can be rolled back to."""
+    row = _locked(session, name)
+    experiment = session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one()
+    version = versions.find(session, experiment, number)
+    if version.id == row.version_id:
+        return
+    old = _number(session, row.version_id)
+    _want(row, version_id=version.id, previous_version_id=row.version_id)
+    _note(session, name, "change", number, f"from version {old}")
+
+
+def roll_back(session: Session, name: str) -> None:
+    """Want the previous version again; a second roll back returns to where the first one started."""
+    row = _locked(session, name)
+    if row.previous_version_id is None:
+        raise Conflict(
+            "no_previous_version", f"Deployment {name} never had another version. Deploy one first."
+        )
+    old = _number(session, row.version_id)
+    _want(row, version_id=row.previous_version_id, previous_version_id=row.version_id)
+    _note(session, name, "rollback", _number(session, row.version_id), f"from version {old}")
+
+
+def stop(session: Session, name: str) -> None:
+    """Want nothing to run, and keep the deployment; nothing happens when that is so already."""
+    _want_state(session, name, "stopped", "stop")
+
+
+def start(session: Session, name: str) -> None:
+    """Want a stopped deployment to run again; nothing happens when that is so already."""
+    _want_state(session, name, "running", "start")
+
+
+def delete(session: Session, name: str) -> None:
+    """Want nothing of this name any more; its events and predictions stay."""
+    row = _locked(session, name)
+    number = _number(session, row.version_id)
+    session.delete(row)
+    _note(session, name, "delete", number, "")
+
+
+def show(session: Session, name: str, *, serving_url: str) -> bodies.DeploymentDetail:
+    """One deployment with its latest events; raises NotFound."""
+    row = session.execute(_everything().where(Deployment.name == name)).one_or_none()
+    if row is None:
+        raise _unknown(name)
+    mine = select(DeploymentEvent).where(DeploymentEvent.deployment == name)
+    events = session.scalars(mine.order_by(DeploymentEvent.id.desc()).limit(EVENTS_SHOWN))
+    shown = [bodies.DeploymentEvent.model_validate(event, from_attributes=True) for event in events]
+    return bodies.DeploymentDetail(**_fields(row, serving_url), events=shown)
+
+
+def list_page(session: Session, *, limit: int, after: str | None, serving_url: str) -> bodies.DeploymentPage:
+    """`limit` deployments by name, those after the name `after` if given."""
+    query = _everything().order_by(Deployment.name).limit(limit + 1)
+    if after is not None:
+        query = query.where(Deployment.name > after)
+    rows = session.execute(query).all()
+    items = [bodies.Deployment(**_fields(row, serving_url)) for row in rows[:limit]]
+    total = session.scalar(select(func.count()).select_from(Deployment)) or 0
+    return bodies.DeploymentPage(items=items, total=total, next=items[-1].name if len(rows) > limit else None)
+
+
+def _everything() -> Select[Deployment, str, int, list[str], int]:
+    return (
+        select(Deployment, Experiment.name, ModelVersion.number, ModelVersion.labels, Previous.number)
+        .join(Experiment, Deployment.experiment_id == Experiment.id)
+        .join(ModelVersion, Deployment.version_id == ModelVersion.id)
+        .outerjoin(Previous, Deployment.previous_version_id == Previous.id)
+    )
+
+
+def _fields(found: Row[Deployment, str, int, list[str], int], serving_url: str) -> dict[str, Any]:
+    row, experiment, number, labels, previous = found
+    observed = bodies.Observed(
+        state=row.observed_state,
+        version=row.observed_version,
+        reason=row.observed_reason,
+        since=row.observed_at,
+    )
+    return {
+        "name": row.name,
+        "experiment": experiment,
+        "version": number,
+        "runtime": row.runtime,
+        "replicas": row.replicas,
+        "wanted": row.wanted,
+        "observed": observed,
+        "ready": row.wanted == "running" and observed.state == "ready" and observed.version == number,
+        "previous_version": previous,
+        "url": f"{serving_url}/v2/models/{row.name}",
+        "labels": labels,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+    }
+
+
+def _want_state(session: Session, name: str, wanted: str, kind: str) -> None:
+    row = _locked(session, name)
+    if row.wanted != wanted:
+        _want(row, wanted=wanted)
+        _note(session, name, kind, _number(session, row.version_id), "")
+
+
+def _want(row: Deployment, **changes: Any) -> None:
+    for column, value in changes.items():
+        setattr(row, column, value)
+    row.updated_at = func.now()
+
+
+def _note(session: Session, name: str, kind: str, number: int, detail: str) -> None:
+    session.add(DeploymentEvent(deployment=name, kind=kind, version=number, detail=detail))
+    session.flush()
+
+
+def _locked(session: Session, name: str) -> Deployment:
+    row = session.scalar(select(Deployment).where(Deployment.name == name).with_for_update())
+    if row is None:
+        raise _unknown(name)
+    return row
+
+
+def _number(session: Session, version_id: int) -> int:
+    return session.scalars(select(ModelVersion.number).where(ModelVersion.id == version_id)).one()
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound("deployment_unknown", f"There is no deployment {name}. Create it first.")

@@ -1,0 +1,94 @@
+"""What can go wrong, as exceptions that know their HTTP status and their stable code.
+
+MarinaError
+├── Invalid            400 the request can be read but not accepted
+├── NotFound           404 a name or number that nobody has
+├── Conflict           409 the state of the system forbids it now
+├── TooLarge           413 more bytes or pixels than allowed
+├── UnsupportedMedia   415 a format that is not read here
+├── Unavailable        503 a part that we need is away; comes with Retry-After
+└── OutOfSpace         507 the disk is full
+
+Raised by the domain functions, turned into `{"error": code, "detail": text}` by `create_app`.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+
+class MarinaError(Exception):
+    """Base of every error that a caller may see; `detail` says what to do about it."""
+
+    status = 500
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+class Invalid(MarinaError):
+    """The request can be read but not accepted."""
+
+    status = 400
+
+
+class NotFound(MarinaError):
+    """A name or number that nobody has."""
+
+    status = 404
+
+
+class Conflict(MarinaError):
+    """The state of the system forbids it now."""
+
+    status = 409
+
+
+class TooLarge(MarinaError):
+    """More bytes or pixels than allowed."""
+
+    status = 413
+
+
+class UnsupportedMedia(MarinaError):
+    """A format that is not read here."""
+
+    status = 415
+
+
+class Unavailable(MarinaError):
+    """A part that we need is away; the answer carries Retry-After."""
+
+    status = 503
+
+
+class OutOfSpace(MarinaError):
+    """The disk is full; nothing was stored."""
+
+    status = 507
+
+
+class ErrorBody(BaseModel):
+    """Body of every answer of 400 and above."""
+
+    error: str
+    detail: str
+
+
+DESCRIPTIONS = {
+    400: "The request can be read but not accepted.",
+    404: "No such thing.",
+    409: "The state of the system forbids it now.",
+    413: "More bytes or pixels than allowed.",
+    415: "A format that is not read here.",
+    422: "A field is missing, unknown or of the wrong kind.",
+    503: "A part of the system is away; Retry-After says when to try again.",
+    507: "The disk is full; nothing was stored.",
+}
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of a route: each status with the error body, and 422 and 503, which any route may give."""
+    return {code: {"model": ErrorBody, "description": DESCRIPTIONS[code]} for code in (*statuses, 422, 503)}

@@ -1,0 +1,155 @@
+"""Experiments: created one by one, listed page by page; called by the routes and, for rows, by imports."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Session
+
+from metadata_api import curves
+from metadata_api.curves import Curve
+from metadata_api.errors import Conflict, Invalid, NotFound
+from metadata_api.schemas import experiments as bodies
+from metadata_api.tables import Deployment, Experiment, MetricPoints, ModelVersion
+
+Json = dict[str, Any]
+COLUMNS = {
+    "created_at": Experiment.created_at,
+    "name": Experiment.name,
+    "best_loss": Experiment.best_loss,
+    "final_loss": Experiment.final_loss,
+}
+
+
+def create(session: Session, new: bodies.NewExperiment) -> bodies.Experiment:
+    """Store an experiment with its curves; raises Conflict for a name that is taken, Invalid for a broken curve."""
+    made = {metric: _curve(metric, curve) for metric, curve in new.curves.items()}
+    row = new.model_dump(exclude={"curves", "display_name"}) | {"display_name": new.display_name or new.name}
+    statement = upsert(Experiment).values(row | summaries(made)).on_conflict_do_nothing()
+    identity = session.scalar(statement.returning(Experiment.id))
+    if identity is None:
+        detail = f"There is an experiment {new.name} already. Choose another name, or upload a version to it."
+        raise Conflict("experiment_exists", detail)
+    points = [chunk for metric, curve in made.items() for chunk in curves.chunks(identity, metric, curve)]
+    if points:
+        session.execute(insert(MetricPoints), points)
+    return show(session, new.name)
+
+
+def show(session: Session, name: str) -> bodies.Experiment:
+    """One experiment; raises NotFound."""
+    row = session.scalar(select(Experiment).where(Experiment.name == name))
+    if row is None:
+        raise NotFound("experiment_unknown", f"There is no experiment {name}. See /v1/experiments.")
+    return _shaped(session, [row])[0]
+
+
+def list_page(
+    session: Session, *, order: bodies.Order, search: str | None, limit: int, cursor: str | None
+) -> bodies.ExperimentPage:
+    """`limit` experiments that hold `search` in a name, after the one that the cursor names."""
+    column, falls = COLUMNS[order.removeprefix("-")], order.startswith("-")
+    query = select(Experiment)
+    if search:
+        holds = (
+            column.icontains(search, autoescape=True) for column in (Experiment.name, Experiment.display_name)
+        )
+        query = query.where(or_(*holds))
+    total = session.scalar(query.with_only_columns(func.count(Experiment.id))) or 0
+    if cursor is not None:
+        query = query.where(_after(column, falls, *_decode(cursor, order)))
+    rows = session.scalars(_sorted(query, column, falls).limit(limit + 1)).all()
+    page = rows[:limit]
+    following = _encode(page[-1], order) if len(rows) > limit else None
+    return bodies.ExperimentPage(items=_shaped(session, page), total=total, next=following)
+
+
+def summaries(made: Mapping[str, Curve]) -> Json:
+    """The columns of an experiment that come from its curves."""
+    metrics = {metric: curves.summary(metric, curve) for metric, curve in made.items()}
+    loss = metrics.get("loss", {})
+    return {"metrics": metrics, "final_loss": loss.get("final"), "best_loss": loss.get("best")}
+
+
+def _curve(metric: str, curve: bodies.NewCurve) -> Curve:
+    try:
+        return Curve(curve.steps, curve.values)
+    except ValueError as error:
+        raise Invalid("bad_curve", f"The curve {metric}: {error}.") from None
+
+
+def _shaped(session: Session, rows: Sequence[Experiment]) -> list[bodies.Experiment]:
+    """Rows as bodies; versions and deployments come by one query each, however many rows there are."""
+    ids = [row.id for row in rows]
+    newest = dict(
+        session.execute(
+            select(ModelVersion.experiment_id, func.max(ModelVersion.number))
+            .where(ModelVersion.experiment_id.in_(ids))
+            .group_by(ModelVersion.experiment_id)
+        ).all()
+    )
+    serving: dict[int, list[str]] = {}
+    deployed = select(Deployment.experiment_id, Deployment.name).where(Deployment.experiment_id.in_(ids))
+    for experiment_id, name in session.execute(deployed.order_by(Deployment.name)):
+        serving.setdefault(experiment_id, []).append(name)
+    return [
+        bodies.Experiment(
+            name=row.name,
+            display_name=row.display_name,
+            description=row.description,
+            parameters=row.parameters,
+            tags=row.tags,
+            metrics={name: bodies.MetricSummary(**found) for name, found in row.metrics.items()},
+            source=row.source,
+            created_at=row.created_at,
+            latest_version=newest.get(row.id),
+            deployments=serving.get(row.id, []),
+        )
+        for row in rows
+    ]
+
+
+def _sorted(query: Select[Experiment], column: Any, falls: bool) -> Select[Experiment]:
+    """By the column, experiments without a value last, equal ones by age."""
+    direction = column.desc() if falls else column.asc()
+    if column.nullable:
+        # Only where it means something: it would keep the others' indexes from being used.
+        direction = direction.nulls_last()
+    return query.order_by(direction, Experiment.id.desc() if falls else Experiment.id.asc())
+
+
+def _after(column: Any, falls: bool, value: Any, identity: int) -> ColumnElement[bool]:
+    """What comes after the row with this value and id, in the order of `_sorted`."""
+    later = Experiment.id < identity if falls else Experiment.id > identity
+    if value is None:
+        return and_(column.is_(None), later)
+    beyond = column < value if falls else column > value
+    after = or_(beyond, and_(column == value, later))
+    return or_(after, column.is_(None)) if column.nullable else after
+
+
+def _encode(row: Experiment, order: bodies.Order) -> str:
+    value = getattr(row, order.removeprefix("-"))
+    if isinstance(value, datetime):
+        value = value.isoformat()
+    return base64.urlsafe_b64encode(json.dumps([order, value, row.id]).encode()).decode()
+
+
+def _decode(cursor: str, order: bodies.Order) -> tuple[Any, int]:
+    """Value and id of the row that a cursor names; raises Invalid for anything that `_encode` did not make."""
+    try:
+        made_for, value, identity = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        if made_for != order or not isinstance(identity, int) or not 0 <= identity < 2**63:
+            raise ValueError("made for another list")
+        if order.endswith("created_at"):
+            value = datetime.fromisoformat(value)
+        elif value is not None and not isinstance(value, str if order.endswith("name") else float | int):
+            raise ValueError("not a value of this column")
+    except (ValueError, TypeError, OverflowError) as error:
+        detail = "The cursor is not one of this list in this order. Start again without it."
+        raise Invalid("bad_cursor", detail) from error
+    return value, identity

@@ -1,0 +1,70 @@
+"""Import of experiments from files of other systems: `import_experiments` for the route and the command line.
+
+`readers` turns a file into rows and problems without a database, `writer` stores rows. A fault of the whole file is
+raised as Invalid; a fault of a row is a problem in the report, and that row is left out (docs/adr/0006).
+"""
+
+import hashlib
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from metadata_api.importing import readers, writer
+from metadata_api.schemas.imports import ImportReport, Problem
+from metadata_api.tables import Import
+
+LISTED_PROBLEMS = 1000
+LISTED_EXPERIMENTS = 100
+
+
+def import_experiments(session: Session, path: Path, *, filename: str, dry_run: bool = False) -> ImportReport:
+    """Store every good row of a CSV file and report the bad ones; with `dry_run` only report.
+
+    Importing a file again changes nothing. Raises Invalid when the file as a whole cannot be read, Conflict while
+    another import runs; then nothing is stored.
+    """
+    with path.open("rb") as file:
+        readers.check(file)
+        digest = hashlib.file_digest(file, "sha256").hexdigest() if file.seek(0) == 0 else ""
+        file.seek(0)
+        table = readers.Table(file)
+        trial = session.begin_nested()
+        report = writer.write(session, table.rows(), listed=LISTED_EXPERIMENTS)
+    report.filename = filename
+    report.dry_run = dry_run
+    report.problems = sorted(report.problems, key=lambda problem: problem.line)[:LISTED_PROBLEMS]
+    if dry_run:
+        trial.rollback()
+        return report
+    trial.commit()
+    return _recorded(session, report, digest)
+
+
+def _recorded(session: Session, report: ImportReport, digest: str) -> ImportReport:
+    row = Import(
+        filename=report.filename,
+        sha256=digest,
+        accepted=report.accepted,
+        unchanged=report.unchanged,
+        rejected=report.rejected,
+        problems=[problem.model_dump() for problem in report.problems],
+        experiments=report.experiments,
+    )
+    session.add(row)
+    session.flush()
+    return report_of(row)
+
+
+def report_of(row: Import) -> ImportReport:
+    """A stored report as it was given."""
+    return ImportReport(
+        id=row.id,
+        filename=row.filename,
+        dry_run=False,
+        accepted=row.accepted,
+        unchanged=row.unchanged,
+        rejected=row.rejected,
+        problems=[Problem(**problem) for problem in row.problems],
+        experiments=row.experiments,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,97 @@
+"""ASGI guard around the API: how many bytes a request may carry and how long it may take to send them."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+SECONDS_TO_START = 10.0
+SLOWEST_BYTES_PER_SECOND = 1024
+
+
+class BodyRefused(HTTPException):
+    """A body that is not read to its end.
+
+    Not a MarinaError, because FastAPI turns any other exception while it reads a body into a 400 of its own.
+    """
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(status, detail, {"Connection": "close"})
+        self.code = code
+
+
+class RequestGuard:
+    """Refuses bodies over the limit of their path, bodies that trickle, and URLs that Postgres cannot hold.
+
+    The limit counts while the body arrives, so neither a missing nor a lying Content-Length helps.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit_of: Callable[[str], int]) -> None:
+        self.app = app
+        self.limit_of = limit_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer 400, 408 or 413."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+            return await _refuse(send, 400, "invalid_request", "The URL contains a NUL character. Remove it.")
+        limit = self.limit_of(scope["path"])
+        if _declared(scope) > limit:
+            return await _refuse(send, 413, "body_too_large", _too_large(limit))
+        await self.app(scope, _Counted(receive, limit), send)
+
+
+class _Counted:
+    """A receive channel that counts bytes and watches the clock."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self.receive = receive
+        self.limit = limit
+        self.seen = 0
+        self.start = time.monotonic()
+        self.complete = False
+
+    async def __call__(self) -> Message:
+        if self.complete:
+            return await self.receive()
+        allowed = SECONDS_TO_START + self.seen / SLOWEST_BYTES_PER_SECOND
+        try:
+            async with asyncio.timeout_at(
+                asyncio.get_running_loop().time() + self.start + allowed - time.monotonic()
+            ):
+                message = await self.receive()
+        except TimeoutError:
+            raise BodyRefused(
+                408, "body_too_slow", "The body did not arrive in time. Send it again."
+            ) from None
+        self.seen += len(message.get("body", b""))
+        self.complete = not message.get("more_body", False)
+        if self.seen > self.limit:
+            raise BodyRefused(413, "body_too_large", _too_large(self.limit))
+        return message
+
+
+def _declared(scope: Scope) -> int:
+    for key, value in scope["headers"]:
+        if key == b"content-length" and value.isdigit():
+            return int(value)
+    return 0
+
+
+def _too_large(limit: int) -> str:
+    return f"The body is over the limit of {limit:,} bytes for this address. Send less."
+
+
+async def _refuse(send: Send, status: int, code: str, detail: str) -> None:
+    body = json.dumps({"error": code, "detail": detail}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

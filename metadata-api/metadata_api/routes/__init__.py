@@ -1,0 +1,1 @@
+"""HTTP only: each module parses a request, calls one function and shapes its answer."""

@@ -1,0 +1,96 @@
+"""Want, change and look at deployments; every change is taken up by the reconciler at once."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request
+
+from metadata_api import deployments
+from metadata_api.db import SessionDep
+from metadata_api.errors import responses
+from metadata_api.schemas.deployments import (
+    DeploymentChange,
+    DeploymentDetail,
+    DeploymentPage,
+    NewDeployment,
+)
+from metadata_api.schemas.fields import NAME, NameInPath
+
+router = APIRouter(prefix="/v1/deployments", tags=["deployments"])
+
+
+def _serving_url(request: Request) -> str:
+    settings = request.app.state.settings
+    return str(settings.public_serving_url or settings.serving_url).rstrip("/")
+
+
+async def _wake(request: Request, background: BackgroundTasks) -> None:
+    """Wake the reconciler after the answer, which is after the commit: it must see the change."""
+
+    async def wake() -> None:
+        request.app.state.deployer.changed.set()
+
+    background.add_task(wake)
+
+
+ServingUrl = Annotated[str, Depends(_serving_url)]
+wakes = [Depends(_wake)]
+
+
+@router.post("", status_code=201, dependencies=wakes, responses=responses(404, 409))
+def create_deployment(session: SessionDep, url: ServingUrl, body: NewDeployment) -> DeploymentDetail:
+    """Serve a version of an experiment."""
+    name = deployments.create(session, body)
+    return deployments.show(session, name, serving_url=url)
+
+
+@router.get("", responses=responses())
+def list_deployments(
+    session: SessionDep,
+    url: ServingUrl,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[str | None, Query(pattern=NAME)] = None,
+) -> DeploymentPage:
+    """Deployments by name, with what is wanted and what is seen."""
+    return deployments.list_page(session, limit=limit, after=cursor, serving_url=url)
+
+
+@router.get("/{name}", responses=responses(404))
+def show_deployment(session: SessionDep, url: ServingUrl, name: NameInPath) -> DeploymentDetail:
+    """One deployment with its latest events."""
+    return deployments.show(session, name, serving_url=url)
+
+
+@router.patch("/{name}", dependencies=wakes, responses=responses(404))
+def change_deployment(
+    session: SessionDep, url: ServingUrl, name: NameInPath, body: DeploymentChange
+) -> DeploymentDetail:
+    """Serve another version; the old one answers until the new one has proved itself."""
+    deployments.change_version(session, name, body.version)
+    return deployments.show(session, name, serving_url=url)
+
+
+@router.post("/{name}/rollback", dependencies=wakes, responses=responses(404, 409))
+def roll_back_deployment(session: SessionDep, url: ServingUrl, name: NameInPath) -> DeploymentDetail:
+    """Serve the previous version again."""
+    deployments.roll_back(session, name)
+    return deployments.show(session, name, serving_url=url)
+
+
+@router.post("/{name}/stop", dependencies=wakes, responses=responses(404))
+def stop_deployment(session: SessionDep, url: ServingUrl, name: NameInPath) -> DeploymentDetail:
+    """Stop serving, keep the deployment."""
+    deployments.stop(session, name)
+    return deployments.show(session, name, serving_url=url)
+
+
+@router.post("/{name}/start", dependencies=wakes, responses=responses(404))
+def start_deployment(session: SessionDep, url: ServingUrl, name: NameInPath) -> DeploymentDetail:
+    """Serve a stopped deployment again."""
+    deployments.start(session, name)
+    return deployments.show(session, name, serving_url=url)
+
+
+@router.delete("/{name}", status_code=204, dependencies=wakes, responses=responses(404, 409))
+def delete_deployment(session: SessionDep, name: NameInPath) -> None:
+    """Stop serving and forget the deployment; its events and predictions stay."""
+    deployments.delete(session, name)

@@ -1,0 +1,53 @@
+"""Experiments and their curves."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from metadata_api import curves, experiments
+from metadata_api.db import SessionDep
+from metadata_api.errors import responses
+from metadata_api.schemas import experiments as bodies
+from metadata_api.schemas.fields import NAME, NameInPath
+
+router = APIRouter(prefix="/v1", tags=["experiments"])
+OneName = Annotated[str, Query(pattern=NAME)]
+
+
+@router.get("/experiments", responses=responses(400))
+def list_experiments(
+    session: SessionDep,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+    search: Annotated[
+        str | None, Query(max_length=200, description="Part of a name, in either case.")
+    ] = None,
+    order: bodies.Order = "-created_at",
+) -> bodies.ExperimentPage:
+    """A page of experiments; a leading minus sorts downwards, experiments without a loss come last."""
+    return experiments.list_page(session, order=order, search=search, limit=limit, cursor=cursor)
+
+
+@router.post("/experiments", status_code=201, responses=responses(400, 409))
+def create_experiment(new: bodies.NewExperiment, session: SessionDep) -> bodies.Experiment:
+    """Create an experiment, with the curves of its training if there are any."""
+    return experiments.create(session, new)
+
+
+@router.get("/experiments/{name}", responses=responses(404))
+def show_experiment(name: NameInPath, session: SessionDep) -> bodies.Experiment:
+    """One experiment."""
+    return experiments.show(session, name)
+
+
+@router.get("/curves", responses={200: {"model": bodies.Curves}, **responses(404)}, response_class=Response)
+def read_curves(
+    session: SessionDep,
+    experiment: Annotated[list[OneName], Query(min_length=1, max_length=200)],
+    metric: Annotated[bodies.Metric, Query()] = "loss",
+    points: Annotated[int, Query(ge=4, le=5000, description="About how many points a curve may have.")] = 400,
+) -> Response:
+    """One metric of many experiments; each bucket of a long curve keeps its first, last, least and greatest point."""
+    found = curves.read(session, experiment, metric, points)
+    # Shaped by hand: validating 40,000 points a second time would take longer than reading them.
+    return Response(found.model_dump_json(), media_type="application/json")

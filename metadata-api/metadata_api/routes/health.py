@@ -1,0 +1,21 @@
+"""Whether the process lives and whether it can do its work; asked by the launcher and by Kubernetes."""
+
+from fastapi import APIRouter, Request
+
+from metadata_api import migrate
+from metadata_api.errors import responses
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez")
+async def livez() -> dict[str, str]:
+    """The event loop answers. Looks at no dependency, so a database that is away restarts nobody."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses=responses())
+def readyz(request: Request) -> dict[str, str]:
+    """The database answers and has at least the schema that this release needs."""
+    migrate.check(request.app.state.engine)
+    return {"status": "ok"}

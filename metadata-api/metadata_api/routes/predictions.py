@@ -1,0 +1,71 @@
+"""Ask deployments about an image, and look at what they answered."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, FastAPI, File, Form, Query, Request, UploadFile
+
+from metadata_api import predictions
+from metadata_api.connections import Connections
+from metadata_api.db import SessionDep
+from metadata_api.errors import Invalid, responses
+from metadata_api.predictions import Backend, Question
+from metadata_api.schemas.fields import NAME, Name
+from metadata_api.schemas.predictions import Comparison, PredictionPage, RecordedPrediction
+
+
+@asynccontextmanager
+async def _lifespan(_: FastAPI) -> AsyncIterator[dict[str, Connections]]:
+    """Connections to the models, for as long as the application runs."""
+    connections = Connections()
+    try:
+        yield {"connections": connections}
+    finally:
+        connections.close()
+
+
+router = APIRouter(prefix="/v1/predictions", tags=["predictions"], lifespan=_lifespan)
+SHA256 = r"^[0-9a-f]{64}$"
+
+
+@router.post("", responses=responses(400, 404, 409, 413, 415, 507))
+async def predict(
+    request: Request,
+    image: Annotated[UploadFile | None, File(description="PNG or JPEG")] = None,
+    image_sha256: Annotated[str | None, Form(pattern=SHA256)] = None,
+    deployments: Annotated[list[Name] | None, Form(description="None means all that shall run.")] = None,
+    deadline_ms: Annotated[int, Form(ge=100, le=30_000)] = 5000,
+) -> Comparison:
+    """Ask deployments about one image, all at once; a model that fails is one error row of the answer."""
+    if (image is None) == (image_sha256 is None):
+        raise Invalid("image_missing", "Send either the file `image` or the `image_sha256` of a stored one.")
+    picture = await image.read() if image is not None else None
+    state = request.app.state
+    backend = Backend(
+        state.sessions, state.images, request.state.connections, state.settings.serving_url.rstrip("/")
+    )
+    question = Question(picture, image_sha256, tuple(deployments or ()), deadline_ms)
+    return await predictions.predict_all(backend, question)
+
+
+@router.get("", responses=responses())
+def list_predictions(
+    session: SessionDep,
+    deployment: Annotated[str | None, Query(pattern=NAME)] = None,
+    image: Annotated[str | None, Query(pattern=SHA256, description="sha256 of the image")] = None,
+    request_id: Annotated[UUID | None, Query(description="The id of one call.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+) -> PredictionPage:
+    """Recorded predictions, newest first."""
+    return predictions.list_page(
+        session, deployment=deployment, image=image, request_id=request_id, limit=limit, before=cursor
+    )
+
+
+@router.get("/{uid}", responses=responses(404))
+def show_prediction(session: SessionDep, uid: UUID) -> RecordedPrediction:
+    """One recorded prediction, by its `prediction_id`."""
+    return predictions.show(session, uid)

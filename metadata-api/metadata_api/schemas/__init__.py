@@ -1,0 +1,1 @@
+"""Bodies of requests and answers, one module per noun; unknown keys are refused on input."""

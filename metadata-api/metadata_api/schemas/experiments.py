@@ -1,0 +1,91 @@
+"""Experiments and curves as the API takes and gives them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from metadata_api.schemas.fields import Body, Line, Name, Scalars, Text
+
+Metric = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,59}$")]
+Source = Literal["api", "import", "starter"]
+Order = Literal[
+    "-created_at", "created_at", "name", "-name", "best_loss", "-best_loss", "final_loss", "-final_loss"
+]
+
+
+class NewCurve(Body):
+    """Steps that grow, and as many values."""
+
+    steps: list[int]
+    values: list[float]
+
+
+class NewExperiment(Body):
+    """An experiment to create."""
+
+    name: Name
+    display_name: Line | None = None
+    description: Text = ""
+    parameters: Scalars = {}
+    tags: Scalars = {}
+    curves: dict[Metric, NewCurve] = Field({}, max_length=50)
+    source: Source = "api"
+
+
+class MetricSummary(BaseModel):
+    """Final and best value of a curve; null where no value is finite."""
+
+    final: float | None
+    final_step: int
+    best: float | None
+    best_step: int | None
+    points: int
+
+
+class Experiment(BaseModel):
+    """An experiment with the summaries of its curves, its newest version and what serves it."""
+
+    name: str
+    display_name: str
+    description: str
+    parameters: dict[str, Any]
+    tags: dict[str, Any]
+    metrics: dict[str, MetricSummary]
+    source: Source
+    created_at: datetime
+    latest_version: int | None
+    deployments: list[str]
+
+
+class ExperimentPage(BaseModel):
+    """One page of experiments; `next` is the cursor of the page after it."""
+
+    items: list[Experiment]
+    total: int
+    next: str | None
+
+
+class NonFinite(BaseModel):
+    """A point whose value JSON has no number for."""
+
+    step: int
+    value: Literal["NaN", "Infinity", "-Infinity"]
+
+
+class Curve(BaseModel):
+    """A downsampled curve; a value that is not finite is null and listed in `non_finite`."""
+
+    experiment: str
+    display_name: str
+    steps: list[int]
+    values: list[float | None]
+    points: int
+    non_finite: list[NonFinite]
+
+
+class Curves(BaseModel):
+    """One metric of many experiments."""
+
+    metric: str
+    curves: list[Curve]

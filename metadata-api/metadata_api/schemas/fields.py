@@ -1,0 +1,49 @@
+"""Field types that every body shares: what Postgres and JSON can both hold, and nothing else."""
+
+import math
+from typing import Annotated, Any
+
+from fastapi import Path
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+NAME = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
+MAX_INT = 2**31 - 1
+
+
+class Body(BaseModel):
+    """Parent of request bodies: an unknown key is a mistake that should be heard of."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def _no_nul(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain the NUL character")
+    return value
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    for key, item in value.items():
+        if "\x00" in key or len(key) > 200:
+            raise ValueError("keys must be text of at most 200 characters without NUL")
+        if isinstance(item, str):
+            _no_nul(item)
+            if len(item) > 10_000:
+                raise ValueError(f"{key}: at most 10,000 characters")
+        elif isinstance(item, float) and not math.isfinite(item):
+            raise ValueError(f"{key}: must be a finite number")
+        elif isinstance(item, int) and not isinstance(item, bool) and abs(item) > 2**63 - 1:
+            raise ValueError(f"{key}: must fit into 64 bits")
+        elif not isinstance(item, str | int | float | bool):
+            raise ValueError(f"{key}: must be text, a number, true or false")
+    return value
+
+
+Name = Annotated[str, Field(pattern=NAME, description="A DNS label: a-z, 0-9 and -, at most 40 characters.")]
+Line = Annotated[str, Field(max_length=200), AfterValidator(_no_nul)]
+Text = Annotated[str, Field(max_length=10_000), AfterValidator(_no_nul)]
+Scalars = Annotated[dict[str, Any], Field(max_length=200), AfterValidator(_plain)]
+NameInPath = Annotated[
+    str, Path(pattern=NAME, description="A DNS label: a-z, 0-9 and -, at most 40 characters.")
+]
+NumberInPath = Annotated[int, Path(ge=1, le=MAX_INT)]

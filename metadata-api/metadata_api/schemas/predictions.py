@@ -1,0 +1,85 @@
+"""Bodies of the routes for predictions."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from metadata_api.errors import ErrorBody
+
+
+class Probability(BaseModel):
+    """How sure a model is of one label, 0 to 1."""
+
+    label: str
+    probability: float
+
+
+class Prediction(BaseModel):
+    """One answer of one version to one image, or the reason why there is none."""
+
+    prediction_id: UUID
+    deployment: str
+    experiment: str
+    version: int | None
+    """The version that answered, which during a change may not be the wanted one."""
+    status: Literal["ok", "error"]
+    label: str | None
+    probabilities: list[Probability] | None
+    """Most probable first."""
+    latency_ms: float
+    error: ErrorBody | None
+
+
+class Result(Prediction):
+    """A prediction as it is answered at once, with the picture that the model saw."""
+
+    seen: str | None
+    """PNG in base64 of what really went into the network; not recorded."""
+
+
+class RecordedPrediction(Prediction):
+    """A prediction as it was recorded."""
+
+    request_id: UUID
+    """Shared by the answers to one call."""
+    image_sha256: str
+    lineage: dict[str, Any]
+    created_at: datetime
+
+
+class PredictionPage(BaseModel):
+    """Recorded predictions, newest first."""
+
+    items: list[RecordedPrediction]
+    total: int
+    next: str | None
+
+
+class PredictedImage(BaseModel):
+    """The image of a call, as it is stored."""
+
+    sha256: str
+    width: int
+    height: int
+    url: str
+
+
+class Agreement(BaseModel):
+    """How the models that answered voted; no label when the most votes are shared."""
+
+    label: str | None
+    votes: int
+    of: int
+    unanimous: bool
+
+
+class Comparison(BaseModel):
+    """What every asked deployment says about one image."""
+
+    id: UUID
+    image: PredictedImage
+    deadline_ms: int
+    results: list[Result]
+    agreement: Agreement

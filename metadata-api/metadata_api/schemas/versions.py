@@ -1,0 +1,44 @@
+"""Bodies of the routes for versions."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+
+class Tensor(BaseModel):
+    """One input or output of a model, as its `model.yaml` states it; -1 in a shape is the batch."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    accepts: list[str] = []
+
+
+class Version(BaseModel):
+    """One immutable `.mar` of an experiment."""
+
+    experiment: str
+    version: int
+    sha256: str
+    """Of the canonical archive that is stored and served."""
+    uploaded_sha256: str
+    """Of the bytes as they were first uploaded."""
+    size: int
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    labels: list[str]
+    handler: str
+    files: list[str]
+    metrics: dict[str, Any] | None
+    created_at: datetime
+    download: str
+    """Path of the archive on this API."""
+
+
+class VersionPage(BaseModel):
+    """Versions of one experiment, newest first."""
+
+    items: list[Version]
+    total: int
+    next: str | None

@@ -1,0 +1,157 @@
+"""Versions: a `.mar` comes in, is rewritten canonically and becomes the next number of its experiment.
+
+Called by the routes for versions and artifacts, and by deployments for the version that they name.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from metadata_api.db import Sessions
+from metadata_api.errors import Invalid, NotFound, Unavailable
+from metadata_api.schemas.versions import Tensor, Version, VersionPage
+from metadata_api.store import Store
+from metadata_api.tables import Experiment, ModelVersion
+from serving_runtime import mar
+
+T = TypeVar("T")
+# What the serving front offers for an archive that says nothing about its tensors.
+PLAIN_INPUTS = [{"name": "data", "datatype": "BYTES", "shape": [-1], "accepts": ["BYTES"]}]
+PLAIN_OUTPUTS = [{"name": "result", "datatype": "BYTES", "shape": [-1], "accepts": []}]
+
+
+def require_experiment(session: Session, name: str) -> None:
+    """Raise NotFound unless there is an experiment of this name."""
+    if session.scalar(select(Experiment.id).where(Experiment.name == name)) is None:
+        raise _no_experiment(name)
+
+
+def publish(
+    sessions: Sessions, artifacts: Store, experiment: str, upload: Path, uploaded_sha256: str
+) -> tuple[Version, bool]:
+    """Check and rewrite an uploaded `.mar`, store it and register it; False when it was there already.
+
+    Only the rewritten bytes are kept, because Python and Java can read different files out of one
+    hostile zip. The archive is stored before its row is committed: a row never lacks its bytes.
+    Raises Invalid with the code of `mar.MarError`, NotFound, OutOfSpace.
+    """
+    with artifacts.temporary() as canonical:
+        try:
+            info = mar.rewrite(upload, canonical)
+        except mar.MarError as error:
+            raise Invalid(error.code, str(error)) from error
+        row = _row(info, uploaded_sha256)
+        artifacts.adopt(canonical)
+    with sessions.begin() as session:
+        return _register(session, experiment, row)
+
+
+def show(session: Session, experiment: str, number: int) -> Version:
+    """One version; raises NotFound."""
+    return _shown(experiment, find(session, experiment, number))
+
+
+def list_page(session: Session, experiment: str, *, limit: int, before: int | None) -> VersionPage:
+    """The `limit` newest versions, or those numbered below `before`; raises NotFound."""
+    require_experiment(session, experiment)
+    mine = select(ModelVersion).join(Experiment).where(Experiment.name == experiment)
+    total = session.scalar(select(func.count()).select_from(mine.subquery())) or 0
+    if before is not None:
+        mine = mine.where(ModelVersion.number < before)
+    rows = session.scalars(mine.order_by(ModelVersion.number.desc()).limit(limit + 1)).all()
+    shown = [_shown(experiment, row) for row in rows[:limit]]
+    return VersionPage(items=shown, total=total, next=str(shown[-1].version) if len(rows) > limit else None)
+
+
+def find(session: Session, experiment: str, number: int | None) -> ModelVersion:
+    """The row of a version, without a number the latest; raises NotFound."""
+    query = select(ModelVersion).join(Experiment).where(Experiment.name == experiment)
+    if number is not None:
+        query = query.where(ModelVersion.number == number)
+    row = session.scalar(query.order_by(ModelVersion.number.desc()).limit(1))
+    if row is None:
+        require_experiment(session, experiment)
+        wanted = "any version yet" if number is None else f"a version {number}"
+        raise NotFound("version_unknown", f"Experiment {experiment} does not have {wanted}. Upload its .mar.")
+    return row
+
+
+def archive(session: Session, artifacts: Store, experiment: str, number: int) -> tuple[Path, str]:
+    """Path and sha256 of a version's stored bytes; raises NotFound, and Unavailable when they are missing."""
+    row = find(session, experiment, number)
+    if not artifacts.exists(row.sha256):
+        raise Unavailable(
+            "artifact_missing", f"The artifact store lacks {row.sha256}. Restore it or upload it again."
+        )
+    return artifacts.path(row.sha256), row.sha256
+
+
+def _register(session: Session, experiment: str, row: ModelVersion) -> tuple[Version, bool]:
+    # The lock gives concurrent uploads their numbers one after the other; it lets foreign keys through.
+    lock = select(Experiment.id).where(Experiment.name == experiment).with_for_update(key_share=True)
+    experiment_id = session.scalar(lock)
+    if experiment_id is None:
+        raise _no_experiment(experiment)
+    same = select(ModelVersion).where(
+        ModelVersion.experiment_id == experiment_id, ModelVersion.sha256 == row.sha256
+    )
+    if (existing := session.scalar(same)) is not None:
+        return _shown(experiment, existing), False
+    newest = select(func.max(ModelVersion.number)).where(ModelVersion.experiment_id == experiment_id)
+    row.experiment_id, row.number = experiment_id, (session.scalar(newest) or 0) + 1
+    session.add(row)
+    session.flush()
+    return _shown(experiment, row), True
+
+
+def _row(info: mar.MarInfo, uploaded_sha256: str) -> ModelVersion:
+    card, metrics = info.card, (info.training or {}).get("metrics")
+    return ModelVersion(
+        sha256=info.sha256,
+        uploaded_sha256=uploaded_sha256,
+        size=info.size,
+        handler=info.handler,
+        files=list(info.files),
+        inputs=[asdict(tensor) for tensor in card.inputs] if card else PLAIN_INPUTS,
+        outputs=[asdict(tensor) for tensor in card.outputs] if card else PLAIN_OUTPUTS,
+        labels=list(card.labels) if card else [],
+        metrics=metrics if isinstance(metrics, dict) else None,
+        golden=_storable("golden.json", info.golden),
+        training=_storable("training.json", info.training),
+    )
+
+
+def _storable(what: str, value: T) -> T:
+    """The value, or Invalid when it is good JSON that Postgres cannot hold: NUL, half a surrogate pair."""
+    encoded = json.dumps(value, ensure_ascii=False)
+    if "\\u0000" in encoded or encoded != encoded.encode(errors="replace").decode():
+        raise Invalid(
+            "not_storable", f"The archive's {what} has characters that no database holds. Remove them."
+        )
+    return value
+
+
+def _shown(experiment: str, row: ModelVersion) -> Version:
+    return Version(
+        experiment=experiment,
+        version=row.number,
+        sha256=row.sha256,
+        uploaded_sha256=row.uploaded_sha256,
+        size=row.size,
+        inputs=[Tensor.model_validate(tensor) for tensor in row.inputs],
+        outputs=[Tensor.model_validate(tensor) for tensor in row.outputs],
+        labels=row.labels,
+        handler=row.handler,
+        files=row.files,
+        metrics=row.metrics,
+        created_at=row.created_at,
+        download=f"/artifacts/{experiment}/{row.number}/{experiment}.mar",
+    )
+
+
+def _no_experiment(name: str) -> NotFound:
+    return NotFound("experiment_unknown", f"There is no experiment {name}. Create it first.")

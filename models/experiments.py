@@ -1,0 +1,44 @@
+"""The experiments that can be trained: the folders of models/ that hold a model.yaml."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving_runtime import mar
+from serving_runtime.card import Card, CardError, parse
+
+MODELS = Path(__file__).resolve().parent
+RUNTIME = Path(mar.__file__).parent
+# Copied into each archive, so that it runs in any TorchServe and an old version keeps its preprocessing.
+FROZEN = ("handler.py", "predictor.py", "preprocess.py")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One folder: its card as text and as read, and the file with its network."""
+
+    card: Card
+    card_text: bytes
+    network: Path
+
+
+def names(folder: Path = MODELS) -> list[str]:
+    """The names of all experiments in a folder, in alphabetical order."""
+    return sorted(path.parent.name for path in folder.glob("*/model.yaml"))
+
+
+def find(name: str, folder: Path = MODELS) -> Experiment:
+    """The experiment of that name. Raises ValueError with a readable reason."""
+    if name not in names(folder):
+        raise ValueError(f"there is no experiment {name!r}; there are {', '.join(names(folder))}")
+    text = (folder / name / "model.yaml").read_bytes()
+    try:
+        card = parse(text)
+    except CardError as error:
+        raise ValueError(f"{name}/model.yaml: {error}") from None
+    if card.name != name:
+        raise ValueError(f"{name}/model.yaml: the name is {card.name!r}; it must be the folder's")
+    own, shared = folder / name / "network.py", folder / "networks" / f"{card.network}.py"
+    network = own if own.exists() else shared
+    if not network.exists():
+        raise ValueError(f"{name}: neither {own} nor {shared} exists")
+    return Experiment(card, text, network)

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Register trained starter experiments with the metadata API and deploy them, as often as one likes.
+
+    python models/register.py --api http://127.0.0.1:8000 --models .marina/models
+
+The launcher and the chart's job call it. What an archive says about itself (its card and its
+training record) becomes the experiment; the archive becomes a version. The same archive twice is one
+version. A starter is deployed once, when it is new: with `--remember FILE`, later runs leave every
+deployment as people have changed, stopped or deleted it.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from serving_runtime.mar import MarInfo, inspect
+
+PATIENCE_SECONDS = 60.0
+PAUSE_SECONDS = 0.5
+
+
+class Refused(Exception):
+    """The API does not accept something; the text says what and why."""
+
+
+class Api:
+    """The few calls that registration needs; 503 and a lost connection are tried again for a minute."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def experiment(self, info: MarInfo) -> bool:
+        """Create the experiment of an archive; whether it is new."""
+        assert info.card is not None
+        training = info.training or {}
+        body = {
+            "name": info.card.name,
+            "description": info.card.description,
+            "parameters": {
+                "network": info.card.network,
+                **training.get("parameters", info.card.parameters),
+                "seed": training.get("seed", info.card.seed),
+            },
+            "curves": training.get("curves", {}),
+            "source": "starter",
+        }
+        return self._post("/v1/experiments", json=body, known=409).status_code == 201
+
+    def version(self, name: str, path: Path) -> tuple[int, bool]:
+        """Upload an archive; its version's number and whether it is new."""
+        headers = {"Content-Type": "application/octet-stream"}
+        answer = self._post(f"/v1/experiments/{name}/versions", content=path.read_bytes(), headers=headers)
+        return int(answer.json()["version"]), answer.status_code == 201
+
+    def deploy(self, name: str, version: int) -> bool:
+        """Deploy an experiment under its own name; whether the deployment is new."""
+        body = {"name": name, "experiment": name, "version": version}
+        return self._post("/v1/deployments", json=body, known=409).status_code == 201
+
+    def _post(self, path: str, *, known: int = 0, **content: Any) -> httpx.Response:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                answer = self._client.post(path, **content)
+            except httpx.TransportError as error:
+                if time.monotonic() > end:
+                    raise Refused(f"POST {path}: the API does not answer: {error}") from error
+            else:
+                if answer.is_success or answer.status_code == known:
+                    return answer
+                if answer.status_code != 503 or time.monotonic() > end:
+                    raise Refused(f"POST {path}: {answer.status_code} {answer.text[:500]}")
+            time.sleep(PAUSE_SECONDS)
+
+
+def register(api: Api, archives: list[Path], remember: Path | None = None) -> str:
+    """Register and deploy archives; one line that says what was new.
+
+    Raises Refused when the API refuses one, MarError when an archive is broken.
+    """
+    deployed = _remembered(remember)
+    new = {"experiments": 0, "versions": 0, "deployments": 0}
+    for path in archives:
+        info = inspect(path)
+        if info.card is None:
+            raise Refused(f"{path} has no model.yaml, so nobody knows what it is called")
+        name = info.card.name
+        new["experiments"] += api.experiment(info)
+        version, is_new = api.version(name, path)
+        new["versions"] += is_new
+        if name not in deployed:
+            new["deployments"] += api.deploy(name, version)
+            deployed.add(name)
+            _write(remember, deployed)
+    return f"{len(archives)} starters known; new: " + ", ".join(f"{n} {what}" for what, n in new.items())
+
+
+def _remembered(path: Path | None) -> set[str]:
+    if path is None or not path.exists():
+        return set()
+    return set(json.loads(path.read_text()))
+
+
+def _write(path: Path | None, names: set[str]) -> None:
+    """After each deployment, so that an interrupted run neither forgets one nor makes one twice."""
+    if path is not None:
+        temporary = path.with_suffix(".part")
+        temporary.write_text(json.dumps(sorted(names)))
+        os.replace(temporary, path)
+
+
+def main() -> int:
+    """Register every `.mar` in a folder; exit code 1 with a line when the API refuses one."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--api", default="http://127.0.0.1:8000", help="address of the metadata API")
+    parser.add_argument("--models", type=Path, required=True, help="folder with trained .mar files")
+    parser.add_argument("--remember", type=Path, help="file that lists starters that were deployed before")
+    arguments = parser.parse_args()
+    archives = sorted(arguments.models.rglob("*.mar"))
+    try:
+        with httpx.Client(base_url=arguments.api, timeout=60, trust_env=False) as client:
+            sys.stdout.write(register(Api(client), archives, arguments.remember) + "\n")
+    except (Refused, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Train experiments and pack each as a .mar file; skips those for which nothing has changed.
+
+    python models/train.py cnn-baseline
+    python models/train.py --all --out .marina/models
+
+Each experiment gets a folder NAME in --out with NAME.mar, weights.safetensors, training.json and golden.json.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from digits import Dataset
+from experiments import FROZEN, MODELS, RUNTIME, Experiment, find, names
+from serving_runtime.mar import sha256_of
+from serving_runtime.preprocess import to_network
+
+# The code that decides the archive beside the weights.
+PACKED_FROM = (MODELS / "pack.py", RUNTIME / "mar.py", *(RUNTIME / name for name in FROZEN))
+STAMP = "inputs.json"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command. 0 = all trained, 2 = one of them cannot be (the reason is on stderr)."""
+    options = _parser().parse_args(arguments)
+    if options.all == bool(options.names):
+        _parser().error("name the experiments to train, or say --all")
+    try:
+        for name in names() if options.all else options.names:
+            print(train(find(name), Dataset(), options.out / name, force=options.force), flush=True)
+    except (ValueError, OSError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def train(experiment: Experiment, data: Dataset, folder: Path, *, force: bool = False) -> str:
+    """Train and pack what has changed since `folder` was written; one line that says what happened.
+
+    Raises ValueError for a card that cannot be trained, OSError.
+    """
+    name = experiment.card.name
+    archive = folder / f"{name}.mar"
+    keys = _keys(experiment, data)
+    found = {} if force else _stamp(folder, archive)
+    if found.items() >= keys.items():
+        return f"{name}: nothing has changed, {archive} stays"
+    folder.mkdir(parents=True, exist_ok=True)
+    begin = time.monotonic()
+    if found.get("weights") == keys["weights"]:
+        weights = (folder / "weights.safetensors").read_bytes()
+        training = json.loads((folder / "training.json").read_bytes())
+    else:
+        weights, training = _learned(experiment, data)
+    # Imports PyTorch, which takes seconds that a start with nothing to train must not spend; so does `learning`.
+    from pack import pack
+
+    info = pack(experiment, folder, weights=weights, training=training, example=data.test.first(5))
+    (folder / STAMP).write_text(json.dumps(keys | {"mar": info.sha256}))
+    right = training["metrics"]["test_accuracy"]
+    seconds = time.monotonic() - begin
+    return f"{name}: {right:.2%} of {len(data.test):,} held-out digits right, {seconds:.0f} s, {archive}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    home = Path(os.environ.get("MARINA_HOME") or MODELS.parent / ".marina")
+    parser = argparse.ArgumentParser(description="Train experiments and pack each as a .mar file.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(names())}")
+    parser.add_argument("--all", action="store_true", help="train every experiment")
+    parser.add_argument("--force", action="store_true", help="train even if nothing has changed")
+    parser.add_argument(
+        "--out",
+        "--output",
+        type=Path,
+        default=home / "models",
+        metavar="DIR",
+        help="gets a folder NAME for each experiment; default: %(default)s",
+    )
+    return parser
+
+
+def _learned(experiment: Experiment, data: Dataset) -> tuple[bytes, dict[str, Any]]:
+    import learning
+
+    card = experiment.card
+    total = learning.steps(card, len(data.train))
+    # On a terminal a bar; in a log file it would be thousands of lines.
+    with tqdm(total=total, desc=card.name, unit="step", disable=None) as bar:
+
+        def show(loss: float) -> None:
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.update()
+
+        learned = learning.learn(experiment, data.train, data.test, show)
+    return learned.weights, {
+        "parameters": {"network": card.network, **card.parameters},
+        "seed": card.seed,
+        "metrics": learned.metrics,
+        "curves": learned.curves,
+        "dataset": {
+            "name": data.folder.name,
+            "sha256": data.sha256,
+            "train": len(data.train),
+            "test": len(data.test),
+        },
+        "torch": version("torch"),
+    }
+
+
+def _keys(experiment: Experiment, data: Dataset) -> dict[str, str]:
+    card = experiment.card
+    how = json.dumps([card.network, card.parameters, card.seed], sort_keys=True)
+    # Of the preprocessing only what the network gets matters: another way to read pictures needs no new training.
+    sample = hashlib.sha256(to_network(data.train.images[:100]).tobytes()).hexdigest()
+    files = [experiment.network, MODELS / "learning.py"]
+    weights = _digest(files, how, data.sha256, sample, version("torch"))
+    archive = _digest(PACKED_FROM, weights, experiment.card_text.decode())
+    return {"weights": weights, "archive": archive}
+
+
+def _digest(files: Iterable[Path], *texts: str) -> str:
+    parts = [*(sha256_of(file) for file in files), *texts]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _stamp(folder: Path, archive: Path) -> dict[str, str]:
+    """What the folder was made from, if the archive that was made is still the one there."""
+    try:
+        stamp = json.loads((folder / STAMP).read_text())
+        intact = isinstance(stamp, dict) and sha256_of(archive) == stamp["mar"]
+        return stamp if intact else {}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""Runs the v2 front: `python -m serving_runtime`, settings from the environment (see settings.py)."""
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+import uvloop
+from pydantic import ValidationError
+
+from serving_runtime import java
+from serving_runtime.app import App
+from serving_runtime.errors import LoadFailed
+from serving_runtime.metrics import Metrics
+from serving_runtime.models import Models
+from serving_runtime.nursery import Nursery
+from serving_runtime.settings import Settings
+from serving_runtime.versions import Shared, WorkFolder
+from serving_runtime.wanted import Wanted
+
+_STARTS_AT_ONCE = 2
+_DRAIN_SECONDS = 5
+_LONGEST_WORK_FOLDER = 70  # a UNIX socket's path may have 107 characters, ours add up to 30
+
+_log = logging.getLogger("serving_runtime")
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; 0 after a clean end, 1 when the port is taken, 2 when the settings are wrong."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    try:
+        settings = Settings()
+        java.java_home()
+    except (ValidationError, LoadFailed) as error:
+        _log.error("%s", error)
+        return 2
+    try:
+        with _own_folder(settings.work_dir) as folder:
+            return uvloop.run(_serve(settings, folder))
+    except BlockingIOError:
+        _log.error(
+            "another serving process works in %s; give each its own SERVING_WORK_DIR", settings.work_dir
+        )
+        return 2
+
+
+class _Server(uvicorn.Server):
+    """Ends with exit code 0 on a signal; uvicorn's own handling raises the signal again at its end."""
+
+    def __init__(self, config: uvicorn.Config, app: App) -> None:
+        super().__init__(config)
+        self._app = app
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        self._app.stopping = True  # not ready any more; what is under way is still answered
+        self.should_exit = True
+
+
+async def _serve(settings: Settings, folder: Path) -> int:
+    listener = _listen(settings)
+    if listener is None:
+        return 1
+    metrics = Metrics()
+    cache = java.cache_in(settings.work_dir.resolve())
+    nursery = Nursery(folder, settings.threads)
+    shared = Shared(settings, WorkFolder(folder), nursery, metrics, cache, asyncio.Semaphore(_STARTS_AT_ONCE))
+    models = Models(shared)
+    wanted = Wanted(settings, models)
+    app = App(settings, models, metrics, wanted)
+    config = uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+    _log.info("listening on http://%s:%d", *listener.getsockname()[:2])
+    tasks = [asyncio.create_task(wanted.follow())]
+    if settings.models_file is not None:  # a pod lives too long and starts too rarely to be worth it
+        tasks.append(asyncio.create_task(models.train_java_when_quiet()))
+    try:
+        await _Server(config, app).serve(sockets=[listener])
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await models.close()
+        await nursery.stop()
+    _log.info("stopped")
+    return 0
+
+
+def _listen(settings: Settings) -> socket.socket | None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        _log.error("cannot listen on %s port %d: %s; set SERVING_PORT", settings.host, settings.port, error)
+        return None
+    return listener
+
+
+@contextlib.contextmanager
+def _own_folder(work_dir: Path) -> Iterator[Path]:
+    """A short empty folder below `work_dir` for as long as we run. Raises BlockingIOError when another process has it.
+
+    What a killed process left there is removed, and its TorchServes died with it.
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with open(work_dir / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folder = _short(work_dir.resolve())
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)  # fails when somebody else owns the name
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _short(work_dir: Path) -> Path:
+    if len(str(work_dir)) <= _LONGEST_WORK_FOLDER:
+        return work_dir / "run"
+    mark = hashlib.sha256(str(work_dir).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"marina-{os.getuid()}-{mark}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

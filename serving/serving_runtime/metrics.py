@@ -1,0 +1,101 @@
+"""What /metrics shows; one registry for each front, so that tests can run several in one process."""
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.5, 5.0, 10.0)
+_ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionMetrics:
+    """The series of one version, looked up once: the look-up costs more than the increment."""
+
+    seconds: Histogram
+    batch_rows: Histogram
+    batch_requests: Histogram
+    restarts: Counter
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "marina_infer_requests",
+            "Infer requests that were answered, by HTTP status.",
+            ("model", "version", "code"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "marina_infer_seconds",
+            "From the complete request to its answer, status 200 only.",
+            ("model", "version"),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._rows = Histogram(
+            "marina_batch_rows",
+            "Rows of each call to a model.",
+            ("model", "version"),
+            buckets=_ROWS,
+            registry=self._registry,
+        )
+        self._batched = Histogram(
+            "marina_batch_requests",
+            "Requests in each call to a model.",
+            ("model", "version"),
+            buckets=_ROWS,
+            registry=self._registry,
+        )
+        self._restarts = Counter(
+            "marina_worker_restarts",
+            "Times that a model's processes were replaced because they died, hung or lied.",
+            ("model", "version"),
+            registry=self._registry,
+        )
+        self._queued = Gauge(
+            "marina_queue_requests",
+            "Requests waiting for a model.",
+            ("model", "version"),
+            registry=self._registry,
+        )
+        self._ready = Gauge(
+            "marina_model_ready",
+            "1 when the last inference of the version worked.",
+            ("model", "version"),
+            registry=self._registry,
+        )
+        self._codes: dict[tuple[str, str, int], Counter] = {}
+
+    def version(self, model: str, version: str) -> VersionMetrics:
+        """The series of one version."""
+        return VersionMetrics(
+            self._seconds.labels(model, version),
+            self._rows.labels(model, version),
+            self._batched.labels(model, version),
+            self._restarts.labels(model, version),
+        )
+
+    def count(self, model: str, version: str, code: int) -> None:
+        """Count one answered infer request; both names are empty when there is no such model."""
+        key = (model, version, code)
+        counter = self._codes.get(key)
+        if counter is None:
+            counter = self._codes[key] = self._requests.labels(model, version, str(code))
+        counter.inc()
+
+    def show(self, model: str, version: str, *, queued: int, ready: bool) -> None:
+        """Set the gauges of one version, just before they are read."""
+        self._queued.labels(model, version).set(queued)
+        self._ready.labels(model, version).set(ready)
+
+    def forget(self, model: str, version: str) -> None:
+        """Drop the gauges of a version that is not served any more."""
+        self._queued.remove(model, version)
+        self._ready.remove(model, version)
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self._registry)

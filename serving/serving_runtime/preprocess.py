@@ -1,0 +1,166 @@
+"""From pixels to what the network gets: the only place where this happens, for training and for serving.
+
+Imported by the handler and by the trainer. A frozen copy lies in every archive that we build, so it needs
+nothing but NumPy and Pillow. A digit is 28 x 28, 0 = background and 255 = ink, or the same divided by 255.
+"""
+
+import io
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+SIDE = 28
+# MNIST's own way: the digit fits into 20 x 20, its centre of mass lies on pixel (14, 14) of 28 x 28.
+BOX = 20
+MAX_PIXELS = 4_000_000
+MAX_BYTES = 10 * 1024 * 1024
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+def to_network(pixels: Pixels) -> Floats:
+    """uint8 [n, 28, 28] to what the network gets: float32 [n, 28, 28] in 0..1."""
+    return np.divide(pixels, np.float32(255), dtype=np.float32)
+
+
+def as_seen(floats: Floats) -> Pixels:
+    """The inverse of `to_network`, for showing: float32 [n, 28, 28] to uint8."""
+    pixels: Pixels = np.rint(floats * np.float32(255)).astype(np.uint8)
+    return pixels
+
+
+def prepare(image: npt.NDArray[np.generic]) -> Floats:
+    """Any accepted input to what the network gets: float32 [n, 28, 28] in 0..1.
+
+    Takes uint8 [n, 28, 28], float32 [n, 28, 28] in 0..1, or an object array [n] of PNG or JPEG files (bytes).
+    Raises ValueError with a readable reason.
+    """
+    if image.dtype == np.object_:
+        return to_network(decode(list(image.reshape(-1))))
+    if image.ndim != 3 or image.shape[1:] != (SIDE, SIDE):
+        raise ValueError(f"the image must have the shape [n, {SIDE}, {SIDE}], not {list(image.shape)}")
+    if image.dtype == np.uint8:
+        return to_network(image.astype(np.uint8, copy=False))
+    if image.dtype != np.float32:
+        raise ValueError(f"the image must be UINT8 or FP32, not {image.dtype}")
+    # NaN fails the comparison, too.
+    if image.size and not (image.min() >= 0 and image.max() <= 1):
+        raise ValueError(
+            "FP32 pixels must be finite and from 0 to 1 (pixels from 0 to 255 are sent as UINT8)"
+        )
+    return image.astype(np.float32, copy=False)
+
+
+def decode(files: Sequence[bytes]) -> Pixels:
+    """PNG or JPEG files to uint8 [n, 28, 28]. Raises ValueError that names the first bad file."""
+    pixels = np.zeros((len(files), SIDE, SIDE), np.uint8)
+    for at, file in enumerate(files):
+        try:
+            pixels[at] = fit(_grey(_open(file)))
+        except ValueError as error:
+            where = f"picture {at + 1} of {len(files)}: " if len(files) > 1 else ""
+            raise ValueError(f"{where}{error}") from None
+    return pixels
+
+
+def fit(grey: Pixels) -> Pixels:
+    """A grey picture [height, width] of one digit, dark or light on its ground, to [28, 28] as MNIST has it.
+
+    A picture of 28 x 28 with a dark border is taken as it is; one without any ink becomes all 0.
+    """
+    border = _border(grey)
+    if np.median(border) > 127:
+        grey, border = 255 - grey, 255 - border
+    elif grey.shape == (SIDE, SIDE):
+        return grey
+    ink = _without_ground(grey, border)
+    strongest = float(ink.max())
+    # Less contrast than this is paper and noise.
+    if strongest < 16:
+        return np.zeros((SIDE, SIDE), np.uint8)
+    return _centred(_scaled(_cropped(ink * (255 / strongest))))
+
+
+def _open(file: bytes) -> Image.Image:
+    if not isinstance(file, bytes):
+        raise ValueError("a picture must be the bytes of a PNG or JPEG file")
+    if len(file) > MAX_BYTES:
+        raise ValueError(f"the picture has over {MAX_BYTES // 1024**2} MB; send a smaller one")
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures; they are refused below, before any pixel is decoded.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(file), formats=("PNG", "JPEG"))
+        if picture.width * picture.height > MAX_PIXELS:
+            raise ValueError(f"the picture has over {MAX_PIXELS // 10**6} megapixels; send a smaller one")
+        picture.load()
+        return ImageOps.exif_transpose(picture)
+    except Image.DecompressionBombError:
+        raise ValueError(
+            f"the picture has over {MAX_PIXELS // 10**6} megapixels; send a smaller one"
+        ) from None
+    except ValueError as error:
+        if "megapixels" in str(error):
+            raise
+        raise ValueError(_UNREADABLE) from None
+    except Exception:
+        raise ValueError(_UNREADABLE) from None
+
+
+_UNREADABLE = "the picture is not a readable PNG or JPEG file"
+
+
+def _grey(picture: Image.Image) -> Pixels:
+    if picture.mode.startswith("I"):
+        # 16 bits a pixel; Pillow's own conversion clips instead of scaling.
+        return (np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+    if picture.has_transparency_data:
+        rgba = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return np.asarray(picture.convert("RGB").convert("L"))
+
+
+def _border(grey: Pixels) -> Pixels:
+    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+
+
+def _without_ground(grey: Pixels, border: Pixels) -> Floats:
+    """Ink above the ground's shade and above its grain, both taken from the border."""
+    shade = np.float32(np.median(border))
+    ink = np.clip(grey.astype(np.float32) - shade, 0, None)
+    # Nine in ten border pixels, so that a stroke that runs over the border does not count as grain.
+    grain = 3 * np.percentile(np.abs(border.astype(np.float32) - shade), 90)
+    above: Floats = np.clip(ink - np.float32(min(grain, ink.max() / 2)), 0, None)
+    return above
+
+
+def _cropped(ink: Floats) -> Floats:
+    rows, columns = np.nonzero(ink > 32)
+    return ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+
+
+def _scaled(ink: Floats) -> Floats:
+    height, width = ink.shape
+    factor = BOX / max(height, width)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BILINEAR))
+    # A thin stroke gets pale when it is made smaller; MNIST's strokes reach full ink.
+    return small * np.float32(255 / small.max())
+
+
+def _centred(ink: Floats) -> Pixels:
+    height, width = ink.shape
+    rows, columns = np.indices(ink.shape)
+    top = _offset(float((rows * ink).sum() / ink.sum()), height)
+    left = _offset(float((columns * ink).sum() / ink.sum()), width)
+    canvas = np.zeros((SIDE, SIDE), np.uint8)
+    canvas[top : top + height, left : left + width] = np.rint(ink).clip(0, 255).astype(np.uint8)
+    return canvas
+
+
+def _offset(centre: float, length: int) -> int:
+    return min(max(round(SIDE / 2 - centre), 0), SIDE - length)

@@ -1,0 +1,81 @@
+"""Child processes that can never outlive us, and notice of their death without polling."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)  # loaded here, because nothing may be loaded between fork and exec
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask the kernel to kill this process when process `parent` dies, however it dies.
+
+    The kernel watches the parent's thread, so children must be started from its main thread.
+    """
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before we asked
+        os._exit(1)
+
+
+def start(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: IO[bytes] | int | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a process group of its own that dies with this process. Call from the main thread."""
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+        preexec_fn=partial(die_with_parent, os.getpid()),
+    )
+
+
+async def end(process: subprocess.Popen[bytes], *, seconds: float = 5.0) -> None:
+    """Kill a process and its group, and wait until it is gone (at most `seconds`)."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    deadline = asyncio.get_running_loop().time() + seconds
+    while process.poll() is None and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.01)
+
+
+def kill(pid: int) -> None:
+    """Kill one process; no error when it is gone already."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+class Watch:
+    """Calls `on_death` once in the running loop when the process `pid` ends; `close` forgets it."""
+
+    def __init__(self, pid: int, on_death: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_death = on_death
+        self._descriptor = -1
+        try:
+            self._descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._loop.call_soon(on_death)
+            return
+        self._loop.add_reader(self._descriptor, self._died)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            self._loop.remove_reader(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _died(self) -> None:
+        self.close()
+        self._on_death()

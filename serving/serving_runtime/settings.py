@@ -1,0 +1,69 @@
+"""What the serving process reads from its environment; every name has the prefix SERVING_."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Either MODELS_FILE (many models, watched) or MODEL_NAME and MODEL_DIR (one model: a pod)."""
+
+    model_config = SettingsConfigDict(env_prefix="SERVING_", frozen=True, protected_namespaces=())
+
+    host: str = "127.0.0.1"
+    """Address that the v2 front listens on; TorchServe itself never leaves this machine."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Port of the v2 front; 0 takes a free one and says which in the log."""
+    models_file: Path | None = None
+    """JSON list of the models to serve, watched for changes."""
+    model_name: str | None = None
+    """v2 name of the only model."""
+    model_dir: Path | None = None
+    """Folder that holds the only model as one .mar file."""
+    model_version: str = "1"
+    """Version that the only model answers with."""
+    work_dir: Path = Path(".marina/serving")
+    """Unpacked models, sockets and TorchServe's files; everything in it may be lost."""
+    deadline_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
+    """Longest time from a complete request to its answer; then 504."""
+    max_batch: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Most rows of concurrent requests that go to a model in one call."""
+    queue_limit: Annotated[int, Field(ge=1, le=100_000)] = 256
+    """Most requests waiting for one model; then 503."""
+    max_body_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 10 * 1024 * 1024
+    """Longest request body; then 413."""
+    torch_threads: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Threads of PyTorch in each worker; by default one for each core, or one when many models share them."""
+
+    @model_validator(mode="after")
+    def _one_source_of_models(self) -> Self:
+        pod = self.model_name is not None and self.model_dir is not None
+        if pod == (self.models_file is not None):
+            raise ValueError("set either SERVING_MODELS_FILE or SERVING_MODEL_NAME and SERVING_MODEL_DIR")
+        return self
+
+    @property
+    def threads(self) -> int:
+        """Threads of PyTorch in each worker."""
+        if self.torch_threads is not None:
+            return self.torch_threads
+        return 1 if self.models_file is not None else available_cores()
+
+
+def available_cores() -> int:
+    """Cores that this process may use: its affinity, and the CPU limit of its container (cgroup v2 or v1)."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text().strip()
+            period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return cores
+    if quota in ("max", "-1"):
+        return cores
+    return max(1, min(cores, int(int(quota) / int(period) + 0.5)))

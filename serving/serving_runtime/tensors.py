@@ -1,0 +1,181 @@
+"""A v2 tensor as raw little-endian bytes, and the way from and to JSON data.
+
+Used by the protocol, the frames and the batches. It needs no NumPy: numbers go from a JSON list to bytes by
+`bytes()` and `array`, which also check every element and are faster than any array library for small tensors.
+"""
+
+import binascii
+import math
+from array import array
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Protocol
+
+from serving_runtime.errors import InvalidRequest
+
+# v2 datatype -> (code of the array module, bytes per element). FP16 has no JSON form and BYTES no fixed size.
+NUMBERS = {
+    "BOOL": ("B", 1),
+    "UINT8": ("B", 1),
+    "UINT16": ("H", 2),
+    "UINT32": ("I", 4),
+    "UINT64": ("Q", 8),
+    "INT8": ("b", 1),
+    "INT16": ("h", 2),
+    "INT32": ("i", 4),
+    "INT64": ("q", 8),
+    "FP32": ("f", 4),
+    "FP64": ("d", 8),
+}
+_FLOATS = ("FP32", "FP64")
+_PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+
+
+class TensorSpec(Protocol):
+    """What a model says about one of its tensors (`card.Tensor`): -1 in `shape` is any number from 1."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def datatype(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def accepts(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor; `data` is row-major little-endian bytes, or for BYTES one `bytes` per element."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    data: bytes | list[bytes]
+
+    def values(self) -> list[Any]:
+        """The elements as a flat list: int, float, bool, or for BYTES str (base64 where it is not UTF-8)."""
+        if isinstance(self.data, list):
+            return [_text(item) for item in self.data]
+        if self.datatype == "UINT8":
+            return list(self.data)
+        numbers = array(NUMBERS[self.datatype][0])
+        numbers.frombytes(self.data)
+        return list(map(bool, numbers)) if self.datatype == "BOOL" else numbers.tolist()
+
+
+def from_json(
+    name: str,
+    datatype: str,
+    shape: tuple[int, ...],
+    data: object,
+    *,
+    base64: bool = False,
+    picture: bool = False,
+    may_hold_booleans: bool = True,
+) -> Tensor:
+    """Build a tensor from the `data` of a v2 JSON request, flat or nested like `shape`.
+
+    `base64`: BYTES elements are base64. `picture`: they are base64 of a PNG or JPEG file, whatever the client
+    says. `may_hold_booleans`: false spares a look at every element, because only a boolean can pass for a number.
+    Raises InvalidRequest with the tensor's name.
+    """
+    flat = _flat(name, shape, data)
+    if datatype == "BYTES":
+        return Tensor(name, datatype, shape, [_element(name, item, base64, picture) for item in flat])
+    return Tensor(name, datatype, shape, _numbers(name, datatype, flat, may_hold_booleans))
+
+
+def all_finite(tensor: Tensor) -> bool:
+    """Whether no element is NaN or infinite; true for everything that is not a float."""
+    if tensor.datatype not in _FLOATS or isinstance(tensor.data, list):
+        return True
+    numbers = array(NUMBERS[tensor.datatype][0])
+    numbers.frombytes(tensor.data)
+    return _finite(tensor.datatype, numbers)
+
+
+def _flat(name: str, shape: tuple[int, ...], data: object) -> list[Any]:
+    if type(data) is not list:
+        raise InvalidRequest(f"input {name!r}: `data` must be a list")
+    count = math.prod(shape)
+    flat: list[Any] = _unnested(name, shape, data) if data and type(data[0]) is list else data
+    if len(flat) != count:
+        raise InvalidRequest(
+            f"input {name!r}: shape {list(shape)} needs {count} elements, data has {len(flat)}"
+        )
+    return flat
+
+
+def _unnested(name: str, shape: tuple[int, ...], data: list[Any]) -> list[Any]:
+    level: list[Any] = [data]
+    for size in shape:
+        if any(type(part) is not list or len(part) != size for part in level):
+            raise InvalidRequest(f"input {name!r}: nested data does not have the shape {list(shape)}")
+        level = list(chain.from_iterable(level))
+    return level
+
+
+def _numbers(name: str, datatype: str, flat: list[Any], may_hold_booleans: bool) -> bytes:
+    if datatype not in NUMBERS:
+        raise InvalidRequest(f"input {name!r}: datatype {datatype} cannot be sent as JSON")
+    if may_hold_booleans or datatype == "BOOL":
+        _refuse_other_kinds(name, datatype, flat)
+    try:
+        if datatype in ("UINT8", "BOOL"):
+            return bytes(flat)
+        numbers = array(NUMBERS[datatype][0], flat)
+    except TypeError:
+        _refuse_other_kinds(name, datatype, flat)
+        raise
+    except (ValueError, OverflowError):
+        raise InvalidRequest(f"input {name!r}: a number is out of the range of {datatype}") from None
+    if datatype in _FLOATS and not _finite(datatype, numbers):
+        raise InvalidRequest(f"input {name!r}: a number is out of the range of {datatype}")
+    return numbers.tobytes()
+
+
+def _refuse_other_kinds(name: str, datatype: str, flat: list[Any]) -> None:
+    wanted = {bool} if datatype == "BOOL" else {int, float} if datatype in _FLOATS else {int}
+    if not set(map(type, flat)) <= wanted:
+        strange = next(item for item in flat if type(item) not in wanted)
+        raise InvalidRequest(f"input {name!r}: {_shown(strange)} is not of datatype {datatype}")
+
+
+def _finite(datatype: str, numbers: "array[Any]") -> bool:
+    if datatype == "FP32":
+        return math.isfinite(sum(numbers))  # float32 values cannot overflow a double's sum; inf and NaN stay
+    return all(map(math.isfinite, numbers))
+
+
+def _element(name: str, item: object, base64: bool, picture: bool) -> bytes:
+    if type(item) is not str:
+        raise InvalidRequest(f"input {name!r}: {_shown(item)} is not of datatype BYTES; send strings")
+    if not (base64 or picture):
+        return item.encode()
+    try:
+        # Line breaks, as the `base64` command writes them, are not part of the alphabet but are common.
+        decoded = binascii.a2b_base64("".join(item.split()), strict_mode=True) if item else b""
+    except ValueError:
+        decoded = None
+    if picture and (decoded is None or not decoded.startswith(_PICTURE_STARTS)):
+        raise InvalidRequest(
+            f"input {name!r}: BYTES must hold a PNG or JPEG file as base64 text, one string for each picture "
+            '(`base64 -w0 FILE`), such as "iVBORw0KGgo..."'
+        )
+    if decoded is None:
+        raise InvalidRequest(f"input {name!r}: content_type is base64, but a string is not base64")
+    return decoded
+
+
+def _text(item: bytes) -> str:
+    try:
+        return item.decode()
+    except UnicodeDecodeError:
+        return binascii.b2a_base64(item, newline=False).decode()
+
+
+def _shown(item: object) -> str:
+    return {str: "a string", list: "a list", dict: "an object", type(None): "null"}.get(
+        type(item), repr(item)[:40]
+    )

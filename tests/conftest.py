@@ -1,0 +1,175 @@
+"""What all tests share: a real Postgres, the trained starter models, the whole running system."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import psycopg2
+import pytest
+from sqlalchemy import make_url
+
+from metadata_api.local import folder
+from metadata_api.local.postgres import Postgres
+from metadata_api.local.settings import LocalSettings
+from metadata_api.local.supervisor import Supervised
+
+ROOT = Path(__file__).parent.parent
+TRAINED = ROOT / ".marina" / "models"
+START_SECONDS = 240
+# The words that tell a part's process by its command line.
+PARTS = {
+    "ui": "model_ui",
+    "api": "metadata_api.app:create_app",
+    "serving": "serving_runtime",
+    "java": "org.pytorch.serve.ModelServer",
+    "worker": "serving_runtime.worker_nursery",
+    "postgres": "-D",
+}
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody uses now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The running system: addresses, data folder, and the launcher's process."""
+
+    home: Path
+    ui_url: str
+    api_url: str
+    serving_url: str
+    launcher: psutil.Process
+
+    def pids(self, part: str) -> list[int]:
+        """Processes of a part, among those that this launcher started."""
+        found = []
+        for process in self.launcher.children(recursive=True):
+            with suppress(psutil.Error):
+                words = process.cmdline()
+                # A worker is a fork of the process that imports PyTorch for all of them.
+                is_fork = process.parent().cmdline() == words  # type: ignore[union-attr]
+                if PARTS[part] in words and is_fork == (part == "worker"):
+                    found.append(process.pid)
+        return sorted(found)
+
+    def wait_until_ready(self, deployment: str, seconds: float = 60) -> None:
+        """Return when a deployment is ready; fail with its reason when it is not in time."""
+        end = time.monotonic() + seconds
+        found: dict[str, object] = {}
+        while time.monotonic() < end:
+            found = httpx.get(f"{self.api_url}/v1/deployments/{deployment}", timeout=10).json()
+            if found.get("ready"):
+                return
+            time.sleep(0.2)
+        pytest.fail(f"{deployment} is not ready after {seconds} s: {found.get('observed')}")
+
+
+@dataclass(frozen=True)
+class Database:
+    """A real Postgres server: the URL of its database, and its process."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A real Postgres with an empty database, made as the one-machine mode makes it; stopped at the end."""
+    settings = LocalSettings(home=tmp_path_factory.mktemp("postgres"), postgres_port=free_port())
+    folder.prepare(settings)
+    postgres = Postgres(settings)
+    part = postgres.prepare()
+    who: dict[str, Any] = {}
+    if part.account:
+        who = {"user": part.account.uid, "group": part.account.gid, "extra_groups": []}
+    with (settings.logs / "postgres.log").open("wb") as log:
+        process = subprocess.Popen(
+            part.command, cwd=part.folder, env=dict(part.environment), stdout=log, stderr=log, **who
+        )
+    try:
+        asyncio.run(postgres.ready(Supervised(part, settings.logs), 30))
+        url = make_url(postgres.url).set(password=postgres.password_file.read_text())
+        # Tests make databases of their own; the role of the product may not.
+        admin = psycopg2.connect(url.set(username="postgres").render_as_string(hide_password=False))
+        admin.autocommit = True
+        with admin.cursor() as cursor:
+            cursor.execute("alter role marina createdb")
+        admin.close()
+        yield Database(url.render_as_string(hide_password=False), process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+        folder.empty(settings)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(database: Database) -> str:
+    """URL of the database of this test run."""
+    return database.url
+
+
+@pytest.fixture(scope="session")
+def starter_mars() -> dict[str, Path]:
+    """The `.mar` of every starter experiment, trained once and kept where `make up` looks for them."""
+    command = [sys.executable, str(ROOT / "models" / "train.py"), "--all", "--out", str(TRAINED)]
+    subprocess.run(command, check=True, timeout=600)
+    return {path.stem: path for path in TRAINED.glob("*/*.mar")}
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, starter_mars: dict[str, Path]) -> Iterator[Stack]:
+    """The system as `make up` starts it, with all starter experiments deployed; stopped at the end."""
+    home = tmp_path_factory.mktemp("marina")
+    (home / "models").symlink_to(TRAINED)
+    ports = {part: free_port() for part in ("UI", "API", "SERVING", "POSTGRES")}
+    environment = {
+        **os.environ,
+        "MARINA_HOME": str(home),
+        **{f"MARINA_{part}_PORT": str(port) for part, port in ports.items()},
+    }
+    log = home / "launcher-output.txt"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "metadata_api.local", "up"],
+            env=environment,
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_for(process, log, "Marina is up")
+        urls = {part: f"http://127.0.0.1:{port}" for part, port in ports.items()}
+        yield Stack(home, urls["UI"], urls["API"], urls["SERVING"], psutil.Process(process.pid))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def _wait_for(process: subprocess.Popen[bytes], log: Path, words: str) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if words in log.read_text():
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.2)
+    pytest.fail(f"the system did not start: {log.read_text()[-3000:]}")

@@ -1,0 +1,125 @@
+"""Archives, rows and databases for tests: real `.mar` files, and experiments, versions, deployments as stored."""
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from PIL import Image
+from sqlalchemy import Engine, make_url, text
+from sqlalchemy.orm import Session
+
+from metadata_api import migrate
+from metadata_api.db import connect
+from metadata_api.tables import Deployment, Experiment, ModelVersion
+from serving_runtime import mar
+
+LABELS = [str(digit) for digit in range(10)]
+INPUTS = [
+    {"name": "image", "datatype": "UINT8", "shape": [-1, 28, 28], "accepts": ["UINT8", "FP32", "BYTES"]}
+]
+OUTPUTS = [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]}]
+CARD = f"""
+name: digits
+labels: {json.dumps(LABELS)}
+inputs: {json.dumps(INPUTS)}
+outputs: {json.dumps(OUTPUTS)}
+"""
+
+
+@contextmanager
+def own_database(postgres_url: str) -> Iterator[Engine]:
+    """A database that no other application of this test run looks at, with the newest schema."""
+    name = f"own_{uuid4().hex[:8]}"
+    admin = connect(postgres_url).execution_options(isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"create database {name}"))
+    engine = connect(make_url(postgres_url).set(database=name).render_as_string(hide_password=False))
+    migrate.upgrade(engine)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+        with admin.connect() as connection:
+            connection.execute(text(f"drop database {name} with (force)"))
+        admin.dispose()
+
+
+def url_of(engine: Engine) -> str:
+    """URL of an engine's database, with its password."""
+    return engine.url.render_as_string(hide_password=False)
+
+
+def make_mar(folder: Path, *, salt: str = "", card: str | None = CARD, **files: bytes) -> bytes:
+    """A real archive; another salt makes other bytes."""
+    content: dict[str, bytes | Path] = {
+        "handler.py": f"# {salt}\nclass Handler: ...\n".encode(),
+        "training.json": json.dumps({"metrics": {"test_accuracy": 0.97}, "seed": 1}).encode(),
+        **{name.replace("__", "."): data for name, data in files.items()},
+    }
+    if card is not None:
+        content["model.yaml"] = card.encode()
+    path = folder / "made.mar"
+    mar.build(path, name="digits", handler="handler.py", serialized_file=None, files=content)
+    return path.read_bytes()
+
+
+def make_picture(shade: int = 0) -> bytes:
+    """A small PNG; another shade is another image."""
+    file = io.BytesIO()
+    Image.new("L", (40, 30), shade).save(file, "PNG")
+    return file.getvalue()
+
+
+def make_experiment(engine: Engine, name: str = "digits") -> None:
+    """An experiment without curves."""
+    with Session(engine) as session, session.begin():
+        session.add(Experiment(name=name, display_name=name))
+
+
+def make_version(
+    engine: Engine,
+    number: int = 1,
+    *,
+    experiment: str = "digits",
+    labels: list[str] = LABELS,
+    inputs: list[dict[str, Any]] = INPUTS,
+) -> None:
+    """A version whose archive is in no store, for tests that never load it."""
+    with Session(engine) as session, session.begin():
+        owner = session.query(Experiment).filter_by(name=experiment).one()
+        session.add(
+            ModelVersion(
+                experiment_id=owner.id,
+                number=number,
+                sha256=f"{owner.id:032x}{number:032x}",
+                uploaded_sha256="0" * 64,
+                size=1,
+                handler="handler.py",
+                files=["handler.py"],
+                inputs=inputs,
+                outputs=OUTPUTS,
+                labels=labels,
+            )
+        )
+
+
+def make_deployment(engine: Engine, name: str, *, wanted: str = "running", **version: Any) -> None:
+    """A deployment of version 1 of an experiment of its own."""
+    make_experiment(engine, name)
+    make_version(engine, experiment=name, **version)
+    with Session(engine) as session, session.begin():
+        one = session.query(ModelVersion).join(Experiment).filter(Experiment.name == name).one()
+        session.add(
+            Deployment(
+                name=name,
+                experiment_id=one.experiment_id,
+                version_id=one.id,
+                runtime="torchserve",
+                replicas=1,
+                wanted=wanted,
+            )
+        )

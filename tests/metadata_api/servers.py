@@ -1,0 +1,177 @@
+"""Servers for tests: the API on a real socket, and a small v2 server that behaves as badly as it is told."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Self
+
+import uvicorn
+from fastapi import FastAPI
+
+Reply = tuple[int, bytes] | None
+Behaviour = Callable[[dict[str, Any]], Awaitable[Reply]]
+LABELS = [str(digit) for digit in range(10)]
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[str]:
+    """The application behind uvicorn on a free port; yields its address."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
+        thread.start()
+        end = time.monotonic() + 20
+        while not server.started and time.monotonic() < end:
+            time.sleep(0.02)
+        assert server.started, "the API did not start within 20 s"
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(20)
+
+
+class V2Server:
+    """Just enough HTTP for `POST /v2/models/NAME/infer` and `GET /status`, with one behaviour per model."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, Behaviour] = {}
+        self.status: Callable[[], bytes] = lambda: b'{"models": []}'
+        self.requests: list[dict[str, Any]] = []
+        self.connections = 0
+        self._loop = asyncio.new_event_loop()
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """Address of the server."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.listen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.silence()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def listen(self) -> None:
+        """Accept connections, on the same port as before."""
+        self._run(self._listen())
+
+    def silence(self) -> None:
+        """Refuse connections and drop those that there are, as a process that was killed."""
+        self._run(self._silence())
+
+    def _run(self, what: Any) -> None:
+        asyncio.run_coroutine_threadsafe(what, self._loop).result(10)
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _silence(self) -> None:
+        assert self._server
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
+        self.connections += 1
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                lines = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
+                body = await reader.readexactly(int(lines.get("content-length", 0)))
+                reply = await self._reply(head.split(" ")[1], body)
+                if reply is None:
+                    return
+                status, content = reply
+                writer.write(
+                    b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n" % (status, len(content)) + content
+                )
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            with suppress(RuntimeError):
+                writer.transport.abort()
+
+    async def _reply(self, path: str, body: bytes) -> Reply:
+        if path == "/status":
+            return 200, self.status()
+        name = path.split("/")[3]
+        request = json.loads(body)
+        self.requests.append(request)
+        return await self.models[name](request)
+
+
+def answers(
+    label: str = "5", *, version: str = "1", seconds: float = 0, labels: list[str] = LABELS, **outputs: Any
+) -> Behaviour:
+    """Say `label` with 91 %, after a while; `outputs` replaces or adds outputs as (datatype, data)."""
+    rest = 0.09 / (len(labels) - 1)
+    tensors: dict[str, tuple[str, list[Any]]] = {
+        "probabilities": ("FP32", [0.91 if one == label else rest for one in labels]),
+        "label": ("BYTES", [label]),
+        "seen": ("UINT8", list(range(256)) * 3 + [255] * 16),
+        **outputs,
+    }
+    listed = [
+        {"name": name, "datatype": datatype, "shape": [1, len(data)], "data": data}
+        for name, (datatype, data) in tensors.items()
+    ]
+    return says(
+        json.dumps({"model_name": "m", "model_version": version, "outputs": listed}).encode(), seconds
+    )
+
+
+def says(content: bytes, seconds: float = 0) -> Behaviour:
+    """Answer 200 with these bytes."""
+
+    async def behave(request: dict[str, Any]) -> Reply:
+        await asyncio.sleep(seconds)
+        return 200, content
+
+    return behave
+
+
+def refuses(status: int, text: str) -> Behaviour:
+    """Answer an error as the serving front does."""
+
+    async def behave(request: dict[str, Any]) -> Reply:
+        return status, json.dumps({"error": text}).encode()
+
+    return behave
+
+
+def hangs() -> Behaviour:
+    """Take the request and never answer."""
+
+    async def behave(request: dict[str, Any]) -> Reply:
+        await asyncio.sleep(600)
+        return None
+
+    return behave
+
+
+def closes() -> Behaviour:
+    """Take the request and close the connection."""
+
+    async def behave(request: dict[str, Any]) -> Reply:
+        return None
+
+    return behave

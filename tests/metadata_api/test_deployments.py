@@ -1,0 +1,163 @@
+"""What is wanted of deployments: created, changed, rolled back, stopped, deleted, and every change kept."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Engine, text
+
+from tests.metadata_api.conftest import row_counts
+from tests.metadata_api.making import LABELS, make_experiment, make_version
+
+URL = "/v1/deployments"
+ASKED = {"create", "change", "rollback", "stop", "start", "delete"}
+
+
+@pytest.fixture
+def digits(engine: Engine, clean: None) -> None:
+    """An experiment with three versions."""
+    make_experiment(engine)
+    for number in (1, 2, 3):
+        make_version(engine, number)
+
+
+@pytest.fixture
+def deployed(api: httpx.Client, digits: None) -> dict[str, Any]:
+    """Version 1 of it, deployed under its name."""
+    return dict(api.post(URL, json={"experiment": "digits", "version": 1}).raise_for_status().json())
+
+
+def asked(api: httpx.Client, name: str = "digits") -> list[tuple[str, int]]:
+    """Kind and version of what was asked for, newest first; what was seen is left out."""
+    events = api.get(f"{URL}/{name}").json()["events"]
+    return [(event["kind"], event["version"]) for event in events if event["kind"] in ASKED]
+
+
+def failure(answer: httpx.Response) -> tuple[int, str]:
+    assert answer.json()["detail"]
+    return answer.status_code, answer.json()["error"]
+
+
+class TestCreate:
+    """POST /v1/deployments."""
+
+    def test_takes_the_experiments_name_and_latest_version(self, api: httpx.Client, digits: None) -> None:
+        answer = api.post(URL, json={"experiment": "digits"})
+        assert answer.status_code == 201
+        made = answer.json()
+        assert (made["name"], made["version"], made["previous_version"]) == ("digits", 3, None)
+        assert (made["wanted"], made["observed"]["state"], made["ready"]) == ("running", "pending", False)
+        assert (made["labels"], made["runtime"], made["replicas"]) == (LABELS, "torchserve", 1)
+        assert made["url"] == "http://127.0.0.1:9/v2/models/digits"
+        assert asked(api) == [("create", 3)]
+
+    def test_a_name_that_is_taken_is_a_409(self, api: httpx.Client, deployed: dict[str, Any]) -> None:
+        assert failure(api.post(URL, json={"experiment": "digits"})) == (409, "deployment_exists")
+
+    def test_of_several_at_once_one_wins(self, api: httpx.Client, digits: None) -> None:
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(lambda _: api.post(URL, json={"experiment": "digits"}), range(6)))
+        assert sorted(answer.status_code for answer in answers) == [201] + [409] * 5
+        assert asked(api) == [("create", 3)]
+
+    @pytest.mark.parametrize(
+        ("body", "status", "code"),
+        [
+            ({"experiment": "nobody"}, 404, "experiment_unknown"),
+            ({"experiment": "digits", "version": 9}, 404, "version_unknown"),
+            ({"experiment": "empty"}, 404, "version_unknown"),
+            ({"experiment": "digits", "name": "../etc"}, 422, "invalid_request"),
+            ({"experiment": "digits", "runtime": "magic"}, 422, "invalid_request"),
+            ({"experiment": "digits", "replicas": 0}, 422, "invalid_request"),
+            ({"experiment": "digits", "version": 2**31}, 422, "invalid_request"),
+            ({"experiment": "digits", "color": "red"}, 422, "invalid_request"),
+        ],
+    )
+    def test_what_cannot_be_wanted_is_refused_and_leaves_nothing(
+        self, api: httpx.Client, digits: None, engine: Engine, body: dict[str, Any], status: int, code: str
+    ) -> None:
+        make_experiment(engine, "empty")
+        before = row_counts(engine)
+        assert failure(api.post(URL, json=body)) == (status, code)
+        assert row_counts(engine) == before
+
+
+class TestChange:
+    """PATCH, rollback."""
+
+    def test_wants_the_new_version_and_remembers_the_old(
+        self, api: httpx.Client, deployed: dict[str, Any]
+    ) -> None:
+        changed = api.patch(f"{URL}/digits", json={"version": 3}).json()
+        assert (changed["version"], changed["previous_version"]) == (3, 1)
+        assert changed["updated_at"] > deployed["updated_at"]
+        assert asked(api) == [("change", 3), ("create", 1)]
+
+    def test_to_the_same_version_changes_nothing(self, api: httpx.Client, deployed: dict[str, Any]) -> None:
+        assert api.patch(f"{URL}/digits", json={"version": 1}).json()["previous_version"] is None
+        assert asked(api) == [("create", 1)]
+
+    def test_to_a_version_that_is_not_there_is_a_404(
+        self, api: httpx.Client, deployed: dict[str, Any]
+    ) -> None:
+        assert failure(api.patch(f"{URL}/digits", json={"version": 4})) == (404, "version_unknown")
+
+    def test_back_and_forth(self, api: httpx.Client, deployed: dict[str, Any]) -> None:
+        api.patch(f"{URL}/digits", json={"version": 2})
+        back = api.post(f"{URL}/digits/rollback").json()
+        assert (back["version"], back["previous_version"]) == (1, 2)
+        assert api.post(f"{URL}/digits/rollback").json()["version"] == 2
+        assert asked(api) == [("rollback", 2), ("rollback", 1), ("change", 2), ("create", 1)]
+
+    def test_back_to_nothing_is_a_409(self, api: httpx.Client, deployed: dict[str, Any]) -> None:
+        assert failure(api.post(f"{URL}/digits/rollback")) == (409, "no_previous_version")
+
+    def test_changes_at_once_are_all_kept_in_order(self, api: httpx.Client, deployed: dict[str, Any]) -> None:
+        def change(version: int) -> int:
+            return api.patch(f"{URL}/digits", json={"version": version}).status_code
+
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(change, [2, 3] * 6)) == {200}
+        now = api.get(f"{URL}/digits").json()
+        kept = asked(api)
+        assert (kept[0][1], kept[1][1]) == (now["version"], now["previous_version"])
+        assert all(one[1] != two[1] for one, two in zip(kept, kept[1:], strict=False))
+
+
+class TestStopAndDelete:
+    """What is not wanted any more."""
+
+    def test_a_stopped_deployment_stays_and_starts_again(
+        self, api: httpx.Client, deployed: dict[str, Any]
+    ) -> None:
+        assert api.post(f"{URL}/digits/stop").json()["wanted"] == "stopped"
+        assert api.post(f"{URL}/digits/stop").status_code == 200
+        assert api.post(f"{URL}/digits/start").json()["wanted"] == "running"
+        assert asked(api) == [("start", 1), ("stop", 1), ("create", 1)]
+
+    def test_a_deleted_deployment_is_gone_and_its_events_stay(
+        self, api: httpx.Client, deployed: dict[str, Any], engine: Engine
+    ) -> None:
+        answer = api.delete(f"{URL}/digits")
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert failure(api.get(f"{URL}/digits")) == (404, "deployment_unknown")
+        with engine.connect() as connection:
+            kinds = connection.scalars(text("select kind from deployment_events order by id")).all()
+        assert [kind for kind in kinds if kind in ASKED] == ["create", "delete"]
+
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [("get", ""), ("delete", ""), ("post", "/stop"), ("post", "/start"), ("post", "/rollback")],
+    )
+    def test_nobody_has_this_name(self, api: httpx.Client, method: str, path: str) -> None:
+        assert failure(api.request(method, f"{URL}/nobody{path}")) == (404, "deployment_unknown")
+
+
+def test_deployments_are_listed_by_name_page_by_page(api: httpx.Client, digits: None) -> None:
+    for name in ("b", "c", "a"):
+        api.post(URL, json={"experiment": "digits", "name": name})
+    first = api.get(URL, params={"limit": 2}).json()
+    assert ([item["name"] for item in first["items"]], first["total"]) == (["a", "b"], 3)
+    second = api.get(URL, params={"limit": 2, "cursor": first["next"]}).json()
+    assert ([item["name"] for item in second["items"]], second["next"]) == (["c"], None)

@@ -1,0 +1,47 @@
+"""The guard in front of the API: sizes, slow bodies and URLs, over a real socket."""
+
+import socket
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from metadata_api import limits
+from tests.metadata_api.conftest import row_counts
+
+
+def test_a_body_over_the_limit_is_refused_by_its_declared_length(api: httpx.Client, engine: Engine) -> None:
+    before = row_counts(engine)
+    answer = api.post("/v1/predictions", content=b"x" * 50_000_000)
+    assert answer.status_code == 413
+    assert answer.json()["error"] == "body_too_large"
+    assert row_counts(engine) == before
+
+
+def test_a_body_without_a_length_is_counted_while_it_arrives(api: httpx.Client) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(400):
+            yield b'{"name": "' + b"x" * 65_536
+
+    answer = api.post("/v1/experiments", content=endless(), headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]) == (413, "body_too_large")
+
+
+def test_a_body_that_trickles_is_ended(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SECONDS_TO_START", 0.5)
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as sock:
+        head = "POST /v1/experiments HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        head += "Content-Length: 900\r\n\r\n"
+        sock.sendall(head.encode() + b'{"na')
+        start = time.monotonic()
+        assert b" 408 " in sock.recv(4096)
+        assert time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize("url", ["/v1/experiments/a%00b", "/v1/experiments?search=%00"])
+def test_a_nul_in_the_url_is_a_400(api: httpx.Client, url: str) -> None:
+    answer = api.get(url)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")

@@ -1,0 +1,389 @@
+"""One image to many deployments: every model answers or is one typed row, in time, and all is recorded."""
+
+import base64
+import io
+import struct
+import time
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from PIL import Image
+from sqlalchemy import Engine, text
+
+from metadata_api.app import create_app
+from metadata_api.outcomes import agreement
+from metadata_api.schemas.predictions import Result
+from metadata_api.settings import Settings
+from tests.metadata_api.conftest import as_json, row_counts
+from tests.metadata_api.making import make_deployment, make_picture, make_version, own_database, url_of
+from tests.metadata_api.servers import V2Server, answers, closes, hangs, refuses, running, says
+
+URL = "/v1/predictions"
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[V2Server]:
+    with V2Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def engine(postgres_url: str) -> Iterator[Engine]:
+    """A database of its own, so that no other application writes what it sees of these deployments."""
+    with own_database(postgres_url) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def own_app(engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """The application, asking the server of these tests, and less patient with the database."""
+    folder = tmp_path_factory.mktemp("predictions")
+    settings = Settings(
+        database_url=url_of(engine),
+        database_seconds=1.5,
+        store_dir=folder / "store",
+        serving_models_file=folder / "models.json",
+        serving_url=serving.url,
+    )
+    return create_app(settings)
+
+
+@pytest.fixture(scope="module")
+def address(own_app: FastAPI) -> Iterator[str]:
+    with running(own_app) as address:
+        yield address
+
+
+@pytest.fixture
+def api(address: str, clean: None) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=address, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def four(engine: Engine, api: httpx.Client, serving: V2Server) -> None:
+    """Four deployments; three say 5, one says 3."""
+    for name, label in {"a": "5", "b": "5", "c": "3", "d": "5"}.items():
+        make_deployment(engine, name)
+        serving.models[name] = answers(label)
+
+
+def ask(api: httpx.Client, picture: bytes | None = None, **fields: Any) -> httpx.Response:
+    """Send a picture, to all deployments unless `deployments` names some."""
+    return api.post(URL, files={"image": ("digit.png", picture or make_picture())}, data=fields)
+
+
+def rows(answer: httpx.Response) -> dict[str, str]:
+    """Label or error of each deployment."""
+    assert answer.status_code == 200, answer.text
+    body: Any = as_json(answer)
+    return {row["deployment"]: row["label"] or row["error"]["error"] for row in body["results"]}
+
+
+class TestAnswers:
+    """What a call returns."""
+
+    def test_come_from_every_running_deployment(self, api: httpx.Client, four: None) -> None:
+        answer = ask(api)
+        assert rows(answer) == {"a": "5", "b": "5", "c": "3", "d": "5"}
+        assert answer.json()["agreement"] == {"label": "5", "votes": 3, "of": 4, "unanimous": False}
+        image = answer.json()["image"]
+        assert (image["width"], image["height"]) == (40, 30)
+        assert image["url"] == f"/v1/images/{image['sha256']}"
+
+    def test_rank_the_labels_and_show_what_the_model_saw(self, api: httpx.Client, four: None) -> None:
+        [row] = ask(api, deployments="a").json()["results"]
+        assert (row["version"], row["status"], row["error"]) == (1, "ok", None)
+        assert row["probabilities"][0] == {"label": "5", "probability": pytest.approx(0.91)}
+        assert len(row["probabilities"]) == 10
+        assert row["latency_ms"] > 0
+        seen = Image.open(io.BytesIO(base64.b64decode(row["seen"])))
+        assert (seen.size, seen.mode, seen.getpixel((5, 0))) == ((28, 28), "L", 5)
+
+    def test_are_given_for_a_photograph_that_is_sent_smaller(
+        self, api: httpx.Client, four: None, serving: V2Server
+    ) -> None:
+        file = io.BytesIO()
+        Image.effect_noise((2000, 1900), 90).convert("RGB").save(file, "JPEG", quality=60)
+        answer = ask(api, file.getvalue(), deployments="a")
+        assert rows(answer) == {"a": "5"}
+        assert (answer.json()["image"]["width"], answer.json()["image"]["height"]) == (2000, 1900)
+        sent = base64.b64decode(serving.requests[-1]["inputs"][0]["data"][0])
+        assert Image.open(io.BytesIO(sent)).size == (1024, 973)
+        assert len(sent) < 4_000_000
+
+    def test_keep_the_order_that_was_asked_for_and_ask_nobody_twice(
+        self, api: httpx.Client, four: None
+    ) -> None:
+        assert list(rows(ask(api, deployments=["d", "a", "d"]))) == ["d", "a"]
+
+    def test_are_given_for_an_image_that_is_stored_already(self, api: httpx.Client, four: None) -> None:
+        first = ask(api, deployments="a").json()
+        again = api.post(URL, data={"image_sha256": first["image"]["sha256"], "deployments": "b"})
+        assert rows(again) == {"b": "5"}
+        assert again.json()["image"] == first["image"]
+
+    def test_skip_what_is_stopped_unless_it_is_asked_for(
+        self, api: httpx.Client, four: None, engine: Engine
+    ) -> None:
+        make_deployment(engine, "e", wanted="stopped")
+        assert "e" not in rows(ask(api))
+        assert rows(ask(api, deployments=["a", "e"])) == {"a": "5", "e": "deployment_stopped"}
+
+    def test_carry_the_version_that_answered_not_the_one_that_is_wanted(
+        self, api: httpx.Client, four: None, engine: Engine, serving: V2Server
+    ) -> None:
+        make_version(engine, 2, experiment="a", labels=["no", "yes"])
+        serving.models["a"] = answers("yes", version="2", labels=["no", "yes"])
+        [row] = ask(api, deployments="a").json()["results"]
+        assert (row["version"], row["label"]) == (2, "yes")
+        assert [one["label"] for one in row["probabilities"]] == ["yes", "no"]
+        recorded = api.get(f"{URL}/{row['prediction_id']}").json()
+        assert (recorded["lineage"]["version"], recorded["lineage"]["wanted_version"]) == (2, 1)
+
+
+class TestFailures:
+    """A model that is dead, late or wrong is one row; the others answer."""
+
+    def test_one_dead_and_one_late_of_four(self, api: httpx.Client, four: None, serving: V2Server) -> None:
+        serving.models["b"] = closes()
+        serving.models["c"] = answers("3", seconds=20)
+        start = time.monotonic()
+        answer = ask(api, deadline_ms=600)
+        assert time.monotonic() - start < 0.6 + 0.2
+        assert rows(answer) == {"a": "5", "b": "model_unreachable", "c": "deadline_exceeded", "d": "5"}
+        assert answer.json()["agreement"] == {"label": "5", "votes": 2, "of": 2, "unanimous": True}
+
+    def test_every_way_to_fail_has_its_code(self, api: httpx.Client, four: None, serving: V2Server) -> None:
+        serving.models["a"] = refuses(503, "the model is starting")
+        serving.models["b"] = refuses(502, "the model raised")
+        serving.models["c"] = says(b"<html>")
+        serving.models["d"] = refuses(400, "not a picture")
+        codes = ["model_not_ready", "model_failed", "bad_answer", "input_rejected"]
+        answer = ask(api)
+        assert list(rows(answer).values()) == codes
+        assert answer.json()["agreement"] == {"label": None, "votes": 0, "of": 0, "unanimous": False}
+
+    def test_when_serving_is_away_every_row_says_so_and_later_they_answer_again(
+        self, api: httpx.Client, four: None, serving: V2Server
+    ) -> None:
+        ask(api)
+        serving.silence()
+        assert set(rows(ask(api)).values()) == {"model_unreachable"}
+        serving.listen()
+        assert rows(ask(api)) == {"a": "5", "b": "5", "c": "3", "d": "5"}
+
+    def test_a_model_that_takes_no_image_is_told_apart(
+        self, api: httpx.Client, four: None, engine: Engine
+    ) -> None:
+        numbers = [{"name": "x", "datatype": "FP32", "shape": [-1, 4], "accepts": ["FP32"]}]
+        make_deployment(engine, "e", inputs=numbers)
+        assert rows(ask(api, deployments=["a", "e"])) == {"a": "5", "e": "not_an_image_model"}
+
+    def test_an_answer_of_a_version_that_nobody_registered_is_bad(
+        self, api: httpx.Client, four: None, serving: V2Server
+    ) -> None:
+        serving.models["a"] = answers(version="77")
+        serving.models["b"] = answers(version="x" * 5000)
+        assert rows(ask(api, deployments=["a", "b"])) == {"a": "bad_answer", "b": "bad_answer"}
+
+    def test_more_probabilities_than_labels_are_bad(
+        self, api: httpx.Client, four: None, serving: V2Server
+    ) -> None:
+        serving.models["a"] = answers("1", labels=["0", "1", "2"])
+        assert rows(ask(api, deployments="a")) == {"a": "bad_answer"}
+
+    def test_all_that_hang_cost_one_deadline_not_four(
+        self, api: httpx.Client, four: None, serving: V2Server
+    ) -> None:
+        for name in "abcd":
+            serving.models[name] = hangs()
+        start = time.monotonic()
+        assert set(rows(ask(api, deadline_ms=300)).values()) == {"deadline_exceeded"}
+        assert time.monotonic() - start < 0.3 + 0.2
+
+
+class TestRecord:
+    """What is kept of a call."""
+
+    def test_has_every_answer_and_failure_with_its_lineage(
+        self, api: httpx.Client, four: None, serving: V2Server
+    ) -> None:
+        serving.models["b"] = refuses(502, "the model raised")
+        call = ask(api, deployments=["a", "b"]).json()
+        page = api.get(URL, params={"request_id": call["id"]}).json()
+        assert page["total"] == 2
+        kept = {item["deployment"]: item for item in page["items"]}
+        for row in call["results"]:
+            row.pop("seen")
+            assert row.items() <= kept[row["deployment"]].items()
+            assert kept[row["deployment"]]["image_sha256"] == call["image"]["sha256"]
+        lineage = kept["a"]["lineage"]
+        assert (lineage["version"], lineage["runtime"], lineage["model_version"]) == (1, "torchserve", "1")
+        assert len(lineage["mar_sha256"]) == 64
+
+    def test_is_listed_newest_first_by_deployment_and_image(self, api: httpx.Client, four: None) -> None:
+        first, second = ask(api).json(), ask(api, make_picture(9)).json()
+        page = api.get(URL, params={"limit": 5}).json()
+        rest = api.get(URL, params={"limit": 5, "cursor": page["next"]}).json()
+        assert [item["request_id"] for item in page["items"] + rest["items"]] == [second["id"]] * 4 + [
+            first["id"]
+        ] * 4
+        assert (page["total"], rest["next"]) == (8, None)
+        found = api.get(URL, params={"deployment": "a", "image": second["image"]["sha256"]}).json()
+        assert [item["request_id"] for item in found["items"]] == [second["id"]]
+
+    def test_of_the_same_image_shares_the_image(self, api: httpx.Client, four: None, engine: Engine) -> None:
+        with ThreadPoolExecutor(6) as pool:
+            calls = list(pool.map(lambda _: ask(api), range(6)))
+        assert len({call.json()["image"]["sha256"] for call in calls}) == 1
+        counts = row_counts(engine)
+        assert (counts["images"], counts["predictions"]) == (1, 24)
+
+    def test_is_whole_or_absent(self, api: httpx.Client, four: None, engine: Engine) -> None:
+        refuse = "alter table predictions add constraint ck_dead check (deployment <> 'c') not valid"
+        with engine.begin() as connection:
+            connection.execute(text(refuse))
+        try:
+            assert ask(api).status_code >= 400
+            assert row_counts(engine)["predictions"] == 0
+        finally:
+            with engine.begin() as connection:
+                connection.execute(text("alter table predictions drop constraint ck_dead"))
+
+    def test_is_503_when_the_database_cannot_write(
+        self, api: httpx.Client, four: None, engine: Engine, serving: V2Server
+    ) -> None:
+        # A lock that nobody releases: the statement meets its deadline on this side.
+        with engine.connect() as connection, ThreadPoolExecutor(1) as pool:
+            connection.execute(text("lock table predictions in access exclusive mode"))
+            start = time.monotonic()
+            answer = pool.submit(ask, api).result()
+            assert time.monotonic() - start < 3
+            connection.rollback()
+        assert (answer.status_code, answer.json()["error"]) == (503, "database_unavailable")
+        assert answer.headers["retry-after"]
+        assert row_counts(engine)["predictions"] == 0
+
+    def test_of_nobody_is_a_404(self, api: httpx.Client) -> None:
+        answer = api.get(f"{URL}/{uuid4()}")
+        assert (answer.status_code, answer.json()["error"]) == (404, "prediction_unknown")
+
+
+class TestRefused:
+    """Each with a clear 4xx, and nothing stored."""
+
+    @pytest.fixture(autouse=True)
+    def unchanged(self, engine: Engine, four: None, own_app: FastAPI) -> Iterator[None]:
+        store = own_app.state.images.root
+
+        def files() -> int:
+            return sum(path.is_file() for path in store.rglob("*"))
+
+        before = row_counts(engine), files()
+        yield
+        assert (row_counts(engine), files()) == before
+
+    @pytest.mark.parametrize("picture", [b"not an image", b"\x89PNG\r\n\x1a\n", b"GIF89a" + b"\0" * 99])
+    def test_not_an_image(self, api: httpx.Client, picture: bytes) -> None:
+        answer = ask(api, picture)
+        assert answer.status_code in (400, 415)
+        assert answer.json()["detail"]
+
+    def test_a_hundred_megapixels(self, api: httpx.Client) -> None:
+        start = time.monotonic()
+        assert ask(api, huge_png(10_000, 10_000)).status_code == 413
+        assert time.monotonic() - start < 2
+
+    def test_fifty_megabytes(self, api: httpx.Client) -> None:
+        answer = ask(api, b"\x89PNG\r\n\x1a\n" + b"x" * 50_000_000)
+        assert (answer.status_code, answer.json()["error"]) == (413, "body_too_large")
+
+    def test_a_deployment_that_nobody_made(self, api: httpx.Client) -> None:
+        answer = ask(api, make_picture(77), deployments=["a", "nobody"])
+        assert (answer.status_code, answer.json()["error"]) == (404, "deployment_unknown")
+        assert "nobody" in answer.json()["detail"]
+
+    def test_an_image_that_nobody_sent(self, api: httpx.Client) -> None:
+        answer = api.post(URL, data={"image_sha256": "0" * 64})
+        assert (answer.status_code, answer.json()["error"]) == (404, "image_unknown")
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"deadline_ms": 99},
+            {"deadline_ms": 30_001},
+            {"deadline_ms": "soon"},
+            {"deployments": "../etc"},
+            {"image_sha256": "../../etc"},
+            {"image_sha256": "0" * 63},
+        ],
+    )
+    def test_fields_of_the_wrong_kind(self, api: httpx.Client, fields: dict[str, Any]) -> None:
+        assert ask(api, make_picture(78), **fields).status_code == 422
+
+    def test_no_image_at_all(self, api: httpx.Client) -> None:
+        answer = api.post(URL, data={"deployments": "a"})
+        assert (answer.status_code, answer.json()["error"]) == (400, "image_missing")
+
+    def test_two_images(self, api: httpx.Client) -> None:
+        assert ask(api, make_picture(79), image_sha256="0" * 64).status_code == 400
+
+
+def test_when_nothing_is_deployed_a_call_is_a_409_and_stores_nothing(
+    api: httpx.Client, engine: Engine
+) -> None:
+    answer = ask(api)
+    assert (answer.status_code, answer.json()["error"]) == (409, "nothing_deployed")
+    assert row_counts(engine)["images"] == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([], (None, 0, 0, False)),
+        (["5"], ("5", 1, 1, True)),
+        (["5", "3", "5"], ("5", 2, 3, False)),
+        (["5", "3"], (None, 1, 2, False)),
+        (["5", None], ("5", 1, 1, True)),
+    ],
+)
+def test_agreement_counts_the_answers_that_are_ok(
+    labels: list[str | None], expected: tuple[str | None, int, int, bool]
+) -> None:
+    results = [result(label) for label in labels]
+    found = agreement(results)
+    assert (found.label, found.votes, found.of, found.unanimous) == expected
+
+
+def result(label: str | None) -> Result:
+    """An answer with this label, or a failure."""
+    return Result(
+        prediction_id=uuid4(),
+        deployment="a",
+        experiment="a",
+        version=1 if label else None,
+        status="ok" if label else "error",
+        label=label,
+        probabilities=None,
+        latency_ms=1.0,
+        error=None,
+        seen=None,
+    )
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """A small file that says it is a large picture."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    pixels = zlib.compress(bytes(width + 1) * height)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")

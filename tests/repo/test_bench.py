@@ -1,0 +1,66 @@
+"""The benchmark reads wrk's report rightly and loads nothing but this machine."""
+
+import argparse
+
+import pytest
+
+from tests.bench import bench
+
+REPORT = """\
+Running 5s test @ http://127.0.0.1:8080/v2/models/cnn/infer
+  1 threads and 8 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     6.54ms    1.31ms  20.00ms   80.00%
+    Req/Sec     1.22k    87.00     1.40k    70.00%
+  Latency Distribution
+     50%  812.00us
+     75%    7.10ms
+     90%    8.00ms
+     99%    1.25s
+  6093 requests in 5.00s, 2.40MB read
+{extra}Requests/sec:   1218.37
+Transfer/sec:    491.52KB
+"""
+
+
+def test_units_become_milliseconds() -> None:
+    assert bench.parse(REPORT.format(extra="")) == bench.Result(1218.37, 0.812, 1250.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("extra", "errors"),
+    [
+        ("  Non-2xx or 3xx responses: 17\n", 17),
+        ("  Socket errors: connect 1, read 2, write 3, timeout 4\n", 10),
+    ],
+)
+def test_refused_and_lost_requests_are_errors(extra: str, errors: int) -> None:
+    assert bench.parse(REPORT.format(extra=extra)).errors == errors
+
+
+def test_a_target_that_is_away_is_no_measurement() -> None:
+    with pytest.raises(ValueError, match="unable to connect"):
+        bench.parse("unable to connect to 127.0.0.1:9 Connection refused")
+
+
+def test_the_table_shows_medians_and_marks_errors() -> None:
+    rounds = [bench.Result(rate, 1.0, 2.0, errors) for rate, errors in ((100, 0), (300, 0), (120, 5))]
+    shown = bench.table({"marina": {8: rounds}}).splitlines()
+    assert "c=8" in shown[0]
+    assert shown[1].split() == ["marina", "120", "1.00", "2.00", "5", "ERRORS"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://10.0.0.1/v2", "http://example.org/v2", "http://127.0.0.1.example.org/", "https://127.0.0.1/"],
+)
+def test_only_this_machine_is_loaded(url: str) -> None:
+    arguments = argparse.Namespace(others=[f"other={url}"], model=["cnn"], serving="http://127.0.0.1:8080")
+    with pytest.raises(SystemExit, match="not an address of this machine"):
+        bench.targets(arguments)
+
+
+def test_loopback_addresses_are_loaded() -> None:
+    others = ["a=http://localhost:1/x", "b=http://[::1]:1/x"]
+    arguments = argparse.Namespace(others=others, model=["cnn"], serving="http://127.0.0.1:8080")
+    assert bench.targets(arguments)["cnn"] == "http://127.0.0.1:8080/v2/models/cnn/infer"

@@ -1,0 +1,36 @@
+"""Every setting of every part stands in the table of the part's README, and nothing else does."""
+
+import re
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from metadata_api.local.settings import LocalSettings
+from metadata_api.settings import Settings as ApiSettings
+from model_ui.settings import Settings as UiSettings
+from serving_runtime.settings import Settings as ServingSettings
+from tests.conftest import ROOT
+
+TABLES: dict[str, type[BaseSettings]] = {
+    "metadata-api/README.md": ApiSettings,
+    "serving/README.md": ServingSettings,
+    "ui/README.md": UiSettings,
+    "README.md": LocalSettings,
+}
+# For people who develop or operate it in unusual ways; in the class's docstrings only.
+UNLISTED = {"MARINA_START_SECONDS", "MARINA_POSTGRES_USER"}
+
+
+@pytest.mark.parametrize("readme", TABLES)
+def test_the_table_of_settings_is_whole_and_true(readme: str) -> None:
+    settings = TABLES[readme]
+    prefix = settings.model_config["env_prefix"]
+    wanted = {f"{prefix}{name}".upper() for name in settings.model_fields} - UNLISTED
+    rows = [line for line in (ROOT / readme).read_text().splitlines() if line.startswith("| `")]
+    listed = {name for row in rows for name in re.findall(rf"`({prefix}[A-Z_]+)`", row.split("|")[1])}
+    assert listed == wanted
+
+
+@pytest.mark.parametrize("settings", TABLES.values(), ids=lambda settings: settings.__module__)
+def test_a_part_has_few_settings(settings: type[BaseSettings]) -> None:
+    assert len(settings.model_fields) <= 20

@@ -1,0 +1,166 @@
+"""A real front with real TorchServes, in a process of its own, as the product runs it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import orjson
+import psutil
+import pytest
+
+from serving_runtime import mar
+
+from . import archives
+
+T = TypeVar("T")
+DEADLINE_SECONDS = 3.0
+QUEUE_LIMIT = 40
+
+
+class Front:
+    """One serving process; `want` tells it what to serve."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.models_file = folder / "models.json"
+        self._entries: dict[str, dict[str, Any]] = {}
+        self.log = folder / "front.log"
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(Path(mar.__file__).parents[1]),
+            "SERVING_PORT": "0",
+            "SERVING_WORK_DIR": str(folder / "work"),
+            "SERVING_DEADLINE_SECONDS": str(DEADLINE_SECONDS),
+            "SERVING_QUEUE_LIMIT": str(QUEUE_LIMIT),
+            "SERVING_MAX_BODY_BYTES": str(1024 * 1024),
+            **({} if "SERVING_MODEL_NAME" in settings else {"SERVING_MODELS_FILE": str(self.models_file)}),
+            **settings,
+        }
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "serving_runtime"], env=environment, stdout=log, stderr=log
+            )
+        self.url = wait_for(self._address, "the front listens")
+        self.client = httpx.Client(base_url=self.url, timeout=20)
+
+    def want(self, name: str, version: str, path: Path, sha256: str | None = None) -> None:
+        """Add or change one model."""
+        self._entries[name] = {
+            "name": name,
+            "version": version,
+            "mar": str(path),
+            "sha256": sha256 or mar.sha256_of(path),
+            "runtime": "torchserve",
+        }
+        self._write()
+
+    def want_no_more(self, name: str) -> None:
+        del self._entries[name]
+        self._write()
+
+    def status(self, name: str) -> dict[str, Any]:
+        listed = self.client.get("/status").json()["models"]
+        return next((item for item in listed if item["name"] == name), {})
+
+    def wait_until(self, name: str, seconds: float = 60, **expected: Any) -> dict[str, Any]:
+        """Wait until /status says what is expected of a model."""
+        status: dict[str, Any] = {}
+
+        def look() -> dict[str, Any] | None:
+            status.clear()
+            status.update(self.status(name))
+            return status if expected.items() <= status.items() else None
+
+        return wait_for(look, lambda: f"{name} is {expected}, it is {status}", seconds)
+
+    def infer(self, name: str, pixels: list[int], version: str | None = None, **more: Any) -> httpx.Response:
+        """Ask with rows of 6 pixels."""
+        path = f"/v2/models/{name}" + (f"/versions/{version}" if version else "") + "/infer"
+        return self.client.post(path, content=body_of(pixels, **more))
+
+    def tree(self) -> list[psutil.Process]:
+        """The process and all that it started."""
+        process = psutil.Process(self.process.pid)
+        return [process, *process.children(recursive=True)]
+
+    def stop(self) -> None:
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(15)
+            finally:
+                self.process.kill()
+
+    def _write(self) -> None:
+        temporary = self.models_file.with_suffix(".new")
+        temporary.write_bytes(orjson.dumps({"models": list(self._entries.values())}))
+        temporary.replace(self.models_file)
+
+    def _address(self) -> str | None:
+        assert self.process.poll() is None, self.log.read_text()
+        return next(
+            (line.split()[-1] for line in self.log.read_text().splitlines() if "listening on" in line), None
+        )
+
+
+def body_of(pixels: list[int], **more: Any) -> bytes:
+    """A v2 request for the summing model."""
+    shape = [len(pixels) // 6, 2, 3]
+    image = {"name": "image", "datatype": "UINT8", "shape": shape, "data": pixels}
+    return orjson.dumps({"inputs": [image], **more})
+
+
+def wait_for(look: Callable[[], T | None], what: str | Callable[[], str], seconds: float = 30) -> T:
+    """Look again and again until there is something to see."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"not within {seconds} s: {what if isinstance(what, str) else what()}")
+
+
+@pytest.fixture(scope="session")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """A front with two summing models (the second adds 1000) and an archive without a card, all ready."""
+    folder = tmp_path_factory.mktemp("front")
+    running = Front(folder)
+    try:
+        archives.summing(folder / "summing.mar")
+        archives.summing(folder / "other.mar", name="other", offset=1000)
+        archives.plain(folder / "plain.mar")
+        for name in ("summing", "other", "plain"):
+            running.want(name, "1", folder / f"{name}.mar")
+        for name in ("summing", "other", "plain"):
+            running.wait_until(name, state="ready")
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def new_front(tmp_path: Path) -> Iterator[Callable[..., Front]]:
+    """Start a front of one's own, with one ready model; stopped at the end."""
+    started: list[Front] = []
+
+    def start(**settings: str) -> Front:
+        running = Front(tmp_path / f"front{len(started)}", **settings)
+        started.append(running)
+        archives.summing(running.folder / "summing.mar")
+        if "SERVING_MODEL_NAME" not in settings:
+            running.want("summing", "1", running.folder / "summing.mar")
+        running.wait_until("summing", state="ready")
+        return running
+
+    yield start
+    for running in started:
+        running.stop()

@@ -1,0 +1,128 @@
+"""What people send by mistake or on purpose: a clear 4xx, and nothing is stored."""
+
+import io
+import json
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.conftest import Stack
+
+LISTS = ("/v1/experiments", "/v1/deployments", "/v1/predictions", "/v1/imports")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_stored(api: httpx.Client, stack: Stack) -> Iterator[None]:
+    """Whatever a test of this file sends, every list and the store are the same afterwards."""
+
+    def state() -> list[object]:
+        totals: list[object] = [api.get(path).json()["total"] for path in LISTS]
+        objects = [str(path) for path in (stack.home / "store").rglob("*") if path.is_file()]
+        return [*totals, *sorted(objects)]
+
+    before = state()
+    yield
+    assert state() == before
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A valid PNG of that size whose pixels compress to almost nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = zlib.compress(bytes((width // 8 + 1) * height), 9)
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def refused(answer: httpx.Response, status: int, words: str) -> None:
+    """The answer has this status, a code, and a text that names the problem without showing our insides."""
+    assert answer.status_code == status, answer.text[:500]
+    body = answer.json()
+    assert set(body) == {"error", "detail"}
+    assert words in body["detail"].lower()
+    assert "traceback" not in answer.text.lower()
+    assert len(answer.content) < 8192
+
+
+def refused_by_v2(answer: httpx.Response, status: int, words: str) -> None:
+    """The same for v2, whose errors have one key."""
+    assert answer.status_code == status, answer.text[:500]
+    assert set(answer.json()) == {"error"}
+    assert words in answer.json()["error"].lower()
+
+
+def test_a_file_that_is_no_image(api: httpx.Client) -> None:
+    refused(api.post("/v1/predictions", files={"image": b"this is text"}), 415, "png")
+
+
+def test_a_png_of_100_megapixels(api: httpx.Client) -> None:
+    picture = png_header(10_000, 10_000)
+    assert len(picture) < 100_000
+    refused(api.post("/v1/predictions", files={"image": picture}), 413, "pixels")
+
+
+def test_a_body_of_50_megabytes(api: httpx.Client, v2: httpx.Client) -> None:
+    refused(api.post("/v1/predictions", content=b"x" * 50_000_000), 413, "limit")
+    refused_by_v2(v2.post("/cnn-baseline/infer", content=b"x" * 50_000_000), 413, "bytes")
+
+
+def test_a_tensor_of_the_wrong_shape(v2: httpx.Client) -> None:
+    tensor = {"name": "image", "shape": [1, 28, 27], "datatype": "UINT8", "data": [0] * 756}
+    refused_by_v2(v2.post("/cnn-baseline/infer", json={"inputs": [tensor]}), 400, "shape")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_a_number_that_is_none(v2: httpx.Client, number: str) -> None:
+    data = ", ".join([number] + ["0.0"] * 783)
+    body = f'{{"inputs": [{{"name": "image", "shape": [1, 28, 28], "datatype": "FP32", "data": [{data}]}}]}}'
+    answer = v2.post("/cnn-baseline/infer", content=body)
+    assert answer.status_code == 400
+    assert set(answer.json()) == {"error"}
+
+
+def test_an_unknown_experiment(api: httpx.Client) -> None:
+    refused(api.get("/v1/experiments/nobody"), 404, "nobody")
+    refused(api.post("/v1/deployments", json={"experiment": "nobody"}), 404, "nobody")
+    refused(api.post("/v1/experiments/nobody/versions", content=b"PK"), 404, "nobody")
+
+
+def test_a_second_experiment_of_the_same_name(api: httpx.Client) -> None:
+    refused(api.post("/v1/experiments", json={"name": "cnn-baseline"}), 409, "cnn-baseline")
+
+
+def test_an_archive_that_is_no_zip(api: httpx.Client) -> None:
+    refused(api.post("/v1/experiments/cnn-baseline/versions", content=b"not a zip" * 100), 400, "zip")
+
+
+def test_an_archive_that_writes_outside_its_folder(api: httpx.Client) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        model = {"modelName": "x", "handler": "handler.py", "modelVersion": "1.0"}
+        archive.writestr("MAR-INF/MANIFEST.json", json.dumps({"runtime": "python", "model": model}))
+        archive.writestr("handler.py", "")
+        archive.writestr("../../etc/cron.d/evil", "")
+    refused(api.post("/v1/experiments/cnn-baseline/versions", content=file.getvalue()), 400, "name")
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "..%2f..%2fetc%2fpasswd", "a/../b"])
+def test_a_name_that_climbs(api: httpx.Client, name: str) -> None:
+    refused(api.post("/v1/experiments", json={"name": name}), 422, "name")
+    # The path is written by hand, because a polite client would resolve the dots itself.
+    answer = api.get(httpx.URL(str(api.base_url), raw_path=f"/v1/experiments/{name}".encode()))
+    assert answer.status_code in (404, 422)
+    assert "root:" not in answer.text
+
+
+def test_a_csv_in_utf_16(api: httpx.Client) -> None:
+    text = 'Experiment Name,Learning Rate,Momentum,Loss\na,0.1,0.9,"{""Step"": [1], ""Value"": [1]}"\n'
+    refused(api.post("/v1/imports", content=text.encode("utf-16")), 400, "utf-8")
+
+
+def test_an_empty_csv(api: httpx.Client) -> None:
+    refused(api.post("/v1/imports", content=b""), 400, "empty")

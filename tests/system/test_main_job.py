@@ -1,0 +1,103 @@
+"""The main job on the running system: a held-out digit, every model, one call, recorded."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import ROOT, Stack
+
+README = (ROOT / "README.md").read_text()
+
+
+def on_this_stack(stack: Stack, command: str) -> str:
+    """A command of the README with the addresses of the running system."""
+    for port, url in ((8000, stack.api_url), (8080, stack.serving_url), (7860, stack.ui_url)):
+        command = command.replace(f"http://127.0.0.1:{port}", url)
+    return command
+
+
+def run(command: str) -> dict[str, object]:
+    """What a command of the README prints, as JSON."""
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert isinstance(answer, dict)
+    return answer
+
+
+def readme_command(words: str) -> str:
+    """The line of the README that holds these words."""
+    found = [line for line in README.splitlines() if line.startswith("curl") and words in line]
+    assert len(found) == 1, f"{words!r} stands in {len(found)} commands of the README"
+    return found[0]
+
+
+def test_the_five_of_the_readme_is_answered_five_by_the_best_experiment(
+    stack: Stack, api: httpx.Client
+) -> None:
+    command = readme_command("five.json")
+    named = re.search(r"/models/([a-z0-9-]+)/infer", command)
+    assert named
+    trained = api.get("/v1/experiments", params={"limit": 200}).json()["items"]
+    starters = [item for item in trained if item["source"] == "starter"]
+    accuracy = {item["name"]: item["metrics"]["test_accuracy"]["final"] for item in starters}
+    best = max(accuracy, key=lambda name: accuracy[name])
+    assert accuracy[named[1]] == accuracy[best], f"the README asks {named[1]}, but {best} is the best"
+    answer = run(on_this_stack(stack, command))
+    outputs = {output["name"]: output["data"] for output in answer["outputs"]}  # type: ignore[attr-defined]
+    assert outputs["label"] == ["5"]
+    assert max(range(10), key=lambda label: outputs["probabilities"][label]) == 5
+
+
+def test_the_compare_call_of_the_readme_is_answered_by_every_deployment(
+    stack: Stack, api: httpx.Client
+) -> None:
+    deployed = {item["name"] for item in api.get("/v1/deployments").json()["items"]}
+    answer = run(on_this_stack(stack, readme_command("/v1/predictions")))
+    results = answer["results"]
+    assert {result["deployment"] for result in results} == deployed  # type: ignore[attr-defined]
+    assert len(deployed) >= 5
+    assert [result["error"] for result in results] == [None] * len(deployed)  # type: ignore[attr-defined]
+    for result in results:  # type: ignore[attr-defined]
+        assert api.get(f"/v1/predictions/{result['prediction_id']}").json()["label"] == result["label"]
+
+
+def test_the_upload_commands_of_the_readme_work_one_after_the_other(
+    stack: Stack, api: httpx.Client, starter_mars: dict[str, Path]
+) -> None:
+    mar = starter_mars["mlp-wide"]
+    for words in ('"name": "mine"', "mine/versions", '"experiment": "mine"'):
+        command = on_this_stack(stack, readme_command(words)).replace("@mine.mar", f"@{mar}")
+        answer = run(command)
+        assert "error" not in answer, answer
+    try:
+        stack.wait_until_ready("mine")
+        prediction = api.post(
+            "/v1/predictions",
+            files={"image": (ROOT / "models/examples/digit-5.png").read_bytes()},
+            data={"deployments": "mine"},
+        ).json()
+        assert prediction["results"][0]["status"] == "ok"
+    finally:
+        assert api.delete("/v1/deployments/mine").status_code == 204
+
+
+def test_every_digit_example_is_read_right_by_the_best_experiment(stack: Stack, api: httpx.Client) -> None:
+    best = re.search(r"/models/([a-z0-9-]+)/infer", readme_command("five.json"))
+    assert best
+    wrong = []
+    for digit in range(10):
+        files = {"image": (ROOT / "models" / "examples" / f"digit-{digit}.png").read_bytes()}
+        answer = api.post("/v1/predictions", files=files, data={"deployments": best[1]}).json()
+        if answer["results"][0]["label"] != str(digit):
+            wrong.append((digit, answer["results"][0]))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+def test_the_api_describes_itself(api: httpx.Client, path: str) -> None:
+    assert api.get(path).status_code == 200

@@ -1,0 +1,137 @@
+"""A browser, the UI in front of a fake API, and a place for pictures of what was seen."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Dialog, Page, Request, sync_playwright
+
+from model_ui.app import create_app
+from model_ui.settings import Settings
+from tests.conftest import free_port
+from tests.ui.fake_api import FakeApi, Server
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+HEIGHT = 844
+ACTION_MS = 20_000
+PICTURES = Path(__file__).parents[2] / ".artifacts" / "screenshots"
+BAD_ROWS = (
+    "Experiment Name,Learning Rate,Momentum,Loss,Optimizer\n"
+    'Old One,0.1,0.9,"{""Step"": [0, 1, 2], ""Value"": [2.3, 0.9, 0.4]}",sgd\n'
+    'Old Two,fast,0.9,"{""Step"": [0, 1], ""Value"": [2.3, 1.1]}",sgd\n'
+    'Old Three,0.01,0.5,"{""Step"": [0, 1, 2], ""Value"": [2.2, 1.4, 0.9]}",adam\n'
+    'Old Four,slow,0.5,"{""Step"": [0, 1], ""Value"": [2.3, 1.1]}",adam\n'
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running UI and the fake API behind it; `restart_ui` puts another UI process in the place of the first."""
+
+    url: str
+    api: FakeApi
+    restart_ui: Callable[[], None]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real Chromium; without one the tests fail, because then nobody has seen the pages.
+
+    Of one module only: as long as Playwright lives, no other event loop can run in this thread.
+    """
+    path = os.environ.get("MARINA_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.fail(
+            "no Chromium for the browser tests: install one (`make browser`) or name it in MARINA_CHROMIUM"
+        )
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open a blank page of a width; it must ask no other machine, and end without an error of its scripts."""
+    pages: list[Page] = []
+    wrong: list[str] = []
+
+    def refuse(dialog: Dialog) -> None:
+        wrong.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def check(request: Request) -> None:
+        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+            wrong.append(f"asked {request.url}")
+
+    def new(width: int) -> Page:
+        page = browser.new_page(viewport={"width": width, "height": HEIGHT})
+        page.set_default_timeout(ACTION_MS)
+        page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
+        page.on("dialog", refuse)
+        page.on("request", check)
+        pages.append(page)
+        return page
+
+    yield new
+    for page in pages:
+        page.close()
+    assert not wrong, wrong
+
+
+@pytest.fixture
+def picture(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
+    """Keep a screenshot of the whole page as an artefact of the test run, which git does not see."""
+
+    def keep(page: Page, name: str) -> None:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        (PICTURES.parent / ".gitignore").write_text("*\n")
+        module = request.module.__name__.rpartition(".")[2].removeprefix("test_")
+        width = page.evaluate("window.innerWidth")
+        page.screenshot(path=PICTURES / f"{module}-{name}-{width}.png", full_page=True)
+
+    return keep
+
+
+@pytest.fixture
+def bad_csv(tmp_path: Path) -> Path:
+    """A CSV of four rows; those on lines 3 and 5 have a learning rate that is no number."""
+    path = tmp_path / "two-bad-rows.csv"
+    path.write_text(BAD_ROWS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def running_site() -> Iterator[Site]:
+    """The UI in front of a fake API, refreshed often so that no test waits long; one for all tests."""
+    fake = FakeApi()
+    api = Server(fake.app, free_port()).start()
+    settings = Settings(api_url=api.url, public_api_url=api.url, refresh_seconds=0.5)
+    port = free_port()
+    running = [Server(create_app(settings), port).start()]
+
+    def restart() -> None:
+        running.pop().stop()
+        running.append(Server(create_app(settings), port).start())
+
+    yield Site(f"http://127.0.0.1:{port}/", fake, restart)
+    running.pop().stop()
+    api.stop()
+
+
+@pytest.fixture
+def site(running_site: Site) -> Site:
+    """The UI in front of a fake API in its first state."""
+    running_site.api.reset()
+    return running_site

@@ -1,0 +1,322 @@
+"""A metadata API that answers from memory, for tests of what the pages do with its answers.
+
+It keeps to the JSON of the real one, and can be told to misbehave; the browser test against the real system is
+`test_browser.py`.
+"""
+
+import base64
+import csv
+import io
+import math
+import threading
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, File, Form, Request, UploadFile
+from fastapi.responses import JSONResponse
+from PIL import Image
+
+LABELS = [str(digit) for digit in range(10)]
+NOW = datetime(2026, 3, 4, 10, 30, tzinfo=UTC).isoformat()
+LONG = "mlp-with-a-rather-long-name-for-one-line"
+HOSTILE = "<img src=x onerror=\"document.title='stolen'\"> {{value}} ${alert(1)} `x`"
+
+
+def experiment(name: str, **changes: Any) -> dict[str, Any]:
+    """One experiment as the API shows it."""
+    return {
+        "name": name,
+        "display_name": name,
+        "description": "",
+        "parameters": {"learning_rate": 0.05, "momentum": 0.9, "batch_size": 64, "epochs": 2},
+        "tags": {},
+        "metrics": {
+            "loss": {"final": 0.0912, "final_step": 249, "best": 0.0555, "best_step": 231, "points": 250},
+            "accuracy": {"final": 0.9735, "final_step": 249, "best": 0.981, "best_step": 240, "points": 250},
+        },
+        "source": "starter",
+        "created_at": NOW,
+        "latest_version": 1,
+        "deployments": [name],
+        **changes,
+    }
+
+
+def deployment(name: str, **changes: Any) -> dict[str, Any]:
+    """One deployment as the API shows it."""
+    version = changes.get("version", 1)
+    return {
+        "name": name,
+        "experiment": name,
+        "version": 1,
+        "runtime": "torchserve",
+        "replicas": 1,
+        "wanted": "running",
+        "observed": {"state": "ready", "version": version, "reason": None, "since": NOW},
+        "ready": True,
+        "previous_version": None,
+        "url": f"http://127.0.0.1:8080/v2/models/{name}",
+        "labels": LABELS,
+        "created_at": NOW,
+        "updated_at": NOW,
+        **changes,
+    }
+
+
+class FakeApi:
+    """State of the fake and its routes in `app`; `away` makes every route answer 503 `database_unavailable`."""
+
+    def __init__(self) -> None:
+        self.reset()
+        self.app = FastAPI()
+        self.app.middleware("http")(self._maybe_away)
+        for module in (
+            self._experiment_routes,
+            self._deployment_routes,
+            self._prediction_routes,
+            self._import_routes,
+        ):
+            module()
+
+    def reset(self) -> None:
+        """Forget what was done to it."""
+        names = ["cnn-baseline", "cnn-fast", "cnn-momentum", "mlp-small", "mlp-poor", LONG]
+        self.experiments = {name: experiment(name) for name in names}
+        self.experiments["cnn-fast"] |= {
+            "latest_version": 3,
+            "parameters": {"learning_rate": 0.2, "momentum": 0.5},
+        }
+        self.experiments["mlp-poor"]["metrics"]["loss"] |= {"final": 2.2871, "best": 2.2104}
+        self.experiments[LONG]["parameters"] |= {f"a_rather_long_parameter_{n}": "x" * 60 for n in range(7)}
+        self.experiments["hostile"] = experiment(
+            "hostile",
+            display_name=HOSTILE,
+            description=HOSTILE,
+            parameters={HOSTILE: HOSTILE},
+            latest_version=None,
+            deployments=[],
+            source="import",
+        )
+        self.deployments = {name: deployment(name) for name in names}
+        self.deployments["cnn-fast"] |= {
+            "version": 3,
+            "previous_version": 2,
+            "observed": {"state": "ready", "version": 3, "reason": None, "since": NOW},
+        }
+        self.deployments["mlp-small"] |= {
+            "ready": False,
+            "observed": {
+                "state": "failed",
+                "version": None,
+                "reason": f"the worker died while loading: {HOSTILE}",
+                "since": NOW,
+            },
+        }
+        self.away = False
+        self.calls: list[str] = []
+        self.asked: list[list[str]] = []
+
+    async def _maybe_away(self, request: Request, go_on: Any) -> Any:
+        self.calls.append(f"{request.method} {request.url.path}")
+        if self.away:
+            return error(503, "database_unavailable", "The database does not answer. Try again in a moment.")
+        return await go_on(request)
+
+    def _experiment_routes(self) -> None:
+        @self.app.get("/v1/experiments")
+        def listing(limit: int = 20, search: str = "") -> dict[str, Any]:
+            found = [
+                item
+                for item in self.experiments.values()
+                if search.lower() in f"{item['name']} {item['display_name']}".lower()
+            ]
+            return {"items": found[:limit], "total": len(found), "next": None}
+
+        @self.app.get("/v1/experiments/{name}")
+        def show(name: str) -> Any:
+            return self.experiments.get(name) or error(
+                404, "experiment_unknown", f"There is no experiment {name}."
+            )
+
+        @self.app.get("/v1/curves")
+        def curves(request: Request, metric: str = "loss") -> dict[str, Any]:
+            names = request.query_params.getlist("experiment")
+            return {"metric": metric, "curves": [self._curve(name, metric) for name in names]}
+
+    def _curve(self, name: str, metric: str) -> dict[str, Any]:
+        place = list(self.experiments).index(name)
+        steps = list(range(250))
+        floor = 1.9 if name == "mlp-poor" else 0.04 + 0.02 * place
+        values: list[float | None] = [
+            floor + 2.2 * math.exp(-step / (12 + 9 * place)) + 0.05 * abs(math.sin(step * 1.7 + place))
+            for step in steps
+        ]
+        if metric == "accuracy":
+            values = [1 - (value or 0) / 2.6 for value in values]
+        values[100] = None
+        lost = [{"step": 100, "value": "NaN"}]
+        title = self.experiments[name]["display_name"]
+        return {
+            "experiment": name, "display_name": title, "steps": steps, "values": values, "points": 250,
+            "non_finite": lost,
+        }  # fmt: skip
+
+    def _deployment_routes(self) -> None:
+        @self.app.get("/v1/deployments")
+        def listing() -> dict[str, Any]:
+            items = sorted(self.deployments.values(), key=lambda item: str(item["name"]))
+            return {"items": items, "total": len(items), "next": None}
+
+        @self.app.post("/v1/deployments", status_code=201)
+        async def create(request: Request) -> Any:
+            body = await request.json()
+            name = body.get("name") or body["experiment"]
+            if name in self.deployments:
+                return error(
+                    409, "deployment_exists", f"{name} is deployed already. Change its version instead."
+                )
+            self.deployments[name] = deployment(
+                name, experiment=body["experiment"], version=body.get("version") or 1, ready=False,
+                observed={"state": "starting", "version": None, "reason": "loading", "since": NOW},
+            )  # fmt: skip
+            return self.deployments[name]
+
+        @self.app.patch("/v1/deployments/{name}")
+        async def change(name: str, request: Request) -> Any:
+            item, version = self.deployments[name], (await request.json())["version"]
+            item |= {"previous_version": item["version"], "version": version}
+            item["observed"] = {**item["observed"], "version": version}
+            return item
+
+        @self.app.post("/v1/deployments/{name}/{verb}")
+        def act(name: str, verb: str) -> Any:
+            item = self.deployments[name]
+            if verb == "rollback":
+                item |= {"previous_version": item["version"], "version": item["previous_version"]}
+                item["observed"] = {**item["observed"], "version": item["version"]}
+            else:
+                state = "stopped" if verb == "stop" else "ready"
+                item |= {"wanted": "stopped" if verb == "stop" else "running", "ready": verb == "start"}
+                version = item["version"] if verb == "start" else None
+                item["observed"] = {"state": state, "version": version, "reason": None, "since": NOW}
+            return item
+
+        @self.app.delete("/v1/deployments/{name}", status_code=204, response_model=None)
+        def remove(name: str) -> JSONResponse | None:
+            if self.deployments.pop(name, None) is None:
+                return error(404, "deployment_unknown", f"There is no deployment {name}.")
+            return None
+
+    def _prediction_routes(self) -> None:
+        @self.app.post("/v1/predictions")
+        async def predict(image: UploadFile = File(), deployments: list[str] = Form(default=[])) -> Any:
+            self.asked.append(deployments)
+            try:
+                picture = Image.open(io.BytesIO(await image.read())).convert("L")
+            except OSError:
+                return error(415, "image_unreadable", "This is not a PNG or JPEG.")
+            running = [name for name, item in self.deployments.items() if item["wanted"] == "running"]
+            names = deployments or running
+            seen = picture_seen(picture)
+            results = [self._answer(name, seen) for name in names]
+            said = [row["label"] for row in results if row["status"] == "ok"]
+            top = max(sorted(set(said)), key=said.count) if said else None
+            votes = said.count(top)
+            return {
+                "id": str(uuid.uuid4()),
+                "image": {"sha256": "0" * 64, "width": picture.width, "height": picture.height, "url": "/v1/images/0"},
+                "deadline_ms": 5000,
+                "results": results,
+                "agreement": {
+                    "label": top, "votes": votes, "of": len(said), "unanimous": bool(said) and votes == len(said)
+                },
+            }  # fmt: skip
+
+    def _answer(self, name: str, seen: str) -> dict[str, Any]:
+        item = self.deployments[name]
+        row = {
+            "prediction_id": str(uuid.uuid4()), "deployment": name, "experiment": item["experiment"],
+            "version": item["observed"]["version"], "status": "ok", "label": "5", "probabilities": None,
+            "latency_ms": 3.7 + len(name) / 3, "seen": seen, "error": None,
+        }  # fmt: skip
+        if not item["ready"]:
+            fault = {"error": "model_not_ready", "detail": f"{name} is not ready: {HOSTILE}"}
+            return row | {"status": "error", "label": None, "seen": None, "error": fault}
+        label, sure = ("3", 0.41) if name == "mlp-poor" else ("5", 0.93)
+        rest = (1 - sure) / 9
+        shares: list[dict[str, Any]] = [
+            {"label": other, "probability": sure if other == label else rest} for other in LABELS
+        ]
+        shares.sort(key=lambda share: share["probability"], reverse=True)
+        return row | {"label": label, "probabilities": shares}
+
+    def _import_routes(self) -> None:
+        @self.app.post("/v1/imports", status_code=201)
+        async def import_csv(file: UploadFile, filename: str = "", dry_run: bool = False) -> Any:
+            text = (await file.read()).decode("utf-8", "replace")
+            rows = list(csv.DictReader(io.StringIO(text)))
+            if not rows:
+                return error(400, "csv_empty", "The file holds no rows.")
+            good, problems = [], []
+            for line, row in enumerate(rows, 2):
+                try:
+                    float(row["Learning Rate"])
+                    good.append(row["Experiment Name"])
+                except ValueError:
+                    reason = f"{row['Learning Rate']!r} is not a number"
+                    problems.append({"line": line, "column": "Learning Rate", "reason": reason})
+            if not dry_run:
+                for name in good:
+                    self.experiments[name] = experiment(
+                        name, source="import", latest_version=None, deployments=[]
+                    )
+            return {
+                "id": 1, "filename": filename, "dry_run": dry_run, "accepted": len(good), "unchanged": 0,
+                "rejected": len(problems), "problems": problems, "experiments": good, "created_at": NOW,
+            }  # fmt: skip
+
+
+def error(status: int, code: str, detail: str) -> JSONResponse:
+    """An error as the API writes it."""
+    return JSONResponse({"error": code, "detail": detail}, status)
+
+
+def picture_seen(picture: Image.Image) -> str:
+    """Base64 of the 28 x 28 PNG that a model would see, white on black."""
+    small = picture.resize((28, 28), Image.Resampling.BOX)
+    if small.tobytes()[0] > 127:
+        small = small.point([255 - level for level in range(256)])
+    content = io.BytesIO()
+    small.save(content, "PNG")
+    return base64.b64encode(content.getvalue()).decode()
+
+
+class Server:
+    """Any ASGI application on a port of its own, in a thread, until `stop`."""
+
+    def __init__(self, app: Any, port: int) -> None:
+        config = uvicorn.Config(
+            app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self.url = f"http://127.0.0.1:{port}"
+
+    def start(self) -> "Server":
+        """Return when it accepts connections."""
+        self._thread.start()
+        end = time.monotonic() + 20
+        while not self._server.started:
+            assert self._thread.is_alive(), f"the server on {self.url} ended"
+            assert time.monotonic() < end, f"the server on {self.url} did not start"
+            time.sleep(0.02)
+        return self
+
+    def stop(self) -> None:
+        """Return when its port is free again."""
+        self._server.should_exit = True
+        self._thread.join(10)
+        assert not self._thread.is_alive(), f"the server on {self.url} did not stop"

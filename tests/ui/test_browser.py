@@ -1,0 +1,80 @@
+"""A visitor in a real browser before the real system: draw, compare, import."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.conftest import Stack
+from tests.ui import visits
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+WIDTHS = [1280, 390]
+LOADED_SECONDS = 60
+OpenPage = Callable[[int], Page]
+Picture = Callable[[Page, str], None]
+
+
+def deployed(stack: Stack) -> set[str]:
+    answer = httpx.get(f"{stack.api_url}/v1/deployments", params={"limit": 200}, timeout=10)
+    return {item["name"] for item in answer.json()["items"] if item["wanted"] == "running"}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_drawn_digit_is_answered_by_every_deployed_experiment(
+    stack: Stack, open_page: OpenPage, picture: Picture, width: int
+) -> None:
+    page = open_page(width)
+    visits.enter(page, stack.ui_url)
+    picture(page, "try-before")
+    visits.draw(page)
+    names = deployed(stack)
+    assert len(names) >= 5
+    said = visits.see_answers(page, names)
+    assert all(label in set("0123456789") for label in said.values()), said
+    assert list(said.values()).count("5") >= len(said) / 2, said
+    expect(page.locator(".m-verdict h3")).to_contain_text(f"of {len(names)} say")
+    visits.fits(page)
+    picture(page, "try")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_loss_curves_of_the_experiments_are_in_one_chart(
+    stack: Stack, open_page: OpenPage, picture: Picture, width: int
+) -> None:
+    page = open_page(width)
+    visits.enter(page, stack.ui_url)
+    visits.see_curves(page, 5)
+    visits.fits(page)
+    picture(page, "experiments")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_an_import_reports_the_lines_that_it_refused(
+    stack: Stack, open_page: OpenPage, picture: Picture, bad_csv: Path, width: int
+) -> None:
+    page = open_page(width)
+    visits.enter(page, stack.ui_url)
+    report = visits.import_csv(page, bad_csv)
+    visits.see_two_bad_rows(report)
+    visits.fits(page)
+    picture(page, "import")
+    visits.open_tab(page, "Experiments")
+    expect(page.locator("#runs")).to_contain_text("Old One")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_deployments_are_shown_as_ready(
+    stack: Stack, open_page: OpenPage, picture: Picture, width: int
+) -> None:
+    page = open_page(width)
+    visits.enter(page, stack.ui_url)
+    visits.open_tab(page, "Deployments")
+    expect(page.locator(".m-service")).to_have_count(len(deployed(stack)))
+    expect(page.locator(".m-service .m-chip.ok")).to_have_count(
+        len(deployed(stack)), timeout=LOADED_SECONDS * 1000
+    )
+    visits.fits(page)
+    picture(page, "deployments")

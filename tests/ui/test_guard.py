@@ -1,0 +1,132 @@
+"""What the UI lets in from the network: sizes, origins, paths, and the headers of every answer."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from model_ui.app import create_app
+from model_ui.guard import HEADERS, MAX_EVENT_BYTES, App
+from model_ui.settings import Settings
+
+HOST = "http://marina.example"
+JOIN = "/gradio_api/queue/join"
+EVENT = {"data": [], "fn_index": 0, "session_hash": "x"}
+
+
+@pytest.fixture(scope="module")
+def app() -> App:
+    return create_app(Settings(max_csv_bytes=100_000))
+
+
+@pytest.fixture
+def send(app: App) -> Callable[..., httpx.Response]:
+    """One request to the UI in this process."""
+
+    def request(method: str, path: str, **options: Any) -> httpx.Response:
+        async def run() -> httpx.Response:
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url=HOST) as client:
+                return await client.request(method, path, **options)
+
+        return anyio.run(run)
+
+    return request
+
+
+def test_livez_says_which_process_answers(send: Callable[..., httpx.Response]) -> None:
+    first, second = send("GET", "/livez").json(), send("GET", "/livez").json()
+    assert first["status"] == "ok"
+    assert first["instance"] == second["instance"]
+
+
+@pytest.mark.parametrize("path", ["/", "/config", "/livez", "/nowhere", "/theme.css", "/static/img/x.svg"])
+def test_every_answer_has_the_security_headers(send: Callable[..., httpx.Response], path: str) -> None:
+    answer = send("GET", path)
+    assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["null", "http://evil.example", "https://marina.example.evil.example", "http://sub.marina.example"],
+)
+def test_another_origin_learns_nothing_and_changes_nothing(
+    send: Callable[..., httpx.Response], origin: str
+) -> None:
+    for method, path in (
+        ("GET", "/config"),
+        ("OPTIONS", JOIN),
+        ("POST", JOIN),
+        ("POST", "/gradio_api/upload"),
+    ):
+        headers = {"origin": origin, "access-control-request-method": "POST"}
+        answer = send(method, path, headers=headers)
+        assert not [name for name in answer.headers if name.startswith("access-control")], (method, path)
+        assert method != "POST" or answer.status_code == 403
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_browser_that_says_cross_site_is_believed(send: Callable[..., httpx.Response], site: str) -> None:
+    assert send("POST", JOIN, json=EVENT, headers={"sec-fetch-site": site}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": HOST},
+        {"origin": "https://public.example", "x-forwarded-host": "public.example"},
+        {"origin": "https://public.example", "sec-fetch-site": "same-origin"},
+        {},
+    ],
+)
+def test_our_own_pages_are_let_in(send: Callable[..., httpx.Response], headers: dict[str, str]) -> None:
+    assert send("POST", "/gradio_api/reset", json={"event_id": "x"}, headers=headers).status_code != 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=/etc/passwd", "/gradio_api/file=../../../etc/passwd", "/gradio_api/proxy=http://127.0.0.1/",
+        "/file=/etc/passwd", "/monitoring", "/monitoring/summary", "/gradio_api/openapi.json", "/gradio_api/vibe-code",
+        "/gradio_api/call/ask", "/gradio_api/run/predict", "/gradio_api/runs", "/login", "/docs", "/openapi.json",
+        "/gradio_api/dev/reload", "/gradio_api/component_server", "/gradio_api/stream/x", "/dev/reload", "//etc/passwd",
+    ],
+)  # fmt: skip
+def test_routes_that_no_page_uses_are_not_there(send: Callable[..., httpx.Response], path: str) -> None:
+    for method in ("GET", "POST"):
+        assert send(method, path).status_code == 404, (method, path)
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/../../../../etc/passwd", "/assets/%2e%2e/%2e%2e/%2e%2e/etc/passwd"]
+)
+def test_no_file_outside_is_served(send: Callable[..., httpx.Response], path: str) -> None:
+    answer = send("GET", path)
+    assert answer.status_code >= 400
+    assert "root:" not in answer.text
+
+
+def test_large_bodies_are_refused_by_their_length(send: Callable[..., httpx.Response]) -> None:
+    assert send("POST", JOIN, content=b"x" * (MAX_EVENT_BYTES + 1)).status_code == 413
+    assert send("POST", "/gradio_api/upload", content=b"x" * 300_000).status_code == 413
+
+
+def test_large_bodies_are_refused_while_they_arrive(send: Callable[..., httpx.Response]) -> None:
+    chunks = 1000
+    taken: list[int] = []
+
+    async def endless(start: bytes) -> AsyncIterator[bytes]:
+        yield start
+        for chunk in range(chunks):
+            taken.append(chunk)
+            yield b"x" * 65_536
+
+    headers = {"content-type": "application/json"}
+    assert send("POST", JOIN, content=endless(b'"'), headers=headers).status_code == 413
+    assert len(taken) < 100
+    form = {"content-type": "multipart/form-data; boundary=b"}
+    part = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.csv"\r\n\r\n'
+    assert send("POST", "/gradio_api/upload", content=endless(part), headers=form).status_code == 413
+    assert len(taken) < 200

@@ -1,0 +1,112 @@
+"""The client against an API in the same process: what it sends, and which exception each failure becomes."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from model_ui.metadata_client import ApiAway, ApiFaulty, ApiRefused, MetadataClient
+from tests.ui.fake_api import FakeApi
+
+
+def ask(transport: httpx.AsyncBaseTransport, question: Callable[[MetadataClient], Any]) -> Any:
+    """One call in a client of its own."""
+
+    async def run() -> Any:
+        async with MetadataClient("http://api", transport=transport) as client:
+            return await question(client)
+
+    return anyio.run(run)
+
+
+def answering(status: int, body: bytes) -> httpx.MockTransport:
+    return httpx.MockTransport(lambda _: httpx.Response(status, content=body))
+
+
+async def remove(name: str, client: MetadataClient) -> None:
+    await client.remove(name)
+
+
+@pytest.fixture
+def fake() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+def api(fake: FakeApi) -> httpx.ASGITransport:
+    return httpx.ASGITransport(fake.app)
+
+
+def test_experiments_are_read_with_their_metrics(api: httpx.ASGITransport) -> None:
+    page = ask(api, lambda client: client.experiments(limit=2, search="cnn"))
+    assert [item.name for item in page.items] == ["cnn-baseline", "cnn-fast"]
+    assert page.total == 3
+    assert page.items[0].metrics["loss"].best == 0.0555
+
+
+def test_deployments_are_read_to_the_last_page(fake: FakeApi) -> None:
+    first, second = list(fake.deployments.values())[:2]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        more = "cursor" not in request.url.params
+        return httpx.Response(200, json={"items": [first if more else second], "next": "x" if more else None})
+
+    found = ask(httpx.MockTransport(answer), lambda client: client.deployments())
+    assert [item.name for item in found] == [first["name"], second["name"]]
+
+
+def test_a_picture_is_asked_about_at_the_chosen_deployments(fake: FakeApi, api: httpx.ASGITransport) -> None:
+    picture = (Path(__file__).parents[2] / "ui" / "model_ui" / "examples" / "digit-5.png").read_bytes()
+    names = ["cnn-baseline", "mlp-poor"]
+    found = ask(api, lambda client: client.predict(picture, deployments=names))
+    assert fake.asked == [names]
+    assert [row.label for row in found.results] == ["5", "3"]
+
+
+def test_a_csv_is_sent_with_its_name(api: httpx.ASGITransport, bad_csv: Path) -> None:
+    report = ask(api, lambda client: client.import_csv(bad_csv, filename="runs.csv", dry_run=True))
+    assert (report.filename, report.dry_run, report.accepted) == ("runs.csv", True, 2)
+    assert [problem.line for problem in report.problems] == [3, 5]
+
+
+def test_a_name_from_the_browser_cannot_become_another_path(fake: FakeApi, api: httpx.ASGITransport) -> None:
+    for name in ("../experiments", "a/../../v1/imports", "", ".."):
+        with pytest.raises(ApiRefused, match="nothing of this name"):
+            ask(api, partial(remove, name))
+    assert fake.calls == []
+
+
+def test_no_is_refused_with_the_words_of_the_api(api: httpx.ASGITransport) -> None:
+    with pytest.raises(ApiRefused, match="cnn-fast is deployed already") as caught:
+        ask(api, lambda client: client.deploy("cnn-fast"))
+    assert (caught.value.status, caught.value.code) == (409, "deployment_exists")
+
+
+def test_unavailable_is_away(fake: FakeApi, api: httpx.ASGITransport) -> None:
+    fake.away = True
+    with pytest.raises(ApiAway, match="The database does not answer"):
+        ask(api, lambda client: client.deployments())
+
+
+@pytest.mark.parametrize(
+    "failure", [httpx.ConnectError("refused"), httpx.ReadTimeout("slow"), httpx.ReadError("cut")]
+)
+def test_no_answer_is_away(failure: httpx.TransportError) -> None:
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise failure
+
+    with pytest.raises(ApiAway, match="http://api"):
+        ask(httpx.MockTransport(fail), lambda client: client.deployments())
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(200, b"<html>"), (200, b'{"items": 1}'), (200, b""), (500, b"oops"), (500, b'{"error": "e"}')],
+)
+def test_nonsense_is_faulty(status: int, body: bytes) -> None:
+    with pytest.raises(ApiFaulty):
+        ask(answering(status, body), lambda client: client.deployments())

@@ -1,0 +1,347 @@
+"""The pages in a real browser before a fake API: every control, and what happens when something is away."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from model_ui.app import create_app
+from model_ui.settings import Settings
+from tests.conftest import free_port
+from tests.ui import visits
+from tests.ui.conftest import Site
+from tests.ui.fake_api import LONG, FakeApi, Server
+
+pytestmark = pytest.mark.browser
+OpenPage = Callable[[int], Page]
+Picture = Callable[[Page, str], None]
+
+
+class TestTry:
+    @pytest.mark.parametrize("width", [1280, 390])
+    def test_the_first_stroke_draws_and_is_answered_by_all(
+        self, site: Site, open_page: OpenPage, picture: Picture, width: int
+    ) -> None:
+        page = open_page(width)
+        visits.enter(page, site.url)
+        visits.draw(page)
+        assert visits.ink(page) > 0.03
+        said = visits.see_answers(page, set(site.api.deployments))
+        assert said["cnn-baseline"] == "5"
+        assert said["mlp-poor"] == "3"
+        assert "mlp-small is not ready" in said["mlp-small"]
+        expect(page.locator(".m-verdict h3")).to_have_text("4 of 5 say 5")
+        visits.fits(page)
+        picture(page, "try")
+
+    def test_clear_takes_drawing_and_answers_away(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        visits.draw(page)
+        page.locator(".m-vote").wait_for()
+        page.get_by_role("button", name="Clear").click()
+        expect(page.locator(".m-vote")).to_have_count(0)
+        assert visits.ink(page) == 0
+
+    def test_without_live_answers_only_the_button_asks(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        page.get_by_text("Answer while I draw").click()
+        visits.draw(page)
+        page.wait_for_timeout(800)
+        assert site.api.asked == []
+        page.get_by_role("button", name="Predict").click()
+        page.locator(".m-vote").wait_for()
+        assert site.api.asked == [[]]
+
+    def test_only_the_chosen_deployments_are_asked(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        page.locator("#chosen").get_by_text("mlp-poor").click()
+        visits.draw(page)
+        page.locator(".m-vote").wait_for()
+        assert sorted(site.api.asked[-1]) == sorted(set(site.api.deployments) - {"mlp-poor"})
+        expect(visits.card(page, "mlp-poor")).to_have_count(0)
+
+    def test_a_new_deployment_appears_and_is_chosen(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        page.locator("#chosen").get_by_text("mlp-poor").click()
+        site.api.deployments["cnn-new"] = site.api.deployments["cnn-baseline"] | {"name": "cnn-new"}
+        expect(page.locator("#chosen").get_by_role("checkbox", name="cnn-new")).to_be_checked()
+        expect(page.locator("#chosen").get_by_role("checkbox", name="mlp-poor")).not_to_be_checked()
+
+    def test_an_example_is_one_press_away(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        page.get_by_role("button", name="Example: a 7").click()
+        page.locator(".m-vote").wait_for()
+        assert visits.ink(page) > 0.01
+
+    def test_a_picture_can_be_uploaded(self, site: Site, open_page: OpenPage, tmp_path: Path) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        photo = tmp_path / "photo.png"
+        Image.new("RGB", (3000, 2000), "white").save(photo)
+        page.locator("#sketchpad input[type=file]").set_input_files(photo)
+        page.locator(".m-vote").wait_for()
+
+    def test_a_file_that_is_no_picture_is_refused_in_words(
+        self, site: Site, open_page: OpenPage, tmp_path: Path
+    ) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        text = tmp_path / "notes.png"
+        text.write_text("not a picture")
+        page.locator("#sketchpad input[type=file]").set_input_files(text)
+        expect(page.locator(".m-pad-note")).to_contain_text("not a picture that can be read")
+        assert site.api.asked == []
+
+
+class TestExperiments:
+    @pytest.mark.parametrize("width", [1280, 390])
+    def test_curves_parameters_and_values(
+        self, site: Site, open_page: OpenPage, picture: Picture, width: int
+    ) -> None:
+        page = open_page(width)
+        visits.enter(page, site.url)
+        visits.see_curves(page, 6)
+        first = page.locator("#runs tbody tr").filter(has_text="cnn-baseline")
+        expect(first).to_contain_text("learning_rate 0.05")
+        expect(first).to_contain_text("0.0912")
+        link = first.get_by_role("link", name="v1 .mar").get_attribute("href")
+        assert link is not None
+        assert link.endswith("/artifacts/cnn-baseline/1/cnn-baseline.mar")
+        visits.fits(page)
+        picture(page, "experiments")
+
+    def test_unticking_takes_a_curve_away(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        visits.see_curves(page, 6)
+        page.get_by_role("checkbox", name="Show the curve of mlp-poor").uncheck()
+        expect(page.locator("#curves .legend .traces")).to_have_count(6)
+        page.get_by_role("button", name="Choose none").click()
+        expect(page.get_by_text("Tick experiments above")).to_be_visible()
+        page.get_by_role("button", name="Choose all").click()
+        expect(page.locator("#curves .legend .traces")).to_have_count(7)
+
+    def test_search_and_another_metric(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        visits.see_curves(page, 6)
+        page.get_by_label("Search").fill("mlp")
+        expect(page.locator("#runs tbody tr")).to_have_count(3)
+        page.get_by_label("Search").fill("no such thing")
+        expect(page.get_by_text("Nothing found")).to_be_visible()
+        page.get_by_label("Search").fill("")
+        page.get_by_label("Metric").click()
+        page.get_by_role("option", name="accuracy").click()
+        expect(page.get_by_role("columnheader", name="Best accuracy")).to_be_visible()
+        expect(page.locator("#curves .ytitle")).to_have_text("accuracy")
+
+    def test_log_scale(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        visits.see_curves(page, 6)
+        page.get_by_label("Log scale").check()
+        page.wait_for_function(
+            "document.querySelector('#curves .js-plotly-plot').layout.yaxis.type === 'log'"
+        )
+
+    def test_text_of_the_api_runs_nothing(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        visits.draw(page)
+        page.locator(".m-vote").wait_for()
+        visits.see_curves(page, 6)
+        page.get_by_role("button", name="Choose all").click()
+        expect(page.locator("#curves .legend .traces")).to_have_count(7)
+        visits.open_tab(page, "Deployments")
+        expect(page.locator(".m-service").first).to_be_visible()
+        assert page.title() == "Marina"
+        assert page.locator("img[src=x]").count() == 0
+
+
+class TestDeployments:
+    @pytest.mark.parametrize("width", [1280, 390])
+    def test_state_and_reason_are_shown(
+        self, site: Site, open_page: OpenPage, picture: Picture, width: int
+    ) -> None:
+        page = open_page(width)
+        visits.enter(page, site.url)
+        visits.open_tab(page, "Deployments")
+        expect(service(page, "cnn-baseline")).to_contain_text("ready")
+        expect(service(page, "mlp-small")).to_contain_text("the worker died while loading")
+        expect(service(page, LONG)).to_be_visible()
+        visits.fits(page)
+        picture(page, "deployments")
+
+    def test_stop_start_roll_back_and_change(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        visits.open_tab(page, "Deployments")
+        fast = service(page, "cnn-fast")
+        fast.get_by_role("button", name="Roll back to v2").click()
+        expect(fast).to_contain_text("Roll back to v3")
+        fast.get_by_role("combobox").select_option("v1")
+        fast.get_by_role("button", name="Change").click()
+        expect(fast).to_contain_text("Roll back to v2")
+        fast.get_by_role("button", name="Stop").click()
+        fast.get_by_role("button", name="Start").click()
+        expect(fast.get_by_role("button", name="Stop")).to_be_visible()
+        assert site.api.deployments["cnn-fast"]["version"] == 1
+
+    def test_a_second_deployment_of_a_name_is_refused_in_the_words_of_the_api(
+        self, site: Site, open_page: OpenPage
+    ) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        visits.open_tab(page, "Deployments")
+        choose(page, "Experiment", "cnn-fast")
+        expect(page.get_by_label("Version", exact=True)).to_have_value("v3")
+        page.get_by_role("button", name="Deploy", exact=True).click()
+        expect(page.get_by_text("cnn-fast is deployed already")).to_be_visible()
+        page.get_by_label("Name", exact=True).fill("cnn-second")
+        page.get_by_role("button", name="Deploy", exact=True).click()
+        expect(service(page, "cnn-second")).to_contain_text("starting")
+
+
+class TestImport:
+    @pytest.mark.parametrize("width", [1280, 390])
+    def test_bad_rows_are_named_with_line_and_reason(
+        self, site: Site, open_page: OpenPage, picture: Picture, bad_csv: Path, width: int
+    ) -> None:
+        page = open_page(width)
+        visits.enter(page, site.url)
+        visits.see_two_bad_rows(visits.import_csv(page, bad_csv))
+        visits.fits(page)
+        picture(page, "import")
+        visits.open_tab(page, "Experiments")
+        expect(page.locator("#runs")).to_contain_text("Old One")
+
+    def test_a_check_imports_nothing(self, site: Site, open_page: OpenPage, bad_csv: Path) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        report = visits.import_csv(page, bad_csv, "Check only")
+        expect(report).to_contain_text("would be imported")
+        assert "Old One" not in site.api.experiments
+
+    def test_a_file_that_is_refused_as_a_whole(self, site: Site, open_page: OpenPage, tmp_path: Path) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        empty = tmp_path / "empty.csv"
+        empty.write_text("Experiment Name\n")
+        visits.open_tab(page, "Import")
+        with page.expect_file_chooser() as chooser:
+            page.locator("#csv").click()
+        chooser.value.set_files(empty)
+        page.get_by_role("button", name="Import", exact=True).click()
+        expect(page.get_by_text("The file holds no rows.")).to_be_visible()
+
+
+class TestAway:
+    def test_an_api_that_is_away_is_named_and_its_return_noticed(
+        self, site: Site, open_page: OpenPage, picture: Picture
+    ) -> None:
+        page = open_page(1280)
+        site.api.away = True
+        page.goto(site.url)
+        expect(page.locator("#alarm")).to_contain_text("The API is away. The database does not answer.")
+        picture(page, "away")
+        site.api.away = False
+        expect(page.locator("#alarm .m-banner")).to_have_count(0)
+        visits.draw(page)
+        visits.see_answers(page, set(site.api.deployments))
+        visits.see_curves(page, 6)
+
+    def test_a_question_while_the_api_is_away_is_answered_with_the_reason(
+        self, site: Site, open_page: OpenPage
+    ) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        site.api.away = True
+        visits.draw(page)
+        expect(page.locator("#answers .m-note.bad")).to_contain_text("The database does not answer.")
+
+    def test_a_page_outlives_the_process_that_it_came_from(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        page.evaluate("window.old = true")
+        site.restart_ui()
+        page.wait_for_function("window.old === undefined")
+        visits.enter(page, site.url)
+        visits.draw(page)
+        visits.see_answers(page, set(site.api.deployments))
+
+
+class TestPrefix:
+    @pytest.fixture(params=["strips the prefix", "keeps the prefix"])
+    def prefixed(self, request: pytest.FixtureRequest) -> Iterator[tuple[str, FakeApi]]:
+        """URL of a proxy that publishes the UI under /marina."""
+        fake = FakeApi()
+        api = Server(fake.app, free_port()).start()
+        settings = Settings(api_url=api.url, root_path="/marina", refresh_seconds=0.5)
+        ui = Server(create_app(settings), free_port()).start()
+        target = ui.url if request.param == "strips the prefix" else f"{ui.url}/marina"
+        proxy = Server(reverse_proxy("/marina", target), free_port()).start()
+        yield f"{proxy.url}/marina/", fake
+        for server in (proxy, ui, api):
+            server.stop()
+
+    def test_everything_works_under_a_path_prefix(
+        self, prefixed: tuple[str, FakeApi], open_page: OpenPage, bad_csv: Path
+    ) -> None:
+        url, fake = prefixed
+        page = open_page(1280)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        visits.enter(page, url)
+        visits.draw(page)
+        visits.see_answers(page, set(fake.deployments))
+        visits.see_curves(page, 6)
+        visits.see_two_bad_rows(visits.import_csv(page, bad_csv))
+        assert [one for one in asked if one.startswith("http") and not one.startswith(url.rstrip("/"))] == []
+
+
+def service(page: Page, name: str) -> Locator:
+    return page.locator(f'.m-service[data-name="{name}"]')
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    page.get_by_label(label, exact=True).click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def reverse_proxy(prefix: str, target: str) -> Starlette:
+    """A proxy as small as can be; it streams, because Gradio answers with server-sent events."""
+    client = httpx.AsyncClient(timeout=60, trust_env=False)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await client.aclose()
+
+    async def forward(request: Request) -> Response:
+        path = request.url.path.removeprefix(prefix) or "/"
+        headers = [(key, value) for key, value in request.headers.raw if key not in (b"connection",)]
+        question = client.build_request(
+            request.method,
+            f"{target}{path}?{request.url.query}",
+            headers=headers,
+            content=await request.body(),
+        )
+        answer = await client.send(question, stream=True)
+        kept = {key: value for key, value in answer.headers.items() if key not in ("transfer-encoding",)}
+        return StreamingResponse(answer.aiter_raw(), answer.status_code, kept)
+
+    route = Route("/{path:path}", forward, methods=["GET", "HEAD", "POST"])
+    return Starlette(routes=[route], lifespan=lifespan)

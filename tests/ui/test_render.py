@@ -1,0 +1,187 @@
+"""What the renderers make of the API's answers: numbers as people read them, and no text that runs."""
+
+import math
+
+import pytest
+
+from model_ui.api_types import (
+    Agreement,
+    Comparison,
+    Curve,
+    Curves,
+    Deployment,
+    Experiment,
+    ExperimentPage,
+    ImportReport,
+    NonFinite,
+    Problem,
+    Result,
+)
+from model_ui.render import answers, curves, reports, runs, services
+from model_ui.render.markup import number, percent
+from tests.ui.fake_api import HOSTILE, deployment, experiment
+
+SHARES = [{"label": str(digit), "probability": 0.91 if digit == 5 else 0.01} for digit in range(10)]
+
+
+def result(name: str, **changes: object) -> Result:
+    shares = sorted(SHARES, key=lambda share: -float(str(share["probability"])))
+    row = {
+        "deployment": name,
+        "experiment": name,
+        "version": 2,
+        "status": "ok",
+        "label": "5",
+        "probabilities": shares,
+    }
+    return Result.model_validate(row | changes)
+
+
+def failed(name: str, detail: str) -> Result:
+    fault = {"error": "model_not_ready", "detail": detail}
+    return result(name, status="error", label=None, probabilities=None, error=fault)
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        ("value", "written"),
+        [
+            (None, "–"), (0.0, "0"), (3.0, "3"), (1234.0, "1,234"), (0.05551, "0.05551"), (2.28712, "2.287"),
+            (0.00001234, "1.23e-05"), (math.nan, "NaN"), (-math.inf, "−∞"),
+        ],
+    )  # fmt: skip
+    def test_four_digits_and_no_more(self, value: float | None, written: str) -> None:
+        assert number(value) == written
+
+    @pytest.mark.parametrize(("share", "written"), [(1.0, "100 %"), (0.99999, ">99.9 %"), (0.412, "41.2 %")])
+    def test_a_share_claims_certainty_only_when_there_is(self, share: float, written: str) -> None:
+        assert percent(share) == written
+
+
+class TestAnswers:
+    def test_the_vote_is_the_headline(self) -> None:
+        vote = Agreement(label="5", votes=4, of=5, unanimous=False)
+        rows = (
+            *(result(f"cnn-{n}") for n in range(4)),
+            result("mlp", label="3"),
+            failed("gone", "no answer in 5 s"),
+        )
+        html = answers.answers(Comparison(results=rows, agreement=vote))
+        assert "<h3>4 of 5 say 5</h3>" in html
+        assert "1 says 3" in html
+        assert "1 of 6 could not answer" in html
+
+    def test_a_tie_and_a_failure_of_all_are_named(self) -> None:
+        tie = Comparison(results=(result("a"), result("b", label="3")), agreement=Agreement(votes=1, of=2))
+        assert "tied" in answers.answers(tie)
+        nobody = Comparison(results=(failed("a", "no"),), agreement=Agreement())
+        assert "No model could answer" in answers.answers(nobody)
+
+    def test_bars_stand_in_the_order_of_the_labels(self) -> None:
+        html = answers.answers(
+            Comparison(results=(result("a"),), agreement=Agreement(label="5", votes=1, of=1))
+        )
+        places = [html.index(f"<b>{digit}</b>") for digit in range(10)]
+        assert places == sorted(places)
+
+    def test_long_labels_become_rows_with_the_best_first(self) -> None:
+        shares = [{"label": "ankle boot", "probability": 0.7}, {"label": "bag", "probability": 0.3}]
+        row = result("fashion", label="ankle boot", probabilities=shares)
+        html = answers.answers(
+            Comparison(results=(row,), agreement=Agreement(label="ankle boot", votes=1, of=1))
+        )
+        assert 'class="m-bars rows"' in html
+        assert html.index("<b>ankle boot</b>") < html.index("<b>bag</b>")
+
+    def test_only_a_png_is_shown_as_what_was_seen(self) -> None:
+        row = result("a", seen='"><script>alert(1)</script>')
+        html = answers.answers(Comparison(results=(row,), agreement=Agreement(label="5", votes=1, of=1)))
+        assert "m-seen" not in html
+
+
+class TestEscaping:
+    def test_no_text_of_the_api_becomes_markup(self) -> None:
+        item = Experiment.model_validate(
+            experiment("a", display_name=HOSTILE, description=HOSTILE, parameters={HOSTILE: HOSTILE})
+        )
+        page = ExperimentPage(items=(item,), total=1)
+        bad = deployment("b", ready=False, observed={"state": HOSTILE, "version": None, "reason": HOSTILE})
+        shown = [
+            runs.runs(page, chosen=[], metric=HOSTILE, api="http://api", searched=False),
+            services.services([Deployment.model_validate(bad)], versions={}, api="http://api"),
+            services.banner(HOSTILE),
+            answers.answers(
+                Comparison(results=(failed(HOSTILE, HOSTILE),), agreement=Agreement(label=HOSTILE, of=1))
+            ),
+            reports.report(
+                ImportReport(
+                    filename=HOSTILE,
+                    rejected=1,
+                    problems=(Problem(line=2, column=HOSTILE, reason=HOSTILE),),
+                    experiments=(HOSTILE,),
+                )
+            ),
+        ]
+        assert all("<img src=x" not in html for html in shown)
+        assert all('onerror="' not in html for html in shown)
+
+    def test_names_in_the_chart_are_not_read_as_markup(self) -> None:
+        curve = Curve(experiment="a", display_name="<b>x</b> %{y}", steps=(0,), values=(1.0,))
+        trace = curves.figure(Curves(metric="<i>loss</i>", curves=(curve,))).data[0]
+        assert trace.name == "&lt;b&gt;x&lt;/b&gt; % {y}"
+
+
+class TestCurves:
+    def test_smoothing_keeps_the_start_and_the_gaps(self) -> None:
+        assert curves.smooth([4.0, None, 4.0], 0.9) == [4.0, None, 4.0]
+        smoothed = curves.smooth([0.0, 10.0, 0.0, 10.0], 0.5)
+        assert smoothed[0] == 0
+        assert all(value is not None and 0 <= value < 10 for value in smoothed)
+
+    def test_the_raw_curve_stays_paler_beside_the_smoothed_one(self) -> None:
+        curve = Curve(experiment="a", steps=(0, 1, 2), values=(3.0, 1.0, 2.0))
+        assert len(curves.figure(Curves(metric="loss", curves=(curve,))).data) == 1
+        raw, smooth = curves.figure(Curves(metric="loss", curves=(curve,)), smoothing=0.5).data
+        assert list(raw.y) == [3.0, 1.0, 2.0]
+        assert raw.opacity < 1
+        assert list(smooth.y) != list(raw.y)
+
+    def test_a_logarithm_leaves_out_what_has_none(self) -> None:
+        curve = Curve(experiment="a", steps=(0, 1, 2), values=(1.0, 0.0, -1.0))
+        chart = curves.figure(Curves(metric="loss", curves=(curve,)), log=True)
+        assert list(chart.data[0].y) == [1.0, None, None]
+        assert chart.layout.yaxis.type == "log"
+
+    def test_a_lost_point_is_marked_where_the_curve_was_last_seen(self) -> None:
+        lost = (NonFinite(step=1, value="NaN"),)
+        curve = Curve(experiment="a", steps=(0, 1), values=(0.5, None), non_finite=lost)
+        mark = curves.figure(Curves(metric="loss", curves=(curve,))).data[1]
+        assert (list(mark.x), list(mark.y)) == ([1.0], [0.5])
+        assert "NaN" in mark.text[0]
+
+
+class TestLinks:
+    def test_without_a_public_address_there_are_none(self) -> None:
+        page = ExperimentPage(items=(Experiment.model_validate(experiment("a")),), total=1)
+        assert "href" not in runs.runs(page, chosen=[], metric="loss", api="", searched=False)
+        assert "href" not in services.services(
+            [Deployment.model_validate(deployment("a"))], versions={}, api=""
+        )
+
+    def test_they_lead_to_the_json_and_the_mar(self) -> None:
+        page = ExperimentPage(items=(Experiment.model_validate(experiment("a", latest_version=3)),), total=1)
+        html = runs.runs(page, chosen=[], metric="loss", api="/api", searched=False)
+        assert 'href="/api/v1/experiments/a"' in html
+        assert 'href="/api/artifacts/a/3/a.mar"' in html
+
+
+class TestReport:
+    def test_counts_lines_columns_and_reasons(self) -> None:
+        problem = Problem(line=7, column="Loss", reason="Step and Value differ in length")
+        html = reports.report(ImportReport(filename="a.csv", accepted=1200, rejected=1, problems=(problem,)))
+        assert "<b>1,200</b>" in html
+        assert '<td class="num">7</td><td>Loss</td><td>Step and Value differ in length</td>' in html
+
+    def test_a_cut_list_says_so(self) -> None:
+        problems = tuple(Problem(line=line, reason="bad") for line in range(2, 12))
+        assert "the first 10 of 5,000" in reports.report(ImportReport(rejected=5000, problems=problems))

@@ -1,0 +1,110 @@
+"""What a visitor does with the pages and expects to see, as steps for any running UI."""
+
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+# A five, as shares of the sketchpad's side.
+FIVE = [
+    (0.68, 0.20),
+    (0.40, 0.20),
+    (0.37, 0.45),
+    (0.55, 0.42),
+    (0.66, 0.55),
+    (0.62, 0.72),
+    (0.48, 0.78),
+    (0.34, 0.72),
+]
+
+
+def enter(page: Page, url: str) -> None:
+    """Open the UI and wait until it knows what is deployed."""
+    page.goto(url)
+    page.locator("#sketchpad canvas").wait_for()
+    page.get_by_role("checkbox").nth(1).wait_for()
+
+
+def draw(page: Page, points: list[tuple[float, float]] = FIVE) -> None:
+    """One stroke with the mouse."""
+    canvas = page.locator("#sketchpad canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    places = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=5)
+    page.mouse.up()
+
+
+def ink(page: Page) -> float:
+    """Share of the sketchpad that is dark."""
+    script = """canvas => {
+        const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+        let dark = 0;
+        for (let i = 0; i < pixels.length; i += 4) dark += pixels[i] < 128;
+        return dark / (pixels.length / 4);
+    }"""
+    return float(page.locator("#sketchpad canvas").evaluate(script))
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Choose a tab by its name."""
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def see_answers(page: Page, names: set[str]) -> dict[str, str]:
+    """Wait for a card of each deployment; what each card says, by name."""
+    for name in names:
+        expect(card(page, name)).to_be_visible()
+    expect(page.locator(".m-seen img").first).to_be_visible()
+    found = {}
+    for name in names:
+        said = card(page, name).locator(".m-label, .m-error").first
+        found[name] = said.inner_text()
+    return found
+
+
+def card(page: Page, name: str) -> Locator:
+    """The card with one deployment's answer."""
+    return page.locator(".m-card").filter(has=page.locator(f'h4:text-is("{name}")'))
+
+
+def see_curves(page: Page, least: int) -> None:
+    """Open the Experiments tab and wait for so many curves with a legend."""
+    open_tab(page, "Experiments")
+    expect(page.locator("#runs tbody tr").first).to_be_visible()
+    page.wait_for_function(f"document.querySelectorAll('#curves .legend .traces').length >= {least}")
+    assert page.locator("#curves .scatterlayer .js-line").count() >= least
+
+
+def import_csv(page: Page, path: Path, button: str = "Import") -> Locator:
+    """Choose a CSV, press a button; the report."""
+    open_tab(page, "Import")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#csv").click()
+    chooser.value.set_files(path)
+    expect(page.locator("#csv-name")).to_contain_text(path.name)
+    page.get_by_role("button", name=button, exact=True).click()
+    report = page.locator(".m-report")
+    report.wait_for()
+    return report
+
+
+def see_two_bad_rows(report: Locator) -> None:
+    """The report names the lines 3 and 5, their column, and what is wrong with the values."""
+    rows = report.locator(".m-problems tbody tr")
+    expect(rows).to_have_count(2)
+    for row, (line, value) in zip(rows.all(), (("3", "fast"), ("5", "slow")), strict=True):
+        cells = row.locator("td")
+        expect(cells.nth(0)).to_have_text(line)
+        expect(cells.nth(1)).to_contain_text("Learning Rate")
+        reason = cells.nth(2).inner_text()
+        assert value in reason or "number" in reason, reason
+
+
+def fits(page: Page) -> None:
+    """Nothing is wider than the window."""
+    wide = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert wide[0] <= wide[1], f"{wide[0]} pixels in a window of {wide[1]}"

@@ -1,0 +1,39 @@
+"""`python -m model_ui`: serve the pages until told to stop; started by the launcher and by the container."""
+
+import logging
+import os
+
+import uvicorn
+
+from model_ui.settings import Settings
+
+# Open pages hold a connection for as long as they are open; a stop does not wait for them.
+STOP_SECONDS = 3
+
+
+def main() -> None:
+    """Read the settings, build the pages, serve them."""
+    # Gradio reads this when it is imported, which is why that happens below: nothing is reported to anybody.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    from model_ui.app import create_app
+
+    settings = Settings()
+    logging.getLogger("model_ui").info(
+        "serving http://%s:%s%s/", settings.host, settings.port, settings.root_path
+    )
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=True,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""The answers of the metadata API, as far as the pages show them; unknown fields are ignored."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(BaseModel):
+    """Parent of all: read only, and tolerant of what a newer API adds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Metric(Answer):
+    """One recorded metric: the last value and the best one, each with its step."""
+
+    final: float | None = None
+    final_step: float | None = None
+    best: float | None = None
+    best_step: float | None = None
+    points: int = 0
+
+
+class Experiment(Answer):
+    """One training effort; `latest_version` is None when no model was uploaded."""
+
+    name: str
+    display_name: str | None = None
+    description: str | None = None
+    parameters: dict[str, bool | int | float | str | None] = Field(default_factory=dict)
+    metrics: dict[str, Metric] = Field(default_factory=dict)
+    source: str = ""
+    created_at: datetime | None = None
+    latest_version: int | None = None
+    deployments: tuple[str, ...] = ()
+
+
+class ExperimentPage(Answer):
+    """The first experiments of a search, and how many there are in all."""
+
+    items: tuple[Experiment, ...]
+    total: int
+
+
+class NonFinite(Answer):
+    """A point of a curve that is not a number one can draw."""
+
+    step: float
+    value: str
+
+
+class Curve(Answer):
+    """One curve, downsampled by the API; `points` is how many were recorded."""
+
+    experiment: str
+    display_name: str | None = None
+    steps: tuple[float, ...]
+    values: tuple[float | None, ...]
+    points: int = 0
+    non_finite: tuple[NonFinite, ...] = ()
+
+
+class Curves(Answer):
+    """One metric of several experiments."""
+
+    metric: str
+    curves: tuple[Curve, ...]
+
+
+class Observed(Answer):
+    """What the serving side was last seen doing."""
+
+    state: str = "unknown"
+    version: int | None = None
+    reason: str | None = None
+    since: datetime | None = None
+
+
+class Deployment(Answer):
+    """What is wanted of one deployment, and what is seen of it."""
+
+    name: str
+    experiment: str
+    version: int
+    runtime: str = ""
+    replicas: int = 1
+    wanted: Literal["running", "stopped"] = "running"
+    observed: Observed = Observed()
+    ready: bool = False
+    previous_version: int | None = None
+    url: str = ""
+
+
+class DeploymentPage(Answer):
+    """One page of deployments; `next` is the cursor of the following one."""
+
+    items: tuple[Deployment, ...]
+    next: str | None = None
+
+
+class Fault(Answer):
+    """A typed error: a stable code and a text for people."""
+
+    error: str = ""
+    detail: str = ""
+
+
+class Probability(Answer):
+    """How sure a model is of one label, 0 to 1."""
+
+    label: str
+    probability: float
+
+
+class Result(Answer):
+    """What one deployment said, or why it said nothing; `seen` is a PNG in base64."""
+
+    deployment: str
+    experiment: str
+    version: int | None = None
+    status: Literal["ok", "error"]
+    label: str | None = None
+    probabilities: tuple[Probability, ...] | None = None
+    latency_ms: float = 0.0
+    seen: str | None = None
+    error: Fault | None = None
+
+
+class Agreement(Answer):
+    """How the models that answered voted; no label when the most votes are shared."""
+
+    label: str | None = None
+    votes: int = 0
+    of: int = 0
+    unanimous: bool = False
+
+
+class Comparison(Answer):
+    """What every asked deployment says about one picture."""
+
+    results: tuple[Result, ...]
+    agreement: Agreement
+
+
+class Problem(Answer):
+    """Why one row of a CSV was refused; `line` counts as text editors do."""
+
+    line: int
+    column: str | None = None
+    reason: str
+
+
+class ImportReport(Answer):
+    """What became of a CSV."""
+
+    filename: str | None = None
+    dry_run: bool = False
+    accepted: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    problems: tuple[Problem, ...] = ()
+    experiments: tuple[str, ...] = ()

@@ -1,0 +1,123 @@
+"""Puts the tabs together and keeps them fresh: `build_ui(client)` is the page, `create_app(settings)` its server."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+
+from model_ui import assets
+from model_ui.guard import App, Guard
+from model_ui.metadata_client import ApiError, MetadataClient
+from model_ui.pages import deployments, experiments, imports, try_it
+from model_ui.render.markup import header
+from model_ui.render.services import banner
+from model_ui.settings import Settings
+from model_ui.theme import theme
+
+HEAD = '<meta name="robots" content="noindex"><meta name="color-scheme" content="light dark">'
+# Callbacks that wait at once, and that may queue up; each waits for the API, not for this process.
+CALLBACKS = 64
+QUEUE = 500
+# What was uploaded is deleted after an hour; looked for every ten minutes.
+CACHE_SECONDS = (600, 3600)
+
+
+def create_app(settings: Settings | None = None, client: MetadataClient | None = None) -> App:
+    """The UI as an ASGI application; without settings they come from the environment."""
+    settings = settings or Settings()
+    client = client or MetadataClient(settings.api_url)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with client:
+            yield
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    gr.mount_gradio_app(
+        app,
+        build_ui(client, settings),
+        path="/",
+        root_path=settings.root_path or None,
+        max_file_size=settings.max_csv_bytes,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        show_error=True,
+        theme=theme(),
+        css=assets.text("marina.css"),
+        js=assets.text("page.js"),
+        head=HEAD,
+    )
+    return Guard(app, root_path=settings.root_path, max_upload_bytes=settings.max_csv_bytes)
+
+
+def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
+    """The page: four tabs, and one timer that keeps all of them fresh."""
+    api = settings.public_api_url.rstrip("/")
+    page: gr.Blocks
+    with gr.Blocks(
+        title="Marina", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
+    ) as page:
+        gr.HTML(header(api), js_on_load=None, apply_default_css=False)
+        alarm = gr.HTML("", js_on_load=None, apply_default_css=False, elem_id="alarm", elem_classes="m-maybe")
+        with gr.Tabs(elem_id="tabs", selected="try", overflow_behavior="wrap") as tabs:
+            with gr.Tab("Try", id="try"):
+                trying = try_it.build(client, deadline_ms=settings.deadline_ms)
+            with gr.Tab("Experiments", id="experiments") as experiments_tab:
+                comparing = experiments.build(client, public_api_url=api)
+            with gr.Tab("Deployments", id="deployments") as deployments_tab:
+                running = deployments.build(client, public_api_url=api)
+            with gr.Tab("Import", id="import"):
+                importing = imports.build(client)
+        away = gr.State(False)
+        returned = gr.State(0)
+        timer = gr.Timer(settings.refresh_seconds)
+        refresh = partial(_refresh, client, api)
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        gr.on(
+            [page.load, timer.tick],
+            refresh,
+            inputs=[trying.chosen, trying.known, running.versions, away, returned],
+            outputs=[alarm, trying.chosen, trying.known, running.cards, away, returned],
+            # A tick that comes while the last one still waits is dropped.
+            trigger_mode="once",
+            **quiet,
+        )
+        reload_runs = [page.load, experiments_tab.select, returned.change]
+        gr.on(reload_runs, comparing.load, comparing.inputs, comparing.outputs, **quiet)
+        importing.imported.then(comparing.load, comparing.inputs, comparing.outputs, **quiet)
+        gr.on(
+            [page.load, deployments_tab.select, returned.change], running.load, None, running.outputs, **quiet
+        )
+        comparing.table.submit(_open, None, tabs, **quiet)
+    page.queue(default_concurrency_limit=CALLBACKS, max_size=QUEUE, api_open=False)
+    return page
+
+
+async def _refresh(
+    client: MetadataClient,
+    api: str,
+    wanted: list[str],
+    known: try_it.Offer,
+    versions: dict[str, int],
+    away: bool,
+    returned: int,
+) -> tuple[Any, ...]:
+    """What changes by itself: the deployments in two tabs, and whether the API is there at all."""
+    try:
+        found = await client.deployments()
+    except ApiError as error:
+        return banner(error.detail), gr.skip(), gr.skip(), gr.skip(), True, gr.skip()
+    chosen, names = try_it.offer(found, wanted, known)
+    cards = deployments.cards_of(found, versions, api)
+    return banner(""), chosen, names, cards, False, returned + 1 if away else returned
+
+
+def _open(event: gr.EventData) -> Any:
+    return gr.Tabs(selected=str(event.tab))

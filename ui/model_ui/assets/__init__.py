@@ -1,0 +1,26 @@
+"""Scripts, styles and examples that the pages are made of, read from the package; used when the UI is built."""
+
+import base64
+from importlib import resources
+
+
+def text(name: str) -> str:
+    """One file of this folder."""
+    return resources.files(__name__).joinpath(name).read_text("utf-8")
+
+
+def sketchpad() -> str:
+    """HTML of the sketchpad with the example digits in it."""
+    folder = resources.files("model_ui").joinpath("examples")
+    pictures = sorted(
+        (file for file in folder.iterdir() if file.name.endswith(".png")), key=lambda file: file.name
+    )
+    buttons = []
+    for picture in pictures:
+        digit = picture.name.removeprefix("digit-").removesuffix(".png")
+        data = base64.b64encode(picture.read_bytes()).decode()
+        buttons.append(
+            f'<button type="button" data-example="{digit}" aria-label="Example: a {digit}">'
+            f'<img src="data:image/png;base64,{data}" alt="" width="28" height="28"></button>'
+        )
+    return text("sketchpad.html").replace("EXAMPLES", "".join(buttons))

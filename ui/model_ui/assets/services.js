@@ -1,0 +1,19 @@
+// The cards of the deployments: a pressed button is told to Python with the name and, for a change, the version.
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-act]");
+  if (!button) return;
+  const version = button.parentElement.querySelector("select");
+  trigger("submit", {
+    act: button.dataset.act,
+    name: button.dataset.name,
+    version: version ? Number(version.value) : null,
+  });
+});
+
+// A choice made by hand stays with the card that it was made in: after a change of the list, all start anew.
+watch("value", () => {
+  for (const select of element.querySelectorAll("select")) {
+    const wanted = select.querySelector("option[selected]");
+    if (wanted) select.value = wanted.value;
+  }
+});

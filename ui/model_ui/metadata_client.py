@@ -1,0 +1,215 @@
+"""The only door to the outside: a typed client of the metadata API, used by the callbacks of the pages.
+
+Errors:
+    ApiError                what went wrong, as a sentence that may be shown
+    ├── ApiAway             nobody answers, or only says that it cannot work now: worth trying again
+    ├── ApiRefused          the API understood and said no (4xx); `code` is its stable error code
+    └── ApiFaulty           an answer that is not one: 5xx, or JSON of another shape
+"""
+
+import re
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import ValidationError
+
+from model_ui.api_types import (
+    Answer,
+    Comparison,
+    Curves,
+    Deployment,
+    DeploymentPage,
+    Experiment,
+    ExperimentPage,
+    Fault,
+    ImportReport,
+)
+
+A = TypeVar("A", bound=Answer)
+NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
+CONNECT_SECONDS = 2.0
+READ_SECONDS = 10.0
+# A CSV of the largest size is parsed and stored in one call.
+IMPORT_SECONDS = 120.0
+# Pages of deployments that one refresh reads at most; a page that shows thousands helps nobody.
+DEPLOYMENT_PAGES = 5
+
+
+class ApiError(Exception):
+    """What went wrong, as a sentence that may be shown."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class ApiAway(ApiError):
+    """Nobody answers, or only says that it cannot work now."""
+
+
+class ApiRefused(ApiError):
+    """The API understood and said no; `code` is its stable error code."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+
+
+class ApiFaulty(ApiError):
+    """An answer that is not one."""
+
+
+class MetadataClient:
+    """The metadata API as methods; every call has a deadline and raises only ApiError.
+
+    A transport may be given instead of the network: tests pass the API itself.
+    """
+
+    def __init__(self, url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.AsyncClient(
+            base_url=self.url,
+            transport=transport,
+            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
+            # The API is ours: no proxy of the environment stands between.
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def experiments(
+        self, *, limit: int = 20, search: str = "", order: str = "-created_at"
+    ) -> ExperimentPage:
+        """The first `limit` (1 to 200) experiments whose name or description holds `search`."""
+        query = {"limit": str(limit), "order": order, **({"search": search} if search else {})}
+        return await self._call(ExperimentPage, "GET", "/v1/experiments", params=query)
+
+    async def experiment(self, name: str) -> Experiment:
+        """One experiment by name."""
+        return await self._call(Experiment, "GET", f"/v1/experiments/{_segment(name)}")
+
+    async def curves(self, experiments: list[str], *, metric: str = "loss", points: int = 400) -> Curves:
+        """One metric of several experiments, each with at most about `points` points."""
+        query = [("experiment", name) for name in experiments]
+        query += [("metric", metric), ("points", str(points))]
+        return await self._call(Curves, "GET", "/v1/curves", params=query)
+
+    async def deployments(self) -> list[Deployment]:
+        """All deployments by name."""
+        found: list[Deployment] = []
+        query = {"limit": "200"}
+        for _ in range(DEPLOYMENT_PAGES):
+            page = await self._call(DeploymentPage, "GET", "/v1/deployments", params=query)
+            found += page.items
+            if page.next is None:
+                break
+            query["cursor"] = page.next
+        return found
+
+    async def deploy(self, experiment: str, *, version: int | None = None, name: str = "") -> Deployment:
+        """Serve a version of an experiment, by default its latest under its own name."""
+        body: dict[str, str | int] = {"experiment": experiment}
+        if version is not None:
+            body["version"] = version
+        if name:
+            body["name"] = name
+        return await self._call(Deployment, "POST", "/v1/deployments", json=body)
+
+    async def change_version(self, name: str, version: int) -> Deployment:
+        """Serve another version; the old one answers until the new one has proved itself."""
+        return await self._call(
+            Deployment, "PATCH", f"/v1/deployments/{_segment(name)}", json={"version": version}
+        )
+
+    async def roll_back(self, name: str) -> Deployment:
+        """Serve the previous version again."""
+        return await self._call(Deployment, "POST", f"/v1/deployments/{_segment(name)}/rollback")
+
+    async def stop(self, name: str) -> Deployment:
+        """Stop serving, keep the deployment."""
+        return await self._call(Deployment, "POST", f"/v1/deployments/{_segment(name)}/stop")
+
+    async def start(self, name: str) -> Deployment:
+        """Serve a stopped deployment again."""
+        return await self._call(Deployment, "POST", f"/v1/deployments/{_segment(name)}/start")
+
+    async def remove(self, name: str) -> None:
+        """Forget a deployment."""
+        await self._request("DELETE", f"/v1/deployments/{_segment(name)}")
+
+    async def predict(
+        self, picture: bytes, *, deployments: list[str] | None = None, deadline_ms: int = 5000
+    ) -> Comparison:
+        """Ask deployments (None means all that shall run) about a PNG or JPEG file."""
+        # Our own wait is longer than the models' deadline: the API answers in time even when they do not.
+        wait = httpx.Timeout(deadline_ms / 1000 + READ_SECONDS, connect=CONNECT_SECONDS)
+        form: dict[str, Any] = {"deadline_ms": str(deadline_ms)}
+        if deployments is not None:
+            form["deployments"] = deployments
+        files = {"image": ("picture", picture, "application/octet-stream")}
+        return await self._call(Comparison, "POST", "/v1/predictions", data=form, files=files, timeout=wait)
+
+    async def import_csv(self, path: Path, *, filename: str, dry_run: bool = False) -> ImportReport:
+        """Import experiments from a CSV file, or only check it; the file is streamed."""
+        query = {"dry_run": "true" if dry_run else "false", "filename": filename}
+        with path.open("rb") as source:
+            return await self._call(
+                ImportReport,
+                "POST",
+                "/v1/imports",
+                params=query,
+                files={"file": (filename, source, "text/csv")},
+                timeout=httpx.Timeout(IMPORT_SECONDS, connect=CONNECT_SECONDS),
+            )
+
+    async def _call(self, kind: type[A], method: str, path: str, **options: Any) -> A:
+        answer = await self._request(method, path, **options)
+        try:
+            return kind.model_validate_json(answer.content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ApiFaulty(
+                f"The API's answer to {method} {path} cannot be read: {where} {first['msg']}"
+            ) from error
+
+    async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            answer = await self._http.request(method, path, **options)
+        except httpx.TimeoutException as error:
+            raise ApiAway(f"The API at {self.url} did not answer in time.") from error
+        except httpx.HTTPError as error:
+            raise ApiAway(f"The API at {self.url} cannot be reached.") from error
+        if answer.is_success:
+            return answer
+        raise _error(answer)
+
+
+def _segment(name: str) -> str:
+    # Names come back from the browser: what is not a name must not become another path.
+    if not NAME.fullmatch(name):
+        raise ApiRefused(404, "name_invalid", "There is nothing of this name.")
+    return name
+
+
+def _error(answer: httpx.Response) -> ApiError:
+    try:
+        fault = Fault.model_validate_json(answer.content)
+    except ValidationError:
+        fault = Fault()
+    detail = fault.detail or f"The API answered with status {answer.status_code}."
+    if answer.status_code in (502, 503, 504):
+        return ApiAway(detail)
+    if answer.status_code >= 500:
+        return ApiFaulty(detail)
+    return ApiRefused(answer.status_code, fault.error, detail)

@@ -1,0 +1,128 @@
+"""The Deployments tab: what runs, in which version, and the buttons to change it; built by `app.build_ui`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from model_ui import assets
+from model_ui.api_types import Deployment, Experiment
+from model_ui.metadata_client import ApiError, MetadataClient
+from model_ui.render import services
+from model_ui.render.markup import note
+from model_ui.render.runs import title
+
+OFFERED = 200
+
+
+@dataclass(frozen=True)
+class DeploymentsTab:
+    """What the refresh of the whole page reads and fills in; `load` fills the choices into `outputs`."""
+
+    cards: gr.HTML
+    versions: gr.State
+    load: Any
+    outputs: list[Any]
+
+
+def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
+    """Lay out the tab and wire it."""
+    versions = gr.State({})
+    with gr.Row(elem_classes="m-filters", equal_height=True):
+        experiment = gr.Dropdown(
+            [], label="Experiment", elem_id="experiment", scale=3, min_width=240, value=None
+        )
+        version = gr.Dropdown(
+            [], label="Version", elem_id="version", scale=1, min_width=110, value=None, filterable=False
+        )
+        name = gr.Textbox(
+            label="Name",
+            placeholder="same as the experiment",
+            max_length=40,
+            elem_id="name",
+            scale=2,
+            min_width=200,
+        )
+        deploy = gr.Button("Deploy", variant="primary", scale=0, min_width=120, elem_classes="m-go")
+    message = gr.HTML(
+        "", js_on_load=None, apply_default_css=False, elem_id="deployed", elem_classes="m-maybe"
+    )
+    cards = gr.HTML("", js_on_load=assets.text("services.js"), apply_default_css=False, elem_id="services")
+
+    async def load() -> tuple[Any, dict[str, int] | Any]:
+        try:
+            page = await client.experiments(limit=OFFERED)
+            found = {item.name: item for item in page.items}
+            for item in await client.deployments():
+                if item.experiment not in found:
+                    found[item.experiment] = await client.experiment(item.experiment)
+        except ApiError:
+            return gr.skip(), gr.skip()
+        latest = {
+            item.name: item.latest_version for item in found.values() if item.latest_version is not None
+        }
+        return gr.Dropdown(choices=_choices(list(found.values()))), latest
+
+    async def show(text: str, known: Mapping[str, int]) -> tuple[str, Any]:
+        try:
+            return text, cards_of(await client.deployments(), known, public_api_url)
+        except ApiError:
+            return text, gr.skip()
+
+    async def create(
+        wanted: str | None, number: int | None, called: str | None, known: dict[str, int]
+    ) -> tuple[str, Any]:
+        if not wanted:
+            return note("Choose an experiment first.", "warn"), gr.skip()
+        try:
+            made = await client.deploy(wanted, version=number, name=(called or "").strip())
+        except ApiError as error:
+            return note(error.detail, "bad"), gr.skip()
+        return await show(note(f"{made.name} starts with version {made.version}.", "ok"), known)
+
+    async def act(known: dict[str, int], event: gr.EventData) -> tuple[str, Any]:
+        try:
+            done = await _do(client, str(event.act), str(event.name), event.version)
+        except ApiError as error:
+            return note(error.detail, "bad"), gr.skip()
+        return await show(note(done, "ok"), known)
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    experiment.input(_versions, [experiment, versions], [version], **quiet)
+    deploy.click(create, [experiment, version, name, versions], [message, cards], **quiet)
+    cards.submit(act, [versions], [message, cards], **quiet)
+    return DeploymentsTab(cards, versions, load, [experiment, versions])
+
+
+def cards_of(deployments: Sequence[Deployment], versions: Mapping[str, int], public_api_url: str) -> str:
+    """New contents of `cards`."""
+    return services.services(deployments, versions=versions, api=public_api_url)
+
+
+async def _do(client: MetadataClient, action: str, name: str, version: int | None) -> str:
+    """Do what a button of a card says, and say what happens now."""
+    if action == "change" and isinstance(version, int):
+        return f"{name} changes to version {(await client.change_version(name, version)).version}."
+    if action == "rollback":
+        return f"{name} goes back to version {(await client.roll_back(name)).version}."
+    if action == "stop":
+        await client.stop(name)
+        return f"{name} stops."
+    if action == "start":
+        await client.start(name)
+        return f"{name} starts."
+    if action == "remove":
+        await client.remove(name)
+        return f"{name} is removed."
+    raise ApiError("This button is not known. Load the page anew.")
+
+
+def _choices(experiments: Sequence[Experiment]) -> list[tuple[str, str]]:
+    return [(title(item), item.name) for item in experiments if item.latest_version is not None]
+
+
+def _versions(experiment: str | None, latest: Mapping[str, int]) -> Any:
+    newest = latest.get(experiment or "", 0)
+    numbers = range(newest, max(0, newest - services.VERSIONS), -1)
+    return gr.Dropdown(choices=[(f"v{number}", number) for number in numbers], value=newest or None)

@@ -1,0 +1,117 @@
+"""The Experiments tab: find experiments, compare their parameters and curves; built by `app.build_ui`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from model_ui import assets
+from model_ui.metadata_client import ApiError, MetadataClient
+from model_ui.render import curves, runs
+from model_ui.render.markup import note
+
+LATEST = 20
+MOST = 200
+# So many are drawn at first, and at most; more lines cannot be told apart.
+DRAWN_FIRST = 8
+DRAWN_MOST = 20
+
+
+@dataclass(frozen=True)
+class ExperimentsTab:
+    """What the rest of the page needs: `load` fills the tab, with `inputs` and `outputs`; `go` opens another tab."""
+
+    load: Any
+    inputs: list[Any]
+    outputs: list[Any]
+    table: gr.HTML
+
+
+def build(client: MetadataClient, *, public_api_url: str) -> ExperimentsTab:
+    """Lay out the tab and wire it."""
+    with gr.Row(elem_classes="m-filters", equal_height=True):
+        search = gr.Textbox(
+            label="Search",
+            placeholder="name or description",
+            max_length=200,
+            elem_id="search",
+            scale=2,
+            min_width=220,
+        )
+        latest = gr.Slider(
+            1, MOST, value=LATEST, step=1, label="Latest", elem_id="latest", scale=2, min_width=220
+        )
+        metric = gr.Dropdown(
+            ["loss"], value="loss", label="Metric", elem_id="metric", scale=1, min_width=120, filterable=False
+        )
+    table = gr.HTML("", js_on_load=assets.text("runs.js"), apply_default_css=False, elem_id="runs")
+    chosen = gr.State(None)
+    shown = gr.State(())
+    with gr.Column(elem_classes="m-chart"):
+        with gr.Row(elem_classes="m-chart-tools", equal_height=True):
+            smoothing = gr.Slider(
+                0, 0.98, value=0.6, step=0.02, label="Smoothing", elem_id="smoothing", min_width=200
+            )
+            log = gr.Checkbox(label="Log scale", elem_id="log", container=False, min_width=110, scale=0)
+            every = gr.Button("Choose all", size="sm", min_width=110, scale=0)
+            none = gr.Button("Choose none", size="sm", min_width=110, scale=0)
+        message = gr.HTML("", js_on_load=None, apply_default_css=False, elem_classes="m-maybe")
+        chart = gr.Plot(show_label=False, container=False, elem_id="curves")
+
+    async def load(text: str | None, count: float, kind: str, picked: list[str] | None) -> tuple[Any, ...]:
+        words = (text or "").strip()
+        try:
+            page = await client.experiments(limit=int(count), search=words)
+        except ApiError as error:
+            return note(error.detail, "bad"), gr.skip(), gr.skip(), gr.skip()
+        if picked is None:
+            with_curves = [item.name for item in page.items if kind in item.metrics]
+            picked = with_curves[:DRAWN_FIRST] or None
+        html = runs.runs(page, chosen=picked or (), metric=kind, api=public_api_url, searched=bool(words))
+        metrics = gr.Dropdown(choices=runs.metric_names(page.items))
+        return html, picked, tuple(item.name for item in page.items), metrics
+
+    async def draw(picked: list[str] | None, kind: str, smooth: float, logarithmic: bool) -> tuple[Any, str]:
+        if not picked:
+            return gr.Plot(visible=False), note("Tick experiments above to see their curves here.")
+        try:
+            found = await client.curves(picked[:DRAWN_MOST], metric=kind)
+        except ApiError as error:
+            return gr.skip(), note(error.detail, "bad")
+        figure = curves.figure(found, smoothing=smooth, log=logarithmic)
+        return gr.Plot(figure, visible=True), _remark(picked, len(found.curves), kind)
+
+    def pick(picked: list[str] | None, event: gr.EventData) -> list[str]:
+        others = [name for name in picked or [] if name != event.name]
+        return [*others, str(event.name)] if event.chosen else others
+
+    listing = {
+        "inputs": [search, latest, metric, chosen],
+        "outputs": [table, chosen, shown, metric],
+    }
+    drawing: dict[str, Any] = {
+        "inputs": [chosen, metric, smoothing, log],
+        "outputs": [chart, message],
+    }
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    latest_only: dict[str, Any] = {**quiet, "trigger_mode": "always_last"}
+    # Not `search.input`: Gradio does not raise it for text that is pasted with the mouse.
+    gr.on([search.change, latest.release, metric.input], load, **listing, **latest_only)
+    gr.on([chosen.change, metric.input, smoothing.release, log.input], draw, **drawing, **latest_only)
+    table.select(pick, [chosen], [chosen], trigger_mode="multiple", **quiet)
+    every.click(_all, [shown], [chosen], **quiet).then(load, **listing, **quiet)
+    none.click(list, None, [chosen], **quiet).then(load, **listing, **quiet)
+    return ExperimentsTab(load, listing["inputs"], listing["outputs"], table)
+
+
+def _all(shown: Sequence[str]) -> list[str]:
+    return list(shown[:DRAWN_MOST])
+
+
+def _remark(picked: Sequence[str], drawn: int, metric: str) -> str:
+    if len(picked) > DRAWN_MOST:
+        return note(f"The first {DRAWN_MOST} of {len(picked)} chosen experiments are drawn.", "warn")
+    if not drawn:
+        return note(f"None of the chosen experiments has a curve of {metric}.", "warn")
+    return ""

@@ -1,0 +1,90 @@
+"""The Try tab: draw or upload a picture, choose deployments, see what each says; built by `app.build_ui`."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from model_ui import assets
+from model_ui.api_types import Deployment
+from model_ui.metadata_client import ApiError, MetadataClient
+from model_ui.render import answers
+from model_ui.render.markup import note
+from model_ui.render.services import choice
+
+# What the visitor can choose from: (text, name of the deployment).
+Offer = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class TryTab:
+    """What the refresh of the whole page reads and fills in; `known` holds what was offered last."""
+
+    chosen: gr.CheckboxGroup
+    known: gr.State
+
+
+def build(client: MetadataClient, *, deadline_ms: int) -> TryTab:
+    """Lay out the tab and wire it."""
+    with gr.Row(elem_classes="m-try", equal_height=False):
+        with gr.Column(scale=0, min_width=320, elem_classes="m-left"):
+            sketchpad = gr.HTML(
+                "",
+                html_template=assets.sketchpad(),
+                js_on_load=assets.text("sketchpad.js"),
+                apply_default_css=False,
+                elem_id="sketchpad",
+            )
+            chosen = gr.CheckboxGroup([], label="Ask these deployments", elem_id="chosen")
+            known = gr.State(())
+        with gr.Column(scale=1, min_width=320, elem_classes="m-right"):
+            results = gr.HTML(answers.waiting(), js_on_load=None, apply_default_css=False, elem_id="answers")
+
+    async def ask(picture: str | None, wanted: list[str], offered: Offer) -> str:
+        if not picture:
+            return answers.waiting()
+        if not offered:
+            return note("Nothing is deployed. Open the Deployments tab and deploy an experiment.", "warn")
+        if not wanted:
+            return note("Choose at least one deployment to ask.", "warn")
+        try:
+            # Everything that is offered means everything that shall run, also what was deployed a moment ago.
+            names = None if set(wanted) == {name for _, name in offered} else wanted
+            return answers.answers(
+                await client.predict(_content(picture), deployments=names, deadline_ms=deadline_ms)
+            )
+        except ApiError as error:
+            return note(error.detail, "bad")
+
+    gr.on(
+        [sketchpad.input, chosen.input],
+        ask,
+        inputs=[sketchpad, chosen, known],
+        outputs=results,
+        show_progress="minimal",
+        trigger_mode="always_last",
+        api_visibility="private",
+    )
+    return TryTab(chosen, known)
+
+
+def offer(deployments: Sequence[Deployment], wanted: list[str], known: Offer) -> tuple[Any, Any]:
+    """New contents of `chosen` and `known`: what is new is chosen, what someone has put off stays off."""
+    offered = tuple((choice(item), item.name) for item in deployments if item.wanted == "running")
+    if offered == tuple(map(tuple, known)):
+        # Not even the same again: someone may be ticking a box at this moment.
+        return gr.skip(), gr.skip()
+    before = {name for _, name in known}
+    kept = [name for _, name in offered if name in wanted or name not in before]
+    return gr.CheckboxGroup(choices=list(offered), value=kept), offered
+
+
+def _content(picture: str) -> bytes:
+    """The bytes of a data URL; anything else becomes what the API refuses as not being an image."""
+    try:
+        return base64.b64decode(picture.partition(",")[2], validate=True)
+    except (binascii.Error, ValueError):
+        return b""

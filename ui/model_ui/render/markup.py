@@ -1,0 +1,72 @@
+"""Pieces of HTML that all pages share, and how numbers and times are written; called by the other renderers."""
+
+import math
+from datetime import UTC, datetime
+from html import escape
+
+
+def text(value: object) -> str:
+    """Any value as text that is safe inside an element and inside a quoted attribute."""
+    return escape(str(value), quote=True)
+
+
+def number(value: float | None) -> str:
+    """A number in at most four significant digits; a dash when there is none."""
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    if value != 0 and (abs(value) < 0.001 or abs(value) >= 1_000_000):
+        return f"{value:.2e}"
+    if float(value).is_integer():
+        return f"{int(value):,}"
+    return f"{value:.4g}"
+
+
+def percent(share: float) -> str:
+    """A share of 0 to 1 as a percentage that never claims certainty."""
+    if 0.9995 <= share < 1:
+        return ">99.9 %"
+    return f"{share * 100:.1f} %" if share < 0.9995 else "100 %"
+
+
+def milliseconds(value: float) -> str:
+    """A duration in ms, with decimals only where they say something."""
+    return f"{value:.1f} ms" if value < 10 else f"{value:,.0f} ms"
+
+
+def moment(at: datetime | None) -> str:
+    """A point in time as date and minute in UTC, exact in the tooltip; a dash when there is none."""
+    if at is None:
+        return "–"
+    at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    exact = at.isoformat(timespec="seconds")
+    return f'<time datetime="{exact}" title="{exact}">{at:%Y-%m-%d %H:%M}</time>'
+
+
+def chip(content: object, kind: str = "", title: str = "") -> str:
+    """A small rounded label; `kind` is a class of the stylesheet (`ok`, `warn`, `bad`, ...)."""
+    tooltip = f' title="{text(title)}"' if title else ""
+    return f'<span class="m-chip {kind}"{tooltip}>{text(content)}</span>'
+
+
+def note(message: str, kind: str = "info") -> str:
+    """One sentence in a box: `info`, `ok`, `warn` or `bad`; bad ones are announced by screen readers at once."""
+    role = "alert" if kind == "bad" else "status"
+    return f'<div class="m-note {kind}" role="{role}">{text(message)}</div>'
+
+
+def empty(title: str, hint: str) -> str:
+    """What a place shows that has nothing to show yet, and what would fill it."""
+    return f'<div class="m-empty"><strong>{text(title)}</strong><span>{text(hint)}</span></div>'
+
+
+def header(api: str) -> str:
+    """The line on top of all pages; `api` is the API's address as the browser reaches it, empty for no link."""
+    docs = link("API", f"{api}/docs") if api else ""
+    return f'<div class="m-header"><h1>Marina</h1><p>Every experiment\'s model, answering</p>{docs}</div>'
+
+
+def link(label: str, address: str) -> str:
+    """A link that opens beside the page."""
+    return f'<a href="{text(address)}" target="_blank" rel="noopener">{text(label)}</a>'

@@ -1,0 +1,112 @@
+"""Deployments as cards with what can be done to each, and the banner about the API; used by all pages."""
+
+from collections.abc import Mapping, Sequence
+
+from model_ui.api_types import Deployment
+from model_ui.render.markup import chip, empty, link, moment, text
+
+KINDS = {
+    "ready": "ok",
+    "starting": "warn",
+    "pending": "warn",
+    "failed": "bad",
+    "stopped": "quiet",
+    "unknown": "warn",
+}
+# More than this in one list helps nobody; the API takes any version.
+VERSIONS = 50
+
+
+def services(deployments: Sequence[Deployment], *, versions: Mapping[str, int], api: str) -> str:
+    """HTML of all deployments.
+
+    Args:
+        versions: latest version of each experiment, for the choice of another one.
+        api: address of the API as the browser reaches it; empty means no links.
+    """
+    if not deployments:
+        return empty("Nothing is deployed", "Choose an experiment above and press Deploy.")
+    cards = "".join(_service(item, versions.get(item.experiment, item.version), api) for item in deployments)
+    ready = sum(item.ready for item in deployments)
+    wanted = sum(item.wanted == "running" for item in deployments)
+    return f'<p class="m-count">{ready} of {wanted} ready</p><div class="m-services">{cards}</div>'
+
+
+def choice(item: Deployment) -> str:
+    """A deployment as one of several to choose from, with its state when that is not the expected one."""
+    return item.name if item.ready else f"{item.name} · {item.observed.state}"
+
+
+def banner(message: str) -> str:
+    """HTML of the line on top of all pages; empty when all is well."""
+    if not message:
+        return ""
+    return (
+        f'<div class="m-banner" role="alert"><strong>The API is away.</strong> <span>{text(message)}</span> '
+        f"<em>This page tries again by itself.</em></div>"
+    )
+
+
+def _service(item: Deployment, latest: int, api: str) -> str:
+    name = text(item.name)
+    origin = "" if item.name == item.experiment else f'<span class="m-sub">{text(item.experiment)}</span>'
+    reason = item.observed.reason
+    kind = KINDS.get(item.observed.state, "warn")
+    trouble = f'<p class="m-reason {kind}">{text(reason)}</p>' if reason and not item.ready else ""
+    return (
+        f'<article class="m-service {kind}" data-name="{name}"><header><h4 title="{name}">{name}</h4>'
+        f"{chip(item.observed.state, kind)}{origin}{_link(item, api)}</header>{_facts(item)}{trouble}"
+        f'<div class="m-actions">{_actions(item, latest)}</div></article>'
+    )
+
+
+def _facts(item: Deployment) -> str:
+    serving = f"v{item.observed.version}" if item.observed.version is not None else "none"
+    facts = [
+        ("wanted", f"v{item.version}" if item.wanted == "running" else "stopped"),
+        ("answering", serving),
+    ]
+    if item.runtime:
+        facts.append(("runtime", item.runtime))
+    cells = "".join(f"<div><dt>{key}</dt><dd>{text(value)}</dd></div>" for key, value in facts)
+    since = (
+        f"<div><dt>since (UTC)</dt><dd>{moment(item.observed.since)}</dd></div>"
+        if item.observed.since
+        else ""
+    )
+    return f'<dl class="m-facts">{cells}{since}</dl>'
+
+
+def _link(item: Deployment, api: str) -> str:
+    return link("JSON", f"{api}/v1/deployments/{item.name}") if api else ""
+
+
+def _actions(item: Deployment, latest: int) -> str:
+    buttons = []
+    if latest > 1 or latest != item.version:
+        # The wanted version is always among them, however many newer ones there are.
+        numbers = sorted({*range(max(1, latest - VERSIONS + 1), latest + 1), item.version}, reverse=True)
+        options = "".join(
+            f'<option value="{version}"{" selected" if version == item.version else ""}>v{version}</option>'
+            for version in numbers
+        )
+        buttons.append(
+            f'<span class="m-pair"><select aria-label="Version of {text(item.name)}">{options}</select>'
+            f"{_button('change', 'Change', item)}</span>"
+        )
+    if item.previous_version is not None and item.wanted == "running":
+        buttons.append(_button("rollback", f"Roll back to v{item.previous_version}", item))
+    if item.wanted == "running":
+        buttons.append(_button("stop", "Stop", item))
+    else:
+        buttons.append(_button("start", "Start", item))
+        buttons.append(_button("remove", "Remove", item))
+    return "".join(buttons)
+
+
+def _button(action: str, label: str, item: Deployment) -> str:
+    full = f"{label}: {item.name}"
+    return (
+        f'<button type="button" class="m-button" data-act="{action}" data-name="{text(item.name)}" '
+        f'aria-label="{text(full)}">{text(label)}</button>'
+    )

@@ -1,0 +1,36 @@
+"""What the UI reads from its environment; the launcher, the chart and the tests fill it in."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MEBIBYTE = 1024 * 1024
+
+
+def _prefix(value: str) -> str:
+    value = value.strip("/")
+    return f"/{value}" if value else ""
+
+
+class Settings(BaseSettings):
+    """Every value has the prefix UI_ in the environment; none is read at import."""
+
+    model_config = SettingsConfigDict(env_prefix="UI_", frozen=True)
+
+    api_url: str = "http://127.0.0.1:8000"
+    """Address of the metadata API as this process reaches it."""
+    public_api_url: str = ""
+    """Address of the metadata API as browsers reach it, absolute or a path; empty means that no links are shown."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = 7860
+    """Port to listen on."""
+    root_path: Annotated[str, AfterValidator(_prefix)] = ""
+    """Path prefix under which a proxy publishes the UI; the proxy may strip it or not."""
+    deadline_ms: Annotated[int, Field(ge=100, le=30_000)] = 5000
+    """How long the models may take to answer one picture, in milliseconds."""
+    max_csv_bytes: Annotated[int, Field(ge=1024)] = 50 * MEBIBYTE
+    """Largest CSV that may be uploaded, in bytes."""
+    refresh_seconds: Annotated[float, Field(ge=0.2, le=60)] = 3.0
+    """How often a page asks the API what has changed."""

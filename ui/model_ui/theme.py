@@ -1,0 +1,43 @@
+"""Colours and fonts for Gradio's own parts; the rest is in `assets/marina.css`. Used by `app.create_app`."""
+
+import gradio as gr
+from gradio.themes.utils.fonts import LocalFont
+
+
+def theme() -> gr.themes.Base:
+    """A calm theme; its fonts come with Gradio, so that no page asks another server for them."""
+    # The semibold files lack most letters: the text would change its font within a word.
+    plex = LocalFont("IBM Plex Sans", weights=(400, 700))
+    mono = LocalFont("IBM Plex Mono", weights=(400,))
+    base = gr.themes.Base(
+        primary_hue=gr.themes.colors.cyan,
+        neutral_hue=gr.themes.colors.slate,
+        radius_size=gr.themes.sizes.radius_md,
+        font=[plex, "system-ui", "sans-serif"],
+        font_mono=[mono, "ui-monospace", "monospace"],
+    )
+    return base.set(
+        body_background_fill="#f5f7f9",
+        body_background_fill_dark="#10161d",
+        body_text_color="#17212d",
+        body_text_color_dark="#e4eaf0",
+        background_fill_primary="#ffffff",
+        background_fill_primary_dark="#18212b",
+        block_background_fill="#ffffff",
+        block_background_fill_dark="#18212b",
+        block_border_color="#dfe5eb",
+        block_border_color_dark="#2a3644",
+        block_shadow="none",
+        block_label_text_weight="600",
+        button_primary_background_fill="#0b6a88",
+        button_primary_background_fill_hover="#095a74",
+        button_primary_background_fill_dark="#1487aa",
+        button_primary_text_color="#ffffff",
+        button_primary_text_color_dark="#ffffff",
+        slider_color="#0b6a88",
+        slider_color_dark="#35a8cc",
+        checkbox_background_color_selected="#0b6a88",
+        checkbox_background_color_selected_dark="#1487aa",
+        checkbox_border_color_selected="#0b6a88",
+        checkbox_border_color_selected_dark="#1487aa",
+    )
