@@ -12,6 +12,7 @@ deployment as people have changed, stopped or deleted it.
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -122,6 +123,8 @@ def main() -> int:
     parser.add_argument("--models", type=Path, required=True, help="folder with trained .mar files")
     parser.add_argument("--remember", type=Path, help="file that lists starters that were deployed before")
     arguments = parser.parse_args()
+    # As the first process of a container it would not even notice.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     archives = sorted(arguments.models.rglob("*.mar"))
     try:
         with httpx.Client(base_url=arguments.api, timeout=60, trust_env=False) as client:
