@@ -19,7 +19,7 @@ def load(text: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"the body is not valid JSON: {str(error)[:200]}") from None
     if type(document) is not dict:
-        raise InvalidRequest("the body must be a JSON object with `inputs`")
+        raise InvalidRequest("the body must be a JSON object")
     return document
 
 
