@@ -67,7 +67,14 @@ def decode_request(
     *,
     json_size: int | None = None,
 ) -> InferRequest:
-    """Check one v2 request against what the model takes and gives. Raises InvalidRequest."""
+    """Check one v2 request against what the model takes and gives. Raises InvalidRequest.
+
+    `json_size` 0 means that there is no JSON at all: the body is the raw bytes of the only input.
+    """
+    if json_size == 0:
+        found = request_fields.read_raw(body, inputs)
+        request_fields.read_outputs(None, outputs, False)
+        return InferRequest(None, found, found[0].shape[0], (), False)
     text, tail = body, None
     if json_size is not None:
         tail = binary.Tail(body, json_size)

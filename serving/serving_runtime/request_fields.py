@@ -3,12 +3,13 @@
 Called by `protocol.decode_request`; whatever a client can get wrong raises InvalidRequest.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from serving_runtime import binary, tensors
 from serving_runtime.errors import InvalidRequest
-from serving_runtime.tensors import Tensor, TensorSpec
+from serving_runtime.tensors import NUMBERS, Tensor, TensorSpec
 
 MAX_DIMENSIONS = 8
 MAX_ELEMENTS = 64 * 1024 * 1024
@@ -69,6 +70,26 @@ def read_inputs(
     if len({tensor.shape[0] for tensor in ordered}) > 1:
         raise InvalidRequest("the inputs differ in their first dimension, the batch")
     return ordered
+
+
+def read_raw(body: bytes, specs: Sequence[TensorSpec]) -> tuple[Tensor, ...]:
+    """The only input of a model, when the body is its raw bytes and nothing else.
+
+    Numbers come in the model's own datatype, as many rows as there are; BYTES are one element, and so is a picture.
+    """
+    if len(specs) != 1:
+        raise InvalidRequest(
+            f"the model takes {len(specs)} inputs: send them with JSON, as {binary.HEADER} is 0"
+        )
+    (spec,) = specs
+    if "BYTES" in spec.accepts and (spec.datatype == "BYTES" or tensors.is_picture(body)):
+        if spec.datatype == "BYTES" and spec.shape != (-1,):
+            raise InvalidRequest(f"input {spec.name!r} has more than one element: send it with JSON")
+        return (Tensor(spec.name, "BYTES", (1,), [body]),)
+    row = math.prod(spec.shape[1:]) * NUMBERS[spec.datatype][1]
+    if not body or len(body) % row:
+        raise InvalidRequest(f"input {spec.name!r}: {len(body)} bytes are no rows of {row} bytes each")
+    return (binary.decode(spec.name, spec.datatype, (len(body) // row, *spec.shape[1:]), body),)
 
 
 def read_outputs(
