@@ -50,6 +50,11 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     headers: tuple[Header, ...] = _JSON
+    packable: bool = False
+    """Whether a client that says so in Accept-Encoding can read it packed.
+
+    Not true for metadata and errors: tritonclient's asyncio client says so with each call, and then does not unpack.
+    """
 
 
 class App:
@@ -76,8 +81,8 @@ class App:
             answer = Answer(error.status, protocol.encode_error(str(error)), (*_JSON, *_headers_of(error)))
         except Disconnected:
             return
-        status, body, headers = answer
-        if len(body) >= compression.SMALLEST:
+        status, body, headers, packable = answer
+        if packable and len(body) >= compression.SMALLEST:
             body, headers = await _packed(scope, body, headers)
         size = (b"content-length", b"%d" % len(body))
         await send({"type": "http.response.start", "status": status, "headers": [*headers, size]})
@@ -149,22 +154,21 @@ class App:
             case ["metrics"]:
                 return self._show_metrics
             case ["openapi.json"]:
-                return lambda: Answer(200, self._openapi)
+                return lambda: Answer(200, self._openapi, packable=True)
         return None
 
     def _model_route(self, rest: list[str]) -> Callable[[], Answer]:
-        match rest:
-            case [_, *_, "ready"]:
-                return lambda: self._model_ready(*_model_path(rest[:-1]))
-            case [_, *_, "config"]:
+        what = rest[-1] if len(rest) > 1 and rest[-1] in ("ready", "config", "stats") else ""
+        name, version = _model_path(rest[:-1] if what else rest)
+        match what:
+            case "ready":
+                return lambda: self._model_ready(name, version)
+            case "config":
                 largest = self._settings.max_batch
-                return lambda: _json(documents.configuration(self._find(rest[:-1]), largest))
-            case [_, *_, "stats"]:
-                return lambda: _json(documents.statistics([self._find(rest[:-1])]))
-        return lambda: _json(documents.metadata(self._find(rest)))
-
-    def _find(self, parts: list[str]) -> Version:
-        return self._models.find(*_model_path(parts))
+                return lambda: _json(documents.configuration(self._models.find(name, version), largest))
+            case "stats":
+                return lambda: _json(documents.statistics([self._models.find(name, version)]))
+        return lambda: _json(documents.metadata(self._models.find(name, version)))
 
     def _server_ready(self) -> Answer:
         ready = self._models.ready and not self.stopping and self._wanted.problem is None
@@ -187,7 +191,7 @@ class App:
             self._metrics.show(
                 version.entry.name, version.entry.version, queued=version.batcher.waiting, ready=version.ready
             )
-        return Answer(200, self._metrics.text(), _TEXT)
+        return Answer(200, self._metrics.text(), _TEXT, packable=True)
 
 
 async def _infer(version: Version, body: bytes, json_size: int | None) -> Answer:
@@ -219,9 +223,9 @@ def _check_pictures(version: Version, request: InferRequest) -> None:
 def _encoded(version: Version, request: InferRequest, outputs: list[Tensor]) -> Answer:
     name, number = version.entry.name, version.entry.version
     if not any(tensor.name in request.binary for tensor in outputs):
-        return Answer(200, protocol.encode_response(name, number, request.id, outputs))
+        return Answer(200, protocol.encode_response(name, number, request.id, outputs), packable=True)
     body, size = protocol.encode_binary_response(name, number, request.id, outputs, request.binary)
-    return Answer(200, body, (_BINARY, (_BINARY_SIZE, b"%d" % size)))
+    return Answer(200, body, (_BINARY, (_BINARY_SIZE, b"%d" % size)), packable=True)
 
 
 def _path(scope: Scope) -> list[str]:
