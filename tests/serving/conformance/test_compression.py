@@ -4,6 +4,7 @@ import gzip
 import threading
 import time
 import zlib
+from typing import Any
 
 import orjson
 import psutil
@@ -15,7 +16,12 @@ from .conftest import MAX_BODY_BYTES
 PATH = "/v2/models/summing/infer"
 HEADER = "Inference-Header-Content-Length"
 GOLDEN = [1, 2, 3, 4, 5, 6]
-PACK = {"gzip": gzip.compress, "x-gzip": gzip.compress, "deflate": zlib.compress, "GZIP": gzip.compress}
+PACK: dict[str, Any] = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "GZIP": gzip.compress,
+}
 MANY = 500  # rows, so that the answer is worth packing
 
 
