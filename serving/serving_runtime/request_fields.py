@@ -18,6 +18,7 @@ MAX_ID = 1024
 SEEN = "seen"  # request parameter and output: the pixels that the network really got
 Parameter = str | int | float | bool
 
+_PARAMETER_TYPES = {str, int, float, bool}
 _NONE: frozenset[str] = frozenset()
 
 
@@ -32,7 +33,7 @@ def read_parameters(value: object, where: str) -> dict[str, Parameter]:
     """`parameters` of a request, an input or an output; names that nobody knows are passed over."""
     if value is None:
         return {}
-    if type(value) is not dict or not all(type(item) in (str, int, float, bool) for item in value.values()):
+    if type(value) is not dict or not set(map(type, value.values())) <= _PARAMETER_TYPES:
         raise InvalidRequest(f"{where}: `parameters` must map names to strings, numbers or booleans")
     return value
 
@@ -63,11 +64,11 @@ def read_inputs(
         found[name] = _input(item, spec, tail, may_hold_booleans)
     if tail is not None:
         tail.finish()
-    missing = [name for name in by_name if name not in found]
-    if missing:
-        raise InvalidRequest(f"input {missing[0]!r} is missing")
-    ordered = tuple(found[spec.name] for spec in specs)
-    if len({tensor.shape[0] for tensor in ordered}) > 1:
+    if len(found) < len(by_name):
+        missing = next(name for name in by_name if name not in found)
+        raise InvalidRequest(f"input {missing!r} is missing")
+    ordered = tuple([found[name] for name in by_name])
+    if len(ordered) > 1 and len({tensor.shape[0] for tensor in ordered}) > 1:
         raise InvalidRequest("the inputs differ in their first dimension, the batch")
     return ordered
 
@@ -107,9 +108,12 @@ def read_outputs(
 
 def fits(sizes: tuple[int, ...], declared: tuple[int, ...]) -> bool:
     """Whether a shape is one of those that a tensor is declared with."""
-    return len(sizes) == len(declared) and all(
-        size == wanted or (wanted == -1 and size >= 1) for size, wanted in zip(sizes, declared, strict=True)
-    )
+    if len(sizes) != len(declared):
+        return False
+    for size, wanted in zip(sizes, declared, strict=True):
+        if size != wanted and (wanted != -1 or size < 1):
+            return False
+    return True
 
 
 def _input(
@@ -152,7 +156,7 @@ def _raw(item: dict[str, Any], name: str, size: object, tail: binary.Tail | None
 
 
 def _shape(name: str, shape: object, declared: tuple[int, ...], most: int) -> tuple[int, ...]:
-    if type(shape) is not list or not all(type(size) is int for size in shape[: MAX_DIMENSIONS + 1]):
+    if type(shape) is not list or not set(map(type, shape[: MAX_DIMENSIONS + 1])) <= {int}:
         raise InvalidRequest(f"input {name!r}: `shape` must be a list of whole numbers")
     sizes = tuple(shape[: MAX_DIMENSIONS + 1])
     if not fits(sizes, declared):

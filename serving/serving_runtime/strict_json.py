@@ -7,6 +7,7 @@ import orjson
 from serving_runtime.errors import InvalidRequest
 
 MAX_OBJECTS = 1000
+_CONTAINERS = (dict, list)
 
 
 def load(text: bytes) -> dict[str, Any]:
@@ -37,15 +38,18 @@ def refuse_duplicate_keys(text: bytes, document: dict[str, Any]) -> None:
 
 def _count_keys(document: dict[str, Any]) -> int:
     count = 0
-    stack: list[Any] = [document]
-    while stack:
-        value = stack.pop()
+    pending: list[Any] = [document]
+    for value in pending:  # grows while it is read
         if type(value) is dict:
             count += len(value)
-            # `data` was read into a tensor, so it holds no objects; it is by far the longest list.
-            stack.extend(item for key, item in value.items() if key != "data" and type(item) in (dict, list))
+            for key, item in value.items():
+                # `data` was read into a tensor, so it holds no objects; it is by far the longest list.
+                if type(item) in _CONTAINERS and key != "data":
+                    pending.append(item)
         else:
-            stack.extend(item for item in value if type(item) in (dict, list))
+            for item in value:
+                if type(item) in _CONTAINERS:
+                    pending.append(item)
     return count
 
 
