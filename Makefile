@@ -19,6 +19,8 @@ RUNTIME_INPUTS := .ci/installer.lock $(RUNTIME_LOCKS) $(wildcard serving/torch*.
 key = $(shell cat $(1) | cksum | cut -d' ' -f1)
 INSTALLED := $(VENV)/.installed-$(call key,$(RUNTIME_INPUTS))
 INSTALLED_TESTS := $(VENV)/.tests-$(call key,$(RUNTIME_INPUTS) tests/requirements.lock)
+KSERVE := $(VENV)/kserve-client
+INSTALLED_KSERVE := $(VENV)/.kserve-$(call key,tests/kserve_client.lock)
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
@@ -54,7 +56,7 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 
 ##@ Check
 .PHONY: test check lint fmt bench bench-api
-test: $(INSTALLED_TESTS) browser ## run all tests, the fast ones first
+test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser ## run all tests, the fast ones first
 	@$(BIN)/pytest $(wildcard $(FIRST_TESTS)) $(wildcard $(LATER_TESTS)) $(PYTEST)
 
 check: lint test ## what a change must pass: tests, format, lint, types, import contracts
@@ -78,7 +80,7 @@ bench-api: $(INSTALLED_TESTS) ## measure imports, lists and curves of the metada
 
 ##@ Maintain
 .PHONY: install browser lock clean
-install: $(INSTALLED_TESTS) ## make the virtual environment with everything in it
+install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) ## make the virtual environment with everything in it
 
 browser: $(INSTALLED_TESTS) ## find or install the Chromium that the browser tests drive
 	@.ci/browser $(BIN)/python
@@ -107,4 +109,12 @@ $(INSTALLED): $(UV)
 
 $(INSTALLED_TESTS): $(INSTALLED)
 	@$(INSTALL) --only-binary :all: --require-hashes -r tests/requirements.lock
+	@touch $@
+
+# KServe's client needs other versions than the product has.
+$(INSTALLED_KSERVE): $(INSTALLED)
+	@echo "installing KServe's client for the conformance tests"
+	@rm -rf $(KSERVE) $(VENV)/.kserve-*
+	@$(UV) venv --quiet --python $(BIN)/python $(KSERVE)
+	@$(UV) pip install --quiet --python $(KSERVE)/bin/python --no-deps --only-binary :all: --require-hashes -r tests/kserve_client.lock
 	@touch $@

@@ -50,14 +50,16 @@ class Front:
         self.url = wait_for(self._address, "the front listens")
         self.client = httpx.Client(base_url=self.url, timeout=20)
 
-    def want(self, name: str, version: str, path: Path, sha256: str | None = None) -> None:
+    def want(
+        self, name: str, version: str, path: Path, sha256: str | None = None, *, runtime: str = "torchserve"
+    ) -> None:
         """Add or change one model."""
         self._entries[name] = {
             "name": name,
             "version": version,
             "mar": str(path),
             "sha256": sha256 or mar.sha256_of(path),
-            "runtime": "torchserve",
+            "runtime": runtime,
         }
         self._write()
 
