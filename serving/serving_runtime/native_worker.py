@@ -9,6 +9,7 @@ from pathlib import Path
 
 from serving_runtime import answering, frames, hosting
 from serving_runtime.native_context import Context
+from serving_runtime.processes import give_back_memory
 
 _ROOM = 256 * 1024  # a usual batch fits, and arrives with one system call
 
@@ -20,6 +21,7 @@ def serve(channel: socket.socket, model: Path) -> None:
     context = Context(model, manifest)
     has_card = (model / "model.yaml").is_file()
     hosted, load_error = answering.load(model, manifest["model"]["handler"], context, has_card=has_card)
+    give_back_memory()  # a handler may have tried more forms of its model than it keeps
     inbox = _Inbox(channel)
     while (frame := inbox.next()) is not None:
         answer = answering.refusal(load_error) if hosted is None else answering.answer(hosted, frame)

@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any
 
 from serving_runtime import native_worker
-from serving_runtime.processes import die_with_parent
+from serving_runtime.processes import die_with_parent, give_back_memory
 
 # What every worker imports anyway. No threads may start here: they would not live on in the forked worker.
 _MODULES = ("numpy", "torch", "serving_runtime.torchserve_worker")
@@ -95,6 +95,7 @@ def _import_optional(names: tuple[str, ...]) -> None:
             importlib.import_module(name)
     gc.collect()
     gc.freeze()  # a collection in a worker would write to, and so copy, every page that it shares
+    give_back_memory()
 
 
 def _become_native(order: dict[str, Any], channel: int) -> None:

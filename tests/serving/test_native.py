@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import orjson
-import psutil
 import pytest
 
 from serving_runtime import mar
@@ -258,24 +257,21 @@ class TestMemory:
 
     @pytest.mark.parametrize(("runtime", "limit"), LIMITS)
     def test_the_starter_cnn_stays_small(self, runtime: str, limit: int, tmp_path: Path) -> None:
-        """Front, nursery, worker and Java together, shared pages counted once, after requests of every size."""
+        """Front, nursery, worker and Java together after requests of every size; what they share counts once."""
         folder = tmp_path / "pod"
         folder.mkdir()
         starters.starter(folder / "cnn.mar", "cnn-baseline")
-        front = Front(
-            tmp_path / "front",
-            SERVING_MODEL_NAME="cnn",
-            SERVING_MODEL_DIR=str(folder),
-            SERVING_RUNTIME=runtime,
-        )
+        pod = {"SERVING_MODEL_NAME": "cnn", "SERVING_MODEL_DIR": str(folder), "SERVING_RUNTIME": runtime}
+        front = Front(tmp_path / "front", **pod)
         try:
             front.wait_until("cnn", state="ready")
             for rows in range(1, 17):
                 assert ask(front, "cnn", images(rows)).status_code == 200
-            used = {process.pid: process.memory_full_info().pss >> 20 for process in front.tree()}
-            print(f"{runtime}: {sum(used.values())} MiB, {used}", file=sys.stderr)
-            assert sum(used.values()) < limit
-            assert all(psutil.pid_exists(pid) for pid in used)
+            used = [process.memory_full_info() for process in front.tree()]
+            # Not the proportional set size: it depends on who else on this machine has PyTorch's pages.
+            whole = sum(each.uss for each in used) + max(each.rss - each.uss for each in used)
+            print(f"{runtime}: {whole >> 20} MiB", file=sys.stderr)
+            assert whole >> 20 < limit
         finally:
             front.stop()
 
