@@ -41,7 +41,8 @@ def main() -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         settings = Settings()
-        java.java_home()
+        if settings.model_name is not None and settings.runtime == "torchserve":
+            java.java_home()  # a pod without it can never become ready
     except (ValidationError, LoadFailed) as error:
         _log.error("%s", error)
         return 2

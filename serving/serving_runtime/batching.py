@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from serving_runtime import frames
+from serving_runtime.channel import Done
 from serving_runtime.errors import DeadlineExceeded, InvalidRequest, ModelFailed, ServingError, Unavailable
 from serving_runtime.protocol import InferRequest
 from serving_runtime.tensors import Tensor
-from serving_runtime.torchserve_client import Done
 
 Outputs = list[Tensor]
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 
 
 class Backend(Protocol):
-    """What runs the batches: a TorchServe."""
+    """What runs the batches: a TorchServe, or a native worker."""
 
     @property
     def free(self) -> bool: ...

@@ -5,9 +5,11 @@ tasks, locks or pools in between, which is most of a millisecond at each call.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
+
+from serving_runtime.channel import Done
 
 _MODEL = "model"
 _HEAD = (
@@ -15,8 +17,6 @@ _HEAD = (
     b"Content-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n"
 )
 _LONGEST_HEAD = 16 * 1024
-
-Done = Callable[[int, bytes], None]
 
 
 class TorchServeClient(asyncio.Protocol):
