@@ -33,12 +33,10 @@
 {{- with $expose.ingress.className }}
 ingressClassName: {{ . }}
 {{- end }}
-{{- if $expose.tls.enabled }}
+{{- with $expose.tls.secretName }}
 tls:
   - hosts: [{{ $expose.host | quote }}]
-    {{- with $expose.tls.secretName }}
     secretName: {{ . }}
-    {{- end }}
 {{- end }}
 rules:
   - host: {{ $expose.host | quote }}

@@ -46,6 +46,9 @@
 {{- if and (eq $expose.mode "gateway") $expose.tls.secretName -}}
 {{- fail "expose.tls.secretName is for expose.mode=ingress: a Gateway has its certificate in its own listener" -}}
 {{- end -}}
+{{- if and $expose.tls.secretName (not $expose.tls.enabled) -}}
+{{- fail "expose.tls.secretName is set: set expose.tls.enabled=true as well" -}}
+{{- end -}}
 {{- if and (eq $expose.mode "none") $expose.host -}}
 {{- fail "expose.host is set, but expose.mode is none: choose ingress or gateway" -}}
 {{- end -}}

@@ -6,6 +6,11 @@ set -euo pipefail
 PGPASSWORD=$(cat "$PASSWORD_FILE")
 export PGPASSWORD
 export PGCONNECT_TIMEOUT=20
+# A pod that is seconds old may not have got its network yet.
+for ((second = 0; second < ${WAIT_SECONDS:-60}; second++)); do
+  pg_isready --quiet && break
+  sleep 1
+done
 
 # What a killed run left; two at once are ruled out by the CronJob.
 rm -f "$BACKUP_DIR"/marina-*.part

@@ -6,6 +6,11 @@ set -euo pipefail
 PGPASSWORD=$(cat "$PASSWORD_FILE")
 export PGPASSWORD
 export PGCONNECT_TIMEOUT=20
+# A pod that is seconds old may not have got its network yet.
+for ((second = 0; second < ${WAIT_SECONDS:-60}; second++)); do
+  pg_isready --quiet && break
+  sleep 1
+done
 
 file=${RESTORE_FILE:-$(find "$BACKUP_DIR" -maxdepth 1 -name 'marina-*.dump' -printf '%f\n' | sort | tail -n 1)}
 if [ -z "$file" ] || [ ! -f "$BACKUP_DIR/$file" ]; then

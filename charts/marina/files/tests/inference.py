@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -70,4 +71,5 @@ with (
         found = outputs[wanted["name"]]
         assert found["shape"] == wanted["shape"], f"{wanted['name']}: shape {found['shape']}"
         assert same(wanted["data"], found["data"]), f"{wanted['name']}: {found['data']}"
-    print(f"{MODEL} version {version} answered its golden request after {time.monotonic() - begin:.1f} s")
+    seconds = time.monotonic() - begin
+    sys.stdout.write(f"{MODEL} version {version} answered its golden request after {seconds:.1f} s\n")
