@@ -24,8 +24,9 @@ INSTALLED_KSERVE := $(VENV)/.kserve-$(call key,tests/kserve_client.lock)
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
-FIRST_TESTS := tests/repo tests/models tests/serving tests/metadata_api
+FIRST_TESTS := tests/repo tests/chart tests/models tests/serving tests/metadata_api
 LATER_TESTS := tests/local tests/system tests/ui
+K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh,$(wildcard k8s/*))
 PACKAGES := serving/serving_runtime metadata-api/metadata_api ui/model_ui
 
 .PHONY: help
@@ -77,6 +78,45 @@ bench: $(INSTALLED) ## measure v2 inference of the running system with wrk: make
 
 bench-api: $(INSTALLED_TESTS) ## measure imports, lists and curves of the metadata API with 100,000 experiments
 	@$(BIN)/python tests/bench/bench_api.py
+
+##@ Kubernetes
+# CLUSTER=kind, minikube, or test with TEST_CLUSTER=a script that has `env` and `load`; NAMESPACE, RELEASE and HELM as well.
+export CLUSTER TEST_CLUSTER NAMESPACE RELEASE HELM VALUES FILE PURGE CERT_MANAGER DEPLOY_SECONDS WAIT_SECONDS
+.PHONY: kind-up minikube-up kserve images-load deploy wait smoke backup restore uninstall chart
+kind-up: ## make a kind cluster with Traefik on ports 80 and 443
+	@k8s/kind-up
+
+minikube-up: ## make a minikube cluster with Traefik; for what follows: make TARGET CLUSTER=minikube
+	@k8s/minikube-up
+
+kserve: ## install KServe into the cluster; CERT_MANAGER=no does without cert-manager
+	@k8s/kserve
+
+images-load: ## copy the four images into the cluster
+	@k8s/images-load
+
+deploy: ## install or upgrade the release: make deploy VALUES=mine.yaml
+	@k8s/deploy
+
+wait: ## wait until every model answers a real inference in its wanted version
+	@k8s/wait
+
+smoke: ## run helm test: API, database, UI, a golden inference
+	@k8s/smoke
+
+backup: ## dump the release's database now
+	@k8s/backup
+
+restore: ## put the database back to a dump, by default the newest: make restore FILE=marina-....dump
+	@k8s/restore
+
+uninstall: ## uninstall the release, models first; data stays unless PURGE=yes
+	@k8s/uninstall
+
+chart: $(INSTALLED_TESTS) ## write the chart's README from its values, and check chart and scripts
+	@$(BIN)/python charts/document
+	@$(BIN)/shellcheck -x $(K8S_SCRIPTS) charts/marina/files/*/*.sh
+	@$(BIN)/pytest -q tests/chart
 
 ##@ Maintain
 .PHONY: install browser lock clean
