@@ -9,7 +9,7 @@ from ..conftest import Front
 from . import archives as own
 
 # Every test of this folder runs once for each of them.
-RUNTIMES = ("torchserve",)
+RUNTIMES = ("torchserve", "native")
 MAX_BODY_BYTES = 1024 * 1024
 
 
