@@ -94,9 +94,15 @@ SessionDep = Annotated[Session, Depends(get_session, scope="function")]
 Sessions = sessionmaker[Session]
 
 
-def _wait(connection: "BoundedConnection") -> None:
-    """Wait until psycopg2 can go on, but not past the deadline; an overrun closes the connection."""
-    limit = connection.seconds if connection.proven else connection.seconds * UNPROVEN_SHARE
+def _wait(connection: psycopg2.extensions.connection) -> None:
+    """Wait until psycopg2 can go on, but not past the deadline; an overrun closes the connection.
+
+    Connections of others in this process come here too; they get the usual deadline.
+    """
+    bounded = connection if isinstance(connection, BoundedConnection) else None
+    limit = bounded.seconds if bounded else BoundedConnection.seconds
+    if bounded and not bounded.proven:
+        limit *= UNPROVEN_SHARE
     end = time.monotonic() + (longer_seconds.get() or limit)
     poller = select.poll()
     while (state := connection.poll()) != psycopg2.extensions.POLL_OK:
@@ -105,7 +111,8 @@ def _wait(connection: "BoundedConnection") -> None:
         left = end - time.monotonic()
         if left <= 0 or not poller.poll(left * 1000):
             raise psycopg2.OperationalError("the database did not answer within the deadline")
-    connection.proven = True
+    if bounded:
+        bounded.proven = True
 
 
 def _doubt(connection: "BoundedConnection | None", _record: object) -> None:

@@ -185,6 +185,8 @@ class TestInterrupted:
             assert not pid_file.exists(), "Postgres was shut down in order"
             return code
 
+        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+        before = set(children.read_text().split())  # the database of other tests may be running
         assert asyncio.run(scenario()) == 0
-        assert Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split() == []
+        assert set(children.read_text().split()) <= before
         assert folder.holder(settings) is None

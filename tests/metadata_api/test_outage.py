@@ -9,7 +9,10 @@ from contextlib import contextmanager
 
 import httpx
 import psutil
+import psycopg2
+import pytest
 
+from metadata_api.db import BoundedConnection, connect
 from tests.conftest import Database
 
 SECONDS = 5.0
@@ -67,3 +70,19 @@ def test_a_killed_backend_costs_at_most_one_request(api: httpx.Client, database:
         os.kill(pid, signal.SIGTERM)
     time.sleep(0.2)
     assert api.get("/v1/experiments").status_code == 200
+
+
+def test_a_plain_connection_beside_the_engine_works_and_has_a_deadline_too(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(database.url).dispose()
+    plain = psycopg2.connect(database.url.replace("postgresql+psycopg2", "postgresql"), connect_timeout=5)
+    try:
+        with plain.cursor() as cursor:
+            cursor.execute("select 1")
+            assert cursor.fetchone() == (1,)
+            monkeypatch.setattr(BoundedConnection, "seconds", 0.3)
+            with pytest.raises(psycopg2.OperationalError, match="deadline"):
+                cursor.execute("select pg_sleep(5)")
+    finally:
+        plain.close()

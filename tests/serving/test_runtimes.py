@@ -119,7 +119,7 @@ class TestHealing:
         assert front.infer("summing", GOLDEN).status_code == 200
 
     def test_a_hang_is_noticed_without_any_request(self, front: Front) -> None:
-        restarts = front.status("other")["restarts"]
+        restarts = front.wait_until("other", state="ready")["restarts"]
         os.kill(worker_of(front, "other"), signal.SIGSTOP)
         front.wait_until("other", state="ready", restarts=restarts + 1, seconds=30)
 
