@@ -58,8 +58,8 @@ class Native:
 
     @property
     def processes(self) -> tuple[int, ...]:
-        """Process id of the worker, for /status and tests."""
-        return (self._worker,) if self._worker else ()
+        """Process id of the worker, for /status and tests; empty until it has answered."""
+        return (self._worker,) if self._watch is not None else ()
 
     @property
     def free(self) -> bool:

@@ -81,6 +81,7 @@ class Version:
         self.batcher = Batcher(
             max_rows=shared.settings.max_batch,
             queue_limit=shared.settings.queue_limit,
+            queue_seconds=shared.settings.queue_seconds,
             deadline_seconds=shared.settings.deadline_seconds,
             on_batch=self._count_batch,
         )
