@@ -149,7 +149,7 @@ class KServeDeployer:
     async def _listed(self) -> None:
         watches: list[Watched[Any]] = [self._services, *([self._routes] if self._routes else [])]
         for watched in watches:
-            if not await watched.listed(FIRST_LIST_SECONDS):
+            if not await watched.listed(0 if watched.problem else FIRST_LIST_SECONDS):
                 problem = watched.problem or "the Kubernetes API has not answered yet"
                 raise Unavailable("kubernetes_unreachable", _sentence(problem))
 

@@ -51,8 +51,9 @@ class Watched(Generic[T]):
 
     async def listed(self, seconds: float) -> bool:
         """Whether `records` has been whole once, waiting for it for a while."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._listed.wait(), seconds)
+        if not self._listed.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._listed.wait(), seconds)
         return self._listed.is_set()
 
     async def follow(self) -> None:
