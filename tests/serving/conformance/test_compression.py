@@ -131,6 +131,8 @@ def test_a_bomb_is_a_quick_413_in_bounded_memory(served: Front, encoding: str) -
     while any(thread.is_alive() for thread in threads):
         peak = max(peak, process.memory_info().rss)
         time.sleep(0.002)
+    seconds = time.monotonic() - began
+    print(f"ten bombs in {seconds:.2f} s, {(peak - before) / 1024**2:.0f} MB more at most")
     assert statuses == [413] * 10
-    assert time.monotonic() - began < 2
-    assert peak - before < 40 * MAX_BODY_BYTES
+    assert seconds < 2
+    assert peak - before < 20 * MAX_BODY_BYTES
