@@ -56,7 +56,7 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m metadata_api.local train
 
 ##@ Check
-.PHONY: test check lint fmt bench bench-api
+.PHONY: test check lint fmt bench bench-up bench-api
 test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser ## run all tests, the fast ones first
 	@$(BIN)/pytest $(wildcard $(FIRST_TESTS)) $(wildcard $(LATER_TESTS)) $(PYTEST)
 
@@ -73,7 +73,10 @@ fmt: $(INSTALLED_TESTS) ## format the code and repair what lint can repair
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-bench: $(INSTALLED) ## measure v2 inference of the running system with wrk: make bench BENCH="--seconds 5"
+bench: $(INSTALLED_TESTS) ## measure both runtimes beside other model servers with wrk; writes docs/benchmarks.md
+	@$(BIN)/python -m tests.bench.side_by_side $(BENCH)
+
+bench-up: $(INSTALLED) ## measure v2 inference of the running system with wrk: make bench-up BENCH="--seconds 5"
 	@$(BIN)/python tests/bench/bench.py $(BENCH)
 
 bench-api: $(INSTALLED_TESTS) ## measure imports, lists and curves of the metadata API with 100,000 experiments
