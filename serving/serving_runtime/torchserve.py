@@ -65,8 +65,8 @@ class TorchServe:
 
     @property
     def processes(self) -> tuple[int, ...]:
-        """Process ids of Java and the worker, for /status and tests."""
-        return (self._java.pid, self._worker) if self._java is not None else ()
+        """Process ids of Java and the worker, for /status and tests; empty until the worker has answered."""
+        return (self._java.pid, self._worker) if self._java is not None and self._worker else ()
 
     @property
     def free(self) -> bool:

@@ -36,7 +36,7 @@ class Front:
             **os.environ,
             "PYTHONPATH": str(Path(mar.__file__).parents[1]),
             "SERVING_PORT": "0",
-            "SERVING_WORK_DIR": str(folder / "work"),
+            "SERVING_WORK_DIR": str(folder / ".marina"),  # as on one machine; it has `.mar` in it
             "SERVING_DEADLINE_SECONDS": str(DEADLINE_SECONDS),
             "SERVING_QUEUE_LIMIT": str(QUEUE_LIMIT),
             "SERVING_MAX_BODY_BYTES": str(1024 * 1024),

@@ -123,7 +123,7 @@ class TestHealing:
         assert front.infer("summing", GOLDEN).status_code == 200
 
     def test_a_hang_is_noticed_without_any_request(self, front: Front) -> None:
-        restarts = front.status("other")["restarts"]
+        restarts = front.wait_until("other", state="ready")["restarts"]
         os.kill(int(front.status("other")["processes"][1]), signal.SIGSTOP)
         front.wait_until("other", state="ready", restarts=restarts + 1, seconds=30)
 
