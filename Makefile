@@ -84,7 +84,7 @@ bench-api: $(INSTALLED_TESTS) ## measure imports, lists and curves of the metada
 
 ##@ Kubernetes
 # CLUSTER=kind, minikube, or test with TEST_CLUSTER=a script that has `env` and `load`; NAMESPACE, RELEASE and HELM as well.
-export CLUSTER TEST_CLUSTER NAMESPACE RELEASE HELM VALUES FILE PURGE CERT_MANAGER DEPLOY_SECONDS WAIT_SECONDS
+export CLUSTER TEST_CLUSTER NAMESPACE RELEASE HELM VALUES FILE PURGE CERT_MANAGER EXPOSED_URL DEPLOY_SECONDS WAIT_SECONDS
 .PHONY: kind-up minikube-up kserve images-load deploy wait smoke backup restore uninstall chart
 kind-up: ## make a kind cluster with Traefik on ports 80 and 443
 	@k8s/kind-up

@@ -10,7 +10,9 @@ CLUSTER=${CLUSTER:-kind}       # kind, minikube, or test: a script that has `env
 NAMESPACE=${NAMESPACE:-marina}
 RELEASE=${RELEASE:-marina}
 HELM=${HELM:-helm}
-CONTEXT=$RELEASE               # name of the cluster that kind-up and minikube-up make
+# Prefix of the objects' names and their label `app.kubernetes.io/instance`, as the chart makes it.
+case $RELEASE in *marina*) NAME=$RELEASE ;; *) NAME=$RELEASE-marina ;; esac
+CONTEXT=marina                 # name of the cluster that kind-up and minikube-up make
 VERSION=$(sed -n 's/^appVersion: "\(.*\)"/\1/p' "$ROOT/charts/marina/Chart.yaml")
 IMAGES=(marina-metadata-api marina-serving marina-ui marina-models)
 

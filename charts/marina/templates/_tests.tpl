@@ -54,3 +54,8 @@ spec:
 {{ eq (toString .Values.starter.deploy) "all" | ternary "cnn-baseline" (first (kindIs "slice" .Values.starter.deploy | ternary .Values.starter.deploy (list ""))) }}
 {{- end -}}
 {{- end -}}
+
+{{/* Where a test reaches what is exposed; nothing when nothing is. */}}
+{{- define "marina.test.exposedUrl" -}}
+{{- if ne .Values.expose.mode "none" }}{{ .Values.tests.exposedUrl }}{{ end -}}
+{{- end -}}
