@@ -82,6 +82,18 @@ bench-up: $(INSTALLED) ## measure v2 inference of the running system with wrk: m
 bench-api: $(INSTALLED_TESTS) ## measure imports, lists and curves of the metadata API with 100,000 experiments
 	@$(BIN)/python tests/bench/bench_api.py
 
+##@ Images
+export DOCKER PYTHON_IMAGE PYTHON_DIGEST TAG
+.PHONY: images images-native images-test
+images: ## build the four images; fails over a size; PYTHON_DIGEST=sha256:... pins the base image
+	@$(PYTHON) .ci/images
+
+images-native: ## build marina-serving-native, without TorchServe and Java
+	@$(PYTHON) .ci/images marina-serving-native
+
+images-test: $(INSTALLED_TESTS) ## test the built images as they will run: read-only, no rights, no network
+	@$(BIN)/pytest tests/images $(PYTEST)
+
 ##@ Kubernetes
 # CLUSTER=kind, minikube, or test with TEST_CLUSTER=a script that has `env` and `load`; NAMESPACE, RELEASE and HELM as well.
 export CLUSTER TEST_CLUSTER NAMESPACE RELEASE HELM VALUES FILE PURGE CERT_MANAGER EXPOSED_URL DEPLOY_SECONDS WAIT_SECONDS

@@ -12,6 +12,7 @@ deployment as people have changed, stopped or deleted it. `--deploy NAMES` deplo
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -125,6 +126,8 @@ def main() -> int:
     parser.add_argument("--remember", type=Path, help="file that lists starters that were deployed before")
     parser.add_argument("--deploy", help="names of those to deploy, with commas between; by default all")
     arguments = parser.parse_args()
+    # As the first process of a container it would not even notice.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     archives = sorted(arguments.models.rglob("*.mar"))
     deploy = None if arguments.deploy is None else set(filter(None, arguments.deploy.split(",")))
     try:
