@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from serving_runtime import frames, java, processes, torchserve_files
+from serving_runtime.channel import Done
 from serving_runtime.errors import LoadFailed
 from serving_runtime.nursery import Nursery
-from serving_runtime.torchserve_client import Done, TorchServeClient
+from serving_runtime.torchserve_client import TorchServeClient
 
 # With a second call waiting in Java the worker idles less but batches are smaller: no gain up to 128 clients.
 CALLS_IN_FLIGHT = 1
