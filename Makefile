@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
+SDK := .venv-sdk
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& { echo $$python; break; }; done)
@@ -56,9 +57,14 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m metadata_api.local train
 
 ##@ Check
-.PHONY: test check lint fmt bench bench-up bench-api
+.PHONY: test test-sdk check lint fmt bench bench-up bench-api
 test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser ## run all tests, the fast ones first
 	@$(BIN)/pytest $(wildcard $(FIRST_TESTS)) $(wildcard $(LATER_TESTS)) $(PYTEST)
+
+test-sdk: $(UV) ## hold what is written to a cluster against KServe's own Python SDK, in an environment of its own
+	@test -x $(SDK)/bin/python || $(BIN)/python -m venv $(SDK)
+	@$(UV) pip install --quiet --python $(SDK)/bin/python --no-deps --only-binary :all: --require-hashes -r tests/e2e/sdk/requirements.lock
+	@PYTHONPATH=metadata-api $(SDK)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
 
 check: lint test ## what a change must pass: tests, format, lint, types, import contracts
 
@@ -144,7 +150,7 @@ lock: $(INSTALLED_TESTS) ## make the locks anew: make lock LOCK=--upgrade takes 
 	@$(BIN)/python .ci/lock $(LOCK)
 
 clean: ## delete the virtual environment, caches and test artefacts; data in .marina stays
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .artifacts
+	@rm -rf $(VENV) $(SDK) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .artifacts
 	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(UV):

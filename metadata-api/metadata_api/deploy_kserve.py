@@ -27,7 +27,7 @@ from metadata_api.kserve.cluster import (
     Kind,
 )
 from metadata_api.kserve.config import KServeConfig
-from metadata_api.kserve.inference_services import INSTANCE, MANAGER, Service
+from metadata_api.kserve.inference_services import HELM, INSTANCE, MANAGER, Service
 from metadata_api.kserve.judging import judge
 from metadata_api.kserve.looking import Looking
 from metadata_api.kserve.public_routes import Route, route_name
@@ -116,6 +116,10 @@ class KServeDeployer:
         await self._listed()
         by_name = {one.name: one for one in wanted}
         self._refused = {name: one for name, one in self._refused.items() if by_name.get(name) == one.wanted}
+        for name, one in by_name.items():
+            service = self._services.records.get(name)
+            if service is not None and service.manager not in (MANAGER, HELM):
+                self._refused[name] = _Refused(one, _not_ours(INFERENCE_SERVICE, name), time.monotonic())
         # What is new or changed goes first: after a restart everything is written once more.
         order = sorted(wanted, key=lambda one: self._is_as_seen(one))
         room = asyncio.Semaphore(AT_ONCE)
@@ -219,9 +223,7 @@ class KServeDeployer:
             found = self._found(kind, name)
             # Without force, fields of somebody else's object of the same name are a conflict.
             if found is None and not await self._is_free(kind, name):
-                raise ClusterRefused(
-                    409, f"there is one of this name that {self._config.release} did not make"
-                )
+                raise ClusterRefused(409, _not_ours(kind, name))
             item = await self._cluster.apply(kind, body, force=found is not None)
         metadata = item["metadata"]
         generation = int(metadata.get("generation") or 0)
@@ -271,11 +273,20 @@ class KServeDeployer:
 
 def _refused(body: Json, error: ClusterRefused) -> str:
     what = f"{body['kind']} {body['metadata']['name']}"
+    if error.status == 409:
+        return str(error)[:1000]
     if error.status == 404:
         return f"The cluster does not know {body['kind']}s of {body['apiVersion']}. Install what brings them."
     if error.status == 403:
         return f"Kubernetes does not allow the {what}: {error}"[:1000]
     return f"Kubernetes refuses the {what}: {error}"[:1000]
+
+
+def _not_ours(kind: Kind, name: str) -> str:
+    return (
+        f"There is a {kind.kind} {name} already that was not made by Marina. "
+        "Delete it, or deploy under another name."
+    )
 
 
 def _sentence(problem: object) -> str:

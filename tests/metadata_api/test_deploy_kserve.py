@@ -193,14 +193,16 @@ class TestWriting:
         time.sleep(3)
         assert len(kubernetes.written(ISVC)) == before
 
+    @pytest.mark.parametrize("labelled", [False, True])
     def test_an_object_of_somebody_else_is_not_taken_over(
-        self, api: httpx.Client, kubernetes: FakeKubernetes
+        self, api: httpx.Client, kubernetes: FakeKubernetes, labelled: bool
     ) -> None:
-        theirs = {"metadata": {"name": "digits", "labels": {}}, "spec": {"predictor": {"theirs": True}}}
+        marks = {"app.kubernetes.io/instance": "marina"} if labelled else {}
+        theirs = {"metadata": {"name": "digits", "labels": marks}, "spec": {"predictor": {"theirs": True}}}
         kubernetes.put(ISVC, theirs)
         api.post(URL, json={"experiment": "digits"}).raise_for_status()
         until(lambda: seen(api)[0] == "failed")
-        assert "that marina did not make" in seen(api)[2]
+        assert "not made by Marina" in seen(api)[2]
         assert kubernetes.find(ISVC, "digits")["spec"] == {"predictor": {"theirs": True}}
 
     def test_one_that_is_refused_says_why_and_holds_up_no_other(
