@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
+SDK := .venv-sdk
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& { echo $$python; break; }; done)
@@ -19,11 +20,14 @@ RUNTIME_INPUTS := .ci/installer.lock $(RUNTIME_LOCKS) $(wildcard serving/torch*.
 key = $(shell cat $(1) | cksum | cut -d' ' -f1)
 INSTALLED := $(VENV)/.installed-$(call key,$(RUNTIME_INPUTS))
 INSTALLED_TESTS := $(VENV)/.tests-$(call key,$(RUNTIME_INPUTS) tests/requirements.lock)
+KSERVE := $(VENV)/kserve-client
+INSTALLED_KSERVE := $(VENV)/.kserve-$(call key,tests/kserve_client.lock)
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
-FIRST_TESTS := tests/repo tests/models tests/serving tests/metadata_api
+FIRST_TESTS := tests/repo tests/chart tests/models tests/serving tests/metadata_api
 LATER_TESTS := tests/local tests/system tests/ui
+K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh,$(wildcard k8s/*))
 PACKAGES := serving/serving_runtime metadata-api/metadata_api ui/model_ui
 
 .PHONY: help
@@ -53,9 +57,14 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m metadata_api.local train
 
 ##@ Check
-.PHONY: test check lint fmt bench bench-api
-test: $(INSTALLED_TESTS) browser ## run all tests, the fast ones first
+.PHONY: test test-sdk check lint fmt bench bench-up bench-api
+test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser ## run all tests, the fast ones first
 	@$(BIN)/pytest $(wildcard $(FIRST_TESTS)) $(wildcard $(LATER_TESTS)) $(PYTEST)
+
+test-sdk: $(UV) ## hold what is written to a cluster against KServe's own Python SDK, in an environment of its own
+	@test -x $(SDK)/bin/python || $(BIN)/python -m venv $(SDK)
+	@$(UV) pip install --quiet --python $(SDK)/bin/python --no-deps --only-binary :all: --require-hashes -r tests/e2e/sdk/requirements.lock
+	@PYTHONPATH=metadata-api $(SDK)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
 
 check: lint test ## what a change must pass: tests, format, lint, types, import contracts
 
@@ -70,7 +79,10 @@ fmt: $(INSTALLED_TESTS) ## format the code and repair what lint can repair
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-bench: $(INSTALLED) ## measure v2 inference of the running system with wrk: make bench BENCH="--seconds 5"
+bench: $(INSTALLED_TESTS) ## measure both runtimes beside other model servers with wrk; writes docs/benchmarks.md
+	@$(BIN)/python -m tests.bench.side_by_side $(BENCH)
+
+bench-up: $(INSTALLED) ## measure v2 inference of the running system with wrk: make bench-up BENCH="--seconds 5"
 	@$(BIN)/python tests/bench/bench.py $(BENCH)
 
 bench-api: $(INSTALLED_TESTS) ## measure imports, lists and curves of the metadata API with 100,000 experiments
@@ -88,9 +100,48 @@ images-native: ## build marina-serving-native, without TorchServe and Java
 images-test: $(INSTALLED_TESTS) ## test the built images as they will run: read-only, no rights, no network
 	@$(BIN)/pytest tests/images $(PYTEST)
 
+##@ Kubernetes
+# CLUSTER=kind, minikube, or test with TEST_CLUSTER=a script that has `env` and `load`; NAMESPACE, RELEASE and HELM as well.
+export CLUSTER TEST_CLUSTER NAMESPACE RELEASE HELM VALUES FILE PURGE CERT_MANAGER EXPOSED_URL DEPLOY_SECONDS WAIT_SECONDS
+.PHONY: kind-up minikube-up kserve images-load deploy wait smoke backup restore uninstall chart
+kind-up: ## make a kind cluster with Traefik on ports 80 and 443
+	@k8s/kind-up
+
+minikube-up: ## make a minikube cluster with Traefik; for what follows: make TARGET CLUSTER=minikube
+	@k8s/minikube-up
+
+kserve: ## install KServe into the cluster; CERT_MANAGER=no does without cert-manager
+	@k8s/kserve
+
+images-load: ## copy the four images into the cluster
+	@k8s/images-load
+
+deploy: ## install or upgrade the release: make deploy VALUES=mine.yaml
+	@k8s/deploy
+
+wait: ## wait until every model answers a real inference in its wanted version
+	@k8s/wait
+
+smoke: ## run helm test: API, database, UI, a golden inference
+	@k8s/smoke
+
+backup: ## dump the release's database now
+	@k8s/backup
+
+restore: ## put the database back to a dump, by default the newest: make restore FILE=marina-....dump
+	@k8s/restore
+
+uninstall: ## uninstall the release, models first; data stays unless PURGE=yes
+	@k8s/uninstall
+
+chart: $(INSTALLED_TESTS) ## write the chart's README from its values, and check chart and scripts
+	@$(BIN)/python charts/document
+	@$(BIN)/shellcheck -x $(K8S_SCRIPTS) charts/marina/files/*/*.sh
+	@$(BIN)/pytest -q tests/chart
+
 ##@ Maintain
 .PHONY: install browser lock clean
-install: $(INSTALLED_TESTS) ## make the virtual environment with everything in it
+install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) ## make the virtual environment with everything in it
 
 browser: $(INSTALLED_TESTS) ## find or install the Chromium that the browser tests drive
 	@.ci/browser $(BIN)/python
@@ -99,7 +150,7 @@ lock: $(INSTALLED_TESTS) ## make the locks anew: make lock LOCK=--upgrade takes 
 	@$(BIN)/python .ci/lock $(LOCK)
 
 clean: ## delete the virtual environment, caches and test artefacts; data in .marina stays
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .artifacts
+	@rm -rf $(VENV) $(SDK) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .artifacts
 	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(UV):
@@ -119,4 +170,12 @@ $(INSTALLED): $(UV)
 
 $(INSTALLED_TESTS): $(INSTALLED)
 	@$(INSTALL) --only-binary :all: --require-hashes -r tests/requirements.lock
+	@touch $@
+
+# KServe's client needs other versions than the product has.
+$(INSTALLED_KSERVE): $(INSTALLED)
+	@echo "installing KServe's client for the conformance tests"
+	@rm -rf $(KSERVE) $(VENV)/.kserve-*
+	@$(UV) venv --quiet --python $(BIN)/python $(KSERVE)
+	@$(UV) pip install --quiet --python $(KSERVE)/bin/python --no-deps --only-binary :all: --require-hashes -r tests/kserve_client.lock
 	@touch $@

@@ -30,7 +30,7 @@ START_SECONDS = 240
 # The words that tell a part's process by its command line.
 PARTS = {
     "ui": "model_ui",
-    "api": "metadata_api.app:create_app",
+    "api": "metadata_api",
     "serving": "serving_runtime",
     "java": "org.pytorch.serve.ModelServer",
     "worker": "serving_runtime.worker_nursery",
@@ -134,7 +134,9 @@ def starter_mars() -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory, starter_mars: dict[str, Path]) -> Iterator[Stack]:
     """The system as `make up` starts it, with all starter experiments deployed; stopped at the end."""
-    home = tmp_path_factory.mktemp("marina")
+    # Named as people's data folder is: TorchServe once stumbled over the `.mar` in it.
+    home = tmp_path_factory.mktemp("system") / ".marina"
+    home.mkdir()
     (home / "models").symlink_to(TRAINED)
     ports = {part: free_port() for part in ("UI", "API", "SERVING", "POSTGRES")}
     environment = {

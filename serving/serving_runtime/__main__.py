@@ -41,7 +41,8 @@ def main() -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         settings = Settings()
-        java.java_home()
+        if settings.model_name is not None and settings.runtime == "torchserve":
+            java.java_home()  # a pod without it can never become ready
     except (ValidationError, LoadFailed) as error:
         _log.error("%s", error)
         return 2
@@ -94,6 +95,7 @@ async def _serve(settings: Settings, folder: Path) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody asks who the client is
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )

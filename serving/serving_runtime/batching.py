@@ -1,7 +1,9 @@
 """Gathers concurrent requests for one model into batches, without making a lone request wait.
 
-A request leaves at once when the model can take a call; while it cannot, requests that fit together collect, and
-leave together the moment it can. Runs in one event loop, with callbacks only: no task is made for a request.
+A request leaves when the model can take a call; while it cannot, requests that fit together collect, and leave together
+the moment it can. A model that was idle is given what has arrived by the end of the event loop's turn; when its last
+batch held several requests their clients are about to ask again, and it is given the first moment of the next batch to
+gather as many. Runs in one event loop, with callbacks only: no task is made for a request.
 """
 
 import asyncio
@@ -10,17 +12,20 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from serving_runtime import frames
+from serving_runtime.admission import Admission
+from serving_runtime.channel import Done
 from serving_runtime.errors import DeadlineExceeded, InvalidRequest, ModelFailed, ServingError, Unavailable
 from serving_runtime.protocol import InferRequest
 from serving_runtime.tensors import Tensor
-from serving_runtime.torchserve_client import Done
 
 Outputs = list[Tensor]
 MAX_BATCH_BYTES = 16 * 1024 * 1024
+# A loop's timers are too coarse for it, so the loop turns until then: a lone client never pays it.
+_GATHER_SECONDS = 0.0002
 
 
 class Backend(Protocol):
-    """What runs the batches: a TorchServe."""
+    """What runs the batches: a TorchServe, or a native worker."""
 
     @property
     def free(self) -> bool: ...
@@ -47,20 +52,23 @@ class Batcher:
         *,
         max_rows: int,
         queue_limit: int,
+        queue_seconds: float,
         deadline_seconds: float,
         on_batch: Callable[[int, int], None],
     ) -> None:
-        """`on_batch(requests, rows)` is told of every batch that leaves."""
+        """`on_batch(requests, rows)` is told of every batch that leaves; for the limits see admission.py."""
         self._max_rows = max_rows
-        self._queue_limit = queue_limit
+        self._admission = Admission(max_rows=max_rows, queue_limit=queue_limit, queue_seconds=queue_seconds)
         self._deadline_seconds = deadline_seconds
         self._on_batch = on_batch
         self._backend: Backend | None = None
         self._reason = "the model is starting"
         self._queues: dict[tuple[object, ...], deque[_Job]] = {}
-        self._count = 0
+        self._count = self._rows = 0  # what waits
         self._in_flight: dict[int, list[_Job]] = {}
         self._number = 0
+        self._gathering_since: float | None = None
+        self._last_batch = 1
         self._progress_at = 0.0
         self._hang_timer: asyncio.TimerHandle | None = None
 
@@ -85,7 +93,7 @@ class Batcher:
         jobs = [job for queue in self._queues.values() for job in queue]
         jobs += [job for batch in self._in_flight.values() for job in batch]
         self._queues.clear()
-        self._count = 0
+        self._count = self._rows = 0
         self._in_flight.clear()
         for job in jobs:
             _fail(job, Unavailable(reason))
@@ -97,8 +105,8 @@ class Batcher:
         """
         if self._backend is None:
             raise Unavailable(self._reason)
-        if self._count >= self._queue_limit:
-            raise Unavailable(f"{self._count} requests are waiting for the model already")
+        if not self._admission.admits(requests=self._count, rows=self._rows):
+            raise Unavailable(f"{self._count} requests are waiting for the model already; try again later")
         loop = asyncio.get_running_loop()
         self._number += 1
         job = _Job(self._number, request, loop.create_future())
@@ -108,9 +116,23 @@ class Batcher:
             queue = self._queues[key] = deque()
         queue.append(job)
         self._count += 1
+        self._rows += request.rows
         job.timer = loop.call_later(self._deadline_seconds, self._expire, job, key)
-        self._pump()
+        if self._gathering_since is None and self._backend.free:
+            self._gathering_since = loop.time()
+            loop.call_soon(self._gather)
         return job.answer
+
+    def _gather(self) -> None:
+        """Let a batch leave once it has as many requests as the last one had, or its time is up."""
+        assert self._gathering_since is not None
+        loop = asyncio.get_running_loop()
+        fewer = self._count < self._last_batch
+        if fewer and not self._in_flight and loop.time() - self._gathering_since < _GATHER_SECONDS:
+            loop.call_soon(self._gather)
+            return
+        self._gathering_since = None
+        self._pump()
 
     def _pump(self) -> None:
         while self._count and self._backend is not None and self._backend.free:
@@ -131,22 +153,28 @@ class Batcher:
         if not queue:
             del self._queues[key]
         self._count -= len(batch)
+        self._rows -= sum(job.request.rows for job in batch)
         return batch
 
     def _send(self, backend: Backend, batch: list[_Job]) -> None:
         rows = [job.request.rows for job in batch]
         header = {"rows": rows, "seen": batch[0].request.seen}
+        self._last_batch = len(batch)
         self._on_batch(len(batch), sum(rows))
         if not self._in_flight:
             self._watch_for_hang()
         self._in_flight[batch[0].number] = batch
         inputs = frames.join_requests([job.request.inputs for job in batch])
-        backend.call(frames.encode(header, inputs), lambda status, body: self._answered(batch, status, body))
+        began = asyncio.get_running_loop().time()
+        backend.call(
+            frames.encode(header, inputs), lambda status, body: self._answered(batch, began, status, body)
+        )
 
-    def _answered(self, batch: list[_Job], status: int, body: bytes) -> None:
+    def _answered(self, batch: list[_Job], began: float, status: int, body: bytes) -> None:
         if self._in_flight.pop(batch[0].number, None) is None:
             return  # `close` has answered them
         self._progress_at = asyncio.get_running_loop().time()
+        self._admission.called(self._progress_at - began)
         self._pump()  # first, so that the model works while we write the answers
         if status != 200:
             for job in batch:
@@ -181,6 +209,7 @@ class Batcher:
         if queue is not None and job in queue:
             queue.remove(job)
             self._count -= 1
+            self._rows -= job.request.rows
             if not queue:
                 del self._queues[key]
         _fail(job, DeadlineExceeded(f"no answer within {self._deadline_seconds:g} s"))

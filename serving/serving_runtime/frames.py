@@ -3,6 +3,7 @@
 Layout: uint32 length of the header, the header (JSON with `tensors`: name, datatype, shape, size in bytes), then
 the tensors back to back. Numbers are little-endian and row-major; a BYTES element is a uint32 length and the bytes.
 One frame carries a whole batch: `rows` in the header says how many rows each of its requests has.
+On a stream each frame is preceded by its size, again a uint32.
 """
 
 import struct
@@ -13,7 +14,8 @@ import orjson
 
 from serving_runtime.tensors import Tensor
 
-_LENGTH = struct.Struct("<I")
+SIZE = struct.Struct("<I")
+_LENGTH = SIZE
 
 
 class BrokenFrame(ValueError):
@@ -29,6 +31,11 @@ def encode(header: dict[str, Any], tensors: Iterable[Tensor]) -> list[bytes]:
     ]
     text = orjson.dumps({**header, "tensors": listed})
     return [_LENGTH.pack(len(text)), text, *(raw for _, raw in raws)]
+
+
+def sized(parts: Sequence[bytes]) -> list[bytes]:
+    """The parts of a frame with its size before them, as a stream carries it."""
+    return [SIZE.pack(sum(map(len, parts))), *parts]
 
 
 def join_requests(requests: Sequence[Sequence[Tensor]]) -> list[Tensor]:

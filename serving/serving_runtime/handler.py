@@ -30,10 +30,11 @@ class Handler:
 
     def initialize(self, context: Any) -> None:
         """Load the model from the folder that TorchServe names. `context` is TorchServe's."""
-        torch.set_num_threads(int(os.environ.get("SERVING_TORCH_THREADS", "1")))
+        threads = os.environ.get("SERVING_TORCH_THREADS")  # set in every worker, and nowhere else
+        torch.set_num_threads(int(threads or 1))
         folder = Path(context.system_properties["model_dir"])
         weights = (context.manifest or {}).get("model", {}).get("serializedFile", "weights.safetensors")
-        self.predictor = Predictor(folder, weights=weights, side=preprocess.SIDE)
+        self.predictor = Predictor(folder, weights=weights, side=preprocess.SIDE, fastest=threads is not None)
         self.labels = np.array(self.predictor.labels, dtype=object)
 
     def predict(self, inputs: dict[str, Array], *, seen: bool = False) -> dict[str, Array]:

@@ -29,6 +29,7 @@ _DTYPES = {
     "INT16": np.int16,
     "INT32": np.int32,
     "INT64": np.int64,
+    "FP16": np.float16,
     "FP32": np.float32,
     "FP64": np.float64,
 }
@@ -95,6 +96,8 @@ def load(directory: Path, handler: str, context: Any, *, has_card: bool) -> Host
     instance = classes[0]()
     instance.initialize(context)
     predict = getattr(instance, "predict", None) if has_card else None
+    if not has_card and not hasattr(instance, "handle"):
+        raise LookupError(f"the class {classes[0].__name__} of {name} has no method handle(data, context)")
     return _with_card(predict, getattr(instance, "handle", _no_handle), context, has_card)
 
 
@@ -119,8 +122,22 @@ def _module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name != name:
-            raise
+            raise _explained(error) from error
+    try:
         return importlib.import_module(f"ts.torch_handler.{name}")
+    except ModuleNotFoundError as error:
+        raise _explained(error) from error
+
+
+def _explained(error: ModuleNotFoundError) -> ModuleNotFoundError:
+    """The same error; when TorchServe is what is missing, with what to do."""
+    if error.name is None or error.name.partition(".")[0] != "ts":
+        return error
+    return ModuleNotFoundError(
+        "the handler needs TorchServe's Python package, which is not installed here: "
+        "deploy it with runtime torchserve, or use an image that has the package torchserve",
+        name=error.name,
+    )
 
 
 def _array(tensor: Tensor) -> Any:

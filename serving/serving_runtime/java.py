@@ -53,10 +53,10 @@ def java_home() -> Path:
 
 
 def java_version() -> int:
-    """Major version of the Java that is used; 0 when its release file does not say."""
+    """Major version of the Java that is used; 0 when there is none, or its release file does not say."""
     try:
         text = (java_home() / "release").read_text("utf-8")
-    except OSError:
+    except (OSError, LoadFailed):
         return 0
     for line in text.splitlines():
         if line.startswith("JAVA_VERSION="):

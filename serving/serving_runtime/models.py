@@ -111,9 +111,10 @@ class Models:
         """Make Java's cache once, when every model is ready and nobody asks; later starts are faster."""
         while self._shared.java_cache.missing:
             await asyncio.sleep(_QUIET_SECONDS)
-            if self.live and self.ready and all(version.batcher.idle for version in self.live):
+            with_java = [version for version in self.live if version.entry.runtime == "torchserve"]
+            if with_java and self.ready and all(version.batcher.idle for version in self.live):
                 try:
-                    await self.live[0].train_java()
+                    await with_java[0].train_java()
                 except (LoadFailed, TimeoutError) as error:
                     _log.warning("Java's cache was not made: %s", error)
                 return

@@ -1,12 +1,18 @@
-"""Keeps the nursery of TorchServe's workers alive (see worker_nursery.py for what it does)."""
+"""Keeps the nursery of the workers alive (see worker_nursery.py for what it does), and orders workers from it."""
 
+import asyncio
+import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from serving_runtime import processes
+from serving_runtime.errors import LoadFailed
+
+_POLL_SECONDS = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +40,35 @@ class Nursery:
                 output=log,
             )
         self._watch = processes.Watch(self._process.pid, self._died)
+
+    async def fork(self, model: Path, channel: socket.socket) -> int:
+        """Order a native worker for the unpacked archive `model`, which answers on `channel`; its process id.
+
+        Raises LoadFailed. The caller sets a deadline: the nursery may be importing PyTorch still.
+        """
+        self.ensure()
+        order = json.dumps({"native": str(model)}).encode()
+        with await self._connect() as connection:
+            try:
+                socket.send_fds(connection, [order + b"\n"], [channel.fileno()])
+                reply = await asyncio.get_running_loop().sock_recv(connection, 32)
+                return int(reply)
+            except (OSError, ValueError):
+                raise LoadFailed("the nursery died when a worker was ordered from it") from None
+
+    async def _connect(self) -> socket.socket:
+        while True:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.setblocking(False)
+            try:
+                await asyncio.get_running_loop().sock_connect(connection, str(self.socket))
+                return connection
+            except OSError:  # it does not listen yet
+                connection.close()
+                await asyncio.sleep(_POLL_SECONDS)
+            except BaseException:
+                connection.close()
+                raise
 
     def worker_command(self, script: Path, pid_file: Path) -> None:
         """Write the executable that TorchServe starts in place of Python."""

@@ -2,10 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Runtime = Literal["torchserve", "native"]
+RUNTIMES: tuple[str, ...] = get_args(Runtime)
 
 
 class Settings(BaseSettings):
@@ -25,6 +28,10 @@ class Settings(BaseSettings):
     """Folder that holds the only model as one .mar file."""
     model_version: str = "1"
     """Version that the only model answers with."""
+    model_sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    """SHA-256 that the only model's archive must have; empty when it is not known."""
+    runtime: Runtime = "torchserve"
+    """What runs the only model: TorchServe, or a worker of our own without Java."""
     work_dir: Path = Path(".marina/serving")
     """Unpacked models, sockets and TorchServe's files; everything in it may be lost."""
     deadline_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
@@ -33,6 +40,8 @@ class Settings(BaseSettings):
     """Most rows of concurrent requests that go to a model in one call."""
     queue_limit: Annotated[int, Field(ge=1, le=100_000)] = 256
     """Most requests waiting for one model; then 503."""
+    queue_seconds: Annotated[float, Field(gt=0, le=600)] = 0.1
+    """A request that would wait longer is refused with 503, unless two calls of the model take longer."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 10 * 1024 * 1024
     """Longest request body; then 413."""
     torch_threads: Annotated[int, Field(ge=1, le=256)] | None = None

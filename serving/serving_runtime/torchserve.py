@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from serving_runtime import frames, java, processes, torchserve_files
+from serving_runtime.channel import Done
 from serving_runtime.errors import LoadFailed
 from serving_runtime.nursery import Nursery
-from serving_runtime.torchserve_client import Done, TorchServeClient
+from serving_runtime.torchserve_client import TorchServeClient
 
 # With a second call waiting in Java the worker idles less but batches are smaller: no gain up to 128 clients.
 CALLS_IN_FLIGHT = 1
@@ -65,8 +66,8 @@ class TorchServe:
 
     @property
     def processes(self) -> tuple[int, ...]:
-        """Process ids of Java and the worker, for /status and tests."""
-        return (self._java.pid, self._worker) if self._java is not None else ()
+        """Process ids of Java and the worker, for /status and tests; empty until the worker has answered."""
+        return (self._java.pid, self._worker) if self._java is not None and self._worker else ()
 
     @property
     def free(self) -> bool:

@@ -66,8 +66,9 @@ def _config(directory: Path, model: Path, calls: int, start_seconds: float) -> s
         "disable_token_authorization": "true",  # its sockets lie in a folder that only we can enter
         "install_py_dep_per_model": "false",
         "allowed_urls": "file:///nowhere",
-        "model_store": directory,
-        "load_models": f"model={model}",
+        # By its name alone: TorchServe cuts a path at the first `.mar` in it, and `.marina` has one.
+        "model_store": model.parent,
+        "load_models": f"model={model.name}",
         "default_workers_per_model": 1,
         "default_response_timeout": 3600,  # deadlines are the front's
         "default_startup_timeout": int(start_seconds),

@@ -8,12 +8,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from serving_runtime import frames, hosting
-from serving_runtime.tensors import Tensor
+from serving_runtime import answering, hosting
 
 ORIGINAL_HANDLER = "archiveHandler"  # where the front keeps the archive's own handler in the manifest
 HAS_CARD = "archiveHasCard"
-_LONGEST_REASON = 1000
 
 
 class TorchServeWorker:
@@ -29,9 +27,11 @@ class TorchServeWorker:
             entry = context.manifest["model"]
             handler = entry["handler"] = entry.pop(ORIGINAL_HANDLER)
             directory = Path(context.system_properties["model_dir"]).resolve()
-            self._model = hosting.load(directory, handler, context, has_card=entry.pop(HAS_CARD))
-        except (Exception, SystemExit) as error:
-            self._load_error = _reason(error)
+            has_card = entry.pop(HAS_CARD)
+        except KeyError as error:
+            self._load_error = answering.reason(error)
+        else:
+            self._model, self._load_error = answering.load(directory, handler, context, has_card=has_card)
         # From here on TorchServe writes a line for every call, which Java reads and throws away.
         logging.getLogger().setLevel(logging.WARNING)
 
@@ -41,41 +41,5 @@ class TorchServeWorker:
 
     def _frame(self, frame: bytes) -> bytes:
         if self._model is None:
-            return b"".join(frames.encode({"load_error": self._load_error}, []))
-        header, inputs = frames.decode(frame)
-        outputs, errors = _answers(self._model, header["rows"], inputs, bool(header.get("seen")))
-        return b"".join(frames.encode({"errors": errors}, outputs))
-
-
-def _answers(
-    model: hosting.HostedModel, rows: list[int], inputs: list[Tensor], seen: bool
-) -> tuple[list[Tensor], dict[str, dict[str, str]]]:
-    """The outputs of all requests that could be answered, joined, and the errors of the others by index.
-
-    A batch that fails is asked again one request at a time, so that a bad one never fails its mates.
-    """
-    try:
-        return model.answer(inputs, seen), {}
-    except Exception as error:
-        if len(rows) == 1:
-            return [], {"0": _described(error)}
-    answered: list[list[Tensor]] = []
-    errors: dict[str, dict[str, str]] = {}
-    for index, piece in enumerate(frames.split_requests(inputs, rows)):
-        try:
-            answered.append(model.answer(piece, seen))
-        except Exception as error:
-            errors[str(index)] = _described(error)
-    return frames.join_requests(answered), errors
-
-
-def _described(error: Exception) -> dict[str, str]:
-    # By convention of the handlers, ValueError says that the request's data are bad.
-    return {"kind": "input" if isinstance(error, ValueError) else "model", "text": _reason(error)}
-
-
-def _reason(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or "no message"
-    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
-        return text[:_LONGEST_REASON]
-    return f"{type(error).__name__}: {text}"[:_LONGEST_REASON]
+            return b"".join(answering.refusal(self._load_error))
+        return b"".join(answering.answer(self._model, frame))

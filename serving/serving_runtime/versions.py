@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serving_runtime import java, mar, protocol
+from serving_runtime import java, mar, processes, protocol
 from serving_runtime.batching import Batcher
 from serving_runtime.card import Tensor as TensorSpec
 from serving_runtime.errors import InvalidRequest, LoadFailed, ModelFailed, ServingError
 from serving_runtime.metrics import Metrics
+from serving_runtime.native import Native
 from serving_runtime.nursery import Nursery
 from serving_runtime.proof import Proof
 from serving_runtime.protocol import InferRequest
@@ -80,13 +81,14 @@ class Version:
         self.batcher = Batcher(
             max_rows=shared.settings.max_batch,
             queue_limit=shared.settings.queue_limit,
+            queue_seconds=shared.settings.queue_seconds,
             deadline_seconds=shared.settings.deadline_seconds,
             on_batch=self._count_batch,
         )
         self._shared = shared
         self._model: Path | None = None
         self._proof: Proof | None = None
-        self._backend: TorchServe | None = None
+        self._backend: TorchServe | Native | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._ready_at = 0.0
@@ -94,7 +96,7 @@ class Version:
 
     @property
     def processes(self) -> tuple[int, ...]:
-        """Process ids of Java and the worker; empty while there are none."""
+        """Process ids of Java, if there is one, and the worker; empty while there are none."""
         return self._backend.processes if self._backend is not None else ()
 
     async def start(self) -> None:
@@ -164,9 +166,7 @@ class Version:
         self._proof = Proof(self.inputs, self.outputs, info.golden, has_card=info.card is not None)
 
     async def _start_backend(self) -> None:
-        shared = self._shared
-        backend = TorchServe(shared.folder.new(), shared.nursery, shared.java_cache, self._failed)
-        self._backend = backend
+        self._backend = backend = self._new_backend()
         assert self._model is not None
         assert self._proof is not None
         self._proof.judge(await backend.start(self._model, self._proof.frame))
@@ -174,13 +174,24 @@ class Version:
         self.ready, self.reason = True, None
         self._ready_at = asyncio.get_running_loop().time()
 
+    def _new_backend(self) -> TorchServe | Native:
+        shared, folder = self._shared, self._shared.folder.new()
+        if self.entry.runtime == "native":
+            return Native(folder, shared.nursery, self._failed)
+        return TorchServe(folder, shared.nursery, shared.java_cache, self._failed)
+
     async def _probe_now_and_then(self) -> None:
         """Find out that the worker hangs or lies when nobody else asks."""
         while True:
             await asyncio.sleep(PROBE_SECONDS)
-            if not self.ready or not self.batcher.idle or self._backend is None or self._proof is None:
-                continue
             backend = self._backend
+            if not self.ready or backend is None or self._proof is None:
+                continue
+            if any(map(processes.is_stopped, backend.processes)):
+                backend.fail("one of the model's processes is stopped")
+                continue
+            if not self.batcher.idle:
+                continue
             try:
                 self._proof.compare(await self.batcher.submit(self._proof.request))
             except LoadFailed as error:

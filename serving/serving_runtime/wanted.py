@@ -10,11 +10,10 @@ import orjson
 
 from serving_runtime.card import NAME
 from serving_runtime.models import Models
-from serving_runtime.settings import Settings
+from serving_runtime.settings import RUNTIMES, Settings
 from serving_runtime.versions import Entry
 
 POLL_SECONDS = 0.3
-RUNTIMES = ("torchserve",)
 _VERSION = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _log = logging.getLogger(__name__)
@@ -75,7 +74,10 @@ class Wanted:
         if len(archives) != 1:
             raise WantedError(f"{folder} must hold one .mar file, it holds {len(archives)}")
         self._seen = (0, 0, 0)
-        return [Entry(name, self._settings.model_version, archives[0], None, "torchserve")]
+        settings = self._settings
+        return [
+            Entry(name, settings.model_version, archives[0], settings.model_sha256 or None, settings.runtime)
+        ]
 
 
 def read_models_file(path: Path) -> list[Entry]:

@@ -1,7 +1,9 @@
-"""Gives birth to TorchServe's workers: imports PyTorch once, then forks a worker whenever TorchServe wants one.
+"""Gives birth to the workers of both runtimes: imports PyTorch once, then forks a worker for each order.
 
 Importing PyTorch costs 2.5 seconds of CPU and 200 MB; forked workers share both, so five models start as fast as one
-and a killed worker is back within a second. Started by `nursery.py`; TorchServe reaches it through `worker_entry.py`.
+and a killed worker is back within a second. Started by `nursery.py`, which orders native workers; TorchServe orders
+its own through `worker_entry.py`. An order is one line of JSON with file descriptors: the channel of a native worker,
+or the three standard streams that TorchServe's worker shall have.
 
     python -m serving_runtime.worker_nursery SOCKET
 """
@@ -16,19 +18,18 @@ import signal
 import socket
 import sys
 import threading
+import traceback
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from serving_runtime.processes import die_with_parent
+from serving_runtime import native_worker
+from serving_runtime.processes import die_with_parent, give_back_memory
 
 # What every worker imports anyway. No threads may start here: they would not live on in the forked worker.
-_MODULES = (
-    "numpy",
-    "torch",
-    "ts.model_loader",
-    "ts.metrics.metric_cache_yaml_impl",
-    "serving_runtime.torchserve_worker",
-)
+_MODULES = ("numpy", "torch", "serving_runtime.torchserve_worker")
+# Imported with TorchServe's first order, because a native worker can do without.
+_TORCHSERVE = ("ts.model_loader", "ts.metrics.metric_cache_yaml_impl")
 _OPTIONAL = (
     "PIL.Image",
     "PIL.PngImagePlugin",
@@ -47,11 +48,7 @@ def main() -> None:
     listener.bind(sys.argv[1])
     for name in _MODULES:
         importlib.import_module(name)
-    for name in _OPTIONAL:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-    gc.collect()
-    gc.freeze()  # a collection in a worker would write to, and so copy, every page that it shares
+    _import_optional(_OPTIONAL)
     signal.signal(signal.SIGCHLD, _reap)
     listener.listen(64)
     while True:
@@ -66,17 +63,43 @@ def _serve(listener: socket.socket, connection: socket.socket) -> None:
         order, descriptors = _receive(connection)
     except (OSError, ValueError):
         return
+    native = "native" in order
+    if not native and _TORCHSERVE[0] not in sys.modules:
+        _import_optional(_TORCHSERVE)
     nursery = os.getpid()
-    if os.fork() == 0:
+    worker = os.fork()
+    if worker == 0:
         try:
             listener.close()
             die_with_parent(nursery)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _become_worker(connection, order, descriptors)
+            if native:
+                connection.close()
+                _become_native(order, *descriptors)
+            else:
+                _become_torchserve(connection, order, descriptors)
+        except Exception:
+            traceback.print_exc()
         finally:
             os._exit(1)
     for descriptor in descriptors:
         os.close(descriptor)
+    if native:
+        with contextlib.suppress(OSError):
+            connection.sendall(b"%d" % worker)
+
+
+def _import_optional(names: tuple[str, ...]) -> None:
+    for name in names:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # a collection in a worker would write to, and so copy, every page that it shares
+    give_back_memory()
+
+
+def _become_native(order: dict[str, Any], channel: int) -> None:
+    native_worker.serve(socket.socket(fileno=channel), Path(order["native"]))
 
 
 def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -90,7 +113,7 @@ def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     return order, descriptors
 
 
-def _become_worker(connection: socket.socket, order: dict[str, Any], descriptors: list[int]) -> None:
+def _become_torchserve(connection: socket.socket, order: dict[str, Any], descriptors: list[int]) -> None:
     for target, descriptor in enumerate(descriptors):
         os.dup2(descriptor, target)
         os.close(descriptor)

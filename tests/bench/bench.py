@@ -1,8 +1,8 @@
-"""Measure v2 inference of the running system with wrk, alone or beside other servers; `make bench` calls it.
+"""Measure v2 inference of the running system with wrk, alone or beside other servers; `make bench-up` calls it.
 
-    make bench                                    every deployment that is ready
-    make bench BENCH="--seconds 10 --rounds 5"
-    make bench BENCH="--model cnn-baseline peer=http://127.0.0.1:9100/v2/models/mnist/infer"
+    make bench-up                                    every deployment that is ready
+    make bench-up BENCH="--seconds 10 --rounds 5"
+    make bench-up BENCH="--model cnn-baseline peer=http://127.0.0.1:9100/v2/models/mnist/infer"
 
 One request is one image as JSON: tensor `image`, 784 pixels, UINT8. Rounds are interleaved (first
 every target once, then every target again), so a machine that slows down slows everybody down; the

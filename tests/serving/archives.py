@@ -25,6 +25,7 @@ class Summing:
         {on_load}
 
     def predict(self, inputs, *, seen=False):
+        {each_call}
         image = inputs["image"]
         if image.dtype == object:
             image = np.stack([np.full((2, 3), len(item) % 256, dtype=np.uint8) for item in image])
@@ -53,6 +54,7 @@ def summing(
     name: str = "summing",
     offset: float = 0,
     on_load: str = "pass",
+    each_call: str = "pass",
     extra: str = "",
     golden: bool = True,
     golden_total: float | None = None,
@@ -71,7 +73,9 @@ def summing(
         },
     }
     files: dict[str, bytes | Path] = {
-        "handler.py": HANDLER.format(offset=offset, on_load=on_load, extra=extra).encode(),
+        "handler.py": HANDLER.format(
+            offset=offset, on_load=on_load, each_call=each_call, extra=extra
+        ).encode(),
         "model.yaml": CARD.format(name=name).encode(),
     }
     if golden:

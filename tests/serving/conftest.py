@@ -1,4 +1,4 @@
-"""A real front with real TorchServes, in a process of its own, as the product runs it."""
+"""A real front with real TorchServes and native workers, in a process of its own, as the product runs it."""
 
 import os
 import signal
@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from serving_runtime import mar
+from serving_runtime.settings import RUNTIMES
 
 from . import archives
 
@@ -24,10 +25,11 @@ QUEUE_LIMIT = 40
 
 
 class Front:
-    """One serving process; `want` tells it what to serve."""
+    """One serving process; `want` tells it what to serve, with `runtime` if nothing else is said."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, runtime: str = "torchserve", **settings: str) -> None:
         self.folder = folder
+        self.runtime = runtime
         folder.mkdir(parents=True, exist_ok=True)
         self.models_file = folder / "models.json"
         self._entries: dict[str, dict[str, Any]] = {}
@@ -36,7 +38,7 @@ class Front:
             **os.environ,
             "PYTHONPATH": str(Path(mar.__file__).parents[1]),
             "SERVING_PORT": "0",
-            "SERVING_WORK_DIR": str(folder / "work"),
+            "SERVING_WORK_DIR": str(folder / ".marina"),  # as on one machine; it has `.mar` in it
             "SERVING_DEADLINE_SECONDS": str(DEADLINE_SECONDS),
             "SERVING_QUEUE_LIMIT": str(QUEUE_LIMIT),
             "SERVING_MAX_BODY_BYTES": str(1024 * 1024),
@@ -50,14 +52,16 @@ class Front:
         self.url = wait_for(self._address, "the front listens")
         self.client = httpx.Client(base_url=self.url, timeout=20)
 
-    def want(self, name: str, version: str, path: Path, sha256: str | None = None) -> None:
+    def want(
+        self, name: str, version: str, path: Path, sha256: str | None = None, runtime: str | None = None
+    ) -> None:
         """Add or change one model."""
         self._entries[name] = {
             "name": name,
             "version": version,
             "mar": str(path),
             "sha256": sha256 or mar.sha256_of(path),
-            "runtime": "torchserve",
+            "runtime": runtime or self.runtime,
         }
         self._write()
 
@@ -129,11 +133,8 @@ def wait_for(look: Callable[[], T | None], what: str | Callable[[], str], second
     pytest.fail(f"not within {seconds} s: {what if isinstance(what, str) else what()}")
 
 
-@pytest.fixture(scope="session")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """A front with two summing models (the second adds 1000) and an archive without a card, all ready."""
-    folder = tmp_path_factory.mktemp("front")
-    running = Front(folder)
+def _with_three_models(folder: Path, runtime: str) -> Iterator[Front]:
+    running = Front(folder, runtime)
     try:
         archives.summing(folder / "summing.mar")
         archives.summing(folder / "other.mar", name="other", offset=1000)
@@ -147,13 +148,33 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         running.stop()
 
 
-@pytest.fixture
-def new_front(tmp_path: Path) -> Iterator[Callable[..., Front]]:
+@pytest.fixture(scope="session")
+def torchserve_front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """A front with two summing models (the second adds 1000) and an archive without a card, all ready."""
+    yield from _with_three_models(tmp_path_factory.mktemp("torchserve"), "torchserve")
+
+
+@pytest.fixture(scope="session")
+def native_front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """The same with the native runtime."""
+    yield from _with_three_models(tmp_path_factory.mktemp("native"), "native")
+
+
+@pytest.fixture(scope="session", params=RUNTIMES)
+def front(request: pytest.FixtureRequest) -> Front:
+    """Both of them in turn: what the front promises holds with every runtime."""
+    running: Front = request.getfixturevalue(f"{request.param}_front")
+    return running
+
+
+@pytest.fixture(params=RUNTIMES)
+def new_front(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Front]]:
     """Start a front of one's own, with one ready model; stopped at the end."""
     started: list[Front] = []
 
     def start(**settings: str) -> Front:
-        running = Front(tmp_path / f"front{len(started)}", **settings)
+        pod = {"SERVING_RUNTIME": request.param} if "SERVING_MODEL_NAME" in settings else {}
+        running = Front(tmp_path / f"front{len(started)}", request.param, **pod, **settings)
         started.append(running)
         archives.summing(running.folder / "summing.mar")
         if "SERVING_MODEL_NAME" not in settings:

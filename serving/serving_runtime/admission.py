@@ -1,0 +1,33 @@
+"""Which requests may wait for a model: no more than it will have answered soon.
+
+A queue that is longer than that helps nobody: the model works at its full rate already, and whoever waits at its end
+would be told sooner, and could ask elsewhere, with an immediate 503. So under any overload the answers stay quick.
+"""
+
+_CALLS_AHEAD = 2  # a full batch must be ready whenever the model is free
+_WEIGHT = 0.2  # of the newest call in the average
+
+
+class Admission:
+    """Learns how long a call takes, and says whether one more request may wait."""
+
+    def __init__(self, *, max_rows: int, queue_limit: int, queue_seconds: float) -> None:
+        """A call carries up to `max_rows` rows; at most `queue_limit` requests may wait, for `queue_seconds` or
+        for two calls, whichever is longer."""
+        self._max_rows = max_rows
+        self._queue_limit = queue_limit
+        self._queue_seconds = queue_seconds
+        self._call_seconds = 0.0
+
+    def called(self, seconds: float) -> None:
+        """A call to the model took so long."""
+        self._call_seconds += _WEIGHT * (seconds - self._call_seconds)
+
+    def admits(self, *, requests: int, rows: int) -> bool:
+        """Whether one more may wait behind so many requests with so many rows."""
+        if requests >= self._queue_limit:
+            return False
+        if not requests or not self._call_seconds:
+            return True
+        calls = max(_CALLS_AHEAD, self._queue_seconds / self._call_seconds)
+        return rows < calls * self._max_rows

@@ -1,0 +1,22 @@
+"""The model that MLServer loads; the bench writes settings.json and model-settings.json beside it."""
+
+import numpy as np
+import torch
+from mlserver import MLModel
+from mlserver.codecs import NumpyCodec
+from mlserver.types import InferenceResponse
+
+
+class Digits(MLModel):
+    async def load(self):
+        torch.set_num_threads(1)
+        self.network = torch.jit.load("model.pt").eval()
+        return True
+
+    async def predict(self, payload):
+        pixels = np.ascontiguousarray(NumpyCodec.decode_input(payload.inputs[0]))
+        with torch.inference_mode():
+            answer = self.network(torch.from_numpy(pixels).float().reshape(-1, 1, 28, 28) / 255).numpy()
+        return InferenceResponse(
+            model_name=self.name, outputs=[NumpyCodec.encode_output("probabilities", answer)]
+        )

@@ -1,0 +1,170 @@
+"""The servers that `make bench` compares: ours with both runtimes, and the peers, each started alone.
+
+A peer's environment is made once, from its pinned requirements, in PEER_ENVS (default ~/.cache/marina/peers).
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+PEERS = Path(__file__).with_name("peers")
+ROOT = PEERS.parents[2]
+ENVIRONMENTS = Path(os.environ.get("PEER_ENVS") or "~/.cache/marina/peers").expanduser()
+OURS = {"marina native": "native", "marina torchserve": "torchserve"}
+INFER = "/v2/models/digits/infer"
+# Name -> command, path that is asked, path that says that it is ready.
+COMMANDS = {
+    "mlserver": (["{bin}/mlserver", "start", "."], INFER, "/v2/models/digits/ready"),
+    "kserve": (["{bin}/python", "kserve_server.py", "{port}"], INFER, "/v2/models/digits/ready"),
+    "litserve": (["{bin}/python", "litserve_server.py", "{port}"], "/predict", "/health"),
+    "bentoml": (
+        ["{bin}/bentoml", "serve", "bentoml_server:Digits", "--port", "{port}", "--host", "127.0.0.1"],
+        "/predict",
+        "/readyz",
+    ),
+    "starlette": (["{bin}/python", "starlette_server.py", "{port}"], INFER, "/v2/models/digits/ready"),
+}
+START_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers; `url` is its infer endpoint."""
+
+    url: str
+    process: psutil.Process
+
+    def family(self) -> list[psutil.Process]:
+        """The process and all that it started."""
+        return [self.process, *self.process.children(recursive=True)]
+
+    def cpu_seconds(self) -> float:
+        """Processor time that the family has used."""
+        return sum(sum(each.cpu_times()[:2]) for each in self.family())
+
+    def memory(self) -> int:
+        """Bytes that the family has for itself, what its members share counted once."""
+        found = [each.memory_full_info() for each in self.family()]
+        return sum(each.uss for each in found) + max(each.rss - each.uss for each in found)
+
+
+def prepare(name: str) -> None:
+    """Make a peer's environment if it is not there yet: minutes, and about 1 GB."""
+    environment = ENVIRONMENTS / name
+    if (environment / "done").exists():
+        return
+    print(f"making the environment of {name} in {environment}", file=sys.stderr, flush=True)
+    environment.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
+    install: list[str | Path] = [
+        environment / "bin/python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "-r",
+        PEERS / f"{name}.txt",
+    ]
+    subprocess.run(install, check=True)
+    (environment / "done").touch()
+
+
+@contextlib.contextmanager
+def started(name: str, folder: Path) -> Iterator[Running]:
+    """Run a server alone, with its files in `folder`, until the block ends. Raises SystemExit when it cannot."""
+    port = _free_port()
+    if name in OURS:
+        command, environment = [sys.executable, "-m", "serving_runtime"], _ours(OURS[name], folder, port)
+        path, ready = INFER, "/v2/health/ready"
+    else:
+        parts, path, ready = COMMANDS[name]
+        command = [part.format(bin=ENVIRONMENTS / name / "bin", port=port) for part in parts]
+        environment = dict(os.environ)
+        _peer(name, folder, port)
+    with open(folder / f"{name}.log", "ab") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    running = Running(f"http://127.0.0.1:{port}{path}", psutil.Process(process.pid))
+    try:
+        _wait(f"http://127.0.0.1:{port}{ready}", process, folder / f"{name}.log")
+        yield running
+    finally:
+        family = running.family() if process.poll() is None else []
+        process.terminate()
+        _, alive = psutil.wait_procs(family, timeout=10)
+        for each in alive:
+            with contextlib.suppress(psutil.Error):
+                each.kill()
+        process.wait(10)
+
+
+def versions() -> dict[str, str]:
+    """What is compared, by name."""
+    pinned = {name: (PEERS / f"{name}.txt").read_text().split()[0] for name in COMMANDS}
+    return {name: line.replace("==", " ") for name, line in pinned.items()}
+
+
+def _ours(runtime: str, folder: Path, port: int) -> dict[str, str]:
+    from tests.serving.starters import starter
+
+    models = folder / "models"
+    models.mkdir(exist_ok=True)
+    if not list(models.iterdir()):
+        starter(models / "digits.mar", "cnn-baseline")
+    return {
+        **{key: value for key, value in os.environ.items() if not key.startswith("SERVING_")},
+        "SERVING_MODEL_NAME": "digits",
+        "SERVING_MODEL_DIR": str(models),
+        "SERVING_RUNTIME": runtime,
+        "SERVING_PORT": str(port),
+        "SERVING_WORK_DIR": str(folder / "work"),
+    }
+
+
+def _peer(name: str, folder: Path, port: int) -> None:
+    """Lay out what the program of a peer reads."""
+    for file in PEERS.glob("*.py"):
+        shutil.copy(file, folder)
+    python = ENVIRONMENTS / name / "bin/python"
+    if not (folder / "model.pt").exists():
+        network = ROOT / "models" / "networks" / "cnn.py"
+        subprocess.run([python, "network.py", network, "model.pt"], cwd=folder, check=True)
+    if name == "mlserver":
+        ports = {"http_port": port, "grpc_port": _free_port(), "metrics_port": _free_port()}
+        server = {**ports, "parallel_workers": 1, "debug": False}
+        model = {
+            "name": "digits",
+            "implementation": "mlserver_model.Digits",
+            "max_batch_size": 16,
+            "max_batch_time": 0.002,
+        }
+        (folder / "settings.json").write_text(json.dumps(server))
+        (folder / "model-settings.json").write_text(json.dumps(model))
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2) as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.2)
+    raise SystemExit(f"{url} did not become ready: {log.read_text(errors='replace')[-2000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

@@ -1,0 +1,136 @@
+"""Both runtimes beside other Python model servers: one machine, one network, one client; `make bench` calls it.
+
+    make bench                                  everything, about half an hour; writes docs/benchmarks.md
+    make bench BENCH="--only native,starlette --rounds 1 --clients 1,32 --out /tmp/figures.md"
+
+Rounds are interleaved: each server is started, measured and stopped, then the next, then all again. A machine that
+slows down slows everybody down; the tables show medians. Needs wrk.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench import bench, report, servers
+
+CLIENTS = (1, 8, 32, 128)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of request."""
+
+    name: str
+    rows: int
+    binary: bool
+
+    def request(self) -> tuple[bytes, int | None]:
+        """The body, and the length of its JSON when binary data follow."""
+        pixels = bytes((index * 37) % 256 for index in range(784 * self.rows))
+        tensor = {"name": "image", "shape": [self.rows, 28, 28], "datatype": "UINT8"}
+        if not self.binary:
+            return json.dumps({"inputs": [{**tensor, "data": list(pixels)}]}).encode(), None
+        sized = {**tensor, "parameters": {"binary_data_size": len(pixels)}}
+        head = json.dumps({"inputs": [sized], "parameters": {"binary_data_output": True}}).encode()
+        return head + pixels, len(head)
+
+
+KINDS = tuple(
+    Kind(f"{'binary' if binary else 'JSON'}, {rows} image{'s' * (rows > 1)} a request", rows, binary)
+    for binary in (False, True)
+    for rows in (1, 16)
+)
+
+
+def measure(
+    running: servers.Running, kind: Kind, clients: int, seconds: int, folder: Path
+) -> report.Figures | None:
+    """Load a server; None when it does not take such requests."""
+    body, head = kind.request()
+    file = folder / "request"
+    file.write_bytes(body)
+    os.environ.pop("HEADER_LENGTH", None)
+    if head is not None:
+        os.environ["HEADER_LENGTH"] = str(head)
+    before = running.cpu_seconds()
+    try:
+        result = bench.measure(running.url, clients=clients, seconds=seconds, request=file)
+    except ValueError:
+        return None
+    used = running.cpu_seconds() - before
+    if result.errors:
+        return None
+    return report.Figures(result.rate, result.p50, result.p99, used / (result.rate * seconds) * 1000)
+
+
+def run(arguments: argparse.Namespace) -> report.Results:
+    """All rounds."""
+    names = [*servers.OURS, *servers.COMMANDS]
+    if arguments.only:
+        wanted = arguments.only.split(",")
+        names = [name for name in names if name in wanted or servers.OURS.get(name) in wanted]
+    for name in names:
+        if name in servers.COMMANDS:
+            servers.prepare(name)
+    results = report.Results(names)
+    clients = [int(word) for word in arguments.clients.split(",")]
+    with tempfile.TemporaryDirectory(prefix="bench") as temporary:
+        for round_ in range(arguments.rounds):
+            for name in names:
+                folder = Path(temporary) / name.replace(" ", "-")
+                folder.mkdir(exist_ok=True)
+                with servers.started(name, folder) as running:
+                    _measure_all(results, name, running, clients, arguments.seconds, folder)
+            print(f"round {round_ + 1} of {arguments.rounds} done", file=sys.stderr, flush=True)
+    return results
+
+
+def _measure_all(
+    results: report.Results,
+    name: str,
+    running: servers.Running,
+    clients: list[int],
+    seconds: int,
+    folder: Path,
+) -> None:
+    for kind in KINDS:
+        if measure(running, kind, 4, bench.WARM_UP_SECONDS, folder) is None:
+            continue
+        for count in clients:
+            # More images a request: fewer clients say as much.
+            if kind.rows == 1 or count <= 32:
+                results.add(name, kind.name, count, measure(running, kind, count, seconds, folder))
+    results.add_memory(name, running.memory())
+
+
+def main() -> int:
+    """Measure, print the report, and write it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", help="servers, with commas: native, torchserve, or names of peers")
+    parser.add_argument("--clients", default=",".join(map(str, CLIENTS)))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=3, help="seconds for each figure")
+    parser.add_argument("--out", type=Path, default=servers.ROOT / "docs" / "benchmarks.md")
+    arguments = parser.parse_args()
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk is missing, which makes the load (Debian: apt install wrk)")
+    results = run(arguments)
+    load = statistics.mean(os.getloadavg())
+    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    text = report.document(results, servers.versions(), machine, load, sys.argv[1:])
+    arguments.out.write_text(text)
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

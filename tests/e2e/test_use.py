@@ -1,0 +1,141 @@
+"""What people do with an installed release: look, draw, ask over v2, through Ingress and Gateway."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from tests.e2e.cluster import (
+    HOST,
+    NAMESPACE,
+    RELEASE,
+    ROOT,
+    helm,
+    infer,
+    kubectl,
+    label_of,
+    objects,
+    outside,
+    run,
+    script,
+    wait_for,
+    wait_ready,
+)
+from tests.ui import visits
+
+PICTURES = ROOT / ".artifacts" / "screenshots"
+GATEWAY = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: marina-e2e}
+spec:
+  gatewayClassName: traefik
+  listeners:
+    - {name: http, port: 8000, protocol: HTTP, allowedRoutes: {namespaces: {from: Same}}}
+"""
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page in Chromium, which resolves every name below `localhost` to this machine."""
+    program = os.environ.get("MARINA_CHROMIUM") or run(
+        "sh", "-c", "command -v chromium || command -v google-chrome"
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program.strip(), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(30_000)
+        yield page
+        browser.close()
+
+
+def test_two_experiments_are_ready_one_of_each_owner(release: str) -> None:
+    mine, theirs = wait_ready("cnn-baseline"), wait_ready("mlp-helm")
+    assert (mine["owner"], theirs["owner"]) == ("api", "helm")
+    assert (mine["runtime"], theirs["runtime"]) == ("torchserve", "native")
+
+
+def test_a_digit_drawn_in_the_browser_is_answered_through_the_ingress(release: str, page: Page) -> None:
+    visits.enter(page, f"http://{HOST}/")
+    visits.draw(page)
+    said = visits.see_answers(page, {"cnn-baseline", "mlp-helm"})
+    assert said["cnn-baseline"] == "5"
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / "e2e-try-1280.png", full_page=True)
+    visits.open_tab(page, "Deployments")
+    page.get_by_text("mlp-helm").last.wait_for()
+    page.wait_for_timeout(1500)
+    page.screenshot(path=PICTURES / "e2e-deployments-1280.png", full_page=True)
+
+
+def test_v2_inference_through_the_ingress_with_and_without_version(release: str) -> None:
+    for name in ("cnn-baseline", "mlp-helm"):
+        assert label_of(infer(name)) == "5"
+        assert infer(name, "1")["model_version"] == "1"
+    with outside() as client:
+        assert client.get("/v2/models/cnn-baseline/ready").json() == {"name": "cnn-baseline", "ready": True}
+
+
+def test_kubectl_lists_what_the_api_shows(release: str) -> None:
+    with outside() as client:
+        shown = {item["name"]: item for item in client.get("/v1/deployments").json()["items"]}
+    listed = {item["metadata"]["name"]: item for item in objects("isvc")}
+    assert shown.keys() == listed.keys()
+    for name, item in listed.items():
+        ready = next(c["status"] for c in item["status"]["conditions"] if c["type"] == "Ready")
+        assert (ready == "True") == shown[name]["ready"], (name, ready, shown[name]["observed"])
+
+
+def test_helm_test_passes(release: str) -> None:
+    said = script("smoke")
+    assert "golden" in said
+    print(said)
+
+
+def test_what_helm_owns_is_refused_with_the_command_to_use(release: str) -> None:
+    with outside() as client:
+        answer = client.post("/v1/deployments/mlp-helm/stop")
+    assert answer.status_code == 409
+    assert answer.json()["error"] == "owned_by_helm"
+    assert f"helm upgrade {RELEASE}" in answer.json()["detail"]
+
+
+def test_every_pod_runs_restricted(release: str) -> None:
+    labels = json.loads(kubectl("get", "namespace", NAMESPACE, "-o", "json"))["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    for pod in objects("pods"):
+        for container in pod["spec"]["containers"]:
+            assert container["securityContext"]["readOnlyRootFilesystem"], pod["metadata"]["name"]
+
+
+def test_v2_inference_and_the_api_through_a_gateway(release: str) -> None:
+    kubectl("apply", "-f", "-", given=GATEWAY)
+    chart = str(ROOT / "charts" / "marina")
+    choice = ["--set", "expose.mode=gateway", "--set", "expose.gateway.name=marina-e2e"]
+    helm("upgrade", RELEASE, chart, "--reuse-values", *choice)
+    try:
+        wait_for("no Ingress is left", lambda: not objects("ingress"))
+        wait_for("both routes are there", lambda: len(objects("httproute")) >= 3)
+        wait_for("the API through the Gateway", lambda: outside().get("/v1/deployments").status_code == 200)
+        for name in ("cnn-baseline", "mlp-helm"):
+            answer = wait_for(f"{name} through the Gateway", lambda name=name: infer(name))
+            assert label_of(answer) == "5"
+    finally:
+        helm("rollback", RELEASE)
+    wait_for("no HTTPRoute is left", lambda: not objects("httproute"))
+    wait_for("the Ingress is back", lambda: infer("cnn-baseline"))
+    kubectl("delete", "gateway", "marina-e2e")
+
+
+def test_the_documented_example_deploys_waits_and_asks_through_kserves_own_client(release: str) -> None:
+    """Runs in an environment of its own, because KServe's client needs an older Kubernetes client."""
+    python = ROOT / ".venv-sdk" / "bin" / "python"
+    assert python.exists(), "make e2e makes it"
+    example = ROOT / "docs" / "examples" / "kserve_client.py"
+    assert Path(sys.executable) != python
+    said = run(str(python), str(example), "--namespace", NAMESPACE, "--host", HOST, seconds=300)
+    assert "5" in said, said

@@ -1,0 +1,32 @@
+"""Archives of the starter experiments with random weights: their own cards, networks and handler, no training."""
+
+from pathlib import Path
+
+import torch
+import yaml
+from safetensors.torch import save
+
+from serving_runtime import handler, mar
+from serving_runtime.predictor import load_network
+
+MODELS = Path(__file__).parents[2] / "models"
+NAMES = sorted(path.parent.name for path in MODELS.glob("*/model.yaml"))
+
+
+def starter(path: Path, name: str, *, seed: int = 0) -> mar.MarInfo:
+    """Pack the experiment `name` as its trainer does, but untrained and without a golden pair."""
+    card = MODELS / name / "model.yaml"
+    network = yaml.safe_load(card.read_text())["network"]
+    own = MODELS / name / "network.py"
+    source = own if own.exists() else MODELS / "networks" / f"{network}.py"
+    torch.manual_seed(seed)
+    runtime = Path(handler.__file__).parent
+    files: dict[str, bytes | Path] = {
+        **{part: runtime / part for part in ("handler.py", "predictor.py", "preprocess.py")},
+        "network.py": source,
+        "model.yaml": card,
+        "weights.safetensors": save(load_network(source).state_dict()),
+    }
+    return mar.build(
+        path, name=name, handler="handler.py", serialized_file="weights.safetensors", files=files
+    )
