@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -93,6 +94,16 @@ class Container:
                 return time.monotonic() - began
             time.sleep(0.2)
         pytest.fail(f"{url} does not answer 200 after {seconds} s: {self.log()}")
+
+    def wait_until_it_handles(self, number: signal.Signals, seconds: float = 30) -> None:
+        """Return when the program has a handler: before, the first process of a container ignores a signal."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            caught = docker("exec", self.id, "grep", "SigCgt", "/proc/1/status").split()[1]
+            if int(caught, 16) >> (number - 1) & 1:
+                return
+            time.sleep(0.1)
+        pytest.fail(f"no handler for {number.name} after {seconds} s: {self.log()}")
 
     @property
     def running(self) -> bool:

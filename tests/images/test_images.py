@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,7 @@ def test_the_starters_are_registered_through_images_alone(start: Start) -> None:
 
 def test_the_job_ends_when_it_is_told_to(start: Start) -> None:
     job = start("marina-models")  # its API is away, so it tries for a minute
+    job.wait_until_it_handles(signal.SIGTERM)
     code, seconds = job.stop()
     assert code == 143
     assert seconds < 5
