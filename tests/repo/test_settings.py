@@ -27,7 +27,7 @@ def test_the_table_of_settings_is_whole_and_true(readme: str) -> None:
     prefix = settings.model_config["env_prefix"]
     wanted = {f"{prefix}{name}".upper() for name in settings.model_fields} - UNLISTED
     rows = [line for line in (ROOT / readme).read_text().splitlines() if line.startswith("| `")]
-    listed = {name for row in rows for name in re.findall(rf"`({prefix}[A-Z_]+)`", row.split("|")[1])}
+    listed = {name for row in rows for name in re.findall(rf"`({prefix}[A-Z0-9_]+)`", row.split("|")[1])}
     assert listed == wanted
 
 
