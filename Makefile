@@ -7,7 +7,6 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
-SDK := .venv-sdk
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& { echo $$python; break; }; done)
@@ -33,7 +32,7 @@ PACKAGES := serving/serving_runtime metadata-api/metadata_api ui/model_ui
 .PHONY: help
 help: ## print this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Run
 .PHONY: up down demo-reset status import train
@@ -58,13 +57,11 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 
 ##@ Check
 .PHONY: test test-sdk check lint fmt bench bench-up bench-api
-test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser ## run all tests, the fast ones first
+test: $(INSTALLED_TESTS) test-sdk browser ## run all tests, the fast ones first
 	@$(BIN)/pytest $(wildcard $(FIRST_TESTS)) $(wildcard $(LATER_TESTS)) $(PYTEST)
 
-test-sdk: $(UV) ## hold what is written to a cluster against KServe's own Python SDK, in an environment of its own
-	@test -x $(SDK)/bin/python || $(BIN)/python -m venv $(SDK)
-	@$(UV) pip install --quiet --python $(SDK)/bin/python --no-deps --only-binary :all: --require-hashes -r tests/e2e/sdk/requirements.lock
-	@PYTHONPATH=metadata-api $(SDK)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
+test-sdk: $(INSTALLED_KSERVE) ## hold what is written to a cluster against KServe's own Python SDK
+	@PYTHONPATH=metadata-api $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
 
 check: lint test ## what a change must pass: tests, format, lint, types, import contracts
 
@@ -103,7 +100,7 @@ images-test: $(INSTALLED_TESTS) images images-native ## test the images as they 
 ##@ Kubernetes
 # CLUSTER=kind, minikube, or test with TEST_CLUSTER=a script that has `env` and `load`; NAMESPACE, RELEASE and HELM as well.
 export CLUSTER TEST_CLUSTER NAMESPACE RELEASE HELM VALUES FILE PURGE CERT_MANAGER EXPOSED_URL DEPLOY_SECONDS WAIT_SECONDS
-.PHONY: kind-up minikube-up kserve images-load deploy wait smoke backup restore uninstall chart
+.PHONY: kind-up minikube-up kserve images-load deploy wait smoke backup restore uninstall chart e2e
 kind-up: ## make a kind cluster with Traefik on ports 80 and 443
 	@k8s/kind-up
 
@@ -134,6 +131,9 @@ restore: ## put the database back to a dump, by default the newest: make restore
 uninstall: ## uninstall the release, models first; data stays unless PURGE=yes
 	@k8s/uninstall
 
+e2e: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser ## install and drive all of it on a cluster: use, rollouts, disorder, backup
+	@k8s/e2e
+
 chart: $(INSTALLED_TESTS) ## write the chart's README from its values, and check chart and scripts
 	@$(BIN)/python charts/document
 	@$(BIN)/shellcheck -x $(K8S_SCRIPTS) charts/marina/files/*/*.sh
@@ -150,7 +150,7 @@ lock: $(INSTALLED_TESTS) ## make the locks anew: make lock LOCK=--upgrade takes 
 	@$(BIN)/python .ci/lock $(LOCK)
 
 clean: ## delete the virtual environment, caches and test artefacts; data in .marina stays
-	@rm -rf $(VENV) $(SDK) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .artifacts
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .artifacts
 	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(UV):
@@ -174,7 +174,7 @@ $(INSTALLED_TESTS): $(INSTALLED)
 
 # KServe's client needs other versions than the product has.
 $(INSTALLED_KSERVE): $(INSTALLED)
-	@echo "installing KServe's client for the conformance tests"
+	@echo "installing KServe's client beside it"
 	@rm -rf $(KSERVE) $(VENV)/.kserve-*
 	@$(UV) venv --quiet --python $(BIN)/python $(KSERVE)
 	@$(UV) pip install --quiet --python $(KSERVE)/bin/python --no-deps --only-binary :all: --require-hashes -r tests/kserve_client.lock

@@ -52,6 +52,8 @@ class Native:
         header, _ = frames.decode(answer)
         if "load_error" in header:
             raise LoadFailed(str(header["load_error"]))
+        if self._on_failure is None:  # told already, when nobody listened yet
+            raise LoadFailed("the worker process died after its first answer")
         self._watch = processes.Watch(self._worker, self._died)
         self._in_service = True
         return answer

@@ -65,7 +65,7 @@ def measure(
     except ValueError:
         return None
     used = running.cpu_seconds() - before
-    if result.errors:
+    if result.errors or not result.rate:
         return None
     return report.Figures(result.rate, result.p50, result.p99, used / (result.rate * seconds) * 1000)
 

@@ -465,7 +465,7 @@ def api_process(settings: Settings) -> Iterator[tuple[subprocess.Popen[bytes], h
     )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as api:
-            until(lambda: answers(api), 30)
+            until(lambda: answers(api), 60)
             yield process, api
     finally:
         process.send_signal(signal.SIGTERM)

@@ -284,6 +284,20 @@ def test_only_pods_that_all_answer_with_what_is_wanted_are_settled(running: list
     assert is_settled(service(), running) is settled
 
 
+def test_a_reason_is_the_end_of_the_log_without_its_head() -> None:
+    log = (
+        "starting\n2026-11-24 19:18:57.706 1 storage.initializer ERROR [initializer-entrypoint:<module>():28] "
+        "Storage initialization failed: status code 503.\n"
+    )
+    ended = {"name": "storage-initializer", "lastState": {"terminated": {"exitCode": 1, "message": log}}}
+    item = {"metadata": {"name": "p"}, "status": {"initContainerStatuses": [ended]}}
+    found = pods.record(item)
+    assert found is not None
+    assert found.trouble == Trouble(
+        "failed", "The archive cannot be fetched: Storage initialization failed: status code 503."
+    )
+
+
 def test_a_fetch_that_worked_in_the_end_is_no_trouble_any_more() -> None:
     fetched = {
         "name": "storage-initializer",

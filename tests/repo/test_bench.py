@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from tests.bench import bench
+from tests.bench import bench, report
 
 REPORT = """\
 Running 5s test @ http://127.0.0.1:8080/v2/models/cnn/infer
@@ -64,3 +64,33 @@ def test_loopback_addresses_are_loaded() -> None:
     others = ["a=http://localhost:1/x", "b=http://[::1]:1/x"]
     arguments = argparse.Namespace(others=others, model=["cnn"], serving="http://127.0.0.1:8080")
     assert bench.targets(arguments)["cnn"] == "http://127.0.0.1:8080/v2/models/cnn/infer"
+
+
+class TestReport:
+    def results(self) -> report.Results:
+        results = report.Results(["marina native", "peer"])
+        for rate in (100.0, 300.0, 120.0):
+            results.add("marina native", "JSON", 1, report.Figures(rate, 1.0, 2.0, 0.5))
+        results.add("peer", "JSON", 1, report.Figures(110.0, 0.9, 2.0, 0.5))
+        results.add("marina native", "binary", 1, report.Figures(500.0, 1.0, 2.0, 0.5))
+        results.add("peer", "binary", 1, None)
+        results.add_memory("peer", 250_000_000)
+        return results
+
+    def document(self) -> str:
+        return report.document(self.results(), {"peer": "peer 1.0"}, "2 cores", 0.1, ["--rounds", "3"])
+
+    def test_medians_of_all_rounds_are_shown(self) -> None:
+        assert "| marina native | 120 | 1.00 | 2.00 |" in self.document()
+
+    def test_a_peer_that_is_better_is_named(self) -> None:
+        lines = self.document().partition("## Where a peer is better")[2].splitlines()
+        assert [line for line in lines if line.startswith("- ")] == [
+            "- JSON, 1 clients: peer has 110 requests/s at 0.90 ms, marina native 120 at 1.00 ms."
+        ]
+
+    def test_what_a_server_does_not_take_is_no_figure(self) -> None:
+        assert "| peer | – | – | – |" in self.document()
+
+    def test_memory_is_in_the_document(self) -> None:
+        assert "| peer | 250 | 0.50 |" in self.document()

@@ -157,8 +157,8 @@ def _readiness(status: Json) -> tuple[bool, str | None]:
         return True, None
     for kind in ("PredictorReady", "IngressReady", "Ready"):
         one = conditions.get(kind) or {}
-        if one.get("status") == "False":
-            return False, str(one.get("message") or one.get("reason") or f"{kind} is False")
+        if one.get("status") == "False" and (said := one.get("message") or one.get("reason")):
+            return False, str(said)
     return False, None
 
 

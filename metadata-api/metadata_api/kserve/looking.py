@@ -31,7 +31,9 @@ class Looking:
         self._pods: dict[str, list[Pod]] = {}
         self._settled: dict[str, tuple[str, int]] = {}
         self._since: dict[str, tuple[str, int, float]] = {}
+        self._looked: dict[str, Service] = {}
         self._next = 0.0
+        self._next_changed = 0.0
         self._problem: str | None = None
 
     async def look(self, services: Mapping[str, Service]) -> Mapping[str, list[Pod]]:
@@ -39,18 +41,18 @@ class Looking:
         now = time.monotonic()
         self._since = {name: self._first_seen(one, now) for name, one in services.items()}
         open_ = {name: one for name, one in services.items() if not self._is_settled(one)}
-        if not open_:
-            self._pods = {}
-            return {}
-        if now >= self._next:
+        self._pods = {name: pods for name, pods in self._pods.items() if name in open_}
+        self._looked = {name: one for name, one in self._looked.items() if name in open_}
+        changed = {name: one for name, one in open_.items() if self._looked.get(name) != one}
+        if open_ and now >= self._next:
             await self._list(open_)
             took = time.monotonic() - now
             self._next = time.monotonic() + max(PAUSE_SECONDS, SHARE * took)
-            for name, one in open_.items():
-                old = time.monotonic() - self._since[name][2] > NEW_SECONDS
-                if old and is_settled(one, self._pods.get(name, ())):
-                    self._settled[name] = (one.uid, one.generation)
-        return {name: pods for name, pods in self._pods.items() if name in open_}
+        elif 0 < len(changed) <= NAMED_AT_MOST and now >= self._next_changed:
+            # A few that have just changed do not wait for the next look at all.
+            await self._list(changed)
+            self._next_changed = time.monotonic() + PAUSE_SECONDS
+        return self._pods
 
     def _first_seen(self, service: Service, now: float) -> tuple[str, int, float]:
         known = self._since.get(service.name)
@@ -76,11 +78,16 @@ class Looking:
             if self._problem != str(error):
                 log.warning("pods cannot be listed: %s", error)
             self._problem = str(error)
-            self._pods = {}
+            self._pods = {name: pods for name, pods in self._pods.items() if name not in services}
             return
         self._problem = None
-        self._pods = found
+        self._pods |= found
+        self._looked |= services
         await self._ask(services)
+        for name, one in services.items():
+            is_old = time.monotonic() - self._since[name][2] > NEW_SECONDS
+            if is_old and is_settled(one, self._pods[name]):
+                self._settled[name] = (one.uid, one.generation)
 
     async def _ask(self, services: Mapping[str, Service]) -> None:
         """A model that cannot be loaded leaves its process running: the process itself says why."""

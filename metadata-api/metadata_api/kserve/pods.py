@@ -3,6 +3,7 @@
 An InferenceService says Ready during a rollout that fails, because the old pods answer; the pods do not lie.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +17,8 @@ TEMPLATE = "pod-template-hash"
 FETCHER = "storage-initializer"
 MODEL = "kserve-container"
 LONGEST_LINE = 300
+# Time, logger and place, which nobody needs in a reason.
+LOG_HEAD = re.compile(r"^\d{4}-\d\d-\d\d .{0,80}?\b(?:ERROR|CRITICAL|WARNING)\b:? (?:\[[^\]]*\] ?)?")
 NO_IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 NO_CONTAINER = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 
@@ -153,7 +156,7 @@ def _code(ended: Json) -> str:
 def _last_line(log: str) -> str:
     """The end of a log says most: a traceback's last line is the error."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    return _plain(lines[-1]) if lines else ""
+    return _plain(LOG_HEAD.sub("", lines[-1])) if lines else ""
 
 
 def _plain(text: str) -> str:

@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 import numpy as np
-from kserve import (  # type: ignore[import-not-found]
+from kserve import (
     InferenceRESTClient,
     InferInput,
     InferRequest,
     RESTConfig,
 )
-from kserve.protocol.infer_type import RequestedOutput  # type: ignore[import-not-found]
+from kserve.protocol.infer_type import RequestedOutput
 
 PIXELS = np.arange(1, 7, dtype=np.uint8).reshape(1, 2, 3)
 
