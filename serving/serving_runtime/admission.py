@@ -24,7 +24,8 @@ class Admission:
 
     def called(self, seconds: float) -> None:
         """A call to the model took so long."""
-        self._call_seconds += _WEIGHT * (seconds - self._call_seconds)
+        known = self._call_seconds or seconds
+        self._call_seconds = known + _WEIGHT * (seconds - known)
 
     def admits(self, waiting: int) -> bool:
         """Whether one more may wait behind so many requests."""
