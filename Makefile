@@ -19,17 +19,20 @@ RUNTIME_INPUTS := .ci/installer.lock $(RUNTIME_LOCKS) $(wildcard serving/torch*.
 key = $(shell cat $(1) | cksum | cut -d' ' -f1)
 INSTALLED := $(VENV)/.installed-$(call key,$(RUNTIME_INPUTS))
 INSTALLED_TESTS := $(VENV)/.tests-$(call key,$(RUNTIME_INPUTS) tests/requirements.lock)
+KSERVE := $(VENV)/kserve-client
+INSTALLED_KSERVE := $(VENV)/.kserve-$(call key,tests/kserve_client.lock)
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
-FIRST_TESTS := tests/repo tests/models tests/serving tests/metadata_api
+FIRST_TESTS := tests/repo tests/chart tests/models tests/serving tests/metadata_api
 LATER_TESTS := tests/local tests/system tests/ui
+K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh,$(wildcard k8s/*))
 PACKAGES := serving/serving_runtime metadata-api/metadata_api ui/model_ui
 
 .PHONY: help
 help: ## print this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Run
 .PHONY: up down demo-reset status import train
@@ -53,9 +56,12 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m metadata_api.local train
 
 ##@ Check
-.PHONY: test check lint fmt bench bench-up bench-api
-test: $(INSTALLED_TESTS) browser ## run all tests, the fast ones first
+.PHONY: test test-sdk check lint fmt bench bench-up bench-api
+test: $(INSTALLED_TESTS) test-sdk browser ## run all tests, the fast ones first
 	@$(BIN)/pytest $(wildcard $(FIRST_TESTS)) $(wildcard $(LATER_TESTS)) $(PYTEST)
+
+test-sdk: $(INSTALLED_KSERVE) ## hold what is written to a cluster against KServe's own Python SDK
+	@PYTHONPATH=metadata-api $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
 
 check: lint test ## what a change must pass: tests, format, lint, types, import contracts
 
@@ -79,9 +85,63 @@ bench-up: $(INSTALLED) ## measure v2 inference of the running system with wrk: m
 bench-api: $(INSTALLED_TESTS) ## measure imports, lists and curves of the metadata API with 100,000 experiments
 	@$(BIN)/python tests/bench/bench_api.py
 
+##@ Images
+export DOCKER PYTHON_IMAGE PYTHON_DIGEST TAG
+.PHONY: images images-native images-test
+images: ## build the four images; fails over a size; PYTHON_DIGEST=sha256:... pins the base image
+	@$(PYTHON) .ci/images
+
+images-native: ## build marina-serving-native, without TorchServe and Java
+	@$(PYTHON) .ci/images marina-serving-native
+
+images-test: $(INSTALLED_TESTS) ## test the built images as they will run: read-only, no rights, no network
+	@$(BIN)/pytest tests/images $(PYTEST)
+
+##@ Kubernetes
+# CLUSTER=kind, minikube, or test with TEST_CLUSTER=a script that has `env` and `load`; NAMESPACE, RELEASE and HELM as well.
+export CLUSTER TEST_CLUSTER NAMESPACE RELEASE HELM VALUES FILE PURGE CERT_MANAGER EXPOSED_URL DEPLOY_SECONDS WAIT_SECONDS
+.PHONY: kind-up minikube-up kserve images-load deploy wait smoke backup restore uninstall chart e2e
+kind-up: ## make a kind cluster with Traefik on ports 80 and 443
+	@k8s/kind-up
+
+minikube-up: ## make a minikube cluster with Traefik; for what follows: make TARGET CLUSTER=minikube
+	@k8s/minikube-up
+
+kserve: ## install KServe into the cluster; CERT_MANAGER=no does without cert-manager
+	@k8s/kserve
+
+images-load: ## copy the four images into the cluster
+	@k8s/images-load
+
+deploy: ## install or upgrade the release: make deploy VALUES=mine.yaml
+	@k8s/deploy
+
+wait: ## wait until every model answers a real inference in its wanted version
+	@k8s/wait
+
+smoke: ## run helm test: API, database, UI, a golden inference
+	@k8s/smoke
+
+backup: ## dump the release's database now
+	@k8s/backup
+
+restore: ## put the database back to a dump, by default the newest: make restore FILE=marina-....dump
+	@k8s/restore
+
+uninstall: ## uninstall the release, models first; data stays unless PURGE=yes
+	@k8s/uninstall
+
+e2e: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser ## install and drive all of it on a cluster: use, rollouts, disorder, backup
+	@k8s/e2e
+
+chart: $(INSTALLED_TESTS) ## write the chart's README from its values, and check chart and scripts
+	@$(BIN)/python charts/document
+	@$(BIN)/shellcheck -x $(K8S_SCRIPTS) charts/marina/files/*/*.sh
+	@$(BIN)/pytest -q tests/chart
+
 ##@ Maintain
 .PHONY: install browser lock clean
-install: $(INSTALLED_TESTS) ## make the virtual environment with everything in it
+install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) ## make the virtual environment with everything in it
 
 browser: $(INSTALLED_TESTS) ## find or install the Chromium that the browser tests drive
 	@.ci/browser $(BIN)/python
@@ -110,4 +170,12 @@ $(INSTALLED): $(UV)
 
 $(INSTALLED_TESTS): $(INSTALLED)
 	@$(INSTALL) --only-binary :all: --require-hashes -r tests/requirements.lock
+	@touch $@
+
+# KServe's client needs other versions than the product has.
+$(INSTALLED_KSERVE): $(INSTALLED)
+	@echo "installing KServe's client beside it"
+	@rm -rf $(KSERVE) $(VENV)/.kserve-*
+	@$(UV) venv --quiet --python $(BIN)/python $(KSERVE)
+	@$(UV) pip install --quiet --python $(KSERVE)/bin/python --no-deps --only-binary :all: --require-hashes -r tests/kserve_client.lock
 	@touch $@

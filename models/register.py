@@ -6,12 +6,13 @@
 The launcher and the chart's job call it. What an archive says about itself (its card and its
 training record) becomes the experiment; the archive becomes a version. The same archive twice is one
 version. A starter is deployed once, when it is new: with `--remember FILE`, later runs leave every
-deployment as people have changed, stopped or deleted it.
+deployment as people have changed, stopped or deleted it. `--deploy NAMES` deploys only these.
 """
 
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -79,8 +80,10 @@ class Api:
             time.sleep(PAUSE_SECONDS)
 
 
-def register(api: Api, archives: list[Path], remember: Path | None = None) -> str:
-    """Register and deploy archives; one line that says what was new.
+def register(
+    api: Api, archives: list[Path], remember: Path | None = None, deploy: set[str] | None = None
+) -> str:
+    """Register archives and deploy those in `deploy`, by default all; one line that says what was new.
 
     Raises Refused when the API refuses one, MarError when an archive is broken.
     """
@@ -94,7 +97,7 @@ def register(api: Api, archives: list[Path], remember: Path | None = None) -> st
         new["experiments"] += api.experiment(info)
         version, is_new = api.version(name, path)
         new["versions"] += is_new
-        if name not in deployed:
+        if name not in deployed and (deploy is None or name in deploy):
             new["deployments"] += api.deploy(name, version)
             deployed.add(name)
             _write(remember, deployed)
@@ -121,11 +124,15 @@ def main() -> int:
     parser.add_argument("--api", default="http://127.0.0.1:8000", help="address of the metadata API")
     parser.add_argument("--models", type=Path, required=True, help="folder with trained .mar files")
     parser.add_argument("--remember", type=Path, help="file that lists starters that were deployed before")
+    parser.add_argument("--deploy", help="names of those to deploy, with commas between; by default all")
     arguments = parser.parse_args()
+    # As the first process of a container it would not even notice.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     archives = sorted(arguments.models.rglob("*.mar"))
+    deploy = None if arguments.deploy is None else set(filter(None, arguments.deploy.split(",")))
     try:
         with httpx.Client(base_url=arguments.api, timeout=60, trust_env=False) as client:
-            sys.stdout.write(register(Api(client), archives, arguments.remember) + "\n")
+            sys.stdout.write(register(Api(client), archives, arguments.remember, deploy) + "\n")
     except (Refused, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -30,7 +30,7 @@ START_SECONDS = 240
 # The words that tell a part's process by its command line.
 PARTS = {
     "ui": "model_ui",
-    "api": "metadata_api.app:create_app",
+    "api": "metadata_api",
     "serving": "serving_runtime",
     "java": "org.pytorch.serve.ModelServer",
     "worker": "serving_runtime.worker_nursery",

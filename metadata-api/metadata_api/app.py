@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -18,9 +18,14 @@ from starlette.exceptions import HTTPException
 
 from metadata_api import reconcile
 from metadata_api.db import connect
+from metadata_api.deploy import Deployer
+from metadata_api.deploy_kserve import KServeDeployer
 from metadata_api.deploy_local import LocalDeployer
 from metadata_api.errors import MarinaError
+from metadata_api.kserve import config as kserve_config
+from metadata_api.kserve.cluster import Cluster
 from metadata_api.limits import BodyRefused, RequestGuard
+from metadata_api.owners import HelmRelease
 from metadata_api.routes import (
     artifacts,
     deployments,
@@ -32,7 +37,7 @@ from metadata_api.routes import (
     versions,
 )
 from metadata_api.settings import Settings
-from metadata_api.store import Store
+from metadata_api.store import ObjectStore, Store
 
 THREADS = 100
 log = logging.getLogger(__name__)
@@ -56,8 +61,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         pool=settings.database_pool,
     )
     app.state.sessions = sessionmaker(app.state.engine, expire_on_commit=False)
-    app.state.artifacts = Store(settings.store_dir / "artifacts")
-    app.state.images = Store(settings.store_dir / "images")
+    app.state.kserve = kserve_config.read(settings.kserve_file) if settings.kserve_file else None
+    app.state.helm = HelmRelease()
+    if app.state.kserve is not None:
+        app.state.helm = HelmRelease(app.state.kserve.release, app.state.kserve.namespace)
+    app.state.artifacts, app.state.images = _stores(settings)
     for module in (health, experiments, imports, versions, artifacts, deployments, predictions, images):
         app.include_router(module.router)
     _answer_errors(app)
@@ -67,7 +75,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    settings: Settings = app.state.settings
     # Routes wait in threads; the usual 40 would let requests queue behind a database that does not answer.
     to_thread.current_default_thread_limiter().total_tokens = THREADS
     app.state.artifacts.prepare()
@@ -75,15 +82,49 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
     async with httpx.AsyncClient(limits=limits, trust_env=False) as client:
         app.state.http = client
-        app.state.deployer = LocalDeployer(settings.serving_models_file, settings.serving_url, client)
-        task = asyncio.create_task(reconcile.run(app.state.sessions, app.state.deployer, app.state.artifacts))
+        async with _deployer(app, client) as deployer:
+            app.state.deployer = deployer
+            tasks = [
+                asyncio.create_task(deployer.follow()),
+                asyncio.create_task(reconcile.run(app.state.sessions, deployer)),
+            ]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                app.state.engine.dispose()
+
+
+@asynccontextmanager
+async def _deployer(app: FastAPI, client: httpx.AsyncClient) -> AsyncIterator[Deployer]:
+    settings: Settings = app.state.settings
+    if settings.deployer == "kserve":
+        namespace = app.state.kserve.namespace
+        url = settings.kubernetes_url
+        cluster = Cluster(url, namespace) if url else Cluster.of_this_pod(namespace)
         try:
-            yield
+            yield KServeDeployer(app.state.kserve, cluster)
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-            app.state.engine.dispose()
+            await cluster.close()
+    else:
+        assert settings.serving_models_file, "the settings see to it"
+        yield LocalDeployer(settings.serving_models_file, settings.serving_url, client, app.state.artifacts)
+
+
+def _stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
+    """Where archives and where images are kept."""
+    folder = settings.store_dir
+    if settings.s3 is None:
+        return Store(folder / "artifacts"), Store(folder / "images")
+    # Only where it is used: the client of S3 is the largest thing that this process could load.
+    from metadata_api.s3_store import S3Store
+
+    return (
+        S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar"),
+        S3Store(settings.s3, folder / "images", prefix="images", ending=".png"),
+    )
 
 
 def _limit(settings: Settings, path: str) -> int:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from metadata_api.deploy import Seen, State, Wanted
 from metadata_api.errors import Unavailable
+from metadata_api.store import Store
 
 STATUS_SECONDS = 2.0
 # A model that is still on its way out is not what is wanted, whatever that is.
@@ -28,15 +29,23 @@ STATES: dict[str, State] = {
 class LocalDeployer:
     """Writes the models file that the serving process at `serving_url` watches."""
 
-    def __init__(self, models_file: Path, serving_url: str, client: httpx.AsyncClient) -> None:
+    place = "The serving process"
+
+    def __init__(
+        self, models_file: Path, serving_url: str, client: httpx.AsyncClient, artifacts: Store
+    ) -> None:
         self.changed = asyncio.Event()
         self._models_file = models_file
+        self._artifacts = artifacts
         self._status_url = f"{serving_url}/status"
         self._client = client
 
+    async def follow(self) -> None:
+        """Nothing: the serving process is asked in every round."""
+
     async def apply(self, wanted: Sequence[Wanted]) -> None:
         """Replace the models file when it says something else."""
-        await asyncio.to_thread(_replace, self._models_file, _models(wanted))
+        await asyncio.to_thread(_replace, self._models_file, _models(wanted, self._artifacts))
 
     async def observe(self) -> Mapping[str, Seen]:
         """The models of `GET /status`, by name."""
@@ -56,6 +65,10 @@ class LocalDeployer:
             raise Unavailable("serving_unreadable", reason) from error
         return {model.name: model.seen() for model in status.models}
 
+    def declared(self) -> Mapping[str, Seen]:
+        """None: there is no Helm on one machine."""
+        return {}
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="ignore")
@@ -65,23 +78,25 @@ class _Model(BaseModel):
     live_version: int | None = None
     state: str
     reason: str | None = None
+    runtime: str | None = None
 
     def seen(self) -> Seen:
         # A model's own words may be in the reason, so they are cut to what the database can hold.
         reason = self.reason and self.reason.replace("\x00", "")[:2000]
-        return Seen(STATES.get(self.state, "unknown"), self.wanted_version, self.live_version, reason)
+        state = STATES.get(self.state, "unknown")
+        return Seen(state, self.wanted_version, self.live_version, reason, self.runtime)
 
 
 class _Status(BaseModel):
     models: list[_Model]
 
 
-def _models(wanted: Sequence[Wanted]) -> bytes:
+def _models(wanted: Sequence[Wanted], artifacts: Store) -> bytes:
     models = [
         {
             "name": one.name,
             "version": str(one.version),
-            "mar": str(one.mar.absolute()),
+            "mar": str(artifacts.path(one.sha256).absolute()),
             "sha256": one.sha256,
             "runtime": one.runtime,
         }

@@ -1,17 +1,21 @@
 """Deployments: which version of which experiment is wanted under which name, and what was seen of it.
 
 Requests change only what is wanted, in their own transaction, and leave an event; `reconcile` makes it
-real and writes what it sees. Called by the routes for deployments, by predictions and by reconcile.
+real and writes what it sees. Called by the routes for deployments. What Helm owns can only be looked at:
+every change of it is a Conflict that says what to run instead.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
-from metadata_api import versions
+from metadata_api import owners, versions
+from metadata_api.deploy import Seen
 from metadata_api.errors import Conflict, NotFound
+from metadata_api.owners import HelmRelease
 from metadata_api.schemas import deployments as bodies
 from metadata_api.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
 
@@ -19,9 +23,17 @@ EVENTS_SHOWN = 50
 Previous = aliased(ModelVersion)
 
 
-def create(session: Session, new: bodies.NewDeployment) -> str:
-    """Want a deployment to run; returns its name. Raises NotFound and Conflict."""
+def create(
+    session: Session, new: bodies.NewDeployment, helm: HelmRelease, declared: Mapping[str, Seen]
+) -> str:
+    """Want a deployment to run; returns its name. Raises NotFound and Conflict.
+
+    `declared` are Helm's deployments, which may have no row.
+    """
     name = new.name or new.experiment
+    if name in declared:
+        wish = {"experiment": new.experiment, **({"version": new.version} if new.version else {})}
+        raise helm.refuse(name, **wish)
     versions.require_experiment(session, new.experiment)
     version = versions.find(session, new.experiment, new.version)
     statement = insert(Deployment).values(
@@ -41,43 +53,67 @@ def create(session: Session, new: bodies.NewDeployment) -> str:
     return name
 
 
-def change_version(session: Session, name: str, number: int) -> None:
-    """Want another version of the same experiment; the one wanted until now can be rolled back to."""
+def change(session: Session, name: str, new: bodies.DeploymentChange, helm: HelmRelease) -> None:
+    """Want another version of the same experiment, another runtime, or more or fewer replicas.
+
+    The version wanted until now can be rolled back to.
+    """
     row = _locked(session, name)
-    experiment = session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one()
-    version = versions.find(session, experiment, number)
-    if version.id == row.version_id:
-        return
+    if row.owner == owners.HELM:
+        raise helm.refuse(name, **new.model_dump(exclude_none=True))
+    said = []
     old = _number(session, row.version_id)
-    _want(row, version_id=version.id, previous_version_id=row.version_id)
-    _note(session, name, "change", number, f"from version {old}")
+    if new.version is not None and new.version != old:
+        experiment = session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one()
+        version = versions.find(session, experiment, new.version)
+        _want(row, version_id=version.id, previous_version_id=row.version_id)
+        said.append(f"from version {old}")
+    if new.runtime is not None and new.runtime != row.runtime:
+        said.append(f"from runtime {row.runtime} to {new.runtime}")
+        _want(row, runtime=new.runtime)
+    if new.replicas is not None and new.replicas != row.replicas:
+        said.append(f"from {row.replicas} to {new.replicas} replicas")
+        _want(row, replicas=new.replicas)
+    if said:
+        _note(session, name, "change", new.version or old, ", ".join(said))
 
 
-def roll_back(session: Session, name: str) -> None:
+def roll_back(session: Session, name: str, helm: HelmRelease) -> None:
     """Want the previous version again; a second roll back returns to where the first one started."""
     row = _locked(session, name)
     if row.previous_version_id is None:
         raise Conflict(
             "no_previous_version", f"Deployment {name} never had another version. Deploy one first."
         )
+    if row.owner == owners.HELM:
+        raise helm.refuse(name, version=_number(session, row.previous_version_id))
     old = _number(session, row.version_id)
     _want(row, version_id=row.previous_version_id, previous_version_id=row.version_id)
     _note(session, name, "rollback", _number(session, row.version_id), f"from version {old}")
 
 
-def stop(session: Session, name: str) -> None:
+def stop(session: Session, name: str, helm: HelmRelease) -> None:
     """Want nothing to run, and keep the deployment; nothing happens when that is so already."""
-    _want_state(session, name, "stopped", "stop")
+    row = _locked(session, name)
+    if row.owner == owners.HELM:
+        raise helm.refuse(name)
+    _want_state(session, row, "stopped", "stop")
 
 
-def start(session: Session, name: str) -> None:
+def start(session: Session, name: str, helm: HelmRelease) -> None:
     """Want a stopped deployment to run again; nothing happens when that is so already."""
-    _want_state(session, name, "running", "start")
+    row = _locked(session, name)
+    if row.owner == owners.HELM:
+        experiment = session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one()
+        raise helm.refuse(name, experiment=experiment, version=_number(session, row.version_id))
+    _want_state(session, row, "running", "start")
 
 
-def delete(session: Session, name: str) -> None:
+def delete(session: Session, name: str, helm: HelmRelease) -> None:
     """Want nothing of this name any more; its events and predictions stay."""
     row = _locked(session, name)
+    if row.owner == owners.HELM:
+        raise helm.refuse(name)
     number = _number(session, row.version_id)
     session.delete(row)
     _note(session, name, "delete", number, "")
@@ -94,15 +130,23 @@ def show(session: Session, name: str, *, serving_url: str) -> bodies.DeploymentD
     return bodies.DeploymentDetail(**_fields(row, serving_url), events=shown)
 
 
-def list_page(session: Session, *, limit: int, after: str | None, serving_url: str) -> bodies.DeploymentPage:
-    """`limit` deployments by name, those after the name `after` if given."""
+def list_page(
+    session: Session, *, limit: int, after: str | None, serving_url: str, declared: Mapping[str, Seen]
+) -> bodies.DeploymentPage:
+    """`limit` deployments by name, those after the name `after` if given; `declared` are Helm's."""
     query = _everything().order_by(Deployment.name).limit(limit + 1)
     if after is not None:
         query = query.where(Deployment.name > after)
     rows = session.execute(query).all()
     items = [bodies.Deployment(**_fields(row, serving_url)) for row in rows[:limit]]
     total = session.scalar(select(func.count()).select_from(Deployment)) or 0
-    return bodies.DeploymentPage(items=items, total=total, next=items[-1].name if len(rows) > limit else None)
+    unknown = owners.unregistered(session, declared) if after is None else {}
+    return bodies.DeploymentPage(
+        items=items,
+        total=total,
+        next=items[-1].name if len(rows) > limit else None,
+        unregistered=[_unregistered(name, one) for name, one in unknown.items()],
+    )
 
 
 def _everything() -> Select[Deployment, str, int, list[str], int]:
@@ -128,22 +172,22 @@ def _fields(found: Row[Deployment, str, int, list[str], int], serving_url: str) 
         "version": number,
         "runtime": row.runtime,
         "replicas": row.replicas,
+        "owner": row.owner,
         "wanted": row.wanted,
         "observed": observed,
         "ready": row.wanted == "running" and observed.state == "ready" and observed.version == number,
         "previous_version": previous,
-        "url": f"{serving_url}/v2/models/{row.name}",
+        "url": f"{serving_url.replace('{name}', row.name)}/v2/models/{row.name}",
         "labels": labels,
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }
 
 
-def _want_state(session: Session, name: str, wanted: str, kind: str) -> None:
-    row = _locked(session, name)
+def _want_state(session: Session, row: Deployment, wanted: str, kind: str) -> None:
     if row.wanted != wanted:
         _want(row, wanted=wanted)
-        _note(session, name, kind, _number(session, row.version_id), "")
+        _note(session, row.name, kind, _number(session, row.version_id), "")
 
 
 def _want(row: Deployment, **changes: Any) -> None:
@@ -166,6 +210,11 @@ def _locked(session: Session, name: str) -> Deployment:
 
 def _number(session: Session, version_id: int) -> int:
     return session.scalars(select(ModelVersion.number).where(ModelVersion.id == version_id)).one()
+
+
+def _unregistered(name: str, seen: Seen) -> bodies.Unregistered:
+    uri = seen.declared.storage_uri if seen.declared else ""
+    return bodies.Unregistered(name=name, storage_uri=uri, state=seen.state, reason=seen.reason)
 
 
 def _unknown(name: str) -> NotFound:

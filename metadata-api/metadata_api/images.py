@@ -15,8 +15,9 @@ from PIL import ImageOps
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from metadata_api.db import Sessions
 from metadata_api.errors import Invalid, NotFound, TooLarge, UnsupportedMedia
-from metadata_api.store import Store
+from metadata_api.store import ObjectStore
 from metadata_api.tables import Image
 
 MAX_PIXELS = 4_000_000
@@ -60,17 +61,18 @@ def decode(data: bytes) -> DecodedImage:
         ) from error
 
 
-def put(session: Session, store: Store, image: DecodedImage) -> Image:
-    """Keep a picture: the bytes first, then the row, each only once."""
-    store.put(image.png)
+def put(session: Session, image: DecodedImage) -> Image:
+    """Know a picture whose bytes are in the store already, once."""
     row = {"sha256": image.sha256, "width": image.width, "height": image.height, "size": len(image.png)}
     session.execute(insert(Image).values(row).on_conflict_do_nothing())
     return session.get_one(Image, image.sha256)
 
 
-def png(session: Session, store: Store, sha256: str) -> bytes:
+def png(sessions: Sessions, store: ObjectStore, sha256: str) -> bytes:
     """A kept picture as PNG bytes; raises NotFound."""
-    if session.get(Image, sha256) is None:
+    with sessions() as session:
+        known = session.get(Image, sha256) is not None
+    if not known:
         raise NotFound("image_unknown", f"There is no image {sha256}. Send it with a prediction first.")
     return store.read(sha256)
 

@@ -21,7 +21,7 @@ from metadata_api.errors import ErrorBody, NotFound
 from metadata_api.outcomes import Outcome, agreement, record
 from metadata_api.schemas import predictions as bodies
 from metadata_api.serving_client import Answer, InferenceFailed
-from metadata_api.store import Store
+from metadata_api.store import ObjectStore
 from metadata_api.tables import Image, Prediction
 from metadata_api.targets import Target, find_targets, image_input
 
@@ -33,9 +33,10 @@ class Backend:
     """What a prediction needs of the application."""
 
     sessions: Sessions
-    images: Store
+    images: ObjectStore
     connections: Connections
     serving_url: str
+    """`{name}` in it becomes the deployment's name."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,11 @@ async def _ask(backend: Backend, target: Target, requests: dict[str, bytes], end
         if name is None:
             raise InferenceFailed("not_an_image_model", "The model does not take exactly one image.")
         result = await serving_client.infer(
-            backend.connections, backend.serving_url, target.name, requests[name], end=end
+            backend.connections,
+            backend.serving_url.replace("{name}", target.name),
+            target.name,
+            requests[name],
+            end=end,
         )
     except InferenceFailed as failure:
         result = failure
@@ -156,7 +161,7 @@ def _record(
     """Write the image and all outcomes in one transaction; returns them as they are told."""
     uid = uuid4()
     with backend.sessions.begin() as session:
-        image = asked if isinstance(asked, Image) else images.put(session, backend.images, asked)
+        image = asked if isinstance(asked, Image) else images.put(session, asked)
         results = record(session, uid, image.sha256, outcomes)
     shown = bodies.PredictedImage(
         sha256=image.sha256, width=image.width, height=image.height, url=f"/v1/images/{image.sha256}"

@@ -6,72 +6,71 @@ outage the next round compares what is wanted with what is there and goes on.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import BigInteger, Integer, Text, cast, column, func, select, text, update, values
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from metadata_api import owners
 from metadata_api.db import Sessions
 from metadata_api.deploy import Deployer, Seen, State, Wanted
 from metadata_api.errors import Unavailable
-from metadata_api.store import Store
-from metadata_api.tables import Deployment, DeploymentEvent, ModelVersion
+from metadata_api.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
 
 INTERVAL_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 2.0
+SWARM_SECONDS = 0.05
 ROUND_SECONDS = 20.0
 ADVISORY_LOCK = 7_303_014_482
 log = logging.getLogger(__name__)
+
+Judged = tuple[State, int | None, str | None]
 
 
 @dataclass(frozen=True)
 class _Row:
     """A deployment as the database has it: what is wanted, and what was last written down."""
 
-    name: str
-    version: int
-    sha256: str
-    runtime: str
-    replicas: int
+    id: int
+    wanted: Wanted
     running: bool
-    observed: tuple[State, int | None, str | None]
+    owner: str
+    observed: Judged
 
 
-async def run(sessions: Sessions, deployer: Deployer, artifacts: Store) -> None:
+async def run(sessions: Sessions, deployer: Deployer) -> None:
     """Reconcile until cancelled: every half second, at once after a change, more slowly while it fails."""
     pause, last = INTERVAL_SECONDS, ""
     while True:
+        deployer.changed.clear()
         try:
             async with asyncio.timeout(ROUND_SECONDS):
-                await _round(sessions, deployer, artifacts)
+                await _round(sessions, deployer)
             pause, last = INTERVAL_SECONDS, ""
         except Exception as error:
             # The edge of the task: whatever went wrong, the next round may do better.
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             if reason != last:
-                expected = isinstance(error, SQLAlchemyError | OSError)
+                expected = isinstance(error, SQLAlchemyError | OSError | Unavailable)
                 log.warning("deployments are not reconciled: %s", reason, exc_info=not expected)
             last = reason
         with suppress(TimeoutError):
             await asyncio.wait_for(deployer.changed.wait(), pause)
-        deployer.changed.clear()
+            # Changes come in swarms: one round for all of them.
+            await asyncio.sleep(SWARM_SECONDS)
 
 
-async def _round(sessions: Sessions, deployer: Deployer, artifacts: Store) -> None:
+async def _round(sessions: Sessions, deployer: Deployer) -> None:
     # Threads of asyncio, not those that the routes share: a busy API must not hold this up.
     rows = await asyncio.to_thread(_read, sessions)
-    wanted = [
-        Wanted(row.name, row.version, artifacts.path(row.sha256), row.sha256, row.runtime, row.replicas)
-        for row in rows
-        if row.running
-    ]
     failure: Exception | None = None
     try:
-        await deployer.apply(wanted)
+        await deployer.apply([row.wanted for row in rows if row.running and row.owner == owners.API])
     except Exception as error:
         # What runs now is worth writing down even when the wish could not be passed on.
         failure = error
@@ -80,23 +79,42 @@ async def _round(sessions: Sessions, deployer: Deployer, artifacts: Store) -> No
         seen = await deployer.observe()
     except Unavailable as error:
         seen = error.detail
-    if any(_judge(row, seen) != row.observed for row in rows):
-        await asyncio.to_thread(_record, sessions, seen)
+    if _differ(rows, seen) or any(_judge(row, seen, deployer.place) != row.observed for row in rows):
+        await asyncio.to_thread(_record, sessions, seen, deployer.place)
     if failure is not None:
         raise failure
 
 
-def _judge(row: _Row, seen: Mapping[str, Seen] | str) -> tuple[State, int | None, str | None]:
+def _differ(rows: Sequence[_Row], seen: Mapping[str, Seen] | str) -> bool:
+    """Whether Helm declares something else than the rows say."""
+    if isinstance(seen, str):
+        return False
+    declared = {
+        (name, one.declared.experiment, one.declared.version, one.declared.runtime, one.declared.replicas)
+        for name, one in seen.items()
+        if one.declared
+    }
+    known = {
+        (row.wanted.name, row.wanted.experiment, row.wanted.version, row.wanted.runtime, row.wanted.replicas)
+        for row in rows
+        if row.owner == owners.HELM and row.running
+    }
+    return declared != known
+
+
+def _judge(row: _Row, seen: Mapping[str, Seen] | str, place: str) -> Judged:
     """State, answering version and reason of a deployment."""
     if isinstance(seen, str):
         return "unknown", None, seen
-    one = seen.get(row.name)
+    wanted, one = row.wanted, seen.get(row.wanted.name)
     if not row.running:
         return ("stopped", None, None) if one is None else ("pending", one.live, "It is being stopped.")
     if one is None:
-        return "pending", None, "The serving process has not taken it up yet."
-    if one.target != row.version:
-        return "pending", one.live, f"The serving process has not taken up version {row.version} yet."
+        return "pending", None, f"{place} has not taken it up yet."
+    if one.target != wanted.version:
+        return "pending", one.live, f"{place} has not taken up version {wanted.version} yet."
+    if one.runtime is not None and one.runtime != wanted.runtime:
+        return "pending", one.live, f"{place} has not taken up the runtime {wanted.runtime} yet."
     return one.state, one.live, one.reason
 
 
@@ -105,44 +123,83 @@ def _read(sessions: Sessions) -> list[_Row]:
         return _rows(session)
 
 
-def _record(sessions: Sessions, seen: Mapping[str, Seen] | str) -> None:
+def _record(sessions: Sessions, seen: Mapping[str, Seen] | str, place: str) -> None:
     """Write what changed, judged by what is wanted now; of several replicas only one does."""
     with sessions.begin() as session:
         if not session.scalar(text("select pg_try_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK}):
             return
-        for row in _rows(session):
-            judged = _judge(row, seen)
-            if judged != row.observed:
-                _write(session, row, judged)
+        if not isinstance(seen, str):
+            owners.follow(session, seen)
+        judged = [(row, _judge(row, seen, place)) for row in _rows(session)]
+        moved = [(row, now) for row, now in judged if now[:2] != row.observed[:2]]
+        reworded = [(row, now) for row, now in judged if now[:2] == row.observed[:2] and now != row.observed]
+        still = set(_write(session, moved, {"observed_at": func.now()}))
+        session.add_all(
+            DeploymentEvent(deployment=row.wanted.name, kind=now[0], version=now[1], detail=now[2] or "")
+            for row, now in moved
+            if row.id in still
+        )
+        _write(session, reworded, {})
 
 
-def _write(session: Session, row: _Row, judged: tuple[State, int | None, str | None]) -> None:
-    state, version, reason = judged
-    stored = session.scalar(select(Deployment).where(Deployment.name == row.name).with_for_update())
-    if stored is None:
-        return
-    if (state, version) != row.observed[:2]:
-        stored.observed_at = func.now()
-        session.add(DeploymentEvent(deployment=row.name, kind=state, version=version, detail=reason or ""))
-    stored.observed_state, stored.observed_version, stored.observed_reason = state, version, reason
-    session.flush()
+def _write(
+    session: Session, changes: Sequence[tuple[_Row, Judged]], more: Mapping[str, Any]
+) -> Sequence[int]:
+    """All changes in one statement; ids of the deployments that are still there."""
+    if not changes:
+        return []
+    columns = (
+        column("id", BigInteger),
+        column("state", Text),
+        column("version", Integer),
+        column("reason", Text),
+    )
+    # A cast, because Postgres cannot tell the type of a column that is all null.
+    new = values(*columns, name="new").data([(row.id, *now) for row, now in changes])
+    statement = (
+        update(Deployment)
+        .where(Deployment.id == new.c.id)
+        .values(
+            {
+                "observed_state": new.c.state,
+                "observed_version": cast(new.c.version, Integer),
+                "observed_reason": cast(new.c.reason, Text),
+                **more,
+            }
+        )
+        .returning(Deployment.id)
+        .execution_options(synchronize_session=False)
+    )
+    return session.scalars(statement).all()
 
 
 def _rows(session: Session) -> list[_Row]:
+    # Columns, not objects: this is read twice a second, with a thousand deployments.
     found = session.execute(
-        select(Deployment, ModelVersion.number, ModelVersion.sha256).join(
-            ModelVersion, Deployment.version_id == ModelVersion.id
+        select(
+            Deployment.id,
+            Deployment.name,
+            Experiment.name.label("experiment"),
+            ModelVersion.number,
+            ModelVersion.sha256,
+            Deployment.runtime,
+            Deployment.replicas,
+            Deployment.wanted,
+            Deployment.owner,
+            Deployment.observed_state,
+            Deployment.observed_version,
+            Deployment.observed_reason,
         )
+        .join(ModelVersion, Deployment.version_id == ModelVersion.id)
+        .join(Experiment, Deployment.experiment_id == Experiment.id)
     )
     return [
         _Row(
-            name=row.name,
-            version=number,
-            sha256=sha256,
-            runtime=row.runtime,
-            replicas=row.replicas,
+            id=row.id,
+            wanted=Wanted(row.name, row.experiment, row.number, row.sha256, row.runtime, row.replicas),
             running=row.wanted == "running",
-            observed=(row.observed_state, row.observed_version, row.observed_reason),  # type: ignore[arg-type]
+            owner=row.owner,
+            observed=(row.observed_state, row.observed_version, row.observed_reason),
         )
-        for row, number, sha256 in found
+        for row in found
     ]

@@ -1,17 +1,37 @@
 """What the API reads from its environment; the launcher, the chart and the tests fill it in."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MEBIBYTE = 1024 * 1024
 
 
+class S3(BaseModel):
+    """Where archives and images are kept when it is not a folder; in the environment as METADATA_API_S3_BUCKET, ..."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bucket: str = Field(min_length=1)
+    """Name of a bucket that exists."""
+    prefix: str = "artifacts"
+    """First part of every archive's key."""
+    endpoint: str = ""
+    """Address of the server; empty means AWS."""
+    region: str = "us-east-1"
+    """Region of the bucket; most other servers take any."""
+    credentials_dir: Path | None = None
+    """Folder with the files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without it the environment decides."""
+
+
 class Settings(BaseSettings):
     """Every value has the prefix METADATA_API_ in the environment; none is read at import."""
 
-    model_config = SettingsConfigDict(env_prefix="METADATA_API_", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="METADATA_API_", env_nested_delimiter="_", env_nested_max_split=1, frozen=True
+    )
 
     database_url: str
     """SQLAlchemy URL of the Postgres database; the password may come from `database_password_file` instead."""
@@ -22,15 +42,21 @@ class Settings(BaseSettings):
     database_pool: int = 20
     """Connections kept open; as many again may be opened in a burst."""
     store_dir: Path
-    """Folder of the content-addressed artifact and image store."""
-    deployer: Literal["local"] = "local"
-    """Who makes a wanted deployment real."""
+    """Folder of the content-addressed artifact and image store; with S3 only of uploads that are on their way."""
+    s3: S3 | None = None
+    """Bucket that holds artifacts and images instead of the folder."""
+    deployer: Literal["local", "kserve"] = "local"
+    """Who makes a wanted deployment real: a serving process on this machine, or KServe on Kubernetes."""
     serving_url: str = "http://127.0.0.1:8080"
-    """Address of the serving process that the API sends predictions to."""
-    serving_models_file: Path
-    """File through which the local deployer tells the serving process what to load."""
+    """Address that the API sends predictions to; `{name}` in it becomes the deployment's name."""
+    serving_models_file: Path | None = None
+    """File through which the local deployer tells the serving process what to load; only that one needs it."""
+    kserve_file: Path | None = None
+    """`kserve.yaml`, the installation as the deployer for Kubernetes has to know it; only that one needs it."""
+    kubernetes_url: str = ""
+    """Address of the Kubernetes API, such as that of `kubectl proxy`; empty means that of this pod."""
     public_serving_url: str = ""
-    """Address of the serving process as users see it; empty means `serving_url`."""
+    """Address of the models as users see it, with `{name}` as above; empty means `serving_url`."""
     root_path: str = ""
     """Path prefix under which a proxy publishes the API."""
     host: str = "127.0.0.1"
@@ -45,3 +71,15 @@ class Settings(BaseSettings):
     """Largest accepted `.mar` upload, in bytes."""
     max_json_bytes: int = 8 * MEBIBYTE
     """Largest body of every other request, in bytes."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.deployer == "local" and self.serving_models_file is None:
+            raise ValueError("deployer local needs METADATA_API_SERVING_MODELS_FILE")
+        if self.deployer == "local" and self.s3 is not None:
+            raise ValueError(
+                "deployer local reads archives from the folder: leave METADATA_API_S3_BUCKET away"
+            )
+        if self.deployer == "kserve" and self.kserve_file is None:
+            raise ValueError("deployer kserve needs METADATA_API_KSERVE_FILE")
+        return self

@@ -1,4 +1,7 @@
-"""A content-addressed folder: artifacts and images live here under the sha256 of their bytes."""
+"""Content-addressed stores: artifacts and images live in one under the sha256 of their bytes.
+
+`Store` is a folder; `s3_store` has the same in a bucket.
+"""
 
 import errno
 import hashlib
@@ -7,13 +10,53 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from metadata_api.errors import OutOfSpace
 
 DIGEST = re.compile(r"^[0-9a-f]{64}$")
 LEFTOVER_SECONDS = 6 * 3600
+PART_BYTES = 1024 * 1024
+
+
+class ObjectStore(Protocol):
+    """What the API needs of a store. The methods wait for disks or the network: never call one in a session."""
+
+    def prepare(self) -> None:
+        """Make what has to be there before the first upload."""
+
+    def temporary(self) -> AbstractContextManager[Path]:
+        """A path on this machine to write to; removed at the end unless adopted."""
+
+    def adopt(self, path: Path) -> str:
+        """Take a finished temporary file in; returns its sha256."""
+
+    def put(self, data: bytes) -> str:
+        """Store bytes; returns their sha256."""
+
+    def local(self, digest: str) -> Path | None:
+        """The object as a file of this machine, if that is what it is."""
+
+    def exists(self, digest: str) -> bool:
+        """Whether the object is there."""
+
+    def read(self, digest: str) -> bytes:
+        """All bytes of an object."""
+
+    def stream(self, digest: str) -> Iterator[bytes]:
+        """All bytes of an object, part by part."""
+
+    def delete(self, digest: str) -> None:
+        """Remove an object; nothing happens if it is not there."""
+
+
+def checked(digest: str) -> str:
+    """The digest itself; raises ValueError when it is none, so that it can be part of a path."""
+    if not DIGEST.match(digest):
+        raise ValueError(f"not a sha256: {digest!r}")
+    return digest
 
 
 class Store:
@@ -76,9 +119,11 @@ class Store:
 
     def path(self, digest: str) -> Path:
         """Where the object with this sha256 is or would be."""
-        if not DIGEST.match(digest):
-            raise ValueError(f"not a sha256: {digest!r}")
-        return self.root / digest[:2] / digest
+        return self.root / checked(digest)[:2] / digest
+
+    def local(self, digest: str) -> Path | None:
+        """Where the object is."""
+        return self.path(digest)
 
     def exists(self, digest: str) -> bool:
         """Whether the object is there."""
@@ -87,6 +132,12 @@ class Store:
     def read(self, digest: str) -> bytes:
         """All bytes of an object."""
         return self.path(digest).read_bytes()
+
+    def stream(self, digest: str) -> Iterator[bytes]:
+        """All bytes of an object, part by part."""
+        with self.path(digest).open("rb") as file:
+            while part := file.read(PART_BYTES):
+                yield part
 
     def delete(self, digest: str) -> None:
         """Remove an object; nothing happens if it is not there."""

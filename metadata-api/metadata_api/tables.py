@@ -144,6 +144,8 @@ class Deployment(Base):
     )
     runtime: Mapped[str] = mapped_column(Text)
     replicas: Mapped[int]
+    owner: Mapped[str] = mapped_column(Text, server_default="api")
+    """Who may change it: requests to this API, or the values of a Helm release."""
     wanted: Mapped[str] = mapped_column(Text)
     observed_state: Mapped[str] = mapped_column(Text, server_default="pending")
     observed_version: Mapped[int | None]
@@ -155,7 +157,8 @@ class Deployment(Base):
     __table_args__ = (
         CheckConstraint("name ~ '^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$'", name="name"),
         CheckConstraint("wanted in ('running', 'stopped')", name="wanted"),
-        CheckConstraint("runtime in ('torchserve')", name="runtime"),
+        CheckConstraint("runtime in ('torchserve', 'native')", name="runtime"),
+        CheckConstraint("owner in ('api', 'helm')", name="owner"),
         CheckConstraint("replicas >= 0", name="replicas"),
         CheckConstraint(
             "observed_state in ('pending', 'starting', 'ready', 'failed', 'stopped', 'unknown')",

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from metadata_api.db import Sessions
 from metadata_api.errors import Invalid, NotFound, Unavailable
 from metadata_api.schemas.versions import Tensor, Version, VersionPage
-from metadata_api.store import Store
+from metadata_api.store import ObjectStore
 from metadata_api.tables import Experiment, ModelVersion
 from serving_runtime import mar
 
@@ -31,7 +31,7 @@ def require_experiment(session: Session, name: str) -> None:
 
 
 def publish(
-    sessions: Sessions, artifacts: Store, experiment: str, upload: Path, uploaded_sha256: str
+    sessions: Sessions, artifacts: ObjectStore, experiment: str, upload: Path, uploaded_sha256: str
 ) -> tuple[Version, bool]:
     """Check and rewrite an uploaded `.mar`, store it and register it; False when it was there already.
 
@@ -80,14 +80,15 @@ def find(session: Session, experiment: str, number: int | None) -> ModelVersion:
     return row
 
 
-def archive(session: Session, artifacts: Store, experiment: str, number: int) -> tuple[Path, str]:
-    """Path and sha256 of a version's stored bytes; raises NotFound, and Unavailable when they are missing."""
-    row = find(session, experiment, number)
+def archive(sessions: Sessions, artifacts: ObjectStore, experiment: str, number: int) -> tuple[str, int]:
+    """sha256 and size of a version's stored bytes; raises NotFound, and Unavailable when they are missing."""
+    with sessions() as session:
+        row = find(session, experiment, number)
     if not artifacts.exists(row.sha256):
         raise Unavailable(
             "artifact_missing", f"The artifact store lacks {row.sha256}. Restore it or upload it again."
         )
-    return artifacts.path(row.sha256), row.sha256
+    return row.sha256, row.size
 
 
 def _register(session: Session, experiment: str, row: ModelVersion) -> tuple[Version, bool]:

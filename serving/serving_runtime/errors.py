@@ -2,6 +2,7 @@
 
 ServingError
 ├── InvalidRequest      400  the request is wrong; the text says what to send instead
+├── NotOffered          403  v2 has it, this server does not let clients do it
 ├── UnknownModel        404  no such model, version or path
 ├── WrongMethod         405
 ├── SlowBody            408  the body did not arrive in time
@@ -21,6 +22,10 @@ class ServingError(Exception):
 
 class InvalidRequest(ServingError):
     status = 400
+
+
+class NotOffered(ServingError):
+    status = 403
 
 
 class UnknownModel(ServingError):

@@ -29,6 +29,7 @@ _DTYPES = {
     "INT16": np.int16,
     "INT32": np.int32,
     "INT64": np.int64,
+    "FP16": np.float16,
     "FP32": np.float32,
     "FP64": np.float64,
 }

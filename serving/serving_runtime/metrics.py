@@ -1,12 +1,37 @@
 """What /metrics shows; one registry for each front, so that tests can run several in one process."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.5, 5.0, 10.0)
 _ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 64)
+
+
+@dataclass(slots=True)
+class Answered:
+    """How many requests of one version were answered well and badly, for v2's statistics."""
+
+    good: int = 0
+    good_rows: int = 0
+    good_ns: int = 0
+    bad: int = 0
+    bad_ns: int = 0
+    last_ms: int = 0  # since 1970
+
+    def count(self, rows: int, began: float) -> None:
+        """One more request: `rows` is 0 when it failed, `began` is what time.perf_counter() was at its start."""
+        spent = int((time.perf_counter() - began) * 1e9)
+        self.last_ms = int(time.time() * 1000)
+        if rows:
+            self.good += 1
+            self.good_rows += rows
+            self.good_ns += spent
+        else:
+            self.bad += 1
+            self.bad_ns += spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +42,13 @@ class VersionMetrics:
     batch_rows: Histogram
     batch_requests: Histogram
     restarts: Counter
+    answered: Answered = field(default_factory=Answered)
+
+    @property
+    def calls(self) -> int:
+        """Calls of the model so far, one for each batch."""
+        samples = (sample for found in self.batch_requests.collect() for sample in found.samples)
+        return int(next(sample.value for sample in samples if sample.name.endswith("_count")))
 
 
 class Metrics:

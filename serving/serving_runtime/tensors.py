@@ -6,6 +6,7 @@ Used by the protocol, the frames and the batches. It needs no NumPy: numbers go 
 
 import binascii
 import math
+import struct
 from array import array
 from dataclasses import dataclass
 from itertools import chain
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 
 from serving_runtime.errors import InvalidRequest
 
-# v2 datatype -> (code of the array module, bytes per element). FP16 has no JSON form and BYTES no fixed size.
+# v2 datatype -> (code of the struct module, bytes per element); BYTES has no fixed size.
 NUMBERS = {
     "BOOL": ("B", 1),
     "UINT8": ("B", 1),
@@ -24,10 +25,12 @@ NUMBERS = {
     "INT16": ("h", 2),
     "INT32": ("i", 4),
     "INT64": ("q", 8),
+    "FP16": ("e", 2),
     "FP32": ("f", 4),
     "FP64": ("d", 8),
 }
-_FLOATS = ("FP32", "FP64")
+_FLOATS = ("FP16", "FP32", "FP64")
+_FP16_ENDLESS = bytes(byte for byte in range(256) if byte & 0x7C == 0x7C)
 _PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 
@@ -59,9 +62,27 @@ class Tensor:
             return [_text(item) for item in self.data]
         if self.datatype == "UINT8":
             return list(self.data)
+        if self.datatype == "FP16":  # the array module does not know it
+            return list(struct.unpack(f"<{len(self.data) // 2}e", self.data))
         numbers = array(NUMBERS[self.datatype][0])
         numbers.frombytes(self.data)
         return list(map(bool, numbers)) if self.datatype == "BOOL" else numbers.tolist()
+
+    def to_json(self) -> dict[str, Any]:
+        """The tensor as it stands in a v2 document, data flat; BYTES that are not all UTF-8 all go as base64.
+
+        FP16 has no JSON form in v2: nobody asks for it here (see `outputs` of a request).
+        """
+        item: dict[str, Any] = {"name": self.name, "datatype": self.datatype, "shape": self.shape}
+        if isinstance(self.data, list):
+            try:
+                item["data"] = [element.decode() for element in self.data]
+            except UnicodeDecodeError:
+                item["parameters"] = {"content_type": "base64"}
+                item["data"] = [_base64(element) for element in self.data]
+        else:
+            item["data"] = self.values()
+        return item
 
 
 def from_json(
@@ -90,9 +111,16 @@ def all_finite(tensor: Tensor) -> bool:
     """Whether no element is NaN or infinite; true for everything that is not a float."""
     if tensor.datatype not in _FLOATS or isinstance(tensor.data, list):
         return True
+    if tensor.datatype == "FP16":  # all five bits of the exponent are set in NaN and infinity only
+        return len(tensor.data[1::2].translate(None, _FP16_ENDLESS)) == len(tensor.data) // 2
     numbers = array(NUMBERS[tensor.datatype][0])
     numbers.frombytes(tensor.data)
     return _finite(tensor.datatype, numbers)
+
+
+def is_picture(element: bytes) -> bool:
+    """Whether it begins as a PNG or JPEG file does."""
+    return element.startswith(_PICTURE_STARTS)
 
 
 def _flat(name: str, shape: tuple[int, ...], data: object) -> list[Any]:
@@ -117,8 +145,10 @@ def _unnested(name: str, shape: tuple[int, ...], data: list[Any]) -> list[Any]:
 
 
 def _numbers(name: str, datatype: str, flat: list[Any], may_hold_booleans: bool) -> bytes:
-    if datatype not in NUMBERS:
-        raise InvalidRequest(f"input {name!r}: datatype {datatype} cannot be sent as JSON")
+    if datatype not in NUMBERS or datatype == "FP16":
+        raise InvalidRequest(
+            f"input {name!r}: {datatype} has no JSON form; send it with `binary_data_size` (binary tensor data)"
+        )
     if may_hold_booleans or datatype == "BOOL":
         _refuse_other_kinds(name, datatype, flat)
     try:
@@ -158,7 +188,7 @@ def _element(name: str, item: object, base64: bool, picture: bool) -> bytes:
         decoded = binascii.a2b_base64("".join(item.split()), strict_mode=True) if item else b""
     except ValueError:
         decoded = None
-    if picture and (decoded is None or not decoded.startswith(_PICTURE_STARTS)):
+    if picture and (decoded is None or not is_picture(decoded)):
         raise InvalidRequest(
             f"input {name!r}: BYTES must hold a PNG or JPEG file as base64 text, one string for each picture "
             '(`base64 -w0 FILE`), such as "iVBORw0KGgo..."'
@@ -172,7 +202,11 @@ def _text(item: bytes) -> str:
     try:
         return item.decode()
     except UnicodeDecodeError:
-        return binascii.b2a_base64(item, newline=False).decode()
+        return _base64(item)
+
+
+def _base64(item: bytes) -> str:
+    return binascii.b2a_base64(item, newline=False).decode()
 
 
 def _shown(item: object) -> str:

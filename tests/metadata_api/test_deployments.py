@@ -70,6 +70,7 @@ class TestCreate:
             ({"experiment": "digits", "name": "../etc"}, 422, "invalid_request"),
             ({"experiment": "digits", "runtime": "magic"}, 422, "invalid_request"),
             ({"experiment": "digits", "replicas": 0}, 422, "invalid_request"),
+            ({"experiment": "digits", "replicas": 101}, 422, "invalid_request"),
             ({"experiment": "digits", "version": 2**31}, 422, "invalid_request"),
             ({"experiment": "digits", "color": "red"}, 422, "invalid_request"),
         ],
@@ -102,6 +103,25 @@ class TestChange:
         self, api: httpx.Client, deployed: dict[str, Any]
     ) -> None:
         assert failure(api.patch(f"{URL}/digits", json={"version": 4})) == (404, "version_unknown")
+
+    def test_of_runtime_and_replicas_alone_keeps_the_version(
+        self, api: httpx.Client, deployed: dict[str, Any]
+    ) -> None:
+        changed = api.patch(f"{URL}/digits", json={"runtime": "native", "replicas": 3}).json()
+        assert (changed["runtime"], changed["replicas"], changed["version"]) == ("native", 3, 1)
+        assert changed["previous_version"] is None
+        said = api.get(f"{URL}/digits").json()["events"]
+        [event] = [event for event in said if event["kind"] == "change"]
+        assert event["detail"] == "from runtime torchserve to native, from 1 to 3 replicas"
+
+    @pytest.mark.parametrize(
+        "body", [{}, {"version": None}, {"runtime": "magic"}, {"replicas": 0}, {"version": 1, "name": "b"}]
+    )
+    def test_to_nothing_or_to_what_is_not_there_is_refused(
+        self, api: httpx.Client, deployed: dict[str, Any], body: dict[str, Any]
+    ) -> None:
+        assert failure(api.patch(f"{URL}/digits", json=body)) == (422, "invalid_request")
+        assert asked(api) == [("create", 1)]
 
     def test_back_and_forth(self, api: httpx.Client, deployed: dict[str, Any]) -> None:
         api.patch(f"{URL}/digits", json={"version": 2})

@@ -105,9 +105,10 @@ def test_a_kept_picture_is_shown_and_cannot_run_in_a_browser(
     api: httpx.Client, engine: Engine, app: object
 ) -> None:
     found = images.decode(encoded(Image.new("L", (3, 2), 9)))
+    app.state.images.put(found.png)  # type: ignore[attr-defined]
     with app.state.sessions.begin() as session:  # type: ignore[attr-defined]
-        images.put(session, app.state.images, found)  # type: ignore[attr-defined]
-        images.put(session, app.state.images, found)  # type: ignore[attr-defined]
+        images.put(session, found)
+        images.put(session, found)
     assert row_counts(engine)["images"] == 1
     answer = api.get(f"/v1/images/{found.sha256}")
     assert (answer.status_code, answer.headers["content-type"], answer.content) == (

@@ -27,26 +27,28 @@ class Front:
         self.models_file = models_file
         self.states: dict[str, dict[str, Any]] = {}
 
+    def models(self) -> list[dict[str, str]]:
+        """What the file says now."""
+        return list(json.loads(self.models_file.read_text())["models"])
+
     def wanted(self) -> dict[str, str]:
         """Versions by name, as the file has them now."""
-        return {
-            model["name"]: model["version"] for model in json.loads(self.models_file.read_text())["models"]
-        }
+        return {model["name"]: model["version"] for model in self.models()}
 
     def status(self) -> bytes:
         """Everything in the file is ready unless `states` knows better."""
         models = [
             {
-                "name": name,
-                "wanted_version": version,
-                "live_version": version,
+                "name": model["name"],
+                "wanted_version": model["version"],
+                "live_version": model["version"],
                 "state": "ready",
                 "reason": None,
                 "restarts": 0,
-                "runtime": "torchserve",
-                **self.states.get(name, {}),
+                "runtime": model["runtime"],
+                **self.states.get(model["name"], {}),
             }
-            for name, version in self.wanted().items()
+            for model in self.models()
         ]
         return json.dumps({"models": models}).encode()
 
@@ -179,6 +181,18 @@ def test_until_serving_has_read_the_file_a_new_version_is_not_called_ready(
     until(lambda: seen(api)[0] == "pending")
     assert seen(api) == ("pending", 1, "The serving process has not taken up version 2 yet.")
     assert not shown(api)["ready"]
+
+
+def test_another_runtime_reaches_the_models_file_and_is_ready_only_when_it_was_taken_up(
+    api: httpx.Client, front: Front
+) -> None:
+    deploy(api)
+    front.states["digits"] = {"runtime": "torchserve"}
+    api.patch(f"{URL}/digits", json={"runtime": "native"})
+    until(lambda: seen(api) == ("pending", 1, "The serving process has not taken up the runtime native yet."))
+    del front.states["digits"]
+    until(lambda: shown(api)["ready"])
+    assert front.models()[0]["runtime"] == "native"
 
 
 def test_a_stopped_deployment_leaves_the_file_and_is_seen_stopped(api: httpx.Client, front: Front) -> None:

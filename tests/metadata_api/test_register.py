@@ -126,3 +126,12 @@ def test_an_api_that_is_away_is_waited_for_but_not_forever(
         api = register.Api(nobody)
         with pytest.raises(register.Refused, match="does not answer"):
             register.register(api, archives)
+
+
+def test_only_those_that_are_named_are_deployed(
+    register: ModuleType, api: httpx.Client, tmp_path: Path
+) -> None:
+    archives = [trained(tmp_path, "named"), trained(tmp_path, "unnamed")]
+    line = register.register(register.Api(api), archives, deploy={"named"})
+    assert line == "2 starters known; new: 2 experiments, 2 versions, 1 deployments"
+    assert set(deployments(api)) == {"named"}

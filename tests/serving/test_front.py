@@ -190,11 +190,13 @@ class TestRefusals:
         answer = front.client.post("/v2/models/summing/infer", content=(b" " * 65536 for _ in range(40)))
         assert answer.status_code == 413
 
-    def test_a_compressed_body_is_refused(self, front: Front) -> None:
+    def test_an_encoding_that_is_not_known_is_refused_with_those_that_are(self, front: Front) -> None:
         answer = front.client.post(
-            "/v2/models/summing/infer", content=b"\x1f\x8b", headers={"Content-Encoding": "gzip"}
+            "/v2/models/summing/infer", content=b"\x0b\x00", headers={"Content-Encoding": "br"}
         )
         assert answer.status_code == 415
+        assert "gzip, deflate" in error_of(answer)
+        assert answer.headers["accept-encoding"] == "gzip, deflate"
 
     def test_a_value_error_of_the_handler_is_the_clients_fault(self, front: Front) -> None:
         answer = front.infer("summing", [251, 0, 0, 0, 0, 0])

@@ -54,6 +54,7 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
         "version": 1,
         "runtime": "torchserve",
         "replicas": 1,
+        "owner": "api",
         "wanted": "running",
         "observed": {"state": "ready", "version": version, "reason": None, "since": NOW},
         "ready": True,
@@ -168,7 +169,7 @@ class FakeApi:
         @self.app.get("/v1/deployments")
         def listing() -> dict[str, Any]:
             items = sorted(self.deployments.values(), key=lambda item: str(item["name"]))
-            return {"items": items, "total": len(items), "next": None}
+            return {"items": items, "total": len(items), "next": None, "unregistered": []}
 
         @self.app.post("/v1/deployments", status_code=201)
         async def create(request: Request) -> Any:
@@ -180,6 +181,7 @@ class FakeApi:
                 )
             self.deployments[name] = deployment(
                 name, experiment=body["experiment"], version=body.get("version") or 1, ready=False,
+                runtime=body.get("runtime", "torchserve"),
                 observed={"state": "starting", "version": None, "reason": "loading", "since": NOW},
             )  # fmt: skip
             return self.deployments[name]

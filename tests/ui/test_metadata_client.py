@@ -59,6 +59,11 @@ def test_deployments_are_read_to_the_last_page(fake: FakeApi) -> None:
     assert [item.name for item in found] == [first["name"], second["name"]]
 
 
+def test_a_deployment_is_asked_for_with_its_runtime(fake: FakeApi, api: httpx.ASGITransport) -> None:
+    made = ask(api, lambda client: client.deploy("cnn-fast", name="quick", runtime="native"))
+    assert (made.name, made.runtime, fake.deployments["quick"]["runtime"]) == ("quick", "native", "native")
+
+
 def test_a_picture_is_asked_about_at_the_chosen_deployments(fake: FakeApi, api: httpx.ASGITransport) -> None:
     picture = (Path(__file__).parents[2] / "ui" / "model_ui" / "examples" / "digit-5.png").read_bytes()
     names = ["cnn-baseline", "mlp-poor"]

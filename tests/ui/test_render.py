@@ -16,6 +16,7 @@ from model_ui.api_types import (
     NonFinite,
     Problem,
     Result,
+    Unregistered,
 )
 from model_ui.render import answers, curves, reports, runs, services
 from model_ui.render.markup import number, percent
@@ -109,6 +110,9 @@ class TestEscaping:
         shown = [
             runs.runs(page, chosen=[], metric=HOSTILE, api="http://api", searched=False),
             services.services([Deployment.model_validate(bad)], versions={}, api="http://api"),
+            services.services(
+                [], [Unregistered(name=HOSTILE, storage_uri=HOSTILE, reason=HOSTILE)], versions={}, api=""
+            ),
             services.banner(HOSTILE),
             answers.answers(
                 Comparison(results=(failed(HOSTILE, HOSTILE),), agreement=Agreement(label=HOSTILE, of=1))
@@ -158,6 +162,26 @@ class TestCurves:
         mark = curves.figure(Curves(metric="loss", curves=(curve,))).data[1]
         assert (list(mark.x), list(mark.y)) == ([1.0], [0.5])
         assert "NaN" in mark.text[0]
+
+
+class TestOwners:
+    def test_what_helm_owns_has_no_buttons(self) -> None:
+        item = deployment("a", owner="helm", replicas=3, previous_version=1)
+        html = services.services([Deployment.model_validate(item)], versions={"a": 5}, api="")
+        assert "<button" not in html
+        assert "change its values" in html
+        assert "<dt>replicas</dt><dd>3</dd>" in html
+
+    def test_what_nobody_registered_is_shown_with_where_it_comes_from(self) -> None:
+        one = Unregistered(name="foreign", storage_uri="s3://b/x.mar", state="failed", reason="404")
+        html = services.services([], [one], versions={}, api="")
+        assert all(said in html for said in ("foreign", "s3://b/x.mar", "failed", "404"))
+        assert "Nothing is deployed" not in html
+
+    def test_a_reason_is_shown_of_one_that_is_ready_too(self) -> None:
+        observed = {"state": "ready", "version": 1, "reason": "1 of 2 replicas answer."}
+        item = Deployment.model_validate(deployment("a", observed=observed))
+        assert "1 of 2 replicas answer." in services.services([item], versions={}, api="")
 
 
 class TestLinks:

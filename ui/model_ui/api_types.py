@@ -85,6 +85,7 @@ class Deployment(Answer):
     version: int
     runtime: str = ""
     replicas: int = 1
+    owner: str = "api"
     wanted: Literal["running", "stopped"] = "running"
     observed: Observed = Observed()
     ready: bool = False
@@ -92,11 +93,21 @@ class Deployment(Answer):
     url: str = ""
 
 
+class Unregistered(Answer):
+    """A deployment of a Helm release that the API knows nothing about."""
+
+    name: str
+    storage_uri: str = ""
+    state: str = "unknown"
+    reason: str | None = None
+
+
 class DeploymentPage(Answer):
     """One page of deployments; `next` is the cursor of the following one."""
 
     items: tuple[Deployment, ...]
     next: str | None = None
+    unregistered: tuple[Unregistered, ...] = ()
 
 
 class Fault(Answer):

@@ -111,11 +111,11 @@ async def _refresh(
 ) -> tuple[Any, ...]:
     """What changes by itself: the deployments in two tabs, and whether the API is there at all."""
     try:
-        found = await client.deployments()
+        found, unregistered = await client.everything_deployed()
     except ApiError as error:
         return banner(error.detail), gr.skip(), gr.skip(), gr.skip(), True, gr.skip()
     chosen, names = try_it.offer(found, wanted, known)
-    cards = deployments.cards_of(found, versions, api)
+    cards = deployments.cards_of(found, unregistered, versions, api)
     return banner(""), chosen, names, cards, False, returned + 1 if away else returned
 
 

@@ -25,6 +25,7 @@ from model_ui.api_types import (
     ExperimentPage,
     Fault,
     ImportReport,
+    Unregistered,
 )
 
 A = TypeVar("A", bound=Answer)
@@ -106,23 +107,33 @@ class MetadataClient:
 
     async def deployments(self) -> list[Deployment]:
         """All deployments by name."""
+        return (await self.everything_deployed())[0]
+
+    async def everything_deployed(self) -> tuple[list[Deployment], list[Unregistered]]:
+        """All deployments by name, and what a Helm release deploys without the API knowing its version."""
         found: list[Deployment] = []
+        unregistered: list[Unregistered] = []
         query = {"limit": "200"}
         for _ in range(DEPLOYMENT_PAGES):
             page = await self._call(DeploymentPage, "GET", "/v1/deployments", params=query)
             found += page.items
+            unregistered += page.unregistered
             if page.next is None:
                 break
             query["cursor"] = page.next
-        return found
+        return found, unregistered
 
-    async def deploy(self, experiment: str, *, version: int | None = None, name: str = "") -> Deployment:
+    async def deploy(
+        self, experiment: str, *, version: int | None = None, name: str = "", runtime: str = ""
+    ) -> Deployment:
         """Serve a version of an experiment, by default its latest under its own name."""
         body: dict[str, str | int] = {"experiment": experiment}
         if version is not None:
             body["version"] = version
         if name:
             body["name"] = name
+        if runtime:
+            body["runtime"] = runtime
         return await self._call(Deployment, "POST", "/v1/deployments", json=body)
 
     async def change_version(self, name: str, version: int) -> Deployment:

@@ -47,11 +47,7 @@ def serving(settings: LocalSettings) -> Part:
 
 def api(settings: LocalSettings, postgres: Postgres) -> Part:
     """The metadata API."""
-    factory = ["-m", "uvicorn", "--factory", "metadata_api.app:create_app"]
-    address = ["--host", "127.0.0.1", "--port", str(settings.api_port)]
-    # Requests that are being answered when a stop is wanted get this many seconds.
-    limits = ["--timeout-graceful-shutdown", "8", "--log-level", "warning", "--no-access-log"]
-    return _python("api", settings, *factory, *address, *limits, **api_environment(settings, postgres))
+    return _python("api", settings, "-m", "metadata_api", **api_environment(settings, postgres))
 
 
 def migration(settings: LocalSettings, postgres: Postgres) -> Part:

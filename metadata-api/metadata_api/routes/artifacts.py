@@ -1,24 +1,29 @@
 """The `.mar` files themselves, at addresses that never change their bytes; serving pods fetch them here."""
 
-from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
 
 from metadata_api import versions
-from metadata_api.db import SessionDep
 from metadata_api.errors import NotFound, responses
 from metadata_api.schemas.fields import NameInPath, NumberInPath
 
 router = APIRouter(prefix="/artifacts", tags=["versions"])
+# KServe's storage-initializer takes a file that it does not know only under this type.
+OCTETS = "application/octet-stream"
 
 
 @router.head("/{name}/{number}/{file}.mar", include_in_schema=False)
 @router.get("/{name}/{number}/{file}.mar", response_class=FileResponse, responses=responses(404))
-def download(
-    request: Request, session: SessionDep, name: NameInPath, number: NumberInPath, file: NameInPath
-) -> FileResponse:
+def download(request: Request, name: NameInPath, number: NumberInPath, file: NameInPath) -> Response:
     """The canonical archive of a version; the ETag is its sha256."""
     if file != name:
         raise NotFound("not_found", f"The file is called {name}.mar.")
-    path, digest = versions.archive(session, request.app.state.artifacts, name, number)
+    state = request.app.state
+    digest, size = versions.archive(state.sessions, state.artifacts, name, number)
     headers = {"ETag": f'"{digest}"', "Cache-Control": "public, max-age=31536000, immutable"}
-    return FileResponse(path, media_type="application/octet-stream", filename=f"{name}.mar", headers=headers)
+    if path := state.artifacts.local(digest):
+        return FileResponse(path, media_type=OCTETS, filename=f"{name}.mar", headers=headers)
+    headers |= {"Content-Length": str(size), "Content-Disposition": f'attachment; filename="{name}.mar"'}
+    if request.method == "HEAD":
+        return Response(media_type=OCTETS, headers=headers)
+    return StreamingResponse(state.artifacts.stream(digest), media_type=OCTETS, headers=headers)

@@ -1,12 +1,15 @@
 """Want, change and look at deployments; every change is taken up by the reconciler at once."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request
 
 from metadata_api import deployments
 from metadata_api.db import SessionDep
+from metadata_api.deploy import Seen
 from metadata_api.errors import responses
+from metadata_api.owners import HelmRelease
 from metadata_api.schemas.deployments import (
     DeploymentChange,
     DeploymentDetail,
@@ -23,6 +26,14 @@ def _serving_url(request: Request) -> str:
     return str(settings.public_serving_url or settings.serving_url).rstrip("/")
 
 
+def _helm(request: Request) -> HelmRelease:
+    return request.app.state.helm  # type: ignore[no-any-return]
+
+
+def _declared(request: Request) -> Mapping[str, Seen]:
+    return request.app.state.deployer.declared()  # type: ignore[no-any-return]
+
+
 async def _wake(request: Request, background: BackgroundTasks) -> None:
     """Wake the reconciler after the answer, which is after the commit: it must see the change."""
 
@@ -33,13 +44,17 @@ async def _wake(request: Request, background: BackgroundTasks) -> None:
 
 
 ServingUrl = Annotated[str, Depends(_serving_url)]
+Helm = Annotated[HelmRelease, Depends(_helm)]
+Declared = Annotated[Mapping[str, Seen], Depends(_declared)]
 wakes = [Depends(_wake)]
 
 
 @router.post("", status_code=201, dependencies=wakes, responses=responses(404, 409))
-def create_deployment(session: SessionDep, url: ServingUrl, body: NewDeployment) -> DeploymentDetail:
+def create_deployment(
+    session: SessionDep, url: ServingUrl, helm: Helm, declared: Declared, body: NewDeployment
+) -> DeploymentDetail:
     """Serve a version of an experiment."""
-    name = deployments.create(session, body)
+    name = deployments.create(session, body, helm, declared)
     return deployments.show(session, name, serving_url=url)
 
 
@@ -47,11 +62,12 @@ def create_deployment(session: SessionDep, url: ServingUrl, body: NewDeployment)
 def list_deployments(
     session: SessionDep,
     url: ServingUrl,
+    declared: Declared,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(pattern=NAME)] = None,
 ) -> DeploymentPage:
     """Deployments by name, with what is wanted and what is seen."""
-    return deployments.list_page(session, limit=limit, after=cursor, serving_url=url)
+    return deployments.list_page(session, limit=limit, after=cursor, serving_url=url, declared=declared)
 
 
 @router.get("/{name}", responses=responses(404))
@@ -60,37 +76,39 @@ def show_deployment(session: SessionDep, url: ServingUrl, name: NameInPath) -> D
     return deployments.show(session, name, serving_url=url)
 
 
-@router.patch("/{name}", dependencies=wakes, responses=responses(404))
+@router.patch("/{name}", dependencies=wakes, responses=responses(404, 409))
 def change_deployment(
-    session: SessionDep, url: ServingUrl, name: NameInPath, body: DeploymentChange
+    session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath, body: DeploymentChange
 ) -> DeploymentDetail:
-    """Serve another version; the old one answers until the new one has proved itself."""
-    deployments.change_version(session, name, body.version)
+    """Serve another version or by another runtime; the old one answers until the new one has proved itself."""
+    deployments.change(session, name, body, helm)
     return deployments.show(session, name, serving_url=url)
 
 
 @router.post("/{name}/rollback", dependencies=wakes, responses=responses(404, 409))
-def roll_back_deployment(session: SessionDep, url: ServingUrl, name: NameInPath) -> DeploymentDetail:
+def roll_back_deployment(
+    session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath
+) -> DeploymentDetail:
     """Serve the previous version again."""
-    deployments.roll_back(session, name)
+    deployments.roll_back(session, name, helm)
     return deployments.show(session, name, serving_url=url)
 
 
-@router.post("/{name}/stop", dependencies=wakes, responses=responses(404))
-def stop_deployment(session: SessionDep, url: ServingUrl, name: NameInPath) -> DeploymentDetail:
+@router.post("/{name}/stop", dependencies=wakes, responses=responses(404, 409))
+def stop_deployment(session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath) -> DeploymentDetail:
     """Stop serving, keep the deployment."""
-    deployments.stop(session, name)
+    deployments.stop(session, name, helm)
     return deployments.show(session, name, serving_url=url)
 
 
-@router.post("/{name}/start", dependencies=wakes, responses=responses(404))
-def start_deployment(session: SessionDep, url: ServingUrl, name: NameInPath) -> DeploymentDetail:
+@router.post("/{name}/start", dependencies=wakes, responses=responses(404, 409))
+def start_deployment(session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath) -> DeploymentDetail:
     """Serve a stopped deployment again."""
-    deployments.start(session, name)
+    deployments.start(session, name, helm)
     return deployments.show(session, name, serving_url=url)
 
 
 @router.delete("/{name}", status_code=204, dependencies=wakes, responses=responses(404, 409))
-def delete_deployment(session: SessionDep, name: NameInPath) -> None:
+def delete_deployment(session: SessionDep, helm: Helm, name: NameInPath) -> None:
     """Stop serving and forget the deployment; its events and predictions stay."""
-    deployments.delete(session, name)
+    deployments.delete(session, name, helm)

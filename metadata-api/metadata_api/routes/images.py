@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from metadata_api import images
-from metadata_api.db import SessionDep
 from metadata_api.errors import responses
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
@@ -15,9 +14,9 @@ Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="sha256 of th
 @router.get(
     "/{sha256}", responses={200: {"content": {"image/png": {}}}, **responses(404)}, response_class=Response
 )
-def show(sha256: Digest, session: SessionDep, request: Request) -> Response:
+def show(sha256: Digest, request: Request) -> Response:
     """A picture that was asked about, as PNG: its pixels, encoded by us."""
-    png = images.png(session, request.app.state.images, sha256)
+    png = images.png(request.app.state.sessions, request.app.state.images, sha256)
     # The name is a hash of the content, so the content never changes.
     headers = {
         "Cache-Control": "private, max-age=31536000, immutable",

@@ -1,13 +1,16 @@
 """Bodies of the routes for deployments."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from metadata_api.schemas.fields import MAX_INT, Body, Name
 
 Number = Annotated[int, Field(ge=1, le=MAX_INT)]
+Runtime = Literal["torchserve", "native"]
+Replicas = Annotated[int, Field(ge=1, le=100, description="One machine always runs a single one.")]
+State = Literal["pending", "starting", "ready", "failed", "stopped", "unknown"]
 
 
 class NewDeployment(Body):
@@ -16,20 +19,28 @@ class NewDeployment(Body):
     name: Name | None = None
     experiment: Name
     version: Number | None = None
-    runtime: Literal["torchserve"] = "torchserve"
-    replicas: Annotated[int, Field(ge=1, le=100, description="One machine always runs a single one.")] = 1
+    runtime: Runtime = "torchserve"
+    replicas: Replicas = 1
 
 
 class DeploymentChange(Body):
-    """The version to serve from now on."""
+    """What to serve from now on; what is left out stays as it is."""
 
-    version: Number
+    version: Number | None = None
+    runtime: Runtime | None = None
+    replicas: Replicas | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.model_dump(exclude_none=True):
+            raise ValueError("name a version, a runtime or a number of replicas")
+        return self
 
 
 class Observed(BaseModel):
     """What the serving side was last seen doing; `version` is the one that answers."""
 
-    state: Literal["pending", "starting", "ready", "failed", "stopped", "unknown"]
+    state: State
     version: int | None
     reason: str | None
     since: datetime | None
@@ -43,6 +54,8 @@ class Deployment(BaseModel):
     version: int
     runtime: str
     replicas: int
+    owner: Literal["api", "helm"]
+    """Who may change it: requests to this API, or the values of a Helm release."""
     wanted: Literal["running", "stopped"]
     observed: Observed
     ready: bool
@@ -69,9 +82,20 @@ class DeploymentDetail(Deployment):
     events: list[DeploymentEvent]
 
 
+class Unregistered(BaseModel):
+    """A deployment in a Helm release's values whose experiment or version this API does not know."""
+
+    name: str
+    storage_uri: str
+    state: State
+    reason: str | None
+
+
 class DeploymentPage(BaseModel):
     """Deployments by name."""
 
     items: list[Deployment]
     total: int
     next: str | None
+    unregistered: list[Unregistered]
+    """On the first page only; they answer under v2, but nothing is known about them here."""

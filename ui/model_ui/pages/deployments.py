@@ -7,13 +7,14 @@ from typing import Any
 import gradio as gr
 
 from model_ui import assets
-from model_ui.api_types import Deployment, Experiment
+from model_ui.api_types import Deployment, Experiment, Unregistered
 from model_ui.metadata_client import ApiError, MetadataClient
 from model_ui.render import services
 from model_ui.render.markup import note
 from model_ui.render.runs import title
 
 OFFERED = 200
+RUNTIMES = ["torchserve", "native"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,15 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
             scale=2,
             min_width=200,
         )
+        runtime = gr.Dropdown(
+            RUNTIMES,
+            label="Runtime",
+            elem_id="runtime",
+            scale=1,
+            min_width=130,
+            value=RUNTIMES[0],
+            filterable=False,
+        )
         deploy = gr.Button("Deploy", variant="primary", scale=0, min_width=120, elem_classes="m-go")
     message = gr.HTML(
         "", js_on_load=None, apply_default_css=False, elem_id="deployed", elem_classes="m-maybe"
@@ -66,17 +76,23 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
 
     async def show(text: str, known: Mapping[str, int]) -> tuple[str, Any]:
         try:
-            return text, cards_of(await client.deployments(), known, public_api_url)
+            return text, cards_of(*await client.everything_deployed(), known, public_api_url)
         except ApiError:
             return text, gr.skip()
 
     async def create(
-        wanted: str | None, number: int | None, called: str | None, known: dict[str, int]
+        wanted: str | None,
+        number: int | None,
+        called: str | None,
+        served_by: str | None,
+        known: dict[str, int],
     ) -> tuple[str, Any]:
         if not wanted:
             return note("Choose an experiment first.", "warn"), gr.skip()
         try:
-            made = await client.deploy(wanted, version=number, name=(called or "").strip())
+            made = await client.deploy(
+                wanted, version=number, name=(called or "").strip(), runtime=served_by or ""
+            )
         except ApiError as error:
             return note(error.detail, "bad"), gr.skip()
         return await show(note(f"{made.name} starts with version {made.version}.", "ok"), known)
@@ -90,14 +106,19 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     experiment.input(_versions, [experiment, versions], [version], **quiet)
-    deploy.click(create, [experiment, version, name, versions], [message, cards], **quiet)
+    deploy.click(create, [experiment, version, name, runtime, versions], [message, cards], **quiet)
     cards.submit(act, [versions], [message, cards], **quiet)
     return DeploymentsTab(cards, versions, load, [experiment, versions])
 
 
-def cards_of(deployments: Sequence[Deployment], versions: Mapping[str, int], public_api_url: str) -> str:
+def cards_of(
+    deployments: Sequence[Deployment],
+    unregistered: Sequence[Unregistered],
+    versions: Mapping[str, int],
+    public_api_url: str,
+) -> str:
     """New contents of `cards`."""
-    return services.services(deployments, versions=versions, api=public_api_url)
+    return services.services(deployments, unregistered, versions=versions, api=public_api_url)
 
 
 async def _do(client: MetadataClient, action: str, name: str, version: int | None) -> str:

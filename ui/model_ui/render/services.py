@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from model_ui.api_types import Deployment
+from model_ui.api_types import Deployment, Unregistered
 from model_ui.render.markup import chip, empty, link, moment, text
 
 KINDS = {
@@ -15,18 +15,27 @@ KINDS = {
 }
 # More than this in one list helps nobody; the API takes any version.
 VERSIONS = 50
+HELM = "helm"
 
 
-def services(deployments: Sequence[Deployment], *, versions: Mapping[str, int], api: str) -> str:
+def services(
+    deployments: Sequence[Deployment],
+    unregistered: Sequence[Unregistered] = (),
+    *,
+    versions: Mapping[str, int],
+    api: str,
+) -> str:
     """HTML of all deployments.
 
     Args:
+        unregistered: what a Helm release deploys without the API knowing the version.
         versions: latest version of each experiment, for the choice of another one.
         api: address of the API as the browser reaches it; empty means no links.
     """
-    if not deployments:
+    if not deployments and not unregistered:
         return empty("Nothing is deployed", "Choose an experiment above and press Deploy.")
     cards = "".join(_service(item, versions.get(item.experiment, item.version), api) for item in deployments)
+    cards += "".join(_unregistered(item) for item in unregistered)
     ready = sum(item.ready for item in deployments)
     wanted = sum(item.wanted == "running" for item in deployments)
     return f'<p class="m-count">{ready} of {wanted} ready</p><div class="m-services">{cards}</div>'
@@ -52,11 +61,21 @@ def _service(item: Deployment, latest: int, api: str) -> str:
     origin = "" if item.name == item.experiment else f'<span class="m-sub">{text(item.experiment)}</span>'
     reason = item.observed.reason
     kind = KINDS.get(item.observed.state, "warn")
-    trouble = f'<p class="m-reason {kind}">{text(reason)}</p>' if reason and not item.ready else ""
+    trouble = f'<p class="m-reason {kind}">{text(reason)}</p>' if reason else ""
     return (
         f'<article class="m-service {kind}" data-name="{name}"><header><h4 title="{name}">{name}</h4>'
         f"{chip(item.observed.state, kind)}{origin}{_link(item, api)}</header>{_facts(item)}{trouble}"
         f'<div class="m-actions">{_actions(item, latest)}</div></article>'
+    )
+
+
+def _unregistered(item: Unregistered) -> str:
+    name, kind = text(item.name), KINDS.get(item.state, "warn")
+    reason = f'<p class="m-reason {kind}">{text(item.reason)}</p>' if item.reason else ""
+    return (
+        f'<article class="m-service {kind}" data-name="{name}"><header><h4 title="{name}">{name}</h4>'
+        f'{chip(item.state, kind)}</header><p class="m-sub">Deployed by Helm from {text(item.storage_uri)}, '
+        f"a version that is not registered here.</p>{reason}</article>"
     )
 
 
@@ -68,6 +87,10 @@ def _facts(item: Deployment) -> str:
     ]
     if item.runtime:
         facts.append(("runtime", item.runtime))
+    if item.replicas > 1:
+        facts.append(("replicas", str(item.replicas)))
+    if item.owner == HELM:
+        facts.append(("owner", "Helm"))
     cells = "".join(f"<div><dt>{key}</dt><dd>{text(value)}</dd></div>" for key, value in facts)
     since = (
         f"<div><dt>since (UTC)</dt><dd>{moment(item.observed.since)}</dd></div>"
@@ -82,6 +105,8 @@ def _link(item: Deployment, api: str) -> str:
 
 
 def _actions(item: Deployment, latest: int) -> str:
+    if item.owner == HELM:
+        return '<p class="m-sub">Deployed by Helm: change its values.</p>'
     buttons = []
     if latest > 1 or latest != item.version:
         # The wanted version is always among them, however many newer ones there are.

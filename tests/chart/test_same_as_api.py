@@ -1,0 +1,73 @@
+"""The chart and the API write the same objects: for each other's eyes, and for whoever moves from one to the other."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chart.rendering import Object, Rendered, render, shape
+
+DIGEST = "5" * 64
+
+
+def read(rendered: Rendered, folder: Path) -> Any:
+    """kserve.yaml as the API reads it."""
+    path = folder / "kserve.yaml"
+    path.write_text(rendered.one("ConfigMap", "marina-metadata-api")["data"]["kserve.yaml"])
+    return import_module("metadata_api.kserve.config").read(path)
+
+
+def wanted(runtime: str) -> Any:
+    """The deployment `cnn` as the API wants it."""
+    return import_module("metadata_api.deploy").Wanted(
+        name="cnn", experiment="cnn-baseline", version=3, sha256=DIGEST, runtime=runtime, replicas=2
+    )
+
+
+def rendered_with(name: str, runtime: str) -> Rendered:
+    """A shape with the same deployment among its experiments."""
+    one = {"experiment": "cnn-baseline", "version": 3, "sha256": DIGEST, "runtime": runtime, "replicas": 2}
+    return render({**shape(name), "experiments": {"cnn": one}})
+
+
+def without_owner(found: Object) -> Object:
+    """An object less what says who made it."""
+    metadata = {key: value for key, value in found["metadata"].items() if key != "ownerReferences"}
+    labels = {k: v for k, v in metadata["labels"].items() if k != "app.kubernetes.io/managed-by"}
+    return {**found, "metadata": {**metadata, "labels": labels}}
+
+
+@pytest.mark.parametrize("runtime", ["torchserve", "native"])
+@pytest.mark.parametrize("name", ["default", "ingress", "gateway", "external-s3", "mirror"])
+def test_an_inference_service_is_the_same_from_both(name: str, runtime: str, tmp_path: Path) -> None:
+    rendered = rendered_with(name, runtime)
+    build = import_module("metadata_api.kserve.inference_services").build
+    made = build(read(rendered, tmp_path), wanted(runtime))
+    assert without_owner(made) == without_owner(rendered.one("InferenceService", "cnn"))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("ingress", "Ingress"), ("gateway", "HTTPRoute")])
+def test_a_route_is_the_same_from_both(name: str, kind: str, tmp_path: Path) -> None:
+    rendered = rendered_with(name, "torchserve")
+    build = import_module("metadata_api.kserve.public_routes").build
+    made = build(read(rendered, tmp_path), wanted("torchserve"), "uid")
+    assert without_owner(made) == without_owner(rendered.one(kind, "cnn-v2"))
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("default", "none"), ("ingress", "ingress"), ("gateway", "gateway")]
+)
+def test_the_role_has_exactly_the_verbs_that_the_api_uses(name: str, mode: str) -> None:
+    rules = import_module("metadata_api.deploy_kserve").RULES[mode]
+    (role,) = render(shape(name)).kind("Role")
+
+    def flat(found: list[Object]) -> set[tuple[str, str, str]]:
+        return {(r["apiGroups"][0], r["resources"][0], verb) for r in found for verb in r["verbs"]}
+
+    assert flat(role["rules"]) == flat(rules)
+
+
+def test_the_api_reads_every_shape(tmp_path: Path) -> None:
+    for name in ("default", "path", "gateway", "mirror", "s3-role", "object-store"):
+        assert read(render(shape(name)), tmp_path).release == "marina"
