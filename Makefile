@@ -94,7 +94,7 @@ images: ## build the four images; fails over a size; PYTHON_DIGEST=sha256:... pi
 images-native: ## build marina-serving-native, without TorchServe and Java
 	@$(PYTHON) .ci/images marina-serving-native
 
-images-test: $(INSTALLED_TESTS) ## test the built images as they will run: read-only, no rights, no network
+images-test: $(INSTALLED_TESTS) images images-native ## test the images as they will run: read-only, no rights, no network
 	@$(BIN)/pytest tests/images $(PYTEST)
 
 ##@ Kubernetes

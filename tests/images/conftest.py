@@ -36,7 +36,7 @@ def _script() -> ModuleType:
 
 
 BUILDER = _script()
-NAMES: list[str] = list(BUILDER.IMAGES)
+NAMES: list[str] = list(BUILDER.ALL)
 
 
 def docker(*words: str, seconds: float = COMMAND_SECONDS, data: bytes | None = None) -> str:

@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 
-from serving_runtime.settings import Settings
 from tests.images.conftest import Start, python
 
 HOST = "http://127.0.0.1:8080"
-# A release without the second runtime has no setting for it.
-RUNTIMES = ["torchserve", *(["native"] if "runtime" in Settings.model_fields else [])]
+WAYS = [("marina-serving", "torchserve"), ("marina-serving", "native"), ("marina-serving-native", "native")]
 TORCH = """
 import io, torch
 from torch import nn
@@ -39,8 +37,9 @@ print("fine", torch.__version__)
 """
 
 
-def test_pytorch_traces_saves_loads_and_learns() -> None:
-    assert python("marina-serving", TORCH).startswith("fine")
+@pytest.mark.parametrize("image", ["marina-serving", "marina-serving-native"])
+def test_pytorch_traces_saves_loads_and_learns(image: str) -> None:
+    assert python(image, TORCH).startswith("fine")
 
 
 def test_an_exported_program_runs() -> None:
@@ -55,13 +54,13 @@ print(torch.export.load(file).module()(torch.rand(3, 4)).shape)
     assert "[3, 2]" in python("marina-serving", code)
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(("image", "runtime"), WAYS)
 @pytest.mark.parametrize("name", ["cnn-baseline", "mlp-wide"])
 def test_a_pod_answers_its_golden_pair_and_ends_cleanly(
-    start: Start, starters: Path, name: str, runtime: str
+    start: Start, starters: Path, name: str, image: str, runtime: str
 ) -> None:
     pod = start(
-        "marina-serving",
+        image,
         *("--volume", f"{starters / name}:/mnt/models:ro"),
         *("--env", f"SERVING_MODEL_NAME={name}", "--env", "SERVING_MODEL_VERSION=3"),
         *("--env", f"SERVING_RUNTIME={runtime}"),
@@ -79,6 +78,16 @@ def test_a_pod_answers_its_golden_pair_and_ends_cleanly(
     code, seconds = pod.stop()
     assert code == 0, pod.log()
     assert seconds < 15
+
+
+def test_torchserve_without_java_is_refused_in_one_line(start: Start, starters: Path) -> None:
+    pod = start(
+        "marina-serving-native",
+        *("--volume", f"{starters / 'mlp-wide'}:/mnt/models:ro"),
+        *("--env", "SERVING_MODEL_NAME=mlp-wide", "--env", "SERVING_RUNTIME=torchserve"),
+    )
+    assert pod.ended() == 2
+    assert "no Java" in pod.log()
 
 
 def golden_pair(archive: Path) -> dict[str, Any]:
