@@ -100,7 +100,7 @@ images-test: $(INSTALLED_TESTS) images images-native ## test the images as they 
 ##@ Kubernetes
 # CLUSTER=kind, minikube, or test with TEST_CLUSTER=a script that has `env` and `load`; NAMESPACE, RELEASE and HELM as well.
 export CLUSTER TEST_CLUSTER NAMESPACE RELEASE HELM VALUES FILE PURGE CERT_MANAGER EXPOSED_URL DEPLOY_SECONDS WAIT_SECONDS
-.PHONY: kind-up minikube-up kserve images-load deploy wait smoke backup restore uninstall chart e2e
+.PHONY: kind-up minikube-up kserve images-load deploy wait smoke backup restore uninstall chart e2e e2e-scale
 kind-up: ## make a kind cluster with Traefik on ports 80 and 443
 	@k8s/kind-up
 
@@ -133,6 +133,9 @@ uninstall: ## uninstall the release, models first; data stays unless PURGE=yes
 
 e2e: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser ## install and drive all of it on a cluster: use, rollouts, disorder, backup
 	@k8s/e2e
+
+e2e-scale: $(INSTALLED_TESTS) ## a thousand InferenceServices on simulated nodes of the test cluster; prints the figures
+	@k8s/e2e-scale
 
 chart: $(INSTALLED_TESTS) ## write the chart's README from its values, and check chart and scripts
 	@$(BIN)/python charts/document

@@ -27,6 +27,7 @@ from metadata_api.kserve.cluster import (
     Kind,
 )
 from metadata_api.kserve.config import KServeConfig
+from metadata_api.kserve.former_routes import remove_former_routes
 from metadata_api.kserve.inference_services import HELM, INSTANCE, MANAGER, Service
 from metadata_api.kserve.judging import judge
 from metadata_api.kserve.looking import Looking
@@ -35,15 +36,16 @@ from metadata_api.kserve.watching import Watched
 
 Json = dict[str, Any]
 OWNED = ["get", "list", "watch", "create", "patch", "delete"]
+FORMER = ["list", "delete"]
 RULES: dict[str, list[Json]] = {
     mode: [
         {"apiGroups": [kind.group], "resources": [kind.plural], "verbs": verbs}
         for kind, verbs in [(INFERENCE_SERVICE, OWNED), *routes, (POD, ["list"])]
     ]
     for mode, routes in {
-        "ingress": [(INGRESS, OWNED)],
-        "gateway": [(HTTP_ROUTE, OWNED)],
-        "none": [],
+        "ingress": [(INGRESS, OWNED), (HTTP_ROUTE, FORMER)],
+        "gateway": [(HTTP_ROUTE, OWNED), (INGRESS, FORMER)],
+        "none": [(INGRESS, FORMER), (HTTP_ROUTE, FORMER)],
     }.items()
 }
 """What the API's Role must allow, by `expose.mode`, as it stands in the Role."""
@@ -87,7 +89,8 @@ class KServeDeployer:
         self._config = config
         self._cluster = cluster
         self._route_kind = public_routes.KINDS.get(config.expose.mode)
-        selector = f"{INSTANCE}={config.release}"
+        selector = self._selector = f"{INSTANCE}={config.release}"
+        self._former_are_gone = False
         self._services: Watched[Service] = Watched(
             cluster, INFERENCE_SERVICE, selector, inference_services.record, self.changed.set
         )
@@ -128,6 +131,9 @@ class KServeDeployer:
         away = [error for error in await asyncio.gather(*jobs) if error is not None]
         if away:
             raise Unavailable("kubernetes_unreachable", _sentence(away[0]))
+        if not self._former_are_gone:
+            mode = self._config.expose.mode
+            self._former_are_gone = await remove_former_routes(self._cluster, mode, self._selector)
 
     async def observe(self) -> Mapping[str, Seen]:
         """What runs now, by name; raises Unavailable when the Kubernetes API was away for too long."""

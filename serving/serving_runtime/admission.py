@@ -11,23 +11,26 @@ _WEIGHT = 0.2  # of the newest call in the average
 class Admission:
     """Learns how long a call takes, and says whether one more request may wait."""
 
-    def __init__(self, *, max_rows: int, queue_limit: int, queue_seconds: float) -> None:
-        """A call carries up to `max_rows` rows; at most `queue_limit` requests may wait, for `queue_seconds` or
-        for two calls, whichever is longer."""
-        self._max_rows = max_rows
+    def __init__(self, *, max_batch: int, queue_limit: int, queue_seconds: float) -> None:
+        """At most `queue_limit` requests may wait, and no more than fit into the calls of `queue_seconds`, or into
+        two calls if they take longer; a call has room for `max_batch` requests of one row.
+
+        Requests of many rows count as one each: their clients are few, and know that they ask for much.
+        """
+        self._max_batch = max_batch
         self._queue_limit = queue_limit
         self._queue_seconds = queue_seconds
         self._call_seconds = 0.0
 
     def called(self, seconds: float) -> None:
         """A call to the model took so long."""
-        self._call_seconds += _WEIGHT * (seconds - self._call_seconds)
+        known = self._call_seconds or seconds
+        self._call_seconds = known + _WEIGHT * (seconds - known)
 
-    def admits(self, *, requests: int, rows: int) -> bool:
-        """Whether one more may wait behind so many requests with so many rows."""
-        if requests >= self._queue_limit:
+    def admits(self, waiting: int) -> bool:
+        """Whether one more may wait behind so many requests."""
+        if waiting >= self._queue_limit:
             return False
-        if not requests or not self._call_seconds:
+        if not self._call_seconds:
             return True
-        calls = max(_CALLS_AHEAD, self._queue_seconds / self._call_seconds)
-        return rows < calls * self._max_rows
+        return waiting < max(_CALLS_AHEAD, self._queue_seconds / self._call_seconds) * self._max_batch

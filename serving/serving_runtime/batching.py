@@ -58,13 +58,13 @@ class Batcher:
     ) -> None:
         """`on_batch(requests, rows)` is told of every batch that leaves; for the limits see admission.py."""
         self._max_rows = max_rows
-        self._admission = Admission(max_rows=max_rows, queue_limit=queue_limit, queue_seconds=queue_seconds)
+        self._admission = Admission(max_batch=max_rows, queue_limit=queue_limit, queue_seconds=queue_seconds)
         self._deadline_seconds = deadline_seconds
         self._on_batch = on_batch
         self._backend: Backend | None = None
         self._reason = "the model is starting"
         self._queues: dict[tuple[object, ...], deque[_Job]] = {}
-        self._count = self._rows = 0  # what waits
+        self._count = 0
         self._in_flight: dict[int, list[_Job]] = {}
         self._number = 0
         self._gathering_since: float | None = None
@@ -93,7 +93,7 @@ class Batcher:
         jobs = [job for queue in self._queues.values() for job in queue]
         jobs += [job for batch in self._in_flight.values() for job in batch]
         self._queues.clear()
-        self._count = self._rows = 0
+        self._count = 0
         self._in_flight.clear()
         for job in jobs:
             _fail(job, Unavailable(reason))
@@ -105,7 +105,7 @@ class Batcher:
         """
         if self._backend is None:
             raise Unavailable(self._reason)
-        if not self._admission.admits(requests=self._count, rows=self._rows):
+        if not self._admission.admits(self._count):
             raise Unavailable(f"{self._count} requests are waiting for the model already; try again later")
         loop = asyncio.get_running_loop()
         self._number += 1
@@ -116,7 +116,6 @@ class Batcher:
             queue = self._queues[key] = deque()
         queue.append(job)
         self._count += 1
-        self._rows += request.rows
         job.timer = loop.call_later(self._deadline_seconds, self._expire, job, key)
         if self._gathering_since is None and self._backend.free:
             self._gathering_since = loop.time()
@@ -153,7 +152,6 @@ class Batcher:
         if not queue:
             del self._queues[key]
         self._count -= len(batch)
-        self._rows -= sum(job.request.rows for job in batch)
         return batch
 
     def _send(self, backend: Backend, batch: list[_Job]) -> None:
@@ -209,7 +207,6 @@ class Batcher:
         if queue is not None and job in queue:
             queue.remove(job)
             self._count -= 1
-            self._rows -= job.request.rows
             if not queue:
                 del self._queues[key]
         _fail(job, DeadlineExceeded(f"no answer within {self._deadline_seconds:g} s"))

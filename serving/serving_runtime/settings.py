@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     """Most rows of concurrent requests that go to a model in one call."""
     queue_limit: Annotated[int, Field(ge=1, le=100_000)] = 256
     """Most requests waiting for one model; then 503."""
-    queue_seconds: Annotated[float, Field(gt=0, le=600)] = 0.1
+    queue_seconds: Annotated[float, Field(gt=0, le=600)] = 0.25
     """A request that would wait longer is refused with 503, unless two calls of the model take longer."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 10 * 1024 * 1024
     """Longest request body; then 413."""

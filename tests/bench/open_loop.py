@@ -25,10 +25,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Summary:
-    """Answers per second that were good, 99th percentiles in seconds (0 without answers), counts by status."""
+    """Answers per second that were good, percentiles in seconds (0 without answers), counts by status."""
 
     goodput: float
+    accepted_p90: float
     accepted_p99: float
+    rejected_p90: float
     rejected_p99: float
     statuses: Counter[int]
     hints: bool  # every 503 said when to try again
@@ -42,19 +44,21 @@ def load(url: str, body: bytes, *, rate: float, seconds: float, connections: int
 def summary(answers: Sequence[Answer], seconds: float) -> Summary:
     """What a load of so many seconds gave."""
     accepted = [answer.seconds for answer in answers if answer.status == 200]
-    rejected = [answer for answer in answers if answer.status == 503]
+    rejected = [answer.seconds for answer in answers if answer.status == 503]
     return Summary(
         len(accepted) / seconds,
-        p99(accepted),
-        p99([answer.seconds for answer in rejected]),
+        percentile(accepted, 90),
+        percentile(accepted, 99),
+        percentile(rejected, 90),
+        percentile(rejected, 99),
         Counter(answer.status for answer in answers),
-        all(answer.retry_after for answer in rejected),
+        all(answer.retry_after for answer in answers if answer.status == 503),
     )
 
 
-def p99(values: Sequence[float]) -> float:
-    """99th percentile; 0 of nothing."""
-    return statistics.quantiles(values, n=100)[98] if len(values) > 1 else sum(values)
+def percentile(values: Sequence[float], percent: int) -> float:
+    """A percentile; 0 of nothing."""
+    return statistics.quantiles(values, n=100)[percent - 1] if len(values) > 1 else sum(values)
 
 
 class _Client:

@@ -10,12 +10,13 @@ REFERENCE = "starlette"  # no product: what the machine gives
 
 @dataclass(frozen=True)
 class Figures:
-    """One measurement: requests a second, latencies in ms, processor seconds for 1,000 requests."""
+    """One measurement: requests a second, latencies in ms, processor seconds for 1,000 requests, share refused."""
 
     rate: float
     p50: float
     p99: float
     cpu: float
+    refused: float = 0.0
 
 
 class Results:
@@ -73,7 +74,7 @@ def document(
         "Peers: "
         + ", ".join(versions.values())
         + f". `{REFERENCE}` is no product but the least that a server",
-        "can do: no validation, no batches, the model inside the request.",
+        "can do: no validation, no batches, the model inside the request. A dash: the server does not take such requests.",
         "",
     ]
     for kind in results.kinds():
@@ -91,9 +92,14 @@ def _table(results: Results, kind: str) -> list[str]:
         cells = []
         for count in clients:
             found = results.median(name, kind, count)
-            cells += [f"{found.rate:,.0f}", f"{found.p50:.2f}", f"{found.p99:.2f}"] if found else ["–"] * 3
+            cells += _cells(found) if found else ["–"] * 3
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
+
+
+def _cells(found: Figures) -> list[str]:
+    refused = f" ({found.refused:.0%} refused)" if found.refused else ""
+    return [f"{found.rate:,.0f}{refused}", f"{found.p50:.2f}", f"{found.p99:.2f}"]
 
 
 def _resources(results: Results) -> list[str]:

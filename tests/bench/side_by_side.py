@@ -65,9 +65,16 @@ def measure(
     except ValueError:
         return None
     used = running.cpu_seconds() - before
-    if result.errors or not result.rate:
+    answered = result.rate * seconds
+    if result.errors >= answered:
         return None
-    return report.Figures(result.rate, result.p50, result.p99, used / (result.rate * seconds) * 1000)
+    return report.Figures(
+        result.rate - result.errors / seconds,
+        result.p50,
+        result.p99,
+        used / answered * 1000,
+        result.errors / answered,
+    )
 
 
 def run(arguments: argparse.Namespace) -> report.Results:

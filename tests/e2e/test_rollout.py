@@ -1,5 +1,6 @@
 """Versions change, break and come back under 20 requests a second, and no request fails."""
 
+import json
 import time
 from pathlib import Path
 
@@ -83,6 +84,7 @@ def test_helm_rolls_a_version_forward_a_bad_one_stays_out_and_helm_rollback_undo
     release: str, tmp_path: Path, starter_mars: dict[str, Path]
 ) -> None:
     chart, model = str(ROOT / "charts" / "marina"), "mlp-helm"
+    before = json.loads(helm("history", RELEASE, "--max", "1", "--output", "json"))[0]["revision"]
     second = upload("mlp-baseline", again(starter_mars["mlp-baseline"], tmp_path / "second.mar", "second"))
     with Traffic(model, "helm upgrade, a wrong hash, helm rollback") as traffic:
         helm("upgrade", RELEASE, chart, "--reuse-values", "--set", f"experiments.{model}.version={second}")
@@ -107,7 +109,7 @@ def test_helm_rolls_a_version_forward_a_bad_one_stays_out_and_helm_rollback_undo
         wait_for("the API says why", failed, 90)
         helm("rollback", RELEASE)
         wait_ready(model, second)
-        helm("rollback", RELEASE, "1")
+        helm("rollback", RELEASE, str(before))
         wait_ready(model, 1)
         traffic.go_on(100)
     assert not traffic.faults

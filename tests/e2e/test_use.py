@@ -34,7 +34,7 @@ metadata: {name: marina-e2e}
 spec:
   gatewayClassName: traefik
   listeners:
-    - {name: http, port: 8000, protocol: HTTP, allowedRoutes: {namespaces: {from: Same}}}
+    - {name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Same}}}
 """
 
 

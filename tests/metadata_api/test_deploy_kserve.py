@@ -584,3 +584,18 @@ def test_with_a_gateway_the_route_is_an_http_route_and_its_refusal_is_told(
         kubernetes.put(ROUTE, {**route, "status": {"parents": [{"conditions": [condition]}]}})
         until(lambda: seen(api) == ("ready", 1, "It is not reachable from outside: no listener takes it"))
         api.close()
+
+
+def test_routes_of_another_mode_are_removed_once_the_new_ones_are_there(
+    settings: Settings, kubernetes: FakeKubernetes, engine: Engine, tmp_path: Path
+) -> None:
+    with running(create_app(kserve_settings(engine, kubernetes, tmp_path, CONFIG))) as address:
+        with httpx.Client(base_url=address, timeout=30) as api:
+            deploy(api)
+        until(lambda: kubernetes.names(INGRESS) == ["digits-v2"])
+    (tmp_path / "next").mkdir()
+    gateway = {"name": "traefik", "namespace": "traefik", "section": ""}
+    config = {**CONFIG, "expose": {"mode": "gateway", "gateway": gateway}}
+    with running(create_app(kserve_settings(engine, kubernetes, tmp_path / "next", config))):
+        until(lambda: kubernetes.names(ROUTE) == ["digits-v2"])
+        until(lambda: kubernetes.names(INGRESS) == [])

@@ -200,10 +200,11 @@ def test_the_rules_name_what_is_written_and_nothing_else() -> None:
         mode: {rule["resources"][0]: set(rule["verbs"]) for rule in rules} for mode, rules in RULES.items()
     }
     written = {"get", "list", "watch", "create", "patch", "delete"}
+    former, models, pods = {"list", "delete"}, {"inferenceservices": written}, {"pods": {"list"}}
     assert found == {
-        "ingress": {"inferenceservices": written, "ingresses": written, "pods": {"list"}},
-        "gateway": {"inferenceservices": written, "httproutes": written, "pods": {"list"}},
-        "none": {"inferenceservices": written, "pods": {"list"}},
+        "ingress": {**models, "ingresses": written, "httproutes": former, **pods},
+        "gateway": {**models, "ingresses": former, "httproutes": written, **pods},
+        "none": {**models, "ingresses": former, "httproutes": former, **pods},
     }
 
 
