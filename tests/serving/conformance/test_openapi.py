@@ -17,6 +17,7 @@ CONFIGURATION = """
 "path.model_version" = "1"
 """
 FUZZING_SECONDS = 12
+SEED = "20261124"  # the same requests in every run
 
 
 def published(served: Front) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def check(served: Front, folder: Path, document: dict[str, Any], *options: str) 
     (folder / "schemathesis.toml").write_text(CONFIGURATION)
     command = [str(SCHEMATHESIS), "--config-file", "schemathesis.toml", "run", "openapi.json"]
     command += ["--url", served.url, "--phases", "coverage,fuzzing", "--max-time", str(FUZZING_SECONDS)]
-    command += ["--continue-on-failure", "--generation-database", "none", *options]
+    command += ["--continue-on-failure", "--generation-database", "none", "--seed", SEED, *options]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=150)
     assert ran.returncode == 0, ran.stdout[-8000:] + ran.stderr
 
@@ -65,8 +66,10 @@ def test_nothing_breaks_and_every_answer_is_as_described(served: Front, tmp_path
     assert served.status("summing") == before
 
 
-def test_what_fits_the_model_is_answered_and_what_does_not_is_refused(served: Front, tmp_path: Path) -> None:
-    check(served, tmp_path, for_the_summing_model(published(served)))
+def test_what_fits_the_model_is_answered(served: Front, tmp_path: Path) -> None:
+    # The narrowed document forbids more than the model does, such as negative pixels; the test above has the refusals.
+    narrowed = for_the_summing_model(published(served))
+    check(served, tmp_path, narrowed, "--exclude-checks", "negative_data_rejection")
 
 
 def test_every_address_of_the_document_exists(served: Front) -> None:
