@@ -56,14 +56,17 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m metadata_api.local train
 
 ##@ Check
-.PHONY: test test-sdk check lint fmt bench bench-up bench-api
+.PHONY: test test-long test-sdk check lint fmt bench bench-up bench-api
 test: $(INSTALLED_TESTS) test-sdk browser ## run all tests, the fast ones first
-	@$(BIN)/pytest $(wildcard $(FIRST_TESTS)) $(wildcard $(LATER_TESTS)) $(PYTEST)
+	@$(BIN)/pytest -m "not long" $(wildcard $(FIRST_TESTS)) $(wildcard $(LATER_TESTS)) $(PYTEST)
+
+test-long: $(INSTALLED_TESTS) ## run the tests that take minutes: fuzzing, overload, a thousand deployments
+	@$(BIN)/pytest -m long $(wildcard $(FIRST_TESTS)) $(PYTEST)
 
 test-sdk: $(INSTALLED_KSERVE) ## hold what is written to a cluster against KServe's own Python SDK
 	@PYTHONPATH=metadata-api $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
 
-check: lint test ## what a change must pass: tests, format, lint, types, import contracts
+check: lint test test-long ## what a change must pass: all tests, format, lint, types, import contracts
 
 lint: $(INSTALLED_TESTS) ## check format, lint, types and import contracts
 	@$(BIN)/ruff format --check .

@@ -24,7 +24,7 @@ def engine(postgres_url: str) -> Iterator[Engine]:
         yield engine
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_a_thousand_deployments(
     engine: Engine, tmp_path: Path, record_property: Any, capsys: pytest.CaptureFixture[str]

@@ -33,6 +33,7 @@ class TestOverload:
         yield front
         front.stop()
 
+    @pytest.mark.long
     def test_ten_times_the_capacity(self, slow_front: Front) -> None:
         url = f"{slow_front.url}/v2/models/slow/infer"
         base = open_loop.summary(open_loop.load(url, BODY, rate=5, seconds=4), 4)

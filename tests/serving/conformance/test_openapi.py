@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from ..conftest import Front
 
@@ -60,12 +61,14 @@ def for_the_summing_model(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.long
 def test_nothing_breaks_and_every_answer_is_as_described(served: Front, tmp_path: Path) -> None:
     before = served.status("summing")
     check(served, tmp_path, published(served), "--exclude-checks", "positive_data_acceptance")
     assert served.status("summing") == before
 
 
+@pytest.mark.long
 def test_what_fits_the_model_is_answered(served: Front, tmp_path: Path) -> None:
     # The narrowed document forbids more than the model does, such as negative pixels; the test above has the refusals.
     narrowed = for_the_summing_model(published(served))
