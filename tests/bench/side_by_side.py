@@ -21,6 +21,7 @@ from pathlib import Path
 from tests.bench import bench, report, servers
 
 CLIENTS = (1, 8, 32, 128)
+WARM_UP_SECONDS = 3  # Java compiles what it runs often
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _measure_all(
     folder: Path,
 ) -> None:
     for kind in KINDS:
-        if measure(running, kind, 4, bench.WARM_UP_SECONDS, folder) is None:
+        if measure(running, kind, 8, WARM_UP_SECONDS, folder) is None:
             continue
         for count in clients:
             # More images a request: fewer clients say as much.
