@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from serving_runtime import java
 from serving_runtime.app import App
 from serving_runtime.errors import LoadFailed
+from serving_runtime.http_connection import Connection
 from serving_runtime.metrics import Metrics
 from serving_runtime.models import Models
 from serving_runtime.nursery import Nursery
@@ -89,7 +90,7 @@ async def _serve(settings: Settings, folder: Path) -> int:
     config = uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,

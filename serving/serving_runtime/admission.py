@@ -20,17 +20,17 @@ class Admission:
         self._max_batch = max_batch
         self._queue_limit = queue_limit
         self._queue_seconds = queue_seconds
-        self._call_seconds = 0.0
+        self.call_seconds = 0.0
 
     def called(self, seconds: float) -> None:
         """A call to the model took so long."""
-        known = self._call_seconds or seconds
-        self._call_seconds = known + _WEIGHT * (seconds - known)
+        known = self.call_seconds or seconds
+        self.call_seconds = known + _WEIGHT * (seconds - known)
 
     def admits(self, waiting: int) -> bool:
         """Whether one more may wait behind so many requests."""
         if waiting >= self._queue_limit:
             return False
-        if not self._call_seconds:
+        if not self.call_seconds:
             return True
-        return waiting < max(_CALLS_AHEAD, self._queue_seconds / self._call_seconds) * self._max_batch
+        return waiting < max(_CALLS_AHEAD, self._queue_seconds / self.call_seconds) * self._max_batch

@@ -7,6 +7,7 @@ gather as many. Runs in one event loop, with callbacks only: no task is made for
 """
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -22,6 +23,8 @@ Outputs = list[Tensor]
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 # A loop's timers are too coarse for it, so the loop turns until then: a lone client never pays it.
 _GATHER_SECONDS = 0.0002
+# To wake a core that has gone to sleep costs a lone client a fifth of its time. Longer calls can bear it.
+_LOOK_OUT_SECONDS = 0.002
 
 
 class Backend(Protocol):
@@ -54,12 +57,17 @@ class Batcher:
         queue_limit: int,
         queue_seconds: float,
         deadline_seconds: float,
+        looks_out: bool = False,
         on_batch: Callable[[int, int], None],
     ) -> None:
-        """`on_batch(requests, rows)` is told of every batch that leaves; for the limits see admission.py."""
+        """`on_batch(requests, rows)` is told of every batch that leaves; for the limits see admission.py.
+
+        `looks_out`: while a quick model answers a lone request the loop turns instead of sleeping.
+        """
         self._max_rows = max_rows
         self._admission = Admission(max_batch=max_rows, queue_limit=queue_limit, queue_seconds=queue_seconds)
         self._deadline_seconds = deadline_seconds
+        self._looks_out = looks_out
         self._on_batch = on_batch
         self._backend: Backend | None = None
         self._reason = "the model is starting"
@@ -167,6 +175,15 @@ class Batcher:
         backend.call(
             frames.encode(header, inputs), lambda status, body: self._answered(batch, began, status, body)
         )
+        if self._looks_out and len(batch) == 1 and self._admission.call_seconds < _LOOK_OUT_SECONDS:
+            self._look_out(batch[0].number, began)
+
+    def _look_out(self, number: int, began: float) -> None:
+        """Keep the loop turning until the call with this number is answered, or takes longer than calls do."""
+        loop = asyncio.get_running_loop()
+        if number in self._in_flight and loop.time() - began < _LOOK_OUT_SECONDS:
+            os.sched_yield()  # whoever else has something to do goes first
+            loop.call_soon(self._look_out, number, began)
 
     def _answered(self, batch: list[_Job], began: float, status: int, body: bytes) -> None:
         if self._in_flight.pop(batch[0].number, None) is None:

@@ -45,7 +45,8 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 10 * 1024 * 1024
     """Longest request body; then 413."""
     torch_threads: Annotated[int, Field(ge=1, le=256)] | None = None
-    """Threads of PyTorch in each worker; by default one for each core, or one when many models share them."""
+    """Threads of PyTorch in each worker; by default one for each core but the front's, or one when many models
+    share the cores."""
 
     @model_validator(mode="after")
     def _one_source_of_models(self) -> Self:
@@ -59,7 +60,12 @@ class Settings(BaseSettings):
         """Threads of PyTorch in each worker."""
         if self.torch_threads is not None:
             return self.torch_threads
-        return 1 if self.models_file is not None else available_cores()
+        return 1 if self.models_file is not None else max(1, available_cores() - 1)
+
+    @property
+    def looks_out(self) -> bool:
+        """Whether the front may keep its core awake for a moment while a model works: it has one for itself."""
+        return self.models_file is None and available_cores() > 1
 
 
 def available_cores() -> int:

@@ -83,6 +83,7 @@ class Version:
             queue_limit=shared.settings.queue_limit,
             queue_seconds=shared.settings.queue_seconds,
             deadline_seconds=shared.settings.deadline_seconds,
+            looks_out=shared.settings.looks_out,
             on_batch=self._count_batch,
         )
         self._shared = shared

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from serving_runtime import native_worker
+from serving_runtime import native_worker, torchserve_receiving
 from serving_runtime.processes import die_with_parent, give_back_memory
 
 # What every worker imports anyway. No threads may start here: they would not live on in the forked worker.
@@ -125,6 +125,7 @@ def _become_torchserve(connection: socket.socket, order: dict[str, Any], descrip
     threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
     with open(order["pid_file"], "a", encoding="ascii") as file:
         file.write(f"{os.getpid()}\n")
+    torchserve_receiving.read_ahead()
     script, *arguments = order["argv"]
     sys.argv = [script, *arguments]
     sys.path[:0] = [part for part in order["env"].get("PYTHONPATH", "").split(os.pathsep) if part]

@@ -88,6 +88,7 @@ def run(arguments: argparse.Namespace) -> report.Results:
         if name in servers.COMMANDS:
             servers.prepare(name)
     results = report.Results(names)
+    kinds = [kind for kind in KINDS if (arguments.kind or "") in kind.name]
     clients = [int(word) for word in arguments.clients.split(",")]
     with tempfile.TemporaryDirectory(prefix="bench") as temporary:
         for round_ in range(arguments.rounds):
@@ -95,7 +96,7 @@ def run(arguments: argparse.Namespace) -> report.Results:
                 folder = Path(temporary) / name.replace(" ", "-")
                 folder.mkdir(exist_ok=True)
                 with servers.started(name, folder) as running:
-                    _measure_all(results, name, running, clients, arguments.seconds, folder)
+                    _measure_all(results, name, running, kinds, clients, arguments.seconds, folder)
             print(f"round {round_ + 1} of {arguments.rounds} done", file=sys.stderr, flush=True)
     return results
 
@@ -104,11 +105,12 @@ def _measure_all(
     results: report.Results,
     name: str,
     running: servers.Running,
+    kinds: list[Kind],
     clients: list[int],
     seconds: int,
     folder: Path,
 ) -> None:
-    for kind in KINDS:
+    for kind in kinds:
         if measure(running, kind, 8, WARM_UP_SECONDS, folder) is None:
             continue
         for count in clients:
@@ -124,6 +126,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", help="servers, with commas: native, torchserve, or names of peers")
+    parser.add_argument("--kind", help="requests whose name holds this text, as `JSON, 1 image`")
     parser.add_argument("--clients", default=",".join(map(str, CLIENTS)))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3, help="seconds for each figure")

@@ -1,0 +1,54 @@
+"""A connection of uvicorn whose answers leave with one system call.
+
+uvicorn writes an answer's head and its body apart: two system calls, two packets, and a client that wakes up twice.
+"""
+
+import asyncio
+from typing import Any, Protocol, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class Connection(HttpToolsProtocol):
+    """What uvicorn makes for each connection (`uvicorn.Config(http=Connection)`)."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(cast(asyncio.Transport, Together(transport)))
+
+
+class Writes(Protocol):
+    """What is used of an asyncio transport."""
+
+    def write(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+
+
+class Together:
+    """A transport that keeps the head of an answer until its body, the loop's next turn or the end comes."""
+
+    def __init__(self, transport: Writes) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head + data)
+        elif data.startswith(b"HTTP/"):
+            self._head = data
+            self._loop.call_soon(self._flush)
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _flush(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
