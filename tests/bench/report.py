@@ -1,5 +1,6 @@
 """What `make bench` found, as a Markdown document."""
 
+import shlex
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -60,15 +61,23 @@ class Results:
 
 
 def document(
-    results: Results, versions: dict[str, str], machine: str, load: float, options: Sequence[str]
+    results: Results,
+    versions: dict[str, str],
+    machine: str,
+    load: float,
+    options: Sequence[str],
+    sections: dict[str, list[str]],
 ) -> str:
-    """The whole report."""
+    """The whole report; `sections` are further parts by their headings, the empty ones left out."""
+    command = (
+        f"make bench BENCH='{shlex.join(options).replace(chr(39), chr(34))}'" if options else "make bench"
+    )
     parts = [
         "# Benchmarks",
         "",
         "Both runtimes beside other Python model servers, in one run on one machine: the starter CNN (1.2 million weights), the",
         "same requests, the same client (wrk, one thread). Each server runs alone; rounds are interleaved; the figures are medians.",
-        f"`make bench{' BENCH=' + repr(' '.join(options)) if options else ''}` wrote this file. Other machines give other figures: compare the columns, not the days.",
+        f"`{command}` wrote this file. Other machines give other figures: compare the columns, not the days.",
         "",
         f"Machine: {machine}; mean load before the last round ended {load:.1f}.",
         "Peers: "
@@ -81,6 +90,8 @@ def document(
         parts += [f"## {kind}", "", *_table(results, kind), ""]
     parts += ["## Memory and processor", "", *_resources(results), ""]
     parts += ["## Where a peer is better", "", *(_losses(results) or ["Nowhere in this run."]), ""]
+    for heading, lines in sections.items():
+        parts += [f"## {heading}", "", *lines, ""] if lines else []
     return "\n".join(parts)
 
 

@@ -18,7 +18,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import bench, report, servers
+from tests.bench import bench, goals, parts, report, servers
+from tests.serving.starters import starter
 
 CLIENTS = (1, 8, 32, 128)
 WARM_UP_SECONDS = 3  # Java compiles what it runs often
@@ -120,6 +121,13 @@ def _measure_all(
     results.add_memory(name, running.memory())
 
 
+def _parts() -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="bench") as folder:
+        archive = Path(folder, "digits.mar")
+        starter(archive, "cnn-baseline")
+        return parts.table(archive, Path(folder, "unpacked"))
+
+
 def main() -> int:
     """Measure, print the report, and write it."""
     parser = argparse.ArgumentParser(
@@ -137,7 +145,8 @@ def main() -> int:
     results = run(arguments)
     load = statistics.mean(os.getloadavg())
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    text = report.document(results, servers.versions(), machine, load, sys.argv[1:])
+    sections = {"Goals": goals.table(results), "Where the time of a request goes": _parts()}
+    text = report.document(results, servers.versions(), machine, load, sys.argv[1:], sections)
     arguments.out.write_text(text)
     print(text)
     return 0

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from tests.bench import bench, report
+from tests.bench import bench, goals, report
 
 REPORT = """\
 Running 5s test @ http://127.0.0.1:8080/v2/models/cnn/infer
@@ -78,7 +78,7 @@ class TestReport:
         return results
 
     def document(self) -> str:
-        return report.document(self.results(), {"peer": "peer 1.0"}, "2 cores", 0.1, ["--rounds", "3"])
+        return report.document(self.results(), {"peer": "peer 1.0"}, "2 cores", 0.1, ["--rounds", "3"], {})
 
     def test_medians_of_all_rounds_are_shown(self) -> None:
         assert "| marina native | 120 | 1.00 | 2.00 |" in self.document()
@@ -95,7 +95,37 @@ class TestReport:
     def test_refused_requests_are_shown(self) -> None:
         results = self.results()
         results.add("peer", "binary", 1, report.Figures(50.0, 1.0, 2.0, 0.5, 0.25))
-        assert "| peer | 50 (25% refused) |" in report.document(results, {}, "2 cores", 0.1, [])
+        assert "| peer | 50 (25% refused) |" in report.document(results, {}, "2 cores", 0.1, [], {})
 
     def test_memory_is_in_the_document(self) -> None:
         assert "| peer | 250 | 0.50 |" in self.document()
+
+    def test_further_sections_follow_and_empty_ones_do_not(self) -> None:
+        text = report.document(self.results(), {}, "2 cores", 0.1, [], {"Goals": ["all"], "None": []})
+        assert "## Goals\n\nall\n" in text
+        assert "## None" not in text
+
+
+class TestGoals:
+    def results(self) -> report.Results:
+        results = report.Results(["marina native", "marina torchserve", "slow", "fast", "starlette"])
+        for name, rate, p50 in (
+            ("marina native", 700.0, 0.9),
+            ("slow", 100.0, 4.0),
+            ("fast", 200.0, 2.0),
+            ("starlette", 9000.0, 0.1),
+        ):
+            for clients in (1, 32):
+                results.add(name, goals.JSON, clients, report.Figures(rate, p50, 5.0, 0.5))
+        results.add("marina native", goals.BINARY, 32, report.Figures(910.0, 1.0, 2.0, 0.5))
+        return results
+
+    def test_each_is_the_ratio_to_the_best_product_or_to_our_own_json(self) -> None:
+        assert goals.table(self.results())[2:] == [
+            "| marina native | requests/s of 32 JSON clients, best peer = 1 | at least 3.5 | 3.50 | yes |",
+            "| marina native | p50 of one JSON client, best peer = 1 | at most 0.45 | 0.45 | yes |",
+            "| marina native | requests/s of 32 binary clients, own JSON = 1 | at least 1.5 | 1.30 | no |",
+        ]
+
+    def test_a_run_without_their_figures_has_none(self) -> None:
+        assert goals.table(report.Results(["marina native"])) == []

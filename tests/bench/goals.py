@@ -1,0 +1,65 @@
+"""The ratios that a run is judged by: our two runtimes beside the best of the other products, in the same run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.bench.report import OURS, REFERENCE, Figures, Results
+
+JSON, BINARY = "JSON, 1 image a request", "binary, 1 image a request"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One ratio of a runtime of ours: to the best peer, or (`to_json`) to its own JSON rate."""
+
+    server: str
+    what: str
+    kind: str
+    clients: int
+    limit: float
+    at_most: bool = False
+    to_json: bool = False
+
+    @property
+    def value(self) -> Callable[[Figures], float]:
+        """What is compared: the median latency where less is better, else the rate."""
+        return (lambda found: found.p50) if self.at_most else (lambda found: found.rate)
+
+    def ratio(self, results: Results) -> float | None:
+        """None when this run did not measure both sides."""
+        mine = results.median(self.server, self.kind, self.clients)
+        if self.to_json:
+            other = results.median(self.server, JSON, self.clients)
+            return mine.rate / other.rate if mine and other else None
+        peers = [name for name in results.names if not name.startswith(OURS) and name != REFERENCE]
+        found = [each for each in (results.median(name, self.kind, self.clients) for name in peers) if each]
+        if not mine or not found:
+            return None
+        return self.value(mine) / (min if self.at_most else max)(map(self.value, found))
+
+
+GOALS = tuple(
+    goal
+    for server, rate, latency in (("marina native", 3.5, 0.45), ("marina torchserve", 2.3, 1.0))
+    for goal in (
+        Goal(server, "requests/s of 32 JSON clients, best peer = 1", JSON, 32, rate),
+        Goal(server, "p50 of one JSON client, best peer = 1", JSON, 1, latency, at_most=True),
+        Goal(server, "requests/s of 32 binary clients, own JSON = 1", BINARY, 32, 1.5, to_json=True),
+    )
+)
+
+
+def table(results: Results) -> list[str]:
+    """The goals that this run has figures for, as lines of Markdown; empty when there are none."""
+    lines = []
+    for goal in GOALS:
+        ratio = goal.ratio(results)
+        if ratio is None:
+            continue
+        reached = ratio <= goal.limit if goal.at_most else ratio >= goal.limit
+        limit = f"at {'most' if goal.at_most else 'least'} {goal.limit:g}"
+        lines.append(
+            f"| {goal.server} | {goal.what} | {limit} | {ratio:.2f} | {'yes' if reached else 'no'} |"
+        )
+    head = ["| server | what | goal | here | reached |", "| --- | --- | --- | ---: | --- |"]
+    return [*head, *lines] if lines else []
