@@ -21,7 +21,7 @@ from metadata_api.db import connect
 from metadata_api.deploy import Deployer
 from metadata_api.deploy_kserve import KServeDeployer
 from metadata_api.deploy_local import LocalDeployer
-from metadata_api.errors import MarinaError
+from metadata_api.errors import MarinaError, body_of
 from metadata_api.kserve import config as kserve_config
 from metadata_api.kserve.cluster import Cluster
 from metadata_api.limits import BodyRefused, RequestGuard
@@ -33,6 +33,7 @@ from metadata_api.routes import (
     health,
     images,
     imports,
+    inference,
     predictions,
     versions,
 )
@@ -61,12 +62,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         pool=settings.database_pool,
     )
     app.state.sessions = sessionmaker(app.state.engine, expire_on_commit=False)
-    app.state.kserve = kserve_config.read(settings.kserve_file) if settings.kserve_file else None
+    config = kserve_config.read(settings.kserve_file) if settings.kserve_file else None
+    app.state.kserve = config
     app.state.helm = HelmRelease()
-    if app.state.kserve is not None:
-        app.state.helm = HelmRelease(app.state.kserve.release, app.state.kserve.namespace)
+    if config is not None:
+        app.state.helm = HelmRelease(config.helm_release or config.release, config.namespace)
     app.state.artifacts, app.state.images = _stores(settings)
-    for module in (health, experiments, imports, versions, artifacts, deployments, predictions, images):
+    for module in (
+        health,
+        experiments,
+        imports,
+        versions,
+        artifacts,
+        deployments,
+        predictions,
+        images,
+        inference,
+    ):
         app.include_router(module.router)
     _answer_errors(app)
     app.add_middleware(RequestGuard, limit_of=lambda path: _limit(settings, path))
@@ -136,45 +148,54 @@ def _limit(settings: Settings, path: str) -> int:
         return settings.max_csv_bytes
     if path == "/v1/predictions":
         return settings.max_image_bytes + 64 * 1024
+    if path.startswith("/v2/"):
+        return settings.max_inference_bytes
     return settings.max_json_bytes
 
 
 def _answer_errors(app: FastAPI) -> None:
-    """Every error leaves as `{error, detail}` with the status that tells whose fault it is."""
+    """Every error leaves as `{error, detail}`, under /v2 as `{error}`, with the status that tells whose fault it is."""
 
     @app.exception_handler(MarinaError)
-    async def _marina(_: Request, error: MarinaError) -> JSONResponse:
-        return _error(error.status, error.code, error.detail)
+    async def _marina(request: Request, error: MarinaError) -> JSONResponse:
+        return _error(request, error.status, error.code, error.detail)
 
     @app.exception_handler(RequestValidationError)
-    async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         # Only where and what, never the input itself: it may be huge, secret or not encodable.
         found = (
             f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()[:20]
         )
-        return _error(422, "invalid_request", "; ".join(found)[:2000].encode(errors="replace").decode())
+        return _error(
+            request, 422, "invalid_request", "; ".join(found)[:2000].encode(errors="replace").decode()
+        )
 
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
         if isinstance(error, BodyRefused):
-            return _error(error.status_code, error.code, error.detail, error.headers)
+            return _error(request, error.status_code, error.code, error.detail, error.headers)
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
-        return _error(error.status_code, code, _hint(error), error.headers)
+        return _error(request, error.status_code, code, _hint(error), error.headers)
 
     @app.exception_handler(exc.DBAPIError)
     @app.exception_handler(exc.TimeoutError)
     async def _database(request: Request, error: exc.SQLAlchemyError) -> JSONResponse:
         if isinstance(error, exc.IntegrityError):
             return _error(
-                409, "conflict", "Somebody changed the same thing at the same time. Read it and try again."
+                request,
+                409,
+                "conflict",
+                "Somebody changed the same thing at the same time. Read it and try again.",
             )
         if isinstance(error, exc.DataError):
             return _error(
-                422, "invalid_request", "A value does not fit into the database. Use a smaller one."
+                request, 422, "invalid_request", "A value does not fit into the database. Use a smaller one."
             )
         if isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError):
             log.warning("database: %s", str(error).splitlines()[0])
-            return _error(503, "database_unavailable", "The database does not answer. Try again in a moment.")
+            return _error(
+                request, 503, "database_unavailable", "The database does not answer. Try again in a moment."
+            )
         return _fault(request, error)
 
     @app.exception_handler(Exception)
@@ -184,7 +205,7 @@ def _answer_errors(app: FastAPI) -> None:
 
 def _fault(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
-    return _error(500, "internal_error", "A fault of the metadata API; its log says more.")
+    return _error(request, 500, "internal_error", "A fault of the metadata API; its log says more.")
 
 
 def _hint(error: HTTPException) -> str:
@@ -195,6 +216,7 @@ def _hint(error: HTTPException) -> str:
     return hints.get(error.status_code, str(error.detail))
 
 
-def _error(status: int, code: str, detail: str, headers: Any = None) -> JSONResponse:
+def _error(request: Request, status: int, code: str, detail: str, headers: Any = None) -> JSONResponse:
     retry = {"Retry-After": "1"} if status == 503 else {}
-    return JSONResponse({"error": code, "detail": detail}, status, {**(headers or {}), **retry})
+    path = request.scope["path"].removeprefix(request.app.root_path)
+    return JSONResponse(body_of(path, code, detail), status, {**(headers or {}), **retry})

@@ -6,10 +6,13 @@ MarinaError
 ├── Conflict           409 the state of the system forbids it now
 ├── TooLarge           413 more bytes or pixels than allowed
 ├── UnsupportedMedia   415 a format that is not read here
+├── BadAnswer          502 a model answered something that cannot be passed on
 ├── Unavailable        503 a part that we need is away; comes with Retry-After
+├── DeadlineExceeded   504 a model did not answer in time
 └── OutOfSpace         507 the disk is full
 
-Raised by the domain functions, turned into `{"error": code, "detail": text}` by `create_app`.
+Raised by the domain functions, turned into `{"error": code, "detail": text}` by `create_app`, under /v2 into
+`{"error": text}`.
 """
 
 from typing import Any
@@ -64,6 +67,18 @@ class Unavailable(MarinaError):
     status = 503
 
 
+class BadAnswer(MarinaError):
+    """A model answered something that cannot be passed on."""
+
+    status = 502
+
+
+class DeadlineExceeded(MarinaError):
+    """A model did not answer in time."""
+
+    status = 504
+
+
 class OutOfSpace(MarinaError):
     """The disk is full; nothing was stored."""
 
@@ -71,10 +86,21 @@ class OutOfSpace(MarinaError):
 
 
 class ErrorBody(BaseModel):
-    """Body of every answer of 400 and above."""
+    """Body of every answer of 400 and above, outside /v2."""
 
     error: str
     detail: str
+
+
+class V2ErrorBody(BaseModel):
+    """Body of every answer of 400 and above under /v2: the text is the error."""
+
+    error: str
+
+
+def body_of(path: str, code: str, detail: str) -> dict[str, str]:
+    """An error as it is written for an address, which is given without the prefix of a proxy."""
+    return {"error": detail} if path.startswith("/v2/") else {"error": code, "detail": detail}
 
 
 DESCRIPTIONS = {
@@ -84,11 +110,13 @@ DESCRIPTIONS = {
     413: "More bytes or pixels than allowed.",
     415: "A format that is not read here.",
     422: "A field is missing, unknown or of the wrong kind.",
+    502: "A model answered something that cannot be passed on.",
     503: "A part of the system is away; Retry-After says when to try again.",
+    504: "A model did not answer in time.",
     507: "The disk is full; nothing was stored.",
 }
 
 
-def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def responses(*statuses: int, body: type[BaseModel] = ErrorBody) -> dict[int | str, dict[str, Any]]:
     """The `responses=` of a route: each status with the error body, and 422 and 503, which any route may give."""
-    return {code: {"model": ErrorBody, "description": DESCRIPTIONS[code]} for code in (*statuses, 422, 503)}
+    return {code: {"model": body, "description": DESCRIPTIONS[code]} for code in (*statuses, 422, 503)}

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from metadata_api.errors import body_of
+
 SECONDS_TO_START = 10.0
 SLOWEST_BYTES_PER_SECOND = 1024
 
@@ -38,10 +40,12 @@ class RequestGuard:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
-            return await _refuse(send, 400, "invalid_request", "The URL contains a NUL character. Remove it.")
+            return await _refuse(
+                scope, send, 400, "invalid_request", "The URL contains a NUL character. Remove it."
+            )
         limit = self.limit_of(scope["path"])
         if _declared(scope) > limit:
-            return await _refuse(send, 413, "body_too_large", _too_large(limit))
+            return await _refuse(scope, send, 413, "body_too_large", _too_large(limit))
         await self.app(scope, _Counted(receive, limit), send)
 
 
@@ -86,8 +90,9 @@ def _too_large(limit: int) -> str:
     return f"The body is over the limit of {limit:,} bytes for this address. Send less."
 
 
-async def _refuse(send: Send, status: int, code: str, detail: str) -> None:
-    body = json.dumps({"error": code, "detail": detail}).encode()
+async def _refuse(scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
+    path = scope["path"].removeprefix(scope["app"].root_path if "app" in scope else "")
+    body = json.dumps(body_of(path, code, detail)).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),

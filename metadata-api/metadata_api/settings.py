@@ -69,6 +69,8 @@ class Settings(BaseSettings):
     """Largest accepted CSV upload, in bytes."""
     max_mar_bytes: int = 1024 * MEBIBYTE
     """Largest accepted `.mar` upload, in bytes."""
+    max_inference_bytes: int = 10 * MEBIBYTE
+    """Largest body of a v2 request that is passed on, in bytes."""
     max_json_bytes: int = 8 * MEBIBYTE
     """Largest body of every other request, in bytes."""
 

@@ -1,17 +1,13 @@
 """Every Helm that is on PATH, and the one that `HELM` names, makes the same of the chart as the tests' own."""
 
-import os
-import shutil
 import subprocess
 
 import pytest
 import yaml
 
+from tests.chart.programs import PROGRAMS
 from tests.chart.rendering import CHART, SHAPES, Rendered, render, shape
 
-PROGRAMS = sorted(
-    {found for name in (os.environ.get("HELM", ""), "helm", "helm4") if (found := shutil.which(name))}
-)
 CONNECTED = ["--kube-version", "1.34", "--api-versions", "v1/Pod"]
 KSERVE = ["--api-versions", "serving.kserve.io/v1beta1/InferenceService"]
 
@@ -20,11 +16,6 @@ def helm(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a Helm."""
     command = [program, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
-def test_the_tests_own_helm_is_there() -> None:
-    # Without any program on PATH, everything else of this folder still renders with this one.
-    assert render().objects
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

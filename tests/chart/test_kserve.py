@@ -212,6 +212,7 @@ class TestWayIn:
         }
         assert by_ingress == by_route
         assert ("/v1", "marina-metadata-api") in by_ingress
+        assert ("/v2", "marina-metadata-api") in by_ingress
         assert ("/", "marina-ui") in by_ingress
 
     def test_https_is_in_every_address_that_people_see(self) -> None:

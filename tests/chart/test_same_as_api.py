@@ -18,6 +18,15 @@ def read(rendered: Rendered, folder: Path) -> Any:
     return import_module("metadata_api.kserve.config").read(path)
 
 
+def test_the_api_knows_the_prefix_of_all_names_and_what_helm_calls_the_release(tmp_path: Path) -> None:
+    config = import_module("metadata_api.kserve.config")
+    path = tmp_path / "kserve.yaml"
+    maps = render(name="digits").one("ConfigMap", "digits-marina-metadata-api")
+    path.write_text(maps["data"]["kserve.yaml"])
+    found = config.read(path)
+    assert (found.release, found.helm_release) == ("digits-marina", "digits")
+
+
 def wanted(runtime: str) -> Any:
     """The deployment `cnn` as the API wants it."""
     return import_module("metadata_api.deploy").Wanted(

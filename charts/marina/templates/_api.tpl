@@ -74,6 +74,7 @@
 {{- define "marina.kserveFile" -}}
 {{- $expose := .Values.expose -}}
 release: {{ include "marina.fullname" . }}
+helm_release: {{ .Release.Name }}
 namespace: {{ .Release.Namespace }}
 artifact_url: {{ include "marina.artifactUrl" . }}
 expose:

@@ -20,6 +20,9 @@
 - path: {{ $path }}{{ . }}
   service: {{ $api }}
 {{- end }}
+{{- /* Aliases, and versions of experiments; a deployment has a route of its own, which is longer and wins. */}}
+- path: /v2
+  service: {{ $api }}
 {{- if .Values.ui.enabled }}
 - path: {{ $path | default "/" }}
   service: {{ include "marina.fullname" . }}-ui

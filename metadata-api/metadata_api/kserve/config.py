@@ -32,8 +32,6 @@ class Expose(Section):
 
     mode: Literal["ingress", "gateway", "none"] = "none"
     host: str = ""
-    path: str = ""
-    """Prefix before `/v2`; needs a proxy that removes it, which HTTPRoutes do and Ingresses cannot."""
     ingress_class: str = ""
     tls_secret: str = ""
     annotations: dict[str, str] = Field(default_factory=dict)
@@ -62,6 +60,9 @@ class KServeConfig(Section):
     """One installation: its release, its namespace, where archives lie, and how models are exposed."""
 
     release: str = Field(min_length=1)
+    """Prefix and label of every object: the chart's fullname."""
+    helm_release: str = ""
+    """What Helm calls it, for commands that are shown; empty if that is `release`."""
     namespace: str = Field(min_length=1)
     artifact_url: str = Field(pattern=r"^(https?|s3)://.")
     expose: Expose = Expose()

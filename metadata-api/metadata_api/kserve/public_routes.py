@@ -75,14 +75,13 @@ def record(item: Json) -> Route:
     )
 
 
-def _path(expose: Expose, name: str) -> str:
-    prefix = expose.path.strip("/")
-    return f"{'/' + prefix if prefix else ''}/v2/models/{name}"
+def _path(name: str) -> str:
+    return f"/v2/models/{name}"
 
 
 def _ingress(expose: Expose, name: str) -> Json:
     backend = {"service": {"name": f"{name}-predictor", "port": {"number": 80}}}
-    path = {"path": _path(expose, name), "pathType": "Prefix", "backend": backend}
+    path = {"path": _path(name), "pathType": "Prefix", "backend": backend}
     return {
         **({"ingressClassName": expose.ingress_class} if expose.ingress_class else {}),
         **({"tls": [{"hosts": [expose.host], "secretName": expose.tls_secret}]} if expose.tls_secret else {}),
@@ -97,11 +96,8 @@ def _http_route(expose: Expose, name: str) -> Json:
         **({"namespace": gateway.namespace} if gateway.namespace else {}),
         **({"sectionName": gateway.section} if gateway.section else {}),
     }
-    replaced = {"type": "ReplacePrefixMatch", "replacePrefixMatch": f"/v2/models/{name}"}
-    rewrite = [{"type": "URLRewrite", "urlRewrite": {"path": replaced}}]
     rule = {
-        "matches": [{"path": {"type": "PathPrefix", "value": _path(expose, name)}}],
-        **({"filters": rewrite} if expose.path.strip("/") else {}),
+        "matches": [{"path": {"type": "PathPrefix", "value": _path(name)}}],
         "backendRefs": [{"name": f"{name}-predictor", "port": 80}],
     }
     return {
