@@ -19,9 +19,9 @@ from metadata_api.errors import OutOfSpace, Unavailable
 from metadata_api.s3_store import S3Store
 from metadata_api.settings import S3, Settings
 from tests.conftest import free_port
+from tests.metadata_api.kserve.stage import CONFIG
 from tests.metadata_api.making import make_mar, url_of
 from tests.metadata_api.servers import running
-from tests.metadata_api.test_deploy_kserve import CONFIG
 
 
 @pytest.fixture(scope="module")

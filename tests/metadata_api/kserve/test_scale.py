@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from tests.metadata_api.fake_kubernetes import ISVC, POD, FakeKubernetes, status_of
+from tests.metadata_api.kserve.stage import CONFIG, URL, api_process, kserve_settings, seen, until
 from tests.metadata_api.making import make_experiment, make_version, own_database
-from tests.metadata_api.test_deploy_kserve import CONFIG, URL, api_process, kserve_settings, seen, until
 
 SERVICES = 1000
 
