@@ -79,6 +79,24 @@ def test_v2_inference_through_the_ingress_with_and_without_version(release: str)
         assert client.get("/v2/models/cnn-baseline/ready").json() == {"name": "cnn-baseline", "ready": True}
 
 
+def test_v2_inference_of_an_experiments_version_by_whatever_deployment_serves_it(release: str) -> None:
+    answer = infer("mlp-baseline", "1")
+    assert (label_of(answer), answer["model_name"]) == ("5", "mlp-helm")
+
+
+def test_every_object_is_valid_by_the_clusters_own_schemas(release: str) -> None:
+    """KServe's and the Gateway's included; a field that the cluster does not know is an error."""
+    written = helm("get", "manifest", RELEASE)
+    made = [item for kind in ("isvc", "ingress") for item in objects(kind)]
+    for item in made:
+        item["metadata"] = {key: item["metadata"][key] for key in ("name", "labels")}
+        item.pop("status", None)
+    documents = "\n---\n".join([written, *map(json.dumps, made)])
+    said = kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", given=documents)
+    assert "inferenceservice.serving.kserve.io/cnn-baseline" in said
+    assert "servingruntime.serving.kserve.io" in said
+
+
 def test_kubectl_lists_what_the_api_shows(release: str) -> None:
     with outside() as client:
         shown = {item["name"]: item for item in client.get("/v1/deployments").json()["items"]}
