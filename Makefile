@@ -21,6 +21,8 @@ INSTALLED := $(VENV)/.installed-$(call key,$(RUNTIME_INPUTS))
 INSTALLED_TESTS := $(VENV)/.tests-$(call key,$(RUNTIME_INPUTS) tests/requirements.lock)
 KSERVE := $(VENV)/kserve-client
 INSTALLED_KSERVE := $(VENV)/.kserve-$(call key,tests/kserve_client.lock)
+CHECKOV := $(VENV)/checkov
+INSTALLED_CHECKOV := $(VENV)/.checkov-$(call key,tests/checkov.lock)
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
@@ -57,7 +59,7 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 
 ##@ Check
 .PHONY: test test-long test-sdk check lint fmt bench bench-up bench-api
-test: $(INSTALLED_TESTS) test-sdk browser ## run all tests, the fast ones first
+test: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) test-sdk browser ## run all tests, the fast ones first
 	@$(BIN)/pytest -m "not long" $(wildcard $(FIRST_TESTS)) $(wildcard $(LATER_TESTS)) $(PYTEST)
 
 test-long: $(INSTALLED_TESTS) ## run the tests that take minutes: fuzzing, overload, a thousand deployments
@@ -140,14 +142,14 @@ e2e: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser ## install and drive all of 
 e2e-scale: $(INSTALLED_TESTS) ## a thousand InferenceServices on simulated nodes of the test cluster; prints the figures
 	@k8s/e2e-scale
 
-chart: $(INSTALLED_TESTS) ## write the chart's README from its values, and check chart and scripts
+chart: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## write the chart's README from its values, and check chart and scripts
 	@$(BIN)/python charts/document
 	@$(BIN)/shellcheck -x $(K8S_SCRIPTS) charts/marina/files/*/*.sh
 	@$(BIN)/pytest -q tests/chart
 
 ##@ Maintain
 .PHONY: install browser lock clean
-install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) ## make the virtual environment with everything in it
+install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_CHECKOV) ## make the virtual environment with everything in it
 
 browser: $(INSTALLED_TESTS) ## find or install the Chromium that the browser tests drive
 	@.ci/browser $(BIN)/python
@@ -176,6 +178,14 @@ $(INSTALLED): $(UV)
 
 $(INSTALLED_TESTS): $(INSTALLED)
 	@$(INSTALL) --only-binary :all: --require-hashes -r tests/requirements.lock
+	@touch $@
+
+# So does checkov, which only the chart's tests use.
+$(INSTALLED_CHECKOV): $(INSTALLED)
+	@echo "installing checkov beside it"
+	@rm -rf $(CHECKOV) $(VENV)/.checkov-*
+	@$(UV) venv --quiet --python $(BIN)/python $(CHECKOV)
+	@$(UV) pip install --quiet --python $(CHECKOV)/bin/python --no-deps --require-hashes -r tests/checkov.lock
 	@touch $@
 
 # KServe's client needs other versions than the product has.
