@@ -58,7 +58,7 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m metadata_api.local train
 
 ##@ Check
-.PHONY: test test-long test-sdk check lint fmt bench bench-up bench-api
+.PHONY: test test-long test-sdk check lint fmt soak bench bench-up bench-api
 test: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) test-sdk browser ## run all tests, the fast ones first
 	@$(BIN)/pytest -m "not long" $(wildcard $(FIRST_TESTS)) $(wildcard $(LATER_TESTS)) $(PYTEST)
 
@@ -80,6 +80,9 @@ lint: $(INSTALLED_TESTS) ## check format, lint, types and import contracts
 fmt: $(INSTALLED_TESTS) ## format the code and repair what lint can repair
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
+
+soak: $(INSTALLED_TESTS) ## load both runtimes for MINUTES (10); their memory must stay flat. Needs wrk
+	@$(BIN)/python -m tests.bench.soak --minutes $(or $(MINUTES),10)
 
 bench: $(INSTALLED_TESTS) ## measure both runtimes beside other model servers with wrk; writes docs/benchmarks.md
 	@$(BIN)/python -m tests.bench.side_by_side $(BENCH)

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from tests.bench import bench, goals, report
+from tests.bench import bench, goals, report, soak
 
 REPORT = """\
 Running 5s test @ http://127.0.0.1:8080/v2/models/cnn/infer
@@ -129,3 +129,20 @@ class TestGoals:
 
     def test_a_run_without_their_figures_has_none(self) -> None:
         assert goals.table(report.Results(["marina native"])) == []
+
+
+class TestSoak:
+    RESULT = bench.Result(1000.0, 1.0, 2.0, 0)
+
+    def test_memory_that_stays_is_no_fault_whatever_the_warm_up_took(self) -> None:
+        told, faults = soak.judge("marina native", [200.0, 280.0, *[300.0] * 18], self.RESULT)
+        assert "300.0 MB warm, 300.0 MB at the end (+0.00%)" in told
+        assert faults == []
+
+    def test_memory_that_grows_is_a_fault(self) -> None:
+        _, faults = soak.judge("marina native", [300.0 + step for step in range(100)], self.RESULT)
+        assert faults == ["marina native: its memory grew by 18.2%"]
+
+    def test_a_lost_answer_is_a_fault(self) -> None:
+        _, faults = soak.judge("x", [300.0] * 20, bench.Result(1000.0, 1.0, 2.0, 3))
+        assert faults == ["x: 3 answers were no 200"]
