@@ -62,7 +62,7 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 test: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) test-sdk browser ## run all tests, the fast ones first
 	@$(BIN)/pytest -m "not long" $(wildcard $(FIRST_TESTS)) $(wildcard $(LATER_TESTS)) $(PYTEST)
 
-test-long: $(INSTALLED_TESTS) ## run the tests that take minutes: fuzzing, overload, a thousand deployments
+test-long: $(INSTALLED_TESTS) ## run the tests that take minutes: fuzzing, wrong requests, overload, a thousand deployments
 	@$(BIN)/pytest -m long $(wildcard $(FIRST_TESTS)) $(PYTEST)
 
 test-sdk: $(INSTALLED_KSERVE) ## hold what is written to a cluster against KServe's own Python SDK

@@ -28,9 +28,7 @@ class Summary:
     """Answers per second that were good, percentiles in seconds (0 without answers), counts by status."""
 
     goodput: float
-    accepted_p90: float
     accepted_p99: float
-    rejected_p90: float
     rejected_p99: float
     statuses: Counter[int]
     hints: bool  # every 503 said when to try again
@@ -47,9 +45,7 @@ def summary(answers: Sequence[Answer], seconds: float) -> Summary:
     rejected = [answer.seconds for answer in answers if answer.status == 503]
     return Summary(
         len(accepted) / seconds,
-        percentile(accepted, 90),
         percentile(accepted, 99),
-        percentile(rejected, 90),
         percentile(rejected, 99),
         Counter(answer.status for answer in answers),
         all(answer.retry_after for answer in answers if answer.status == 503),

@@ -37,19 +37,20 @@ class TestOverload:
     def test_ten_times_the_capacity(self, slow_front: Front) -> None:
         url = f"{slow_front.url}/v2/models/slow/infer"
         base = open_loop.summary(open_loop.load(url, BODY, rate=5, seconds=4), 4)
+        longest = 3 * max(base.accepted_p99, CALL_SECONDS) + 0.1
         # A busy machine keeps whole processes waiting for a core; a front that is at fault fails every time.
         for _ in range(3):
             began = time.monotonic()
             answers = open_loop.load(url, BODY, rate=10 * CAPACITY, seconds=SECONDS)
             over = open_loop.summary(answers, time.monotonic() - began)
             print(f"capacity {CAPACITY:.0f}/s, base {base}, overload {over}")
-            if over.rejected_p99 < 0.1:
+            if over.rejected_p99 < 0.1 and over.accepted_p99 < longest:
                 break
         assert set(over.statuses) == {200, 503}
         assert over.hints
-        assert over.rejected_p90 < 0.1
+        assert over.rejected_p99 < 0.1
         assert over.goodput > 0.8 * CAPACITY * SECONDS / (SECONDS + 0.5)
-        assert over.accepted_p90 < 3 * max(base.accepted_p99, CALL_SECONDS) + 0.1
+        assert over.accepted_p99 < longest
         wait_for(
             lambda: slow_front.infer("slow", [1, 2, 3, 4, 5, 6]).status_code == 200, "it is as before", 5
         )
