@@ -67,9 +67,9 @@ def test_paths_in_documents_exist() -> None:
             assert (ROOT / path).exists(), f"{document.name} names {path}"
 
 
-def test_continuous_integration_runs_the_readmes_test_command() -> None:
+def test_continuous_integration_runs_the_readmes_test_command_and_then_the_cluster() -> None:
     script = (ROOT / ".ci" / "run").read_text()
-    assert re.search(r"^exec make test$", script, re.M)
+    assert re.findall(r"^make (\S+)", script, re.M) == ["test", "e2e"]
     assert "make test" in (ROOT / "README.md").read_text()
 
 
