@@ -234,6 +234,7 @@ def test_a_path_reaches_every_part_that_makes_addresses() -> None:
     paths = {path["path"] for path in ingress["spec"]["rules"][0]["http"]["paths"]}
     assert paths == {
         "/marina",
+        "/v2",  # models have no prefix
         *(f"/marina/{p}" for p in ("v1", "docs", "openapi.json", "static-offline-docs")),
     }
     (ui,) = rendered.one("Deployment", "marina-ui")["spec"]["template"]["spec"]["containers"]

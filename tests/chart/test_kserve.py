@@ -250,6 +250,7 @@ def test_the_api_learns_all_that_it_needs() -> None:
     )
     assert config == {
         "release": "marina",
+        "helm_release": "marina",
         "namespace": "models",
         "artifact_url": "http://marina-metadata-api.models.svc.cluster.local/artifacts",
         "expose": {

@@ -43,7 +43,16 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str, str
     folder = tmp_path_factory.mktemp("rendered")
     for name in ("default", *SHAPES):
         (folder / f"{name}.yaml").write_text(yaml.safe_dump_all(render(shape(name)).objects))
-    command = [CHECKOV, "--directory", folder, "--framework", "kubernetes", "--compact", "--output", "json"]
+    command = [
+        str(CHECKOV),
+        "--directory",
+        str(folder),
+        "--framework",
+        "kubernetes",
+        "--compact",
+        "--output",
+        "json",
+    ]
     done = subprocess.run(
         [*command, "--skip-download", "--soft-fail"],
         env={**os.environ, "LOG_LEVEL": "ERROR", "HOME": str(folder)},
