@@ -183,18 +183,15 @@ $(INSTALLED_TESTS): $(INSTALLED)
 	@$(INSTALL) --only-binary :all: --require-hashes -r tests/requirements.lock
 	@touch $@
 
-# So does checkov, which only the chart's tests use.
-$(INSTALLED_CHECKOV): $(INSTALLED)
-	@echo "installing checkov beside it"
-	@rm -rf $(CHECKOV) $(VENV)/.checkov-*
-	@$(UV) venv --quiet --python $(BIN)/python $(CHECKOV)
-	@$(UV) pip install --quiet --python $(CHECKOV)/bin/python --no-deps --require-hashes -r tests/checkov.lock
+# Environments of their own, for what needs other versions than the product has: (name, folder, lock).
+define beside
+	@echo "installing $(1) beside it"
+	@rm -rf $(2) $(VENV)/.$(1)-*
+	@$(UV) venv --quiet --python $(BIN)/python $(2)
+	@$(UV) pip install --quiet --python $(2)/bin/python --no-deps --only-binary :all: --require-hashes -r $(3)
 	@touch $@
-
-# KServe's client needs other versions than the product has.
+endef
 $(INSTALLED_KSERVE): $(INSTALLED)
-	@echo "installing KServe's client beside it"
-	@rm -rf $(KSERVE) $(VENV)/.kserve-*
-	@$(UV) venv --quiet --python $(BIN)/python $(KSERVE)
-	@$(UV) pip install --quiet --python $(KSERVE)/bin/python --no-deps --only-binary :all: --require-hashes -r tests/kserve_client.lock
-	@touch $@
+	$(call beside,kserve,$(KSERVE),tests/kserve_client.lock)
+$(INSTALLED_CHECKOV): $(INSTALLED)
+	$(call beside,checkov,$(CHECKOV),tests/checkov.lock)

@@ -218,5 +218,4 @@ def _hint(error: HTTPException) -> str:
 
 def _error(request: Request, status: int, code: str, detail: str, headers: Any = None) -> JSONResponse:
     retry = {"Retry-After": "1"} if status == 503 else {}
-    path = request.scope["path"].removeprefix(request.app.root_path)
-    return JSONResponse(body_of(path, code, detail), status, {**(headers or {}), **retry})
+    return JSONResponse(body_of(request.scope, code, detail), status, {**(headers or {}), **retry})

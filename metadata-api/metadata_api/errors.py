@@ -15,6 +15,7 @@ Raised by the domain functions, turned into `{"error": code, "detail": text}` by
 `{"error": text}`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -98,8 +99,9 @@ class V2ErrorBody(BaseModel):
     error: str
 
 
-def body_of(path: str, code: str, detail: str) -> dict[str, str]:
-    """An error as it is written for an address, which is given without the prefix of a proxy."""
+def body_of(scope: Mapping[str, Any], code: str, detail: str) -> dict[str, str]:
+    """An error as it is written for the address of an ASGI scope."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
     return {"error": detail} if path.startswith("/v2/") else {"error": code, "detail": detail}
 
 

@@ -4,6 +4,7 @@ Called by the route for /v2. A request is passed on as it came to the server tha
 answer, which names the deployment and the version that gave it.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from sqlalchemy.orm import Session
 from metadata_api.errors import BadAnswer, Conflict, DeadlineExceeded, NotFound, Unavailable
 from metadata_api.tables import Alias, Deployment, Experiment, ModelVersion
 
+_ACTIONS = "infer|ready|config|stats"
+# Nothing else is passed on: what a client writes becomes part of an address inside.
+_PATH = re.compile(rf"([^/]+)(?:/versions/([0-9]{{1,9}}))?(?:/({_ACTIONS}))?")
 # The longest that a server lets a request wait, and a little for the way.
 _TIMEOUT = httpx.Timeout(35.0, connect=3.0)
 _LONGEST_ANSWER = 64 * 1024 * 1024
@@ -43,7 +47,10 @@ def find(session: Session, path: str) -> Address:
 
     NAME is a deployment, an alias, or, with a version, an experiment.
     """
-    name, version, action = _parts(path)
+    parts = _PATH.fullmatch(path)
+    if parts is None:
+        raise NotFound("not_found", f"The address is not /v2/models/NAME[/versions/NUMBER][/{_ACTIONS}].")
+    name, version, action = parts.groups("")
     found = _deployed(session, name) or _aliased(session, name, version)
     if found is None and version:
         found = _of_experiment(session, name, version)
@@ -104,20 +111,6 @@ def _away(address: Address) -> Unavailable:
     return Unavailable("model_unreachable", f"The server of {address.deployment} does not answer. Try again.")
 
 
-def _parts(path: str) -> tuple[str, str, str]:
-    """Name, version and action; the last two may be empty."""
-    match path.split("/"):
-        case [name]:
-            return name, "", ""
-        case [name, "versions", version]:
-            return name, version, ""
-        case [name, "versions", version, action]:
-            return name, version, action
-        case [name, action]:
-            return name, "", action
-    raise NotFound("not_found", "The address is not /v2/models/NAME or /v2/models/NAME/versions/VERSION.")
-
-
 _Found = tuple[str, str, str]  # deployment, version to ask for or empty, what is wanted of it
 
 
@@ -144,16 +137,11 @@ def _of_experiment(session: Session, name: str, version: str) -> _Found | None:
         select(Deployment.name, Deployment.wanted)
         .join(Experiment, Deployment.experiment_id == Experiment.id)
         .join(ModelVersion, Deployment.version_id == ModelVersion.id)
-        .where(Experiment.name == name, ModelVersion.number == _number(version))
+        .where(Experiment.name == name, ModelVersion.number == int(version))
         .order_by(Deployment.wanted != "running", Deployment.name)
         .limit(1)
     ).one_or_none()
     return (row.name, version, row.wanted) if row else None
-
-
-def _number(version: str) -> int:
-    """0, which no version has, for what is no number of one."""
-    return int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
 
 
 def _unknown(name: str, version: str) -> str:

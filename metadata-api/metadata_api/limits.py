@@ -91,8 +91,7 @@ def _too_large(limit: int) -> str:
 
 
 async def _refuse(scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
-    path = scope["path"].removeprefix(scope["app"].root_path if "app" in scope else "")
-    body = json.dumps(body_of(path, code, detail)).encode()
+    body = json.dumps(body_of(scope, code, detail)).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),

@@ -20,7 +20,7 @@ class Admission:
         self._max_batch = max_batch
         self._queue_limit = queue_limit
         self._queue_seconds = queue_seconds
-        self.call_seconds = 0.0
+        self.call_seconds = 0.0  # moving average; 0 before the first call
 
     def called(self, seconds: float) -> None:
         """A call to the model took so long."""

@@ -32,14 +32,12 @@ class Together:
         self._head = b""
 
     def write(self, data: bytes) -> None:
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head + data)
-        elif data.startswith(b"HTTP/"):
+        if not self._head and data.startswith(b"HTTP/"):
             self._head = data
             self._loop.call_soon(self._flush)
         else:
-            self._transport.write(data)
+            head, self._head = self._head, b""
+            self._transport.write(head + data)
 
     def close(self) -> None:
         self._flush()
@@ -50,5 +48,4 @@ class Together:
 
     def _flush(self) -> None:
         if self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head)
+            self.write(b"")

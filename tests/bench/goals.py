@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.bench.kinds import KINDS
 from tests.bench.report import OURS, REFERENCE, Figures, Results
 
-JSON, BINARY = "JSON, 1 image a request", "binary, 1 image a request"
+JSON, BINARY = (kind.name for kind in KINDS if kind.rows == 1)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Where the time of a request goes: each part of it alone, in one thread, without network and processes."""
 
-import json
 import os
 import time
 import zipfile
@@ -8,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from serving_runtime import answering, frames, hosting, mar, protocol
-from serving_runtime.card import Card
 from serving_runtime.native_context import Context
 from serving_runtime.protocol import InferRequest
+from tests.bench import bench
 
 ROUNDS = 1000
 BATCH = 16
@@ -27,21 +26,24 @@ def table(archive: Path, folder: Path) -> list[str]:
         folder, manifest["model"]["handler"], Context(folder, manifest), has_card=True
     )
     assert model is not None, problem
-    body = _body()
-    request = protocol.decode_request(body, card.inputs, card.outputs)
+    body, inputs, outputs = bench.body([1, 28, 28]), card.inputs, card.outputs
+    request = protocol.decode_request(body, inputs, outputs)
     one, batch = _frame([request]), _frame([request] * BATCH)
     answer = b"".join(answering.answer(model, one))
-    _, outputs = frames.decode(answer)
+    _, answered = frames.decode(answer)
     whole = _microseconds(lambda: answering.answer(model, batch))
     rows = (
-        ("front: JSON to a checked tensor", _microseconds(lambda: _decode(body, card))),
+        (
+            "front: JSON to a checked tensor",
+            _microseconds(lambda: protocol.decode_request(body, inputs, outputs)),
+        ),
         ("front: frame for the worker", _microseconds(lambda: _frame([request]))),
         ("worker: frame, model, frame, 1 image", _microseconds(lambda: answering.answer(model, one))),
         (f"worker: the same, {BATCH} images", whole),
         ("front: frame to tensors", _microseconds(lambda: frames.decode(answer))),
         (
             "front: answer as JSON",
-            _microseconds(lambda: protocol.encode_response("digits", "1", None, outputs)),
+            _microseconds(lambda: protocol.encode_response("digits", "1", None, answered)),
         ),
     )
     lines = ["| part | µs |", "| --- | ---: |", *(f"| {name} | {value:,.0f} |" for name, value in rows)]
@@ -53,16 +55,6 @@ def table(archive: Path, folder: Path) -> list[str]:
         "no kind of request is answered faster by one worker. What JSON costs is paid by the front, on another core,",
         "while the model works: binary tensors save its time, and change the rate only where the front is the limit.",
     ]
-
-
-def _body() -> bytes:
-    pixels = [(index * 37) % 256 for index in range(784)]
-    tensor = {"name": "image", "shape": [1, 28, 28], "datatype": "UINT8", "data": pixels}
-    return json.dumps({"inputs": [tensor]}).encode()
-
-
-def _decode(body: bytes, card: Card) -> InferRequest:
-    return protocol.decode_request(body, card.inputs, card.outputs)
 
 
 def _frame(requests: list[InferRequest]) -> bytes:

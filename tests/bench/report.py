@@ -69,9 +69,7 @@ def document(
     sections: dict[str, list[str]],
 ) -> str:
     """The whole report; `sections` are further parts by their headings, the empty ones left out."""
-    command = (
-        f"make bench BENCH='{shlex.join(options).replace(chr(39), chr(34))}'" if options else "make bench"
-    )
+    command = f"make bench BENCH={shlex.quote(shlex.join(options))}" if options else "make bench"
     parts = [
         "# Benchmarks",
         "",

@@ -8,47 +8,20 @@ slows down slows everybody down; the tables show medians. Needs wrk.
 """
 
 import argparse
-import json
 import os
 import platform
 import shutil
 import statistics
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import bench, goals, parts, report, servers
+from tests.bench.kinds import KINDS, Kind
 from tests.serving.starters import starter
 
 CLIENTS = (1, 8, 32, 128)
 WARM_UP_SECONDS = 3  # Java compiles what it runs often
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of request."""
-
-    name: str
-    rows: int
-    binary: bool
-
-    def request(self) -> tuple[bytes, int | None]:
-        """The body, and the length of its JSON when binary data follow."""
-        pixels = bytes((index * 37) % 256 for index in range(784 * self.rows))
-        tensor = {"name": "image", "shape": [self.rows, 28, 28], "datatype": "UINT8"}
-        if not self.binary:
-            return json.dumps({"inputs": [{**tensor, "data": list(pixels)}]}).encode(), None
-        sized = {**tensor, "parameters": {"binary_data_size": len(pixels)}}
-        head = json.dumps({"inputs": [sized], "parameters": {"binary_data_output": True}}).encode()
-        return head + pixels, len(head)
-
-
-KINDS = tuple(
-    Kind(f"{'binary' if binary else 'JSON'}, {rows} image{'s' * (rows > 1)} a request", rows, binary)
-    for binary in (False, True)
-    for rows in (1, 16)
-)
 
 
 def measure(

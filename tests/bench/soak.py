@@ -18,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.bench import bench, servers
-from tests.bench.side_by_side import KINDS
 
 CLIENTS = 4
 SAMPLE_SECONDS = 2.0
@@ -35,7 +34,7 @@ def main() -> int:
     seconds = int(parser.parse_args().minutes * 60)
     with tempfile.TemporaryDirectory(prefix="soak") as temporary, contextlib.ExitStack() as stack:
         request = Path(temporary) / "request"
-        request.write_bytes(KINDS[0].request()[0])
+        request.write_bytes(bench.body([1, 28, 28]))
         fronts = {}
         for name in servers.OURS:
             folder = Path(temporary) / name.replace(" ", "-")

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 SIZE = "Inference-Header-Content-Length"
+IN_BINARY: dict[str, Any] = {
+    "name": "image",
+    "datatype": "UINT8",
+    "shape": [1, 2, 3],
+    "parameters": {"binary_data_size": 6},
+}
 
 
 @dataclass(frozen=True)
@@ -167,22 +173,20 @@ def _encoding(chance: random.Random) -> bytes:
 def _binary(chance: random.Random) -> tuple[bytes, dict[str, str]]:
     raw = bytes(range(1, 7))
     size: Any = chance.choice([0, 5, 7, 12, -1, 2**63, 2**31, "6", True, None, 6.0, [6]])
-    good = {"name": "image", "datatype": "UINT8", "shape": [1, 2, 3], "parameters": {"binary_data_size": 6}}
-    tensors: list[Any] = [{**good, "parameters": {"binary_data_size": size}}]
+    tensors: list[Any] = [{**IN_BINARY, "parameters": {"binary_data_size": size}}]
     if chance.random() < 0.3:  # the tensor is right, and the tail is not
-        tensors, raw = [good], chance.choice([b"", raw[:5], raw + b"x", raw * 3])
+        tensors, raw = [IN_BINARY], chance.choice([b"", raw[:5], raw + b"x", raw * 3])
     elif chance.random() < 0.3:  # both claim the same bytes
-        tensors = [good, good]
+        tensors = [IN_BINARY, IN_BINARY]
     elif chance.random() < 0.3:
-        tensors = [{**good, "datatype": "FP32", "parameters": {"binary_data_size": 23}}]
+        tensors = [{**IN_BINARY, "datatype": "FP32", "parameters": {"binary_data_size": 23}}]
         raw = bytes(23)
     text = json.dumps({"inputs": tensors}).encode()
     return text + raw, {SIZE: str(len(text))}
 
 
 def _binary_header(chance: random.Random) -> tuple[bytes, dict[str, str]]:
-    tensor = {"name": "image", "datatype": "UINT8", "shape": [1, 2, 3], "parameters": {"binary_data_size": 6}}
-    text = json.dumps({"inputs": [tensor]}).encode()
+    text = json.dumps({"inputs": [IN_BINARY]}).encode()
     wrong = [-1, len(text) - 1, len(text) + 1, len(text) + 7, 2**63, 10**30, "x", "1e3", "0x10", "1 2"]
     return text + bytes(range(1, 7)), {SIZE: str(chance.choice(wrong))}
 

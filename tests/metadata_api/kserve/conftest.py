@@ -9,9 +9,7 @@ from sqlalchemy import Engine
 
 from metadata_api.app import create_app
 from metadata_api.settings import Settings
-from tests.metadata_api.fake_kubernetes import (
-    FakeKubernetes,
-)
+from tests.metadata_api.fake_kubernetes import FakeKubernetes
 from tests.metadata_api.kserve.stage import CONFIG, kserve_settings
 from tests.metadata_api.making import make_experiment, make_version, own_database
 from tests.metadata_api.servers import running

@@ -16,9 +16,7 @@ from sqlalchemy import Engine
 
 from metadata_api.settings import Settings
 from tests.conftest import free_port
-from tests.metadata_api.fake_kubernetes import (
-    FakeKubernetes,
-)
+from tests.metadata_api.fake_kubernetes import FakeKubernetes
 from tests.metadata_api.making import url_of
 
 URL = "/v1/deployments"

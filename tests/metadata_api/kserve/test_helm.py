@@ -6,10 +6,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from tests.metadata_api.fake_kubernetes import (
-    ISVC,
-    FakeKubernetes,
-)
+from tests.metadata_api.fake_kubernetes import ISVC, FakeKubernetes
 from tests.metadata_api.kserve.stage import URL, inference_service, seen, shown, until
 from tests.metadata_api.making import make_version
 

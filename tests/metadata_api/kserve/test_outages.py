@@ -7,14 +7,7 @@ import pytest
 
 from metadata_api.app import create_app
 from metadata_api.settings import Settings
-from tests.metadata_api.fake_kubernetes import (
-    INGRESS,
-    ISVC,
-    POD,
-    FakeKubernetes,
-    refusing,
-    status_of,
-)
+from tests.metadata_api.fake_kubernetes import INGRESS, ISVC, POD, FakeKubernetes, refusing, status_of
 from tests.metadata_api.kserve.stage import URL, api_process, deploy, seen, shown, until
 from tests.metadata_api.servers import running
 

@@ -9,14 +9,7 @@ from sqlalchemy import Engine
 
 from metadata_api.app import create_app
 from metadata_api.settings import Settings
-from tests.metadata_api.fake_kubernetes import (
-    INGRESS,
-    ISVC,
-    POD,
-    ROUTE,
-    FakeKubernetes,
-    refusing,
-)
+from tests.metadata_api.fake_kubernetes import INGRESS, ISVC, POD, ROUTE, FakeKubernetes, refusing
 from tests.metadata_api.kserve.stage import (
     CONFIG,
     URL,
