@@ -17,7 +17,6 @@ import numpy as np
 
 from serving_runtime.tensors import Tensor
 
-MANIFEST = Path("MAR-INF", "MANIFEST.json")
 RESULT = "result"
 _DTYPES = {
     "BOOL": np.bool_,
@@ -99,12 +98,6 @@ def load(directory: Path, handler: str, context: Any, *, has_card: bool) -> Host
     if not has_card and not hasattr(instance, "handle"):
         raise LookupError(f"the class {classes[0].__name__} of {name} has no method handle(data, context)")
     return _with_card(predict, getattr(instance, "handle", _no_handle), context, has_card)
-
-
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """The manifest of an unpacked archive."""
-    manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text("utf-8"))
-    return manifest
 
 
 def _with_card(predict: Any, handle: Handle, context: Any, has_card: bool) -> HostedModel:

@@ -1,6 +1,8 @@
-"""What the manifest of a `.mar` may say, and its canonical form. Called by `serving_runtime.mar` only."""
+"""What the manifest of a `.mar` may say, its canonical form, and how an unpacked one is read."""
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 from serving_runtime.mar_zip import MarError
@@ -30,6 +32,12 @@ _REFUSED = (
     ("configFile", "config", "Workers and batches are set when deploying: leave --config-file out"),
     ("envelope", "envelope", "The v2 protocol is spoken before the handler: leave the envelope out"),
 )
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """The manifest of an unpacked archive."""
+    manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text("utf-8"))
+    return manifest
 
 
 def canonical(manifest: dict[str, Any], files: set[str]) -> dict[str, Any]:

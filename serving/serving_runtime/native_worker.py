@@ -8,7 +8,7 @@ import socket
 import time
 from pathlib import Path
 
-from serving_runtime import answering, frames, hosting
+from serving_runtime import answering, frames, mar_manifest
 from serving_runtime.native_context import Context
 from serving_runtime.processes import give_back_memory
 
@@ -19,7 +19,7 @@ _ROOM = 256 * 1024  # a usual batch fits, and arrives with one system call
 def serve(channel: socket.socket, model: Path) -> None:
     """Load the archive in the folder `model`, then answer each frame in turn; returns when the front is gone."""
     os.chdir(model)
-    manifest = hosting.read_manifest(model)
+    manifest = mar_manifest.read_manifest(model)
     context = Context(model, manifest)
     has_card = (model / "model.yaml").is_file()
     hosted, load_error = answering.load(model, manifest["model"]["handler"], context, has_card=has_card)

@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from serving_runtime import hosting
+from serving_runtime import mar_manifest
 from serving_runtime.errors import LoadFailed
-from serving_runtime.torchserve_worker import HAS_CARD, ORIGINAL_HANDLER
 
+# Entries of the manifest in which the front keeps what its worker needs.
+ORIGINAL_HANDLER = "archiveHandler"
+HAS_CARD = "archiveHasCard"
 _LARGEST_CALL = 128 * 1024 * 1024
 _LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="off" shutdownHook="disable">
@@ -42,7 +44,7 @@ def home_and_jar() -> tuple[Path, Path]:
 
 def _aim_manifest(model: Path) -> None:
     """Make TorchServe load our worker, which loads the archive's own handler."""
-    manifest = hosting.read_manifest(model)
+    manifest = mar_manifest.read_manifest(model)
     entry: dict[str, Any] = manifest["model"]
     if ORIGINAL_HANDLER in entry:
         return  # this folder was started before
@@ -50,7 +52,7 @@ def _aim_manifest(model: Path) -> None:
     entry[HAS_CARD] = (model / "model.yaml").is_file()
     entry["handler"] = "serving_runtime.torchserve_worker"
     manifest["runtime"] = "python"
-    (model / hosting.MANIFEST).write_text(json.dumps(manifest), "utf-8")
+    (model / mar_manifest.MANIFEST).write_text(json.dumps(manifest), "utf-8")
 
 
 def _config(directory: Path, model: Path, calls: int, start_seconds: float) -> str:

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from serving_runtime import answering, hosting
-
-ORIGINAL_HANDLER = "archiveHandler"  # where the front keeps the archive's own handler in the manifest
-HAS_CARD = "archiveHasCard"
+from serving_runtime.torchserve_files import HAS_CARD, ORIGINAL_HANDLER
 
 
 class TorchServeWorker:

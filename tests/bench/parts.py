@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from serving_runtime import answering, frames, hosting, mar, protocol
+from serving_runtime import answering, frames, mar, mar_manifest, protocol
 from serving_runtime.native_context import Context
 from serving_runtime.protocol import InferRequest
 from tests.bench import bench
@@ -21,7 +21,7 @@ def table(archive: Path, folder: Path) -> list[str]:
     assert card is not None
     zipfile.ZipFile(archive).extractall(folder)
     os.environ["SERVING_TORCH_THREADS"] = "1"
-    manifest = hosting.read_manifest(folder)
+    manifest = mar_manifest.read_manifest(folder)
     model, problem = answering.load(
         folder, manifest["model"]["handler"], Context(folder, manifest), has_card=True
     )
