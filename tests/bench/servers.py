@@ -18,6 +18,8 @@ from pathlib import Path
 
 import psutil
 
+from serving_runtime import processes
+
 PEERS = Path(__file__).with_name("peers")
 ROOT = PEERS.parents[2]
 ENVIRONMENTS = Path(os.environ.get("PEER_ENVS") or "~/.cache/marina/peers").expanduser()
@@ -93,9 +95,7 @@ def started(name: str, folder: Path) -> Iterator[Running]:
         environment = dict(os.environ)
         _peer(name, folder, port)
     with open(folder / f"{name}.log", "ab") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
+        process = processes.start(command, cwd=folder, env=environment, output=log)
     running = Running(f"http://127.0.0.1:{port}{path}", psutil.Process(process.pid))
     try:
         _wait(f"http://127.0.0.1:{port}{ready}", process, folder / f"{name}.log")
