@@ -94,9 +94,9 @@ bench-api: $(INSTALLED_TESTS) ## measure imports, lists and curves of the metada
 	@$(BIN)/python tests/bench/bench_api.py
 
 ##@ Images
-export DOCKER PYTHON_IMAGE PYTHON_DIGEST TAG
+export DOCKER PYTHON_IMAGE TAG
 .PHONY: images images-native images-test
-images: ## build the four images; fails over a size; PYTHON_DIGEST=sha256:... pins the base image
+images: ## build the four images; fails over a size; PYTHON_IMAGE=name@sha256:... pins the base image
 	@$(PYTHON) .ci/images
 
 images-native: ## build marina-serving-native, without TorchServe and Java

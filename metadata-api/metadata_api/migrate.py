@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+import sys
+import time
 from pathlib import Path
 
 from alembic import command
@@ -9,13 +11,16 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
 from metadata_api.db import connect, deadline
 from metadata_api.errors import Unavailable
-from metadata_api.settings import Settings
+from metadata_api.settings import DatabaseSettings
 
 ADVISORY_LOCK = 7_303_014_481
 LOCK_SECONDS = 120
+# Longer than a Postgres needs to start for the first time; after that Kubernetes starts the container again.
+WAIT_SECONDS = 120
 log = logging.getLogger(__name__)
 
 
@@ -33,6 +38,28 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
         finally:
             connection.execute(text("select pg_advisory_unlock(:key)"), {"key": ADVISORY_LOCK})
             connection.commit()
+
+
+def wait_for_database(engine: Engine, seconds: float) -> None:
+    """Return once the database answers; its reasons not to are logged. Raises Unavailable after `seconds`.
+
+    On Kubernetes the database starts beside us, and a crash for that alone would look like a fault.
+    """
+    end, told = time.monotonic() + seconds, ""
+    while True:
+        try:
+            with engine.connect():
+                return
+        except OperationalError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+        if time.monotonic() > end:
+            raise Unavailable(
+                "database_unavailable", f"The database did not answer within {seconds:.0f} s: {reason}"
+            )
+        if reason != told:
+            log.info("waiting for the database: %s", reason)
+            told = reason
+        time.sleep(0.5)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
@@ -73,14 +100,18 @@ def main() -> None:
     parser.add_argument("--id", help="number of that migration, such as 0002")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    settings = Settings()
+    settings = DatabaseSettings()
     engine = connect(settings.database_url, password_file=settings.database_password_file)
     if arguments.revision:
         with engine.connect() as connection:
             command.revision(_config(connection), arguments.revision, autogenerate=True, rev_id=arguments.id)
-    else:
-        upgrade(engine)
-        log.info("database schema is up to date")
+        return
+    try:
+        wait_for_database(engine, WAIT_SECONDS)
+    except Unavailable as error:
+        sys.exit(error.detail)
+    upgrade(engine)
+    log.info("database schema is up to date")
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ class S3(BaseModel):
     """Folder with the files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without it the environment decides."""
 
 
-class Settings(BaseSettings):
-    """Every value has the prefix METADATA_API_ in the environment; none is read at import."""
+class DatabaseSettings(BaseSettings):
+    """What a migration needs. Every value has the prefix METADATA_API_ in the environment; none is read at import."""
 
     model_config = SettingsConfigDict(
         env_prefix="METADATA_API_", env_nested_delimiter="_", env_nested_max_split=1, frozen=True
@@ -41,6 +41,11 @@ class Settings(BaseSettings):
     """Longest wait for one statement or connection, in seconds, measured on this side of the wire."""
     database_pool: int = 20
     """Connections kept open; as many again may be opened in a burst."""
+
+
+class Settings(DatabaseSettings):
+    """What the API needs beside its database."""
+
     store_dir: Path
     """Folder of the content-addressed artifact and image store; with S3 only of uploads that are on their way."""
     s3: S3 | None = None

@@ -1,7 +1,11 @@
 """The schema is made by migrations alone, forwards and backwards, and says what the tables say."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -72,3 +76,41 @@ def test_a_database_ahead_of_this_release_is_ready_so_that_a_release_can_be_roll
     with empty.begin() as connection:
         connection.execute(text("update alembic_version set version_num = '9999'"))
     migrate.check(empty)
+
+
+def test_a_database_that_comes_late_is_waited_for(empty: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    """As on Kubernetes, where it starts beside the migration."""
+    late = make_url(empty.url).set(database=f"late_{uuid4().hex[:8]}")
+    engine = connect(late.render_as_string(hide_password=False))
+    with (
+        caplog.at_level("INFO"),
+        empty.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+    ):
+        coming = threading.Timer(1.5, connection.execute, [text(f"create database {late.database}")])
+        coming.start()
+        migrate.wait_for_database(engine, 30)
+        coming.join(30)
+        migrate.upgrade(engine)
+        engine.dispose()
+        connection.execute(text(f"drop database {late.database} with (force)"))
+    waits = [record.getMessage() for record in caplog.records if "waiting" in record.getMessage()]
+    assert len(waits) == 1, "a reason is told once"
+    assert "does not exist" in waits[0]
+
+
+def test_a_database_that_never_comes_is_one_line_and_no_traceback(tmp_path: Path) -> None:
+    script = "from metadata_api import migrate; migrate.WAIT_SECONDS = 1; migrate.main()"
+    url = "postgresql://nobody:secret@127.0.0.1:9/nothing"
+    environment = {**os.environ, "METADATA_API_DATABASE_URL": url}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "did not answer within 1 s: Connection refused" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
