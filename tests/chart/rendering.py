@@ -65,6 +65,19 @@ class Rendered:
                 case "CronJob":
                     yield name, spec["jobTemplate"]["spec"]["template"]["spec"]
 
+    def labels_of(self, part: str) -> dict[str, str]:
+        """Labels of the pods of a part, such as "ui"."""
+        for found in self.objects:
+            metadata = found.get("spec", {}).get("template", {}).get("metadata")
+            if found["kind"] == "Pod":
+                metadata = found["metadata"]
+            if found["kind"] == "CronJob":
+                metadata = found["spec"]["jobTemplate"]["spec"]["template"]["metadata"]
+            if metadata and metadata["labels"]["app.kubernetes.io/component"] == part:
+                labels: dict[str, str] = metadata["labels"]
+                return labels
+        raise AssertionError(f"no pod of {part}")
+
     def containers(self) -> Iterator[tuple[str, Object]]:
         """Every container of every pod."""
         for name, pod in self.pods():

@@ -5,28 +5,21 @@ from typing import Any
 import pytest
 
 from tests.chart.rendering import Object, Rendered, render, shape
+from tests.network import KUBERNETES, STRANGER, Matrix
 
 MODEL = {
     "app.kubernetes.io/part-of": "marina",
     "app.kubernetes.io/instance": "marina",
     "serving.kserve.io/inferenceservice": "cnn",
 }
-PORTS = {"metadata-api": 8000, "ui": 7860, "postgres": 5432, "object-store": 8333, "model": 8080}
+MATRIX = Matrix()
 
 
 def labels(rendered: Rendered, part: str) -> dict[str, str]:
     """Labels of a part's pods."""
-    if part == "model":
-        return MODEL
-    for found in rendered.objects:
-        metadata = found["spec"].get("template", {}).get("metadata") if "spec" in found else None
-        if found["kind"] == "Pod":
-            metadata = found["metadata"]
-        if found["kind"] == "CronJob":
-            metadata = found["spec"]["jobTemplate"]["spec"]["template"]["metadata"]
-        if metadata and metadata["labels"]["app.kubernetes.io/component"] == part:
-            return metadata["labels"]
-    raise AssertionError(f"no pod of {part}")
+    if part == STRANGER:
+        return {"app": "stranger"}
+    return MODEL if part == "model" else rendered.labels_of(part)
 
 
 def selects(selector: Object, found: dict[str, str]) -> bool:
@@ -47,44 +40,37 @@ def lets(rules: list[Object], side: str, other: dict[str, str], port: int) -> bo
     return False
 
 
-def reaches(rendered: Rendered, source: str, target: str, port: int | None = None) -> bool:
-    """Whether a pod of one part may talk to a pod of another."""
-    port = port or PORTS[target]
-    here, there = labels(rendered, source), labels(rendered, target)
+def reaches(rendered: Rendered, source: str, target: str) -> bool:
+    """Whether a pod of one part may talk to another."""
+    port = MATRIX.ports[target]
+    here = labels(rendered, source)
+    # The Kubernetes API is no pod.
+    there = {} if target == KUBERNETES else labels(rendered, target)
     policies = [one["spec"] for one in rendered.kind("NetworkPolicy")]
-    out = [rule for one in policies if selects(one["podSelector"], here) for rule in one.get("egress", [])]
+    mine = [one for one in policies if selects(one["podSelector"], here)]
+    out = not mine or lets([rule for one in mine for rule in one.get("egress", [])], "to", there, port)
     into = [rule for one in policies if selects(one["podSelector"], there) for rule in one.get("ingress", [])]
-    return lets(out, "to", there, port) and lets(into, "from", here, port)
+    return out and (target == KUBERNETES or lets(into, "from", here, port))
 
 
 EVERYTHING: dict[str, Any] = {"objectStore": {"enabled": True}, "backup": {"enabled": True}}
-ALLOWED = {
-    ("ui", "metadata-api"),
-    ("starter", "metadata-api"),
-    ("model", "object-store"),
-    ("model", "metadata-api"),
-    ("metadata-api", "postgres"),
-    ("metadata-api", "object-store"),
-    ("metadata-api", "model"),
-    ("backup", "postgres"),
-    ("test", "metadata-api"),
-    ("test", "ui"),
-    ("test", "postgres"),
-    ("test", "model"),
+EXPOSED: dict[str, Any] = {
+    "expose": {"mode": "ingress", "host": "marina.example"},
+    "tests": {"exposedUrl": "http://10.0.0.1"},
+    "networkPolicy": {"ingressFrom": [{"podSelector": {"matchLabels": {"app": "way-in"}}}]},
 }
-SOURCES = ("ui", "starter", "backup", "test", "metadata-api", "postgres", "object-store", "model")
 
 
-@pytest.mark.parametrize("target", PORTS)
-@pytest.mark.parametrize("source", SOURCES)
-def test_a_pod_reaches_what_it_needs_and_nothing_else(source: str, target: str) -> None:
-    # Archives come from the API or from S3, never from both.
-    values = {"backup": {"enabled": True}} if (source, target) == ("model", "metadata-api") else EVERYTHING
-    assert reaches(render(values), source, target) is ((source, target) in ALLOWED)
-
-
-def test_with_s3_models_have_no_business_with_the_api() -> None:
-    assert not reaches(render(EVERYTHING), "model", "metadata-api")
+@pytest.mark.parametrize("s3", [True, False], ids=["with S3", "without S3"])
+@pytest.mark.parametrize("exposed", [True, False], ids=["exposed", "not exposed"])
+def test_each_cell_of_the_documents_table_is_true(s3: bool, exposed: bool) -> None:
+    values = {**EVERYTHING, "objectStore": {"enabled": s3}}
+    if exposed:
+        values |= EXPOSED
+    rendered = render(values)
+    pairs = {pair for pair in MATRIX.asked() if s3 or "object-store" not in pair}
+    open_ = {(source, target) for source, target in pairs if reaches(rendered, source, target)}
+    assert open_ == MATRIX.allowed(s3=s3) & pairs
 
 
 def test_every_pod_is_closed_at_first() -> None:
@@ -93,7 +79,7 @@ def test_every_pod_is_closed_at_first() -> None:
     assert closed["policyTypes"] == ["Ingress", "Egress"]
     assert "ingress" not in closed
     assert "egress" not in closed
-    for part in SOURCES:
+    for part in set(MATRIX.sources) - {STRANGER}:
         assert selects(closed["podSelector"], labels(rendered, part)), part
 
 

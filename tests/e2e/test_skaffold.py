@@ -1,4 +1,4 @@
-"""`skaffold run` builds, loads and installs what `make deploy` does; run before the other tests, in its own namespace."""
+"""`skaffold run` builds, loads and installs what `make deploy` does; before the other tests, under their host name."""
 
 import subprocess
 from collections.abc import Iterator
