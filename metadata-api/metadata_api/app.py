@@ -27,6 +27,7 @@ from metadata_api.kserve.cluster import Cluster
 from metadata_api.limits import BodyRefused, RequestGuard
 from metadata_api.owners import HelmRelease
 from metadata_api.routes import (
+    aliases,
     artifacts,
     deployments,
     experiments,
@@ -50,7 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # The pages of /docs come from this process; FastAPI's own would load scripts from the internet.
     app = FastAPIOffline(
         title="Marina metadata API",
-        description="Experiments, versions, deployments and predictions. Errors are `{error, detail}`.",
+        description="Experiments, versions, deployments, aliases and predictions. Errors are `{error, detail}`.",
         root_path=settings.root_path,
         lifespan=_lifespan,
     )
@@ -75,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         versions,
         artifacts,
         deployments,
+        aliases,
         predictions,
         images,
         inference,

@@ -12,7 +12,7 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
-from metadata_api import owners, versions
+from metadata_api import aliases, owners, versions
 from metadata_api.deploy import Seen
 from metadata_api.errors import Conflict, NotFound
 from metadata_api.owners import HelmRelease
@@ -34,6 +34,7 @@ def create(
     if name in declared:
         wish = {"experiment": new.experiment, **({"version": new.version} if new.version else {})}
         raise helm.refuse(name, **wish)
+    aliases.refuse_name(session, name)
     versions.require_experiment(session, new.experiment)
     version = versions.find(session, new.experiment, new.version)
     statement = insert(Deployment).values(
@@ -110,10 +111,11 @@ def start(session: Session, name: str, helm: HelmRelease) -> None:
 
 
 def delete(session: Session, name: str, helm: HelmRelease) -> None:
-    """Want nothing of this name any more; its events and predictions stay."""
+    """Want nothing of this name any more; its events and predictions stay. Refused while aliases point at it."""
     row = _locked(session, name)
     if row.owner == owners.HELM:
         raise helm.refuse(name)
+    aliases.refuse_to_leave(session, row)
     number = _number(session, row.version_id)
     session.delete(row)
     _note(session, name, "delete", number, "")

@@ -12,8 +12,9 @@ import httpx
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from metadata_api import aliases
 from metadata_api.errors import BadAnswer, Conflict, DeadlineExceeded, NotFound, Unavailable
-from metadata_api.tables import Alias, Deployment, Experiment, ModelVersion
+from metadata_api.tables import Deployment, Experiment, ModelVersion
 
 _ACTIONS = "infer|ready|config|stats"
 # Nothing else is passed on: what a client writes becomes part of an address inside.
@@ -43,9 +44,9 @@ class Passed:
 
 
 def find(session: Session, path: str) -> Address:
-    """Who answers for `NAME[/versions/VERSION][/ACTION]`; raises NotFound, and Conflict for what is stopped.
+    """Who answers for `NAME[/versions/VERSION][/ACTION]`; raises NotFound, and Conflict for what is not served.
 
-    NAME is a deployment, an alias, or, with a version, an experiment.
+    NAME is a deployment, an alias, or, with a version, an experiment, in this order.
     """
     parts = _PATH.fullmatch(path)
     if parts is None:
@@ -120,15 +121,13 @@ def _deployed(session: Session, name: str) -> _Found | None:
 
 
 def _aliased(session: Session, name: str, version: str) -> _Found | None:
-    row = session.execute(
-        select(Deployment.name, ModelVersion.number, Deployment.wanted)
-        .join(Alias, Alias.deployment_id == Deployment.id)
-        .join(ModelVersion, Alias.version_id == ModelVersion.id)
-        .where(Alias.name == name)
-    ).one_or_none()
-    if row is None or version not in ("", str(row.number)):
+    """The deployment that an alias points at, unless it is asked for another version than the alias'."""
+    found = aliases.find(session, name)
+    if found is None or version not in ("", str(found.version)):
         return None
-    return row.name, str(row.number), row.wanted
+    if found.left_behind:
+        raise Conflict("alias_left_behind", found.left_behind)
+    return found.deployment, str(found.version), found.wanted
 
 
 def _of_experiment(session: Session, name: str, version: str) -> _Found | None:
@@ -147,7 +146,7 @@ def _of_experiment(session: Session, name: str, version: str) -> _Found | None:
 def _unknown(name: str, version: str) -> str:
     if version:
         return (
-            f"There is no deployment or alias {name[:64]!r}, and no deployment of such an experiment's version "
-            f"{version[:20]!r}. See /v1/deployments."
+            f"There is no deployment {name[:64]!r}, no alias of that name at version {version[:20]!r}, and no "
+            "deployment of such an experiment's version. See /v1/deployments and /v1/aliases."
         )
-    return f"There is no deployment or alias {name[:64]!r}. See /v1/deployments."
+    return f"There is no deployment or alias {name[:64]!r}. See /v1/deployments and /v1/aliases."

@@ -198,13 +198,14 @@ class Alias(Base):
 
 
 class AliasEvent(Base):
-    """One move of an alias: who, when, why; rows are only ever added."""
+    """One change of an alias: who, when, why; rows are only ever added, and kept after the alias is gone."""
 
     __tablename__ = "alias_events"
 
     id: Mapped[int] = _id()
     alias: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = _now()
+    kind: Mapped[str] = mapped_column(Text, server_default="move")
     deployment: Mapped[str] = mapped_column(Text)
     version: Mapped[int]
     actor: Mapped[str] = mapped_column(Text, server_default="")

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Self
 
 import uvicorn
@@ -117,6 +118,39 @@ class V2Server:
         request = json.loads(body)
         self.requests.append(request)
         return await self.models[name](request)
+
+
+class Front:
+    """What `V2Server` says of its status: that of the models file, as the serving front does; `states` may differ."""
+
+    def __init__(self, models_file: Path) -> None:
+        self.models_file = models_file
+        self.states: dict[str, dict[str, Any]] = {}
+
+    def models(self) -> list[dict[str, str]]:
+        """What the file says now."""
+        return list(json.loads(self.models_file.read_text())["models"])
+
+    def wanted(self) -> dict[str, str]:
+        """Versions by name, as the file has them now."""
+        return {model["name"]: model["version"] for model in self.models()}
+
+    def status(self) -> bytes:
+        """Everything in the file is ready unless `states` knows better."""
+        models = [
+            {
+                "name": model["name"],
+                "wanted_version": model["version"],
+                "live_version": model["version"],
+                "state": "ready",
+                "reason": None,
+                "restarts": 0,
+                "runtime": model["runtime"],
+                **self.states.get(model["name"], {}),
+            }
+            for model in self.models()
+        ]
+        return json.dumps({"models": models}).encode()
 
 
 def answers(

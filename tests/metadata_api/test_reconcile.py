@@ -15,42 +15,9 @@ from metadata_api.app import create_app
 from metadata_api.db import connect
 from metadata_api.settings import Settings
 from tests.metadata_api.making import make_experiment, make_version, own_database, url_of
-from tests.metadata_api.servers import V2Server, running
+from tests.metadata_api.servers import Front, V2Server, running
 
 URL = "/v1/deployments"
-
-
-class Front:
-    """Answers /status from the models file, as the serving front does; `states` says otherwise for some."""
-
-    def __init__(self, models_file: Path) -> None:
-        self.models_file = models_file
-        self.states: dict[str, dict[str, Any]] = {}
-
-    def models(self) -> list[dict[str, str]]:
-        """What the file says now."""
-        return list(json.loads(self.models_file.read_text())["models"])
-
-    def wanted(self) -> dict[str, str]:
-        """Versions by name, as the file has them now."""
-        return {model["name"]: model["version"] for model in self.models()}
-
-    def status(self) -> bytes:
-        """Everything in the file is ready unless `states` knows better."""
-        models = [
-            {
-                "name": model["name"],
-                "wanted_version": model["version"],
-                "live_version": model["version"],
-                "state": "ready",
-                "reason": None,
-                "restarts": 0,
-                "runtime": model["runtime"],
-                **self.states.get(model["name"], {}),
-            }
-            for model in self.models()
-        ]
-        return json.dumps({"models": models}).encode()
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Stack
 
-LISTS = ("/v1/experiments", "/v1/deployments", "/v1/predictions", "/v1/imports")
+LISTS = ("/v1/experiments", "/v1/deployments", "/v1/aliases", "/v1/predictions", "/v1/imports")
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +90,11 @@ def test_an_unknown_experiment(api: httpx.Client) -> None:
     refused(api.get("/v1/experiments/nobody"), 404, "nobody")
     refused(api.post("/v1/deployments", json={"experiment": "nobody"}), 404, "nobody")
     refused(api.post("/v1/experiments/nobody/versions", content=b"PK"), 404, "nobody")
+
+
+def test_an_alias_that_leads_nowhere_or_takes_a_deployments_name(api: httpx.Client) -> None:
+    refused(api.put("/v1/aliases/champion", json={"deployment": "nobody"}), 404, "nobody")
+    refused(api.put("/v1/aliases/mlp-wide", json={"deployment": "cnn-baseline"}), 409, "another name")
 
 
 def test_a_second_experiment_of_the_same_name(api: httpx.Client) -> None:

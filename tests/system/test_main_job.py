@@ -98,6 +98,26 @@ def test_every_digit_example_is_read_right_by_the_best_experiment(stack: Stack, 
     assert wrong == []
 
 
+def test_an_alias_is_answered_by_what_it_points_at_and_goes_back_in_one_call(
+    stack: Stack, api: httpx.Client
+) -> None:
+    alias, five = "/v1/aliases/champion", (ROOT / "models" / "examples" / "five.json").read_bytes()
+
+    def champion() -> str:
+        answer = api.post("/v2/models/champion/infer", content=five).raise_for_status().json()
+        return str(answer["model_name"])
+
+    try:
+        for name in ("mlp-wide", "cnn-baseline"):
+            stack.wait_until_ready(name)
+            assert api.put(alias, json={"deployment": name}).raise_for_status().json()["live"]
+            assert champion() == name
+        api.post(f"{alias}/rollback").raise_for_status()
+        assert champion() == "mlp-wide"
+    finally:
+        assert api.delete(alias).status_code == 204
+
+
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
 def test_the_api_describes_itself(api: httpx.Client, path: str) -> None:
     assert api.get(path).status_code == 200

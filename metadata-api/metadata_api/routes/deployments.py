@@ -80,7 +80,10 @@ def show_deployment(session: SessionDep, url: ServingUrl, name: NameInPath) -> D
 def change_deployment(
     session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath, body: DeploymentChange
 ) -> DeploymentDetail:
-    """Serve another version or by another runtime; the old one answers until the new one has proved itself."""
+    """Serve another version or by another runtime; the old one answers until the new one has proved itself.
+
+    Aliases do not follow: those that point at the old version are left behind, and say so.
+    """
     deployments.change(session, name, body, helm)
     return deployments.show(session, name, serving_url=url)
 
@@ -110,5 +113,5 @@ def start_deployment(session: SessionDep, url: ServingUrl, helm: Helm, name: Nam
 
 @router.delete("/{name}", status_code=204, dependencies=wakes, responses=responses(404, 409))
 def delete_deployment(session: SessionDep, helm: Helm, name: NameInPath) -> None:
-    """Stop serving and forget the deployment; its events and predictions stay."""
+    """Stop serving and forget the deployment, at which no alias may point; its events and predictions stay."""
     deployments.delete(session, name, helm)

@@ -14,7 +14,8 @@ router = APIRouter(prefix="/v2/models", tags=["v2"])
 async def pass_on(request: Request, path: str) -> Response:
     """`NAME[/versions/VERSION]`, then nothing, `/ready`, `/config`, `/stats` or `/infer`, as the v2 protocol says.
 
-    NAME is a deployment, an alias, or with a version an experiment. Errors are `{error}`, as in v2.
+    NAME is a deployment, an alias, or with a version an experiment, in this order. An alias is refused by 409 while its
+    deployment serves another version than the one it points at. Errors are `{error}`, as in v2.
     """
     state = request.app.state
 

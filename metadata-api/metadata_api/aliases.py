@@ -1,0 +1,292 @@
+"""Aliases: names that stay while the deployment and the version that answer for them change.
+
+Every change leaves an event in its transaction. Called by the routes for aliases; by deployments, which share the
+addresses under /v2 and therefore no name with them; and by `inference`, which asks where a name leads.
+
+An alias points at one version and never follows its deployment: who moves a deployment to another version leaves its
+aliases behind. They say so, and are refused under /v2, until the alias or the deployment is moved.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, func, select
+from sqlalchemy.orm import Session, aliased
+
+from metadata_api import versions
+from metadata_api.deploy import Seen
+from metadata_api.errors import Conflict, NotFound
+from metadata_api.schemas import aliases as bodies
+from metadata_api.tables import Alias, AliasEvent, Deployment, Experiment, ModelVersion
+
+NAMES_LOCK = 7_303
+NAMED = 10
+WantedVersion, WantedExperiment = aliased(ModelVersion), aliased(Experiment)
+Namesake = aliased(Deployment)
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Where an alias points, and what is known of the deployment there."""
+
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    deployment: str
+    experiment: str
+    version: int
+    wanted: str
+    """`running` or `stopped`."""
+    moved_to: str
+    """Version and experiment that are wanted of the deployment now."""
+    is_wanted: bool
+    answers: bool | None
+    shadowed: bool
+
+    @property
+    def left_behind(self) -> str | None:
+        """What to do when the deployment runs, but neither wants nor serves this version any more."""
+        if self.wanted != "running" or self.is_wanted or self.answers:
+            return None
+        return (
+            f"Alias {self.name} points at version {self.version} of {self.experiment}, but deployment "
+            f"{self.deployment} was moved to {self.moved_to}. Move the alias, or roll the deployment back."
+        )
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the version does not answer for the alias, None when it does."""
+        if self.shadowed:
+            return (
+                f"A deployment is called {self.name} too and gets its requests. Delete the alias and set "
+                "one by another name."
+            )
+        if self.wanted != "running":
+            return f"Deployment {self.deployment} is stopped. Start it, or move the alias."
+        if self.answers:
+            return None
+        return self.left_behind or (
+            f"Version {self.version} of deployment {self.deployment} does not answer. "
+            f"/v1/deployments/{self.deployment} says why."
+        )
+
+
+def put(session: Session, name: str, new: bodies.AliasTarget, declared: Mapping[str, Seen]) -> bool:
+    """Point a name at what a deployment serves; True when the alias is new. Raises NotFound and Conflict.
+
+    Where it points already it is left as it is. `declared` are Helm's deployments, which may have no row.
+    """
+    _lock(session, name)
+    if name in declared or _exists(session, Deployment, name):
+        raise Conflict(
+            "deployment_exists", f"There is a deployment {name}. Choose another name for the alias."
+        )
+    deployment, version = _servable(session, new.deployment, new.version)
+    row = session.scalar(select(Alias).where(Alias.name == name))
+    if row is None:
+        session.add(Alias(name=name, deployment_id=deployment.id, version_id=deployment.version_id))
+    elif not _move(row, deployment):
+        return False
+    _note(session, name, "create" if row is None else "move", deployment.name, version, new)
+    return row is None
+
+
+def roll_back(session: Session, name: str, change: bodies.AliasChange) -> None:
+    """Point where the last move came from; a second roll back returns to where the first one started."""
+    row = _locked(session, name)
+    mine = select(AliasEvent).where(AliasEvent.alias == name)
+    events = session.scalars(mine.order_by(AliasEvent.id.desc()).limit(2)).all()
+    # What was before its creation belongs to an alias that was deleted.
+    if len(events) < 2 or events[0].kind == "create":
+        raise Conflict("no_previous_target", f"Alias {name} was never moved. Move it first.")
+    deployment, version = _servable(session, events[1].deployment, events[1].version)
+    _move(row, deployment)
+    _note(session, name, "rollback", deployment.name, version, change)
+
+
+def delete(session: Session, name: str, change: bodies.AliasChange) -> None:
+    """Forget an alias; its events stay."""
+    row = _locked(session, name)
+    pointer = find(session, name)
+    assert pointer, "it is locked"
+    session.delete(row)
+    _note(session, name, "delete", pointer.deployment, pointer.version, change)
+
+
+def show(session: Session, name: str) -> bodies.Alias:
+    """One alias; raises NotFound."""
+    pointer = find(session, name)
+    if pointer is None:
+        raise _unknown(name)
+    return _shown(pointer)
+
+
+def list_page(session: Session, *, limit: int, after: str | None) -> bodies.AliasPage:
+    """`limit` aliases by name, those after the name `after` if given."""
+    query = _pointers().order_by(Alias.name).limit(limit + 1)
+    if after is not None:
+        query = query.where(Alias.name > after)
+    items = [_shown(Pointer(**row)) for row in session.execute(query).mappings()]
+    total = session.scalar(select(func.count()).select_from(Alias)) or 0
+    following = items[limit - 1].name if len(items) > limit else None
+    return bodies.AliasPage(items=items[:limit], total=total, next=following)
+
+
+def list_events(session: Session, name: str, *, limit: int, before: int | None) -> bodies.AliasEventPage:
+    """The `limit` newest events of a name, or those older than the cursor `before`; raises NotFound."""
+    mine = select(AliasEvent).where(AliasEvent.alias == name)
+    total = session.scalar(mine.with_only_columns(func.count(), maintain_column_froms=True)) or 0
+    if not total and not _exists(session, Alias, name):
+        raise _unknown(name)
+    if before is not None:
+        mine = mine.where(AliasEvent.id < before)
+    rows = session.scalars(mine.order_by(AliasEvent.id.desc()).limit(limit + 1)).all()
+    items = [bodies.AliasEvent.model_validate(row, from_attributes=True) for row in rows[:limit]]
+    following = str(rows[limit - 1].id) if len(rows) > limit else None
+    return bodies.AliasEventPage(items=items, total=total, next=following)
+
+
+def find(session: Session, name: str) -> Pointer | None:
+    """Where an alias points, if there is one of this name."""
+    row = session.execute(_pointers().where(Alias.name == name)).mappings().one_or_none()
+    return Pointer(**row) if row else None
+
+
+def refuse_name(session: Session, name: str) -> None:
+    """Raise Conflict when a new deployment cannot have this name, and keep aliases from taking it meanwhile."""
+    _lock(session, name)
+    if _exists(session, Alias, name):
+        raise Conflict(
+            "alias_exists", f"There is an alias {name}. Name the deployment otherwise, or delete the alias."
+        )
+
+
+def refuse_to_leave(session: Session, deployment: Deployment) -> None:
+    """Raise Conflict when aliases still point at a deployment, which then cannot be deleted."""
+    here = select(Alias.name).where(Alias.deployment_id == deployment.id)
+    if names := session.scalars(here.order_by(Alias.name).limit(NAMED)).all():
+        raise Conflict(
+            "alias_points_here",
+            f"Deployment {deployment.name} is what aliases point at: {', '.join(names)}. "
+            "Move or delete them first.",
+        )
+
+
+def _pointers() -> Select[*tuple[Any, ...]]:
+    """Rows with the fields of a Pointer."""
+    # A number says nothing about the experiment, and Helm may give a deployment another one.
+    answers = and_(
+        Deployment.experiment_id == ModelVersion.experiment_id,
+        Deployment.observed_version == ModelVersion.number,
+    )
+    return (
+        select(
+            Alias.name,
+            Alias.created_at,
+            Alias.updated_at,
+            Deployment.name.label("deployment"),
+            Experiment.name.label("experiment"),
+            ModelVersion.number.label("version"),
+            Deployment.wanted,
+            func.format("version %s of %s", WantedVersion.number, WantedExperiment.name).label("moved_to"),
+            (Alias.version_id == Deployment.version_id).label("is_wanted"),
+            answers.label("answers"),
+            select(Namesake.id).where(Namesake.name == Alias.name).exists().label("shadowed"),
+        )
+        .join(Deployment, Alias.deployment_id == Deployment.id)
+        .join(ModelVersion, Alias.version_id == ModelVersion.id)
+        .join(Experiment, ModelVersion.experiment_id == Experiment.id)
+        .join(WantedVersion, Deployment.version_id == WantedVersion.id)
+        .join(WantedExperiment, Deployment.experiment_id == WantedExperiment.id)
+    )
+
+
+def _shown(pointer: Pointer) -> bodies.Alias:
+    trouble = pointer.trouble
+    return bodies.Alias(
+        name=pointer.name,
+        deployment=pointer.deployment,
+        experiment=pointer.experiment,
+        version=pointer.version,
+        live=trouble is None,
+        reason=trouble,
+        url=f"/v2/models/{pointer.name}",
+        created_at=pointer.created_at,
+        updated_at=pointer.updated_at,
+    )
+
+
+def _servable(session: Session, name: str, number: int | None) -> tuple[Deployment, int]:
+    """A deployment and the version that is wanted of it; nobody changes either until the transaction ends."""
+    # This lock stops changes of what is wanted, but not the reconciler, which writes down what it sees.
+    query = select(Deployment).where(Deployment.name == name)
+    row = session.scalar(query.with_for_update(read=True, key_share=True))
+    if row is None:
+        raise NotFound("deployment_unknown", f"There is no deployment {name}. See /v1/deployments.")
+    wanted = session.scalars(select(ModelVersion.number).where(ModelVersion.id == row.version_id)).one()
+    if number not in (None, wanted):
+        versions.find(
+            session,
+            session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one(),
+            number,
+        )
+        raise Conflict(
+            "version_not_served",
+            f"Deployment {name} serves version {wanted}, not {number}. Change or roll back the deployment "
+            f"first, or deploy version {number} under another name.",
+        )
+    if row.wanted != "running":
+        raise Conflict("deployment_stopped", f"Deployment {name} is stopped. Start it first.")
+    return row, wanted
+
+
+def _move(row: Alias, deployment: Deployment) -> bool:
+    """Whether it pointed elsewhere."""
+    new = (deployment.id, deployment.version_id)
+    if (row.deployment_id, row.version_id) == new:
+        return False
+    row.deployment_id, row.version_id = new
+    row.updated_at = func.now()
+    return True
+
+
+def _note(
+    session: Session, name: str, kind: str, deployment: str, version: int, change: bodies.AliasChange
+) -> None:
+    session.add(
+        AliasEvent(
+            alias=name,
+            kind=kind,
+            deployment=deployment,
+            version=version,
+            actor=change.actor,
+            reason=change.reason,
+        )
+    )
+    session.flush()
+
+
+def _lock(session: Session, name: str) -> None:
+    """Until the transaction ends nobody else changes this alias, or makes a deployment of this name.
+
+    Not the row's own lock, because the name may have no row yet, and may get one in either table.
+    """
+    session.execute(select(func.pg_advisory_xact_lock(NAMES_LOCK, func.hashtext(name))))
+
+
+def _locked(session: Session, name: str) -> Alias:
+    _lock(session, name)
+    row = session.scalar(select(Alias).where(Alias.name == name))
+    if row is None:
+        raise _unknown(name)
+    return row
+
+
+def _exists(session: Session, table: type[Alias] | type[Deployment], name: str) -> bool:
+    return session.scalar(select(table.id).where(table.name == name)) is not None
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound("alias_unknown", f"There is no alias {name}. Set it by PUT /v1/aliases/{name}.")

@@ -1,0 +1,77 @@
+"""Names like `champion`: set, move, roll back and look at them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from metadata_api import aliases
+from metadata_api.db import SessionDep
+from metadata_api.errors import responses
+from metadata_api.routes.deployments import Declared
+from metadata_api.schemas.aliases import Alias, AliasChange, AliasEventPage, AliasPage, AliasTarget
+from metadata_api.schemas.fields import NAME, Line, NameInPath, Text
+
+router = APIRouter(prefix="/v1/aliases", tags=["aliases"])
+
+
+@router.put(
+    "/{name}",
+    responses={201: {"model": Alias, "description": "The alias is new."}, **responses(404, 409)},
+)
+def set_alias(
+    session: SessionDep, declared: Declared, name: NameInPath, body: AliasTarget, response: Response
+) -> Alias:
+    """Set an alias, or move it in one step, to the version that a deployment is wanted to serve.
+
+    It stays at that version: when the deployment is moved to another one, the alias is not `live` any more and gets 409
+    under /v2 until it or the deployment is moved. To change versions without a gap, deploy the new one under another
+    name and move the alias once that is ready.
+    """
+    new = aliases.put(session, name, body, declared)
+    response.status_code = 201 if new else 200
+    return aliases.show(session, name)
+
+
+@router.get("", responses=responses())
+def list_aliases(
+    session: SessionDep,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[str | None, Query(pattern=NAME)] = None,
+) -> AliasPage:
+    """Aliases by name, with what answers for them."""
+    return aliases.list_page(session, limit=limit, after=cursor)
+
+
+@router.get("/{name}", responses=responses(404))
+def show_alias(session: SessionDep, name: NameInPath) -> Alias:
+    """One alias: where it points, and whether that answers."""
+    return aliases.show(session, name)
+
+
+@router.get("/{name}/events", responses=responses(404))
+def list_alias_events(
+    session: SessionDep,
+    name: NameInPath,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+) -> AliasEventPage:
+    """Every change of an alias, newest first; they stay when it is deleted."""
+    return aliases.list_events(session, name, limit=limit, before=cursor)
+
+
+@router.post("/{name}/rollback", responses=responses(404, 409))
+def roll_back_alias(session: SessionDep, name: NameInPath, body: AliasChange | None = None) -> Alias:
+    """Point where it pointed before the last move; that must still be served."""
+    aliases.roll_back(session, name, body or AliasChange())
+    return aliases.show(session, name)
+
+
+@router.delete("/{name}", status_code=204, responses=responses(404))
+def delete_alias(
+    session: SessionDep,
+    name: NameInPath,
+    actor: Annotated[Line, Query()] = "",
+    reason: Annotated[Text, Query()] = "",
+) -> None:
+    """Forget an alias; its events stay."""
+    aliases.delete(session, name, AliasChange(actor=actor, reason=reason))

@@ -1,0 +1,69 @@
+"""Bodies of the routes for aliases."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from metadata_api.schemas.deployments import Number
+from metadata_api.schemas.fields import Body, Line, Name, Text
+
+
+class AliasChange(Body):
+    """Who changes an alias and why, as they say it; both are kept in its log."""
+
+    actor: Line = ""
+    reason: Text = ""
+
+
+class AliasTarget(AliasChange):
+    """Where an alias shall point; without a version it is the one that the deployment serves."""
+
+    deployment: Name
+    version: Annotated[
+        Number | None, Field(description="Only the one that the deployment is wanted to serve.")
+    ] = None
+
+
+class Alias(BaseModel):
+    """A name, and the one version of one deployment that it points at."""
+
+    name: str
+    deployment: str
+    experiment: str
+    version: int
+    live: bool
+    """Its version was seen answering, so that requests for the alias are answered by it."""
+    reason: str | None
+    """Why it is not live, and what to do about it."""
+    url: str
+    """Where it is asked by the v2 protocol: under this API."""
+    created_at: datetime
+    updated_at: datetime
+
+
+class AliasPage(BaseModel):
+    """Aliases by name."""
+
+    items: list[Alias]
+    total: int
+    next: str | None
+
+
+class AliasEvent(BaseModel):
+    """One change of an alias, and where it pointed from then on; a deleted one pointed there until then."""
+
+    at: datetime
+    kind: Literal["create", "move", "rollback", "delete"]
+    deployment: str
+    version: int
+    actor: str
+    reason: str
+
+
+class AliasEventPage(BaseModel):
+    """The log of one name, newest first."""
+
+    items: list[AliasEvent]
+    total: int
+    next: str | None
