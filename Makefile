@@ -58,7 +58,7 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m metadata_api.local train
 
 ##@ Check
-.PHONY: test test-long test-sdk check lint fmt soak bench bench-up bench-api
+.PHONY: test test-long test-sdk check lint fmt conformance soak bench bench-up bench-api
 test: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) test-sdk browser ## run all tests, the fast ones first
 	@$(BIN)/pytest -m "not long" $(wildcard $(FIRST_TESTS)) $(wildcard $(LATER_TESTS)) $(PYTEST)
 
@@ -80,6 +80,9 @@ lint: $(INSTALLED_TESTS) ## check format, lint, types and import contracts
 fmt: $(INSTALLED_TESTS) ## format the code and repair what lint can repair
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
+
+conformance: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) ## ask both runtimes all of v2, with its clients and by fuzzing; writes docs/conformance.md
+	@$(BIN)/python -m tests.serving.conformance.table $(PYTEST)
 
 soak: $(INSTALLED_TESTS) ## load both runtimes for MINUTES (10); their memory must stay flat. Needs wrk
 	@$(BIN)/python -m tests.bench.soak --minutes $(or $(MINUTES),10)

@@ -4,13 +4,16 @@ python kserve_client.py http://127.0.0.1:8080
 """
 
 import asyncio
+import inspect
 import json
 import sys
 from typing import Any
 
+import grpc
 import httpx
 import numpy as np
 from kserve import (
+    InferenceGRPCClient,
     InferenceRESTClient,
     InferInput,
     InferRequest,
@@ -19,6 +22,22 @@ from kserve import (
 from kserve.protocol.infer_type import RequestedOutput
 
 PIXELS = np.arange(1, 7, dtype=np.uint8).reshape(1, 2, 3)
+FORMS = {False: "JSON", True: "binary"}
+VALUES: dict[str, Any] = {
+    "BOOL": np.array([[True, False]]),
+    "UINT8": np.array([[0, 255]], np.uint8),
+    "UINT16": np.array([[0, 2**16 - 1]], np.uint16),
+    "UINT32": np.array([[0, 2**32 - 1]], np.uint32),
+    "UINT64": np.array([[0, 2**64 - 1]], np.uint64),
+    "INT8": np.array([[-128, 127]], np.int8),
+    "INT16": np.array([[-(2**15), 2**15 - 1]], np.int16),
+    "INT32": np.array([[-(2**31), 2**31 - 1]], np.int32),
+    "INT64": np.array([[-(2**63), 2**63 - 1]], np.int64),
+    "FP16": np.array([[0.1, -65504]], np.float16),
+    "FP32": np.array([[0.1, 1e38]], np.float32),
+    "FP64": np.array([[0.1, 1e308]], np.float64),
+    "BYTES": np.array([[b"", 'ü:"\\'.encode()]], np.object_),
+}
 
 
 def request(*, binary_in: bool, binary_out: bool) -> Any:
@@ -55,10 +74,43 @@ async def status_of(work: Any) -> list[Any]:
     return [200, ""]
 
 
+async def echo(client: InferenceRESTClient, url: str, *, binary: bool) -> list[str]:
+    """Send one row of each datatype; the names of those that come back as they were. FP16 is always binary."""
+    inputs, outputs = [], []
+    for datatype, array in VALUES.items():
+        tensor = InferInput(name=f"in_{datatype.lower()}", shape=[1, 2], datatype=datatype)
+        tensor.set_data_from_numpy(array, binary_data=binary or datatype == "FP16")
+        inputs.append(tensor)
+        parameters = {"binary_data": binary or datatype == "FP16"}
+        outputs.append(RequestedOutput(name=f"out_{datatype.lower()}", parameters=parameters))
+    answer = await client.infer(url, InferRequest("echo", inputs, request_outputs=outputs), model_name="echo")
+    same = []
+    for datatype, sent in VALUES.items():
+        found = answer.get_output_by_name(f"out_{datatype.lower()}").as_numpy()
+        if datatype == "BYTES":
+            sent, found = ([text(item) for item in array.flatten()] for array in (sent, found))
+        if np.array_equal(found, sent):
+            same.append(datatype)
+    return same
+
+
+async def grpc_status(url: str) -> str:
+    """What KServe's client for gRPC makes of this server."""
+    async with InferenceGRPCClient(url.removeprefix("http://"), timeout=20) as client:
+        try:
+            await client.is_server_live()
+        except grpc.RpcError as error:
+            return str(error.code().name)
+    return "OK"
+
+
 async def ask(url: str) -> dict[str, Any]:
     """Every call of the client that v2 has."""
     document = {"inputs": [{"name": "image", "shape": [1, 2, 3], "datatype": "UINT8", "data": [1] * 6}]}
-    found: dict[str, Any] = {}
+    calls = [
+        name for name, _ in inspect.getmembers(InferenceRESTClient, callable) if not name.startswith("_")
+    ]
+    found: dict[str, Any] = {"calls": calls, "gRPC": await grpc_status(url)}
     async with InferenceRESTClient(RESTConfig(protocol="v2", timeout=20)) as client:
         found["is_server_live"] = await client.is_server_live(url)
         found["is_server_ready"] = await client.is_server_ready(url)
@@ -69,7 +121,9 @@ async def ask(url: str) -> dict[str, Any]:
             for binary_out in (False, True):
                 data = request(binary_in=binary_in, binary_out=binary_out)
                 answer = await client.infer(url, data, model_name="summing")
-                found[f"infer {binary_in} {binary_out}"] = shown(answer)
+                found[f"infer, {FORMS[binary_in]} in, {FORMS[binary_out]} out"] = shown(answer)
+        for binary in (False, True):
+            found[f"infer, every datatype, {FORMS[binary]}"] = await echo(client, url, binary=binary)
         found["infer of none"] = await status_of(client.infer(url, document, model_name="none"))
         wrong = {"inputs": [{**document["inputs"][0], "shape": [6]}]}
         found["infer of a wrong shape"] = await status_of(client.infer(url, wrong, model_name="summing"))

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
+from serving_runtime.card import DATATYPES
+
 from ..conftest import Front
+
+pytestmark = pytest.mark.section("kserve.InferenceRESTClient")
 
 PYTHON = Path(sys.prefix) / "kserve-client" / "bin" / "python"
 SCRIPT = Path(__file__).with_name("kserve_client.py")
@@ -18,6 +22,8 @@ GOLDEN = {
     "total": [21.0],
     "label": ["sum 21"],
 }
+ASKED = {"is_server_live", "is_server_ready", "is_model_ready", "infer"}
+OTHERS = {"close", "explain"}  # no call of v2
 
 
 @pytest.fixture(scope="module")
@@ -31,25 +37,52 @@ def said(served: Front) -> dict[str, Any]:
     return found
 
 
-def test_health(said: dict[str, Any]) -> None:
-    assert said["is_server_live"] is True
-    assert said["is_server_ready"] is True
-    assert said["is_model_ready"] is True
+@pytest.mark.row("it has no call of v2 but these")
+def test_every_call_of_the_client_is_asked(said: dict[str, Any]) -> None:
+    assert set(said["calls"]) == ASKED | OTHERS
+
+
+@pytest.mark.row("`{name}`")
+@pytest.mark.parametrize("name", ["is_server_live", "is_server_ready", "is_model_ready"])
+def test_health(said: dict[str, Any], name: str) -> None:
+    assert said[name] is True
+
+
+@pytest.mark.row("`is_model_ready` of no model: false")
+def test_no_model_is_not_ready(said: dict[str, Any]) -> None:
     assert said["is_model_ready of none"] is False
 
 
-@pytest.mark.parametrize("binary_out", [False, True])
-@pytest.mark.parametrize("binary_in", [False, True])
-def test_infer(said: dict[str, Any], binary_in: bool, binary_out: bool) -> None:
-    assert said[f"infer {binary_in} {binary_out}"] == GOLDEN
+@pytest.mark.row("`infer` with an `InferRequest`, {inputs} in, {outputs} out")
+@pytest.mark.parametrize("outputs", ["JSON", "binary"])
+@pytest.mark.parametrize("inputs", ["JSON", "binary"])
+def test_infer(said: dict[str, Any], inputs: str, outputs: str) -> None:
+    assert said[f"infer, {inputs} in, {outputs} out"] == GOLDEN
 
 
+@pytest.mark.row("`infer` with a `dict`")
 def test_infer_with_a_plain_document(said: dict[str, Any]) -> None:
     assert said["infer with a dict"]["total"] == [6.0]
 
 
+@pytest.mark.row("`infer`, every datatype, {form} both ways (`FP16` always in binary)")
+@pytest.mark.parametrize("form", ["JSON", "binary"])
+def test_every_datatype_keeps_its_values(said: dict[str, Any], form: str) -> None:
+    assert sorted(said[f"infer, every datatype, {form}"]) == sorted(DATATYPES)
+
+
+@pytest.mark.row("`infer` that is refused: `HTTPStatusError` with status and reason")
 def test_refusals_show_their_reason(said: dict[str, Any]) -> None:
     status, text = said["infer of none"]
     assert (status, "there is no model 'none'" in text) == (404, True)
     status, text = said["infer of a wrong shape"]
     assert (status, "'image'" in text) == (400, True)
+
+
+@pytest.mark.section("What is not spoken")
+@pytest.mark.row(
+    "gRPC, as `kserve.InferenceGRPCClient` speaks it",
+    why="binary tensors over REST carry the same bytes, and a second way in would be a second one to guard",
+)
+def test_grpc_is_refused_at_once(said: dict[str, Any]) -> None:
+    assert said["gRPC"] == "UNAVAILABLE"

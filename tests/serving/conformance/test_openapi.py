@@ -10,6 +10,8 @@ import pytest
 
 from ..conftest import Front
 
+pytestmark = pytest.mark.section("OpenAPI")
+
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 # Names that exist, so that requests reach what lies behind them.
 CONFIGURATION = """
@@ -62,6 +64,9 @@ def for_the_summing_model(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.long
+@pytest.mark.row(
+    "schemathesis: whatever is sent, right or wrong, the answer is one that the document describes"
+)
 def test_nothing_breaks_and_every_answer_is_as_described(served: Front, tmp_path: Path) -> None:
     before = served.status("summing")
     check(served, tmp_path, published(served), "--exclude-checks", "positive_data_acceptance")
@@ -69,12 +74,16 @@ def test_nothing_breaks_and_every_answer_is_as_described(served: Front, tmp_path
 
 
 @pytest.mark.long
+@pytest.mark.row(
+    "schemathesis: every request that the document, narrowed to one model, allows is answered with 200"
+)
 def test_what_fits_the_model_is_answered(served: Front, tmp_path: Path) -> None:
     # The narrowed document forbids more than the model does, such as negative pixels; the test above has the refusals.
     narrowed = for_the_summing_model(published(served))
     check(served, tmp_path, narrowed, "--exclude-checks", "negative_data_rejection")
 
 
+@pytest.mark.row("every address and method of the document is there")
 def test_every_address_of_the_document_exists(served: Front) -> None:
     for path, item in published(served)["paths"].items():
         address = path.replace("{model_name}", "summing").replace("{model_version}", "1")

@@ -1,8 +1,7 @@
 """Every call of tritonclient.http, unchanged, against a real front: the blocking client and the asyncio one."""
 
 import asyncio
-import inspect
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ from serving_runtime.card import DATATYPES
 
 from ..conftest import Front
 from .archives import input_name, output_name
+
+pytestmark = pytest.mark.section("{call}.InferenceServerClient")
 
 PIXELS = np.arange(1, 7, dtype=np.uint8).reshape(1, 2, 3)
 VALUES: dict[str, Any] = {
@@ -32,47 +33,36 @@ VALUES: dict[str, Any] = {
     "FP64": np.array([[0.1, 1e308]], np.float64),
     "BYTES": np.array([[b"", 'ü:"\\'.encode()]], np.object_),
 }
-# What each call must do, by its name; a call that a newer client adds fails the test of the list below.
-ANSWERED = {
-    "is_server_live",
-    "is_server_ready",
-    "is_model_ready",
-    "get_server_metadata",
-    "get_model_metadata",
-    "get_model_config",
-    "get_model_repository_index",
-    "get_inference_statistics",
-    "infer",
-    "async_infer",
-    "generate_request_body",
-    "parse_response_body",
+DEPLOYED = "deployments say what is served, not clients"
+NEAR = "clients are on other machines; tensors travel in the body"
+NO_TRACES = "time is told by `/metrics` and the statistics"
+NO_SETTINGS = "a server is set up by who runs it, not by its clients"
+# Calls that Triton has and this server has not: arguments, and why.
+REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
+    "load_model": (("summing",), DEPLOYED),
+    "unload_model": (("summing",), DEPLOYED),
+    "get_trace_settings": (("summing",), NO_TRACES),
+    "update_trace_settings": (("summing", {}), NO_TRACES),
+    "get_log_settings": ((), NO_SETTINGS),
+    "update_log_settings": (({},), NO_SETTINGS),
+    "get_system_shared_memory_status": ((), NEAR),
+    "register_system_shared_memory": (("region", "/key", 16), NEAR),
+    "unregister_system_shared_memory": (("region",), NEAR),
+    "get_cuda_shared_memory_status": ((), NEAR),
+    "register_cuda_shared_memory": (("region", b"handle", 0, 16), NEAR),
+    "unregister_cuda_shared_memory": (("region",), NEAR),
 }
-REFUSED: dict[str, tuple[Any, ...]] = {
-    "load_model": ("summing",),
-    "unload_model": ("summing",),
-    "update_trace_settings": ("summing", {}),
-    "get_trace_settings": ("summing",),
-    "update_log_settings": ({},),
-    "get_log_settings": (),
-    "get_system_shared_memory_status": (),
-    "register_system_shared_memory": ("region", "/key", 16),
-    "unregister_system_shared_memory": ("region",),
-    "get_cuda_shared_memory_status": (),
-    "register_cuda_shared_memory": ("region", b"handle", 0, 16),
-    "unregister_cuda_shared_memory": ("region",),
+CLIENTS = {
+    "tritonclient.http": triton.InferenceServerClient,
+    "tritonclient.http.aio": triton_aio.InferenceServerClient,
 }
-OWN = {"close", "plugin", "register_plugin", "unregister_plugin"}  # no call of the server
+FORMS = {"JSON": False, "binary": True}
+
+Call = Callable[..., Any]
 
 
-@pytest.fixture
-def client(served: Front) -> Iterator[triton.InferenceServerClient]:
-    address = served.url.removeprefix("http://")
-    with triton.InferenceServerClient(address, concurrency=4, network_timeout=20.0) as found:
-        yield found
-
-
-@pytest.fixture(params=["blocking", "asyncio"])
-def call(request: pytest.FixtureRequest, served: Front) -> Callable[..., Any]:
+@pytest.fixture(params=CLIENTS)
+def call(request: pytest.FixtureRequest, served: Front) -> Call:
     """Do one call of either client: `call("infer", ...)`."""
     address = served.url.removeprefix("http://")
 
@@ -88,7 +78,7 @@ def call(request: pytest.FixtureRequest, served: Front) -> Callable[..., Any]:
 
         return asyncio.run(once())
 
-    return blocking if request.param == "blocking" else in_asyncio
+    return blocking if request.param == "tritonclient.http" else in_asyncio
 
 
 def image(*, binary: bool = True) -> list[triton.InferInput]:
@@ -107,120 +97,125 @@ def everything(*, binary: bool) -> list[triton.InferInput]:
     return tensors
 
 
-def test_every_call_of_the_client_is_in_one_of_the_lists() -> None:
-    for kind in (triton.InferenceServerClient, triton_aio.InferenceServerClient):
-        calls = {name for name, _ in inspect.getmembers(kind, callable) if not name.startswith("_")}
-        assert calls - OWN <= ANSWERED | REFUSED.keys()
+def many(rows: int) -> list[triton.InferInput]:
+    tensor = triton.InferInput("image", [rows, 2, 3], "UINT8")
+    tensor.set_data_from_numpy(np.repeat(PIXELS, rows, 0))
+    return [tensor]
 
 
 class TestAbout:
-    def test_health(self, call: Callable[..., Any]) -> None:
-        assert call("is_server_live") is True
-        assert call("is_server_ready") is True
+    @pytest.mark.row("`{name}`")
+    @pytest.mark.parametrize("name", ["is_server_live", "is_server_ready"])
+    def test_the_server_is_live_and_ready(self, call: Call, name: str) -> None:
+        assert call(name) is True
+
+    @pytest.mark.row("`is_model_ready`, with and without a version; false for what is not there")
+    def test_a_model_is_ready(self, call: Call) -> None:
         assert call("is_model_ready", "summing") is True
         assert call("is_model_ready", "summing", "1") is True
         assert call("is_model_ready", "summing", "2") is False
         assert call("is_model_ready", "none") is False
 
-    def test_metadata(self, call: Callable[..., Any]) -> None:
+    @pytest.mark.row("`get_server_metadata`")
+    def test_server_metadata(self, call: Call) -> None:
         assert call("get_server_metadata")["name"] == "marina"
+
+    @pytest.mark.row("`get_model_metadata`, with and without a version")
+    def test_model_metadata(self, call: Call) -> None:
         for version in ("", "1"):
             document = call("get_model_metadata", "summing", version)
             assert document["inputs"] == [{"name": "image", "datatype": "UINT8", "shape": [-1, 2, 3]}]
 
-    def test_configuration(self, call: Callable[..., Any]) -> None:
+    @pytest.mark.row("`get_model_config`, with and without a version")
+    def test_configuration(self, call: Call) -> None:
         for version in ("", "1"):
             document = call("get_model_config", "echo", version)
             assert [item["data_type"] for item in document["input"]][-2:] == ["TYPE_FP64", "TYPE_STRING"]
 
-    def test_repository_index(self, call: Callable[..., Any]) -> None:
+    @pytest.mark.row("`get_model_repository_index`")
+    def test_repository_index(self, call: Call) -> None:
         assert {item["name"]: item["state"] for item in call("get_model_repository_index")} == {
             "echo": "READY",
             "mymodel": "READY",
             "summing": "READY",
         }
 
-    def test_statistics(self, call: Callable[..., Any]) -> None:
+    @pytest.mark.row("`get_inference_statistics`, of all models, of a model, of a version")
+    def test_statistics(self, call: Call) -> None:
         call("infer", "summing", image())
         for arguments in ((), ("summing",), ("summing", "1")):
             listed = call("get_inference_statistics", *arguments)["model_stats"]
             found = next(item for item in listed if item["name"] == "summing")
             assert found["inference_stats"]["success"]["count"] >= 1
 
-    @pytest.mark.parametrize("name", REFUSED)
-    def test_what_is_not_offered_is_refused_in_a_way_that_the_client_shows(
-        self, call: Callable[..., Any], name: str
-    ) -> None:
-        with pytest.raises(InferenceServerException) as refusal:
-            call(name, *REFUSED[name])
-        assert refusal.value.status() in ("403", "404")
-        assert "exception occurred in the client" not in str(refusal.value)
-
 
 class TestInfer:
-    @pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
-    def test_defaults(self, call: Callable[..., Any], binary: bool) -> None:
-        result = call("infer", "summing", image(binary=binary), model_version="1", request_id="seven")
+    @pytest.mark.row("`infer`, {inputs} inputs, `outputs` not given (the client then asks for binary)")
+    @pytest.mark.parametrize("inputs", FORMS)
+    def test_defaults(self, call: Call, inputs: str) -> None:
+        tensors = image(binary=FORMS[inputs])
+        result = call("infer", "summing", tensors, model_version="1", request_id="seven")
         assert result.as_numpy("total").tolist() == [21.0]
         assert result.as_numpy("label").tolist() == [b"sum 21"]
         answer = result.get_response()
         assert (answer["model_name"], answer["model_version"], answer["id"]) == ("summing", "1", "seven")
         assert result.get_output("total")["parameters"] == {"binary_data_size": 4}
 
-    @pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
-    def test_asked_outputs(self, call: Callable[..., Any], binary: bool) -> None:
+    @pytest.mark.row("`infer`, one of the outputs, in {form}")
+    @pytest.mark.parametrize("form", FORMS)
+    def test_asked_outputs(self, call: Call, form: str) -> None:
+        binary = FORMS[form]
         outputs = [triton.InferRequestedOutput("label", binary_data=binary)]
         result = call("infer", "summing", image(), outputs=outputs)
         assert [item["name"] for item in result.get_response()["outputs"]] == ["label"]
         assert ("data" in result.get_output("label")) is not binary
         assert [str(item) for item in result.as_numpy("label")] == ["b'sum 21'" if binary else "sum 21"]
 
-    @pytest.mark.parametrize("binary_out", [True, False], ids=["binary-out", "json-out"])
-    @pytest.mark.parametrize("binary_in", [True, False], ids=["binary-in", "json-in"])
-    def test_every_datatype_keeps_its_values(
-        self, call: Callable[..., Any], binary_in: bool, binary_out: bool
-    ) -> None:
-        outputs = [
-            triton.InferRequestedOutput(output_name(each), binary_data=binary_out or each == "FP16")
+    @pytest.mark.row("`infer`, every datatype, {inputs} in, {outputs} out (`FP16` always in binary)")
+    @pytest.mark.parametrize("outputs", FORMS)
+    @pytest.mark.parametrize("inputs", FORMS)
+    def test_every_datatype_keeps_its_values(self, call: Call, inputs: str, outputs: str) -> None:
+        asked = [
+            triton.InferRequestedOutput(output_name(each), binary_data=FORMS[outputs] or each == "FP16")
             for each in DATATYPES
         ]
-        result = call("infer", "echo", everything(binary=binary_in), outputs=outputs)
+        result = call("infer", "echo", everything(binary=FORMS[inputs]), outputs=asked)
         for datatype, sent in VALUES.items():
             found = result.as_numpy(output_name(datatype))
-            if datatype == "BYTES" and not binary_out:
+            if datatype == "BYTES" and not FORMS[outputs]:
                 found = np.array([[item.encode() for item in row] for row in found], np.object_)
             assert np.array_equal(found, sent), datatype
             assert found.dtype == sent.dtype, datatype
 
-    def test_bytes_that_are_no_text_survive_in_binary(self, call: Callable[..., Any]) -> None:
+    @pytest.mark.row("`infer`, `BYTES` that are no text")
+    def test_bytes_that_are_no_text_survive_in_binary(self, call: Call) -> None:
         tensors = everything(binary=True)
         sent = np.array([[b"\xff\x00\x80", bytes(range(256))]], np.object_)
         tensors[-1].set_data_from_numpy(sent)
         found = call("infer", "echo", tensors).as_numpy(output_name("BYTES"))
         assert found.tolist() == sent.tolist()
 
+    @pytest.mark.row("`infer`, `{encoding}` both ways")
     @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-    def test_packed_both_ways(self, call: Callable[..., Any], encoding: str) -> None:
-        tensor = triton.InferInput("image", [500, 2, 3], "UINT8")
-        tensor.set_data_from_numpy(np.repeat(PIXELS, 500, 0))
-        result = call(
-            "infer",
-            "summing",
-            [tensor],
-            request_compression_algorithm=encoding,
-            response_compression_algorithm=encoding,
-        )
+    def test_packed_both_ways(self, call: Call, encoding: str) -> None:
+        packed = {
+            "request_compression_algorithm": encoding,
+            "response_compression_algorithm": encoding,
+        }
+        result = call("infer", "summing", many(500), **packed)
         assert result.as_numpy("total").tolist() == [21.0] * 500
 
-    def test_a_large_answer_by_default(self, call: Callable[..., Any]) -> None:
-        tensor = triton.InferInput("image", [500, 2, 3], "UINT8")
-        tensor.set_data_from_numpy(np.repeat(PIXELS, 500, 0))
-        assert call("infer", "summing", [tensor]).as_numpy("label").tolist() == [b"sum 21"] * 500
+    @pytest.mark.row("`infer`, a large answer, packed or not as the client asks by itself")
+    def test_a_large_answer_by_default(self, call: Call) -> None:
+        assert call("infer", "summing", many(500)).as_numpy("label").tolist() == [b"sum 21"] * 500
 
-    def test_parameters(self, call: Callable[..., Any]) -> None:
-        result = call("infer", "summing", image(), parameters={"seen": True}, priority=1, timeout=10_000_000)
-        assert np.array_equal(result.as_numpy("seen"), PIXELS)
+    @pytest.mark.row("`infer`, `parameters`, `priority`, `timeout`, `sequence_id`")
+    def test_parameters(self, call: Call) -> None:
+        sequence = {"sequence_id": 7, "sequence_start": True, "sequence_end": True}
+        options = {"parameters": {"seen": True}, "priority": 1, "timeout": 10_000_000, **sequence}
+        assert np.array_equal(call("infer", "summing", image(), **options).as_numpy("seen"), PIXELS)
 
+    @pytest.mark.row("`infer` that is refused: `InferenceServerException` with status and reason")
     @pytest.mark.parametrize(
         ("model", "version", "outputs", "status", "word"),
         [
@@ -231,35 +226,49 @@ class TestInfer:
         ],
     )
     def test_errors_are_what_the_client_expects(
-        self,
-        call: Callable[..., Any],
-        model: str,
-        version: str,
-        outputs: list[Any] | None,
-        status: str,
-        word: str,
+        self, call: Call, model: str, version: str, outputs: list[Any] | None, status: str, word: str
     ) -> None:
         with pytest.raises(InferenceServerException) as error:
             call("infer", model, image(), model_version=version, outputs=outputs)
         assert error.value.status() == status
         assert word in error.value.message()
 
-    def test_fp16_as_json_output_is_refused(self, call: Callable[..., Any]) -> None:
+    @pytest.mark.row("`infer`, `FP16` asked for in JSON: refused, as it has no JSON form")
+    def test_fp16_as_json_output_is_refused(self, call: Call) -> None:
         outputs = [triton.InferRequestedOutput(output_name("FP16"), binary_data=False)]
         with pytest.raises(InferenceServerException, match="FP16 has no JSON form"):
             call("infer", "echo", everything(binary=True), outputs=outputs)
 
-    def test_asynchronous_calls_of_the_blocking_client(self, client: triton.InferenceServerClient) -> None:
-        pending = [client.async_infer("summing", image(), request_id=str(number)) for number in range(20)]
-        answers = [each.get_result(timeout=20) for each in pending]
+    @pytest.mark.section("tritonclient.http.InferenceServerClient")
+    @pytest.mark.row("`async_infer`, 20 at a time")
+    def test_asynchronous_calls_of_the_blocking_client(self, served: Front) -> None:
+        address = served.url.removeprefix("http://")
+        with triton.InferenceServerClient(address, concurrency=4, network_timeout=20.0) as client:
+            pending = [client.async_infer("summing", image(), request_id=str(number)) for number in range(20)]
+            answers = [each.get_result(timeout=20) for each in pending]
         assert [each.get_response()["id"] for each in answers] == [str(number) for number in range(20)]
         assert {each.as_numpy("total").tolist()[0] for each in answers} == {21.0}
 
-    def test_bodies_made_and_read_without_the_client(self, served: Front) -> None:
-        body, size = triton.InferenceServerClient.generate_request_body(image())
+    @pytest.mark.section("{name}.InferenceServerClient")
+    @pytest.mark.row("`generate_request_body` and `parse_response_body`, sent by another HTTP client")
+    @pytest.mark.parametrize("name", CLIENTS)
+    def test_bodies_made_and_read_without_the_client(self, served: Front, name: str) -> None:
+        body, size = CLIENTS[name].generate_request_body(image())
         headers = {"Inference-Header-Content-Length": str(size)}
         answer = served.client.post("/v2/models/summing/infer", content=body, headers=headers)
-        result = triton.InferenceServerClient.parse_response_body(
+        result = CLIENTS[name].parse_response_body(
             answer.content, header_length=int(answer.headers["Inference-Header-Content-Length"])
         )
         assert result.as_numpy("total").tolist() == [21.0]
+
+
+@pytest.mark.section("What is not spoken")
+@pytest.mark.row("`{name}` of tritonclient, blocking and asyncio", why="{why}")
+@pytest.mark.parametrize(("name", "arguments", "why"), [(name, *rest) for name, rest in REFUSED.items()])
+def test_what_is_not_offered_is_refused_in_a_way_that_the_client_shows(
+    call: Call, name: str, arguments: tuple[Any, ...], why: str
+) -> None:
+    with pytest.raises(InferenceServerException) as refusal:
+        call(name, *arguments)
+    assert refusal.value.status() in ("403", "404")
+    assert "exception occurred in the client" not in str(refusal.value)
