@@ -44,8 +44,9 @@ def main() -> int:
     try:
         return measure()
     finally:
-        say(script("uninstall", PURGE="yes"))
-        run("kubectl", "delete", "namespace", NAMESPACE, "--wait", "--timeout=300s", seconds=400)
+        say(script("uninstall", seconds=1500))
+        # With its data and the pods, which Kubernetes takes minutes to collect one by one.
+        run("kubectl", "delete", "namespace", NAMESPACE, "--wait", "--timeout=600s", seconds=700)
 
 
 def measure() -> int:

@@ -1,4 +1,4 @@
-"""A release that keeps its archives in S3, here in the chart's own object store, in a namespace of its own."""
+"""A release that keeps its archives in S3, here in the chart's own object store, so that its API may have many pods."""
 
 from collections.abc import Iterator
 
@@ -12,12 +12,13 @@ NAMESPACE = "marina-s3"
 VALUES = {
     "expose": {"mode": "none", "host": ""},
     "objectStore": {"enabled": True},
+    "api": {"persistence": {"enabled": False}, "autoscaling": {"enabled": True, "maxReplicas": 3}},
     "backup": {"enabled": True},
     "starter": {"deploy": ["mlp-baseline"]},
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The installed release, whose model answers."""
     values = tmp_path_factory.mktemp("s3") / "values.yaml"
@@ -37,3 +38,16 @@ def test_models_fetch_their_archives_from_s3_and_nobody_else_reaches_it(release:
     assert "golden" in cluster.script("smoke", NAMESPACE=NAMESPACE)
     with probes(release, NAMESPACE) as look:
         wait_until(look, MATRIX.allowed(s3=True), "the table is true with an object store")
+
+
+def test_the_autoscaler_reads_what_the_apis_pods_use_and_keeps_two_of_them(release: str) -> None:
+    def used() -> int:
+        (scaler,) = cluster.objects("hpa", namespace=NAMESPACE)
+        assert scaler["status"]["currentReplicas"] >= 2, scaler["status"]
+        return 1 + int(scaler["status"]["currentMetrics"][0]["resource"]["current"]["averageUtilization"])
+
+    print(
+        f"\n  {cluster.wait_for('the autoscaler reads the CPU', used, 120) - 1} % of the requested CPU is used"
+    )
+    (budget,) = cluster.objects("pdb", namespace=NAMESPACE)
+    assert budget["status"]["disruptionsAllowed"] >= 1
