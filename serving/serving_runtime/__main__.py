@@ -18,7 +18,7 @@ import uvicorn
 import uvloop
 from pydantic import ValidationError
 
-from serving_runtime import java
+from serving_runtime import java, processes
 from serving_runtime.app import App
 from serving_runtime.errors import LoadFailed
 from serving_runtime.http_connection import Connection
@@ -104,6 +104,8 @@ async def _serve(settings: Settings, folder: Path) -> int:
     tasks = [asyncio.create_task(wanted.follow())]
     if settings.models_file is not None:  # a pod lives too long and starts too rarely to be worth it
         tasks.append(asyncio.create_task(models.train_java_when_quiet()))
+    if os.getpid() == 1:
+        tasks.append(asyncio.create_task(processes.reap_orphans()))
     try:
         await _Server(config, app).serve(sockets=[listener])
     finally:

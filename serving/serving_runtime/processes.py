@@ -57,6 +57,24 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+async def reap_orphans(*, seconds: float = 10.0) -> None:
+    """For process 1 of a container: end those that died after their parents, which are left to us, until cancelled.
+
+    Who starts a child here looks after it at once; one that is dead for `seconds` and still there is nobody's.
+    """
+    last = 0
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            continue
+        pid = dead.si_pid if dead else 0
+        if pid and pid == last:
+            os.waitpid(pid, os.WNOHANG)
+        last = pid
+
+
 def give_back_memory() -> None:
     """Return to the system what this process does not need now: freed heap, and pages of program code.
 
