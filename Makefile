@@ -58,11 +58,11 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m metadata_api.local train
 
 ##@ Check
-.PHONY: test test-long test-sdk check lint fmt conformance soak bench bench-up bench-api
+.PHONY: test test-long test-sdk check lint fmt conformance soak faults bench bench-up bench-api
 test: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) test-sdk browser ## run all tests, the fast ones first
 	@$(BIN)/pytest -m "not long" $(wildcard $(FIRST_TESTS)) $(wildcard $(LATER_TESTS)) $(PYTEST)
 
-test-long: $(INSTALLED_TESTS) ## run the tests that take minutes: fuzzing, wrong requests, overload, a thousand deployments
+test-long: $(INSTALLED_TESTS) ## run the tests that take minutes: fuzzing, wrong requests, faults, overload, a thousand deployments
 	@$(BIN)/pytest -m long $(wildcard $(FIRST_TESTS)) $(PYTEST)
 
 test-sdk: $(INSTALLED_KSERVE) ## hold what is written to a cluster against KServe's own Python SDK
@@ -86,6 +86,9 @@ conformance: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) ## ask both runtimes all of 
 
 soak: $(INSTALLED_TESTS) ## load both runtimes for MINUTES (10); their memory must stay flat. Needs wrk
 	@$(BIN)/python -m tests.bench.soak --minutes $(or $(MINUTES),10)
+
+faults: $(INSTALLED_TESTS) ## kill, stop and overload both runtimes; writes docs/faults.md: FAULTS="--rounds 3". Needs wrk
+	@$(BIN)/python -m tests.bench.faults $(FAULTS)
 
 bench: $(INSTALLED_TESTS) ## measure both runtimes beside other model servers with wrk; writes docs/benchmarks.md
 	@$(BIN)/python -m tests.bench.side_by_side $(BENCH)

@@ -2,14 +2,18 @@
 
 A queue that is longer than that helps nobody: the model works at its full rate already, and whoever waits at its end
 would be told sooner, and could ask elsewhere, with an immediate 503. So under any overload the answers stay quick.
+
+A long queue is good for a burst, and for many clients that ask, wait and ask again. It is of no use when more requests
+are refused in a second, after which they may come back, than could wait: then it only makes every answer late.
 """
 
 _CALLS_AHEAD = 2  # a full batch must be ready whenever the model is free
 _WEIGHT = 0.2  # of the newest call in the average
+_LONGER = 4  # times the average: a call that took longer met a busy machine, and says no more than this
 
 
 class Admission:
-    """Learns how long a call takes, and says whether one more request may wait."""
+    """Learns how long a call takes and how many are refused, and says how many requests may wait."""
 
     def __init__(self, *, max_batch: int, queue_limit: int, queue_seconds: float) -> None:
         """At most `queue_limit` requests may wait, and no more than fit into the calls of `queue_seconds`, or into
@@ -20,17 +24,30 @@ class Admission:
         self._max_batch = max_batch
         self._queue_limit = queue_limit
         self._queue_seconds = queue_seconds
+        self._refused = self._refused_at = 0.0
         self.call_seconds = 0.0  # moving average; 0 before the first call
 
     def called(self, seconds: float) -> None:
         """A call to the model took so long."""
         known = self.call_seconds or seconds
-        self.call_seconds = known + _WEIGHT * (seconds - known)
+        self.call_seconds = known + _WEIGHT * (min(seconds, _LONGER * known) - known)
 
-    def admits(self, waiting: int) -> bool:
-        """Whether one more may wait behind so many requests."""
-        if waiting >= self._queue_limit:
-            return False
+    def refused(self, now: float) -> None:
+        """A request was turned away at the time `now`, in seconds."""
+        self._refused = min(self._lately(now) + 1, self._fitting(self._queue_seconds))
+        self._refused_at = now
+
+    def room(self, now: float) -> float:
+        """How many requests may wait."""
+        longest = self._fitting(self._queue_seconds)
+        return longest if self._lately(now) <= longest / 2 else self._fitting(0)
+
+    def _lately(self, now: float) -> float:
+        """How many were refused, of whom as many are forgotten each second as may wait."""
+        forgotten = (now - self._refused_at) * self._fitting(self._queue_seconds)
+        return max(0.0, self._refused - forgotten)
+
+    def _fitting(self, seconds: float) -> float:
         if not self.call_seconds:
-            return True
-        return waiting < max(_CALLS_AHEAD, self._queue_seconds / self.call_seconds) * self._max_batch
+            return self._queue_limit
+        return min(self._queue_limit, max(_CALLS_AHEAD, seconds / self.call_seconds) * self._max_batch)

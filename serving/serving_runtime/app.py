@@ -201,6 +201,7 @@ async def _infer(version: Version, body: bytes, json_size: int | None) -> Answer
     try:
         if not version.ready:
             raise Unavailable(f"model {version.entry.name!r} is not ready: {version.reason}")
+        version.batcher.admit()
         request = protocol.decode_request(body, version.inputs, version.outputs, json_size=json_size)
         _check_pictures(version, request)
         outputs = await version.infer(request)

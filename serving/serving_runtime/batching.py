@@ -33,6 +33,7 @@ class Backend(Protocol):
     @property
     def free(self) -> bool: ...
     def call(self, frame: Sequence[bytes], done: Done) -> None: ...
+    def look(self) -> None: ...
     def fail(self, reason: str) -> None: ...
 
 
@@ -106,15 +107,27 @@ class Batcher:
         for job in jobs:
             _fail(job, Unavailable(reason))
 
+    def admit(self) -> None:
+        """Raises Unavailable when one more request would wait too long.
+
+        To be asked before a request is read: that costs more than to refuse it.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._count < (room := self._admission.room(now)):
+            return
+        self._admission.refused(now)
+        self._refuse_newest(room)
+        if self._backend is not None:
+            self._backend.look()  # with hundreds to refuse the loop's turn is long, and the model would idle
+        raise _full(self._count)
+
     def submit(self, request: InferRequest) -> "asyncio.Future[Outputs]":
         """Queue a request; the future ends with its outputs or a ServingError, within the deadline.
 
-        Raises Unavailable at once when the model cannot take it.
+        Raises Unavailable at once while there is no model.
         """
         if self._backend is None:
             raise Unavailable(self._reason)
-        if not self._admission.admits(self._count):
-            raise Unavailable(f"{self._count} requests are waiting for the model already; try again later")
         loop = asyncio.get_running_loop()
         self._number += 1
         job = _Job(self._number, request, loop.create_future())
@@ -129,6 +142,17 @@ class Batcher:
             self._gathering_since = loop.time()
             loop.call_soon(self._gather)
         return job.answer
+
+    def _refuse_newest(self, room: float) -> None:
+        """Refuse those at the end of the queue for whom there is no room any more."""
+        while self._count > room:
+            key = max(self._queues, key=lambda each: self._queues[each][-1].number)
+            job = self._queues[key].pop()
+            if not self._queues[key]:
+                del self._queues[key]
+            self._count -= 1
+            self._admission.refused(asyncio.get_running_loop().time())
+            _fail(job, _full(self._count))
 
     def _gather(self) -> None:
         """Let a batch leave once it has as many requests as the last one had, or its time is up."""
@@ -254,6 +278,10 @@ def _fail(job: _Job, error: ServingError) -> None:
         job.timer.cancel()
     if not job.answer.done():
         job.answer.set_exception(error)
+
+
+def _full(count: int) -> Unavailable:
+    return Unavailable(f"{count} requests are waiting for the model already; try again later")
 
 
 def _key(request: InferRequest) -> tuple[object, ...]:

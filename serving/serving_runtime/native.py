@@ -73,6 +73,11 @@ class Native:
         assert self._channel is not None
         self._channel.call(frame, done)
 
+    def look(self) -> None:
+        """Take an answer that is here already, instead of when the loop comes to it."""
+        if self._channel is not None:
+            self._channel.look()
+
     def fail(self, reason: str) -> None:
         """Take it out of service; the first call tells the owner."""
         self._in_service = False

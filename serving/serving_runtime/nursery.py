@@ -13,6 +13,7 @@ from serving_runtime import processes
 from serving_runtime.errors import LoadFailed
 
 _POLL_SECONDS = 0.02
+_END_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -28,9 +29,18 @@ class Nursery:
         self._watch: processes.Watch | None = None
 
     def ensure(self) -> None:
-        """Start it if it does not run. It answers when PyTorch is imported; its clients wait for that."""
+        """Start it if it does not run. It answers when PyTorch is imported; its clients wait for that.
+
+        One that is stopped forks nothing and is replaced. Its workers die with it, so only now, when one is needed.
+        """
         if self._process is not None and self._process.poll() is None:
-            return
+            if not processes.is_stopped(self._process.pid):
+                return
+            _log.error("the nursery of the workers is stopped; replacing it")
+            assert self._watch is not None
+            self._watch.close()
+            processes.kill(self._process.pid)
+            self._process.wait(_END_SECONDS)
         self.socket.unlink(missing_ok=True)
         with open(self._directory / "nursery.log", "wb") as log:
             self._process = processes.start(

@@ -41,7 +41,10 @@ class Settings(BaseSettings):
     queue_limit: Annotated[int, Field(ge=1, le=100_000)] = 256
     """Most requests waiting for one model; then 503."""
     queue_seconds: Annotated[float, Field(gt=0, le=600)] = 0.25
-    """A request that would wait longer is refused with 503, unless two calls of the model take longer."""
+    """A request that would wait longer is refused with 503, unless two calls of the model take longer.
+
+    While more are refused in a second than may wait, it is two calls in any case.
+    """
     max_body_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 10 * 1024 * 1024
     """Longest request body; then 413."""
     torch_threads: Annotated[int, Field(ge=1, le=256)] | None = None

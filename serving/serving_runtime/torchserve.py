@@ -42,6 +42,7 @@ class TorchServe:
         self._worker = 0
         self._watches: list[processes.Watch] = []
         self._clients: deque[TorchServeClient] = deque()
+        self._asked: TorchServeClient | None = None
 
     async def start(self, model: Path, probe: Sequence[bytes]) -> bytes:
         """Start Java on the unpacked archive `model` and wait until its worker answers the frame `probe`.
@@ -89,7 +90,13 @@ class TorchServe:
                 self.fail(f"TorchServe answered {status or 'nothing'}")
             done(status, body)
 
+        self._asked = client
         client.call(frame, finished)
+
+    def look(self) -> None:
+        """Take an answer that is here already, instead of when the loop comes to it."""
+        if self._asked is not None:
+            self._asked.look()
 
     def fail(self, reason: str) -> None:
         """Take it out of service; the first call tells the owner."""

@@ -18,6 +18,7 @@ _HEAD = (
     b"Content-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n"
 )
 _LONGEST_HEAD = 16 * 1024
+_AT_ONCE = 256 * 1024
 
 
 class TorchServeClient(asyncio.Protocol):
@@ -58,6 +59,17 @@ class TorchServeClient(asyncio.Protocol):
             sent = 0  # full, or gone: the transport knows what to do
         if sent < len(data):
             self._transport.write(memoryview(data)[sent:])
+
+    def look(self) -> None:
+        """Take what has arrived already, instead of when the loop comes to it."""
+        if self._done is None or self._transport is None or self._transport.is_closing():
+            return
+        try:
+            data = os.read(self._descriptor, _AT_ONCE)
+        except OSError:
+            return  # nothing yet; or it is gone, which the transport tells
+        if data:
+            self.data_received(data)
 
     def close(self) -> None:
         """Drop the connection; a call in flight ends with status 0."""

@@ -83,11 +83,15 @@ def prepare(name: str) -> None:
 
 
 @contextlib.contextmanager
-def started(name: str, folder: Path) -> Iterator[Running]:
-    """Run a server alone, with its files in `folder`, until the block ends. Raises SystemExit when it cannot."""
+def started(name: str, folder: Path, **settings: str) -> Iterator[Running]:
+    """Run a server alone, with its files in `folder`, until the block ends. Raises SystemExit when it cannot.
+
+    `settings` are for ours only; it serves the archive in `folder`/models, or else the starter CNN.
+    """
     port = _free_port()
     if name in OURS:
-        command, environment = [sys.executable, "-m", "serving_runtime"], _ours(OURS[name], folder, port)
+        command = [sys.executable, "-m", "serving_runtime"]
+        environment = {**_ours(OURS[name], folder, port), **settings}
         path, ready = INFER, "/v2/health/ready"
     else:
         parts, path, ready = COMMANDS[name]

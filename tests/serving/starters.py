@@ -1,5 +1,6 @@
 """Archives of the starter experiments with random weights: their own cards, networks and handler, no training."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -13,8 +14,13 @@ MODELS = Path(__file__).parents[2] / "models"
 NAMES = sorted(path.parent.name for path in MODELS.glob("*/model.yaml"))
 
 
-def starter(path: Path, name: str, *, seed: int = 0) -> mar.MarInfo:
-    """Pack the experiment `name` as its trainer does, but untrained and without a golden pair."""
+def starter(
+    path: Path, name: str, *, seed: int = 0, more: Mapping[str, bytes | Path] | None = None
+) -> mar.MarInfo:
+    """Pack the experiment `name` as its trainer does, but untrained and without a golden pair.
+
+    `more` files are put beside its own, or in their place.
+    """
     card = MODELS / name / "model.yaml"
     network = yaml.safe_load(card.read_text())["network"]
     own = MODELS / name / "network.py"
@@ -26,6 +32,7 @@ def starter(path: Path, name: str, *, seed: int = 0) -> mar.MarInfo:
         "network.py": source,
         "model.yaml": card,
         "weights.safetensors": save(load_network(source).state_dict()),
+        **(more or {}),
     }
     return mar.build(
         path, name=name, handler="handler.py", serialized_file="weights.safetensors", files=files

@@ -118,6 +118,18 @@ class TestHealing:
         assert not psutil.pid_exists(hanging)
         assert front.infer("summing", GOLDEN).status_code == 200
 
+    def test_a_stopped_nursery_does_not_keep_a_worker_from_coming_back(self, front: Front) -> None:
+        front.wait_until("other", state="ready")
+        stopped = nursery_of(front)
+        os.kill(stopped, signal.SIGSTOP)
+        assert front.infer("summing", GOLDEN).status_code == 200
+        os.kill(worker_of(front), signal.SIGKILL)
+        wait_for(lambda: front.status("summing")["state"] != "ready", "its death is noticed")
+        for name in ("summing", "other"):
+            front.wait_until(name, state="ready", seconds=30)
+        assert front.infer("summing", GOLDEN).status_code == 200
+        assert not psutil.pid_exists(stopped)
+
     def test_a_hang_is_noticed_without_any_request(self, front: Front) -> None:
         restarts = front.wait_until("other", state="ready")["restarts"]
         os.kill(worker_of(front, "other"), signal.SIGSTOP)

@@ -1,0 +1,121 @@
+"""What is done to the processes of a front, and what it promises for each: the faults that `make faults` tries."""
+
+import json
+import os
+import signal
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from serving_runtime import handler
+from serving_runtime.settings import RUNTIMES
+from tests.bench import servers
+from tests.serving import starters
+
+UNREADY_SECONDS = 15.0
+_HANGING = """
+import os
+import time
+
+import starter_handler
+
+class Hanging(starter_handler.Handler):
+    def predict(self, inputs, **more):
+        try:
+            os.unlink({switch!r})
+        except FileNotFoundError:
+            return super().predict(inputs, **more)
+        time.sleep(3600)
+"""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A front that serves the starter CNN; its model hangs for an hour once the file `switch` is there."""
+
+    front: servers.Running
+    switch: Path
+
+    @property
+    def worker(self) -> int:
+        return int(self._status()["processes"][-1])
+
+    @property
+    def java(self) -> int:
+        return int(self._status()["processes"][0])
+
+    @property
+    def entry(self) -> int:
+        """What TorchServe takes for its worker; the worker ends with it."""
+        children = psutil.Process(self.java).children(recursive=True)
+        return next(each.pid for each in children if any("worker_entry" in word for word in each.cmdline()))
+
+    @property
+    def nursery(self) -> int:
+        """The parent of the worker."""
+        return psutil.Process(self.worker).ppid()
+
+    def _status(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.front.url.partition('/v2/')[0]}/status", timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)["models"][0]
+            return found
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`strike` does it and gives the processes that have to be gone when all is well again."""
+
+    what: str
+    strike: Callable[[Scene], list[int]]
+    runtimes: tuple[str, ...] = RUNTIMES
+    limit: float = 30.0  # seconds until the next 200
+    often: bool = False
+
+
+def archive(path: Path, switch: Path) -> None:
+    """Pack the starter CNN with a switch for Scene."""
+    files: dict[str, bytes | Path] = {
+        "handler.py": _HANGING.format(switch=str(switch)).encode(),
+        "starter_handler.py": Path(handler.__file__),
+    }
+    starters.starter(path, "cnn-baseline", more=files)
+
+
+def _sent(number: signal.Signals, who: str) -> Callable[[Scene], list[int]]:
+    def strike(scene: Scene) -> list[int]:
+        pid: int = getattr(scene, who)
+        os.kill(pid, number)
+        return [pid]
+
+    return strike
+
+
+def _hang(scene: Scene) -> list[int]:
+    worker = scene.worker
+    scene.switch.touch()
+    return [worker]
+
+
+def _stop_nursery_and_kill_worker(scene: Scene) -> list[int]:
+    worker, nursery = scene.worker, scene.nursery
+    os.kill(nursery, signal.SIGSTOP)
+    os.kill(worker, signal.SIGKILL)
+    return [worker, nursery]
+
+
+_JAVA = ("torchserve",)
+FAULTS = (
+    Fault("kill -9 of the worker", _sent(signal.SIGKILL, "worker"), limit=10, often=True),
+    Fault("SIGSTOP of the worker", _sent(signal.SIGSTOP, "worker")),
+    Fault("the model's code hangs", _hang),
+    Fault("kill -9 of Java", _sent(signal.SIGKILL, "java"), _JAVA),
+    Fault("SIGSTOP of Java", _sent(signal.SIGSTOP, "java"), _JAVA),
+    Fault("kill -9 of the worker's entry", _sent(signal.SIGKILL, "entry"), _JAVA),
+    Fault("the worker's entry ends", _sent(signal.SIGTERM, "entry"), _JAVA),
+    Fault("kill -9 of the nursery", _sent(signal.SIGKILL, "nursery")),
+    Fault("SIGSTOP of the nursery, kill -9 of the worker", _stop_nursery_and_kill_worker),
+)
