@@ -26,7 +26,6 @@ from tests.bench.victims import FAULTS, Fault, Scene, archive
 
 ROUNDS = 20  # kills of the worker; every other fault is tried less often
 FEWER = 6
-NAMES = {runtime: name for name, runtime in servers.OURS.items()}
 
 
 def rows(runtime: str, rounds: int) -> list[Row]:
@@ -39,7 +38,7 @@ def rows(runtime: str, rounds: int) -> list[Row]:
             while left and healed:
                 fault = left.pop(0)
                 row, healed = bench.row(fault, runtime, times(fault, rounds))
-                say(faults_report.line(row))
+                print(faults_report.line(row), flush=True)
                 found.append(row)
     return found
 
@@ -62,17 +61,16 @@ def _bench(runtime: str) -> Iterator[Bench]:
         mar = folder / "models" / "digits.mar"
         archive(mar, folder / "switch")
         digits = Digits(mar, folder / "unpacked")
-        with (
-            servers.started(NAMES[runtime], folder) as front,
-            Bench(Scene(front, folder / "switch"), digits.requests, digits.right) as bench,
-        ):
-            yield bench
+        with servers.started(servers.NAMES[runtime], folder) as front:
+            bench = Bench(Scene(front, folder / "switch"), digits.requests, digits.right)
+            with bench.running():
+                yield bench
 
 
 def _end(runtime: str) -> faults_report.End:
     with (
         tempfile.TemporaryDirectory(prefix="faults") as temporary,
-        servers.started(NAMES[runtime], Path(temporary)) as front,
+        servers.started(servers.NAMES[runtime], Path(temporary)) as front,
     ):
         family = front.family()
         began = time.perf_counter()
@@ -103,18 +101,12 @@ def main() -> int:
     for kind in overload.KINDS:
         for runtime in runtimes:
             found.overloads.append(overload.measure(kind, runtime))
-            say(overload.line(found.overloads[-1]))
+            print(overload.line(found.overloads[-1]), flush=True)
     found.load.append(os.getloadavg()[0])
     text = faults_report.document(found, sys.argv[1:])
     arguments.out.write_text(text)
-    say(text)
+    print(text, flush=True)
     return 1 if found.problems else 0
-
-
-def say(text: str) -> None:
-    """To the terminal at once: it takes long."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

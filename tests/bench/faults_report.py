@@ -1,8 +1,6 @@
 """What `make faults` found, as a Markdown document."""
 
 import math
-import os
-import platform
 import shlex
 import statistics
 from collections.abc import Sequence
@@ -10,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 from serving_runtime import java
-from tests.bench import overload, rounds
+from tests.bench import overload, report, rounds
 from tests.bench.victims import UNREADY_SECONDS
 
 ORPHAN_SECONDS = 5.0
@@ -136,10 +134,7 @@ def _median_and_worst(seconds: list[float]) -> list[str]:
 
 def _machine() -> str:
     packages = ", ".join(f"{name} {_version(name)}" for name in ("torch", "torchserve", "uvicorn", "uvloop"))
-    return (
-        f"Machine: {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}, Java {java.java_version() or 'none'}, {packages}"
-    )
+    return f"Machine: {report.this_machine()}, Java {java.java_version() or 'none'}, {packages}"
 
 
 def _version(package: str) -> str:

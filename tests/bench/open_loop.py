@@ -11,7 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -60,14 +60,12 @@ def load(url: str, body: bytes, *, rate: float, seconds: float, connections: int
 
 
 class Load:
-    """A load in a thread of its own until the block ends; `answers` grows meanwhile, in the order of their ends."""
+    """A load that goes on until it is told to end; `answers` grows meanwhile, in the order of their ends."""
 
     def __init__(self, url: str, bodies: Sequence[bytes], *, rate: float, connections: int = 256) -> None:
         """POST the bodies in turn, again and again."""
         self.answers: list[Answer] = []
-        self._ends = threading.Event()
-        sending = _send(url, bodies, rate, connections, self.answers, self._ends.is_set)
-        self._thread = threading.Thread(target=uvloop.run, args=(sending,), daemon=True)
+        self._sending = partial(_send, url, bodies, rate, connections, self.answers)
 
     @property
     def whole(self) -> bool:
@@ -75,15 +73,9 @@ class Load:
         answers = self.answers[:]
         return len(answers) == 1 + max((answer.number for answer in answers), default=-1)
 
-    def __enter__(self) -> "Load":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._ends.set()
-        self._thread.join(LONGEST_SECONDS + 5)
+    def send(self, ends: threading.Event) -> None:
+        """Send until `ends` is set, and wait for the last answers."""
+        uvloop.run(self._sending(ends.is_set))
 
 
 def summary(answers: Sequence[Answer], seconds: float) -> Summary:

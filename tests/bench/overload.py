@@ -72,13 +72,12 @@ class Overloaded:
 
 def measure(kind: Kind, runtime: str) -> Overloaded:
     """Peak, unloaded, overload, and after it."""
-    name = next(name for name, each in servers.OURS.items() if each == runtime)
     with tempfile.TemporaryDirectory(prefix="overload") as temporary:
         folder = Path(temporary)
         request = folder / "request"
         request.write_bytes(_prepare(kind, folder))
         body = request.read_bytes()
-        with servers.started(name, folder, SERVING_MAX_BATCH=str(kind.max_batch)) as front:
+        with servers.started(servers.NAMES[runtime], folder, SERVING_MAX_BATCH=str(kind.max_batch)) as front:
             clients = 2 * kind.max_batch  # the model is always busy, and nobody is refused
             bench.measure(front.url, clients=clients, seconds=1, request=request)
             time.sleep(_PAUSE_SECONDS)

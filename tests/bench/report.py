@@ -1,5 +1,7 @@
 """What `make bench` found, as a Markdown document."""
 
+import os
+import platform
 import shlex
 import statistics
 from collections.abc import Sequence
@@ -18,6 +20,11 @@ class Figures:
     p99: float
     cpu: float
     refused: float = 0.0
+
+
+def this_machine() -> str:
+    """The machine that measured, in a few words."""
+    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
 
 
 class Results:

@@ -5,15 +5,16 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import psutil
 
 from tests.bench import open_loop
+from tests.bench.beside import beside
 from tests.bench.victims import UNREADY_SECONDS, Fault, Scene
 
 RATE = 10  # requests a second
@@ -108,17 +109,15 @@ class Bench:
         self._load = open_loop.Load(scene.front.url, requests, rate=RATE)
         self._readiness = _Readiness(scene.front.url.replace("/infer", "/ready"))
 
-    def __enter__(self) -> "Bench":
-        self._load.__enter__()
-        self._readiness.__enter__()
-        time.sleep(SETTLE_SECONDS)
-        return self
-
-    def __exit__(
-        self, type_: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._readiness.__exit__(type_, error, trace)
-        self._load.__exit__(type_, error, trace)
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Load and questions go on until the block ends."""
+        with (
+            beside(self._load.send, seconds=open_loop.LONGEST_SECONDS + 5),
+            beside(self._readiness.ask, seconds=10),
+        ):
+            time.sleep(SETTLE_SECONDS)
+            yield
 
     def row(self, fault: Fault, runtime: str, times: int) -> tuple[Row, bool]:
         """Try a fault so many times, fewer when the front does not heal; and whether it did."""
@@ -147,27 +146,16 @@ class Bench:
 
 
 class _Readiness:
-    """Asks in a thread of its own until the block ends. Without an answer a model is not ready."""
+    """What readiness said; without an answer a model is not ready."""
 
     def __init__(self, url: str) -> None:
         self.looks: list[Look] = []
         self._url = urlsplit(url)
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._ask, daemon=True)
 
-    def __enter__(self) -> "_Readiness":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._ends.set()
-        self._thread.join(10)
-
-    def _ask(self) -> None:
+    def ask(self, ends: threading.Event) -> None:
+        """Ask until `ends` is set."""
         connection = http.client.HTTPConnection(self._url.netloc, timeout=5)
-        while not self._ends.wait(_LOOK_SECONDS):
+        while not ends.wait(_LOOK_SECONDS):
             began = time.perf_counter()
             try:
                 connection.request("GET", self._url.path)

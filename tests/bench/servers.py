@@ -24,6 +24,7 @@ PEERS = Path(__file__).with_name("peers")
 ROOT = PEERS.parents[2]
 ENVIRONMENTS = Path(os.environ.get("PEER_ENVS") or "~/.cache/marina/peers").expanduser()
 OURS = {"marina native": "native", "marina torchserve": "torchserve"}
+NAMES = {runtime: name for name, runtime in OURS.items()}
 INFER = "/v2/models/digits/infer"
 # Name -> command, path that is asked, path that says that it is ready.
 COMMANDS = {

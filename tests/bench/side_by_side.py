@@ -9,7 +9,6 @@ slows down slows everybody down; the tables show medians. Needs wrk.
 
 import argparse
 import os
-import platform
 import shutil
 import statistics
 import sys
@@ -117,9 +116,8 @@ def main() -> int:
         raise SystemExit("wrk is missing, which makes the load (Debian: apt install wrk)")
     results = run(arguments)
     load = statistics.mean(os.getloadavg())
-    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     sections = {"Goals": goals.table(results), "Where the time of a request goes": _parts()}
-    text = report.document(results, servers.versions(), machine, load, sys.argv[1:], sections)
+    text = report.document(results, servers.versions(), report.this_machine(), load, sys.argv[1:], sections)
     arguments.out.write_text(text)
     print(text)
     return 0

@@ -2,6 +2,8 @@
 
 import io
 import json
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,3 +125,14 @@ def make_deployment(engine: Engine, name: str, *, wanted: str = "running", **ver
                 wanted=wanted,
             )
         )
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """A small file that says it is a large picture."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    pixels = zlib.compress(bytes(width + 1) * height)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")

@@ -2,9 +2,7 @@
 
 import base64
 import io
-import struct
 import time
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,11 +15,16 @@ from PIL import Image
 from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
-from metadata_api.outcomes import agreement
-from metadata_api.schemas.predictions import Result
 from metadata_api.settings import Settings
 from tests.metadata_api.conftest import as_json, row_counts
-from tests.metadata_api.making import make_deployment, make_picture, make_version, own_database, url_of
+from tests.metadata_api.making import (
+    huge_png,
+    make_deployment,
+    make_picture,
+    make_version,
+    own_database,
+    url_of,
+)
 from tests.metadata_api.servers import V2Server, answers, closes, hangs, refuses, running, says
 
 URL = "/v1/predictions"
@@ -342,48 +345,3 @@ def test_when_nothing_is_deployed_a_call_is_a_409_and_stores_nothing(
     answer = ask(api)
     assert (answer.status_code, answer.json()["error"]) == (409, "nothing_deployed")
     assert row_counts(engine)["images"] == 0
-
-
-@pytest.mark.parametrize(
-    ("labels", "expected"),
-    [
-        ([], (None, 0, 0, False)),
-        (["5"], ("5", 1, 1, True)),
-        (["5", "3", "5"], ("5", 2, 3, False)),
-        (["5", "3"], (None, 1, 2, False)),
-        (["5", None], ("5", 1, 1, True)),
-    ],
-)
-def test_agreement_counts_the_answers_that_are_ok(
-    labels: list[str | None], expected: tuple[str | None, int, int, bool]
-) -> None:
-    results = [result(label) for label in labels]
-    found = agreement(results)
-    assert (found.label, found.votes, found.of, found.unanimous) == expected
-
-
-def result(label: str | None) -> Result:
-    """An answer with this label, or a failure."""
-    return Result(
-        prediction_id=uuid4(),
-        deployment="a",
-        experiment="a",
-        version=1 if label else None,
-        status="ok" if label else "error",
-        label=label,
-        probabilities=None,
-        latency_ms=1.0,
-        error=None,
-        seen=None,
-    )
-
-
-def huge_png(width: int, height: int) -> bytes:
-    """A small file that says it is a large picture."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    pixels = zlib.compress(bytes(width + 1) * height)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")

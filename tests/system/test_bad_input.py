@@ -2,15 +2,14 @@
 
 import io
 import json
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from tests.conftest import Stack
+from tests.metadata_api.making import huge_png
 
 LISTS = ("/v1/experiments", "/v1/deployments", "/v1/aliases", "/v1/predictions", "/v1/imports")
 
@@ -27,17 +26,6 @@ def nothing_is_stored(api: httpx.Client, stack: Stack) -> Iterator[None]:
     before = state()
     yield
     assert state() == before
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A valid PNG of that size whose pixels compress to almost nothing."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    rows = zlib.compress(bytes((width // 8 + 1) * height), 9)
-    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
 def refused(answer: httpx.Response, status: int, words: str) -> None:
@@ -62,7 +50,7 @@ def test_a_file_that_is_no_image(api: httpx.Client) -> None:
 
 
 def test_a_png_of_100_megapixels(api: httpx.Client) -> None:
-    picture = png_header(10_000, 10_000)
+    picture = huge_png(10_000, 10_000)
     assert len(picture) < 100_000
     refused(api.post("/v1/predictions", files={"image": picture}), 413, "pixels")
 

@@ -1,6 +1,6 @@
 """Runs in the environment of KServe's own client: does each of its calls and prints what came back, as JSON.
 
-python kserve_client.py http://127.0.0.1:8080
+python -m tests.serving.conformance.kserve_client http://127.0.0.1:8080
 """
 
 import asyncio
@@ -21,23 +21,7 @@ from kserve import (
 )
 from kserve.protocol.infer_type import RequestedOutput
 
-PIXELS = np.arange(1, 7, dtype=np.uint8).reshape(1, 2, 3)
-FORMS = {False: "JSON", True: "binary"}
-VALUES: dict[str, Any] = {
-    "BOOL": np.array([[True, False]]),
-    "UINT8": np.array([[0, 255]], np.uint8),
-    "UINT16": np.array([[0, 2**16 - 1]], np.uint16),
-    "UINT32": np.array([[0, 2**32 - 1]], np.uint32),
-    "UINT64": np.array([[0, 2**64 - 1]], np.uint64),
-    "INT8": np.array([[-128, 127]], np.int8),
-    "INT16": np.array([[-(2**15), 2**15 - 1]], np.int16),
-    "INT32": np.array([[-(2**31), 2**31 - 1]], np.int32),
-    "INT64": np.array([[-(2**63), 2**63 - 1]], np.int64),
-    "FP16": np.array([[0.1, -65504]], np.float16),
-    "FP32": np.array([[0.1, 1e38]], np.float32),
-    "FP64": np.array([[0.1, 1e308]], np.float64),
-    "BYTES": np.array([[b"", 'ü:"\\'.encode()]], np.object_),
-}
+from tests.serving.conformance.arrays import FORMS, PIXELS, VALUES
 
 
 def request(*, binary_in: bool, binary_out: bool) -> Any:
@@ -117,13 +101,13 @@ async def ask(url: str) -> dict[str, Any]:
         found["is_model_ready"] = await client.is_model_ready(url, "summing")
         found["is_model_ready of none"] = await client.is_model_ready(url, "none")
         found["infer with a dict"] = shown(await client.infer(url, document, model_name="summing"))
-        for binary_in in (False, True):
-            for binary_out in (False, True):
+        for sent, binary_in in FORMS.items():
+            for got, binary_out in FORMS.items():
                 data = request(binary_in=binary_in, binary_out=binary_out)
                 answer = await client.infer(url, data, model_name="summing")
-                found[f"infer, {FORMS[binary_in]} in, {FORMS[binary_out]} out"] = shown(answer)
-        for binary in (False, True):
-            found[f"infer, every datatype, {FORMS[binary]}"] = await echo(client, url, binary=binary)
+                found[f"infer, {sent} in, {got} out"] = shown(answer)
+        for form, binary in FORMS.items():
+            found[f"infer, every datatype, {form}"] = await echo(client, url, binary=binary)
         found["infer of none"] = await status_of(client.infer(url, document, model_name="none"))
         wrong = {"inputs": [{**document["inputs"][0], "shape": [6]}]}
         found["infer of a wrong shape"] = await status_of(client.infer(url, wrong, model_name="summing"))

@@ -15,7 +15,8 @@ from ..conftest import Front
 pytestmark = pytest.mark.section("kserve.InferenceRESTClient")
 
 PYTHON = Path(sys.prefix) / "kserve-client" / "bin" / "python"
-SCRIPT = Path(__file__).with_name("kserve_client.py")
+ROOT = Path(__file__).parents[3]
+CLIENT = "tests.serving.conformance.kserve_client"
 GOLDEN = {
     "model_name": "summing",
     "id": "seven",
@@ -30,8 +31,8 @@ OTHERS = {"close", "explain"}  # no call of v2
 def said(served: Front) -> dict[str, Any]:
     """What each call of the client gave."""
     assert PYTHON.exists(), "make install"
-    command = [str(PYTHON), "-W", "ignore", str(SCRIPT), served.url]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    command = [str(PYTHON), "-W", "ignore", "-m", CLIENT, served.url]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr
     found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
     return found
