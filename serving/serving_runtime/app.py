@@ -99,6 +99,8 @@ class App:
             model, version_number = version.entry.name, version.entry.version
             json_size = http_body.size_header(scope, binary.HEADER)
             body = await http_body.read(scope, receive, self._settings.max_body_bytes)
+            version = self._models.find(name, wanted_version)  # another may have taken its place meanwhile
+            version_number = version.entry.version
             answer = await _infer(version, body, json_size)
             code = 200
             return answer

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -210,6 +210,22 @@ class TestVersions:
         assert {answer[1] for answer in load.answers} == {"1", "2"}
         assert replaced
         wait_for(lambda: not any(map(psutil.pid_exists, replaced)), "the old versions' processes are gone")
+
+    def test_a_request_whose_body_arrives_across_the_switch_is_answered(self, front: Front) -> None:
+        archives.summing(front.folder / "second.mar")
+        body = body_of(GOLDEN)
+
+        def in_two_pieces(version: str) -> Iterator[bytes]:
+            old = front.wait_until("summing", state="ready")["processes"]
+            yield body[:20]
+            front.want("summing", version, front.folder / "second.mar")
+            front.wait_until("summing", state="ready", live_version=version)
+            wait_for(lambda: not any(map(psutil.pid_exists, old)), "the old version's processes are gone")
+            yield body[20:]
+
+        for version in ("2", "1"):
+            answer = front.client.post("/v2/models/summing/infer", content=in_two_pieces(version))
+            assert (answer.status_code, answer.json().get("model_version")) == (200, version), answer.text
 
 
 class TestIsolation:
