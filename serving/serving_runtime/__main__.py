@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import gc
 import hashlib
 import logging
 import os
@@ -100,6 +101,8 @@ async def _serve(settings: Settings, folder: Path) -> int:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
+    gc.collect()
+    gc.freeze()  # what is imported stays: to look through it again would hold up every request for 10 ms and more
     _log.info("listening on http://%s:%d", *listener.getsockname()[:2])
     tasks = [asyncio.create_task(wanted.follow())]
     if settings.models_file is not None:  # a pod lives too long and starts too rarely to be worth it
