@@ -4,7 +4,8 @@ A queue that is longer than that helps nobody: the model works at its full rate 
 would be told sooner, and could ask elsewhere, with an immediate 503. So under any overload the answers stay quick.
 
 A long queue is good for a burst, and for many clients that ask, wait and ask again. It is of no use when more requests
-are refused in a second, after which they may come back, than could wait: then it only makes every answer late.
+are refused in a second, after which they may come back, than could wait: then it only makes every answer late. One full
+batch is there again before the model is free.
 """
 
 _CALLS_AHEAD = 2  # a full batch must be ready whenever the model is free
@@ -40,7 +41,7 @@ class Admission:
     def room(self, now: float) -> float:
         """How many requests may wait."""
         longest = self._fitting(self._queue_seconds)
-        return longest if self._lately(now) <= longest / 2 else self._fitting(0)
+        return longest if self._lately(now) <= longest / 2 else min(longest, self._max_batch)
 
     def _lately(self, now: float) -> float:
         """How many were refused, of whom as many are forgotten each second as may wait."""

@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     queue_seconds: Annotated[float, Field(gt=0, le=600)] = 0.25
     """A request that would wait longer is refused with 503, unless two calls of the model take longer.
 
-    While more are refused in a second than may wait, it is two calls in any case.
+    While more are refused in a second than may wait, only one call of requests waits.
     """
     max_body_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 10 * 1024 * 1024
     """Longest request body; then 413."""

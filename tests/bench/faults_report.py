@@ -23,8 +23,8 @@ _END_HEAD = (
 )
 _OVERLOAD_HEAD = (
     "| model | runtime | peak, requests/s | sent, requests/s | unloaded p99, ms | accepted p50, ms | accepted p99, ms |"
-    " refused p99, ms | goodput | tries | held |\n"
-    "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
+    " refused p99, ms | goodput | held |\n"
+    "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
 )
 
 
@@ -80,7 +80,6 @@ def document(found: Found, options: Sequence[str]) -> str:
         orphan=ORPHAN_SECONDS,
         unloaded=overload.UNLOADED_RATE,
         over=overload.OVERLOAD_SECONDS,
-        tries=overload.TRIES,
         refused=overload.REFUSED_SECONDS * 1000,
         goodput=overload.GOODPUT,
         slower=overload.SLOWER,
@@ -187,8 +186,6 @@ second. Overload: for {over:g} seconds requests by the clock, as many times the 
 front share the cores. The limits: refused within {refused:.0f} ms, each with Retry-After; goodput at least
 {goodput:.0%} of the peak; accepted p99 at most {slower:g} times the unloaded p99; no refusals any more when it is
 over. The first three models sleep instead of computing, so that this machine can send ten times what they can answer.
-A busy machine keeps whole processes waiting for a core, so what misses a limit is tried again, {tries} times in all;
-the last try is shown.
 
 Shown but not judged:
 

@@ -12,7 +12,6 @@ from tests.serving import archives
 UNLOADED_RATE = 20
 SLOWER, GOODPUT, REFUSED_SECONDS = 3.0, 0.8, 0.1  # the limits
 OVERLOAD_SECONDS = 8
-TRIES = 3
 _PEAK_SECONDS, _UNLOADED_SECONDS, _AFTER_SECONDS = 3, 3, 1
 _PAUSE_SECONDS = 1.0  # what stopped clients left in the queue is answered by then
 _AFTER_RATE = 5
@@ -49,7 +48,6 @@ class Overloaded:
     unloaded_p99: float
     over: open_loop.Summary
     after: open_loop.Summary
-    tries: int = 1
 
     @property
     def problems(self) -> list[str]:
@@ -84,14 +82,10 @@ def measure(kind: Kind, runtime: str) -> Overloaded:
             peak = bench.measure(front.url, clients=clients, seconds=_PEAK_SECONDS, request=request).rate
             time.sleep(_PAUSE_SECONDS)
             unloaded = _loaded(front.url, body, UNLOADED_RATE, _UNLOADED_SECONDS).accepted_p99
-            for tries in range(1, TRIES + 1):
-                over = _loaded(front.url, body, kind.times * peak, OVERLOAD_SECONDS)
-                time.sleep(_PAUSE_SECONDS)
-                after = _loaded(front.url, body, _AFTER_RATE, _AFTER_SECONDS)
-                found = Overloaded(kind, runtime, peak, kind.times * peak, unloaded, over, after, tries)
-                if not kind.judged or not found.problems:
-                    break
-    return found
+            over = _loaded(front.url, body, kind.times * peak, OVERLOAD_SECONDS)
+            time.sleep(_PAUSE_SECONDS)
+            after = _loaded(front.url, body, _AFTER_RATE, _AFTER_SECONDS)
+    return Overloaded(kind, runtime, peak, kind.times * peak, unloaded, over, after)
 
 
 def line(found: Overloaded) -> str:
@@ -108,7 +102,6 @@ def line(found: Overloaded) -> str:
         f"{over.accepted_p99 * 1000:.0f} ({over.accepted_p99 / found.unloaded_p99:.1f} x)",
         f"{over.rejected_p99 * 1000:.0f}",
         f"{over.goodput / found.peak:.0%}",
-        str(found.tries),
         held,
     ]
     return f"| {' | '.join(cells)} |"

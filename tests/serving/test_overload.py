@@ -47,14 +47,10 @@ class TestOverload:
         url = f"{small_front.url}/v2/models/slow/infer"
         base = open_loop.summary(open_loop.load(url, BODY, rate=5, seconds=4), 4)
         longest = 3 * max(base.accepted_p99, call_seconds) + 0.1
-        # A busy machine keeps whole processes waiting for a core; a front that is at fault fails every time.
-        for _ in range(3):
-            began = time.monotonic()
-            answers = open_loop.load(url, BODY, rate=10 * capacity, seconds=SECONDS)
-            over = open_loop.summary(answers, time.monotonic() - began)
-            print(f"capacity {capacity:.0f}/s, base {base}, overload {over}")
-            if over.rejected_p99 < 0.1 and over.accepted_p99 < longest:
-                break
+        began = time.monotonic()
+        answers = open_loop.load(url, BODY, rate=10 * capacity, seconds=SECONDS)
+        over = open_loop.summary(answers, time.monotonic() - began)
+        print(f"capacity {capacity:.0f}/s, base {base}, overload {over}")
         assert set(over.statuses) == {200, 503}
         assert over.hints
         assert over.rejected_p99 < 0.1
@@ -98,12 +94,12 @@ class TestAdmission:
         admission.called(10)
         assert admission.room(now=0) == 256
 
-    def test_while_more_are_refused_than_may_wait_only_two_calls_wait(self) -> None:
+    def test_while_more_are_refused_than_may_wait_only_one_call_waits(self) -> None:
         admission = self.admission(call_seconds=0.01)
         for _ in range(1000):
             admission.refused(now=0)
-        assert admission.room(now=0) == 32
-        assert admission.room(now=0.4) == 32
+        assert admission.room(now=0) == 16
+        assert admission.room(now=0.4) == 16
         assert admission.room(now=0.6) == pytest.approx(160)
 
     def test_a_few_that_come_back_each_second_leave_it_as_it_was(self) -> None:
@@ -177,10 +173,10 @@ class TestRefusing:
             model.look = lambda: None  # type: ignore[method-assign]
             batcher, answers = await self.full(model)
             self.refuse(batcher, 40)
-            assert batcher.waiting == 8
+            assert batcher.waiting == 4
             told = [str(answer.exception()) if answer.done() else "" for answer in answers]
-            assert told[:9] == [""] * 9
-            assert all("requests are waiting" in each for each in told[9:])
+            assert told[:5] == [""] * 5
+            assert all("requests are waiting" in each for each in told[5:])
 
         asyncio.run(run())
 
