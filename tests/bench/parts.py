@@ -4,6 +4,7 @@ import os
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from serving_runtime import answering, frames, mar, mar_manifest, protocol
@@ -15,8 +16,19 @@ ROUNDS = 1000
 BATCH = 16
 
 
-def table(archive: Path, folder: Path) -> list[str]:
-    """Microseconds of the parts for the model in `archive`, unpacked into `folder`, as lines of Markdown."""
+@dataclass(frozen=True)
+class Parts:
+    """The table as lines of Markdown, and what a worker gives that does nothing else: no server is faster with it."""
+
+    table: list[str]
+    one_ms: float
+    """One image."""
+    rate: float
+    """Images a second in full batches."""
+
+
+def measure(archive: Path, folder: Path) -> Parts:
+    """Microseconds of the parts for the model in `archive`, unpacked into `folder`."""
     card = mar.inspect(archive).card
     assert card is not None
     zipfile.ZipFile(archive).extractall(folder)
@@ -31,6 +43,7 @@ def table(archive: Path, folder: Path) -> list[str]:
     one, batch = _frame([request]), _frame([request] * BATCH)
     answer = b"".join(answering.answer(model, one))
     _, answered = frames.decode(answer)
+    single = _microseconds(lambda: answering.answer(model, one))
     whole = _microseconds(lambda: answering.answer(model, batch))
     rows = (
         (
@@ -38,7 +51,7 @@ def table(archive: Path, folder: Path) -> list[str]:
             _microseconds(lambda: protocol.decode_request(body, inputs, outputs)),
         ),
         ("front: frame for the worker", _microseconds(lambda: _frame([request]))),
-        ("worker: frame, model, frame, 1 image", _microseconds(lambda: answering.answer(model, one))),
+        ("worker: frame, model, frame, 1 image", single),
         (f"worker: the same, {BATCH} images", whole),
         ("front: frame to tensors", _microseconds(lambda: frames.decode(answer))),
         (
@@ -48,13 +61,13 @@ def table(archive: Path, folder: Path) -> list[str]:
     )
     lines = ["| part | µs |", "| --- | ---: |", *(f"| {name} | {value:,.0f} |" for name, value in rows)]
     limit = BATCH / whole * 1e6
-    return [
-        *lines,
+    lines += [
         "",
         f"One core that runs nothing but full batches of {BATCH} answers {limit:,.0f} images a second:",
         "no kind of request is answered faster by one worker. What JSON costs is paid by the front, on another core,",
         "while the model works: binary tensors save its time, and change the rate only where the front is the limit.",
     ]
+    return Parts(lines, single / 1000, limit)
 
 
 def _frame(requests: list[InferRequest]) -> bytes:

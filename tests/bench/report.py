@@ -2,10 +2,12 @@
 
 import os
 import platform
+import re
 import shlex
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 OURS = "marina"
 REFERENCE = "starlette"  # no product: what the machine gives
@@ -24,7 +26,10 @@ class Figures:
 
 def this_machine() -> str:
     """The machine that measured, in a few words."""
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    cpuinfo = Path("/proc/cpuinfo").read_text("utf-8")
+    named = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    processor = f" ({named[1].strip()})" if named else ""
+    return f"{os.cpu_count()} cores{processor}, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
 
 
 class Results:

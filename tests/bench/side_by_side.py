@@ -93,11 +93,11 @@ def _measure_all(
     results.add_memory(name, running.memory())
 
 
-def _parts() -> list[str]:
+def _parts() -> parts.Parts:
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         archive = Path(folder, "digits.mar")
         starter(archive, "cnn-baseline")
-        return parts.table(archive, Path(folder, "unpacked"))
+        return parts.measure(archive, Path(folder, "unpacked"))
 
 
 def main() -> int:
@@ -116,7 +116,8 @@ def main() -> int:
         raise SystemExit("wrk is missing, which makes the load (Debian: apt install wrk)")
     results = run(arguments)
     load = statistics.mean(os.getloadavg())
-    sections = {"Goals": goals.table(results), "Where the time of a request goes": _parts()}
+    found = _parts()
+    sections = {"Goals": goals.table(results, found), "Where the time of a request goes": found.table}
     text = report.document(results, servers.versions(), report.this_machine(), load, sys.argv[1:], sections)
     arguments.out.write_text(text)
     print(text)
