@@ -253,7 +253,9 @@ class TestPod:
 
 
 class TestMemory:
-    LIMITS = (("native", 300), ("torchserve", 700))
+    # 300 and 700 MiB, of which 40 are kept for the files of libraries. How much of those is mapped is the kernel's
+    # choice: since 6.18 whole folios, 20 to 90 MB of PyTorch for the same requests, as they came into the page cache.
+    LIMITS = (("native", 260), ("torchserve", 660))
 
     @pytest.mark.parametrize(("runtime", "limit"), LIMITS)
     def test_the_starter_cnn_stays_small(self, runtime: str, limit: int, tmp_path: Path) -> None:
@@ -267,9 +269,9 @@ class TestMemory:
             front.wait_until("cnn", state="ready")
             for rows in range(1, 17):
                 assert ask(front, "cnn", images(rows)).status_code == 200
-            used = [process.memory_full_info() for process in front.tree()]
+            used = [_anonymous(process.pid) for process in front.tree()]
             # Not the proportional set size: it depends on who else on this machine has PyTorch's pages.
-            whole = sum(each.uss for each in used) + max(each.rss - each.uss for each in used)
+            whole = sum(own for own, _ in used) + max(shared for _, shared in used)
             print(f"{runtime}: {whole >> 20} MiB", file=sys.stderr)
             assert whole >> 20 < limit
         finally:
@@ -278,3 +280,22 @@ class TestMemory:
 
 def _numbers(answer: Any) -> list[float]:
     return list(answer["scores"] if isinstance(answer, dict) else answer)
+
+
+def _anonymous(pid: int) -> tuple[int, int]:
+    """Bytes that a process has in memory besides files: its own, and what it shares with its relatives."""
+    own = shared = 0
+    file = False
+    for line in Path(f"/proc/{pid}/smaps").read_text("utf-8", "replace").splitlines():
+        key, *values = line.split()
+        if not key.endswith(":"):
+            file = values[3] != "0"  # the inode
+        elif key == "Anonymous:" and file:
+            own += (
+                int(values[0]) * 1024
+            )  # what it has written into; a page that is new on the disk counts as dirty
+        elif key.startswith("Private_") and not file:
+            own += int(values[0]) * 1024
+        elif key.startswith("Shared_") and not file:
+            shared += int(values[0]) * 1024
+    return own, shared
