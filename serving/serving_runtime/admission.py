@@ -4,8 +4,8 @@ A queue that is longer than that helps nobody: the model works at its full rate 
 would be told sooner, and could ask elsewhere, with an immediate 503. So under any overload the answers stay quick.
 
 A long queue is good for a burst, and for many clients that ask, wait and ask again. It is of no use when more requests
-are refused in a second, after which they may come back, than could wait: then it only makes every answer late. One full
-batch is there again before the model is free.
+are refused in a second, after which they may come back, than could wait: then it only makes every answer late. One call
+of requests is enough then, for with so many at the door another is there before the model is free.
 """
 
 _CALLS_AHEAD = 2  # a full batch must be ready whenever the model is free
@@ -35,20 +35,23 @@ class Admission:
 
     def refused(self, now: float) -> None:
         """A request was turned away at the time `now`, in seconds."""
-        self._refused = min(self._lately(now) + 1, self._fitting(self._queue_seconds))
+        self._refused = min(self._lately(now) + 1, self._longest)
         self._refused_at = now
 
     def room(self, now: float) -> float:
         """How many requests may wait."""
-        longest = self._fitting(self._queue_seconds)
+        longest = self._longest
         return longest if self._lately(now) <= longest / 2 else min(longest, self._max_batch)
 
     def _lately(self, now: float) -> float:
         """How many were refused, of whom as many are forgotten each second as may wait."""
-        forgotten = (now - self._refused_at) * self._fitting(self._queue_seconds)
+        forgotten = (now - self._refused_at) * self._longest
         return max(0.0, self._refused - forgotten)
 
-    def _fitting(self, seconds: float) -> float:
+    @property
+    def _longest(self) -> float:
+        """How many requests may wait while few are refused."""
         if not self.call_seconds:
             return self._queue_limit
-        return min(self._queue_limit, max(_CALLS_AHEAD, seconds / self.call_seconds) * self._max_batch)
+        calls = max(_CALLS_AHEAD, self._queue_seconds / self.call_seconds)
+        return min(self._queue_limit, calls * self._max_batch)

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import orjson
+import psutil
 import pytest
 
 from serving_runtime import mar
@@ -269,7 +270,7 @@ class TestMemory:
             front.wait_until("cnn", state="ready")
             for rows in range(1, 17):
                 assert ask(front, "cnn", images(rows)).status_code == 200
-            used = [_anonymous(process.pid) for process in front.tree()]
+            used = [_anonymous(process) for process in front.tree()]
             # Not the proportional set size: it depends on who else on this machine has PyTorch's pages.
             whole = sum(own for own, _ in used) + max(shared for _, shared in used)
             print(f"{runtime}: {whole >> 20} MiB", file=sys.stderr)
@@ -282,20 +283,13 @@ def _numbers(answer: Any) -> list[float]:
     return list(answer["scores"] if isinstance(answer, dict) else answer)
 
 
-def _anonymous(pid: int) -> tuple[int, int]:
+def _anonymous(process: psutil.Process) -> tuple[int, int]:
     """Bytes that a process has in memory besides files: its own, and what it shares with its relatives."""
     own = shared = 0
-    file = False
-    for line in Path(f"/proc/{pid}/smaps").read_text("utf-8", "replace").splitlines():
-        key, *values = line.split()
-        if not key.endswith(":"):
-            file = values[3] != "0"  # the inode
-        elif key == "Anonymous:" and file:
-            own += (
-                int(values[0]) * 1024
-            )  # what it has written into; a page that is new on the disk counts as dirty
-        elif key.startswith("Private_") and not file:
-            own += int(values[0]) * 1024
-        elif key.startswith("Shared_") and not file:
-            shared += int(values[0]) * 1024
+    for each in process.memory_maps():
+        if each.path.startswith("/"):
+            own += each.anonymous  # what it has written into; a page that is new on the disk counts as dirty
+        else:
+            own += each.private_clean + each.private_dirty
+            shared += each.shared_clean + each.shared_dirty
     return own, shared
