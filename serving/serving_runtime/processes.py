@@ -13,6 +13,7 @@ from typing import IO
 
 _PR_SET_PDEATHSIG = 1
 _MADV_DONTNEED = 4
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LIBC = ctypes.CDLL(None, use_errno=True)  # loaded here, because nothing may be loaded between fork and exec
 
 
@@ -73,6 +74,17 @@ async def reap_orphans(*, seconds: float = 10.0) -> None:
         if pid and pid == last:
             os.waitpid(pid, os.WNOHANG)
         last = pid
+
+
+def keep_memory(*, size: int = 16 * 1024**2) -> None:
+    """Let the heap keep what it frees, up to twice `size` bytes, and take blocks smaller than `size` from it.
+
+    Otherwise glibc returns the memory of a layer's result to the system after each batch and asks for it again in the
+    next one, page by page: 500 page faults, and a sixth of the time of a batch.
+    """
+    with contextlib.suppress(AttributeError):  # glibc has it, musl does not
+        _LIBC.mallopt(_M_MMAP_THRESHOLD, size)
+        _LIBC.mallopt(_M_TRIM_THRESHOLD, 2 * size)
 
 
 def give_back_memory() -> None:

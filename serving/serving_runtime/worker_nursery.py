@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any
 
 from serving_runtime import native_worker, torchserve_receiving
-from serving_runtime.processes import die_with_parent, give_back_memory
+from serving_runtime.processes import die_with_parent, give_back_memory, keep_memory
 
 # What every worker imports anyway. No threads may start here: they would not live on in the forked worker.
 _MODULES = ("numpy", "torch", "serving_runtime.torchserve_worker")
@@ -44,6 +44,7 @@ _LARGEST_MESSAGE = 1024 * 1024
 def main() -> None:
     """Listen on SOCKET and fork until killed."""
     die_with_parent(os.getppid())
+    keep_memory()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(sys.argv[1])
     for name in _MODULES:

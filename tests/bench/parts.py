@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving_runtime import answering, frames, mar, mar_manifest, protocol
+from serving_runtime import answering, frames, mar, mar_manifest, processes, protocol
 from serving_runtime.native_context import Context
 from serving_runtime.protocol import InferRequest
 from tests.bench import bench
@@ -32,6 +32,7 @@ def measure(archive: Path, folder: Path) -> Parts:
     card = mar.inspect(archive).card
     assert card is not None
     zipfile.ZipFile(archive).extractall(folder)
+    processes.keep_memory()  # as workers do
     os.environ["SERVING_TORCH_THREADS"] = "1"
     manifest = mar_manifest.read_manifest(folder)
     model, problem = answering.load(

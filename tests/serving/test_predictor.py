@@ -1,13 +1,16 @@
 """The network as it is served answers as the network that was trained."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
-from serving_runtime.predictor import Predictor, load_network
+from serving_runtime import predictor
+from serving_runtime.predictor import Predictor, load_network, with_fast_layers
 
 from .untrained import untrained
 
@@ -43,33 +46,107 @@ class TestPredict:
     @pytest.mark.parametrize("network", ["cnn", "mlp"])
     def test_every_batch_size_answers_as_the_network_itself(self, network: str, tmp_path: Path) -> None:
         folder = untrained(tmp_path, network=network)
-        predictor = Predictor(folder)
+        loaded = Predictor(folder)
         for count in (1, 2, 3, 5, 16, 17):
             batch = images(count, seed=count)
-            answer = predictor.predict(batch)
+            answer = loaded.predict(batch)
             assert answer.dtype == np.float32
             assert answer.shape == (count, 10)
             assert np.abs(answer - plainly(folder, batch)).max() < 1e-5
             assert np.allclose(answer.sum(1), 1, atol=1e-5)
 
     def test_answer_to_an_image_does_not_depend_on_its_batch(self, tmp_path: Path) -> None:
-        predictor = Predictor(untrained(tmp_path))
+        loaded = Predictor(untrained(tmp_path))
         batch = images(16)
-        alone = np.concatenate([predictor.predict(batch[at : at + 1]) for at in range(16)])
-        assert np.abs(alone - predictor.predict(batch)).max() < 1e-5
+        alone = np.concatenate([loaded.predict(batch[at : at + 1]) for at in range(16)])
+        assert np.abs(alone - loaded.predict(batch)).max() < 1e-5
 
     def test_network_whose_steps_depend_on_its_input_is_not_traced(self, tmp_path: Path) -> None:
         folder = untrained(tmp_path, source=DEPENDS_ON_ITS_INPUT)
-        predictor = Predictor(folder)
+        loaded = Predictor(folder)
         for batch in (np.zeros((1, 28, 28), np.float32), np.ones((1, 28, 28), np.float32)):
-            assert np.abs(predictor.predict(batch) - plainly(folder, batch)).max() < 1e-6
+            assert np.abs(loaded.predict(batch) - plainly(folder, batch)).max() < 1e-6
 
     def test_views_and_read_only_arrays_are_taken(self, tmp_path: Path) -> None:
-        predictor = Predictor(untrained(tmp_path, network="mlp"))
+        loaded = Predictor(untrained(tmp_path, network="mlp"))
         batch = images(4)
         batch.flags.writeable = False
         turned = np.ascontiguousarray(batch.transpose(0, 2, 1)).transpose(0, 2, 1)
-        assert np.abs(predictor.predict(batch) - predictor.predict(turned)).max() < 1e-6
+        assert np.abs(loaded.predict(batch) - loaded.predict(turned)).max() < 1e-6
+
+
+def replaced(*layers: nn.Module) -> list[str]:
+    """The names of the layers that stand in for these; empty when nothing is faster."""
+    return [
+        type(layer).__name__ for form in with_fast_layers(nn.Sequential(*layers)) for layer in form.children()
+    ]
+
+
+class TestFastLayers:
+    @pytest.mark.parametrize("side", [4, 7, 24, 28])
+    @pytest.mark.parametrize(
+        "convolution",
+        [
+            nn.Conv2d(32, 64, 3),
+            nn.Conv2d(9, 5, 3, padding=1, bias=False),
+            nn.Conv2d(16, 16, 3, padding=(0, 2)),
+        ],
+        ids=str,
+    )
+    def test_results_are_those_of_the_layers_that_they_replace(
+        self, convolution: nn.Conv2d, side: int
+    ) -> None:
+        layers = nn.Sequential(convolution, nn.ReLU(), nn.MaxPool2d(2)).eval()
+        (fast,) = with_fast_layers(layers)
+        assert [type(layer).__name__ for layer in fast.children()] == ["_WinogradConvolution", "ReLU", "_PairwisePool"]
+        random = torch.Generator().manual_seed(0)
+        for count in (1, 2, 16):
+            batch = torch.rand(count, convolution.in_channels, side, side, generator=random)
+            with torch.inference_mode():
+                torch.testing.assert_close(fast(batch), layers(batch), rtol=1e-5, atol=1e-5)
+
+    def test_network_given_is_left_as_it_is(self) -> None:
+        layers = nn.Sequential(nn.Conv2d(16, 16, 3), nn.MaxPool2d(2))
+        with_fast_layers(layers)
+        assert [type(layer) for layer in layers] == [nn.Conv2d, nn.MaxPool2d]
+
+    @pytest.mark.parametrize(
+        "layer",
+        [
+            nn.Conv2d(1, 32, 3),  # few channels: nothing to gain
+            nn.Conv2d(16, 16, 5),
+            nn.Conv2d(16, 16, 3, stride=2),
+            nn.Conv2d(16, 16, 3, dilation=2),
+            nn.Conv2d(16, 16, 3, groups=4),
+            nn.Conv2d(16, 16, 3, padding="same"),
+            nn.Conv2d(16, 16, 3, padding=1, padding_mode="circular"),
+            nn.MaxPool2d(3),
+            nn.MaxPool2d(2, stride=1),
+            nn.MaxPool2d(2, padding=1),
+            nn.MaxPool2d(2, dilation=2),
+            nn.MaxPool2d(2, ceil_mode=True),
+            nn.MaxPool2d(2, return_indices=True),
+            nn.Linear(16, 16),
+        ],
+        ids=str,
+    )
+    def test_layer_that_does_something_else_stays(self, layer: nn.Module) -> None:
+        assert replaced(layer) == []
+
+    def test_without_nnpack_convolutions_stay(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch.backends.nnpack, "is_available", lambda: False)
+        assert replaced(nn.Conv2d(16, 16, 3), nn.MaxPool2d(2)) == ["Conv2d", "_PairwisePool"]
+
+    def test_form_with_other_probabilities_is_never_served(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = untrained(tmp_path)
+        monkeypatch.setattr(
+            predictor, "with_fast_layers", lambda form: [nn.Sequential(form, nn.Softmax(1)).eval()]
+        )
+        earlier = itertools.count(0, -1)
+        monkeypatch.setattr(predictor, "_seconds", lambda *_: next(earlier))  # the last form is the fastest
+        assert np.abs(Predictor(folder).predict(images(4)) - plainly(folder, images(4))).max() < 1e-5
 
 
 class TestLoading:
@@ -77,8 +154,8 @@ class TestLoading:
         """Both files are called network.py."""
         cnn = Predictor(untrained(tmp_path / "cnn", network="cnn"))
         mlp = Predictor(untrained(tmp_path / "mlp", network="mlp"))
-        for predictor, folder in ((cnn, tmp_path / "cnn"), (mlp, tmp_path / "mlp")):
-            assert np.abs(predictor.predict(images(1)) - plainly(folder, images(1))).max() < 1e-5
+        for loaded, folder in ((cnn, tmp_path / "cnn"), (mlp, tmp_path / "mlp")):
+            assert np.abs(loaded.predict(images(1)) - plainly(folder, images(1))).max() < 1e-5
 
     def test_labels_are_those_of_the_card(self, tmp_path: Path) -> None:
         assert Predictor(untrained(tmp_path, network="mlp")).labels == tuple("0123456789")
