@@ -98,7 +98,11 @@ class TestFastLayers:
     ) -> None:
         layers = nn.Sequential(convolution, nn.ReLU(), nn.MaxPool2d(2)).eval()
         (fast,) = with_fast_layers(layers)
-        assert [type(layer).__name__ for layer in fast.children()] == ["_WinogradConvolution", "ReLU", "_PairwisePool"]
+        assert [type(layer).__name__ for layer in fast.children()] == [
+            "_WinogradConvolution",
+            "ReLU",
+            "_PairwisePool",
+        ]
         random = torch.Generator().manual_seed(0)
         for count in (1, 2, 16):
             batch = torch.rand(count, convolution.in_channels, side, side, generator=random)
