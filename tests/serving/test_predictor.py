@@ -1,6 +1,5 @@
 """The network as it is served answers as the network that was trained."""
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,19 @@ class Network(nn.Module):
     def forward(self, images):
         logits = self.layer(images.flatten(1))
         return logits if float(images.mean()) > 0.1 else -logits
+"""
+
+ASKS_ITS_LAYERS = """
+from torch import nn
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 16, 3, stride=3), nn.Conv2d(16, 16, 3)
+        self.last = nn.Linear(784, 10)
+
+    def forward(self, images):
+        return self.last(self.second(self.first(images)).reshape(-1, 7 * 7 * self.second.out_channels))
 """
 
 
@@ -67,6 +79,10 @@ class TestPredict:
         for batch in (np.zeros((1, 28, 28), np.float32), np.ones((1, 28, 28), np.float32)):
             assert np.abs(loaded.predict(batch) - plainly(folder, batch)).max() < 1e-6
 
+    def test_network_that_asks_its_layers_for_their_channels_is_served(self, tmp_path: Path) -> None:
+        folder = untrained(tmp_path, source=ASKS_ITS_LAYERS)
+        assert np.abs(Predictor(folder).predict(images(4)) - plainly(folder, images(4))).max() < 1e-5
+
     def test_views_and_read_only_arrays_are_taken(self, tmp_path: Path) -> None:
         loaded = Predictor(untrained(tmp_path, network="mlp"))
         batch = images(4)
@@ -75,11 +91,8 @@ class TestPredict:
         assert np.abs(loaded.predict(batch) - loaded.predict(turned)).max() < 1e-6
 
 
-def replaced(*layers: nn.Module) -> list[str]:
-    """The names of the layers that stand in for these; empty when nothing is faster."""
-    return [
-        type(layer).__name__ for form in with_fast_layers(nn.Sequential(*layers)) for layer in form.children()
-    ]
+def kinds(layers: nn.Module) -> list[str]:
+    return [type(layer).__name__ for layer in layers.children()]
 
 
 class TestFastLayers:
@@ -97,22 +110,19 @@ class TestFastLayers:
         self, convolution: nn.Conv2d, side: int
     ) -> None:
         layers = nn.Sequential(convolution, nn.ReLU(), nn.MaxPool2d(2)).eval()
-        (fast,) = with_fast_layers(layers)
-        assert [type(layer).__name__ for layer in fast.children()] == [
-            "_WinogradConvolution",
-            "ReLU",
-            "_PairwisePool",
-        ]
+        fast = with_fast_layers(layers)
+        assert kinds(fast) == ["_WinogradConvolution", "_PairwisePool", "ReLU"]
         random = torch.Generator().manual_seed(0)
         for count in (1, 2, 16):
             batch = torch.rand(count, convolution.in_channels, side, side, generator=random)
             with torch.inference_mode():
                 torch.testing.assert_close(fast(batch), layers(batch), rtol=1e-5, atol=1e-5)
 
-    def test_network_given_is_left_as_it_is(self) -> None:
+    def test_network_given_is_left_as_it_is_and_shares_its_weights(self) -> None:
         layers = nn.Sequential(nn.Conv2d(16, 16, 3), nn.MaxPool2d(2))
-        with_fast_layers(layers)
-        assert [type(layer) for layer in layers] == [nn.Conv2d, nn.MaxPool2d]
+        fast = with_fast_layers(layers)
+        assert kinds(layers) == ["Conv2d", "MaxPool2d"]
+        assert [id(weight) for weight in fast.parameters()] == [id(weight) for weight in layers.parameters()]
 
     @pytest.mark.parametrize(
         "layer",
@@ -135,21 +145,27 @@ class TestFastLayers:
         ids=str,
     )
     def test_layer_that_does_something_else_stays(self, layer: nn.Module) -> None:
-        assert replaced(layer) == []
+        assert kinds(with_fast_layers(nn.Sequential(layer))) == [type(layer).__name__]
+
+    @pytest.mark.parametrize("before", [nn.Sigmoid(), nn.LeakyReLU(-1.0), nn.Linear(4, 4)], ids=str)
+    def test_pool_changes_places_with_nothing_but_relu(self, before: nn.Module) -> None:
+        fast = with_fast_layers(nn.Sequential(before, nn.MaxPool2d(2)))
+        assert kinds(fast) == [type(before).__name__, "_PairwisePool"]
 
     def test_without_nnpack_convolutions_stay(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.backends.nnpack, "is_available", lambda: False)
-        assert replaced(nn.Conv2d(16, 16, 3), nn.MaxPool2d(2)) == ["Conv2d", "_PairwisePool"]
+        fast = with_fast_layers(nn.Sequential(nn.Conv2d(16, 16, 3), nn.MaxPool2d(2)))
+        assert kinds(fast) == ["Conv2d", "_PairwisePool"]
 
     def test_form_with_other_probabilities_is_never_served(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         folder = untrained(tmp_path)
         monkeypatch.setattr(
-            predictor, "with_fast_layers", lambda form: [nn.Sequential(form, nn.Softmax(1)).eval()]
+            predictor, "with_fast_layers", lambda form: nn.Sequential(form, nn.Softmax(1)).eval()
         )
-        earlier = itertools.count(0, -1)
-        monkeypatch.setattr(predictor, "_seconds", lambda *_: next(earlier))  # the last form is the fastest
+        # The last form counts as the fastest.
+        monkeypatch.setattr(predictor, "_seconds", lambda forms, _: [-at for at in range(len(forms))])
         assert np.abs(Predictor(folder).predict(images(4)) - plainly(folder, images(4))).max() < 1e-5
 
 
