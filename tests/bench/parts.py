@@ -1,9 +1,10 @@
 """Where the time of a request goes: each part of it alone, in one thread, without network and processes."""
 
 import os
+import statistics
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from serving_runtime.native_context import Context
 from serving_runtime.protocol import InferRequest
 from tests.bench import bench
 
-ROUNDS = 1000
+RUNS = 300
 BATCH = 16
+ONE, MANY = "worker: frame, model, frame, 1 image", f"worker: the same, {BATCH} images"
+
+Microseconds = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,8 @@ class Parts:
     """Images a second in full batches."""
 
 
-def measure(archive: Path, folder: Path) -> Parts:
-    """Microseconds of the parts for the model in `archive`, unpacked into `folder`."""
+def measure(archive: Path, folder: Path) -> Microseconds:
+    """Each part for the model in `archive`, unpacked into `folder`: loaded anew, the median of many runs."""
     card = mar.inspect(archive).card
     assert card is not None
     zipfile.ZipFile(archive).extractall(folder)
@@ -44,31 +48,36 @@ def measure(archive: Path, folder: Path) -> Parts:
     one, batch = _frame([request]), _frame([request] * BATCH)
     answer = b"".join(answering.answer(model, one))
     _, answered = frames.decode(answer)
-    single = _microseconds(lambda: answering.answer(model, one))
-    whole = _microseconds(lambda: answering.answer(model, batch))
-    rows = (
-        (
-            "front: JSON to a checked tensor",
-            _microseconds(lambda: protocol.decode_request(body, inputs, outputs)),
+    return {
+        "front: JSON to a checked tensor": _microseconds(
+            lambda: protocol.decode_request(body, inputs, outputs)
         ),
-        ("front: frame for the worker", _microseconds(lambda: _frame([request]))),
-        ("worker: frame, model, frame, 1 image", single),
-        (f"worker: the same, {BATCH} images", whole),
-        ("front: frame to tensors", _microseconds(lambda: frames.decode(answer))),
-        (
-            "front: answer as JSON",
-            _microseconds(lambda: protocol.encode_response("digits", "1", None, answered)),
+        "front: frame for the worker": _microseconds(lambda: _frame([request])),
+        ONE: _microseconds(lambda: answering.answer(model, one)),
+        MANY: _microseconds(lambda: answering.answer(model, batch)),
+        "front: frame to tensors": _microseconds(lambda: frames.decode(answer)),
+        "front: answer as JSON": _microseconds(
+            lambda: protocol.encode_response("digits", "1", None, answered)
         ),
-    )
-    lines = ["| part | µs |", "| --- | ---: |", *(f"| {name} | {value:,.0f} |" for name, value in rows)]
-    limit = BATCH / whole * 1e6
+    }
+
+
+def summary(rounds: Sequence[Microseconds]) -> Parts:
+    """The medians of all rounds."""
+    found = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
+    limit = BATCH / found[MANY] * 1e6
+    lines = [
+        "| part | µs |",
+        "| --- | ---: |",
+        *(f"| {name} | {value:,.0f} |" for name, value in found.items()),
+    ]
     lines += [
         "",
         f"One core that runs nothing but full batches of {BATCH} answers {limit:,.0f} images a second:",
         "no kind of request is answered faster by one worker. What JSON costs is paid by the front, on another core,",
         "while the model works: binary tensors save its time, and change the rate only where the front is the limit.",
     ]
-    return Parts(lines, single / 1000, limit)
+    return Parts(lines, found[ONE] / 1000, limit)
 
 
 def _frame(requests: list[InferRequest]) -> bytes:
@@ -77,10 +86,9 @@ def _frame(requests: list[InferRequest]) -> bytes:
 
 
 def _microseconds(work: Callable[[], object]) -> float:
-    """Median of many runs."""
     times = []
-    for _ in range(ROUNDS):
+    for _ in range(RUNS):
         began = time.perf_counter()
         work()
         times.append(time.perf_counter() - began)
-    return sorted(times)[ROUNDS // 2] * 1e6
+    return statistics.median(times) * 1e6

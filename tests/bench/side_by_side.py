@@ -51,8 +51,8 @@ def measure(
     )
 
 
-def run(arguments: argparse.Namespace) -> report.Results:
-    """All rounds."""
+def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts]:
+    """All rounds of the servers, and of the parts of a request."""
     names = [*servers.OURS, *servers.COMMANDS]
     if arguments.only:
         wanted = arguments.only.split(",")
@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> report.Results:
     results = report.Results(names)
     kinds = [kind for kind in KINDS if (arguments.kind or "") in kind.name]
     clients = [int(word) for word in arguments.clients.split(",")]
+    found = []
     with tempfile.TemporaryDirectory(prefix="bench") as temporary:
         for round_ in range(arguments.rounds):
             for name in names:
@@ -70,8 +71,9 @@ def run(arguments: argparse.Namespace) -> report.Results:
                 folder.mkdir(exist_ok=True)
                 with servers.started(name, folder) as running:
                     _measure_all(results, name, running, kinds, clients, arguments.seconds, folder)
+            found.append(_parts())
             print(f"round {round_ + 1} of {arguments.rounds} done", file=sys.stderr, flush=True)
-    return results
+    return results, parts.summary(found)
 
 
 def _measure_all(
@@ -93,7 +95,7 @@ def _measure_all(
     results.add_memory(name, running.memory())
 
 
-def _parts() -> parts.Parts:
+def _parts() -> parts.Microseconds:
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         archive = Path(folder, "digits.mar")
         starter(archive, "cnn-baseline")
@@ -114,9 +116,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is missing, which makes the load (Debian: apt install wrk)")
-    results = run(arguments)
+    results, found = run(arguments)
     load = statistics.mean(os.getloadavg())
-    found = _parts()
     sections = {"Goals": goals.table(results, found), "Where the time of a request goes": found.table}
     text = report.document(results, servers.versions(), report.this_machine(), load, sys.argv[1:], sections)
     arguments.out.write_text(text)
