@@ -227,8 +227,15 @@ def service(**changes: Any) -> inference_services.Service:
     return inference_services.Service(**{**known, **changes})
 
 
-def pod(version: int, *, ready: bool = True, trouble: Trouble | None = None, created: str = "1") -> Pod:
-    return Pod("a", version, "torchserve", f"t{version}", created, ready, trouble, None)
+def pod(
+    version: int,
+    *,
+    ready: bool = True,
+    trouble: Trouble | None = None,
+    created: str = "1",
+    leaving: bool = False,
+) -> Pod:
+    return Pod("a", version, "torchserve", f"t{version}", created, ready, trouble, None, leaving)
 
 
 BAD = Trouble("failed", "it fails")
@@ -242,6 +249,9 @@ BAD = Trouble("failed", "it fails")
         (service(), [pod(1)], ("starting", 1, None)),
         (service(), [pod(1), pod(2, ready=False, created="2")], ("starting", 1, None)),
         (service(), [pod(1), pod(2, created="2")], ("starting", 2, None)),
+        (service(), [pod(1, leaving=True), pod(2, created="2")], ("starting", 2, None)),
+        (service(), [pod(2, leaving=True), pod(2, created="2")], ("ready", 2, None)),
+        (service(), [pod(2, leaving=True)], ("pending", None, "KServe has not made its pods yet.")),
         (service(), [pod(1), pod(2, ready=False, trouble=BAD, created="2")], ("failed", 1, "it fails")),
         (service(ready=False), [pod(2, ready=False, trouble=BAD)], ("failed", None, "it fails")),
         (
@@ -277,12 +287,25 @@ def test_what_a_deployment_is_doing(
         ([pod(2)], True),
         ([pod(1)], False),
         ([pod(2), pod(1)], False),
+        ([pod(2), pod(1, leaving=True)], False),
+        ([pod(2, leaving=True)], False),
         ([pod(2, ready=False)], False),
         ([], False),
     ],
 )
 def test_only_pods_that_all_answer_with_what_is_wanted_are_settled(running: list[Pod], settled: bool) -> None:
     assert is_settled(service(), running) is settled
+
+
+@pytest.mark.parametrize(("ready", "kept"), [("True", True), ("False", False)])
+def test_a_pod_on_its_way_out_counts_as_long_as_it_answers(ready: str, kept: bool) -> None:
+    item = {
+        "metadata": {"name": "p", "deletionTimestamp": "2026-11-24T19:18:57Z"},
+        "spec": {},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]},
+    }
+    found = pods.record(item)
+    assert (found is not None and found.leaving) is kept
 
 
 def test_a_reason_is_the_end_of_the_log_without_its_head() -> None:

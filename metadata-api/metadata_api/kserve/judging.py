@@ -27,13 +27,13 @@ def is_settled(service: Service, pods: Sequence[Pod]) -> bool:
         service.ready
         and len(pods) == service.replicas
         and len({pod.template for pod in pods}) <= 1
-        and all(pod.ready and _is_wanted(pod, service) for pod in pods)
+        and all(pod.ready and not pod.leaving and _is_of(pod, service) for pod in pods)
     )
 
 
 def waiting(service: Service, pods: Sequence[Pod]) -> Pod | None:
     """The newest pod of what is wanted, if it runs, is not ready and says nothing to Kubernetes about why."""
-    newest = _newest([pod for pod in pods if _is_wanted(pod, service)])
+    newest = _newest(_wanted(pods, service))
     return newest if newest and not newest.ready and newest.trouble is None and newest.status_url else None
 
 
@@ -44,9 +44,10 @@ def _judged(service: Service, pods: Sequence[Pod] | None) -> tuple[State, int | 
         if service.ready:
             return "ready", service.version, None
         return _unseen(service)
-    wanted = [pod for pod in pods if _is_wanted(pod, service)]
+    wanted = _wanted(pods, service)
     ready = [pod for pod in wanted if pod.ready]
-    others = [pod for pod in pods if not _is_wanted(pod, service)]
+    # Also those that are leaving: ready in a version means that no other version answers any more.
+    others = [pod for pod in pods if not _is_of(pod, service)]
     live = service.version if ready else _live(others)
     newest = _newest(wanted)
     trouble = newest.trouble if newest else None
@@ -60,7 +61,7 @@ def _judged(service: Service, pods: Sequence[Pod] | None) -> tuple[State, int | 
     if ready and not others and service.ready:
         short = len(ready) < service.replicas
         return "ready", live, f"{len(ready)} of {service.replicas} replicas answer." if short else None
-    if not pods:
+    if not wanted and not others:
         return _unseen(service)
     return "starting", live, None
 
@@ -74,7 +75,11 @@ def _unseen(service: Service) -> tuple[State, int | None, str | None]:
     return "pending", None, "KServe has not made its pods yet."
 
 
-def _is_wanted(pod: Pod, service: Service) -> bool:
+def _wanted(pods: Sequence[Pod], service: Service) -> list[Pod]:
+    return [pod for pod in pods if not pod.leaving and _is_of(pod, service)]
+
+
+def _is_of(pod: Pod, service: Service) -> bool:
     return pod.version == service.version and pod.runtime == service.runtime
 
 

@@ -45,17 +45,20 @@ class Pod:
     trouble: Trouble | None
     status_url: str | None
     """Where a model's process that runs but is not ready says why."""
+    leaving: bool = False
+    """Whether it is on its way out and answers all the same, until every proxy has forgotten it."""
 
 
 def record(item: Json) -> Pod | None:
-    """What is kept of a pod as the Kubernetes API shows it; None for one that is on its way out."""
+    """What is kept of a pod as the Kubernetes API shows it; None for one that has ended or is about to."""
     metadata, status = item["metadata"], item.get("status") or {}
-    if "deletionTimestamp" in metadata or status.get("phase") in ("Succeeded", "Failed"):
-        return None
     marks = metadata.get("labels") or {}
     number = marks.get(VERSION, "")
     conditions = {one.get("type"): one for one in status.get("conditions") or ()}
     ready = conditions.get("Ready", {}).get("status") == "True"
+    leaving = "deletionTimestamp" in metadata
+    if status.get("phase") in ("Succeeded", "Failed") or (leaving and not ready):
+        return None
     return Pod(
         service=marks.get(SERVICE, ""),
         version=int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else None,
@@ -65,6 +68,7 @@ def record(item: Json) -> Pod | None:
         ready=ready,
         trouble=None if ready else _trouble(item, conditions),
         status_url=None if ready else _status_url(item),
+        leaving=leaving,
     )
 
 
