@@ -1,13 +1,34 @@
 """One release for the whole run, in a namespace under Pod Security `restricted`; every test says how long it took."""
 
 import os
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e import cluster
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that failed shows what was in the cluster, before its namespace is deleted."""
+    report = yield
+    if report.failed:
+        report.sections.append(("pods and events", state_of_the_cluster()))
+    return report
+
+
+def state_of_the_cluster() -> str:
+    """Every pod that is not the cluster's own, and the newest events, as kubectl prints them."""
+    pods = ("get", "pods", "-A", "-o", "wide", "--field-selector", "metadata.namespace!=kube-system")
+    events = ("get", "events", "-A", "--sort-by", ".metadata.creationTimestamp")
+    shown = []
+    for words in (pods, events):
+        done = subprocess.run(["kubectl", *words], capture_output=True, text=True, timeout=60, check=False)
+        shown.append("\n".join((done.stdout + done.stderr).splitlines()[-60:]))
+    return "\n\n".join(shown)
 
 
 @pytest.fixture(autouse=True)
