@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +58,19 @@ class Running:
         return sum(sum(each.cpu_times()[:2]) for each in self.family())
 
     def memory(self) -> int:
-        """Bytes that the family has for itself, what its members share counted once."""
-        found = [each.memory_full_info() for each in self.family()]
-        return sum(each.uss for each in found) + max(each.rss - each.uss for each in found)
+        """Resident bytes of the family; what its members share is counted once.
+
+        Files count whole, so that it is the same whether or not another program has them in memory too.
+        """
+        used, files = 0, Counter[str]()
+        for each in self.family():
+            for region in each.memory_maps():
+                if region.path.startswith("/"):
+                    used += region.private_dirty
+                    files[region.path] = max(files[region.path], region.rss - region.private_dirty)
+                else:
+                    used += region.pss  # only relatives share memory without a file
+        return used + files.total()
 
 
 def prepare(name: str) -> None:

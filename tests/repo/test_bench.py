@@ -1,10 +1,16 @@
 """The benchmark reads wrk's report rightly and loads nothing but this machine."""
 
 import argparse
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.bench import bench, goals, report, soak
+from tests.bench import bench, goals, report, servers, soak
 from tests.bench.parts import Parts
 
 REPORT = """\
@@ -150,3 +156,38 @@ class TestSoak:
     def test_a_lost_answer_is_a_fault(self) -> None:
         _, faults = soak.judge("x", [300.0] * 20, bench.Result(1000.0, 1.0, 2.0, 3))
         assert faults == ["x: 3 answers were no 200"]
+
+
+class TestMemory:
+    SIZE = 20_000_000
+    # Maps a file and reads all of it, forks if it is told to, and waits.
+    CODE = """
+import mmap, os, sys
+with open(sys.argv[1], "rb") as file:
+    held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+held.find(b"x")
+if sys.argv[2] == "two" and not os.fork():
+    held.find(b"x")
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+    @contextlib.contextmanager
+    def reader(self, file: Path, count: str) -> Iterator[servers.Running]:
+        command = [sys.executable, "-c", self.CODE, str(file), count]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            for _ in range(2 if count == "two" else 1):
+                assert process.stdout.readline() == b"ready\n"
+            yield servers.Running("", psutil.Process(process.pid))
+            process.communicate(timeout=10)
+
+    def test_what_relatives_share_counts_once_and_strangers_change_nothing(self, tmp_path: Path) -> None:
+        file = tmp_path / "weights"
+        file.write_bytes(bytes(self.SIZE))
+        with self.reader(file, "two") as family:
+            alone = family.memory()
+            with self.reader(file, "one"):
+                beside = family.memory()
+        assert self.SIZE < alone < 2 * self.SIZE
+        assert abs(beside - alone) < 500_000
