@@ -168,7 +168,7 @@ with open(sys.argv[1], "rb") as file:
 held.find(b"x")
 if sys.argv[2] == "two" and not os.fork():
     held.find(b"x")
-print("ready", flush=True)
+os.write(1, b"ready\\n")
 sys.stdin.read()
 """
 
