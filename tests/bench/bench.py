@@ -61,6 +61,12 @@ def parse(report: str) -> Result:
     return Result(float(rate[1]), median, tail, errors)
 
 
+def require_wrk() -> None:
+    """Raise SystemExit that says how to get wrk, if it is not there."""
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk is missing, which makes the load (Debian: apt install wrk)")
+
+
 def measure(url: str, *, clients: int, seconds: int, request: Path) -> Result:
     """Load one target with some clients for some seconds."""
     command = [
@@ -167,8 +173,7 @@ def main() -> int:
     parser.add_argument("--flat", action="store_true", help="shape [1, 784] instead of [1, 28, 28]")
     parser.add_argument("--out", type=Path, help="write every single figure as JSON")
     arguments = parser.parse_args()
-    if shutil.which("wrk") is None:
-        raise SystemExit("wrk is missing, which makes the load (Debian: apt install wrk)")
+    require_wrk()
     try:
         results = run(arguments)
     except ValueError as error:

@@ -9,7 +9,6 @@ The document says what is done and which limits hold. 1 when one was missed; the
 import argparse
 import contextlib
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from serving_runtime.settings import RUNTIMES
-from tests.bench import faults_report, overload, servers
+from tests.bench import bench, faults_report, overload, servers
 from tests.bench.digits import Digits
 from tests.bench.rounds import Bench, Row
 from tests.bench.victims import FAULTS, Fault, Scene, archive
@@ -91,8 +90,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=servers.ROOT / "docs" / "faults.md")
     arguments = parser.parse_args()
     runtimes = [arguments.runtime] if arguments.runtime else list(RUNTIMES)
-    if shutil.which("wrk") is None:
-        raise SystemExit("wrk is missing, which makes a part of the load (Debian: apt install wrk)")
+    bench.require_wrk()
     found = faults_report.Found(load=[os.getloadavg()[0]])
     for runtime in runtimes:
         found.rows.extend(rows(runtime, arguments.rounds))

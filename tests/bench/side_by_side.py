@@ -9,7 +9,6 @@ slows down slows everybody down; the tables show medians. Needs wrk.
 
 import argparse
 import os
-import shutil
 import statistics
 import sys
 import tempfile
@@ -114,8 +113,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=3, help="seconds for each figure")
     parser.add_argument("--out", type=Path, default=servers.ROOT / "docs" / "benchmarks.md")
     arguments = parser.parse_args()
-    if shutil.which("wrk") is None:
-        raise SystemExit("wrk is missing, which makes the load (Debian: apt install wrk)")
+    bench.require_wrk()
     results, found = run(arguments)
     load = statistics.mean(os.getloadavg())
     sections = {"Goals": goals.table(results, found), "Where the time of a request goes": found.table}

@@ -32,6 +32,7 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, default=10)
     seconds = int(parser.parse_args().minutes * 60)
+    bench.require_wrk()
     with tempfile.TemporaryDirectory(prefix="soak") as temporary, contextlib.ExitStack() as stack:
         request = Path(temporary) / "request"
         request.write_bytes(bench.body([1, 28, 28]))
