@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("*/README.md"), *ROOT.glob("docs/*.md")]
+PLACES = ["README.md", "CONTRIBUTING.md", "[a-z]*/README.md", "charts/*/*.md", "docs/*.md", "docs/adr/*.md"]
+DOCUMENTS = sorted(document for place in PLACES for document in ROOT.glob(place))
 
 
 def targets() -> set[str]:
