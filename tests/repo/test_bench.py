@@ -2,10 +2,13 @@
 
 import argparse
 import contextlib
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
@@ -191,3 +194,21 @@ sys.stdin.read()
                 beside = family.memory()
         assert self.SIZE < alone < 2 * self.SIZE
         assert abs(beside - alone) < 500_000
+
+    def test_libraries_are_read_anew_for_each_server(self) -> None:
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # a disk, which /tmp may not be
+            library = Path(folder) / "lib.so.1"
+            library.write_bytes(bytes(self.SIZE))
+            with open(library, "rb") as file:
+                os.fsync(file.fileno())
+                assert self.in_memory(file)
+                servers.read_anew(Path(folder))
+                assert not self.in_memory(file)
+
+    @staticmethod
+    def in_memory(file: IO[bytes]) -> bool:
+        """Whether a file's first page can be read without its disk."""
+        try:
+            return os.preadv(file.fileno(), [bytearray(4096)], 0, os.RWF_NOWAIT) > 0
+        except BlockingIOError:
+            return False
