@@ -20,7 +20,10 @@ import sys
 import tempfile
 import urllib.request
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from serving_runtime import processes
 
 LOOPBACK = re.compile(r"^http://(127(\.\d{1,3}){3}|localhost|\[::1\])(:\d+)?/")
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
@@ -86,6 +89,7 @@ def measure(url: str, *, clients: int, seconds: int, request: Path) -> Result:
         text=True,
         timeout=seconds + 30,
         check=False,
+        preexec_fn=partial(processes.die_with_parent, os.getpid()),
     )
     return parse(result.stdout + result.stderr)
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -16,6 +17,7 @@ import pytest
 from tests.bench import bench, goals, report, servers, soak
 from tests.bench.parts import Parts
 
+ROOT = Path(__file__).parents[2]
 REPORT = """\
 Running 5s test @ http://127.0.0.1:8080/v2/models/cnn/infer
   1 threads and 8 connections
@@ -74,6 +76,24 @@ def test_loopback_addresses_are_loaded() -> None:
     others = ["a=http://localhost:1/x", "b=http://[::1]:1/x"]
     arguments = argparse.Namespace(others=others, model=["cnn"], serving="http://127.0.0.1:8080")
     assert bench.targets(arguments)["cnn"] == "http://127.0.0.1:8080/v2/models/cnn/infer"
+
+
+def test_the_load_ends_with_the_benchmark(tmp_path: Path) -> None:
+    wrk, pid_file = tmp_path / "wrk", tmp_path / "pid"
+    wrk.write_text(f"#!/bin/sh\necho $$ > {pid_file}.new && mv {pid_file}.new {pid_file}\nexec sleep 60\n")
+    wrk.chmod(0o755)
+    code = (
+        "from pathlib import Path; from tests.bench import bench;"
+        "bench.measure('http://127.0.0.1:1/', clients=1, seconds=60, request=Path('none'))"
+    )
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment) as benchmark:
+        while not pid_file.exists():
+            assert benchmark.poll() is None
+            time.sleep(0.01)
+        load = psutil.Process(int(pid_file.read_text()))
+        benchmark.kill()
+    load.wait(10)
 
 
 class TestReport:
