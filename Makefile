@@ -4,6 +4,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
+# What is imported is compiled once. Where this is set, as in many images, each process would compile PyTorch for itself.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -185,6 +187,7 @@ $(INSTALLED): $(UV)
 	@$(INSTALL) --only-binary :all: --require-hashes $(addprefix -r ,$(RUNTIME_LOCKS))
 	@$(BIN)/python serving/torch_source.py --uv $(UV) -- --quiet
 	@$(INSTALL) $(addprefix --editable ,$(PROJECTS))
+	-@$(BIN)/python -m serving_runtime.java_cache $(VENV)/java.aot
 	@touch $@
 
 $(INSTALLED_TESTS): $(INSTALLED)

@@ -82,7 +82,7 @@ async def _serve(settings: Settings, folder: Path) -> int:
     if listener is None:
         return 1
     metrics = Metrics()
-    cache = java.cache_in(settings.work_dir.resolve())
+    cache = java.Cache(settings.java_cache)
     nursery = Nursery(folder, settings.threads)
     shared = Shared(settings, WorkFolder(folder), nursery, metrics, cache, asyncio.Semaphore(_STARTS_AT_ONCE))
     models = Models(shared)
@@ -105,8 +105,6 @@ async def _serve(settings: Settings, folder: Path) -> int:
     gc.freeze()  # what is imported stays: to look through it again would hold up every request for 10 ms and more
     _log.info("listening on http://%s:%d", *listener.getsockname()[:2])
     tasks = [asyncio.create_task(wanted.follow())]
-    if settings.models_file is not None:  # a pod lives too long and starts too rarely to be worth it
-        tasks.append(asyncio.create_task(models.train_java_when_quiet()))
     if os.getpid() == 1:
         tasks.append(asyncio.create_task(processes.reap_orphans()))
     try:

@@ -1,7 +1,6 @@
 """The Java that runs TorchServe: which one, with which options, and its ahead-of-time cache.
 
-With the cache Java needs half the time and half the CPU to start. Java writes it at the end of a training run, and
-ignores one that does not fit, so it is made once in the background and kept for all later starts.
+With the cache, which `java_cache.py` makes, Java needs half the time and half the CPU to start.
 """
 
 import importlib.util
@@ -30,15 +29,10 @@ _OPTIONS = (
 
 @dataclass(frozen=True)
 class Cache:
-    """Where the cache is; `training` says that this start shall write it. No path: this Java has none."""
+    """Where the cache is, if anywhere; `training` says that this start shall write it."""
 
     path: Path | None
     training: bool = False
-
-    @property
-    def missing(self) -> bool:
-        """Whether it can be made and is not there yet."""
-        return self.path is not None and not self.path.exists()
 
 
 def java_home() -> Path:
@@ -64,10 +58,9 @@ def java_version() -> int:
     return 0
 
 
-def cache_in(folder: Path) -> Cache:
-    """The cache of this Java in `folder`; it need not exist yet."""
-    version = java_version()
-    return Cache(folder / f"java-{version}.aot" if version >= _FIRST_WITH_CACHE else None)
+def knows_caches() -> bool:
+    """Whether the Java that is used can write and read a cache."""
+    return java_version() >= _FIRST_WITH_CACHE
 
 
 def options(cache: Cache) -> list[str]:
@@ -79,8 +72,9 @@ def options(cache: Cache) -> list[str]:
         found.append("--enable-native-access=ALL-UNNAMED")
     if version >= 24:
         found.append("--sun-misc-unsafe-memory-access=allow")
-    if cache.path is not None and cache.training:
-        found.append(f"-XX:AOTCacheOutput={cache.path}")
-    elif cache.path is not None and cache.path.exists():
-        found.append(f"-XX:AOTCache={cache.path}")
+    if cache.path is not None and version >= _FIRST_WITH_CACHE:
+        if cache.training:
+            found.append(f"-XX:AOTCacheOutput={cache.path}")
+        elif cache.path.exists():
+            found.append(f"-XX:AOTCache={cache.path}")
     return found

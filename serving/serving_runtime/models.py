@@ -13,7 +13,6 @@ from typing import Any
 from serving_runtime.errors import LoadFailed, Unavailable, UnknownModel
 from serving_runtime.versions import Entry, Shared, Version
 
-_QUIET_SECONDS = 10.0
 _RETRY_SECONDS = (5.0, 15.0, 60.0, 300.0)
 
 _log = logging.getLogger(__name__)
@@ -106,18 +105,6 @@ class Models:
     def live(self) -> list[Version]:
         """Every version that takes traffic."""
         return [slot.live for slot in self._slots.values() if slot.live is not None]
-
-    async def train_java_when_quiet(self) -> None:
-        """Make Java's cache once, when every model is ready and nobody asks; later starts are faster."""
-        while self._shared.java_cache.missing:
-            await asyncio.sleep(_QUIET_SECONDS)
-            with_java = [version for version in self.live if version.entry.runtime == "torchserve"]
-            if with_java and self.ready and all(version.batcher.idle for version in self.live):
-                try:
-                    await with_java[0].train_java()
-                except (LoadFailed, TimeoutError) as error:
-                    _log.warning("Java's cache was not made: %s", error)
-                return
 
     async def close(self) -> None:
         """Stop everything at once."""

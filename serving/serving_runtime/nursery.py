@@ -116,7 +116,6 @@ def _environment(threads: int) -> dict[str, str]:
         # Threads that spin while they wait for each other take 100 times as long when the cores are shared.
         "OMP_WAIT_POLICY": "PASSIVE",
         "OPENBLAS_NUM_THREADS": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "LOG_LOCATION": "/dev/null",
         "METRICS_LOCATION": "/dev/null",
     }

@@ -23,7 +23,6 @@ from serving_runtime.torchserve import TorchServe
 PROBE_SECONDS = 3.0  # a version that nobody asked for this long is asked by us
 _RESTART_SECONDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 _STABLE_SECONDS = 5.0  # ready for so long: the next failure is a new one
-_TRAINING_SECONDS = 90.0
 _BODIES = (TensorSpec("data", "BYTES", (-1,), ("BYTES",)),)
 _RESULTS = (TensorSpec("result", "BYTES", (-1,), ("BYTES",)),)
 
@@ -115,21 +114,6 @@ class Version:
         found = {tensor.name: tensor for tensor in answered}
         names = request.outputs or tuple(spec.name for spec in self.outputs)
         return [found[name] for name in (*names, protocol.SEEN) if name in found]
-
-    async def train_java(self) -> None:
-        """Make Java's cache by a second TorchServe on this version's model. Raises LoadFailed, TimeoutError."""
-        cache = self._shared.java_cache
-        if self._model is None or self._proof is None or cache.path is None:
-            return
-        temporary = java.Cache(cache.path.with_suffix(".new"), training=True)
-        trained = TorchServe(self._shared.folder.new(), self._shared.nursery, temporary, lambda _reason: None)
-        try:
-            await trained.start(self._model, self._proof.frame)
-            await trained.finish(_TRAINING_SECONDS)
-            if temporary.path is not None and temporary.path.exists():
-                temporary.path.replace(cache.path)
-        finally:
-            await trained.stop()
 
     async def stop(self, *, drain_seconds: float = 0.0) -> None:
         """Let requests that are here be answered for at most `drain_seconds`, then end the processes."""

@@ -74,6 +74,7 @@ def _serve(listener: socket.socket, connection: socket.socket) -> None:
             listener.close()
             die_with_parent(nursery)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            sys.dont_write_bytecode = True  # an archive's folder stays as it was unpacked
             if native:
                 connection.close()
                 _become_native(order, *descriptors)

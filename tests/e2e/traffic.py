@@ -68,7 +68,8 @@ class Traffic:
         )
 
     def _drive(self) -> None:
-        limits = httpx.Limits(max_connections=64, max_keepalive_connections=16)
+        # httpx closes connections above what is kept although another thread is just taking one of them.
+        limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
         with outside(timeout=20, limits=limits) as client, ThreadPoolExecutor(64) as pool:
             begin, count = time.monotonic(), 0
             while not self._stop.wait(max(0.0, begin + count / PER_SECOND - time.monotonic())):

@@ -39,6 +39,7 @@ class Front:
             "PYTHONPATH": str(Path(mar.__file__).parents[1]),
             "SERVING_PORT": "0",
             "SERVING_WORK_DIR": str(folder / ".marina"),  # as on one machine; it has `.mar` in it
+            "SERVING_JAVA_CACHE": str(Path(sys.prefix) / "java.aot"),
             "SERVING_DEADLINE_SECONDS": str(DEADLINE_SECONDS),
             "SERVING_QUEUE_LIMIT": str(QUEUE_LIMIT),
             "SERVING_MAX_BODY_BYTES": str(1024 * 1024),
@@ -50,7 +51,9 @@ class Front:
                 [sys.executable, "-m", "serving_runtime"], env=environment, stdout=log, stderr=log
             )
         self.url = wait_for(self._address, "the front listens")
-        self.client = httpx.Client(base_url=self.url, timeout=20)
+        # Every connection is kept: httpx closes those above a limit although another thread is just taking one of them.
+        kept = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=None)
+        self.client = httpx.Client(base_url=self.url, timeout=20, limits=kept)
 
     def want(
         self, name: str, version: str, path: Path, sha256: str | None = None, runtime: str | None = None

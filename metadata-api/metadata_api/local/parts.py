@@ -42,6 +42,7 @@ def serving(settings: LocalSettings) -> Part:
         SERVING_PORT=str(settings.serving_port),
         SERVING_MODELS_FILE=str(settings.models_file),
         SERVING_WORK_DIR=str(settings.home / "serving"),
+        SERVING_JAVA_CACHE=str(Path(sys.prefix) / "java.aot"),  # made with the virtual environment
     )
 
 
