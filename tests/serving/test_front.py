@@ -5,6 +5,8 @@ import io
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 
 import httpx
 import orjson
@@ -217,20 +219,15 @@ class TestRefusals:
 class TestBatches:
     def test_concurrent_clients_are_batched_and_each_gets_its_own_answer(self, front: Front) -> None:
         before = metric(front, "marina_batch_requests_count"), metric(front, "marina_batch_requests_sum")
-
-        def client(number: int) -> list[tuple[float, float]]:
-            with httpx.Client(base_url=front.url, timeout=20) as http:
-                pairs = []
-                for step in range(10):
-                    pixels = [number, step, 0, 0, 0, 1]
-                    answer = http.post("/v2/models/summing/infer", content=body_of(pixels))
-                    pairs.append((answer.json()["outputs"][0]["data"][0], float(sum(pixels))))
-                return pairs
-
-        with ThreadPoolExecutor(32) as pool:
-            pairs = [pair for found in pool.map(client, range(32)) for pair in found]
-        assert len(pairs) == 320
-        assert all(found == expected for found, expected in pairs)
+        address = front.url.removeprefix("http://")
+        with ExitStack() as stack:
+            clients = [stack.enter_context(closing(HTTPConnection(address, timeout=20))) for _ in range(32)]
+            for step in range(10):
+                pixels = [[number, step, 0, 0, 0, 1] for number in range(32)]
+                for client, asked in zip(clients, pixels, strict=True):
+                    client.request("POST", "/v2/models/summing/infer", body_of(asked))
+                answers = [orjson.loads(client.getresponse().read()) for client in clients]
+                assert [answer["outputs"][0]["data"][0] for answer in answers] == list(map(sum, pixels))
         calls = metric(front, "marina_batch_requests_count") - before[0]
         requests = metric(front, "marina_batch_requests_sum") - before[1]
         assert requests >= 320
