@@ -10,7 +10,7 @@ from pathlib import Path
 
 from serving_runtime.errors import LoadFailed
 
-_FIRST_WITH_CACHE = 25
+FIRST_WITH_CACHE = 25
 _OPTIONS = (
     "-Xms16m",
     "-Xmx320m",  # a batch of the largest requests passes through the heap several times
@@ -58,11 +58,6 @@ def java_version() -> int:
     return 0
 
 
-def knows_caches() -> bool:
-    """Whether the Java that is used can write and read a cache."""
-    return java_version() >= _FIRST_WITH_CACHE
-
-
 def options(cache: Cache) -> list[str]:
     """Java's options, without class path and main class."""
     found = list(_OPTIONS)
@@ -72,7 +67,7 @@ def options(cache: Cache) -> list[str]:
         found.append("--enable-native-access=ALL-UNNAMED")
     if version >= 24:
         found.append("--sun-misc-unsafe-memory-access=allow")
-    if cache.path is not None and version >= _FIRST_WITH_CACHE:
+    if cache.path is not None and version >= FIRST_WITH_CACHE:
         if cache.training:
             found.append(f"-XX:AOTCacheOutput={cache.path}")
         elif cache.path.exists():

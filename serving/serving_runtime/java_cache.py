@@ -11,22 +11,20 @@ import tempfile
 from pathlib import Path
 
 from serving_runtime import java, mar_manifest
-from serving_runtime.card import Tensor as TensorSpec
 from serving_runtime.errors import LoadFailed
 from serving_runtime.nursery import Nursery
-from serving_runtime.proof import Proof
+from serving_runtime.proof import BODIES, RESULTS, Proof
 from serving_runtime.torchserve import TorchServe
 
 _END_SECONDS = 90.0
 _HANDLER = "def handle(data, context):\n    return data and [b''] * len(data)\n"
-_ANY = (TensorSpec("data", "BYTES", (-1,), ("BYTES",)),)
 
 
 def main() -> int:
     """0 when the cache is there, or this Java knows none; 1 with the reason on stderr."""
     target = Path(sys.argv[1]).resolve()
-    if not java.knows_caches():
-        sys.stdout.write(f"Java {java.java_version()} starts without a cache; Java 25 has one\n")
+    if (version := java.java_version()) < java.FIRST_WITH_CACHE:
+        sys.stdout.write(f"Java {version} starts without a cache; Java {java.FIRST_WITH_CACHE} has one\n")
         return 0
     try:
         with tempfile.TemporaryDirectory(prefix="marina-") as folder:
@@ -44,8 +42,10 @@ async def _train(folder: Path, target: Path) -> None:
     nursery = Nursery(folder, threads=1)
     torchserve = TorchServe(folder / "t", nursery, java.Cache(new, training=True), lambda _reason: None)
     try:
-        await torchserve.start(_model(folder), Proof(_ANY, _ANY, None, has_card=False).frame)
+        await torchserve.start(_model(folder), Proof(BODIES, RESULTS, None, has_card=False).frame)
         await torchserve.finish(_END_SECONDS)
+        if not new.stat().st_size:
+            raise LoadFailed("Java ended without writing one")
         new.replace(target)
     finally:
         await torchserve.stop()

@@ -12,10 +12,14 @@ from typing import Any
 import orjson
 
 from serving_runtime import frames, protocol
+from serving_runtime.card import Tensor as CardTensor
 from serving_runtime.errors import InvalidRequest, LoadFailed, ModelFailed
 from serving_runtime.protocol import InferRequest
 from serving_runtime.tensors import NUMBERS, Tensor, TensorSpec
 
+# What a model without a card takes and gives.
+BODIES = (CardTensor("data", "BYTES", (-1,), ("BYTES",)),)
+RESULTS = (CardTensor("result", "BYTES", (-1,), ("BYTES",)),)
 _TOLERANCE = 1e-3  # other processors round differently; another model is further away
 
 

@@ -14,7 +14,7 @@ from serving_runtime.errors import InvalidRequest, LoadFailed, ModelFailed, Serv
 from serving_runtime.metrics import Metrics
 from serving_runtime.native import Native
 from serving_runtime.nursery import Nursery
-from serving_runtime.proof import Proof
+from serving_runtime.proof import BODIES, RESULTS, Proof
 from serving_runtime.protocol import InferRequest
 from serving_runtime.settings import Settings
 from serving_runtime.tensors import Tensor
@@ -23,8 +23,6 @@ from serving_runtime.torchserve import TorchServe
 PROBE_SECONDS = 3.0  # a version that nobody asked for this long is asked by us
 _RESTART_SECONDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 _STABLE_SECONDS = 5.0  # ready for so long: the next failure is a new one
-_BODIES = (TensorSpec("data", "BYTES", (-1,), ("BYTES",)),)
-_RESULTS = (TensorSpec("result", "BYTES", (-1,), ("BYTES",)),)
 
 _log = logging.getLogger(__name__)
 
@@ -74,8 +72,8 @@ class Version:
         self.ready = False
         self.reason: str | None = None
         self.restarts = 0
-        self.inputs: tuple[TensorSpec, ...] = _BODIES
-        self.outputs: tuple[TensorSpec, ...] = _RESULTS
+        self.inputs: tuple[TensorSpec, ...] = BODIES
+        self.outputs: tuple[TensorSpec, ...] = RESULTS
         self.metrics = shared.metrics.version(entry.name, entry.version)
         self.batcher = Batcher(
             max_rows=shared.settings.max_batch,

