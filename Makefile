@@ -28,9 +28,12 @@ INSTALLED_CHECKOV := $(VENV)/.checkov-$(call key,tests/checkov.lock)
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
-# The first mostly wait or calculate, so files of theirs run beside each other; the later ones measure times.
-FIRST_TESTS := tests/repo tests/chart tests/models tests/metadata_api
-LATER_TESTS := tests/serving tests/local tests/system tests/ui
+# `make test` runs them in so many processes; tests/groups.py says which go together. Those that are marked `clock` have
+# tight limits: they run after the others, one at a time.
+TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/local tests/system tests/ui
+CLOCK_TESTS := tests/metadata_api tests/serving
+WORKERS ?= 4
+PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh,$(wildcard k8s/*))
 PACKAGES := serving/serving_runtime metadata-api/metadata_api ui/model_ui
 
@@ -63,11 +66,11 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 ##@ Check
 .PHONY: test test-long test-sdk check lint fmt conformance soak faults bench bench-up bench-api
 test: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) test-sdk browser ## run all tests, the fast ones first
-	@status=0; $(BIN)/pytest -m "not long" -n 3 --dist loadfile $(FIRST_TESTS) $(PYTEST) || status=$$?; \
-	$(BIN)/pytest -m "not long" $(LATER_TESTS) $(PYTEST) || status=$$?; exit $$status
+	@status=0; $(BIN)/pytest -m "not long and not clock" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
+	$(BIN)/pytest -m "clock and not long" $(CLOCK_TESTS) $(PYTEST) || status=$$?; exit $$status
 
 test-long: $(INSTALLED_TESTS) ## run the tests that take minutes: fuzzing, wrong requests, faults, overload, a thousand deployments
-	@$(BIN)/pytest -m long $(FIRST_TESTS) tests/serving $(PYTEST)
+	@$(BIN)/pytest -m long $(TESTS) $(PYTEST)
 
 test-sdk: $(INSTALLED_KSERVE) ## hold what is written to a cluster against KServe's own Python SDK
 	@PYTHONPATH=metadata-api $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)

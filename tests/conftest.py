@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,8 @@ from metadata_api.local import folder
 from metadata_api.local.postgres import Postgres
 from metadata_api.local.settings import LocalSettings
 from metadata_api.local.supervisor import Supervised
+from tests.groups import pytest_collection_modifyitems as pytest_collection_modifyitems
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 TRAINED = ROOT / ".marina" / "models"
@@ -36,13 +37,6 @@ PARTS = {
     "worker": "serving_runtime.worker_nursery",
     "postgres": "-D",
 }
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody uses now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @dataclass(frozen=True)

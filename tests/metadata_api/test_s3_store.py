@@ -18,10 +18,10 @@ from metadata_api.app import create_app
 from metadata_api.errors import OutOfSpace, Unavailable
 from metadata_api.s3_store import S3Store
 from metadata_api.settings import S3, Settings
-from tests.conftest import free_port
 from tests.metadata_api.kserve.stage import CONFIG
 from tests.metadata_api.making import make_mar, url_of
 from tests.metadata_api.servers import running
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Dialog, Page, Request, sync_playwright
 
 from model_ui.app import create_app
 from model_ui.settings import Settings
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.ui.fake_api import FakeApi, Server
 
 CHROMIUM_FLAGS = [

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from model_ui.app import create_app
 from model_ui.settings import Settings
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.ui import visits
 from tests.ui.conftest import Site
 from tests.ui.fake_api import LONG, FakeApi, Server

@@ -15,9 +15,9 @@ import yaml
 from sqlalchemy import Engine
 
 from metadata_api.settings import Settings
-from tests.conftest import free_port
 from tests.metadata_api.fake_kubernetes import FakeKubernetes
 from tests.metadata_api.making import url_of
+from tests.ports import free_port
 
 URL = "/v1/deployments"
 CONFIG: dict[str, Any] = {
