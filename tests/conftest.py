@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from metadata_api.local.settings import LocalSettings
 from metadata_api.local.supervisor import Supervised
 from tests.groups import pytest_collection_modifyitems as pytest_collection_modifyitems
 from tests.ports import free_port
+from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent
 TRAINED = ROOT / ".marina" / "models"
@@ -63,14 +63,13 @@ class Stack:
 
     def wait_until_ready(self, deployment: str, seconds: float = 60) -> None:
         """Return when a deployment is ready; fail with its reason when it is not in time."""
-        end = time.monotonic() + seconds
         found: dict[str, object] = {}
-        while time.monotonic() < end:
-            found = httpx.get(f"{self.api_url}/v1/deployments/{deployment}", timeout=10).json()
-            if found.get("ready"):
-                return
-            time.sleep(0.2)
-        pytest.fail(f"{deployment} is not ready after {seconds} s: {found.get('observed')}")
+
+        def ready() -> bool:
+            found.update(httpx.get(f"{self.api_url}/v1/deployments/{deployment}", timeout=10).json())
+            return bool(found.get("ready"))
+
+        until(ready, lambda: f"{deployment} is ready, it is {found.get('observed')}", seconds)
 
 
 @dataclass(frozen=True)
@@ -161,11 +160,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory, starter_mars: dict[str, Path
 
 
 def _wait_for(process: subprocess.Popen[bytes], log: Path, words: str) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        if words in log.read_text():
-            return
-        if process.poll() is not None:
-            break
-        time.sleep(0.2)
-    pytest.fail(f"the system did not start: {log.read_text()[-3000:]}")
+    until(
+        lambda: words in log.read_text() or process.poll() is not None,
+        lambda: f"the system starts: {log.read_text()[-3000:]}",
+        START_SECONDS,
+    )
+    assert process.poll() is None, f"the system did not start: {log.read_text()[-3000:]}"

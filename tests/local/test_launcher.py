@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from metadata_api.local.errors import AlreadyRunning, LocalError, Unusable
 from metadata_api.local.ports import check_ports
 from metadata_api.local.process import Part
 from metadata_api.local.settings import LocalSettings
+from tests.waiting import until_async
 
 
 def environment(settings: LocalSettings) -> dict[str, str]:
@@ -173,10 +173,9 @@ class TestInterrupted:
             pid_file = settings.home / "postgres" / "data" / "postmaster.pid"
 
             async def interrupt() -> None:
-                end = time.monotonic() + 15
-                while "ready" not in (pid_file.read_text() if pid_file.exists() else ""):
-                    assert time.monotonic() < end
-                    await asyncio.sleep(0.05)
+                await until_async(
+                    lambda: pid_file.exists() and "ready" in pid_file.read_text(), "Postgres is ready", 15
+                )
                 os.kill(os.getpid(), signal.SIGTERM)
 
             task = asyncio.create_task(interrupt())

@@ -13,6 +13,8 @@ import orjson
 import pytest
 from PIL import Image
 
+from tests.waiting import until
+
 from .conftest import QUEUE_LIMIT, Front, body_of
 
 GOLDEN = [1, 2, 3, 4, 5, 6]
@@ -242,9 +244,10 @@ class TestBatches:
             [252, 0, 0, 0, 0, 0],
             *([n, 1, 1, 1, 1, 1] for n in range(12)),
         ]
+        before = front.batches("summing")
         with ThreadPoolExecutor(len(rows)) as pool:
             first = [pool.submit(front.infer, "summing", row) for row in rows[:2]]
-            time.sleep(0.1)
+            until(lambda: front.batches("summing") > before, "the model is busy")
             rest = [pool.submit(front.infer, "summing", row) for row in rows[2:]]
             answers = [future.result() for future in first + rest]
         assert [answer.status_code for answer in answers] == [200, 200, 400, 502] + [200] * 12

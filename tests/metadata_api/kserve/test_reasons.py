@@ -6,8 +6,9 @@ import httpx
 import pytest
 
 from tests.metadata_api.fake_kubernetes import ISVC, POD, FakeKubernetes, container, refusing, status_of
-from tests.metadata_api.kserve.stage import URL, deploy, seen, until
+from tests.metadata_api.kserve.stage import URL, deploy, seen
 from tests.metadata_api.servers import V2Server
+from tests.waiting import until
 
 
 class TestReasons:
