@@ -8,13 +8,10 @@ import base64
 import csv
 import io
 import math
-import threading
-import time
 import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse
 from PIL import Image
@@ -294,31 +291,3 @@ def picture_seen(picture: Image.Image) -> str:
     content = io.BytesIO()
     small.save(content, "PNG")
     return base64.b64encode(content.getvalue()).decode()
-
-
-class Server:
-    """Any ASGI application on a port of its own, in a thread, until `stop`."""
-
-    def __init__(self, app: Any, port: int) -> None:
-        config = uvicorn.Config(
-            app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self.url = f"http://127.0.0.1:{port}"
-
-    def start(self) -> "Server":
-        """Return when it accepts connections."""
-        self._thread.start()
-        end = time.monotonic() + 20
-        while not self._server.started:
-            assert self._thread.is_alive(), f"the server on {self.url} ended"
-            assert time.monotonic() < end, f"the server on {self.url} did not start"
-            time.sleep(0.02)
-        return self
-
-    def stop(self) -> None:
-        """Return when its port is free again."""
-        self._server.should_exit = True
-        self._thread.join(10)
-        assert not self._thread.is_alive(), f"the server on {self.url} did not stop"
