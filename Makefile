@@ -64,13 +64,16 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m metadata_api.local train
 
 ##@ Check
-.PHONY: test test-long test-sdk check lint fmt conformance soak faults bench bench-up bench-api
-test: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) test-sdk browser ## run all tests, the fast ones first
-	@status=0; $(BIN)/pytest -m "not long and not clock" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
+.PHONY: test test-long test-helm test-sdk check lint fmt conformance soak faults bench bench-up bench-api
+test: $(INSTALLED_TESTS) test-sdk browser starters ## run all tests but the slow tiers, in WORKERS (4) processes
+	@status=0; $(BIN)/pytest -m "not long and not bench and not helm and not clock" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
 	$(BIN)/pytest -m "clock and not long" $(CLOCK_TESTS) $(PYTEST) || status=$$?; exit $$status
 
-test-long: $(INSTALLED_TESTS) ## run the tests that take minutes: fuzzing, wrong requests, faults, overload, a thousand deployments
-	@$(BIN)/pytest -m long $(TESTS) $(PYTEST)
+test-long: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## run the tests that take minutes, and those of the benchmarks: fuzzing, faults, overload, checkov
+	@$(BIN)/pytest -m "long or bench" $(TESTS) $(PYTEST)
+
+test-helm: $(INSTALLED_TESTS) ## render the chart with every Helm on PATH, and the one that HELM names
+	@$(BIN)/pytest -m helm tests/chart $(PYTEST)
 
 test-sdk: $(INSTALLED_KSERVE) ## hold what is written to a cluster against KServe's own Python SDK
 	@PYTHONPATH=metadata-api $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
@@ -152,7 +155,7 @@ restore: ## put the database back to a dump, by default the newest: make restore
 uninstall: ## uninstall the release, models first; data stays unless PURGE=yes
 	@k8s/uninstall
 
-e2e: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser ## install and drive all of it on a cluster: use, rollouts, disorder, backup
+e2e: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## install and drive all of it on a cluster: use, rollouts, disorder, backup
 	@k8s/e2e
 
 e2e-scale: $(INSTALLED_TESTS) ## a thousand InferenceServices on simulated nodes of the test cluster; prints the figures
@@ -161,11 +164,14 @@ e2e-scale: $(INSTALLED_TESTS) ## a thousand InferenceServices on simulated nodes
 chart: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## write the chart's README from its values, and check chart and scripts
 	@$(BIN)/python charts/document
 	@$(BIN)/shellcheck -x $(K8S_SCRIPTS) charts/marina/files/*/*.sh
-	@$(BIN)/pytest -q tests/chart
+	@$(BIN)/pytest -q -m "not helm" tests/chart
 
 ##@ Maintain
-.PHONY: install browser lock clean
-install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_CHECKOV) ## make the virtual environment with everything in it
+.PHONY: install starters browser lock clean
+install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_CHECKOV) starters ## make the virtual environment with everything in it
+
+starters: $(INSTALLED) ## train the starter experiments that the tests serve, where one is missing or changed
+	@$(BIN)/python models/train.py --all --out .marina/models | { grep -v "nothing has changed" || true; }
 
 browser: $(INSTALLED_TESTS) ## find or install the Chromium that the browser tests drive
 	@.ci/browser $(BIN)/python

@@ -1,6 +1,7 @@
 """What all tests share: a real Postgres, the trained starter models, the whole running system."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
@@ -118,9 +119,12 @@ def postgres_url(database: Database) -> str:
 
 @pytest.fixture(scope="session")
 def starter_mars() -> dict[str, Path]:
-    """The `.mar` of every starter experiment, trained once and kept where `make up` looks for them."""
+    """The `.mar` of every starter experiment, as `make starters` trains them and `make up` looks for them."""
     command = [sys.executable, str(ROOT / "models" / "train.py"), "--all", "--out", str(TRAINED)]
-    subprocess.run(command, check=True, timeout=600)
+    TRAINED.mkdir(parents=True, exist_ok=True)
+    with (TRAINED / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one process of a run trains, the others find what it made
+        subprocess.run(command, check=True, timeout=600)
     return {path.stem: path for path in TRAINED.glob("*/*.mar")}
 
 

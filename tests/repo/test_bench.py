@@ -185,6 +185,8 @@ class TestMemory:
     # Maps a file and reads all of it, forks if it is told to, and waits.
     CODE = """
 import mmap, os, sys
+
+pytestmark = pytest.mark.bench
 with open(sys.argv[1], "rb") as file:
     held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 held.find(b"x")
