@@ -132,7 +132,8 @@ def running_site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def site(running_site: Site) -> Site:
-    """The UI in front of a fake API in its first state."""
+def site(running_site: Site) -> Iterator[Site]:
+    """The UI in front of a fake API in its first state, which answers nothing that the real one would not."""
     running_site.api.reset()
-    return running_site
+    yield running_site
+    assert running_site.api.wrong == []

@@ -309,6 +309,7 @@ class TestPrefix:
         visits.see_answers(page, set(fake.deployments))
         visits.see_curves(page, 6)
         visits.see_two_bad_rows(visits.import_csv(page, bad_csv))
+        assert fake.wrong == []
         assert [one for one in asked if one.startswith("http") and not one.startswith(url.rstrip("/"))] == []
 
 
