@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from serving_runtime import hosts
 
 Runtime = Literal["torchserve", "native"]
 RUNTIMES: tuple[str, ...] = get_args(Runtime)
@@ -20,6 +22,8 @@ class Settings(BaseSettings):
     """Address that the v2 front listens on; TorchServe itself never leaves this machine."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port of the v2 front; 0 takes a free one and says which in the log."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(hosts.entries)] = ()
+    """Hosts that the front answers to beside 127.0.0.1, localhost and [::1] with its port; see `hosts.AllowedHosts`."""
     models_file: Path | None = None
     """JSON list of the models to serve, watched for changes."""
     model_name: str | None = None
