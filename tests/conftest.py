@@ -104,8 +104,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     try:
         asyncio.run(postgres.ready(Supervised(part, settings.logs), 30))
         url = make_url(postgres.url).set(password=postgres.password_file.read_text())
+        superuser = url.set(username="postgres", password=postgres.superuser_password_file.read_text())
         # Tests make databases of their own; the role of the product may not.
-        admin = psycopg2.connect(url.set(username="postgres").render_as_string(hide_password=False))
+        admin = psycopg2.connect(superuser.render_as_string(hide_password=False))
         admin.autocommit = True
         with admin.cursor() as cursor:
             cursor.execute("alter role marina createdb")
