@@ -25,15 +25,15 @@ NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to hand
 @asynccontextmanager
 async def running(settings: LocalSettings) -> AsyncIterator[tuple[Postgres, Supervised]]:
     """A started, supervised Postgres with its database."""
-    folder.prepare(settings)
-    postgres = Postgres(settings)
-    supervisor = Supervisor(settings.logs)
-    supervised = supervisor.start(postgres.prepare())
-    try:
-        await postgres.ready(supervised, 20)
-        yield postgres, supervised
-    finally:
-        await supervisor.stop(last="postgres")
+    with folder.held(settings):
+        postgres = Postgres(settings)
+        supervisor = Supervisor(settings.logs)
+        supervised = supervisor.start(postgres.prepare())
+        try:
+            await postgres.ready(supervised, 20)
+            yield postgres, supervised
+        finally:
+            await supervisor.stop(last="postgres")
 
 
 def connect(postgres: Postgres) -> psycopg2.extensions.connection:

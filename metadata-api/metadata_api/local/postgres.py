@@ -6,7 +6,6 @@ package: it is young, keeps locks of its own at import and changes permissions o
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import shutil
 import signal
@@ -17,7 +16,7 @@ from pathlib import Path
 import psycopg2
 from psycopg2 import sql
 
-from metadata_api.local import passwords
+from metadata_api.local import aside, passwords
 from metadata_api.local.account import choose, enters, give, reaches, run_as
 from metadata_api.local.errors import NotReady, Unusable
 from metadata_api.local.process import Account, Part, has_workers
@@ -29,7 +28,6 @@ DATABASE = USER = "marina"
 SUPERUSER = "postgres"
 INIT_SECONDS = 60
 LEFTOVER_SECONDS = 20.0
-ASIDE = Path("/var/lib")
 
 
 class Postgres:
@@ -161,14 +159,16 @@ class Postgres:
         programs = Path("pginstall", "bin")
         if reaches(self._account, package / programs / "postgres", *folders):
             return package / programs
-        copy = _aside(self._home) / f"programs-{metadata.version(PACKAGE)}"
+        copy = aside.make(self._home) / f"programs-{metadata.version(PACKAGE)}"
         if not copy.exists():
-            _copy(folders, package.parent, copy)
+            aside.copy(folders, package.parent, copy)
         return copy / package.name / programs
 
     def _initialise(self, programs: Path) -> None:
         """Run initdb into a temporary name, so that one that was interrupted leaves no half cluster."""
-        _make_folder(self._place)
+        if self._place.parent != self._home:
+            aside.make(self._home)
+        self._place.mkdir(exist_ok=True)
         give(self._place, self._account)
         new, password = self._place / "new", self._place / "password"
         shutil.rmtree(new, ignore_errors=True)
@@ -240,42 +240,17 @@ class Postgres:
 def delete(settings: LocalSettings) -> None:
     """Delete the cluster wherever it is; nothing may run on it."""
     shutil.rmtree(settings.home / "postgres", ignore_errors=True)
-    shutil.rmtree(_aside(settings.home), ignore_errors=True)
+    shutil.rmtree(aside.of(settings.home), ignore_errors=True)
 
 
 def _place(settings: LocalSettings, account: Account | None) -> Path:
     """Where the cluster is: in the data folder, or aside if Postgres' user cannot get there."""
-    inside, aside = settings.home / "postgres", _aside(settings.home) / "postgres"
-    if (aside / "data" / "PG_VERSION").exists():
-        return aside
+    inside, outside = settings.home / "postgres", aside.of(settings.home) / "postgres"
+    if (outside / "data" / "PG_VERSION").exists():
+        return outside
     if (inside / "data" / "PG_VERSION").exists() or enters(account, settings.home):
         return inside
-    return aside
-
-
-def _aside(home: Path) -> Path:
-    """A folder elsewhere that belongs to this data folder alone: its name comes from that one's path."""
-    name = f"marina-{hashlib.sha256(os.fsencode(home)).hexdigest()[:8]}"
-    return ASIDE / name
-
-
-def _copy(folders: list[Path], root: Path, copy: Path) -> None:
-    """Copy folders below `root` to the same places below `copy`, readable for everybody; all or nothing."""
-    _make_folder(copy.parent)
-    part = copy.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
-    for folder in folders:
-        shutil.copytree(folder, part / folder.relative_to(root), symlinks=True)
-    for path in [part, *part.rglob("*")]:
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
-    part.rename(copy)
-
-
-def _make_folder(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() == 0:
-        folder.chmod(0o711)
+    return outside
 
 
 def _pid(pid_file: Path) -> int | None:
