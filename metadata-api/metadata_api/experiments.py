@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from metadata_api import curves
 from metadata_api.curves import Curve
+from metadata_api.database.tables import Deployment, Experiment, MetricPoints, ModelVersion
 from metadata_api.errors import Conflict, Invalid, NotFound
 from metadata_api.schemas import experiments as bodies
-from metadata_api.tables import Deployment, Experiment, MetricPoints, ModelVersion
 
 Json = dict[str, Any]
 COLUMNS = {

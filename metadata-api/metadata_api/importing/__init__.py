@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from metadata_api.database.tables import Import
 from metadata_api.importing import readers, writer
 from metadata_api.schemas.imports import ImportReport, Problem
-from metadata_api.tables import Import
 
 LISTED_PROBLEMS = 1000
 LISTED_EXPERIMENTS = 100

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from metadata_api.db import connect
+from metadata_api.database.session import connect
 from metadata_api.errors import MarinaError
 from metadata_api.importing import import_experiments
 from metadata_api.schemas.imports import ImportReport

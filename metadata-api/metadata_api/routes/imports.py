@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from metadata_api.db import SessionDep
+from metadata_api.database.session import SessionDep
+from metadata_api.database.tables import Import
 from metadata_api.errors import Invalid, NotFound, responses
 from metadata_api.importing import import_experiments, report_of
 from metadata_api.schemas.fields import MAX_INT, Line, NumberInPath
 from metadata_api.schemas.imports import ImportPage, ImportReport
-from metadata_api.tables import Import
 
 router = APIRouter(prefix="/v1/imports", tags=["imports"])
 BODY = {
