@@ -1,7 +1,7 @@
 """Pages of other sites in a real browser, against the running system: nothing changes, nothing is read.
 
-One page comes from another port of this machine, another from a name that was rebound to it; the browser counts both as local, so
-nothing of its own stands before our servers.
+One page comes from another port of this machine, another from a name that was rebound to it; the browser counts both as
+local, so nothing of its own stands before our servers.
 """
 
 import os
