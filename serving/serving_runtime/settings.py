@@ -11,6 +11,7 @@ from serving_runtime import hosts
 
 Runtime = Literal["torchserve", "native"]
 RUNTIMES: tuple[str, ...] = get_args(Runtime)
+_NAMES = r"^\s*([A-Za-z_]\w*(\s*,\s*[A-Za-z_]\w*)*)?\s*$"
 
 
 class Settings(BaseSettings):
@@ -57,12 +58,20 @@ class Settings(BaseSettings):
     """Threads of PyTorch in each worker; by default one for each core but the front's, or one when many models
     share the cores."""
 
+    worker_environment: Annotated[str, Field(pattern=_NAMES)] = ""
+    """Names of variables that handlers need, separated by commas; the workers get no others but well-known ones."""
+
     @model_validator(mode="after")
     def _one_source_of_models(self) -> Self:
         pod = self.model_name is not None and self.model_dir is not None
         if pod == (self.models_file is not None):
             raise ValueError("set either SERVING_MODELS_FILE or SERVING_MODEL_NAME and SERVING_MODEL_DIR")
         return self
+
+    @property
+    def worker_variables(self) -> list[str]:
+        """The names in `worker_environment`."""
+        return [name.strip() for name in self.worker_environment.split(",") if name.strip()]
 
     @property
     def threads(self) -> int:
