@@ -85,6 +85,15 @@ def _found(session: Session, number: int) -> Import:
 async def _receive(request: Request, path: Path) -> str:
     """Write the CSV to a file as it arrives; the name under which it was sent, if any."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        return await _receive_form(request, path)
+    with path.open("wb") as file:
+        async for chunk in request.stream():
+            await run_in_threadpool(file.write, chunk)
+    return ""
+
+
+async def _receive_form(request: Request, path: Path) -> str:
+    try:
         async with request.form(max_files=1, max_fields=10) as form:
             sent = form.get("file")
             if not isinstance(sent, UploadFile):
@@ -93,8 +102,8 @@ async def _receive(request: Request, path: Path) -> str:
                 )
             with path.open("wb") as file:
                 await run_in_threadpool(shutil.copyfileobj, sent.file, file)
-            return (sent.filename or "").replace("\x00", "")[:200]
-    with path.open("wb") as file:
-        async for chunk in request.stream():
-            await run_in_threadpool(file.write, chunk)
-    return ""
+            name = (sent.filename or "").replace("\x00", "")
+    except UnicodeError as error:
+        raise Invalid("form_unreadable", "The form's charset is not one that is read. Use UTF-8.") from error
+    # Some charsets give half a surrogate pair, which no database takes.
+    return name.encode(errors="replace").decode()[:200]
