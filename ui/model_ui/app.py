@@ -31,7 +31,11 @@ def create_app(settings: Settings | None = None, client: MetadataClient | None =
     folder = uploads.prepare(settings.upload_dir, keep_seconds=CACHE_SECONDS[1])
     app = mount_pages(settings, client or MetadataClient(settings.api_url))
     return Guard(
-        app, root_path=settings.root_path, max_upload_bytes=settings.max_csv_bytes, upload_folder=folder
+        app,
+        root_path=settings.root_path,
+        max_upload_bytes=settings.max_csv_bytes,
+        upload_folder=folder,
+        allowed_hosts=settings.allowed_hosts,
     )
 
 
