@@ -15,6 +15,7 @@ from marina_local import folder, launcher, parts
 from marina_local.errors import LocalError
 from marina_local.process import run
 from marina_local.settings import LocalSettings
+from metadata_api.schemas.imports import ImportReport
 
 SHOWN_PROBLEMS = 20
 
@@ -105,16 +106,13 @@ def _import(settings: LocalSettings, arguments: argparse.Namespace) -> int:
         raise LocalError(
             f"the API does not answer on {settings.address('api')}: run `make up` first"
         ) from error
-    report = answer.json()
     if answer.status_code not in (200, 201):
-        raise LocalError(f"{arguments.file.name}: {report['detail']}")
-    for problem in report["problems"][:SHOWN_PROBLEMS]:
-        where = f"line {problem['line']}" + (f", {problem['column']}" if problem["column"] else "")
-        _tell(f"{where}: {problem['reason']}")
-    if report["rejected"] > SHOWN_PROBLEMS:
-        _tell(f"... and {report['rejected'] - SHOWN_PROBLEMS} more: see {url}/{report['id']}")
-    _tell(f"{report['accepted']} new, {report['unchanged']} known already, {report['rejected']} rejected")
-    return 0 if report["rejected"] == 0 else 1
+        raise LocalError(f"{arguments.file.name}: {answer.json()['detail']}")
+    report = ImportReport.model_validate(answer.json())
+    _tell(report.readable(listed=SHOWN_PROBLEMS).rstrip("\n"))
+    if report.rejected > SHOWN_PROBLEMS:
+        _tell(f"see {url}/{report.id}")
+    return 0 if report.rejected == 0 else 1
 
 
 COMMANDS = {"up": _up, "down": _down, "status": _status, "reset": _reset, "train": _train, "import": _import}

@@ -18,7 +18,7 @@ from marina_local.settings import LocalSettings
 FREE_MIB = 500
 STOP_SECONDS = 60.0
 # All that the launcher makes in its folder, so that a reset deletes nothing else.
-DATA = ("postgres", "store", "serving", "logs")
+DATA = ("postgres", "store", "serving", "logs", "uploads")
 FOLDERS = ("store", "serving", "logs", "models", "run")
 
 

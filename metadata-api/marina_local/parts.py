@@ -70,6 +70,7 @@ def ui(settings: LocalSettings) -> Part:
         UI_PORT=str(settings.ui_port),
         UI_API_URL=settings.address("api"),
         UI_PUBLIC_API_URL=settings.address("api"),
+        UI_UPLOAD_DIR=str(settings.home / "uploads"),
     )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from metadata_api import aliases
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
-from metadata_api.errors import BadAnswer, Conflict, DeadlineExceeded, NotFound, Unavailable
+from metadata_api.errors import BadAnswer, Conflict, DeadlineExceeded, Invalid, NotFound, Unavailable
 
 _ACTIONS = "infer|ready|config|stats"
 # Nothing else is passed on: what a client writes becomes part of an address inside.
@@ -73,11 +73,13 @@ async def pass_on(
     headers: Mapping[str, str],
     body: bytes,
 ) -> Passed:
-    """Ask the server behind `serving_url`; raises Unavailable, DeadlineExceeded and BadAnswer."""
+    """Ask the server behind `serving_url`; raises Invalid, Unavailable, DeadlineExceeded and BadAnswer."""
     url = f"{serving_url.replace('{name}', address.deployment)}/v2/models/{address.path}"
     asked = {key: headers[key] for key in _ASKED if key in headers}
     # httpx would ask for packed answers by itself, which this client may not read.
     asked["accept-encoding"] = headers.get("accept-encoding", "identity")
+    if strange := [key for key, value in asked.items() if not _printable(value)]:
+        raise Invalid("bad_header", f"The header {strange[0]} has other characters than printable ASCII.")
     request = client.build_request(method, url, headers=asked, content=body or None, timeout=_TIMEOUT)
     try:
         response = await client.send(request, stream=True)
@@ -94,7 +96,15 @@ async def pass_on(
     except httpx.TransportError as error:
         raise _away(address) from error
     told = {key: response.headers[key] for key in _TOLD if key in response.headers}
+    if strange := [key for key, value in told.items() if not _printable(value)]:
+        raise BadAnswer(
+            "bad_answer", f"The model's answer has other characters than printable ASCII in {strange[0]}."
+        )
     return Passed(response.status_code, told, content)
+
+
+def _printable(value: str) -> bool:
+    return value.isascii() and value.replace("\t", " ").isprintable()
 
 
 async def _read(response: httpx.Response) -> bytes:

@@ -236,3 +236,8 @@ class TestInterrupted:
         assert asyncio.run(scenario()) == 0
         assert set(children.read_text().split()) <= before
         assert folder.holder(settings) is None
+
+
+def test_the_ui_keeps_uploads_in_the_data_folder(settings: LocalSettings) -> None:
+    assert parts.ui(settings).environment["UI_UPLOAD_DIR"] == str(settings.home / "uploads")
+    assert "uploads" in folder.DATA

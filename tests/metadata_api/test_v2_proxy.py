@@ -26,6 +26,7 @@ class Front(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     status: ClassVar[int] = 200
+    vary: ClassVar[str] = "Accept"
     asked: ClassVar[dict[str, Any]] = {}
 
     def do_GET(self) -> None:
@@ -48,6 +49,7 @@ class Front(BaseHTTPRequestHandler):
         self.send_header("content-type", "application/octet-stream")
         self.send_header("inference-header-content-length", "2")
         self.send_header("retry-after", "1")
+        self.send_header("vary", self.vary)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -199,3 +201,23 @@ def test_a_server_that_is_away_is_a_503(engine: Engine, front: ThreadingHTTPServ
         answer = httpx.post(f"{address}{MODELS}/champion/infer", content=json.dumps({}), timeout=30)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json() == {"error": "The server of champ-pod does not answer. Try again."}
+
+
+@pytest.mark.parametrize("name", ["accept-encoding", "content-type", "content-encoding"])
+@pytest.mark.parametrize("value", [b"\xff", b"gzip, \xc3\xa9"])
+def test_a_header_that_cannot_be_passed_on_is_a_400_that_names_it(
+    api: httpx.Client, name: str, value: bytes
+) -> None:
+    for method, path in (("GET", "champ-pod"), ("POST", "champ-pod/infer")):
+        answer = api.request(method, f"{MODELS}/{path}", headers=[(name.encode(), value)])
+        assert answer.status_code == 400
+        assert name in answer.json()["error"]
+
+
+def test_a_header_of_the_model_that_cannot_be_passed_on_is_a_502(
+    api: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Front, "vary", "\xff")
+    answer = api.get(f"{MODELS}/champ-pod")
+    assert answer.status_code == 502
+    assert "vary" in answer.json()["error"]

@@ -69,7 +69,7 @@ def put(session: Session, image: DecodedImage) -> Image:
 
 
 def png(sessions: Sessions, store: ObjectStore, sha256: str) -> bytes:
-    """A kept picture as PNG bytes; raises NotFound."""
+    """A kept picture as PNG bytes; raises NotFound, and Unavailable when its bytes are missing or damaged."""
     with sessions() as session:
         known = session.get(Image, sha256) is not None
     if not known:

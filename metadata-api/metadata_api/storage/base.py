@@ -31,7 +31,7 @@ class ObjectStore(Protocol):
         """Whether the object is there."""
 
     def read(self, digest: str) -> bytes:
-        """All bytes of an object."""
+        """All bytes of an object; raises Unavailable when they are missing or other bytes."""
 
     def stream(self, digest: str) -> Iterator[bytes]:
         """All bytes of an object, part by part."""

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import logging
 import os
 import secrets
 import time
@@ -9,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from metadata_api.errors import OutOfSpace
+from metadata_api.errors import OutOfSpace, Unavailable
 from metadata_api.storage.base import checked
 
 LEFTOVER_SECONDS = 6 * 3600
 PART_BYTES = 1024 * 1024
+log = logging.getLogger(__name__)
 
 
 class FolderStore:
@@ -87,12 +89,17 @@ class FolderStore:
         return self.path(digest).exists()
 
     def read(self, digest: str) -> bytes:
-        """All bytes of an object."""
-        return self.path(digest).read_bytes()
+        """All bytes of an object; raises Unavailable when they are missing, unreadable or other bytes."""
+        with _readable(digest):
+            data = self.path(digest).read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
+            log.error("the store has other bytes under %s", digest)
+            raise Unavailable("artifact_damaged", f"The store has other bytes for {digest}. Restore it.")
+        return data
 
     def stream(self, digest: str) -> Iterator[bytes]:
-        """All bytes of an object, part by part."""
-        with self.path(digest).open("rb") as file:
+        """All bytes of an object, part by part; raises Unavailable when they are missing or unreadable."""
+        with _readable(digest), self.path(digest).open("rb") as file:
             while part := file.read(PART_BYTES):
                 yield part
 
@@ -100,6 +107,20 @@ class FolderStore:
         """Remove an object; nothing happens if it is not there."""
         with suppress(FileNotFoundError):
             self.path(digest).unlink()
+
+
+@contextmanager
+def _readable(digest: str) -> Iterator[None]:
+    """What goes wrong with an object's file, as callers may see it: without its path."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Unavailable("artifact_missing", f"The store lacks {digest}. Restore it.") from error
+    except OSError as error:
+        log.error("reading %s failed: %s", digest, error.strerror)
+        raise Unavailable(
+            "store_unavailable", f"The store cannot read {digest}. Look at its disk."
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:

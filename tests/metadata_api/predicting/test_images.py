@@ -5,6 +5,7 @@ import tracemalloc
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from PIL import Image, PngImagePlugin
 from sqlalchemy import Engine
 
@@ -12,6 +13,7 @@ from metadata_api.errors import Invalid, MarinaError, TooLarge, UnsupportedMedia
 from metadata_api.predicting import images
 from metadata_api.storage.folder import FolderStore
 from tests.metadata_api.conftest import row_counts
+from tests.metadata_api.making import make_deployment
 
 
 def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -117,3 +119,26 @@ def test_a_kept_picture_is_shown_and_cannot_run_in_a_browser(
         found.png,
     )
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged"])
+def test_a_kept_picture_without_its_bytes_is_a_503_and_names_no_path(
+    api: httpx.Client, engine: Engine, app: FastAPI, damage: str
+) -> None:
+    make_deployment(engine, "digits")
+    kept = images.decode(encoded(Image.new("L", (3, 2), 9)))
+    store = app.state.images
+    store.put(kept.png)
+    with app.state.sessions.begin() as session:
+        images.put(session, kept)
+    path = store.path(kept.sha256)
+    path.unlink() if damage == "missing" else path.write_bytes(b"other")
+    for answer in (
+        api.get(f"/v1/images/{kept.sha256}"),
+        api.post("/v1/predictions", data={"image_sha256": kept.sha256}),
+    ):
+        assert (answer.status_code, answer.json()["error"]) == (503, f"artifact_{damage}")
+        assert "Restore it" in answer.json()["detail"]
+        assert str(store.root) not in answer.text
+    assert row_counts(engine)["predictions"] == 0
+    path.unlink(missing_ok=True)

@@ -4,10 +4,11 @@ import errno
 import hashlib
 import os
 import time
+from collections.abc import Callable
 
 import pytest
 
-from metadata_api.errors import OutOfSpace
+from metadata_api.errors import OutOfSpace, Unavailable
 from metadata_api.storage.folder import FolderStore
 
 
@@ -51,3 +52,23 @@ def test_a_full_disk_is_its_own_error_and_leaves_nothing(store: FolderStore) -> 
 def test_only_a_sha256_names_an_object(store: FolderStore, name: str) -> None:
     with pytest.raises(ValueError, match="not a sha256"):
         store.path(name)
+
+
+@pytest.mark.parametrize("read", [FolderStore.read, lambda store, digest: list(store.stream(digest))])
+def test_what_cannot_be_read_is_told_without_its_path(
+    store: FolderStore, read: Callable[[FolderStore, str], object]
+) -> None:
+    missing, folder = "0" * 64, "1" * 64
+    store.path(folder).mkdir(parents=True)
+    for digest, code in {missing: "artifact_missing", folder: "store_unavailable"}.items():
+        with pytest.raises(Unavailable, match=digest) as raised:
+            read(store, digest)
+        assert raised.value.code == code
+        assert str(store.root) not in raised.value.detail
+
+
+def test_other_bytes_than_those_of_the_name_are_not_read(store: FolderStore) -> None:
+    digest = store.put(b"pixels")
+    store.path(digest).write_bytes(b"pixelt")
+    with pytest.raises(Unavailable, match="other bytes"):
+        store.read(digest)
