@@ -82,8 +82,8 @@ class TestContinuousIntegration:
             line = f"{path.name} $*"
             path.write_text(f'#!/bin/sh\necho "{line}" >> {log}\n[ "{line}" != "{fails}" ]\n')
             path.chmod(0o755 if is_there else 0o644)
-        path = f"{programs}:{os.environ['PATH']}"
-        given = {"PATH": path, "TEST_CLUSTER": str(folder / "cluster"), **environment}
+        search = f"{programs}:{os.environ['PATH']}"
+        given: dict[str, str] = {"PATH": search, "TEST_CLUSTER": str(folder / "cluster"), **environment}
         done = subprocess.run([ROOT / ".ci" / "run"], env=given, capture_output=True, text=True, timeout=60)
         return done.returncode, log.read_text().splitlines(), done.stdout
 
