@@ -19,6 +19,7 @@ import yaml
 from serving_runtime.errors import (
     InvalidRequest,
     NotOffered,
+    Rejected,
     ServingError,
     SlowBody,
     Unavailable,
@@ -28,6 +29,7 @@ from serving_runtime.errors import (
 )
 from serving_runtime.front import compression, documents, images
 from serving_runtime.front.body import Disconnected, Receive, Scope, header, read_body, size_header
+from serving_runtime.hosts import AllowedHosts
 from serving_runtime.models.metrics import CONTENT_TYPE, Metrics
 from serving_runtime.models.registry import Models
 from serving_runtime.models.source import Wanted
@@ -61,6 +63,7 @@ class Answer(NamedTuple):
 class App:
     def __init__(self, settings: Settings, models: Models, metrics: Metrics, wanted: Wanted) -> None:
         self._settings = settings
+        self._hosts = AllowedHosts(settings.allowed_hosts, "SERVING_ALLOWED_HOSTS")
         self._models = models
         self._metrics = metrics
         self._wanted = wanted
@@ -71,6 +74,8 @@ class App:
         if scope["type"] != "http":
             return
         try:
+            if rejection := self._hosts.rejection(scope):
+                raise Rejected(rejection.status, rejection.detail)
             parts = _path(scope)
             if parts[-1] == "infer" and parts[:2] == ["v2", "models"] and len(parts) > 3:
                 answer = await self._infer(scope, receive, parts)
