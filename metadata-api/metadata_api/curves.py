@@ -1,7 +1,7 @@
 """Curves of metrics: checked, cut into chunks, summarised, read back downsampled; for experiments and imports.
 
 Downsampling keeps the first, last, least and greatest point of each bucket, so no extreme is lost. See
-docs/adr/0005-curves-in-chunks.md.
+docs/adr/0005-chunked-metric-curves.md.
 """
 
 import math

@@ -85,20 +85,21 @@ def document(
     parts = [
         "# Benchmarks",
         "",
-        "Both runtimes beside other Python model servers, in one run on one machine: the starter CNN (1.2 million weights), the",
-        "same requests, the same client (wrk, one thread). Each server runs alone; rounds are interleaved; the figures are medians.",
+        "Both runtimes compared with other Python model servers, in one run on one machine: the starter CNN (1.2 million weights),",
+        "the same requests, the same client (wrk, one thread). Servers run one at a time in interleaved rounds; figures are medians.",
         f"`{command}` wrote this file. Other machines give other figures: compare the columns, not the days.",
+        "Earlier figures, and the decisions they led to, are in [measurements.md](measurements.md).",
         "",
         f"Machine: {machine}; mean load before the last round ended {load:.1f}.",
         "Peers: "
         + ", ".join(versions.values())
-        + f". `{REFERENCE}` is no product but the least that a server",
-        "can do: no validation, no batches, the model inside the request. A dash: the server does not take such requests.",
+        + f". `{REFERENCE}` is no product but a baseline: no validation,",
+        "no batching, the model inside the request. A dash: the server does not support such requests.",
         "",
     ]
     for kind in results.kinds():
         parts += [f"## {kind}", "", *_table(results, kind), ""]
-    parts += ["## Memory and processor", "", *_resources(results), ""]
+    parts += ["## Memory and CPU time", "", *_resources(results), ""]
     parts += ["## Where a peer is better", "", *(_losses(results) or ["Nowhere in this run."]), ""]
     for heading, lines in sections.items():
         parts += [f"## {heading}", "", *lines, ""] if lines else []
@@ -128,7 +129,7 @@ def _resources(results: Results) -> list[str]:
     clients = [count for count in (1, 32) if count in results.clients(kind)]
     heads = [f"CPU s for 1,000 requests, {count} client{'s' * (count > 1)}" for count in clients]
     lines = [
-        f"{kind}. Memory is that of all processes of a server, what they share counted once.",
+        f"{kind}. Memory is that of all processes of a server; shared pages count once.",
         "",
         "| server | memory MB | " + " | ".join(heads) + " |",
         "| --- |" + " ---: |" * (1 + len(clients)),

@@ -1,7 +1,7 @@
 """A thin client of the Kubernetes API: list, watch, get, apply and delete objects of a namespace as plain dicts.
 
 Written on httpx instead of the official client, which costs more memory than the whole API: see
-docs/adr/0016-kubernetes-over-httpx.md. Every call has a deadline.
+docs/adr/0016-kubernetes-client-over-httpx.md. Every call has a deadline.
 """
 
 import asyncio
