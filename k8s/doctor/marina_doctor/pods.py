@@ -126,7 +126,7 @@ def _container(pod: Any, status: Any, seen: Seen) -> Trouble | None:
     if status.name == FETCHER:
         return Trouble(
             f"the archive cannot be fetched: {said}",
-            "Check that this version is registered and that its archive is where `storageUri` says",
+            "Check that the API, or the bucket, is up and has the archive that `storageUri` names",
         )
     again = f", {status.restart_count} restarts" if status.restart_count else ""
     what = "the model's process" if status.name == MODEL else f"the container {status.name}"

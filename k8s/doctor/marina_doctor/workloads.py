@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from marina_doctor import pods
 from marina_doctor.findings import Finding, Level, fail, info, ok, warn
-from marina_doctor.pods import MINOR
 from marina_doctor.seen import Seen, labels
 
 CHECK = "workloads"
+COMPONENT = "app.kubernetes.io/component"
 
 
 def check(seen: Seen) -> list[Finding]:
@@ -86,22 +87,26 @@ def _part(seen: Seen, item: Any) -> list[Finding]:
     if item.spec.replicas == 0:
         command = f"kubectl --namespace {item.metadata.namespace} scale {kind} {name} --replicas 1"
         return [fail(CHECK, f"{name} is scaled to 0", command)]
-    updated = item.status.updated_replicas or 0
-    if updated < item.spec.replicas and (refused := not_created(seen, name)):
-        level = Level.WARN if ready else Level.FAIL
+    level = Level.WARN if ready else Level.FAIL
+    complete = min(ready, item.status.updated_replicas or 0) >= item.spec.replicas
+    if not complete and (refused := not_created(seen, name)):
         return [Finding(level, CHECK, f"{name}: {refused[0]}", refused[1])]
-    if ready < item.spec.replicas:
-        if refused := not_created(seen, name):
-            return [Finding(Level.WARN if ready else Level.FAIL, CHECK, f"{name}: {refused[0]}", refused[1])]
-        text = f"{name} has {ready} of {item.spec.replicas} pods ready"
-        return [Finding(Level.WARN if ready else Level.FAIL, CHECK, text, "Look at the lines on pods")]
-    return [ok(CHECK, f"{name} has {ready} of {item.spec.replicas} pods ready")]
+    text = f"{name} has {ready} of {item.spec.replicas} pods ready"
+    if ready >= item.spec.replicas:
+        return [ok(CHECK, text)]
+    # A pod that says why is a line of its own.
+    same = labels(item).get(COMPONENT)
+    mine = [pod for pod in seen.of_release(seen.pods) if labels(pod).get(COMPONENT) == same]
+    if any(pods.of_pod(pod, seen) for pod in mine):
+        return []
+    command = f"kubectl --namespace {item.metadata.namespace} describe {kind} {name}"
+    return [Finding(level, CHECK, text, f"Wait, and look again; if it stays: {command}")]
 
 
 def _jobs(seen: Seen) -> list[Finding]:
     found = []
     for job in seen.of_release(seen.jobs):
-        part = labels(job).get("app.kubernetes.io/component", "")
+        part = labels(job).get(COMPONENT, "")
         name = job.metadata.name
         if job.status.succeeded:
             continue
@@ -114,7 +119,7 @@ def _jobs(seen: Seen) -> list[Finding]:
         else:
             continue
         what = "backups" if part == "backup" else "the starter experiments are not registered"
-        level = Level.WARN if part in MINOR or failed else Level.FAIL
+        level = Level.WARN if part in pods.MINOR or failed else Level.FAIL
         found.append(Finding(level, CHECK, f"the Job {name} did not succeed ({what}): {why}", remedy))
     return found
 

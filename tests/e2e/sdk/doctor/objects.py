@@ -1,6 +1,7 @@
 """Objects of a cluster as its API shows them, read by the client's and the SDK's typed models."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,13 @@ SERVICE = "serving.kserve.io/inferenceservice"
 
 def typed(document: dict[str, Any], kind: str) -> Any:
     """The document as the typed model of that name."""
+    return _reader().read(document, kind)
+
+
+@cache
+def _reader() -> ClientWithDeadline:
     register_kserve_models()
-    return ClientWithDeadline(client.Configuration()).read(document, kind)
+    return ClientWithDeadline(client.Configuration())
 
 
 def values(**over: Any) -> Values:

@@ -29,7 +29,7 @@ def ended(message: str = "", reason: str = "Error", code: int = 1) -> dict[str, 
     return {**waiting("CrashLoopBackOff"), "lastState": {"terminated": last}, "restartCount": 4}
 
 
-UI = {
+UI: dict[str, Any] = {
     "deployments": [deployment("marina-metadata-api", "metadata-api"), deployment("marina-ui", "ui", ready=0)]
 }
 PODS: dict[str, tuple[dict[str, Any], str]] = {
@@ -183,7 +183,7 @@ class TestTheApi:
 SERVICES: dict[str, tuple[dict[str, Any], str]] = {
     "archive": (
         {"pods": [pod("digits-1", service="digits", init=ended("RuntimeError: 404 Not Found"))]},
-        "digits does not answer: the archive cannot be fetched: RuntimeError: 404 Not Found. Check that this version",
+        "digits does not answer: the archive cannot be fetched: RuntimeError: 404 Not Found. Check that the API",
     ),
     "process": (
         {
