@@ -22,7 +22,8 @@ key = $(shell cat $(1) | cksum | cut -d' ' -f1)
 INSTALLED := $(VENV)/.installed-$(call key,$(RUNTIME_INPUTS))
 INSTALLED_TESTS := $(VENV)/.tests-$(call key,$(RUNTIME_INPUTS) tests/requirements.lock)
 KSERVE := $(VENV)/kserve-client
-INSTALLED_KSERVE := $(VENV)/.kserve-$(call key,tests/kserve_client.lock)
+INSTALLED_DOCTOR := $(VENV)/.doctor-$(call key,k8s/doctor/requirements.lock)
+INSTALLED_KSERVE := $(VENV)/.kserve-$(call key,k8s/doctor/requirements.lock tests/kserve_client.lock)
 CHECKOV := $(VENV)/checkov
 INSTALLED_CHECKOV := $(VENV)/.checkov-$(call key,tests/checkov.lock)
 UV := $(BIN)/uv
@@ -31,8 +32,8 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 # The first mostly wait or calculate, so files of theirs run beside each other; the later ones measure times.
 FIRST_TESTS := tests/repo tests/chart tests/models tests/metadata_api
 LATER_TESTS := tests/serving tests/marina_local tests/system tests/ui
-K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh,$(wildcard k8s/*))
-PACKAGES := serving/serving_runtime metadata-api/metadata_api metadata-api/marina_local ui/model_ui
+K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh k8s/doctor,$(wildcard k8s/*)) k8s/doctor/run
+PACKAGES := serving/serving_runtime metadata-api/metadata_api metadata-api/marina_local ui/model_ui k8s/doctor/marina_doctor
 
 .PHONY: help
 help: ## print this list
@@ -69,8 +70,8 @@ test: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) test-sdk browser ## run all tests,
 test-long: $(INSTALLED_TESTS) ## run the tests that take minutes: fuzzing, wrong requests, faults, overload, a thousand deployments
 	@$(BIN)/pytest -m long $(FIRST_TESTS) tests/serving $(PYTEST)
 
-test-sdk: $(INSTALLED_KSERVE) ## hold what is written to a cluster against KServe's own Python SDK
-	@PYTHONPATH=metadata-api $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
+test-sdk: $(INSTALLED_KSERVE) ## hold what is written to a cluster against KServe's own Python SDK, and test the doctor
+	@PYTHONPATH=metadata-api:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
 
 check: lint test test-long ## what a change must pass: all tests, format, lint, types, import contracts
 
@@ -117,8 +118,8 @@ images-test: $(INSTALLED_TESTS) images images-native ## test the images as they 
 
 ##@ Kubernetes
 # CLUSTER=kind, minikube, or test with TEST_CLUSTER=a script that has `env` and `load`; NAMESPACE, RELEASE and HELM as well.
-export CLUSTER TEST_CLUSTER NAMESPACE RELEASE HELM VALUES FILE PURGE CERT_MANAGER EXPOSED_URL DEPLOY_SECONDS WAIT_SECONDS
-.PHONY: kind-up minikube-up kserve images-load deploy wait smoke backup restore uninstall chart e2e e2e-scale
+export CLUSTER TEST_CLUSTER NAMESPACE RELEASE HELM VALUES FILE PURGE CERT_MANAGER EXPOSED_URL DEPLOY_SECONDS WAIT_SECONDS DOCTOR
+.PHONY: kind-up minikube-up kserve images-load doctor deploy wait smoke backup restore uninstall chart e2e e2e-scale
 kind-up: ## make a kind cluster with Traefik on ports 80 and 443
 	@k8s/kind-up
 
@@ -130,6 +131,9 @@ kserve: ## install KServe into the cluster; CERT_MANAGER=no does without cert-ma
 
 images-load: ## copy the four images into the cluster
 	@k8s/images-load
+
+doctor: $(INSTALLED_DOCTOR) ## say what keeps the release from working, and what to do: make doctor DOCTOR=--json
+	@k8s/doctor/run
 
 deploy: ## install or upgrade the release: make deploy VALUES=mine.yaml
 	@k8s/deploy
@@ -202,7 +206,12 @@ define beside
 	@$(UV) pip install --quiet --python $(2)/bin/python --no-deps --only-binary :all: --require-hashes -r $(3)
 	@touch $@
 endef
-$(INSTALLED_KSERVE): $(INSTALLED)
-	$(call beside,kserve,$(KSERVE),tests/kserve_client.lock)
+# The doctor needs nothing of the product.
+$(INSTALLED_DOCTOR): | $(UV)
+	$(call beside,doctor,$(KSERVE),k8s/doctor/requirements.lock)
+$(INSTALLED_KSERVE): $(INSTALLED_DOCTOR)
+	@rm -f $(VENV)/.kserve-*
+	@$(UV) pip install --quiet --python $(KSERVE)/bin/python --no-deps --only-binary :all: --require-hashes -r tests/kserve_client.lock
+	@touch $@
 $(INSTALLED_CHECKOV): $(INSTALLED)
 	$(call beside,checkov,$(CHECKOV),tests/checkov.lock)
