@@ -29,9 +29,12 @@ INSTALLED_CHECKOV := $(VENV)/.checkov-$(call key,tests/checkov.lock)
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
-# The first mostly wait or calculate, so files of theirs run beside each other; the later ones measure times.
-FIRST_TESTS := tests/repo tests/chart tests/models tests/metadata_api
-LATER_TESTS := tests/serving tests/marina_local tests/system tests/ui
+# `make test` runs them in so many processes; tests/groups.py says which go together. Those that are marked `clock` have
+# tight limits: they run after the others, one at a time.
+TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina_local tests/system tests/ui
+CLOCK_TESTS := tests/metadata_api tests/serving
+WORKERS ?= 4
+PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh k8s/doctor,$(wildcard k8s/*)) k8s/doctor/run
 PACKAGES := serving/serving_runtime metadata-api/metadata_api metadata-api/marina_local ui/model_ui k8s/doctor/marina_doctor
 
@@ -62,13 +65,16 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m marina_local train
 
 ##@ Check
-.PHONY: test test-long test-sdk check lint fmt conformance soak faults bench bench-up bench-api
-test: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) test-sdk browser ## run all tests, the fast ones first
-	@status=0; $(BIN)/pytest -m "not long" -n 3 --dist loadfile $(FIRST_TESTS) $(PYTEST) || status=$$?; \
-	$(BIN)/pytest -m "not long" $(LATER_TESTS) $(PYTEST) || status=$$?; exit $$status
+.PHONY: test test-long test-helm test-sdk check lint fmt conformance soak faults bench bench-up bench-api
+test: $(INSTALLED_TESTS) test-sdk browser starters ## run all tests but the slow tiers, in WORKERS (4) processes
+	@status=0; $(BIN)/pytest -m "not long and not bench and not helm and not clock" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
+	$(BIN)/pytest -m "clock and not long" $(CLOCK_TESTS) $(PYTEST) || status=$$?; exit $$status
 
-test-long: $(INSTALLED_TESTS) ## run the tests that take minutes: fuzzing, wrong requests, faults, overload, a thousand deployments
-	@$(BIN)/pytest -m long $(FIRST_TESTS) tests/serving $(PYTEST)
+test-long: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## run the tests that take minutes, and those of the benchmarks: fuzzing, faults, overload, checkov
+	@$(BIN)/pytest -m "long or bench" $(TESTS) $(PYTEST)
+
+test-helm: $(INSTALLED_TESTS) ## render the chart with every Helm on PATH, and the one that HELM names
+	@$(BIN)/pytest -m helm tests/chart $(PYTEST)
 
 test-sdk: $(INSTALLED_KSERVE) ## hold what is written to a cluster against KServe's own Python SDK, and test the doctor
 	@PYTHONPATH=metadata-api:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
@@ -153,7 +159,7 @@ restore: ## put the database back to a dump, by default the newest: make restore
 uninstall: ## uninstall the release, models first; data stays unless PURGE=yes
 	@k8s/uninstall
 
-e2e: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser ## install and drive all of it on a cluster: use, rollouts, disorder, backup
+e2e: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## install and drive all of it on a cluster: use, rollouts, disorder, backup
 	@k8s/e2e
 
 e2e-scale: $(INSTALLED_TESTS) ## a thousand InferenceServices on simulated nodes of the test cluster; prints the figures
@@ -162,11 +168,14 @@ e2e-scale: $(INSTALLED_TESTS) ## a thousand InferenceServices on simulated nodes
 chart: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## write the chart's README from its values, and check chart and scripts
 	@$(BIN)/python charts/document
 	@$(BIN)/shellcheck -x $(K8S_SCRIPTS) charts/marina/files/*/*.sh
-	@$(BIN)/pytest -q tests/chart
+	@$(BIN)/pytest -q -m "not helm" tests/chart
 
 ##@ Maintain
-.PHONY: install browser lock clean
-install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_CHECKOV) ## make the virtual environment with everything in it
+.PHONY: install starters browser lock clean
+install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_CHECKOV) starters ## make the virtual environment with everything in it
+
+starters: $(INSTALLED) ## train the starter experiments that the tests serve, where one is missing or changed
+	@$(BIN)/python models/train.py --all --out .marina/models | { grep -v "nothing has changed" || true; }
 
 browser: $(INSTALLED_TESTS) ## find or install the Chromium that the browser tests drive
 	@.ci/browser $(BIN)/python
