@@ -61,7 +61,7 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m metadata_api.local train
 
 ##@ Check
-.PHONY: test test-long test-sdk check lint fmt conformance soak faults bench bench-up bench-api
+.PHONY: test test-long test-sdk check lint fmt conformance soak faults bench bench-up bench-api screenshot
 test: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) test-sdk browser ## run all tests, the fast ones first
 	@status=0; $(BIN)/pytest -m "not long" -n 3 --dist loadfile $(FIRST_TESTS) $(PYTEST) || status=$$?; \
 	$(BIN)/pytest -m "not long" $(LATER_TESTS) $(PYTEST) || status=$$?; exit $$status
@@ -102,6 +102,9 @@ bench-up: $(INSTALLED) ## measure v2 inference of the running system with wrk: m
 
 bench-api: $(INSTALLED_TESTS) ## measure imports, lists and curves of the metadata API with 100,000 experiments
 	@$(BIN)/python tests/bench/bench_api.py
+
+screenshot: $(INSTALLED_TESTS) browser ## draw a digit in the running system and write the README's picture, docs/try.png
+	@$(BIN)/python -m tests.ui.screenshot
 
 ##@ Images
 export DOCKER PYTHON_IMAGE TAG

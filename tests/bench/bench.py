@@ -55,12 +55,14 @@ def parse(report: str) -> Result:
     """
     rate = re.search(r"^Requests/sec:\s+([\d.]+)", report, re.M)
     found = {name: re.search(rf"^\s+{name}%\s+([\d.]+)(us|ms|s|m)\b", report, re.M) for name in ("50", "99")}
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", report)
+    rejected = re.search(r"Non-2xx or 3xx responses: (\d+)", report)
     lost = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", report)
     if rate is None or not all(found.values()):
         raise ValueError(f"wrk measured nothing: {report.strip()[-300:]}")
     median, tail = (float(match[1]) * UNITS[match[2]] for match in found.values() if match)
-    errors = int(refused[1] if refused else 0) + sum(int(count) for count in (lost.groups() if lost else ()))
+    errors = int(rejected[1] if rejected else 0) + sum(
+        int(count) for count in (lost.groups() if lost else ())
+    )
     return Result(float(rate[1]), median, tail, errors)
 
 

@@ -46,7 +46,7 @@ def test_units_become_milliseconds() -> None:
         ("  Socket errors: connect 1, read 2, write 3, timeout 4\n", 10),
     ],
 )
-def test_refused_and_lost_requests_are_errors(extra: str, errors: int) -> None:
+def test_rejected_and_lost_requests_are_errors(extra: str, errors: int) -> None:
     assert bench.parse(REPORT.format(extra=extra)).errors == errors
 
 
@@ -122,10 +122,10 @@ class TestReport:
     def test_what_a_server_does_not_take_is_no_figure(self) -> None:
         assert "| peer | – | – | – |" in self.document()
 
-    def test_refused_requests_are_shown(self) -> None:
+    def test_rejected_requests_are_shown(self) -> None:
         results = self.results()
         results.add("peer", "binary", 1, report.Figures(50.0, 1.0, 2.0, 0.5, 0.25))
-        assert "| peer | 50 (25% refused) |" in report.document(results, {}, "2 cores", 0.1, [], {})
+        assert "| peer | 50 (25% rejected) |" in report.document(results, {}, "2 cores", 0.1, [], {})
 
     def test_memory_is_in_the_document(self) -> None:
         assert "| peer | 250 | 0.50 |" in self.document()

@@ -114,7 +114,7 @@ class TestOverloaded:
         after = open_loop.summary([answer(1.0)], 1)
         return overload.Overloaded(overload.KINDS[0], "native", 100.0, 1000.0, 0.011, summary, after)
 
-    def test_few_quick_answers_and_quick_refusals_hold(self) -> None:
+    def test_few_quick_answers_and_quick_rejections_hold(self) -> None:
         assert self.found().problems == []
 
     @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ class TestOverloaded:
         [
             ({"statuses": {200: 9, 0: 1}}, "answers other than 200 and 503: {200: 9, 0: 1}"),
             ({"hints": False}, "a 503 without Retry-After"),
-            ({"rejected_p99": 0.2}, "refused after 200 ms"),
+            ({"rejected_p99": 0.2}, "rejected after 200 ms"),
             ({"goodput": 79.0}, "79% of the peak"),
             ({"accepted_p99": 0.044}, "answers take 4.0 times as long"),
         ],
@@ -146,7 +146,7 @@ class TestReport:
             in text
         )
         assert "| native | 1 | 3 | 0.20 | 0.20 | 0 | yes |" in text
-        assert "Everything that is judged held." in text
+        assert "Every limit held." in text
 
     def test_it_says_what_did_not_hold(self) -> None:
         text = self.document("no 200 within 10 s", left=1)
