@@ -83,7 +83,7 @@ async def _serve(settings: Settings, folder: Path) -> int:
         return 1
     metrics = Metrics()
     cache = java.Cache(settings.java_cache)
-    nursery = Nursery(folder, settings.threads)
+    nursery = Nursery(folder, settings.threads, settings.worker_variables)
     shared = Shared(settings, WorkFolder(folder), nursery, metrics, cache, asyncio.Semaphore(_STARTS_AT_ONCE))
     models = Models(shared)
     wanted = Wanted(settings, models)

@@ -20,6 +20,7 @@ from serving_runtime import binary, compression, documents, http_body, pictures,
 from serving_runtime.errors import (
     InvalidRequest,
     NotOffered,
+    Rejected,
     ServingError,
     SlowBody,
     Unavailable,
@@ -27,6 +28,7 @@ from serving_runtime.errors import (
     UnsupportedEncoding,
     WrongMethod,
 )
+from serving_runtime.hosts import AllowedHosts
 from serving_runtime.http_body import Disconnected, Receive, Scope
 from serving_runtime.metrics import CONTENT_TYPE, Metrics
 from serving_runtime.models import Models
@@ -60,6 +62,7 @@ class Answer(NamedTuple):
 class App:
     def __init__(self, settings: Settings, models: Models, metrics: Metrics, wanted: Wanted) -> None:
         self._settings = settings
+        self._hosts = AllowedHosts(settings.allowed_hosts, "SERVING_ALLOWED_HOSTS")
         self._models = models
         self._metrics = metrics
         self._wanted = wanted
@@ -70,6 +73,8 @@ class App:
         if scope["type"] != "http":
             return
         try:
+            if rejection := self._hosts.rejection(scope):
+                raise Rejected(rejection.status, rejection.detail)
             parts = _path(scope)
             if parts[-1] == "infer" and parts[:2] == ["v2", "models"] and len(parts) > 3:
                 answer = await self._infer(scope, receive, parts)

@@ -1,12 +1,19 @@
-"""A connection of uvicorn whose answers leave with one system call.
+"""A connection of uvicorn whose answers leave with one system call, and with the security headers.
 
-uvicorn writes an answer's head and its body apart: two system calls, two packets, and a client that wakes up twice.
+uvicorn writes an answer's head and its body apart: two system calls, two packets, and a client that wakes up twice. It
+also looks through every header with regular expressions, so that five constant ones would cost 12 us; here they are put
+in as bytes, for half a microsecond, and stand on the answers of uvicorn itself as well.
 """
 
 import asyncio
 from typing import Any, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from serving_runtime.hosts import SECURITY_HEADERS
+
+_SECURITY = b"".join(b"%b: %b\r\n" % header for header in SECURITY_HEADERS)
+_CONTINUE = b"HTTP/1.1 100 "
 
 
 class Connection(HttpToolsProtocol):
@@ -33,7 +40,8 @@ class Together:
 
     def write(self, data: bytes) -> None:
         if not self._head and data.startswith(b"HTTP/"):
-            self._head = data
+            line, end, rest = data.partition(b"\r\n")
+            self._head = data if data.startswith(_CONTINUE) else line + end + _SECURITY + rest
             self._loop.call_soon(self._flush)
         else:
             head, self._head = self._head, b""

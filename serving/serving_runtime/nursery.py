@@ -7,9 +7,10 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from serving_runtime import processes
+from serving_runtime import environment, processes
 from serving_runtime.errors import LoadFailed
 
 _POLL_SECONDS = 0.02
@@ -21,10 +22,11 @@ _log = logging.getLogger(__name__)
 class Nursery:
     """One helper process for all models; started with the first one, started again when it dies."""
 
-    def __init__(self, directory: Path, threads: int) -> None:
+    def __init__(self, directory: Path, threads: int, more: Sequence[str] = ()) -> None:
+        """`more` names variables that handlers need beside `environment.INHERITED`."""
         self.socket = directory / "nursery.sock"
         self._directory = directory
-        self.environment = _environment(threads)
+        self.environment = environment.of_workers(os.environ, threads, more)
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: processes.Watch | None = None
 
@@ -98,27 +100,6 @@ class Nursery:
         # Its workers died with it, so every model is about to ask for a new one.
         _log.error("the nursery of the workers died; starting a new one")
         self.ensure()
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """The environment of Java and the workers: ours, with one answer to how many threads to use.
-
-    OpenBLAS is kept to one thread because its pool, made at import, would not survive the fork.
-    """
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    own = {key: value for key, value in os.environ.items() if not key.startswith(("SERVING_", "TS_"))}
-    return {
-        **own,
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "SERVING_TORCH_THREADS": str(threads),
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        # Threads that spin while they wait for each other take 100 times as long when the cores are shared.
-        "OMP_WAIT_POLICY": "PASSIVE",
-        "OPENBLAS_NUM_THREADS": "1",
-        "LOG_LOCATION": "/dev/null",
-        "METRICS_LOCATION": "/dev/null",
-    }
 
 
 def _quoted(word: str) -> str:

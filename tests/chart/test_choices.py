@@ -64,6 +64,10 @@ EXTERNAL = {"existingSecret": "db"}
             "a Gateway has its certificate in its own listener",
         ),
         (
+            {"expose": {"mode": "gateway", "gateway": {"name": "x"}}},
+            "expose.mode=gateway without expose.host needs allowedHosts",
+        ),
+        (
             {"expose": {"mode": "ingress", "host": "a.example", "tls": {"secretName": "s"}}},
             "set expose.tls.enabled=true as well",
         ),

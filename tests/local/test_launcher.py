@@ -116,6 +116,52 @@ class TestDataFolder:
         assert precious.exists()
 
 
+class TestPrivacy:
+    def test_a_data_folder_is_closed_to_others(self, settings: LocalSettings) -> None:
+        """Root's lets Postgres through, which runs as another user, but shows it nothing."""
+        inner = settings.model_copy(update={"home": settings.home / "marina"})
+        folder.prepare(inner)
+        through = 0o011 if os.geteuid() == 0 else 0
+        assert mode(inner.home) == 0o700 | through
+        assert {mode(path) for path in inner.home.iterdir()} == {0o700}
+
+    def test_an_older_data_folder_is_closed_at_its_next_start(self, settings: LocalSettings) -> None:
+        folder.prepare(settings)
+        for path in (settings.home, *settings.home.iterdir()):
+            path.chmod(0o755)
+        folder.prepare(settings)
+        assert mode(settings.home) & 0o066 == 0
+        assert {mode(path) for path in settings.home.iterdir()} == {0o700}
+
+    def test_a_folder_with_other_files_in_it_stays_open(self, settings: LocalSettings) -> None:
+        (settings.home / "mine.txt").write_text("x")
+        settings.home.chmod(0o755)
+        folder.prepare(settings)
+        folder.prepare(settings)
+        assert mode(settings.home) == 0o755
+        assert mode(settings.logs) == 0o700
+
+    def test_a_models_folder_that_is_elsewhere_stays_as_it_is(
+        self, settings: LocalSettings, tmp_path: Path
+    ) -> None:
+        tmp_path.chmod(0o755)
+        settings.models_dir.symlink_to(tmp_path)
+        folder.prepare(settings)
+        assert mode(tmp_path) == 0o755
+
+    def test_what_the_commands_write_is_for_nobody_else(self, settings: LocalSettings) -> None:
+        with socket.create_server(("127.0.0.1", settings.ui_port)):
+            assert call(settings, "up").returncode == 1
+        written = [path for path in settings.home.rglob("*") if path.is_file()]
+        assert {path.name for path in written} >= {"launcher.log", "launcher.lock"}
+        assert {mode(path) for path in written} == {0o600}
+
+
+def mode(path: Path) -> int:
+    """The permissions of a file or folder."""
+    return path.stat().st_mode & 0o7777
+
+
 class TestObstacles:
     @pytest.mark.parametrize("part", ["ui", "api", "serving", "postgres"])
     def test_a_taken_port_is_named_with_the_way_out(self, settings: LocalSettings, part: str) -> None:

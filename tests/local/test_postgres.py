@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from metadata_api.local import folder
+from metadata_api.local import folder, parts, passwords
 from metadata_api.local.errors import Unusable
 from metadata_api.local.postgres import Postgres, delete
 from metadata_api.local.settings import LocalSettings
@@ -25,20 +25,26 @@ NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to hand
 @asynccontextmanager
 async def running(settings: LocalSettings) -> AsyncIterator[tuple[Postgres, Supervised]]:
     """A started, supervised Postgres with its database."""
-    folder.prepare(settings)
-    postgres = Postgres(settings)
-    supervisor = Supervisor(settings.logs)
-    supervised = supervisor.start(postgres.prepare())
-    try:
-        await postgres.ready(supervised, 20)
-        yield postgres, supervised
-    finally:
-        await supervisor.stop(last="postgres")
+    with folder.held(settings):
+        postgres = Postgres(settings)
+        supervisor = Supervisor(settings.logs)
+        supervised = supervisor.start(postgres.prepare())
+        try:
+            await postgres.ready(supervised, 20)
+            yield postgres, supervised
+        finally:
+            await supervisor.stop(last="postgres")
 
 
 def connect(postgres: Postgres) -> psycopg2.extensions.connection:
     """A connection as the API makes it."""
     return psycopg2.connect(postgres.url, password=postgres.password_file.read_text(), connect_timeout=5)
+
+
+def connect_as_superuser(postgres: Postgres, password_file: Path) -> psycopg2.extensions.connection:
+    """A connection to the database that every cluster has, as its superuser."""
+    url = f"postgresql://postgres@127.0.0.1:{postgres.port}/postgres"
+    return psycopg2.connect(url, password=password_file.read_text(), connect_timeout=5)
 
 
 def query(postgres: Postgres, statement: str) -> list[tuple[object, ...]]:
@@ -94,6 +100,23 @@ class TestStart:
                 with pytest.raises(psycopg2.OperationalError, match="password"):
                     psycopg2.connect(postgres.url, password="guessed", connect_timeout=5)
                 assert postgres.password_file.stat().st_mode & 0o077 == 0
+
+        asyncio.run(scenario())
+
+    def test_every_way_in_demands_scram(self, settings: LocalSettings) -> None:
+        async def scenario() -> None:
+            async with running(settings) as (postgres, _):
+                connection = connect_as_superuser(postgres, postgres.superuser_password_file)
+                with connection.cursor() as cursor:
+                    cursor.execute("select type, auth_method, error from pg_hba_file_rules")
+                    rules = cursor.fetchall()
+                    cursor.execute(
+                        "select rolname from pg_authid where rolpassword not like 'SCRAM-SHA-256$%'"
+                    )
+                    assert cursor.fetchall() == []
+                connection.close()
+                assert {(method, error) for _, method, error in rules} == {("scram-sha-256", None)}
+                assert {kind for kind, _, _ in rules} == {"local", "host"}
 
         asyncio.run(scenario())
 
@@ -155,6 +178,110 @@ class TestStart:
                 Postgres(settings).prepare()
 
         asyncio.run(scenario())
+
+
+def assert_two_passwords(postgres: Postgres) -> None:
+    """The superuser takes its own password and not the role's, and only the launcher's user reads both files."""
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        connect_as_superuser(postgres, postgres.password_file)
+    connect_as_superuser(postgres, postgres.superuser_password_file).close()
+    for file in (postgres.password_file, postgres.superuser_password_file):
+        assert len(file.read_text()) >= 24
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.stat().st_uid == os.geteuid()
+
+
+def make_as_older_releases_did(settings: LocalSettings) -> None:
+    """A data folder with one row, in which the superuser and the role have one password."""
+
+    async def scenario() -> None:
+        folder.prepare(settings)
+        postgres = Postgres(settings)
+        for file in (postgres.password_file, postgres.superuser_password_file):
+            file.write_text("one and the same password for both")
+            file.chmod(0o600)
+        async with running(settings):
+            query(postgres, "create table proof as select 7 as number")
+            # Positive control: this is what must not work any more after an upgrade.
+            connect_as_superuser(postgres, postgres.password_file).close()
+        postgres.superuser_password_file.unlink()
+
+    asyncio.run(scenario())
+
+
+class TestPasswords:
+    def test_the_superuser_has_one_of_its_own(self, settings: LocalSettings) -> None:
+        async def scenario() -> None:
+            async with running(settings) as (postgres, _):
+                assert_two_passwords(postgres)
+
+        asyncio.run(scenario())
+
+    def test_an_older_data_folder_gets_a_new_one_for_the_superuser(self, settings: LocalSettings) -> None:
+        make_as_older_releases_did(settings)
+
+        async def scenario() -> None:
+            async with running(settings) as (postgres, _):
+                assert_two_passwords(postgres)
+                assert postgres.password_file.read_text() == "one and the same password for both"
+                assert query(postgres, "select number from proof") == [(7,)]
+                kept = postgres.superuser_password_file.read_text()
+            async with running(settings) as (postgres, _):
+                assert postgres.superuser_password_file.read_text() == kept
+
+        asyncio.run(scenario())
+
+    def test_an_upgrade_that_was_interrupted_goes_on_at_the_next_start(
+        self, settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The worst moment: the server has the new password, its file has not got its name."""
+        make_as_older_releases_did(settings)
+
+        async def scenario() -> None:
+            with monkeypatch.context() as broken:
+                broken.setattr("metadata_api.local.passwords._put", raise_os_error)
+                with pytest.raises(OSError, match="power cut"):
+                    await Postgres(settings)._before_start()
+            async with running(settings) as (postgres, _):
+                assert_two_passwords(postgres)
+
+        asyncio.run(scenario())
+
+    def test_the_file_is_on_the_disk_before_it_is_used(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """First the content, then the name, then the folder that has the name."""
+        events: list[str] = []
+        fsync, replace = os.fsync, Path.replace
+        path = tmp_path / "password"
+
+        def synced(descriptor: int) -> None:
+            events.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+            fsync(descriptor)
+
+        def named(new: Path, target: Path) -> Path:
+            events.append("its name")
+            return replace(new, target)
+
+        monkeypatch.setattr("os.fsync", synced)
+        monkeypatch.setattr(Path, "replace", named)
+        passwords.ensure(path)
+        assert events == ["password.new", "its name", tmp_path.name]
+        first = path.read_text()
+        passwords.ensure(path)
+        assert path.read_text() == first
+
+    def test_no_part_is_told_where_the_superusers_is(self, settings: LocalSettings) -> None:
+        postgres = Postgres(settings)
+        name = postgres.superuser_password_file.name
+        every = [parts.serving(settings), parts.api(settings, postgres), parts.migration(settings, postgres)]
+        every += [parts.ui(settings), parts.training(settings), parts.registration(settings)]
+        for part in every:
+            assert name not in repr((part.command, dict(part.environment)))
+
+
+def raise_os_error(*_: object) -> None:
+    raise OSError("power cut")
 
 
 class TestRecovery:

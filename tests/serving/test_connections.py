@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from serving_runtime.hosts import SECURITY_HEADERS
 from serving_runtime.http_connection import Together
 from serving_runtime.torchserve_receiving import ReadAhead
 
@@ -45,15 +46,20 @@ def written(*pieces: bytes, close: bool = False) -> list[list[bytes | str]]:
 
 class TestAnswers:
     HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+    SENT = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in SECURITY_HEADERS) + b"\r\n"
 
     def test_head_and_body_leave_together(self) -> None:
-        assert written(self.HEAD, b"body", b"more")[0] == [self.HEAD + b"body", b"more"]
+        assert written(self.HEAD, b"body", b"more")[0] == [self.SENT + b"body", b"more"]
 
     def test_a_head_without_a_body_leaves_with_the_next_turn_of_the_loop(self) -> None:
-        assert written(self.HEAD) == [[], [self.HEAD]]
+        assert written(self.HEAD) == [[], [self.SENT]]
 
     def test_a_head_leaves_before_the_end(self) -> None:
-        assert written(self.HEAD, close=True) == [[self.HEAD, "closed"]] * 2
+        assert written(self.HEAD, close=True) == [[self.SENT, "closed"]] * 2
+
+    def test_go_on_is_no_answer_and_has_no_headers(self) -> None:
+        goes_on = b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert written(goes_on) == [[], [goes_on]]
 
 
 class TestReadAhead:

@@ -83,7 +83,8 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     folder = tmp_path_factory.mktemp("bare")
     (folder / "sitecustomize.py").write_text(WITHOUT_TORCHSERVE)
     path = os.pathsep.join((str(folder), str(Path(mar.__file__).parents[1])))
-    running = Front(folder / "front", "native", PYTHONPATH=path, JAVA_HOME="")
+    settings = {"PYTHONPATH": path, "SERVING_WORKER_ENVIRONMENT": "PYTHONPATH", "JAVA_HOME": ""}
+    running = Front(folder / "front", "native", **settings)
     yield running
     running.stop()
 

@@ -54,7 +54,12 @@ def create_app(settings: Settings | None = None, client: MetadataClient | None =
         js=assets.text("page.js"),
         head=HEAD,
     )
-    return Guard(app, root_path=settings.root_path, max_upload_bytes=settings.max_csv_bytes)
+    return Guard(
+        app,
+        root_path=settings.root_path,
+        max_upload_bytes=settings.max_csv_bytes,
+        allowed_hosts=settings.allowed_hosts,
+    )
 
 
 def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:

@@ -1,15 +1,16 @@
 """What stands between the network and Gradio: an ASGI layer with the rules that Gradio does not have.
 
 Gradio reflects any Origin together with credentials, reads bodies of any size, and has many routes that these pages
-never use. This layer lets through only what the pages use, from the pages themselves, up to a size, and puts security
-headers on every answer. Called by `app.create_app`.
+never use. This layer answers only to the UI's own hosts, lets through only what the pages use, from the pages
+themselves, up to a size, and puts security headers on every answer. Called by `app.create_app`.
 """
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
+
+from model_ui.hosts import AllowedHosts
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -22,7 +23,6 @@ MAX_EVENT_BYTES = 4 * 1024 * 1024
 # Room for the frame of a multipart form.
 FORM_BYTES = 64 * 1024
 UPLOAD = "/gradio_api/upload"
-SAFE = ("GET", "HEAD", "OPTIONS")
 PAGES = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"}
 PREFIXES = (
     "/assets/",
@@ -51,13 +51,18 @@ HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 REFLECTED = b"access-control-"
+# Anybody can send it, and Gradio builds the addresses in its pages from it: Host alone says where we are.
+FORWARDED_HOST = b"x-forwarded-host"
 
 
 class Guard:
     """The ASGI application around Gradio's; also answers GET /livez."""
 
-    def __init__(self, app: App, *, root_path: str, max_upload_bytes: int) -> None:
+    def __init__(
+        self, app: App, *, root_path: str, max_upload_bytes: int, allowed_hosts: Iterable[str]
+    ) -> None:
         self._app = app
+        self._hosts = AllowedHosts(allowed_hosts, "UI_ALLOWED_HOSTS")
         self._root = root_path
         self._max_upload = max_upload_bytes + FORM_BYTES
         # Lets a page notice that another process has taken the place of the one that it came from.
@@ -73,7 +78,10 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if rejection := self._hosts.rejection(scope):
+            return await _answer(send, rejection.status, rejection.detail)
         path = self._inside(scope["path"])
+        scope["headers"] = [pair for pair in scope["headers"] if pair[0] != FORWARDED_HOST]
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         scope["path"], scope["raw_path"] = path, path.encode()
         if self._root and path == "":
@@ -82,8 +90,6 @@ class Guard:
             await _json(send, 200, {"status": "ok", "instance": self._instance})
         elif path not in PAGES and not path.startswith(PREFIXES):
             await _answer(send, 404, "There is nothing here.")
-        elif scope["method"] not in SAFE and not _own(headers):
-            await _answer(send, 403, "Only the pages of this UI may send this.")
         else:
             limit = self._max_upload if path.startswith(UPLOAD) else MAX_EVENT_BYTES
             await self._bounded(scope, receive, send, headers, limit)
@@ -131,21 +137,6 @@ class _Body:
                 self.exceeded = True
                 return {"type": "http.disconnect"}
         return message
-
-
-def _own(headers: dict[str, str]) -> bool:
-    """Whether a request that changes something comes from one of our own pages (or from no browser at all).
-
-    Browsers say it in Sec-Fetch-Site, but over plain HTTP only for localhost; elsewhere the Origin must be the Host.
-    """
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    origin = headers.get("origin")
-    if origin is None:
-        return True
-    hosts = {headers.get("host", ""), headers.get("x-forwarded-host", "").split(",")[0].strip()}
-    return urlsplit(origin).netloc in hosts - {""}
 
 
 def _with_headers(send: Send) -> Send:

@@ -2,8 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from model_ui import hosts
 
 MEBIBYTE = 1024 * 1024
 
@@ -26,6 +28,8 @@ class Settings(BaseSettings):
     """Address to listen on."""
     port: int = 7860
     """Port to listen on."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(hosts.entries)] = ()
+    """Hosts that the UI answers to beside 127.0.0.1, localhost and [::1] with its port; see `hosts.AllowedHosts`."""
     root_path: Annotated[str, AfterValidator(_prefix)] = ""
     """Path prefix under which a proxy publishes the UI; the proxy may strip it or not."""
     deadline_ms: Annotated[int, Field(ge=100, le=30_000)] = 5000

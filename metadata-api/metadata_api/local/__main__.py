@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -31,6 +32,7 @@ def main() -> int:
     importing = commands.add_parser("import", help="import experiments from a CSV into the running system")
     importing.add_argument("file", type=Path)
     arguments = parser.parse_args()
+    os.umask(0o077)  # logs, archives and models are for nobody else, and so is what the parts write
     try:
         settings = LocalSettings()
         return int(COMMANDS[arguments.command](settings, arguments))

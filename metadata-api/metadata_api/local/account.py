@@ -47,9 +47,14 @@ def give(path: Path, account: Account | None) -> None:
 
 
 def run_as(
-    account: Account | None, command: list[str], *, environment: dict[str, str], seconds: float
+    account: Account | None,
+    command: list[str],
+    *,
+    environment: dict[str, str],
+    seconds: float,
+    text: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run a short command as the user, or as ourselves; the caller looks at its exit code."""
+    """Run a short command, which reads `text`, as the user or as ourselves; the caller looks at its exit code."""
     return subprocess.run(
         command,
         user=account.uid if account else None,
@@ -57,6 +62,7 @@ def run_as(
         extra_groups=[] if account else None,
         env=environment,
         cwd="/",
+        input=text,
         capture_output=True,
         text=True,
         timeout=seconds,

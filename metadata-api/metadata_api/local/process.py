@@ -86,3 +86,12 @@ async def run(part: Part, output: int | IO[bytes] | None) -> int:
         return await process.wait()
     finally:
         await asyncio.shield(end(part, process))
+
+
+def has_workers(folder: Path) -> bool:
+    """Whether any process works in a folder, as every backend of Postgres does in its data."""
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if link.readlink() == folder:
+                return True
+    return False
