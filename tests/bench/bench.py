@@ -147,13 +147,13 @@ def run(arguments: argparse.Namespace) -> dict[str, dict[int, list[Result]]]:
     """All rounds; results by target and number of clients."""
     clients = [min(int(word), MOST_CLIENTS) for word in arguments.clients.split(",")]
     seconds = min(arguments.seconds, MOST_SECONDS)
-    wanted = targets(arguments)
-    results: dict[str, dict[int, list[Result]]] = {name: {count: [] for count in clients} for name in wanted}
+    chosen = targets(arguments)
+    results: dict[str, dict[int, list[Result]]] = {name: {count: [] for count in clients} for name in chosen}
     with tempfile.TemporaryDirectory() as folder:
         request = Path(folder) / "request.json"
         request.write_bytes(body([1, 784] if arguments.flat else [1, 28, 28]))
         for round_ in range(arguments.rounds):
-            for name, url in wanted.items():
+            for name, url in chosen.items():
                 measure(url, clients=4, seconds=WARM_UP_SECONDS, request=request)
                 for count in clients:
                     measured = measure(url, clients=count, seconds=seconds, request=request)

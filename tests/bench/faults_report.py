@@ -56,7 +56,7 @@ class Found:
             *(
                 f"overload of {each.kind.name}, {each.runtime}: {problem}"
                 for each in self.overloads
-                if each.kind.judged
+                if each.kind.has_limits
                 for problem in each.problems
             ),
         ]
@@ -80,7 +80,7 @@ def document(found: Found, options: Sequence[str]) -> str:
         orphan=ORPHAN_SECONDS,
         unloaded=overload.UNLOADED_RATE,
         over=overload.OVERLOAD_SECONDS,
-        rejected=overload.REFUSED_SECONDS * 1000,
+        rejected=overload.REJECTED_SECONDS * 1000,
         goodput=overload.GOODPUT,
         slower=overload.SLOWER,
     )

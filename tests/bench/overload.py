@@ -10,7 +10,7 @@ from tests.bench import bench, open_loop, servers
 from tests.serving import archives
 
 UNLOADED_RATE = 20
-SLOWER, GOODPUT, REFUSED_SECONDS = 3.0, 0.8, 0.1  # the limits
+SLOWER, GOODPUT, REJECTED_SECONDS = 3.0, 0.8, 0.1  # the limits
 OVERLOAD_SECONDS = 8
 _PEAK_SECONDS, _UNLOADED_SECONDS, _AFTER_SECONDS = 3, 3, 1
 _PAUSE_SECONDS = 1.0  # what stopped clients left in the queue is answered by then
@@ -26,14 +26,14 @@ class Kind:
     each_call: str | None = None
     max_batch: int = 16
     times: float = 10.0  # the peak
-    judged: bool = True
+    has_limits: bool = True
 
 
 KINDS = (
     Kind("10 ms a call, batches of 4", "time.sleep(0.01)", max_batch=4),
     Kind("8 ms an image, no batches", "time.sleep(0.008 * len(inputs['image']))", max_batch=1),
-    Kind("8 ms an image, batches of 16", "time.sleep(0.008 * len(inputs['image']))", judged=False),
-    Kind("starter CNN, batches of 16", times=1.5, judged=False),
+    Kind("8 ms an image, batches of 16", "time.sleep(0.008 * len(inputs['image']))", has_limits=False),
+    Kind("starter CNN, batches of 16", times=1.5, has_limits=False),
 )
 
 
@@ -57,7 +57,7 @@ class Overloaded:
             found.append(f"answers other than 200 and 503: {dict(self.over.statuses)}")
         if not self.over.hints:
             found.append("a 503 without Retry-After")
-        if self.over.rejected_p99 > REFUSED_SECONDS:
+        if self.over.rejected_p99 > REJECTED_SECONDS:
             found.append(f"rejected after {self.over.rejected_p99 * 1000:.0f} ms")
         if self.over.goodput < GOODPUT * self.peak:
             found.append(f"{self.over.goodput / self.peak:.0%} of the peak")
@@ -91,7 +91,7 @@ def measure(kind: Kind, runtime: str) -> Overloaded:
 def line(found: Overloaded) -> str:
     """One model as a line of the table."""
     over = found.over
-    held = ("no" if found.problems else "yes") if found.kind.judged else "no limit"
+    held = ("no" if found.problems else "yes") if found.kind.has_limits else "no limit"
     cells = [
         found.kind.name,
         found.runtime,

@@ -168,22 +168,22 @@ class TestSoak:
     RESULT = bench.Result(1000.0, 1.0, 2.0, 0)
 
     def test_memory_that_stays_is_no_fault_whatever_the_warm_up_took(self) -> None:
-        told, faults = soak.judge("marina native", [200.0, 280.0, *[300.0] * 18], self.RESULT)
-        assert "300.0 MB warm, 300.0 MB at the end (+0.00%)" in told
+        summary, faults = soak.verdict("marina native", [200.0, 280.0, *[300.0] * 18], self.RESULT)
+        assert "300.0 MB warm, 300.0 MB at the end (+0.00%)" in summary
         assert faults == []
 
     def test_memory_that_grows_is_a_fault(self) -> None:
-        _, faults = soak.judge("marina native", [300.0 + step for step in range(100)], self.RESULT)
+        _, faults = soak.verdict("marina native", [300.0 + step for step in range(100)], self.RESULT)
         assert faults == ["marina native: its memory grew by 18.2%"]
 
     def test_a_lost_answer_is_a_fault(self) -> None:
-        _, faults = soak.judge("x", [300.0] * 20, bench.Result(1000.0, 1.0, 2.0, 3))
+        _, faults = soak.verdict("x", [300.0] * 20, bench.Result(1000.0, 1.0, 2.0, 3))
         assert faults == ["x: 3 answers were no 200"]
 
 
 class TestMemory:
     SIZE = 20_000_000
-    # Maps a file and reads all of it, forks if it is told to, and waits.
+    # Maps a file and reads all of it, forks if asked to, and waits.
     CODE = """
 import mmap, os, sys
 with open(sys.argv[1], "rb") as file:

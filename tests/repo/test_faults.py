@@ -7,7 +7,7 @@ import pytest
 from tests.bench import faults_report, open_loop, overload
 from tests.bench.digits import Digits
 from tests.bench.open_loop import Answer
-from tests.bench.rounds import Look, Round, Row, judge
+from tests.bench.rounds import Look, Round, Row, broken_limits
 from tests.bench.victims import FAULTS, Fault
 from tests.serving.starters import starter
 
@@ -32,16 +32,16 @@ GOOD = Round(
 
 
 def problems(
-    answers: list[Answer] | None = None, seen: list[Look] | None = None, left: tuple[int, ...] = ()
+    answers: list[Answer] | None = None, polls: list[Look] | None = None, left: tuple[int, ...] = ()
 ) -> list[str]:
     """Of a round that is good but for what is given."""
     found = Round(
-        100.0, GOOD.answers if answers is None else answers, GOOD.looks if seen is None else seen, left
+        100.0, GOOD.answers if answers is None else answers, GOOD.looks if polls is None else polls, left
     )
-    return judge(FAULT, found, lambda each: each.body != b"wrong")
+    return broken_limits(FAULT, found, lambda each: each.body != b"wrong")
 
 
-class TestJudging:
+class TestLimits:
     def test_a_short_outage_that_everybody_is_told_of_holds(self) -> None:
         assert problems() == []
         assert GOOD.unready == pytest.approx(0.041)
@@ -70,14 +70,14 @@ class TestJudging:
 
     def test_no_200_in_time_is_a_fault(self) -> None:
         late = [answer(100 + tenth / 10, 503) for tenth in range(1, 100)]
-        seen = looks((100.1, False), (110.1, True))
-        assert problems([*late, answer(109.95)], seen) == []
-        assert problems([*late, answer(110.0)], seen) == ["no 200 within 10 s"]
-        assert problems(late, seen) == ["no 200 within 10 s"]
+        polls = looks((100.1, False), (110.1, True))
+        assert problems([*late, answer(109.95)], polls) == []
+        assert problems([*late, answer(110.0)], polls) == ["no 200 within 10 s"]
+        assert problems(late, polls) == ["no 200 within 10 s"]
 
     def test_readiness_that_says_yes_for_too_long_is_a_fault(self) -> None:
-        assert problems(seen=looks((100.1, True), (115.1, False))) == ["called ready for more than 15 s"]
-        assert problems(seen=looks((100.1, True))) == ["called ready for more than 15 s"]
+        assert problems(polls=looks((100.1, True), (115.1, False))) == ["called ready for more than 15 s"]
+        assert problems(polls=looks((100.1, True))) == ["called ready for more than 15 s"]
 
     def test_a_process_that_is_still_there_is_a_fault(self) -> None:
         assert problems(left=(7,)) == ["a process that should be replaced is still there"]
@@ -88,9 +88,9 @@ def test_the_answer_to_another_request_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "unpacked").mkdir()
     digits = Digits(tmp_path / "digits.mar", tmp_path / "unpacked")
     for asked in range(len(digits.requests)):
-        for told in range(len(digits.requests)):
-            found = Answer(0, 0, 200, False, asked, digits.answer(told))
-            assert digits.right(found) == (asked == told)
+        for answered in range(len(digits.requests)):
+            found = Answer(0, 0, 200, False, asked, digits.answer(answered))
+            assert digits.right(found) == (asked == answered)
 
 
 def test_every_runtime_has_the_faults_that_it_can_have() -> None:
