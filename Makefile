@@ -51,7 +51,7 @@ up: $(INSTALLED) ## start everything on this machine and print the addresses; Ct
 down: $(INSTALLED) ## stop what `make up` started in another terminal
 	@$(BIN)/python -m marina_local down
 
-status: $(INSTALLED) ## say what runs here and since when
+status: $(INSTALLED) ## show what runs here and since when
 	@$(BIN)/python -m marina_local status
 
 demo-reset: $(INSTALLED) ## stop and delete the data in .marina; trained models are kept
@@ -65,7 +65,7 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m marina_local train
 
 ##@ Check
-.PHONY: test test-long test-helm test-sdk check lint fmt conformance soak faults bench bench-up bench-api
+.PHONY: test test-long test-helm test-sdk check lint fmt conformance soak faults bench bench-up bench-api screenshot
 test: $(INSTALLED_TESTS) test-sdk browser starters ## run all tests but the slow tiers, in WORKERS (4) processes
 	@status=0; $(BIN)/pytest -m "not long and not bench and not helm and not clock" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
 	$(BIN)/pytest -m "clock and not long" $(CLOCK_TESTS) $(PYTEST) || status=$$?; exit $$status
@@ -79,7 +79,7 @@ test-helm: $(INSTALLED_TESTS) ## render the chart with every Helm on PATH, and t
 test-sdk: $(INSTALLED_KSERVE) ## hold what is written to a cluster against KServe's own Python SDK, and test the doctor
 	@PYTHONPATH=metadata-api:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
 
-check: lint test test-long ## what a change must pass: all tests, format, lint, types, import contracts
+check: lint test test-long ## all that a change must pass: tests, format, lint, types, import contracts
 
 lint: $(INSTALLED_TESTS) ## check format, lint, types and import contracts
 	@$(BIN)/ruff format --check .
@@ -88,20 +88,20 @@ lint: $(INSTALLED_TESTS) ## check format, lint, types and import contracts
 	@$(BIN)/mypy --allow-untyped-calls tests models serving/torch_source.py
 	@$(BIN)/lint-imports
 
-fmt: $(INSTALLED_TESTS) ## format the code and repair what lint can repair
+fmt: $(INSTALLED_TESTS) ## format the code and apply the fixes of lint
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-conformance: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) ## ask both runtimes all of v2, with its clients and by fuzzing; writes docs/conformance.md
+conformance: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) ## test all of v2 on both runtimes, with its clients and by fuzzing; writes docs/conformance.md
 	@$(BIN)/python -m tests.serving.conformance.table $(PYTEST)
 
 soak: $(INSTALLED_TESTS) ## load both runtimes for MINUTES (10); their memory must stay flat. Needs wrk
 	@$(BIN)/python -m tests.bench.soak --minutes $(or $(MINUTES),10)
 
-faults: $(INSTALLED_TESTS) ## kill, stop and overload both runtimes; writes docs/faults.md: FAULTS="--rounds 3". Needs wrk
+faults: $(INSTALLED_TESTS) ## kill, suspend and overload both runtimes; writes docs/faults.md: FAULTS="--rounds 3". Needs wrk
 	@$(BIN)/python -m tests.bench.faults $(FAULTS)
 
-bench: $(INSTALLED_TESTS) ## measure both runtimes beside other model servers with wrk; writes docs/benchmarks.md
+bench: $(INSTALLED_TESTS) ## compare both runtimes with other model servers by wrk; writes docs/benchmarks.md
 	@$(BIN)/python -m tests.bench.side_by_side $(BENCH)
 
 bench-up: $(INSTALLED) ## measure v2 inference of the running system with wrk: make bench-up BENCH="--seconds 5"
@@ -109,6 +109,9 @@ bench-up: $(INSTALLED) ## measure v2 inference of the running system with wrk: m
 
 bench-api: $(INSTALLED_TESTS) ## measure imports, lists and curves of the metadata API with 100,000 experiments
 	@$(BIN)/python tests/bench/bench_api.py
+
+screenshot: $(INSTALLED_TESTS) browser ## draw a digit in the running system and write the README's screenshot, docs/try.png
+	@$(BIN)/python -m tests.ui.screenshot
 
 ##@ Images
 export DOCKER PYTHON_IMAGE TAG
@@ -144,7 +147,7 @@ doctor: $(INSTALLED_DOCTOR) ## say what keeps the release from working, and what
 deploy: ## install or upgrade the release: make deploy VALUES=mine.yaml
 	@k8s/deploy
 
-wait: ## wait until every model answers a real inference in its wanted version
+wait: ## wait until every model answers a real inference in its desired version
 	@k8s/wait
 
 smoke: ## run helm test: API, database, UI, a golden inference
@@ -153,19 +156,19 @@ smoke: ## run helm test: API, database, UI, a golden inference
 backup: ## dump the release's database now
 	@k8s/backup
 
-restore: ## put the database back to a dump, by default the newest: make restore FILE=marina-....dump
+restore: ## restore the database from a dump, by default the newest: make restore FILE=marina-....dump
 	@k8s/restore
 
 uninstall: ## uninstall the release, models first; data stays unless PURGE=yes
 	@k8s/uninstall
 
-e2e: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## install and drive all of it on a cluster: use, rollouts, disorder, backup
+e2e: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## install and exercise everything on a cluster: use, rollouts, disruptions, backup
 	@k8s/e2e
 
 e2e-scale: $(INSTALLED_TESTS) ## a thousand InferenceServices on simulated nodes of the test cluster; prints the figures
 	@k8s/e2e-scale
 
-chart: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## write the chart's README from its values, and check chart and scripts
+chart: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## generate the chart's README from its values, and check chart and scripts
 	@$(BIN)/python charts/document
 	@$(BIN)/shellcheck -x $(K8S_SCRIPTS) charts/marina/files/*/*.sh
 	@$(BIN)/pytest -q -m "not helm" tests/chart
@@ -180,7 +183,7 @@ starters: $(INSTALLED) ## train the starter experiments that the tests serve, wh
 browser: $(INSTALLED_TESTS) ## find or install the Chromium that the browser tests drive
 	@.ci/browser $(BIN)/python
 
-lock: $(INSTALLED_TESTS) ## make the locks anew: make lock LOCK=--upgrade takes the newest versions
+lock: $(INSTALLED_TESTS) ## renew the locks: make lock LOCK=--upgrade takes the newest versions
 	@$(BIN)/python .ci/lock $(LOCK)
 
 clean: ## delete the virtual environment, caches and test artefacts; data in .marina stays
