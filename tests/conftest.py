@@ -36,7 +36,7 @@ PARTS = {
     "api": "metadata_api",
     "serving": "serving_runtime",
     "java": "org.pytorch.serve.ModelServer",
-    "worker": "serving_runtime.worker_nursery",
+    "worker": "serving_runtime.worker.forkserver_main",
     "postgres": "-D",
 }
 

@@ -15,10 +15,10 @@ from safetensors.torch import load
 from digits import EXAMPLES, Dataset, Digits, request, write_examples
 from experiments import Experiment, find, names
 from learning import Learned, learn, settings
-from serving_runtime import mar
-from serving_runtime.handler import Handler
-from serving_runtime.predictor import load_network
-from serving_runtime.preprocess import to_network
+from serving_runtime.archive import mar
+from serving_runtime.starter.handler import Handler
+from serving_runtime.starter.predictor import load_network
+from serving_runtime.starter.preprocess import to_network
 
 
 def share_right(experiment: Experiment, learned: Learned, digits: Digits) -> float:

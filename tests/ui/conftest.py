@@ -1,7 +1,5 @@
 """A browser, the UI in front of a fake API, and a place for pictures of what was seen."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +11,9 @@ from model_ui.app import create_app
 from model_ui.settings import Settings
 from tests.asgi import Server
 from tests.ports import free_port
+from tests.ui import browsers
 from tests.ui.fake_api import FakeApi
 
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 HEIGHT = 844
 ACTION_MS = 20_000
 PICTURES = Path(__file__).parents[2] / ".artifacts" / "screenshots"
@@ -51,13 +41,8 @@ def browser() -> Iterator[Browser]:
 
     Of one module only: as long as Playwright lives, no other event loop can run in this thread.
     """
-    path = os.environ.get("MARINA_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.fail(
-            "no Chromium for the browser tests: install one (`make browser`) or name it in MARINA_CHROMIUM"
-        )
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        chromium = browsers.launch(playwright)
         yield chromium
         chromium.close()
 
