@@ -1,8 +1,8 @@
 """How the tests are spread over the processes of a run: which go together, and which begin first.
 
-A group is what one process does in a row. Tests that share something that takes seconds to start are a group, so that it
-starts once: the running system, the fronts of both runtimes, those of the conformance suite. All others are grouped by
-file, or by class where a file takes long. The groups that take longest begin first, so that all processes end together.
+A group is what one process does in a row. Tests that share something that takes seconds to start are a group, so that
+it starts once: the running system, the fronts of both runtimes, those of the conformance suite. All others are grouped
+by file, or by class where a file takes long. What takes longest begins first, so that all processes end together.
 """
 
 from collections.abc import Generator
