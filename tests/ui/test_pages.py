@@ -16,6 +16,7 @@ from starlette.routing import Route
 from model_ui.app import create_app
 from model_ui.settings import Settings
 from tests.asgi import Server
+from tests.ports import free_port
 from tests.ui import visits
 from tests.ui.conftest import Site
 from tests.ui.fake_api import LONG, FakeApi
@@ -271,10 +272,12 @@ class TestPrefix:
         """URL of a proxy that publishes the UI under /marina."""
         fake = FakeApi()
         api = Server(fake.app).start()
-        settings = Settings(api_url=api.url, root_path="/marina", refresh_seconds=0.5)
+        port = free_port()
+        hosts = (f"127.0.0.1:{port}",)
+        settings = Settings(api_url=api.url, root_path="/marina", refresh_seconds=0.5, allowed_hosts=hosts)
         ui = Server(create_app(settings)).start()
         target = ui.url if request.param == "strips the prefix" else f"{ui.url}/marina"
-        proxy = Server(reverse_proxy("/marina", target)).start()
+        proxy = Server(reverse_proxy("/marina", target), port).start()
         yield f"{proxy.url}/marina/", fake
         for server in (proxy, ui, api):
             server.stop()
