@@ -19,10 +19,10 @@ import psycopg2
 import pytest
 from sqlalchemy import make_url
 
-from metadata_api.local import folder
-from metadata_api.local.postgres import Postgres, delete
-from metadata_api.local.settings import LocalSettings
-from metadata_api.local.supervisor import Supervised
+from marina_local import folder
+from marina_local.postgres import Postgres, delete
+from marina_local.settings import LocalSettings
+from marina_local.supervisor import Supervised
 from tests import leftovers
 
 ROOT = Path(__file__).parent.parent
@@ -169,7 +169,7 @@ def launched(home: Path, until: str = "Marina is up") -> Iterator[Stack]:
     log = home / "launcher-output.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "metadata_api.local", "up"],
+            [sys.executable, "-m", "marina_local", "up"],
             env=environment,
             cwd=ROOT,
             stdout=output,
