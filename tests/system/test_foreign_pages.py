@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from tests.conftest import Stack
-from tests.ui.conftest import CHROMIUM_FLAGS
+from tests.ui.browsers import FLAGS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 REBOUND = "rebound.evil.example"
@@ -89,7 +89,7 @@ def browser() -> Iterator[Browser]:
     )
     # Other browsers do not ask before a public page reaches this machine: this one must not help either.
     flags = [
-        *CHROMIUM_FLAGS,
+        *FLAGS,
         f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1",
         "--disable-features=LocalNetworkAccessChecks",
     ]
