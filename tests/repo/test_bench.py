@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -16,6 +15,7 @@ import pytest
 
 from tests.bench import bench, goals, report, servers, soak
 from tests.bench.parts import Parts
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 REPORT = """\
@@ -88,9 +88,8 @@ def test_the_load_ends_with_the_benchmark(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment) as benchmark:
-        while not pid_file.exists():
-            assert benchmark.poll() is None
-            time.sleep(0.01)
+        until(lambda: pid_file.exists() or benchmark.poll() is not None, "the load begins")
+        assert benchmark.poll() is None
         load = psutil.Process(int(pid_file.read_text()))
         benchmark.kill()
     load.wait(10)
@@ -186,6 +185,8 @@ class TestMemory:
     # Maps a file and reads all of it, forks if asked to, and waits.
     CODE = """
 import mmap, os, sys
+
+pytestmark = pytest.mark.bench
 with open(sys.argv[1], "rb") as file:
     held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 held.find(b"x")

@@ -11,6 +11,8 @@ from tests.bench.rounds import Look, Round, Row, broken_limits
 from tests.bench.victims import FAULTS, Fault
 from tests.serving.starters import starter
 
+pytestmark = pytest.mark.bench
+
 FAULT = Fault("kill -9 of the worker", lambda _scene: [], limit=10)
 
 

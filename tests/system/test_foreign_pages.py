@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 from tests.conftest import Stack
-from tests.ui.conftest import CHROMIUM_FLAGS
+from tests.ui.browsers import FLAGS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 REBOUND = "rebound.evil.example"
@@ -87,7 +87,7 @@ def browser() -> Iterator[Browser]:
     assert path, (
         "no Chromium for the browser tests: install one (`make browser`) or name it in MARINA_CHROMIUM"
     )
-    flags = [*CHROMIUM_FLAGS, f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
+    flags = [*FLAGS, f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=flags)
         yield chromium

@@ -9,9 +9,10 @@ from playwright.sync_api import Browser, Dialog, Page, Request, sync_playwright
 
 from model_ui.app import create_app
 from model_ui.settings import Settings
-from tests.conftest import free_port
+from tests.asgi import Server
+from tests.ports import free_port
 from tests.ui import browsers
-from tests.ui.fake_api import FakeApi, Server
+from tests.ui.fake_api import FakeApi
 
 HEIGHT = 844
 ACTION_MS = 20_000
@@ -101,7 +102,7 @@ def bad_csv(tmp_path: Path) -> Path:
 def running_site() -> Iterator[Site]:
     """The UI in front of a fake API, refreshed often so that no test waits long; one for all tests."""
     fake = FakeApi()
-    api = Server(fake.app, free_port()).start()
+    api = Server(fake.app).start()
     settings = Settings(api_url=api.url, public_api_url=api.url, refresh_seconds=0.5)
     port = free_port()
     running = [Server(create_app(settings), port).start()]
@@ -116,7 +117,8 @@ def running_site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def site(running_site: Site) -> Site:
-    """The UI in front of a fake API in its first state."""
+def site(running_site: Site) -> Iterator[Site]:
+    """The UI in front of a fake API in its first state, which answers nothing that the real one would not."""
     running_site.api.reset()
-    return running_site
+    yield running_site
+    assert running_site.api.wrong == []

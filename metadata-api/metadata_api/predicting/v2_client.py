@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from PIL import Image as Pillow
 
 from metadata_api.predicting.http_pool import Connections, TooLong
-from serving_runtime import protocol
-from serving_runtime.tensors import Tensor
+from serving_runtime.protocol import rest
+from serving_runtime.protocol.tensors import Tensor
 
 # An image model answers a few kilobytes. A model is foreign code: it must not fill our memory.
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -70,9 +70,7 @@ def light(picture: bytes) -> bytes:
 
 def image_request(input_name: str, picture: bytes) -> bytes:
     """The v2 JSON body that sends one PNG or JPEG file and asks for what the model sees of it."""
-    return protocol.build_request(
-        [Tensor(input_name, "BYTES", (1,), [picture])], parameters={protocol.SEEN: True}
-    )
+    return rest.build_request([Tensor(input_name, "BYTES", (1,), [picture])], parameters={rest.SEEN: True})
 
 
 async def infer(connections: Connections, serving_url: str, model: str, body: bytes, *, end: float) -> Answer:
@@ -90,10 +88,10 @@ async def infer(connections: Connections, serving_url: str, model: str, body: by
             "model_unreachable", f"No answer of the serving process: {_plain(str(error))}"
         ) from error
     if status != 200:
-        raise _refusal(status, protocol.parse_error(content))
+        raise _refusal(status, rest.parse_error(content))
     try:
-        return _answer(protocol.parse_response(content))
-    except (protocol.InvalidResponse, ValueError) as error:
+        return _answer(rest.parse_response(content))
+    except (rest.InvalidResponse, ValueError) as error:
         detail = f"The model's answer is not what an image model answers: {error}"
         raise InferenceFailed("bad_answer", _plain(detail)) from error
 
@@ -104,7 +102,7 @@ def _refusal(status: int, said: str) -> InferenceFailed:
     return InferenceFailed(CODES.get(status, "model_failed"), _plain(said))
 
 
-def _answer(response: protocol.InferResponse) -> Answer:
+def _answer(response: rest.InferResponse) -> Answer:
     """Raises ValueError when it is not the answer of an image model to one image."""
     probabilities = response.outputs.get("probabilities")
     if probabilities is None or probabilities.datatype not in ("FP32", "FP64") or not probabilities.data:
@@ -113,7 +111,7 @@ def _answer(response: protocol.InferResponse) -> Answer:
     said = str(label.values()[0]) if label and label.data else None
     if said is not None and (len(said) > 200 or _plain(said) != said):
         raise ValueError("`label` is not text of at most 200 characters")
-    seen = response.outputs.get(protocol.SEEN)
+    seen = response.outputs.get(rest.SEEN)
     if seen is not None and (seen.datatype != "UINT8" or len(seen.data) != SEEN_SIDE**2):
         raise ValueError(f"`seen` is not {SEEN_SIDE} x {SEEN_SIDE} bytes")
     return Answer(
