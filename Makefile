@@ -76,7 +76,7 @@ test-long: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## run the tests that take mi
 test-helm: $(INSTALLED_TESTS) ## render the chart with every Helm on PATH, and the one that HELM names
 	@$(BIN)/pytest -m helm tests/chart $(PYTEST)
 
-test-sdk: $(INSTALLED_KSERVE) ## hold what is written to a cluster against KServe's own Python SDK, and test the doctor
+test-sdk: $(INSTALLED_KSERVE) ## check what the API writes to a cluster with KServe's own Python SDK, and test the doctor
 	@PYTHONPATH=metadata-api:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
 
 check: lint test test-long ## all that a change must pass: tests, format, lint, types, import contracts
@@ -175,7 +175,7 @@ chart: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## generate the chart's README fr
 
 ##@ Maintain
 .PHONY: install starters browser lock clean
-install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_CHECKOV) starters ## make the virtual environment with everything in it
+install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_CHECKOV) starters ## create the virtual environment with everything in it
 
 starters: $(INSTALLED) ## train the starter experiments that the tests serve, where one is missing or changed
 	@$(BIN)/python models/train.py --all --out .marina/models | { grep -v "nothing has changed" || true; }

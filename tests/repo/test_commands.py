@@ -61,11 +61,14 @@ def test_commands_in_documents_exist(document: Path) -> None:
 
 
 def test_paths_in_documents_exist() -> None:
+    packages = {"serving_runtime": "serving", "metadata_api": "metadata-api", "marina_local": "metadata-api"}
     for document in DOCUMENTS:
         for path in re.findall(
-            r"`((?:serving|metadata-api|ui|models|tests|docs)/[\w./-]+)`", document.read_text()
+            rf"`((?:serving|metadata-api|ui|models|tests|docs|{'|'.join(packages)})/[\w./-]+)`",
+            document.read_text(),
         ):
-            assert (ROOT / path).exists(), f"{document.name} names {path}"
+            root = ROOT / packages.get(path.partition("/")[0], "")
+            assert (root / path).exists(), f"{document.name} names {path}"
 
 
 def anchors(document: Path) -> set[str]:
