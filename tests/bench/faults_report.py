@@ -166,7 +166,7 @@ model again. What clients saw counts every request from the first fault to the e
 - Held also means: nothing but 200, 503 with Retry-After, and 504; no answer later than the {deadline:g} s of
   SERVING_DEADLINE_SECONDS and {way:g} s for its way; every 200 is the right answer to its request, compared with the
   model itself; no request fails once readiness says yes again; and the process that was hit is gone.
-- The nursery is the parent of all workers. The entry is what TorchServe takes for its worker, a small program that
+- The fork server is the parent of all workers. The entry is what TorchServe takes for its worker, a small program that
   ends with it. The code that hangs sleeps for an hour, which shows after the deadline; a stopped process shows within
   seconds.
 

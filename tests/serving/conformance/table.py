@@ -35,7 +35,7 @@ SECTIONS = {
     "tritonclient.http.aio.InferenceServerClient": "The same client, its form for asyncio.",
     "kserve.InferenceRESTClient": "KServe's client.",
     "OpenAPI": "The document that the front publishes, held against the front by schemathesis.",
-    "What is not spoken": "Passed means: refused at once, in a way that clients can show.",
+    "What is not spoken": "Passed means: rejected at once, in a way that clients can show.",
 }
 
 Cells = Callable[[Row, str], str]
