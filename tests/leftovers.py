@@ -3,11 +3,11 @@
 import asyncio
 from pathlib import Path
 
-from metadata_api.local import aside, folder, postgres
-from metadata_api.local.errors import AlreadyRunning
-from metadata_api.local.settings import LocalSettings
+from marina_local import aside, folder, postgres
+from marina_local.errors import AlreadyRunning
+from marina_local.settings import LocalSettings
 
-# The folders of pytest, and those of the tests of `metadata_api.local`.
+# The folders of pytest, and those of the tests of `marina_local`.
 OF_TESTS = ("pytest-of-", "marina-test-")
 
 

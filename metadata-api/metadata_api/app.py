@@ -16,17 +16,17 @@ from sqlalchemy import exc
 from sqlalchemy.orm import sessionmaker
 from starlette.exceptions import HTTPException
 
-from metadata_api import reconcile
-from metadata_api.db import connect
-from metadata_api.deploy import Deployer
-from metadata_api.deploy_kserve import KServeDeployer
-from metadata_api.deploy_local import LocalDeployer
+from metadata_api.database.session import connect
+from metadata_api.deploying import reconcile
+from metadata_api.deploying.base import Deployer
+from metadata_api.deploying.helm import HelmRelease
+from metadata_api.deploying.kserve import config as kserve_config
+from metadata_api.deploying.kserve.client import Cluster
+from metadata_api.deploying.kserve.deployer import KServeDeployer
+from metadata_api.deploying.local import LocalDeployer
 from metadata_api.errors import MarinaError, body_of
 from metadata_api.host_guard import HostGuard
-from metadata_api.kserve import config as kserve_config
-from metadata_api.kserve.cluster import Cluster
 from metadata_api.limits import BodyRefused, RequestGuard
-from metadata_api.owners import HelmRelease
 from metadata_api.routes import (
     aliases,
     artifacts,
@@ -35,12 +35,13 @@ from metadata_api.routes import (
     health,
     images,
     imports,
-    inference,
     predictions,
+    v2_proxy,
     versions,
 )
 from metadata_api.settings import Settings
-from metadata_api.store import ObjectStore, Store
+from metadata_api.storage.base import ObjectStore
+from metadata_api.storage.folder import FolderStore
 from serving_runtime.hosts import SECURITY_HEADERS
 
 THREADS = 100
@@ -85,7 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         aliases,
         predictions,
         images,
-        inference,
+        v2_proxy,
     ):
         app.include_router(module.router)
     _answer_errors(app)
@@ -139,9 +140,9 @@ def _stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
     """Where archives and where images are kept."""
     folder = settings.store_dir
     if settings.s3 is None:
-        return Store(folder / "artifacts"), Store(folder / "images")
+        return FolderStore(folder / "artifacts"), FolderStore(folder / "images")
     # Only where it is used: the client of S3 is the largest thing that this process could load.
-    from metadata_api.s3_store import S3Store
+    from metadata_api.storage.s3 import S3Store
 
     return (
         S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar"),

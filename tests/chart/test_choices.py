@@ -132,7 +132,7 @@ def asked(tmp_path: Path, template: str) -> str:
 )
 def test_what_the_cluster_lacks_is_said_with_what_to_do(tmp_path: Path, missing: str, words: str) -> None:
     with pytest.raises(Refused, match=re.escape(words)):
-        asked(tmp_path, f'{{{{ include "marina.refuse" (dict "{missing}" true) }}}}')
+        asked(tmp_path, f'{{{{ include "marina.reject" (dict "{missing}" true) }}}}')
 
 
 class TestPasswords:
@@ -245,6 +245,7 @@ def test_a_path_reaches_every_part_that_makes_addresses() -> None:
     assert environment(ui)["UI_ROOT_PATH"] == "/marina"
     assert environment(ui)["UI_API_URL"] == "http://marina-metadata-api/marina"
     assert environment(ui)["UI_PUBLIC_API_URL"] == "http://tools.example/marina"
+    assert environment(ui)["UI_UPLOAD_DIR"] == "/tmp/uploads"
     (api,) = rendered.one("Deployment", "marina-metadata-api")["spec"]["template"]["spec"]["containers"]
     assert environment(api)["METADATA_API_ROOT_PATH"] == "/marina"
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
-from metadata_api.local.settings import LocalSettings
+from marina_local.settings import LocalSettings
 from metadata_api.settings import Settings as ApiSettings
 from model_ui.settings import Settings as UiSettings
 from serving_runtime.settings import Settings as ServingSettings

@@ -1,7 +1,7 @@
 """Pages of other sites in a real browser, against the running system: nothing changes, nothing is read.
 
-One page comes from another port of this machine, another from a name that was rebound to it; the browser counts both as local, so
-nothing of its own stands before our servers.
+One page comes from another port of this machine, another from a name that was rebound to it; the browser counts both as
+local, so nothing of its own stands before our servers.
 """
 
 import os
@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 from tests.conftest import Stack
-from tests.ui.conftest import CHROMIUM_FLAGS
+from tests.ui.browsers import FLAGS
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 REBOUND = "rebound.evil.example"
@@ -87,7 +87,7 @@ def browser() -> Iterator[Browser]:
     assert path, (
         "no Chromium for the browser tests: install one (`make browser`) or name it in MARINA_CHROMIUM"
     )
-    flags = [*CHROMIUM_FLAGS, f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
+    flags = [*FLAGS, f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=flags)
         yield chromium
@@ -129,7 +129,7 @@ def simple_requests(stack: Stack) -> list[tuple[str, str]]:
 def test_a_foreign_page_sends_without_effect(stack: Stack, foreign_page: Page) -> None:
     before = state(stack)
     seen: list[Response] = []
-    foreign_page.on("response", seen.append)
+    foreign_page.on("response", lambda answer: seen.append(answer))
     for url, body in simple_requests(stack):
         given = {"method": "POST", "mode": "no-cors", "body": body, "headers": {"content-type": "text/plain"}}
         assert foreign_page.evaluate(FETCH, [url, given])[1:] == [0, ""] or pytest.fail(f"{url} was read")

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from metadata_api.local import aside, folder
-from metadata_api.local.settings import LocalSettings
+from marina_local import aside, folder
+from marina_local.settings import LocalSettings
 from tests import leftovers
 from tests.conftest import launched
 
 KILLED = """
 import os, sys
 from pathlib import Path
-from metadata_api.local import folder
-from metadata_api.local.postgres import Postgres
-from metadata_api.local.settings import LocalSettings
+from marina_local import folder
+from marina_local.postgres import Postgres
+from marina_local.settings import LocalSettings
 settings = LocalSettings(home=Path(sys.argv[1]))
 with folder.held(settings):
     Postgres(settings).prepare()

@@ -2,14 +2,17 @@
 
 Gradio reflects any Origin together with credentials, reads bodies of any size, and has many routes that these pages
 never use. This layer answers only to the UI's own hosts, lets through only what the pages use, from the pages
-themselves, up to a size, and puts security headers on every answer. Called by `app.create_app`.
+themselves, up to a size, naming no file but uploaded ones, and puts security headers on every answer. Called by
+`app.create_app`.
 """
 
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from pathlib import Path
 from typing import Any
 
+from model_ui import uploads
 from model_ui.hosts import AllowedHosts
 
 Scope = MutableMapping[str, Any]
@@ -59,9 +62,16 @@ class Guard:
     """The ASGI application around Gradio's; also answers GET /livez."""
 
     def __init__(
-        self, app: App, *, root_path: str, max_upload_bytes: int, allowed_hosts: Iterable[str]
+        self,
+        app: App,
+        *,
+        root_path: str,
+        max_upload_bytes: int,
+        upload_folder: Path,
+        allowed_hosts: Iterable[str],
     ) -> None:
         self._app = app
+        self._uploads = upload_folder
         self._hosts = AllowedHosts(allowed_hosts, "UI_ALLOWED_HOSTS")
         self._root = root_path
         self._max_upload = max_upload_bytes + FORM_BYTES
@@ -91,8 +101,11 @@ class Guard:
         elif path not in PAGES and not path.startswith(PREFIXES):
             await _answer(send, 404, "There is nothing here.")
         else:
-            limit = self._max_upload if path.startswith(UPLOAD) else MAX_EVENT_BYTES
-            await self._bounded(scope, receive, send, headers, limit)
+            upload = path.startswith(UPLOAD)
+            limit = self._max_upload if upload else MAX_EVENT_BYTES
+            await self._bounded(
+                scope, receive, send, headers, limit, event=scope["method"] == "POST" and not upload
+            )
 
     def _inside(self, path: str) -> str:
         """The path without the prefix, which the proxy may or may not have taken away."""
@@ -101,7 +114,7 @@ class Guard:
         return path
 
     async def _bounded(
-        self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str], limit: int
+        self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str], limit: int, *, event: bool
     ) -> None:
         declared = headers.get("content-length", "0")
         if not declared.isdecimal() or int(declared) > limit:
@@ -118,7 +131,27 @@ class Guard:
             started = True
             await send(message)
 
-        await self._app(scope, body, answer)
+        if event:
+            await self._check_event(scope, body, send, answer)
+        else:
+            await self._app(scope, body, answer)
+
+    async def _check_event(self, scope: Scope, body: "_Body", send: Send, answer: Send) -> None:
+        """Pass an event on once its whole body is there and names no file but uploaded ones."""
+        content = await body.read()
+        if content is None:
+            if body.exceeded:
+                await _answer(send, 413, f"More than {MAX_EVENT_BYTES:,} bytes are not accepted here.")
+            return
+        try:
+            allowed = uploads.names_only_uploads(content, self._uploads)
+        except uploads.BadEvent as error:
+            await _answer(send, 400, str(error))
+            return
+        if not allowed:
+            await _answer(send, 403, "The request names a file that was not uploaded here. Upload it first.")
+            return
+        await self._app(scope, _replay(content, body), answer)
 
 
 class _Body:
@@ -137,6 +170,27 @@ class _Body:
                 self.exceeded = True
                 return {"type": "http.disconnect"}
         return message
+
+    async def read(self) -> bytes | None:
+        """The whole body; None when the client left or it is too long."""
+        content = bytearray()
+        while True:
+            message = await self()
+            if message["type"] != "http.request":
+                return None
+            content += message.get("body", b"")
+            if not message.get("more_body", False):
+                return bytes(content)
+
+
+def _replay(content: bytes, rest: Receive) -> Receive:
+    """A body that has been read, for the application behind; afterwards what else arrives."""
+    pending: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+
+    async def receive() -> Message:
+        return pending.pop() if pending else await rest()
+
+    return receive
 
 
 def _with_headers(send: Send) -> Send:

@@ -1,5 +1,8 @@
 """What the UI reads from its environment; the launcher, the chart and the tests fill it in."""
 
+import os
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -13,6 +16,10 @@ MEBIBYTE = 1024 * 1024
 def _prefix(value: str) -> str:
     value = value.strip("/")
     return f"/{value}" if value else ""
+
+
+def _own_folder() -> Path:
+    return Path(tempfile.gettempdir()) / f"marina-ui-{os.geteuid()}"
 
 
 class Settings(BaseSettings):
@@ -36,5 +43,7 @@ class Settings(BaseSettings):
     """How long the models may take to answer one picture, in milliseconds."""
     max_csv_bytes: Annotated[int, Field(ge=1024)] = 50 * MEBIBYTE
     """Largest CSV that may be uploaded, in bytes."""
+    upload_dir: Path = Field(default_factory=_own_folder)
+    """Folder for uploaded files, which nobody else may read; a file is deleted after an hour."""
     refresh_seconds: Annotated[float, Field(ge=0.2, le=60)] = 3.0
     """How often a page asks the API what has changed."""

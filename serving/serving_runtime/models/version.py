@@ -143,8 +143,13 @@ class Version:
         try:
             info = await asyncio.to_thread(mar.unpack, self.entry.mar, folder)
         except FileNotFoundError:
-            raise LoadFailed(f"there is no archive {self.entry.mar}") from None
-        except (mar.MarError, OSError) as error:
+            # Reasons are shown to everybody, so that paths of this machine are for the log only.
+            _log.warning("model %s: there is no archive %s", self.entry.name, self.entry.mar)
+            raise LoadFailed("the archive is missing; restore it, or upload it as a new version") from None
+        except OSError as error:
+            _log.warning("model %s: %s cannot be unpacked: %s", self.entry.name, self.entry.mar, error)
+            raise LoadFailed(f"the archive cannot be unpacked: {error.strerror}") from None
+        except mar.MarError as error:
             raise LoadFailed(f"the archive cannot be used: {error}") from None
         if self.entry.sha256 is not None and info.sha256 != self.entry.sha256:
             raise LoadFailed(

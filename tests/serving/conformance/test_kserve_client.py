@@ -80,7 +80,7 @@ def test_rejections_show_their_reason(said: dict[str, Any]) -> None:
     assert (status, "'image'" in text) == (400, True)
 
 
-@pytest.mark.section("What is not spoken")
+@pytest.mark.section("What is not supported")
 @pytest.mark.row(
     "gRPC, as `kserve.InferenceGRPCClient` speaks it",
     why="binary tensors over REST carry the same bytes, and a second way in would be a second one to guard",

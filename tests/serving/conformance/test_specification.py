@@ -65,7 +65,7 @@ class TestJson:
             assert post(served, {**REQUEST, "id": mark}).json()["id"] == mark
         assert "id" not in post(served, {"inputs": REQUEST["inputs"]}).json()
 
-    @pytest.mark.row("infer, `parameters` of {where} that are not known are ignored")
+    @pytest.mark.row("infer, `parameters` of {where} that are unknown are ignored")
     @pytest.mark.parametrize("where", ["the request", "an input", "an output"])
     def test_unknown_parameters_are_ignored(self, served: Front, where: str) -> None:
         parameters = {"priority": 1, "timeout": 1000, "sequence_id": 7, "name": "x", "half": 0.5, "yes": True}
@@ -77,7 +77,7 @@ class TestJson:
         }[where]
         assert post(served, request).json() == post(served, REQUEST).json()
 
-    @pytest.mark.row("infer, keys of the document that are not known are ignored (`model_name`)")
+    @pytest.mark.row("infer, keys of the document that are unknown are ignored (`model_name`)")
     def test_unknown_keys_are_ignored(self, served: Front) -> None:
         more = {**REQUEST, "model_name": "mymodel", "model_version": "1"}
         assert post(served, more).json() == post(served, REQUEST).json()
