@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from PIL import Image as Pillow
 
 from metadata_api.predicting.http_pool import Connections, TooLong
+from serving_runtime.contracts import ErrorCode
 from serving_runtime.protocol import rest
 from serving_runtime.protocol.tensors import Tensor
 
@@ -20,15 +21,23 @@ RETURN_PREPROCESSED, PREPROCESSED = "return_preprocessed", "preprocessed"
 PREPROCESSED_SIDE = 28
 HEAVY_BYTES = 1024 * 1024
 LONGEST_SIDE = 1024
-# How the serving front says that it is busy; otherwise a 503 means that the model is not there yet.
-QUEUE_FULL = "requests are waiting"
-# Statuses of the serving front, as codes of this API; 503 needs a look at the text.
+# Codes of the serving front's errors, as codes of this API; all others mean that the model failed.
 CODES = {
+    ErrorCode.INVALID_REQUEST: "input_rejected",
+    ErrorCode.BODY_TOO_LARGE: "input_rejected",
+    ErrorCode.NOT_FOUND: "model_not_ready",
+    ErrorCode.NOT_READY: "model_not_ready",
+    ErrorCode.WORKER_FAILED: "model_not_ready",
+    ErrorCode.QUEUE_FULL: "model_overloaded",
+    ErrorCode.DEADLINE_EXCEEDED: "deadline_exceeded",
+}
+# The same by status, for answers of what stands between us and the front, which have no code.
+STATUSES = {
     400: "input_rejected",
     404: "model_not_ready",
     413: "input_rejected",
     429: "model_overloaded",
-    502: "model_failed",
+    503: "model_not_ready",
     504: "deadline_exceeded",
 }
 
@@ -92,7 +101,7 @@ async def infer(connections: Connections, serving_url: str, model: str, body: by
             "model_unreachable", f"No answer of the serving process: {_plain(str(error))}"
         ) from error
     if status != 200:
-        raise _refusal(status, rest.parse_error(content))
+        raise _failure(status, content)
     try:
         return _answer(rest.parse_response(content))
     except (rest.InvalidResponse, ValueError) as error:
@@ -100,10 +109,10 @@ async def infer(connections: Connections, serving_url: str, model: str, body: by
         raise InferenceFailed("bad_answer", _plain(detail)) from error
 
 
-def _refusal(status: int, said: str) -> InferenceFailed:
-    if status == 503:
-        return InferenceFailed("model_overloaded" if QUEUE_FULL in said else "model_not_ready", _plain(said))
-    return InferenceFailed(CODES.get(status, "model_failed"), _plain(said))
+def _failure(status: int, content: bytes) -> InferenceFailed:
+    code = rest.parse_error_code(content)
+    meaning = STATUSES.get(status) if code is None else CODES.get(code)
+    return InferenceFailed(meaning or "model_failed", _plain(rest.parse_error(content)))
 
 
 def _answer(response: rest.InferResponse) -> Answer:

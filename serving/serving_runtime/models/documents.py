@@ -30,7 +30,7 @@ def metadata(version: Version) -> Document:
     return {
         "name": version.entry.name,
         "versions": [version.entry.version],
-        "platform": _platform(version),
+        "platform": version.runtime.platform,
         "inputs": _tensors(version.inputs),
         "outputs": _tensors(version.outputs),
     }
@@ -40,8 +40,8 @@ def configuration(version: Version, max_batch: int) -> Document:
     """`GET /v2/models/NAME/config`: `dims` are without the batch; `max_batch` rows go to the model in one call."""
     return {
         "name": version.entry.name,
-        "platform": _platform(version),
-        "backend": "pytorch",
+        "platform": version.runtime.platform,
+        "backend": version.runtime.backend,
         "max_batch_size": max_batch,
         "dynamic_batching": {},
         "input": _dims(version.inputs),
@@ -63,10 +63,6 @@ def repository_index(status: Iterable[Document], *, only_ready: bool) -> list[Do
         if live is not None and live != desired:
             listed.append(_indexed(model["name"], live, "READY", None))
     return [item for item in listed if item["state"] == "READY" or not only_ready]
-
-
-def _platform(version: Version) -> str:
-    return f"pytorch_{version.entry.runtime}"
 
 
 def _tensors(specs: Sequence[TensorSpec]) -> list[Document]:
