@@ -31,9 +31,9 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
 # The first mostly wait or calculate, so files of theirs run beside each other; the later ones measure times.
 FIRST_TESTS := tests/repo tests/chart tests/models tests/metadata_api
-LATER_TESTS := tests/serving tests/local tests/system tests/ui
+LATER_TESTS := tests/serving tests/marina_local tests/system tests/ui
 K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh k8s/doctor,$(wildcard k8s/*)) k8s/doctor/run
-PACKAGES := serving/serving_runtime metadata-api/metadata_api ui/model_ui k8s/doctor/marina_doctor
+PACKAGES := serving/serving_runtime metadata-api/metadata_api metadata-api/marina_local ui/model_ui k8s/doctor/marina_doctor
 
 .PHONY: help
 help: ## print this list
@@ -43,23 +43,23 @@ help: ## print this list
 ##@ Run
 .PHONY: up down demo-reset status import train
 up: $(INSTALLED) ## start everything on this machine and print the addresses; Ctrl-C stops it
-	@exec $(BIN)/python -m metadata_api.local up
+	@exec $(BIN)/python -m marina_local up
 
 down: $(INSTALLED) ## stop what `make up` started in another terminal
-	@$(BIN)/python -m metadata_api.local down
+	@$(BIN)/python -m marina_local down
 
 status: $(INSTALLED) ## say what runs here and since when
-	@$(BIN)/python -m metadata_api.local status
+	@$(BIN)/python -m marina_local status
 
 demo-reset: $(INSTALLED) ## stop and delete the data in .marina; trained models are kept
-	@$(BIN)/python -m metadata_api.local reset
+	@$(BIN)/python -m marina_local reset
 
 import: $(INSTALLED) ## import experiments from a CSV into the running system: make import FILE=runs.csv
 	@test -n "$(FILE)" || { echo "make import needs FILE=a.csv" >&2; exit 2; }
-	@$(BIN)/python -m metadata_api.local import "$(FILE)"
+	@$(BIN)/python -m marina_local import "$(FILE)"
 
 train: $(INSTALLED) ## train the starter experiments that are missing or changed
-	@$(BIN)/python -m metadata_api.local train
+	@$(BIN)/python -m marina_local train
 
 ##@ Check
 .PHONY: test test-long test-sdk check lint fmt conformance soak faults bench bench-up bench-api

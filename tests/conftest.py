@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ import psycopg2
 import pytest
 from sqlalchemy import make_url
 
-from metadata_api.local import folder
-from metadata_api.local.postgres import Postgres
-from metadata_api.local.settings import LocalSettings
-from metadata_api.local.supervisor import Supervised
+from marina_local import folder
+from marina_local.postgres import Postgres, delete
+from marina_local.settings import LocalSettings
+from marina_local.supervisor import Supervised
+from tests import leftovers
 
 ROOT = Path(__file__).parent.parent
 TRAINED = ROOT / ".marina" / "models"
@@ -33,7 +34,7 @@ PARTS = {
     "api": "metadata_api",
     "serving": "serving_runtime",
     "java": "org.pytorch.serve.ModelServer",
-    "worker": "serving_runtime.worker_nursery",
+    "worker": "serving_runtime.worker.forkserver_main",
     "postgres": "-D",
 }
 
@@ -88,10 +89,23 @@ class Database:
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def no_leftovers() -> None:
+    """What killed test runs left of Postgres outside their folders is gone."""
+    leftovers.remove()
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory, no_leftovers: None) -> Iterator[Database]:
     """A real Postgres with an empty database, made as the one-machine mode makes it; stopped at the end."""
     settings = LocalSettings(home=tmp_path_factory.mktemp("postgres"), postgres_port=free_port())
-    folder.prepare(settings)
+    with folder.held(settings):
+        try:
+            yield from _database(settings)
+        finally:
+            folder.empty(settings)
+
+
+def _database(settings: LocalSettings) -> Iterator[Database]:
     postgres = Postgres(settings)
     part = postgres.prepare()
     who: dict[str, Any] = {}
@@ -104,8 +118,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     try:
         asyncio.run(postgres.ready(Supervised(part, settings.logs), 30))
         url = make_url(postgres.url).set(password=postgres.password_file.read_text())
+        superuser = url.set(username="postgres", password=postgres.superuser_password_file.read_text())
         # Tests make databases of their own; the role of the product may not.
-        admin = psycopg2.connect(url.set(username="postgres").render_as_string(hide_password=False))
+        admin = psycopg2.connect(superuser.render_as_string(hide_password=False))
         admin.autocommit = True
         with admin.cursor() as cursor:
             cursor.execute("alter role marina createdb")
@@ -114,7 +129,6 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)
-        folder.empty(settings)
 
 
 @pytest.fixture(scope="session")
@@ -132,10 +146,18 @@ def starter_mars() -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, starter_mars: dict[str, Path]) -> Iterator[Stack]:
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, starter_mars: dict[str, Path], no_leftovers: None
+) -> Iterator[Stack]:
     """The system as `make up` starts it, with all starter experiments deployed; stopped at the end."""
     # Named as people's data folder is: TorchServe once stumbled over the `.mar` in it.
-    home = tmp_path_factory.mktemp("system") / ".marina"
+    with launched(tmp_path_factory.mktemp("system") / ".marina") as running:
+        yield running
+
+
+@contextmanager
+def launched(home: Path, until: str = "Marina is up") -> Iterator[Stack]:
+    """The system on an empty data folder, once it has said `until`; stopped and its database deleted at the end."""
     home.mkdir()
     (home / "models").symlink_to(TRAINED)
     ports = {part: free_port() for part in ("UI", "API", "SERVING", "POSTGRES")}
@@ -147,14 +169,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory, starter_mars: dict[str, Path
     log = home / "launcher-output.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "metadata_api.local", "up"],
+            [sys.executable, "-m", "marina_local", "up"],
             env=environment,
             cwd=ROOT,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait_for(process, log, "Marina is up")
+        _wait_for(process, log, until)
         urls = {part: f"http://127.0.0.1:{port}" for part, port in ports.items()}
         yield Stack(home, urls["UI"], urls["API"], urls["SERVING"], psutil.Process(process.pid))
     finally:
@@ -164,6 +186,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, starter_mars: dict[str, Path
         except subprocess.TimeoutExpired:
             process.kill()
             raise
+        finally:
+            delete(LocalSettings(home=home))
 
 
 def _wait_for(process: subprocess.Popen[bytes], log: Path, words: str) -> None:

@@ -7,7 +7,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from metadata_api.app import create_app
-from metadata_api.kserve.config import Unreadable
+from metadata_api.deploying.kserve.config import Unreadable
 from metadata_api.settings import Settings
 
 # Requests that are being answered when a stop is wanted get this long.

@@ -16,10 +16,10 @@ from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from metadata_api import versions
-from metadata_api.deploy import Seen
+from metadata_api.database.tables import Alias, AliasEvent, Deployment, Experiment, ModelVersion
+from metadata_api.deploying.base import Seen
 from metadata_api.errors import Conflict, NotFound
 from metadata_api.schemas import aliases as bodies
-from metadata_api.tables import Alias, AliasEvent, Deployment, Experiment, ModelVersion
 
 NAMES_LOCK = 7_303
 NAMED = 10

@@ -16,16 +16,17 @@ from sqlalchemy import exc
 from sqlalchemy.orm import sessionmaker
 from starlette.exceptions import HTTPException
 
-from metadata_api import reconcile
-from metadata_api.db import connect
-from metadata_api.deploy import Deployer
-from metadata_api.deploy_kserve import KServeDeployer
-from metadata_api.deploy_local import LocalDeployer
+from metadata_api.database.session import connect
+from metadata_api.deploying import reconcile
+from metadata_api.deploying.base import Deployer
+from metadata_api.deploying.helm import HelmRelease
+from metadata_api.deploying.kserve import config as kserve_config
+from metadata_api.deploying.kserve.client import Cluster
+from metadata_api.deploying.kserve.deployer import KServeDeployer
+from metadata_api.deploying.local import LocalDeployer
 from metadata_api.errors import MarinaError, body_of
-from metadata_api.kserve import config as kserve_config
-from metadata_api.kserve.cluster import Cluster
+from metadata_api.host_guard import HostGuard
 from metadata_api.limits import BodyRefused, RequestGuard
-from metadata_api.owners import HelmRelease
 from metadata_api.routes import (
     aliases,
     artifacts,
@@ -34,14 +35,18 @@ from metadata_api.routes import (
     health,
     images,
     imports,
-    inference,
     predictions,
+    v2_proxy,
     versions,
 )
 from metadata_api.settings import Settings
-from metadata_api.store import ObjectStore, Store
+from metadata_api.storage.base import ObjectStore
+from metadata_api.storage.folder import FolderStore
+from serving_runtime.hosts import SECURITY_HEADERS
 
 THREADS = 100
+# The documentation, as FastAPIOffline makes it: the only HTML.
+PAGES = ("/docs", "/redoc")
 log = logging.getLogger(__name__)
 
 
@@ -52,6 +57,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPIOffline(
         title="Marina metadata API",
         description="Experiments, versions, deployments, aliases and predictions. Errors are `{error, detail}`.",
+        docs_url=PAGES[0],
+        redoc_url=PAGES[1],
         root_path=settings.root_path,
         lifespan=_lifespan,
     )
@@ -79,11 +86,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         aliases,
         predictions,
         images,
-        inference,
+        v2_proxy,
     ):
         app.include_router(module.router)
     _answer_errors(app)
     app.add_middleware(RequestGuard, limit_of=lambda path: _limit(settings, path))
+    # Added last: it stands before everything else.
+    app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts, pages=PAGES)
     return app
 
 
@@ -131,9 +140,9 @@ def _stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
     """Where archives and where images are kept."""
     folder = settings.store_dir
     if settings.s3 is None:
-        return Store(folder / "artifacts"), Store(folder / "images")
+        return FolderStore(folder / "artifacts"), FolderStore(folder / "images")
     # Only where it is used: the client of S3 is the largest thing that this process could load.
-    from metadata_api.s3_store import S3Store
+    from metadata_api.storage.s3 import S3Store
 
     return (
         S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar"),
@@ -145,14 +154,14 @@ def _limit(settings: Settings, path: str) -> int:
     """Largest body in bytes for a path; a multipart form adds a little to the file that it carries."""
     path = path.removeprefix(settings.root_path)
     if path.startswith("/v1/experiments/") and path.endswith("/versions"):
-        return settings.max_mar_bytes
+        return settings.max.mar_bytes
     if path == "/v1/imports":
-        return settings.max_csv_bytes
+        return settings.max.csv_bytes
     if path == "/v1/predictions":
-        return settings.max_image_bytes + 64 * 1024
+        return settings.max.image_bytes + 64 * 1024
     if path.startswith("/v2/"):
-        return settings.max_inference_bytes
-    return settings.max_json_bytes
+        return settings.max.inference_bytes
+    return settings.max.json_bytes
 
 
 def _answer_errors(app: FastAPI) -> None:
@@ -207,7 +216,9 @@ def _answer_errors(app: FastAPI) -> None:
 
 def _fault(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
-    return _error(request, 500, "internal_error", "A fault of the metadata API; its log says more.")
+    # Starlette answers this outside of every middleware.
+    headers = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
+    return _error(request, 500, "internal_error", "A fault of the metadata API; its log says more.", headers)
 
 
 def _hint(error: HTTPException) -> str:

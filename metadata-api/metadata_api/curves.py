@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from metadata_api.database.tables import Experiment
 from metadata_api.errors import NotFound
 from metadata_api.schemas import experiments as bodies
-from metadata_api.tables import Experiment
 
 CHUNK_POINTS = 32
 POINTS_PER_BUCKET = 4

@@ -12,19 +12,20 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
-from metadata_api import aliases, owners, versions
-from metadata_api.deploy import Seen
+from metadata_api import aliases, versions
+from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
+from metadata_api.deploying import helm
+from metadata_api.deploying.base import Seen
+from metadata_api.deploying.helm import HelmRelease
 from metadata_api.errors import Conflict, NotFound
-from metadata_api.owners import HelmRelease
 from metadata_api.schemas import deployments as bodies
-from metadata_api.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
 
 EVENTS_SHOWN = 50
 Previous = aliased(ModelVersion)
 
 
 def create(
-    session: Session, new: bodies.NewDeployment, helm: HelmRelease, declared: Mapping[str, Seen]
+    session: Session, new: bodies.NewDeployment, release: HelmRelease, declared: Mapping[str, Seen]
 ) -> str:
     """Want a deployment to run; returns its name. Raises NotFound and Conflict.
 
@@ -33,7 +34,7 @@ def create(
     name = new.name or new.experiment
     if name in declared:
         wish = {"experiment": new.experiment, **({"version": new.version} if new.version else {})}
-        raise helm.refuse(name, **wish)
+        raise release.refuse(name, **wish)
     aliases.refuse_name(session, name)
     versions.require_experiment(session, new.experiment)
     version = versions.find(session, new.experiment, new.version)
@@ -54,14 +55,14 @@ def create(
     return name
 
 
-def change(session: Session, name: str, new: bodies.DeploymentChange, helm: HelmRelease) -> None:
+def change(session: Session, name: str, new: bodies.DeploymentChange, release: HelmRelease) -> None:
     """Want another version of the same experiment, another runtime, or more or fewer replicas.
 
     The version wanted until now can be rolled back to.
     """
     row = _locked(session, name)
-    if row.owner == owners.HELM:
-        raise helm.refuse(name, **new.model_dump(exclude_none=True))
+    if row.owner == helm.HELM:
+        raise release.refuse(name, **new.model_dump(exclude_none=True))
     said = []
     old = _number(session, row.version_id)
     if new.version is not None and new.version != old:
@@ -79,42 +80,42 @@ def change(session: Session, name: str, new: bodies.DeploymentChange, helm: Helm
         _note(session, name, "change", new.version or old, ", ".join(said))
 
 
-def roll_back(session: Session, name: str, helm: HelmRelease) -> None:
+def roll_back(session: Session, name: str, release: HelmRelease) -> None:
     """Want the previous version again; a second roll back returns to where the first one started."""
     row = _locked(session, name)
     if row.previous_version_id is None:
         raise Conflict(
             "no_previous_version", f"Deployment {name} never had another version. Deploy one first."
         )
-    if row.owner == owners.HELM:
-        raise helm.refuse(name, version=_number(session, row.previous_version_id))
+    if row.owner == helm.HELM:
+        raise release.refuse(name, version=_number(session, row.previous_version_id))
     old = _number(session, row.version_id)
     _want(row, version_id=row.previous_version_id, previous_version_id=row.version_id)
     _note(session, name, "rollback", _number(session, row.version_id), f"from version {old}")
 
 
-def stop(session: Session, name: str, helm: HelmRelease) -> None:
+def stop(session: Session, name: str, release: HelmRelease) -> None:
     """Want nothing to run, and keep the deployment; nothing happens when that is so already."""
     row = _locked(session, name)
-    if row.owner == owners.HELM:
-        raise helm.refuse(name)
+    if row.owner == helm.HELM:
+        raise release.refuse(name)
     _want_state(session, row, "stopped", "stop")
 
 
-def start(session: Session, name: str, helm: HelmRelease) -> None:
+def start(session: Session, name: str, release: HelmRelease) -> None:
     """Want a stopped deployment to run again; nothing happens when that is so already."""
     row = _locked(session, name)
-    if row.owner == owners.HELM:
+    if row.owner == helm.HELM:
         experiment = session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one()
-        raise helm.refuse(name, experiment=experiment, version=_number(session, row.version_id))
+        raise release.refuse(name, experiment=experiment, version=_number(session, row.version_id))
     _want_state(session, row, "running", "start")
 
 
-def delete(session: Session, name: str, helm: HelmRelease) -> None:
+def delete(session: Session, name: str, release: HelmRelease) -> None:
     """Want nothing of this name any more; its events and predictions stay. Refused while aliases point at it."""
     row = _locked(session, name)
-    if row.owner == owners.HELM:
-        raise helm.refuse(name)
+    if row.owner == helm.HELM:
+        raise release.refuse(name)
     aliases.refuse_to_leave(session, row)
     number = _number(session, row.version_id)
     session.delete(row)
@@ -142,7 +143,7 @@ def list_page(
     rows = session.execute(query).all()
     items = [bodies.Deployment(**_fields(row, serving_url)) for row in rows[:limit]]
     total = session.scalar(select(func.count()).select_from(Deployment)) or 0
-    unknown = owners.unregistered(session, declared) if after is None else {}
+    unknown = helm.unregistered(session, declared) if after is None else {}
     return bodies.DeploymentPage(
         items=items,
         total=total,

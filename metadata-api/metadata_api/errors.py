@@ -11,6 +11,8 @@ MarinaError
 ├── DeadlineExceeded   504 a model did not answer in time
 └── OutOfSpace         507 the disk is full
 
+403 and 421, for requests that are meant for another host or come from another site, are answered by `host_guard`.
+
 Raised by the domain functions, turned into `{"error": code, "detail": text}` by `create_app`, under /v2 into
 `{"error": text}`.
 """
@@ -107,10 +109,12 @@ def body_of(scope: Mapping[str, Any], code: str, detail: str) -> dict[str, str]:
 
 DESCRIPTIONS = {
     400: "The request can be read but not accepted.",
+    403: "Sent by a page of another site.",
     404: "No such thing.",
     409: "The state of the system forbids it now.",
     413: "More bytes or pixels than allowed.",
     415: "A format that is not read here.",
+    421: "Meant for a host that this server does not answer to.",
     422: "A field is missing, unknown or of the wrong kind.",
     502: "A model answered something that cannot be passed on.",
     503: "A part of the system is away; Retry-After says when to try again.",

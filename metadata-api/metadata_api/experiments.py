@@ -2,6 +2,8 @@
 
 import base64
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,9 +14,10 @@ from sqlalchemy.orm import Session
 
 from metadata_api import curves
 from metadata_api.curves import Curve
+from metadata_api.database.tables import Deployment, Experiment, MetricPoints, ModelVersion
 from metadata_api.errors import Conflict, Invalid, NotFound
 from metadata_api.schemas import experiments as bodies
-from metadata_api.tables import Deployment, Experiment, MetricPoints, ModelVersion
+from metadata_api.schemas.fields import NAME
 
 Json = dict[str, Any]
 COLUMNS = {
@@ -143,13 +146,23 @@ def _decode(cursor: str, order: bodies.Order) -> tuple[Any, int]:
     """Value and id of the row that a cursor names; raises Invalid for anything that `_encode` did not make."""
     try:
         made_for, value, identity = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        if made_for != order or not isinstance(identity, int) or not 0 <= identity < 2**63:
+        if made_for != order or type(identity) is not int or not 0 <= identity < 2**63:
             raise ValueError("made for another list")
-        if order.endswith("created_at"):
-            value = datetime.fromisoformat(value)
-        elif value is not None and not isinstance(value, str if order.endswith("name") else float | int):
-            raise ValueError("not a value of this column")
+        return _value(order.removeprefix("-"), value), identity
     except (ValueError, TypeError, OverflowError) as error:
         detail = "The cursor is not one of this list in this order. Start again without it."
         raise Invalid("bad_cursor", detail) from error
-    return value, identity
+
+
+def _value(column: str, value: Any) -> Any:
+    """What a column can hold, from the JSON of a cursor; raises ValueError, TypeError or OverflowError."""
+    if column == "created_at":
+        return datetime.fromisoformat(value)
+    if column == "name":
+        if not re.fullmatch(NAME, value):
+            raise ValueError("not a name")
+        return value
+    # Exact types: true is an int for Python and no number for Postgres.
+    if value is not None and (type(value) not in (int, float) or not math.isfinite(float(value))):
+        raise ValueError("not a loss")
+    return value

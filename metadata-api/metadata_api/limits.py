@@ -40,12 +40,12 @@ class RequestGuard:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
-            return await _refuse(
+            return await refuse(
                 scope, send, 400, "invalid_request", "The URL contains a NUL character. Remove it."
             )
         limit = self.limit_of(scope["path"])
         if _declared(scope) > limit:
-            return await _refuse(scope, send, 413, "body_too_large", _too_large(limit))
+            return await refuse(scope, send, 413, "body_too_large", _too_large(limit))
         await self.app(scope, _Counted(receive, limit), send)
 
 
@@ -90,7 +90,8 @@ def _too_large(limit: int) -> str:
     return f"The body is over the limit of {limit:,} bytes for this address. Send less."
 
 
-async def _refuse(scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
+async def refuse(scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
+    """Answer an error without reading the body."""
     body = json.dumps(body_of(scope, code, detail)).encode()
     headers = [
         (b"content-type", b"application/json"),

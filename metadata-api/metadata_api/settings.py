@@ -1,10 +1,12 @@
 """What the API reads from its environment; the launcher, the chart and the tests fill it in."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from serving_runtime import hosts
 
 MEBIBYTE = 1024 * 1024
 
@@ -24,6 +26,23 @@ class S3(BaseModel):
     """Region of the bucket; most other servers take any."""
     credentials_dir: Path | None = None
     """Folder with the files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without it the environment decides."""
+
+
+class Max(BaseModel):
+    """Longest bodies, in bytes; in the environment as METADATA_API_MAX_IMAGE_BYTES, ..."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image_bytes: int = 10 * MEBIBYTE
+    """Largest accepted image upload."""
+    csv_bytes: int = 200 * MEBIBYTE
+    """Largest accepted CSV upload."""
+    mar_bytes: int = 1024 * MEBIBYTE
+    """Largest accepted `.mar` upload."""
+    inference_bytes: int = 10 * MEBIBYTE
+    """Largest body of a v2 request that is passed on."""
+    json_bytes: int = 8 * MEBIBYTE
+    """Largest body of every other request."""
 
 
 class DatabaseSettings(BaseSettings):
@@ -68,16 +87,10 @@ class Settings(DatabaseSettings):
     """Address to listen on."""
     port: int = 8000
     """Port to listen on."""
-    max_image_bytes: int = 10 * MEBIBYTE
-    """Largest accepted image upload, in bytes."""
-    max_csv_bytes: int = 200 * MEBIBYTE
-    """Largest accepted CSV upload, in bytes."""
-    max_mar_bytes: int = 1024 * MEBIBYTE
-    """Largest accepted `.mar` upload, in bytes."""
-    max_inference_bytes: int = 10 * MEBIBYTE
-    """Largest body of a v2 request that is passed on, in bytes."""
-    max_json_bytes: int = 8 * MEBIBYTE
-    """Largest body of every other request, in bytes."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(hosts.entries)] = ()
+    """Hosts that the API answers to beside 127.0.0.1, localhost and [::1] with its port; see `hosts.AllowedHosts`."""
+    max: Max = Max()
+    """Longest bodies."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -11,12 +11,12 @@ from typing import TypeVar
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from metadata_api.db import Sessions
+from metadata_api.database.session import Sessions
+from metadata_api.database.tables import Experiment, ModelVersion
 from metadata_api.errors import Invalid, NotFound, Unavailable
 from metadata_api.schemas.versions import Tensor, Version, VersionPage
-from metadata_api.store import ObjectStore
-from metadata_api.tables import Experiment, ModelVersion
-from serving_runtime import mar
+from metadata_api.storage.base import ObjectStore
+from serving_runtime.archive import mar
 
 T = TypeVar("T")
 # What the serving front offers for an archive that says nothing about its tensors.

@@ -8,6 +8,7 @@ ServingError
 ├── SlowBody            408  the body did not arrive in time
 ├── BodyTooLarge        413
 ├── UnsupportedEncoding 415
+├── Rejected            421 or 403  a host that is not ours, or a page of another site
 ├── ModelFailed         502  the model raised, or its answer is not what its card promises
 ├── Unavailable         503  not ready, queue full, worker died: try again after a second
 └── DeadlineExceeded    504
@@ -50,6 +51,14 @@ class BodyTooLarge(ServingError):
 
 class UnsupportedEncoding(ServingError):
     status = 415
+
+
+class Rejected(ServingError):
+    """Turned away before any work; see `hosts.AllowedHosts.rejection`."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
 
 
 class ModelFailed(ServingError):

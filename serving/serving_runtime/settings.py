@@ -4,11 +4,14 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from serving_runtime import hosts
 
 Runtime = Literal["torchserve", "native"]
 RUNTIMES: tuple[str, ...] = get_args(Runtime)
+_NAMES = r"^\s*([A-Za-z_]\w*(\s*,\s*[A-Za-z_]\w*)*)?\s*$"
 
 
 class Settings(BaseSettings):
@@ -20,6 +23,8 @@ class Settings(BaseSettings):
     """Address that the v2 front listens on; TorchServe itself never leaves this machine."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port of the v2 front; 0 takes a free one and says which in the log."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(hosts.entries)] = ()
+    """Hosts that the front answers to beside 127.0.0.1, localhost and [::1] with its port; see `hosts.AllowedHosts`."""
     models_file: Path | None = None
     """JSON list of the models to serve, watched for changes."""
     model_name: str | None = None
@@ -53,12 +58,20 @@ class Settings(BaseSettings):
     """Threads of PyTorch in each worker; by default one for each core but the front's, or one when many models
     share the cores."""
 
+    worker_environment: Annotated[str, Field(pattern=_NAMES)] = ""
+    """Names of variables that handlers need, separated by commas; the workers get no others but well-known ones."""
+
     @model_validator(mode="after")
     def _one_source_of_models(self) -> Self:
         pod = self.model_name is not None and self.model_dir is not None
         if pod == (self.models_file is not None):
             raise ValueError("set either SERVING_MODELS_FILE or SERVING_MODEL_NAME and SERVING_MODEL_DIR")
         return self
+
+    @property
+    def worker_variables(self) -> list[str]:
+        """The names in `worker_environment`."""
+        return [name.strip() for name in self.worker_environment.split(",") if name.strip()]
 
     @property
     def threads(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
-from serving_runtime import java
+from serving_runtime.runtimes.torchserve import java
 from tests.bench import overload, report, rounds
 from tests.bench.victims import UNREADY_SECONDS
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import psutil
 
-from serving_runtime import handler
 from serving_runtime.settings import RUNTIMES
+from serving_runtime.starter import handler
 from tests.bench import servers
 from tests.serving import starters
 

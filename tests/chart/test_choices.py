@@ -64,6 +64,10 @@ EXTERNAL = {"existingSecret": "db"}
             "a Gateway has its certificate in its own listener",
         ),
         (
+            {"expose": {"mode": "gateway", "gateway": {"name": "x"}}},
+            "expose.mode=gateway without expose.host needs allowedHosts",
+        ),
+        (
             {"expose": {"mode": "ingress", "host": "a.example", "tls": {"secretName": "s"}}},
             "set expose.tls.enabled=true as well",
         ),
@@ -241,6 +245,7 @@ def test_a_path_reaches_every_part_that_makes_addresses() -> None:
     assert environment(ui)["UI_ROOT_PATH"] == "/marina"
     assert environment(ui)["UI_API_URL"] == "http://marina-metadata-api/marina"
     assert environment(ui)["UI_PUBLIC_API_URL"] == "http://tools.example/marina"
+    assert environment(ui)["UI_UPLOAD_DIR"] == "/tmp/uploads"
     (api,) = rendered.one("Deployment", "marina-metadata-api")["spec"]["template"]["spec"]["containers"]
     assert environment(api)["METADATA_API_ROOT_PATH"] == "/marina"
 

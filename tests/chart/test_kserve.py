@@ -1,6 +1,7 @@
 """What KServe gets: InferenceServices that roll out without a gap, on runtimes of our own."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -118,7 +119,16 @@ class TestRuntime:
 def test_braces_are_only_where_kserve_fills_them_in() -> None:
     # KServe takes a runtime's whole container for a Go template.
     for runtime in render().kind("ServingRuntime"):
-        assert json.dumps(runtime["spec"]["containers"]).count("{{") == 1
+        (container,) = runtime["spec"]["containers"]
+        filled_in = {name for name, value in environment(container).items() if "{{" in str(value)}
+        assert filled_in == {"SERVING_MODEL_NAME", "SERVING_ALLOWED_HOSTS"}
+        braces = re.findall(r"\{\{.*?\}\}", json.dumps(container))
+        assert set(braces) == {"{{.Name}}"}
+        assert (
+            json.dumps(container).count("{{")
+            == len(braces)
+            == sum(environment(container)[name].count("{{") for name in filled_in)
+        )
 
 
 class TestWhereArchivesAre:

@@ -6,7 +6,7 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serving_runtime.metrics import Metrics
+from serving_runtime.models.metrics import Metrics
 from tests.chart.rendering import CHART, render, shape
 from tests.conftest import ROOT
 

@@ -15,11 +15,11 @@ def read(rendered: Rendered, folder: Path) -> Any:
     """kserve.yaml as the API reads it."""
     path = folder / "kserve.yaml"
     path.write_text(rendered.one("ConfigMap", "marina-metadata-api")["data"]["kserve.yaml"])
-    return import_module("metadata_api.kserve.config").read(path)
+    return import_module("metadata_api.deploying.kserve.config").read(path)
 
 
 def test_the_api_knows_the_prefix_of_all_names_and_what_helm_calls_the_release(tmp_path: Path) -> None:
-    config = import_module("metadata_api.kserve.config")
+    config = import_module("metadata_api.deploying.kserve.config")
     path = tmp_path / "kserve.yaml"
     maps = render(name="digits").one("ConfigMap", "digits-marina-metadata-api")
     path.write_text(maps["data"]["kserve.yaml"])
@@ -29,7 +29,7 @@ def test_the_api_knows_the_prefix_of_all_names_and_what_helm_calls_the_release(t
 
 def wanted(runtime: str) -> Any:
     """The deployment `cnn` as the API wants it."""
-    return import_module("metadata_api.deploy").Wanted(
+    return import_module("metadata_api.deploying.base").Wanted(
         name="cnn", experiment="cnn-baseline", version=3, sha256=DIGEST, runtime=runtime, replicas=2
     )
 
@@ -51,7 +51,7 @@ def without_owner(found: Object) -> Object:
 @pytest.mark.parametrize("name", ["default", "ingress", "gateway", "external-s3", "mirror"])
 def test_an_inference_service_is_the_same_from_both(name: str, runtime: str, tmp_path: Path) -> None:
     rendered = rendered_with(name, runtime)
-    build = import_module("metadata_api.kserve.inference_services").build
+    build = import_module("metadata_api.deploying.kserve.inference_services").build
     made = build(read(rendered, tmp_path), wanted(runtime))
     assert without_owner(made) == without_owner(rendered.one("InferenceService", "cnn"))
 
@@ -59,7 +59,7 @@ def test_an_inference_service_is_the_same_from_both(name: str, runtime: str, tmp
 @pytest.mark.parametrize(("name", "kind"), [("ingress", "Ingress"), ("gateway", "HTTPRoute")])
 def test_a_route_is_the_same_from_both(name: str, kind: str, tmp_path: Path) -> None:
     rendered = rendered_with(name, "torchserve")
-    build = import_module("metadata_api.kserve.public_routes").build
+    build = import_module("metadata_api.deploying.kserve.routes").build
     made = build(read(rendered, tmp_path), wanted("torchserve"), "uid")
     assert without_owner(made) == without_owner(rendered.one(kind, "cnn-v2"))
 
@@ -68,7 +68,7 @@ def test_a_route_is_the_same_from_both(name: str, kind: str, tmp_path: Path) -> 
     ("name", "mode"), [("default", "none"), ("ingress", "ingress"), ("gateway", "gateway")]
 )
 def test_the_role_has_exactly_the_verbs_that_the_api_uses(name: str, mode: str) -> None:
-    rules = import_module("metadata_api.deploy_kserve").RULES[mode]
+    rules = import_module("metadata_api.deploying.kserve.deployer").RULES[mode]
     (role,) = render(shape(name)).kind("Role")
 
     def flat(found: list[Object]) -> set[tuple[str, str, str]]:

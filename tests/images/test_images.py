@@ -13,7 +13,7 @@ ENTRIES = {
     "marina-serving": "serving_runtime.__main__",
     "marina-metadata-api": "metadata_api.app",
     "marina-ui": "model_ui.app",
-    "marina-models": "serving_runtime.mar",
+    "marina-models": "serving_runtime.archive.mar",
     "marina-serving-native": "serving_runtime.__main__",
 }
 TOOLS = ("pip", "pip3", "uv", "gcc", "cc", "g++", "make", "strip", "jlink", "javac", "git", "curl", "wget")
@@ -82,6 +82,13 @@ print(json.dumps([len(files), [s.name for s in files if not os.path.exists(s.cac
         assert len(missing) <= 0.05 * loaded, missing
 
 
+def test_the_api_is_shipped_without_the_one_machine_launcher() -> None:
+    assert (
+        python("marina-metadata-api", "import importlib.util as u; print(u.find_spec('marina_local'))")
+        == "None\n"
+    )
+
+
 def test_the_api_starts_without_a_database(start: Start) -> None:
     api = start("marina-metadata-api", *DATABASE, "--tmpfs", "/var/lib/marina:uid=10001")
     api.wait_for("http://127.0.0.1:8000/livez", 20)
@@ -105,7 +112,9 @@ def test_the_starters_are_registered_through_images_alone(start: Start) -> None:
     shared = f"container:{postgres.id}"
     folder = ("--tmpfs", "/var/lib/marina:uid=10001")
     retry = ("--entrypoint", "sh")
-    migrate = "for i in $(seq 60); do python -m metadata_api.migrate && exit 0; sleep 1; done; exit 1"
+    migrate = (
+        "for i in $(seq 60); do python -m metadata_api.database.migrate && exit 0; sleep 1; done; exit 1"
+    )
     migration = start(
         "marina-metadata-api", *DATABASE, *folder, *retry, command=("-c", migrate), network=shared
     )

@@ -14,11 +14,11 @@ from fastapi import FastAPI
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from metadata_api import migrate
 from metadata_api.app import create_app
-from metadata_api.db import Base, connect
+from metadata_api.database import migrate
+from metadata_api.database.session import Base, connect
 from metadata_api.settings import Settings
-from metadata_api.store import Store
+from metadata_api.storage.folder import FolderStore
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +46,9 @@ def session(engine: Engine, clean: None) -> Iterator[Session]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> FolderStore:
     """An empty content-addressed store."""
-    store = Store(tmp_path / "store")
+    store = FolderStore(tmp_path / "store")
     store.prepare()
     return store
 

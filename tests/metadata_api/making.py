@@ -14,10 +14,10 @@ from PIL import Image
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.orm import Session
 
-from metadata_api import migrate
-from metadata_api.db import connect
-from metadata_api.tables import Deployment, Experiment, ModelVersion
-from serving_runtime import mar
+from metadata_api.database import migrate
+from metadata_api.database.session import connect
+from metadata_api.database.tables import Deployment, Experiment, ModelVersion
+from serving_runtime.archive import mar
 
 LABELS = [str(digit) for digit in range(10)]
 INPUTS = [

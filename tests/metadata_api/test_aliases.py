@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from metadata_api.deploy import Seen
+from metadata_api.deploying.base import Seen
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.making import make_deployment, make_version
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from metadata_api import curves
 from metadata_api.curves import Curve
-from metadata_api.tables import Experiment, MetricPoints
+from metadata_api.database.tables import Experiment, MetricPoints
 
 
 def store(engine: Engine, name: str, values: Sequence[float], metric: str = "loss") -> None:

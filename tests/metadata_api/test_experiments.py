@@ -1,6 +1,8 @@
 """Experiments over HTTP: created, listed in every order, searched; hostile input changes nothing."""
 
+import base64
 import itertools
+import json
 from typing import Any
 
 import httpx
@@ -127,6 +129,23 @@ def test_search_finds_parts_of_names_in_either_case_and_takes_wildcards_as_they_
 )
 def test_a_cursor_that_we_did_not_make_is_refused(api: httpx.Client, cursor: str) -> None:
     answer = api.get("/v1/experiments", params={"cursor": cursor})
+    assert (answer.status_code, answer.json()["error"]) == (400, "bad_cursor")
+
+
+@pytest.mark.parametrize(
+    ("order", "value", "identity"),
+    [
+        ("name", "a\0b", 1), ("name", "\ud800", 1), ("name", "a" * 41, 1), ("name", None, 1), ("name", 1, 1),
+        ("best_loss", True, 1), ("best_loss", "1", 1), ("best_loss", 10**309, 1), ("best_loss", float("nan"), 1),
+        ("-final_loss", False, 1), ("created_at", "2020-01-01", True), ("created_at", 1, 1), ("created_at", None, 1),
+        ("name", "net", True), ("name", "net", 2**63), ("name", "net", -1), ("name", "net", 1.0), ("name", "net", None),
+    ],
+)  # fmt: skip
+def test_a_cursor_made_by_hand_is_refused(
+    api: httpx.Client, order: str, value: object, identity: object
+) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps([order, value, identity]).encode()).decode()
+    answer = api.get("/v1/experiments", params={"cursor": cursor, "order": order})
     assert (answer.status_code, answer.json()["error"]) == (400, "bad_cursor")
 
 

@@ -1,18 +1,22 @@
 """Import of a CSV over HTTP and on the command line: good rows in, bad rows reported, never half a row."""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from metadata_api.errors import Conflict
 from metadata_api.importing import __main__, import_experiments
 from metadata_api.importing.writer import slug
+from metadata_api.schemas.imports import ImportReport, Problem
 from tests.conftest import ROOT
 from tests.metadata_api.conftest import row_counts
 
@@ -178,12 +182,7 @@ def test_the_command_line_prints_the_report_and_tells_by_its_exit_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for key, value in {
-        "DATABASE_URL": postgres_url,
-        "STORE_DIR": tmp_path,
-        "SERVING_MODELS_FILE": tmp_path,
-    }.items():
-        monkeypatch.setenv(f"METADATA_API_{key}", str(value))
+    monkeypatch.setenv("METADATA_API_DATABASE_URL", postgres_url)
 
     def run(content: bytes) -> int:
         (tmp_path / "a.csv").write_bytes(content)
@@ -192,10 +191,64 @@ def test_the_command_line_prints_the_report_and_tells_by_its_exit_code(
 
     assert run(TWO_BAD) == 1
     printed = capsys.readouterr().out
-    assert printed.startswith("4 imported, 0 unchanged, 2 left out\nline 4, Learning Rate: ")
+    assert printed.startswith("4 imported, 0 unchanged, 2 rejected\nline 4, Learning Rate: ")
     assert run(csv(f"Net,0.1,0.9,{loss(1)}")) == 0
     assert run(b"") == 2
     assert "empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (None, "METADATA_API_DATABASE_URL: Field required"),
+        ("nonsense", "the settings of the database are wrong: "),
+        ("postgresql://nobody@127.0.0.1:9/none", "the database does not take the import: "),
+    ],
+)
+def test_wrong_settings_are_one_line_and_no_traceback(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    url: str | None,
+    said: str,
+) -> None:
+    for name in [name for name in os.environ if name.startswith("METADATA_API_")]:
+        monkeypatch.delenv(name)
+    if url:
+        monkeypatch.setenv("METADATA_API_DATABASE_URL", url)
+    (tmp_path / "a.csv").write_bytes(TWO_BAD)
+    monkeypatch.setattr(sys, "argv", ["importing", str(tmp_path / "a.csv")])
+    assert __main__.main() == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(said)
+    assert printed.err.count("\n") == 1
+
+
+def test_a_long_report_says_how_much_it_leaves_out() -> None:
+    problems = [Problem(line=line, column=None, reason="wrong") for line in range(2, 5)]
+    report = ImportReport(
+        id=1, filename="a.csv", dry_run=True, accepted=0, unchanged=1, rejected=3, problems=problems,
+        experiments=[], created_at=None,
+    )  # fmt: skip
+    assert report.readable(listed=1) == (
+        "0 imported, 1 unchanged, 3 rejected (dry run: nothing was stored)\nline 2: wrong\n... and 2 more\n"
+    )
+    assert report.readable(listed=3).endswith("line 4: wrong\n")
+
+
+@pytest.mark.parametrize("form", [False, True])
+def test_a_full_disk_is_a_507_and_stores_nothing(
+    api: httpx.Client, app: FastAPI, engine: Engine, monkeypatch: pytest.MonkeyPatch, form: bool
+) -> None:
+    monkeypatch.setattr("metadata_api.storage.folder.secrets.token_hex", lambda _: "full")
+    (app.state.artifacts.partial / "full").symlink_to("/dev/full")
+    sent: dict[str, Any] = {"files": {"file": ("a.csv", TWO_BAD)}} if form else {"content": TWO_BAD}
+    answer = api.post("/v1/imports", **sent)
+    assert (answer.status_code, answer.json()["error"]) == (507, "disk_full")
+    assert sum(row_counts(engine).values()) == 0
+    monkeypatch.undo()
+    assert api.post("/v1/imports", **sent).status_code == 201
 
 
 def test_five_thousand_rows_are_stored_within_seconds(api: httpx.Client) -> None:

@@ -33,7 +33,7 @@ def test_a_body_that_trickles_is_ended(address: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(limits, "SECONDS_TO_START", 0.5)
     host, port = address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as sock:
-        head = "POST /v1/experiments HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        head = f"POST /v1/experiments HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
         head += "Content-Length: 900\r\n\r\n"
         sock.sendall(head.encode() + b'{"na')
         start = time.monotonic()

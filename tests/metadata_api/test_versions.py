@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from metadata_api.store import Store
-from serving_runtime import mar
+from metadata_api.storage.folder import FolderStore
+from serving_runtime.archive import mar
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.making import LABELS, make_experiment, make_mar
 
@@ -137,7 +137,7 @@ class TestRefused:
     @pytest.fixture
     def unchanged(self, app: FastAPI, engine: Engine, experiment: None) -> object:
         """Compares rows and files before and after the test."""
-        artifacts: Store = app.state.artifacts
+        artifacts: FolderStore = app.state.artifacts
 
         def files() -> set[Path]:
             return {path for path in artifacts.root.rglob("*") if path.is_file()}

@@ -14,8 +14,8 @@ from PIL import Image
 from digits import EXAMPLES, Dataset, request, write_examples
 from experiments import find, names
 from learning import learn, settings
-from serving_runtime import mar
-from serving_runtime.handler import Handler
+from serving_runtime.archive import mar
+from serving_runtime.starter.handler import Handler
 
 
 class TestFolders:
@@ -42,7 +42,7 @@ class TestFolders:
         assert card.labels == tuple("0123456789")
 
     def test_cnn_has_the_weights_that_comparisons_assume(self) -> None:
-        from serving_runtime.predictor import load_network
+        from serving_runtime.starter.predictor import load_network
 
         network = load_network(find("cnn-baseline").network)
         assert sum(weight.numel() for weight in network.parameters()) == 1_199_882

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
-from metadata_api.local.settings import LocalSettings
+from marina_local.settings import LocalSettings
 from metadata_api.settings import Settings as ApiSettings
 from model_ui.settings import Settings as UiSettings
 from serving_runtime.settings import Settings as ServingSettings
@@ -36,7 +36,7 @@ def names(settings: type[BaseModel]) -> list[str]:
     """Names of all settings; those of a group carry its name before theirs."""
     found = []
     for name, field in settings.model_fields.items():
-        groups = [kind for kind in get_args(field.annotation) if isinstance(kind, type)]
+        groups = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
         group = next((kind for kind in groups if issubclass(kind, BaseModel)), None)
         found += [f"{name}_{part}" for part in names(group)] if group else [name]
     return found

@@ -14,7 +14,7 @@ import orjson
 import psutil
 import pytest
 
-from serving_runtime import mar
+from serving_runtime.archive import mar
 from serving_runtime.settings import RUNTIMES
 
 from . import archives
@@ -36,7 +36,7 @@ class Front:
         self.log = folder / "front.log"
         environment = {
             **os.environ,
-            "PYTHONPATH": str(Path(mar.__file__).parents[1]),
+            "PYTHONPATH": str(Path(mar.__file__).parents[2]),
             "SERVING_PORT": "0",
             "SERVING_WORK_DIR": str(folder / ".marina"),  # as on one machine; it has `.mar` in it
             "SERVING_JAVA_CACHE": str(Path(sys.prefix) / "java.aot"),

@@ -18,7 +18,7 @@ EVENT = {"data": [], "fn_index": 0, "session_hash": "x"}
 
 @pytest.fixture(scope="module")
 def app() -> App:
-    return create_app(Settings(max_csv_bytes=100_000))
+    return create_app(Settings(max_csv_bytes=100_000, allowed_hosts=("marina.example", "public.example")))
 
 
 @pytest.fixture
@@ -76,13 +76,33 @@ def test_a_browser_that_says_cross_site_is_believed(send: Callable[..., httpx.Re
     "headers",
     [
         {"origin": HOST},
-        {"origin": "https://public.example", "x-forwarded-host": "public.example"},
+        {"origin": "https://public.example"},
         {"origin": "https://public.example", "sec-fetch-site": "same-origin"},
         {},
     ],
 )
 def test_our_own_pages_are_let_in(send: Callable[..., httpx.Response], headers: dict[str, str]) -> None:
     assert send("POST", "/gradio_api/reset", json={"event_id": "x"}, headers=headers).status_code != 403
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("path", ["/", "/livez", "/config", JOIN, "/gradio_api/upload", "/nowhere"])
+def test_another_host_gets_nothing(send: Callable[..., httpx.Response], method: str, path: str) -> None:
+    for host in ("evil.example", "marina.example.evil.example", "localhost:1", "10.0.0.1"):
+        headers = {"host": host, "origin": f"http://{host}", "sec-fetch-site": "same-origin"}
+        answer = send(method, path, headers=headers)
+        assert answer.status_code == 421
+        assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+        if method != "HEAD":
+            assert list(answer.json()) == ["detail"]
+            assert "UI_ALLOWED_HOSTS" in answer.json()["detail"]
+
+
+def test_a_forwarded_host_is_not_believed(send: Callable[..., httpx.Response]) -> None:
+    headers = {"x-forwarded-host": "evil.example"}
+    assert send("POST", JOIN, headers={**headers, "origin": "http://evil.example"}).status_code == 403
+    assert send("GET", "/config", headers=headers).json()["root"] == HOST
+    assert "evil.example" not in send("GET", "/", headers=headers).text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 
-from model_ui import assets
+from model_ui import assets, uploads
 from model_ui.guard import App, Guard
 from model_ui.metadata_client import ApiError, MetadataClient
 from model_ui.pages import deployments, experiments, imports, try_it
@@ -28,7 +28,19 @@ CACHE_SECONDS = (600, 3600)
 def create_app(settings: Settings | None = None, client: MetadataClient | None = None) -> App:
     """The UI as an ASGI application; without settings they come from the environment."""
     settings = settings or Settings()
-    client = client or MetadataClient(settings.api_url)
+    folder = uploads.prepare(settings.upload_dir, keep_seconds=CACHE_SECONDS[1])
+    app = mount_pages(settings, client or MetadataClient(settings.api_url))
+    return Guard(
+        app,
+        root_path=settings.root_path,
+        max_upload_bytes=settings.max_csv_bytes,
+        upload_folder=folder,
+        allowed_hosts=settings.allowed_hosts,
+    )
+
+
+def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:
+    """The pages as Gradio serves them, without the guard before them; `uploads.prepare` comes first."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -36,9 +48,10 @@ def create_app(settings: Settings | None = None, client: MetadataClient | None =
             yield
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    page = build_ui(client, settings)
     gr.mount_gradio_app(
         app,
-        build_ui(client, settings),
+        page,
         path="/",
         root_path=settings.root_path or None,
         max_file_size=settings.max_csv_bytes,
@@ -54,7 +67,9 @@ def create_app(settings: Settings | None = None, client: MetadataClient | None =
         js=assets.text("page.js"),
         head=HEAD,
     )
-    return Guard(app, root_path=settings.root_path, max_upload_bytes=settings.max_csv_bytes)
+    # Only launch() sets this, and without it Gradio takes any file that a request names for an uploaded one.
+    page.has_launched = True
+    return app
 
 
 def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:

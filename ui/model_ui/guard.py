@@ -1,15 +1,19 @@
 """What stands between the network and Gradio: an ASGI layer with the rules that Gradio does not have.
 
 Gradio reflects any Origin together with credentials, reads bodies of any size, and has many routes that these pages
-never use. This layer lets through only what the pages use, from the pages themselves, up to a size, and puts security
-headers on every answer. Called by `app.create_app`.
+never use. This layer answers only to the UI's own hosts, lets through only what the pages use, from the pages
+themselves, up to a size, naming no file but uploaded ones, and puts security headers on every answer. Called by
+`app.create_app`.
 """
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+from model_ui import uploads
+from model_ui.hosts import AllowedHosts
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -22,7 +26,6 @@ MAX_EVENT_BYTES = 4 * 1024 * 1024
 # Room for the frame of a multipart form.
 FORM_BYTES = 64 * 1024
 UPLOAD = "/gradio_api/upload"
-SAFE = ("GET", "HEAD", "OPTIONS")
 PAGES = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"}
 PREFIXES = (
     "/assets/",
@@ -51,13 +54,25 @@ HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 REFLECTED = b"access-control-"
+# Anybody can send it, and Gradio builds the addresses in its pages from it: Host alone says where we are.
+FORWARDED_HOST = b"x-forwarded-host"
 
 
 class Guard:
     """The ASGI application around Gradio's; also answers GET /livez."""
 
-    def __init__(self, app: App, *, root_path: str, max_upload_bytes: int) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        root_path: str,
+        max_upload_bytes: int,
+        upload_folder: Path,
+        allowed_hosts: Iterable[str],
+    ) -> None:
         self._app = app
+        self._uploads = upload_folder
+        self._hosts = AllowedHosts(allowed_hosts, "UI_ALLOWED_HOSTS")
         self._root = root_path
         self._max_upload = max_upload_bytes + FORM_BYTES
         # Lets a page notice that another process has taken the place of the one that it came from.
@@ -73,7 +88,10 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if rejection := self._hosts.rejection(scope):
+            return await _answer(send, rejection.status, rejection.detail)
         path = self._inside(scope["path"])
+        scope["headers"] = [pair for pair in scope["headers"] if pair[0] != FORWARDED_HOST]
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         scope["path"], scope["raw_path"] = path, path.encode()
         if self._root and path == "":
@@ -82,11 +100,12 @@ class Guard:
             await _json(send, 200, {"status": "ok", "instance": self._instance})
         elif path not in PAGES and not path.startswith(PREFIXES):
             await _answer(send, 404, "There is nothing here.")
-        elif scope["method"] not in SAFE and not _own(headers):
-            await _answer(send, 403, "Only the pages of this UI may send this.")
         else:
-            limit = self._max_upload if path.startswith(UPLOAD) else MAX_EVENT_BYTES
-            await self._bounded(scope, receive, send, headers, limit)
+            upload = path.startswith(UPLOAD)
+            limit = self._max_upload if upload else MAX_EVENT_BYTES
+            await self._bounded(
+                scope, receive, send, headers, limit, event=scope["method"] == "POST" and not upload
+            )
 
     def _inside(self, path: str) -> str:
         """The path without the prefix, which the proxy may or may not have taken away."""
@@ -95,7 +114,7 @@ class Guard:
         return path
 
     async def _bounded(
-        self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str], limit: int
+        self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str], limit: int, *, event: bool
     ) -> None:
         declared = headers.get("content-length", "0")
         if not declared.isdecimal() or int(declared) > limit:
@@ -112,7 +131,27 @@ class Guard:
             started = True
             await send(message)
 
-        await self._app(scope, body, answer)
+        if event:
+            await self._check_event(scope, body, send, answer)
+        else:
+            await self._app(scope, body, answer)
+
+    async def _check_event(self, scope: Scope, body: "_Body", send: Send, answer: Send) -> None:
+        """Pass an event on once its whole body is there and names no file but uploaded ones."""
+        content = await body.read()
+        if content is None:
+            if body.exceeded:
+                await _answer(send, 413, f"More than {MAX_EVENT_BYTES:,} bytes are not accepted here.")
+            return
+        try:
+            allowed = uploads.names_only_uploads(content, self._uploads)
+        except uploads.BadEvent as error:
+            await _answer(send, 400, str(error))
+            return
+        if not allowed:
+            await _answer(send, 403, "The request names a file that was not uploaded here. Upload it first.")
+            return
+        await self._app(scope, _replay(content, body), answer)
 
 
 class _Body:
@@ -132,20 +171,26 @@ class _Body:
                 return {"type": "http.disconnect"}
         return message
 
+    async def read(self) -> bytes | None:
+        """The whole body; None when the client left or it is too long."""
+        content = bytearray()
+        while True:
+            message = await self()
+            if message["type"] != "http.request":
+                return None
+            content += message.get("body", b"")
+            if not message.get("more_body", False):
+                return bytes(content)
 
-def _own(headers: dict[str, str]) -> bool:
-    """Whether a request that changes something comes from one of our own pages (or from no browser at all).
 
-    Browsers say it in Sec-Fetch-Site, but over plain HTTP only for localhost; elsewhere the Origin must be the Host.
-    """
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    origin = headers.get("origin")
-    if origin is None:
-        return True
-    hosts = {headers.get("host", ""), headers.get("x-forwarded-host", "").split(",")[0].strip()}
-    return urlsplit(origin).netloc in hosts - {""}
+def _replay(content: bytes, rest: Receive) -> Receive:
+    """A body that has been read, for the application behind; afterwards what else arrives."""
+    pending: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+
+    async def receive() -> Message:
+        return pending.pop() if pending else await rest()
+
+    return receive
 
 
 def _with_headers(send: Send) -> Send:

@@ -1,9 +1,14 @@
 """What the UI reads from its environment; the launcher, the chart and the tests fill it in."""
 
+import os
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from model_ui import hosts
 
 MEBIBYTE = 1024 * 1024
 
@@ -11,6 +16,10 @@ MEBIBYTE = 1024 * 1024
 def _prefix(value: str) -> str:
     value = value.strip("/")
     return f"/{value}" if value else ""
+
+
+def _own_folder() -> Path:
+    return Path(tempfile.gettempdir()) / f"marina-ui-{os.geteuid()}"
 
 
 class Settings(BaseSettings):
@@ -26,11 +35,15 @@ class Settings(BaseSettings):
     """Address to listen on."""
     port: int = 7860
     """Port to listen on."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(hosts.entries)] = ()
+    """Hosts that the UI answers to beside 127.0.0.1, localhost and [::1] with its port; see `hosts.AllowedHosts`."""
     root_path: Annotated[str, AfterValidator(_prefix)] = ""
     """Path prefix under which a proxy publishes the UI; the proxy may strip it or not."""
     deadline_ms: Annotated[int, Field(ge=100, le=30_000)] = 5000
     """How long the models may take to answer one picture, in milliseconds."""
     max_csv_bytes: Annotated[int, Field(ge=1024)] = 50 * MEBIBYTE
     """Largest CSV that may be uploaded, in bytes."""
+    upload_dir: Path = Field(default_factory=_own_folder)
+    """Folder for uploaded files, which nobody else may read; a file is deleted after an hour."""
     refresh_seconds: Annotated[float, Field(ge=0.2, le=60)] = 3.0
     """How often a page asks the API what has changed."""

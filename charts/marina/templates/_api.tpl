@@ -9,6 +9,8 @@
   value: 0.0.0.0
 - name: METADATA_API_PORT
   value: "8000"
+- name: METADATA_API_ALLOWED_HOSTS
+  value: {{ include "marina.allowedHosts" (list . (printf "%s-metadata-api" (include "marina.fullname" .))) | quote }}
 {{- with include "marina.path" . }}
 - name: METADATA_API_ROOT_PATH
   value: {{ . }}

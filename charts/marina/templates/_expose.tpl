@@ -12,6 +12,24 @@
 {{- with trimAll "/" .Values.expose.path }}/{{ . }}{{ end -}}
 {{- end -}}
 
+{{/*
+What a part answers to as Host, separated by commas: (list $ SERVICE...). Each Service's name in all its forms, the exposed
+host, what the values add, a port-forward, and addresses: probes, Prometheus and the API ask pods by IP, and no page of
+another site can have an address of ours as its Host.
+*/}}
+{{- define "marina.allowedHosts" -}}
+{{- $root := index . 0 -}}
+{{- $space := $root.Release.Namespace -}}
+{{- $hosts := list "localhost" "127.0.0.1" "[::1]" "0.0.0.0/0" "::/0" -}}
+{{- range rest . -}}
+{{- $hosts = concat $hosts (list . (printf "%s.%s" . $space) (printf "%s.%s.svc" . $space) (printf "%s.%s.svc.%s" . $space $root.Values.clusterDomain)) -}}
+{{- end -}}
+{{- if ne $root.Values.expose.mode "none" -}}
+{{- $hosts = append $hosts $root.Values.expose.host -}}
+{{- end -}}
+{{- concat $hosts $root.Values.allowedHosts | compact | uniq | join "," -}}
+{{- end -}}
+
 {{/* YAML list of {path, service} for UI and API. */}}
 {{- define "marina.paths" -}}
 {{- $api := printf "%s-metadata-api" (include "marina.fullname" .) -}}

@@ -56,6 +56,9 @@ spec:
         # KServe replaces this with the InferenceService's name.
         - name: SERVING_MODEL_NAME
           value: {{ "{{.Name}}" | quote }}
+        # Its Services have names of their own for each InferenceService.
+        - name: SERVING_ALLOWED_HOSTS
+          value: {{ include "marina.allowedHosts" (list $root "{{.Name}}" "{{.Name}}-predictor") | quote }}
         - name: SERVING_MODEL_DIR
           value: /mnt/models
         - name: SERVING_RUNTIME

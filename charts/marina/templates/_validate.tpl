@@ -46,6 +46,9 @@
 {{- if and (eq $expose.mode "gateway") $expose.tls.secretName -}}
 {{- fail "expose.tls.secretName is for expose.mode=ingress: a Gateway has its certificate in its own listener" -}}
 {{- end -}}
+{{- if and (eq $expose.mode "gateway") (not $expose.host) (not .Values.allowedHosts) -}}
+{{- fail "expose.mode=gateway without expose.host needs allowedHosts: the names of the Gateway's listeners, such as *.example.org" -}}
+{{- end -}}
 {{- if and $expose.tls.secretName (not $expose.tls.enabled) -}}
 {{- fail "expose.tls.secretName is set: set expose.tls.enabled=true as well" -}}
 {{- end -}}

@@ -1,4 +1,4 @@
-"""Import of experiments from files of other systems: `import_experiments` for the route and the command line.
+"""Import of experiments from files of other systems, for the routes and the command line.
 
 `readers` turns a file into rows and problems without a database, `writer` stores rows. A fault of the whole file is
 raised as Invalid; a fault of a row is a problem in the report, and that row is left out (docs/adr/0006).
@@ -7,11 +7,13 @@ raised as Invalid; a fault of a row is a problem in the report, and that row is 
 import hashlib
 from pathlib import Path
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from metadata_api.database.tables import Import
+from metadata_api.errors import NotFound
 from metadata_api.importing import readers, writer
-from metadata_api.schemas.imports import ImportReport, Problem
-from metadata_api.tables import Import
+from metadata_api.schemas.imports import ImportPage, ImportReport, Problem
 
 LISTED_PROBLEMS = 1000
 LISTED_EXPERIMENTS = 100
@@ -40,6 +42,25 @@ def import_experiments(session: Session, path: Path, *, filename: str, dry_run: 
     return _recorded(session, report, digest)
 
 
+def list_page(session: Session, *, limit: int, before: int | None) -> ImportPage:
+    """The `limit` newest reports, or those numbered below `before`."""
+    query = select(Import)
+    if before is not None:
+        query = query.where(Import.id < before)
+    rows = session.scalars(query.order_by(Import.id.desc()).limit(limit + 1)).all()
+    total = session.scalar(select(func.count()).select_from(Import)) or 0
+    following = str(rows[limit - 1].id) if len(rows) > limit else None
+    return ImportPage(items=[_shown(row) for row in rows[:limit]], total=total, next=following)
+
+
+def show(session: Session, number: int) -> ImportReport:
+    """One report; raises NotFound."""
+    row = session.get(Import, number)
+    if row is None:
+        raise NotFound("import_unknown", f"There is no import {number}. See /v1/imports.")
+    return _shown(row)
+
+
 def _recorded(session: Session, report: ImportReport, digest: str) -> ImportReport:
     row = Import(
         filename=report.filename,
@@ -52,10 +73,10 @@ def _recorded(session: Session, report: ImportReport, digest: str) -> ImportRepo
     )
     session.add(row)
     session.flush()
-    return report_of(row)
+    return _shown(row)
 
 
-def report_of(row: Import) -> ImportReport:
+def _shown(row: Import) -> ImportReport:
     """A stored report as it was given."""
     return ImportReport(
         id=row.id,

@@ -9,11 +9,11 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
 from metadata_api import curves
+from metadata_api.database.tables import Experiment, MetricPoints
 from metadata_api.errors import Conflict
 from metadata_api.experiments import summaries
 from metadata_api.importing.readers import Row
 from metadata_api.schemas.imports import ImportReport, Problem
-from metadata_api.tables import Experiment, MetricPoints
 
 BATCH_ROWS = 500
 BATCH_POINTS = 100_000

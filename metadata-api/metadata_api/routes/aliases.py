@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from metadata_api import aliases
-from metadata_api.db import SessionDep
+from metadata_api.database.session import SessionDep
 from metadata_api.errors import responses
 from metadata_api.routes.deployments import Declared
 from metadata_api.schemas.aliases import Alias, AliasChange, AliasEventPage, AliasPage, AliasTarget

@@ -6,10 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request
 
 from metadata_api import deployments
-from metadata_api.db import SessionDep
-from metadata_api.deploy import Seen
+from metadata_api.database.session import SessionDep
+from metadata_api.deploying.base import Seen
+from metadata_api.deploying.helm import HelmRelease
 from metadata_api.errors import responses
-from metadata_api.owners import HelmRelease
 from metadata_api.schemas.deployments import (
     DeploymentChange,
     DeploymentDetail,

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from metadata_api import curves, experiments
-from metadata_api.db import SessionDep
+from metadata_api.database.session import SessionDep
 from metadata_api.errors import responses
 from metadata_api.schemas import experiments as bodies
 from metadata_api.schemas.fields import NAME, NameInPath

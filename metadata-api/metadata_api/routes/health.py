@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request
 
-from metadata_api import migrate
+from metadata_api.database import migrate
 from metadata_api.errors import responses
 
 router = APIRouter(tags=["health"])

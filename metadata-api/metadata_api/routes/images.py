@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from metadata_api import images
 from metadata_api.errors import responses
+from metadata_api.predicting import images
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="sha256 of the PNG, in hexadecimal.")]

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, FastAPI, File, Form, Query, Request, UploadFile
 
-from metadata_api import predictions
-from metadata_api.connections import Connections
-from metadata_api.db import SessionDep
+from metadata_api.database.session import SessionDep
 from metadata_api.errors import Invalid, responses
-from metadata_api.predictions import Backend, Question
+from metadata_api.predicting import predictions
+from metadata_api.predicting.http_pool import Connections
+from metadata_api.predicting.predictions import Backend, Question
 from metadata_api.schemas.fields import NAME, Name
 from metadata_api.schemas.predictions import Comparison, PredictionPage, RecordedPrediction
 

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from metadata_api import versions
-from metadata_api.db import SessionDep, Sessions
+from metadata_api.database.session import SessionDep, Sessions
 from metadata_api.errors import Invalid, responses
 from metadata_api.schemas.fields import MAX_INT, NameInPath, NumberInPath
 from metadata_api.schemas.versions import Version, VersionPage

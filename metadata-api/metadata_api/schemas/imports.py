@@ -26,6 +26,19 @@ class ImportReport(BaseModel):
     experiments: list[str]
     created_at: datetime | None
 
+    def readable(self, *, listed: int) -> str:
+        """The report for people, a line for each of at most `listed` problems; for the command lines."""
+        head = f"{self.accepted} imported, {self.unchanged} unchanged, {self.rejected} rejected"
+        if self.dry_run:
+            head += " (dry run: nothing was stored)"
+        lines = [
+            f"line {problem.line}{f', {problem.column}' if problem.column else ''}: {problem.reason}"
+            for problem in self.problems[:listed]
+        ]
+        if self.rejected > len(lines):
+            lines.append(f"... and {self.rejected - len(lines)} more")
+        return "\n".join([head, *lines]) + "\n"
+
 
 class ImportPage(BaseModel):
     """Reports, newest first."""

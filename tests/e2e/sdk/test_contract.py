@@ -14,9 +14,9 @@ import pytest
 from kubernetes import client as kubernetes
 
 from marina_doctor.cluster import ClientWithDeadline, register_kserve_models
-from metadata_api.deploy import Wanted
-from metadata_api.kserve import inference_services
-from metadata_api.kserve.config import KServeConfig
+from metadata_api.deploying.base import Wanted
+from metadata_api.deploying.kserve import inference_services
+from metadata_api.deploying.kserve.config import KServeConfig
 
 ROOT = Path(__file__).parents[3]
 PREDICTOR: dict[str, Any] = {

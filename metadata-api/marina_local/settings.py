@@ -1,0 +1,69 @@
+"""What the launcher reads from its environment; `make up MARINA_UI_PORT=7861` sets one value."""
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class LocalSettings(BaseSettings):
+    """Every value has the prefix MARINA_ in the environment; none is read at import."""
+
+    model_config = SettingsConfigDict(env_prefix="MARINA_", frozen=True)
+
+    home: Path = REPOSITORY / ".marina"
+    """Data folder: database, artifacts, trained models and logs."""
+    ui_port: int = Field(7860, ge=1, le=65535)
+    """Port of the UI."""
+    api_port: int = Field(8000, ge=1, le=65535)
+    """Port of the metadata API."""
+    serving_port: int = Field(8080, ge=1, le=65535)
+    """Port of the v2 endpoint."""
+    postgres_port: int = Field(54320, ge=1, le=65535)
+    """Port of Postgres."""
+    start_seconds: float = Field(180.0, gt=0)
+    """Longest wait for the parts to answer, in seconds; training and installing are not part of it."""
+    postgres_user: str = ""
+    """System user that runs Postgres when the launcher is root; empty: `postgres`, or one made for it."""
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        # Every part has its own working directory, so a relative path would mean several folders.
+        return home.expanduser().resolve()
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Part -> port, in the order in which a person cares."""
+        return {
+            "ui": self.ui_port,
+            "api": self.api_port,
+            "serving": self.serving_port,
+            "postgres": self.postgres_port,
+        }
+
+    @property
+    def models_dir(self) -> Path:
+        """Trained `.mar` files of the starter experiments; a reset keeps them."""
+        return self.home / "models"
+
+    @property
+    def models_file(self) -> Path:
+        """The file through which the API tells the serving process what to load."""
+        return self.home / "serving" / "models.json"
+
+    @property
+    def logs(self) -> Path:
+        """One log for each part."""
+        return self.home / "logs"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the one launcher that may use this data folder."""
+        return self.home / "run" / "launcher.lock"
+
+    def address(self, part: str) -> str:
+        """Address of a part that speaks HTTP, for programs on this machine."""
+        return f"http://127.0.0.1:{self.ports[part]}"

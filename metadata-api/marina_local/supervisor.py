@@ -1,0 +1,140 @@
+"""Keep the parts running: start, log, restart with growing pauses, stop in order; the launcher owns one."""
+
+import asyncio
+import logging
+import shutil
+from pathlib import Path
+
+from marina_local.errors import LocalError, NotReady
+from marina_local.process import Part, end, kill_group, spawn
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.3, 5.0
+SETTLED_SECONDS = 30.0
+# Ends in a row, before a part ever answered, after which waiting for it makes no sense.
+HOPELESS = 4
+LOG_BYTES = 10 * 2**20
+LOG_LOOK_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Supervised:
+    """One part and the task that keeps it running."""
+
+    def __init__(self, part: Part, logs: Path) -> None:
+        self.part = part
+        self.log_path = logs / f"{part.name}.log"
+        self.restarts = 0
+        self.ends_in_a_row = 0
+        self.process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the part and, from now on, whenever it ends."""
+        self._task = asyncio.create_task(self._keep_running(), name=self.part.name)
+
+    async def stop(self) -> None:
+        """Stop the part for good; returns when no process of it is left."""
+        self._stopping = True
+        if self.process is not None:
+            await end(self.part, self.process)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        # The cancelled task may have started a process after the look above.
+        if self.process is not None and self.process.returncode is None:
+            await end(self.part, self.process)
+
+    def check(self) -> None:
+        """Raise NotReady if the part ends again and again; called by whoever waits for its answer."""
+        if self.ends_in_a_row >= HOPELESS:
+            raise NotReady(
+                f"{self.part.name} ends again and again: {self.last_line()} (log: {self.log_path})"
+            )
+
+    def last_line(self) -> str:
+        """The last line that the part logged, for messages."""
+        try:
+            with self.log_path.open("rb") as file:
+                file.seek(max(0, self.log_path.stat().st_size - 4096))
+                lines = file.read().decode(errors="replace").split("\n")
+        except OSError:
+            return "it has no log"
+        return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "its log is empty")
+
+    async def _keep_running(self) -> None:
+        pause = FIRST_PAUSE
+        clock = asyncio.get_running_loop().time
+        while not self._stops():
+            begin = clock()
+            reason = await self._run_once()
+            if self._stops():
+                return
+            settled = clock() - begin > SETTLED_SECONDS
+            self.ends_in_a_row = 1 if settled else self.ends_in_a_row + 1
+            pause = FIRST_PAUSE if settled or self.ends_in_a_row == 1 else min(pause * 2, LONGEST_PAUSE)
+            self.restarts += 1
+            log.warning("%s %s; starting it again in %.1f s", self.part.name, reason, pause)
+            await asyncio.sleep(pause)
+
+    def _stops(self) -> bool:
+        return self._stopping
+
+    async def _run_once(self) -> str:
+        """Run the part until it ends; says how it ended."""
+        try:
+            if self.part.before_start is not None:
+                await self.part.before_start()
+            with self.log_path.open("ab") as output:
+                self.process = await spawn(self.part, output)
+        except (OSError, LocalError) as error:
+            return f"does not start: {error}"
+        code = await self.process.wait()
+        kill_group(self.process.pid)
+        return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+
+class Supervisor:
+    """All parts of one launcher, and the size of their logs."""
+
+    def __init__(self, logs: Path) -> None:
+        self.logs = logs
+        self.parts: dict[str, Supervised] = {}
+        self._rotation: asyncio.Task[None] | None = None
+
+    def start(self, part: Part) -> Supervised:
+        """Start a part and keep it running until `stop`."""
+        if self._rotation is None:
+            self._rotation = asyncio.create_task(self._rotate(), name="log rotation")
+        supervised = self.parts[part.name] = Supervised(part, self.logs)
+        supervised.start()
+        return supervised
+
+    async def stop(self, *, last: str) -> None:
+        """Stop all parts at once, but `last` after the others, which need it to finish their work."""
+        await asyncio.gather(*(part.stop() for name, part in self.parts.items() if name != last))
+        if last in self.parts:
+            await self.parts[last].stop()
+        if self._rotation is not None:
+            self._rotation.cancel()
+            await asyncio.gather(self._rotation, return_exceptions=True)
+
+    def kill(self) -> None:
+        """Kill everything at once: for people who press Ctrl-C twice."""
+        for part in self.parts.values():
+            if part.process is not None and part.process.returncode is None:
+                kill_group(part.process.pid)
+
+    async def _rotate(self) -> None:
+        """Copy and truncate: parts write into their logs directly, whatever the launcher does."""
+        while True:
+            await asyncio.sleep(LOG_LOOK_SECONDS)
+            for part in self.parts.values():
+                try:
+                    if part.log_path.stat().st_size > LOG_BYTES:
+                        shutil.copyfile(part.log_path, part.log_path.with_suffix(".log.1"))
+                        with part.log_path.open("r+b") as file:
+                            file.truncate(0)
+                except OSError as error:
+                    log.warning("the log of %s cannot be rotated: %s", part.part.name, error)

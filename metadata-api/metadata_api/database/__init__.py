@@ -1,0 +1,1 @@
+"""Postgres: sessions, tables and their migrations."""

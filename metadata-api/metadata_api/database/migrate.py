@@ -1,0 +1,118 @@
+"""Bring the database to the newest schema: `python -m metadata_api.database.migrate`; the API only checks."""
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
+
+from metadata_api.database.session import connect, deadline
+from metadata_api.errors import Unavailable
+from metadata_api.settings import DatabaseSettings
+
+ADVISORY_LOCK = 7_303_014_481
+LOCK_SECONDS = 120
+# Longer than a Postgres needs to start for the first time; after that Kubernetes starts the container again.
+WAIT_SECONDS = 120
+log = logging.getLogger(__name__)
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Migrate under an advisory lock: of several that start at once, one works and the others wait.
+
+    Raises sqlalchemy.exc.OperationalError when the database is away or the lock is held for two minutes.
+    """
+    with deadline(LOCK_SECONDS), engine.connect() as connection:
+        connection.execute(text("select pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+        connection.commit()
+        try:
+            command.upgrade(_config(connection), revision)
+            connection.commit()
+        finally:
+            connection.execute(text("select pg_advisory_unlock(:key)"), {"key": ADVISORY_LOCK})
+            connection.commit()
+
+
+def wait_for_database(engine: Engine, seconds: float) -> None:
+    """Return once the database answers; its reasons not to are logged. Raises Unavailable after `seconds`.
+
+    On Kubernetes the database starts beside us, and a crash for that alone would look like a fault.
+    """
+    end, told = time.monotonic() + seconds, ""
+    while True:
+        try:
+            with engine.connect():
+                return
+        except OperationalError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+        if time.monotonic() > end:
+            raise Unavailable(
+                "database_unavailable", f"The database did not answer within {seconds:.0f} s: {reason}"
+            )
+        if reason != told:
+            log.info("waiting for the database: %s", reason)
+            told = reason
+        time.sleep(0.5)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Go back to an older schema; for tests and for developers."""
+    with deadline(LOCK_SECONDS), engine.begin() as connection:
+        command.downgrade(_config(connection), revision)
+
+
+def check(engine: Engine) -> None:
+    """Raise Unavailable unless the schema is the newest that this release knows, or newer.
+
+    Newer is fine: after a rollback of the release the database stays ahead, and migrations only add.
+    """
+    with engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    scripts = ScriptDirectory(str(Path(__file__).parent / "migrations"))
+    known = {script.revision for script in scripts.walk_revisions()}
+    if current is None or (current in known and current != scripts.get_current_head()):
+        raise Unavailable(
+            "schema_behind", "The database schema is older than this release. Run the migrations."
+        )
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    config.attributes["connection"] = connection
+    return config
+
+
+def main() -> None:
+    """Migrate the database named in the environment; `--revision TEXT` writes a new migration instead."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--revision", metavar="TEXT", help="write a migration from the difference to the tables"
+    )
+    parser.add_argument("--id", help="number of that migration, such as 0002")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    settings = DatabaseSettings()
+    engine = connect(settings.database_url, password_file=settings.database_password_file)
+    if arguments.revision:
+        with engine.connect() as connection:
+            command.revision(_config(connection), arguments.revision, autogenerate=True, rev_id=arguments.id)
+        return
+    try:
+        wait_for_database(engine, WAIT_SECONDS)
+    except Unavailable as error:
+        sys.exit(error.detail)
+    upgrade(engine)
+    log.info("database schema is up to date")
+
+
+if __name__ == "__main__":
+    main()

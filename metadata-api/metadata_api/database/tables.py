@@ -1,0 +1,286 @@
+"""Every table, named by the words of the product: experiment, version, deployment, alias, image, prediction, label."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from metadata_api.database.session import Base
+
+Json = dict[str, Any]
+
+
+def _id() -> Mapped[int]:
+    return mapped_column(BigInteger, Identity(always=True), primary_key=True)
+
+
+def _now() -> Mapped[datetime]:
+    return mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+def _object() -> Mapped[Json]:
+    return mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+
+
+class Experiment(Base):
+    """One named training effort: free-form parameters, tags and the summary of its curves."""
+
+    __tablename__ = "experiments"
+
+    id: Mapped[int] = _id()
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    display_name: Mapped[str] = mapped_column(Text, index=True)
+    description: Mapped[str] = mapped_column(Text, server_default="")
+    parameters: Mapped[Json] = _object()
+    tags: Mapped[Json] = _object()
+    metrics: Mapped[Json] = _object()
+    """Per metric {final, final_step, best, best_step, points}: lists need no look at the curves."""
+    final_loss: Mapped[float | None] = mapped_column(Double)
+    best_loss: Mapped[float | None] = mapped_column(Double)
+    source: Mapped[str] = mapped_column(Text, server_default="api")
+    content_hash: Mapped[str | None] = mapped_column(Text, index=True)
+    """sha256 of what was imported, so that importing the same row again changes nothing."""
+    created_at: Mapped[datetime] = _now()
+
+    __table_args__ = (
+        CheckConstraint("name ~ '^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$'", name="name"),
+        CheckConstraint("source in ('api', 'import', 'starter')", name="source"),
+        Index("ix_experiments_created_at_id", "created_at", "id"),
+        # Experiments without a loss come last both ways, which one index cannot give.
+        Index("ix_experiments_final_loss", text("final_loss asc nulls last"), "id"),
+        Index("ix_experiments_final_loss_desc", text("final_loss desc nulls last"), text("id desc")),
+        Index("ix_experiments_best_loss", text("best_loss asc nulls last"), "id"),
+        Index("ix_experiments_best_loss_desc", text("best_loss desc nulls last"), text("id desc")),
+    )
+
+
+class MetricPoints(Base):
+    """Up to 32 consecutive points of one curve, with the first, last, least and greatest beside them.
+
+    Chunks make 100 curves of 10,000 points 31,300 rows instead of a million: a long curve is
+    downsampled by reading the four named points of each chunk, without touching the arrays.
+    """
+
+    __tablename__ = "metric_points"
+
+    experiment_id: Mapped[int] = mapped_column(
+        ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True
+    )
+    metric: Mapped[str] = mapped_column(Text, primary_key=True)
+    chunk: Mapped[int] = mapped_column(primary_key=True)
+    points: Mapped[int]
+    non_finite: Mapped[int]
+    """How many of the points are NaN or infinite; these are neither least nor greatest."""
+    first_step: Mapped[int] = mapped_column(BigInteger)
+    first_value: Mapped[float] = mapped_column(Double)
+    last_step: Mapped[int] = mapped_column(BigInteger)
+    last_value: Mapped[float] = mapped_column(Double)
+    min_step: Mapped[int | None] = mapped_column(BigInteger)
+    min_value: Mapped[float | None] = mapped_column(Double)
+    max_step: Mapped[int | None] = mapped_column(BigInteger)
+    max_value: Mapped[float | None] = mapped_column(Double)
+    steps: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    values: Mapped[list[float]] = mapped_column(ARRAY(Double))
+
+
+class ModelVersion(Base):
+    """One immutable `.mar` of an experiment, numbered 1, 2, ... within it."""
+
+    __tablename__ = "model_versions"
+
+    id: Mapped[int] = _id()
+    experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id", ondelete="RESTRICT"))
+    number: Mapped[int]
+    sha256: Mapped[str] = mapped_column(Text)
+    """Of the canonical archive in the store, checked at every start of a model."""
+    uploaded_sha256: Mapped[str] = mapped_column(Text)
+    """Of the bytes as they were uploaded."""
+    size: Mapped[int] = mapped_column(BigInteger)
+    handler: Mapped[str] = mapped_column(Text)
+    files: Mapped[list[str]] = mapped_column(JSONB)
+    inputs: Mapped[list[Json]] = mapped_column(JSONB)
+    outputs: Mapped[list[Json]] = mapped_column(JSONB)
+    labels: Mapped[list[str]] = mapped_column(JSONB)
+    metrics: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    """The metrics of training.json, beside it because the whole of it is large."""
+    golden: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True), deferred=True)
+    training: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True), deferred=True)
+    """The archive's training.json: parameters, seed, metrics, data set, so that an answer leads to its run."""
+    created_at: Mapped[datetime] = _now()
+
+    __table_args__ = (
+        UniqueConstraint("experiment_id", "number"),
+        UniqueConstraint("experiment_id", "sha256"),
+    )
+
+
+class Deployment(Base):
+    """An experiment being served: what is wanted, and what was last seen."""
+
+    __tablename__ = "deployments"
+
+    id: Mapped[int] = _id()
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id", ondelete="RESTRICT"), index=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id", ondelete="RESTRICT"))
+    previous_version_id: Mapped[int | None] = mapped_column(
+        ForeignKey("model_versions.id", ondelete="RESTRICT")
+    )
+    runtime: Mapped[str] = mapped_column(Text)
+    replicas: Mapped[int]
+    owner: Mapped[str] = mapped_column(Text, server_default="api")
+    """Who may change it: requests to this API, or the values of a Helm release."""
+    wanted: Mapped[str] = mapped_column(Text)
+    observed_state: Mapped[str] = mapped_column(Text, server_default="pending")
+    observed_version: Mapped[int | None]
+    observed_reason: Mapped[str | None] = mapped_column(Text)
+    observed_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = _now()
+    updated_at: Mapped[datetime] = _now()
+
+    __table_args__ = (
+        CheckConstraint("name ~ '^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$'", name="name"),
+        CheckConstraint("wanted in ('running', 'stopped')", name="wanted"),
+        CheckConstraint("runtime in ('torchserve', 'native')", name="runtime"),
+        CheckConstraint("owner in ('api', 'helm')", name="owner"),
+        CheckConstraint("replicas >= 0", name="replicas"),
+        CheckConstraint(
+            "observed_state in ('pending', 'starting', 'ready', 'failed', 'stopped', 'unknown')",
+            name="observed_state",
+        ),
+    )
+
+
+class DeploymentEvent(Base):
+    """One change of a deployment, wanted or seen; kept after the deployment is gone."""
+
+    __tablename__ = "deployment_events"
+
+    id: Mapped[int] = _id()
+    deployment: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = _now()
+    kind: Mapped[str] = mapped_column(Text)
+    version: Mapped[int | None]
+    detail: Mapped[str] = mapped_column(Text, server_default="")
+
+    __table_args__ = (Index("ix_deployment_events_deployment_id", "deployment", "id"),)
+
+
+class Alias(Base):
+    """A name like `champion` that points at a deployment and a version."""
+
+    __tablename__ = "aliases"
+
+    id: Mapped[int] = _id()
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    deployment_id: Mapped[int] = mapped_column(ForeignKey("deployments.id", ondelete="RESTRICT"), index=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id", ondelete="RESTRICT"), index=True)
+    created_at: Mapped[datetime] = _now()
+    updated_at: Mapped[datetime] = _now()
+
+    __table_args__ = (CheckConstraint("name ~ '^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$'", name="name"),)
+
+
+class AliasEvent(Base):
+    """One change of an alias: who, when, why; rows are only ever added, and kept after the alias is gone."""
+
+    __tablename__ = "alias_events"
+
+    id: Mapped[int] = _id()
+    alias: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = _now()
+    kind: Mapped[str] = mapped_column(Text, server_default="move")
+    deployment: Mapped[str] = mapped_column(Text)
+    version: Mapped[int]
+    actor: Mapped[str] = mapped_column(Text, server_default="")
+    reason: Mapped[str] = mapped_column(Text, server_default="")
+    evidence: Mapped[Json | None] = mapped_column(JSONB)
+
+    __table_args__ = (Index("ix_alias_events_alias_id", "alias", "id"),)
+
+
+class Image(Base):
+    """Pixels, re-encoded and stored once under their sha256; the bytes are in the image store."""
+
+    __tablename__ = "images"
+
+    sha256: Mapped[str] = mapped_column(Text, primary_key=True)
+    width: Mapped[int]
+    height: Mapped[int]
+    size: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = _now()
+
+
+class Prediction(Base):
+    """One answer of one version to one image, or the reason why there is none."""
+
+    __tablename__ = "predictions"
+
+    id: Mapped[int] = _id()
+    uid: Mapped[UUID] = mapped_column(unique=True)
+    request_uid: Mapped[UUID] = mapped_column(index=True)
+    """Shared by the answers to one call, so that they can be compared."""
+    image_sha256: Mapped[str] = mapped_column(ForeignKey("images.sha256", ondelete="RESTRICT"), index=True)
+    deployment: Mapped[str] = mapped_column(Text)
+    """By name, because a prediction outlives its deployment."""
+    version_id: Mapped[int | None] = mapped_column(
+        ForeignKey("model_versions.id", ondelete="RESTRICT"), index=True
+    )
+    status: Mapped[str] = mapped_column(Text)
+    label: Mapped[str | None] = mapped_column(Text)
+    probabilities: Mapped[list[Json] | None] = mapped_column(JSONB(none_as_null=True))
+    latency_ms: Mapped[float] = mapped_column(Double)
+    error: Mapped[str | None] = mapped_column(Text)
+    error_detail: Mapped[str | None] = mapped_column(Text)
+    alias: Mapped[str | None] = mapped_column(Text)
+    lineage: Mapped[Json] = _object()
+    created_at: Mapped[datetime] = _now()
+
+    __table_args__ = (
+        CheckConstraint("status in ('ok', 'error')", name="status"),
+        Index("ix_predictions_deployment_id", "deployment", "id"),
+    )
+
+
+class Label(Base):
+    """What a person says an image shows."""
+
+    __tablename__ = "labels"
+
+    id: Mapped[int] = _id()
+    image_sha256: Mapped[str] = mapped_column(ForeignKey("images.sha256", ondelete="RESTRICT"), index=True)
+    label: Mapped[str] = mapped_column(Text)
+    author: Mapped[str] = mapped_column(Text, server_default="")
+    created_at: Mapped[datetime] = _now()
+
+
+class Import(Base):
+    """The report of one import of experiments."""
+
+    __tablename__ = "imports"
+
+    id: Mapped[int] = _id()
+    filename: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(Text)
+    accepted: Mapped[int]
+    unchanged: Mapped[int]
+    rejected: Mapped[int]
+    problems: Mapped[list[Json]] = mapped_column(JSONB)
+    experiments: Mapped[list[str]] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = _now()

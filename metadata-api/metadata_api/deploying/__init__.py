@@ -1,0 +1,1 @@
+"""From desired deployments to running models: the reconcile loop and what it deploys with."""

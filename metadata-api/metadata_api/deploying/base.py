@@ -1,0 +1,71 @@
+"""What a deployer is: it makes wanted deployments real and says what it sees; reconcile drives it.
+
+`local` writes the file that a serving process on the same machine follows; `kserve` writes
+InferenceServices.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+State = Literal["pending", "starting", "ready", "failed", "stopped", "unknown"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A deployment that shall run: which archive, under which name."""
+
+    name: str
+    experiment: str
+    version: int
+    sha256: str
+    runtime: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the values of a Helm release say about a deployment; nobody else may change it."""
+
+    experiment: str
+    version: int | None
+    runtime: str
+    replicas: int
+    storage_uri: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What runs: `target` is the version that is being brought up, `live` the one that answers.
+
+    `runtime` is None when the deployer cannot tell, `declared` unless Helm owns it.
+    """
+
+    state: State
+    target: int | None
+    live: int | None
+    reason: str | None
+    runtime: str | None = None
+    declared: Declared | None = None
+
+
+class Deployer(Protocol):
+    """Makes wanted deployments real."""
+
+    changed: asyncio.Event
+    """Set when something new is wanted or seen, so that nobody waits for the next round."""
+    place: str
+    """Who has to take a deployment up, as the first words of a sentence."""
+
+    async def follow(self) -> None:
+        """Whatever has to go on in the background for as long as the application runs."""
+
+    async def apply(self, wanted: Sequence[Wanted]) -> None:
+        """Ask for exactly these deployments; anything else that is ours shall go."""
+
+    async def observe(self) -> Mapping[str, Seen]:
+        """What runs now, by name; raises Unavailable when nobody can say."""
+
+    def declared(self) -> Mapping[str, Seen]:
+        """Those that Helm owns, as they were seen last."""

@@ -1,0 +1,138 @@
+"""Deployments that Helm owns: rows that follow the chart's values, and the command that changes them.
+
+The reconciler keeps the rows; requests only read them and are told what to run instead.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, exists, select, tuple_
+from sqlalchemy.orm import Session
+
+from metadata_api.database.tables import Alias, Deployment, DeploymentEvent, Experiment, ModelVersion
+from metadata_api.deploying.base import Declared, Seen
+from metadata_api.errors import Conflict
+
+HELM = "helm"
+API = "api"
+RUNTIMES = ("torchserve", "native")
+
+
+@dataclass(frozen=True)
+class HelmRelease:
+    """The release whose values declare deployments, for commands that a person can run as they are."""
+
+    name: str = "marina"
+    namespace: str = ""
+
+    def refuse(self, deployment: str, **values: object) -> Conflict:
+        """The error for a change of one of them; no values means to remove it."""
+        changed = [f"experiments.{deployment}.{key}={value}" for key, value in values.items()]
+        where = f" --namespace {self.namespace}" if self.namespace else ""
+        wish = " ".join(f"--set {one}" for one in changed or [f"experiments.{deployment}=null"])
+        return Conflict(
+            "owned_by_helm",
+            f"Helm owns deployment {deployment}. Run: "
+            f"helm upgrade {self.name} charts/marina{where} --reuse-values {wish}",
+        )
+
+
+def follow(session: Session, seen: Mapping[str, Seen]) -> None:
+    """Make the rows of Helm's deployments say what its values say; what is not registered gets no row."""
+    declared = {name: one.declared for name, one in seen.items() if one.declared}
+    versions = _registered(session, declared)
+    rows = {
+        row.name: row
+        for row in session.scalars(
+            select(Deployment).where((Deployment.owner == HELM) | Deployment.name.in_(declared))
+        )
+    }
+    for name, (experiment_id, version_id) in versions.items():
+        one = declared[name]
+        wish = {
+            "owner": HELM,
+            "experiment_id": experiment_id,
+            "version_id": version_id,
+            "runtime": one.runtime,
+            "replicas": one.replicas,
+            "wanted": "running",
+        }
+        _keep(session, name, rows.get(name), wish, one)
+    gone = [row for name, row in rows.items() if row.owner == HELM and name not in versions]
+    for row in gone:
+        _forget(session, row)
+    session.flush()
+
+
+def unregistered(session: Session, declared: Mapping[str, Seen]) -> dict[str, Seen]:
+    """Those of Helm's deployments that have no row, because nobody registered their experiment or version."""
+    if not declared:
+        return {}
+    query = select(Deployment.name).where(Deployment.owner == HELM, Deployment.name.in_(declared))
+    known = set(session.scalars(query))
+    return {name: one for name, one in sorted(declared.items()) if name not in known}
+
+
+def _registered(session: Session, declared: Mapping[str, Declared]) -> dict[str, tuple[int, int]]:
+    """Ids of experiment and version by deployment."""
+    pairs = {
+        (one.experiment, one.version)
+        for one in declared.values()
+        if one.version is not None and one.runtime in RUNTIMES
+    }
+    if not pairs:
+        return {}
+    query = (
+        select(Experiment.name, ModelVersion.number, ModelVersion.experiment_id, ModelVersion.id)
+        .join(Experiment, ModelVersion.experiment_id == Experiment.id)
+        .where(tuple_(Experiment.name, ModelVersion.number).in_(pairs))
+    )
+    found = {(row[0], row[1]): (row[2], row[3]) for row in session.execute(query)}
+    return {
+        name: found[one.experiment, one.version or 0]
+        for name, one in declared.items()
+        if one.runtime in RUNTIMES and (one.experiment, one.version or 0) in found
+    }
+
+
+def _keep(
+    session: Session, name: str, row: Deployment | None, wish: dict[str, Any], declared: Declared
+) -> None:
+    if row is None:
+        session.add(Deployment(name=name, **wish))
+        _note(session, name, "create", declared, "declared by Helm")
+        return
+    different = {key: value for key, value in wish.items() if getattr(row, key) != value}
+    if not different:
+        return
+    if "version_id" in different:
+        row.previous_version_id = row.version_id if row.experiment_id == wish["experiment_id"] else None
+    for key, value in different.items():
+        setattr(row, key, value)
+    said = "Helm owns it now" if "owner" in different else "declared by Helm"
+    _note(session, name, "change", declared, said)
+
+
+def _forget(session: Session, row: Deployment) -> None:
+    """An alias still points at some: those stay, stopped."""
+    free = delete(Deployment).where(Deployment.id == row.id, ~exists().where(Alias.deployment_id == row.id))
+    if session.scalar(free.returning(Deployment.id)) is not None:
+        session.add(
+            DeploymentEvent(deployment=row.name, kind="delete", detail="not in Helm's values any more")
+        )
+    elif row.wanted != "stopped":
+        row.wanted = "stopped"
+        session.add(DeploymentEvent(deployment=row.name, kind="stop", detail="not in Helm's values any more"))
+
+
+def _note(session: Session, name: str, kind: str, declared: Declared, detail: str) -> None:
+    session.add(
+        DeploymentEvent(
+            deployment=name,
+            kind=kind,
+            version=declared.version,
+            detail=f"{detail}: experiment {declared.experiment}, runtime {declared.runtime}, "
+            f"replicas {declared.replicas}",
+        )
+    )

@@ -1,0 +1,1 @@
+"""Deployments on Kubernetes with KServe; `deployer` puts the parts together."""

@@ -1,0 +1,298 @@
+"""The deployer for Kubernetes: InferenceServices and their routes, kept as wanted; `create_app` makes it.
+
+One watch on InferenceServices (and one on routes) says what is there; pods are listed only for deployments
+that are not settled. Nothing is written to the Kubernetes API unless it differs from what this process wrote last.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from metadata_api.deploying.base import Seen, Wanted
+from metadata_api.deploying.kserve import inference_services, routes
+from metadata_api.deploying.kserve.client import (
+    AT_ONCE,
+    HTTP_ROUTE,
+    INFERENCE_SERVICE,
+    INGRESS,
+    POD,
+    Cluster,
+    ClusterAway,
+    ClusterError,
+    ClusterRefused,
+    Kind,
+)
+from metadata_api.deploying.kserve.config import KServeConfig
+from metadata_api.deploying.kserve.inference_services import HELM, INSTANCE, MANAGER, Service
+from metadata_api.deploying.kserve.informer import Watched
+from metadata_api.deploying.kserve.pod_inspector import Looking
+from metadata_api.deploying.kserve.routes import Route, route_name
+from metadata_api.deploying.kserve.stale_routes import remove_former_routes
+from metadata_api.deploying.kserve.status import judge
+from metadata_api.errors import Unavailable
+
+Json = dict[str, Any]
+OWNED = ["get", "list", "watch", "create", "patch", "delete"]
+FORMER = ["list", "delete"]
+RULES: dict[str, list[Json]] = {
+    mode: [
+        {"apiGroups": [kind.group], "resources": [kind.plural], "verbs": verbs}
+        for kind, verbs in [(INFERENCE_SERVICE, OWNED), *routes, (POD, ["list"])]
+    ]
+    for mode, routes in {
+        "ingress": [(INGRESS, OWNED), (HTTP_ROUTE, FORMER)],
+        "gateway": [(HTTP_ROUTE, OWNED), (INGRESS, FORMER)],
+        "none": [(INGRESS, FORMER), (HTTP_ROUTE, FORMER)],
+    }.items()
+}
+"""What the API's Role must allow, by `expose.mode`, as it stands in the Role."""
+
+FIRST_LIST_SECONDS = 5.0
+# Models go on serving while the Kubernetes API restarts, so what was seen last is believed for a while.
+BELIEVED_SECONDS = 20.0
+RETRY_SECONDS = 5.0
+# An object that was just written is on its way to the watch.
+ECHO_SECONDS = 2.0
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What was applied last: as long as the object's generation is not newer, nobody changed it."""
+
+    wanted: Wanted
+    owner: str
+    uid: str
+    generation: int
+    at: float
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """An object that could not be written, why, and when to try again."""
+
+    wanted: Wanted
+    reason: str
+    again: float
+
+
+class KServeDeployer:
+    """Writes InferenceServices, and Ingresses or HTTPRoutes, into one namespace."""
+
+    place = "KServe"
+
+    def __init__(self, config: KServeConfig, cluster: Cluster) -> None:
+        self.changed = asyncio.Event()
+        self._config = config
+        self._cluster = cluster
+        self._route_kind = routes.KINDS.get(config.expose.mode)
+        selector = self._selector = f"{INSTANCE}={config.release}"
+        self._former_are_gone = False
+        self._services: Watched[Service] = Watched(
+            cluster, INFERENCE_SERVICE, selector, inference_services.record, self.changed.set
+        )
+        self._routes: Watched[Route] | None = None
+        if self._route_kind:
+            self._routes = Watched(cluster, self._route_kind, selector, routes.record, self.changed.set)
+        self._looking = Looking(cluster, selector)
+        self._written: dict[tuple[Kind, str], _Written] = {}
+        self._refused: dict[str, _Refused] = {}
+        self._seen: dict[str, Seen] = {}
+
+    async def follow(self) -> None:
+        """Keep the watches, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._services.follow())
+            if self._routes:
+                tasks.create_task(self._routes.follow())
+
+    async def apply(self, wanted: Sequence[Wanted]) -> None:
+        """Write what is missing or differs, delete what is ours and not wanted; raises Unavailable.
+
+        One object that is refused holds up no other.
+        """
+        await self._listed()
+        by_name = {one.name: one for one in wanted}
+        self._refused = {name: one for name, one in self._refused.items() if by_name.get(name) == one.wanted}
+        for name, one in by_name.items():
+            service = self._services.records.get(name)
+            if service is not None and service.manager not in (MANAGER, HELM):
+                self._refused[name] = _Refused(one, _not_ours(INFERENCE_SERVICE, name), time.monotonic())
+        # What is new or changed goes first: after a restart everything is written once more.
+        order = sorted(wanted, key=lambda one: self._is_as_seen(one))
+        room = asyncio.Semaphore(AT_ONCE)
+        jobs = [self._one(one, room) for one in order if self._may_write(one) and not self._is_done(one)]
+        jobs += [self._remove(kind, found, room) for kind, found in self._unwanted(by_name)]
+        away = [error for error in await asyncio.gather(*jobs) if error is not None]
+        if away:
+            raise Unavailable("kubernetes_unreachable", _sentence(away[0]))
+        if not self._former_are_gone:
+            mode = self._config.expose.mode
+            self._former_are_gone = await remove_former_routes(self._cluster, mode, self._selector)
+
+    async def observe(self) -> Mapping[str, Seen]:
+        """What runs now, by name; raises Unavailable when the Kubernetes API was away for too long."""
+        await self._listed()
+        if self._services.away_seconds > BELIEVED_SECONDS:
+            raise Unavailable("kubernetes_unreachable", _sentence(self._services.problem or "no answer"))
+        services = self._services.records
+        pods = await self._looking.look(services)
+        seen = {
+            name: judge(service, pods.get(name), self._refusal(name)) for name, service in services.items()
+        }
+        for name, refused in self._refused.items():
+            live = seen[name].live if name in seen and not seen[name].declared else None
+            wanted = refused.wanted
+            seen[name] = Seen("failed", wanted.version, live, refused.reason, wanted.runtime)
+        self._seen = seen
+        return seen
+
+    def declared(self) -> Mapping[str, Seen]:
+        """Those that Helm owns, as they were seen last."""
+        return {name: seen for name, seen in self._seen.items() if seen.declared}
+
+    async def _listed(self) -> None:
+        watches: list[Watched[Any]] = [self._services, *([self._routes] if self._routes else [])]
+        for watched in watches:
+            if not await watched.listed(0 if watched.problem else FIRST_LIST_SECONDS):
+                problem = watched.problem or "the Kubernetes API has not answered yet"
+                raise Unavailable("kubernetes_unreachable", _sentence(problem))
+
+    def _is_as_seen(self, wanted: Wanted) -> bool:
+        service = self._services.records.get(wanted.name)
+        return service is not None and (service.version, service.runtime, service.replicas) == (
+            wanted.version,
+            wanted.runtime,
+            wanted.replicas,
+        )
+
+    def _may_write(self, wanted: Wanted) -> bool:
+        service = self._services.records.get(wanted.name)
+        refused = self._refused.get(wanted.name)
+        if refused is not None and time.monotonic() < refused.again:
+            return False
+        return service is None or (service.manager == MANAGER and not service.deleting)
+
+    async def _one(self, wanted: Wanted, room: asyncio.Semaphore) -> ClusterAway | None:
+        """Write an InferenceService, then its route; an answer that never came is returned."""
+        name = wanted.name
+        try:
+            if not self._is_written(INFERENCE_SERVICE, name, wanted, ""):
+                body = inference_services.build(self._config, wanted)
+                await self._write(INFERENCE_SERVICE, body, wanted, "", room)
+            owner = self._written[INFERENCE_SERVICE, name].uid
+            if self._route_kind and not self._is_written(self._route_kind, route_name(name), wanted, owner):
+                body = routes.build(self._config, wanted, owner)
+                await self._write(self._route_kind, body, wanted, owner, room)
+        except ClusterAway as error:
+            return error
+        except ClusterRefused as error:
+            reason = _refused(body, error)
+            if name not in self._refused:
+                log.warning("deployment %s: %s", name, reason)
+            self._refused[name] = _Refused(wanted, reason, time.monotonic() + RETRY_SECONDS)
+        else:
+            self._refused.pop(name, None)
+        return None
+
+    def _is_done(self, wanted: Wanted) -> bool:
+        service = self._written.get((INFERENCE_SERVICE, wanted.name))
+        return (
+            service is not None
+            and self._is_written(INFERENCE_SERVICE, wanted.name, wanted, "")
+            and (
+                self._route_kind is None
+                or self._is_written(self._route_kind, route_name(wanted.name), wanted, service.uid)
+            )
+        )
+
+    def _is_written(self, kind: Kind, name: str, wanted: Wanted, owner: str) -> bool:
+        """Whether an object was applied as it has to be, is there, and nobody changed it since."""
+        written = self._written.get((kind, name))
+        if written is None or (written.wanted, written.owner) != (wanted, owner):
+            return False
+        found = self._found(kind, name)
+        if found is None:
+            return time.monotonic() - written.at < ECHO_SECONDS
+        return found.deleting or (found.uid == written.uid and found.generation <= written.generation)
+
+    async def _write(
+        self, kind: Kind, body: Json, wanted: Wanted, owner: str, room: asyncio.Semaphore
+    ) -> None:
+        name = body["metadata"]["name"]
+        async with room:
+            found = self._found(kind, name)
+            # Without force, fields of somebody else's object of the same name are a conflict.
+            if found is None and not await self._is_free(kind, name):
+                raise ClusterRefused(409, _not_ours(kind, name))
+            item = await self._cluster.apply(kind, body, force=found is not None)
+        metadata = item["metadata"]
+        generation = int(metadata.get("generation") or 0)
+        self._written[kind, name] = _Written(wanted, owner, metadata["uid"], generation, time.monotonic())
+
+    def _found(self, kind: Kind, name: str) -> Service | Route | None:
+        if kind is INFERENCE_SERVICE:
+            return self._services.records.get(name)
+        return self._routes.records.get(name) if self._routes else None
+
+    async def _is_free(self, kind: Kind, name: str) -> bool:
+        item = await self._cluster.get(kind, name)
+        marks = item["metadata"].get("labels") or {} if item else {}
+        ours = marks.get(INSTANCE) == self._config.release
+        return item is None or (ours and marks.get(inference_services.MANAGED_BY) == MANAGER)
+
+    def _unwanted(self, wanted: Mapping[str, Wanted]) -> list[tuple[Kind, Service | Route]]:
+        """Ours, by label, and in nobody's wish; routes first, so that no request goes to a model that ends."""
+        found: list[tuple[Kind, Service | Route]] = []
+        if self._routes and self._route_kind:
+            names = {route_name(name) for name in wanted}
+            found += [
+                (self._route_kind, one) for one in self._routes.records.values() if one.name not in names
+            ]
+        found += [
+            (INFERENCE_SERVICE, one) for one in self._services.records.values() if one.name not in wanted
+        ]
+        return [(kind, one) for kind, one in found if one.manager == MANAGER and not one.deleting]
+
+    async def _remove(
+        self, kind: Kind, found: Service | Route, room: asyncio.Semaphore
+    ) -> ClusterAway | None:
+        try:
+            async with room:
+                await self._cluster.delete(kind, found.name, found.uid)
+        except ClusterAway as error:
+            return error
+        except ClusterError as error:
+            log.warning("%s %s cannot be deleted: %s", kind.kind, found.name, error)
+        self._written.pop((kind, found.name), None)
+        return None
+
+    def _refusal(self, name: str) -> str | None:
+        route = self._routes.records.get(route_name(name)) if self._routes else None
+        return route.refusal if route else None
+
+
+def _refused(body: Json, error: ClusterRefused) -> str:
+    what = f"{body['kind']} {body['metadata']['name']}"
+    if error.status == 409:
+        return str(error)[:1000]
+    if error.status == 404:
+        return f"The cluster does not know {body['kind']}s of {body['apiVersion']}. Install what brings them."
+    if error.status == 403:
+        return f"Kubernetes does not allow the {what}: {error}"[:1000]
+    return f"Kubernetes refuses the {what}: {error}"[:1000]
+
+
+def _not_ours(kind: Kind, name: str) -> str:
+    return (
+        f"There is a {kind.kind} {name} already that was not made by Marina. "
+        "Delete it, or deploy under another name."
+    )
+
+
+def _sentence(problem: object) -> str:
+    said = str(problem)
+    return f"{said[:1].upper()}{said[1:].rstrip('.')}."

@@ -1,0 +1,171 @@
+"""InferenceServices: how a wanted deployment is written as one, and what is kept of one that was seen."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from metadata_api.deploying.base import Declared, Wanted
+from metadata_api.deploying.kserve.client import INFERENCE_SERVICE
+from metadata_api.deploying.kserve.config import KServeConfig
+
+Json = dict[str, Any]
+PART_OF = "app.kubernetes.io/part-of"
+INSTANCE = "app.kubernetes.io/instance"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "marina-metadata-api"
+HELM = "Helm"
+EXPERIMENT, VERSION, RUNTIME = "marina/experiment", "marina/version", "marina/runtime"
+USER = 10001
+DRAIN_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is kept of an InferenceService: a thousand of them must fit into a few megabytes."""
+
+    name: str
+    uid: str
+    generation: int
+    manager: str
+    deleting: bool
+    experiment: str
+    version: int | None
+    runtime: str
+    replicas: int
+    storage_uri: str
+    ready: bool
+    trouble: str | None
+    """Why it is not ready, in KServe's words."""
+    failure: str | None
+    """Why it can never become ready as it is written."""
+
+    @property
+    def declared(self) -> Declared | None:
+        """What Helm's values say, when it is Helm's."""
+        if self.manager != HELM:
+            return None
+        return Declared(self.experiment, self.version, self.runtime, self.replicas, self.storage_uri)
+
+
+def labels(config: KServeConfig, wanted: Wanted) -> dict[str, str]:
+    """KServe copies them to the pods, so they change only when the pods have to change."""
+    return {
+        PART_OF: "marina",
+        INSTANCE: config.release,
+        MANAGED_BY: MANAGER,
+        # The route is ours: no Ingress of KServe's own.
+        "networking.kserve.io/visibility": "cluster-local",
+        EXPERIMENT: wanted.experiment,
+        VERSION: str(wanted.version),
+        RUNTIME: wanted.runtime,
+    }
+
+
+def storage_uri(config: KServeConfig, wanted: Wanted) -> str:
+    """Where KServe's storage-initializer fetches the archive; another version is another address."""
+    root = config.artifact_url.rstrip("/")
+    if root.startswith("s3://"):
+        return f"{root}/{wanted.sha256}.mar"
+    return f"{root}/{wanted.experiment}/{wanted.version}/{wanted.experiment}.mar"
+
+
+def build(config: KServeConfig, wanted: Wanted) -> Json:
+    """The InferenceService of a deployment, ready to be applied."""
+    return {
+        "apiVersion": INFERENCE_SERVICE.api_version,
+        "kind": INFERENCE_SERVICE.kind,
+        "metadata": {
+            "name": wanted.name,
+            "namespace": config.namespace,
+            "labels": labels(config, wanted),
+            "annotations": {
+                "serving.kserve.io/deploymentMode": "Standard",
+                "serving.kserve.io/autoscalerClass": "none",
+            },
+        },
+        "spec": {"predictor": _predictor(config, wanted)},
+    }
+
+
+def record(item: Json) -> Service:
+    """What is kept of an InferenceService as the Kubernetes API shows it."""
+    metadata, status = item["metadata"], item.get("status") or {}
+    predictor = item.get("spec", {}).get("predictor") or {}
+    model = predictor.get("model") or {}
+    marks = metadata.get("labels") or {}
+    number = marks.get(VERSION, "")
+    ready, trouble = _readiness(status)
+    return Service(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=int(metadata.get("generation") or 0),
+        manager=marks.get(MANAGED_BY, ""),
+        deleting="deletionTimestamp" in metadata,
+        experiment=marks.get(EXPERIMENT, ""),
+        version=int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else None,
+        runtime=marks.get(RUNTIME, ""),
+        replicas=int(predictor.get("minReplicas", 1)),
+        storage_uri=str(model.get("storageUri") or ""),
+        ready=ready,
+        trouble=trouble,
+        failure=_failure(status),
+    )
+
+
+def _predictor(config: KServeConfig, wanted: Wanted) -> Json:
+    extra = config.predictor
+    # What is empty is left out: an empty field of ours would still be owned by us.
+    optional = {
+        "serviceAccountName": extra.service_account,
+        "nodeSelector": extra.node_selector,
+        "tolerations": extra.tolerations,
+        "imagePullSecrets": extra.image_pull_secrets,
+    }
+    return {
+        "minReplicas": wanted.replicas,
+        "deploymentStrategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+        },
+        "terminationGracePeriodSeconds": DRAIN_SECONDS,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        **{key: value for key, value in optional.items() if value},
+        "model": {
+            "modelFormat": {"name": "marina-mar", "version": "1"},
+            "runtime": f"{config.release}-{wanted.runtime}",
+            "protocolVersion": "v2",
+            "storageUri": storage_uri(config, wanted),
+            "env": [
+                {"name": "SERVING_MODEL_VERSION", "value": str(wanted.version)},
+                {"name": "SERVING_MODEL_SHA256", "value": wanted.sha256},
+            ],
+            **({"resources": extra.resources} if extra.resources else {}),
+        },
+    }
+
+
+def _readiness(status: Json) -> tuple[bool, str | None]:
+    conditions = {one.get("type"): one for one in status.get("conditions") or ()}
+    if conditions.get("Ready", {}).get("status") == "True":
+        return True, None
+    for kind in ("PredictorReady", "IngressReady", "Ready"):
+        one = conditions.get(kind) or {}
+        if one.get("status") == "False" and (said := one.get("message") or one.get("reason")):
+            return False, str(said)
+    return False, None
+
+
+def _failure(status: Json) -> str | None:
+    """KServe never clears `lastFailureInfo`, so it counts only while KServe itself calls the state a failure."""
+    model = status.get("modelStatus") or {}
+    if model.get("transitionStatus") != "InvalidSpec":
+        return None
+    info = model.get("lastFailureInfo") or {}
+    return str(info.get("message") or info.get("reason") or "KServe calls the InferenceService invalid")

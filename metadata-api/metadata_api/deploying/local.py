@@ -1,0 +1,117 @@
+"""The deployer of the one-machine mode: a file tells the serving process what to load, `/status` what it did.
+
+`create_app` makes it, reconcile drives it. One process serves everything, so `replicas` changes nothing here.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import httpx
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from metadata_api.deploying.base import Seen, State, Wanted
+from metadata_api.errors import Unavailable
+from metadata_api.storage.folder import FolderStore
+
+STATUS_SECONDS = 2.0
+# A model that is still on its way out is not what is wanted, whatever that is.
+STATES: dict[str, State] = {
+    "starting": "starting",
+    "ready": "ready",
+    "failed": "failed",
+    "stopping": "pending",
+}
+
+
+class LocalDeployer:
+    """Writes the models file that the serving process at `serving_url` watches."""
+
+    place = "The serving process"
+
+    def __init__(
+        self, models_file: Path, serving_url: str, client: httpx.AsyncClient, artifacts: FolderStore
+    ) -> None:
+        self.changed = asyncio.Event()
+        self._models_file = models_file
+        self._artifacts = artifacts
+        self._status_url = f"{serving_url}/status"
+        self._client = client
+
+    async def follow(self) -> None:
+        """Nothing: the serving process is asked in every round."""
+
+    async def apply(self, wanted: Sequence[Wanted]) -> None:
+        """Replace the models file when it says something else."""
+        await asyncio.to_thread(_replace, self._models_file, _models(wanted, self._artifacts))
+
+    async def observe(self) -> Mapping[str, Seen]:
+        """The models of `GET /status`, by name."""
+        try:
+            async with asyncio.timeout(STATUS_SECONDS):
+                answer = await self._client.get(self._status_url, timeout=None)
+        except (httpx.HTTPError, TimeoutError) as error:
+            reason = f"The serving process does not answer ({type(error).__name__})."
+            raise Unavailable("serving_unreachable", reason) from error
+        try:
+            answer.raise_for_status()
+            status = _Status.model_validate_json(answer.content)
+        except (httpx.HTTPStatusError, ValidationError) as error:
+            reason = (
+                f"The serving process answers /status with {answer.status_code} and nothing that can be read."
+            )
+            raise Unavailable("serving_unreadable", reason) from error
+        return {model.name: model.seen() for model in status.models}
+
+    def declared(self) -> Mapping[str, Seen]:
+        """None: there is no Helm on one machine."""
+        return {}
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+    wanted_version: int | None = None
+    live_version: int | None = None
+    state: str
+    reason: str | None = None
+    runtime: str | None = None
+
+    def seen(self) -> Seen:
+        # A model's own words may be in the reason, so they are cut to what the database can hold.
+        reason = self.reason and self.reason.replace("\x00", "")[:2000]
+        state = STATES.get(self.state, "unknown")
+        return Seen(state, self.wanted_version, self.live_version, reason, self.runtime)
+
+
+class _Status(BaseModel):
+    models: list[_Model]
+
+
+def _models(wanted: Sequence[Wanted], artifacts: FolderStore) -> bytes:
+    models = [
+        {
+            "name": one.name,
+            "version": str(one.version),
+            "mar": str(artifacts.path(one.sha256).absolute()),
+            "sha256": one.sha256,
+            "runtime": one.runtime,
+        }
+        for one in sorted(wanted, key=lambda one: one.name)
+    ]
+    return orjson.dumps({"models": models}, option=orjson.OPT_INDENT_2)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write through a new name, so that a reader never meets half a file."""
+    try:
+        if path.read_bytes() == content:
+            return
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.new")
+    new.write_bytes(content)
+    os.replace(new, path)

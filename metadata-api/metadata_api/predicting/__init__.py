@@ -1,0 +1,1 @@
+"""One image, many deployments: their answers side by side, recorded."""

@@ -1,0 +1,113 @@
+"""The gate for pictures: what may come in, and how it is kept; called by predictions and by the route for images.
+
+Only PNG and JPEG, at most 4 megapixels in 10 MB, one frame. A picture is decoded and encoded again, so that nothing of
+the sender's file is kept: no metadata, no position, no second file hidden behind the first. Transparency is kept,
+because a model decides itself what it lays it over.
+"""
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+
+from PIL import Image as Pillow
+from PIL import ImageOps
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from metadata_api.database.session import Sessions
+from metadata_api.database.tables import Image
+from metadata_api.errors import Invalid, NotFound, TooLarge, UnsupportedMedia
+from metadata_api.storage.base import ObjectStore
+
+MAX_PIXELS = 4_000_000
+MAX_BYTES = 10 * 1024 * 1024
+MAGIC = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"}
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """A picture that passed the gate: its pixels as PNG bytes, their sha256 and size."""
+
+    png: bytes
+    sha256: str
+    width: int
+    height: int
+
+
+def decode(data: bytes) -> DecodedImage:
+    """Check a PNG or JPEG file and encode its pixels again, upright and without metadata.
+
+    Raises UnsupportedMedia for other formats, TooLarge by bytes or by the size in its header, before
+    anything is decoded, and Invalid for a file that is damaged.
+    """
+    kind = next((name for magic, name in MAGIC.items() if data.startswith(magic)), None)
+    if kind is None:
+        raise UnsupportedMedia(
+            "not_an_image", "Only PNG and JPEG are read. Convert the file and send it again."
+        )
+    if len(data) > MAX_BYTES:
+        raise TooLarge("image_too_large", f"The picture is over {MAX_BYTES:,} bytes. Send a smaller one.")
+    try:
+        with warnings.catch_warnings():
+            # Pillow's own warning of large pictures comes too late and is looser than our limit.
+            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+            return _encode(_open(data, kind))
+    except Pillow.DecompressionBombError:
+        raise _too_many_pixels() from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise Invalid(
+            "image_unreadable", f"The {kind} file is damaged. Save it again and send it."
+        ) from error
+
+
+def put(session: Session, image: DecodedImage) -> Image:
+    """Know a picture whose bytes are in the store already, once."""
+    row = {"sha256": image.sha256, "width": image.width, "height": image.height, "size": len(image.png)}
+    session.execute(insert(Image).values(row).on_conflict_do_nothing())
+    return session.get_one(Image, image.sha256)
+
+
+def png(sessions: Sessions, store: ObjectStore, sha256: str) -> bytes:
+    """A kept picture as PNG bytes; raises NotFound, and Unavailable when its bytes are missing or damaged."""
+    with sessions() as session:
+        known = session.get(Image, sha256) is not None
+    if not known:
+        raise NotFound("image_unknown", f"There is no image {sha256}. Send it with a prediction first.")
+    return store.read(sha256)
+
+
+def _open(data: bytes, kind: str) -> Pillow.Image:
+    """Read the header only and refuse by what it says."""
+    picture = Pillow.open(io.BytesIO(data), formats=[kind])
+    if picture.width * picture.height > MAX_PIXELS:
+        raise _too_many_pixels()
+    if getattr(picture, "n_frames", 1) > 1:
+        raise Invalid("image_animated", "The picture has several frames. Send a single one.")
+    return picture
+
+
+def _encode(picture: Pillow.Image) -> DecodedImage:
+    picture.load()
+    upright = ImageOps.exif_transpose(picture)
+    plain = _flat(upright)
+    # A new image has no metadata to inherit.
+    clean = Pillow.frombytes(plain.mode, plain.size, plain.tobytes())
+    file = io.BytesIO()
+    clean.save(file, "PNG", compress_level=3)
+    encoded = file.getvalue()
+    return DecodedImage(encoded, hashlib.sha256(encoded).hexdigest(), clean.width, clean.height)
+
+
+def _flat(picture: Pillow.Image) -> Pillow.Image:
+    """One of three plain modes: grey, colour, or colour with transparency; 16 bits become 8."""
+    if picture.mode.startswith("I"):
+        return picture.convert("I").point(lambda value: value / 257).convert("L")
+    if picture.mode in ("1", "L"):
+        return picture.convert("L") if "transparency" not in picture.info else picture.convert("RGBA")
+    transparent = picture.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in picture.info
+    return picture.convert("RGBA" if transparent else "RGB")
+
+
+def _too_many_pixels() -> TooLarge:
+    return TooLarge("image_too_large", f"The picture has over {MAX_PIXELS:,} pixels. Send a smaller one.")

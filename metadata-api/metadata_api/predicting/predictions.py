@@ -1,0 +1,190 @@
+"""Predictions: one image to many deployments at once, every answer or failure recorded before it is told.
+
+Called by the routes for predictions. No session is open while models are asked: read, close, ask, record.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from metadata_api.database.session import Sessions
+from metadata_api.database.tables import Image, Prediction
+from metadata_api.errors import ErrorBody, NotFound
+from metadata_api.predicting import images, v2_client
+from metadata_api.predicting.http_pool import Connections
+from metadata_api.predicting.results import Outcome, agreement, record
+from metadata_api.predicting.targets import Target, find_targets, image_input
+from metadata_api.predicting.v2_client import Answer, InferenceFailed
+from metadata_api.schemas import predictions as bodies
+from metadata_api.storage.base import ObjectStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What a prediction needs of the application."""
+
+    sessions: Sessions
+    images: ObjectStore
+    connections: Connections
+    serving_url: str
+    """`{name}` in it becomes the deployment's name."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One image, as a file or as the sha256 of a stored one, for some deployments or all that shall run."""
+
+    picture: bytes | None
+    image_sha256: str | None
+    deployments: tuple[str, ...]
+    deadline_ms: int
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a call is going to do: whom to ask, with which body for each input's name, about which image."""
+
+    targets: list[Target]
+    requests: dict[str, bytes]
+    file: bytes
+    image: images.DecodedImage | Image
+
+
+async def predict_all(backend: Backend, question: Question) -> bodies.Comparison:
+    """Ask every deployment at once and record what they said.
+
+    The deadline counts from here to the last answer; a model that is late, dead or wrong is one error
+    row. Raises Invalid, TooLarge, UnsupportedMedia for the image, NotFound for an unknown deployment
+    or image, Conflict when nothing is deployed; then nothing is stored.
+    """
+    end = asyncio.get_running_loop().time() + question.deadline_ms / 1000
+    plan = await run_in_threadpool(_prepare, backend, question)
+    # The file is written and synced while the models compute; its row follows with the answers.
+    _, outcomes = await asyncio.gather(
+        run_in_threadpool(backend.images.put, plan.file),
+        asyncio.gather(*(_ask(backend, target, plan.requests, end) for target in plan.targets)),
+    )
+    return await run_in_threadpool(_record, backend, question, plan.image, outcomes)
+
+
+def show(session: Session, uid: UUID) -> bodies.RecordedPrediction:
+    """One recorded prediction; raises NotFound."""
+    row = session.scalar(select(Prediction).where(Prediction.uid == uid))
+    if row is None:
+        raise NotFound("prediction_unknown", f"There is no prediction {uid}.")
+    return _recorded(row)
+
+
+def list_page(
+    session: Session,
+    *,
+    deployment: str | None,
+    image: str | None,
+    request_id: UUID | None,
+    limit: int,
+    before: int | None,
+) -> bodies.PredictionPage:
+    """The `limit` newest predictions that match, or those older than the cursor `before`."""
+    query = select(Prediction)
+    filters = {
+        Prediction.deployment: deployment,
+        Prediction.image_sha256: image,
+        Prediction.request_uid: request_id,
+    }
+    for column, value in filters.items():
+        if value is not None:
+            query = query.where(column == value)
+    total = session.scalar(query.with_only_columns(func.count(), maintain_column_froms=True)) or 0
+    if before is not None:
+        query = query.where(Prediction.id < before)
+    rows = session.scalars(query.order_by(Prediction.id.desc()).limit(limit + 1)).all()
+    items = [_recorded(row) for row in rows[:limit]]
+    return bodies.PredictionPage(
+        items=items, total=total, next=str(rows[limit - 1].id) if len(rows) > limit else None
+    )
+
+
+def _prepare(backend: Backend, question: Question) -> _Plan:
+    """One short transaction that writes nothing, and what takes time with the picture."""
+    image: images.DecodedImage | Image | None = None
+    if question.picture is not None:
+        image = images.decode(question.picture)
+    with backend.sessions() as session:
+        targets = find_targets(session, question.deployments)
+        image = image or session.get(Image, question.image_sha256)
+    if image is None:
+        raise NotFound("image_unknown", f"There is no image {question.image_sha256}. Send the file itself.")
+    file = image.png if isinstance(image, images.DecodedImage) else backend.images.read(image.sha256)
+    sent = v2_client.light(file)
+    names = {name for name in map(image_input, targets) if name}
+    requests = {name: v2_client.image_request(name, sent) for name in names}
+    return _Plan(targets, requests, file, image)
+
+
+async def _ask(backend: Backend, target: Target, requests: dict[str, bytes], end: float) -> Outcome:
+    """Ask one target; whatever happens is an outcome, so that no model spoils the answers of the others."""
+    start = time.perf_counter()
+    result: Answer | InferenceFailed
+    try:
+        name = image_input(target)
+        if not target.running:
+            raise InferenceFailed("deployment_stopped", "The deployment is stopped. Start it first.")
+        if name is None:
+            raise InferenceFailed("not_an_image_model", "The model does not take exactly one image.")
+        result = await v2_client.infer(
+            backend.connections,
+            backend.serving_url.replace("{name}", target.name),
+            target.name,
+            requests[name],
+            end=end,
+        )
+    except InferenceFailed as failure:
+        result = failure
+    except Exception as error:
+        log.error("asking %s failed", target.name, exc_info=error)
+        result = InferenceFailed("internal_error", "A fault of the metadata API; its log says more.")
+    return Outcome(target, result, round((time.perf_counter() - start) * 1000, 3))
+
+
+def _record(
+    backend: Backend, question: Question, asked: images.DecodedImage | Image, outcomes: Sequence[Outcome]
+) -> bodies.Comparison:
+    """Write the image and all outcomes in one transaction; returns them as they are told."""
+    uid = uuid4()
+    with backend.sessions.begin() as session:
+        image = asked if isinstance(asked, Image) else images.put(session, asked)
+        results = record(session, uid, image.sha256, outcomes)
+    shown = bodies.PredictedImage(
+        sha256=image.sha256, width=image.width, height=image.height, url=f"/v1/images/{image.sha256}"
+    )
+    return bodies.Comparison(
+        id=uid, image=shown, deadline_ms=question.deadline_ms, results=results, agreement=agreement(results)
+    )
+
+
+def _recorded(row: Prediction) -> bodies.RecordedPrediction:
+    error = ErrorBody(error=row.error, detail=row.error_detail or "") if row.error else None
+    return bodies.RecordedPrediction(
+        prediction_id=row.uid,
+        deployment=row.deployment,
+        experiment=row.lineage["experiment"],
+        version=row.lineage["version"],
+        status="ok" if row.status == "ok" else "error",
+        label=row.label,
+        probabilities=[bodies.Probability(**one) for one in row.probabilities] if row.probabilities else None,
+        latency_ms=row.latency_ms,
+        error=error,
+        request_id=row.request_uid,
+        image_sha256=row.image_sha256,
+        lineage=row.lineage,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,82 @@
+"""The deployments that a call for predictions asks, and versions that may answer; called by `predictions`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from metadata_api.database.tables import Deployment, Experiment, ModelVersion
+from metadata_api.errors import Conflict, NotFound
+
+Json = dict[str, Any]
+VERSION_COLUMNS = (ModelVersion.id, ModelVersion.number, ModelVersion.sha256, ModelVersion.labels)
+
+
+@dataclass(frozen=True)
+class AnsweringVersion:
+    """A version that may have answered."""
+
+    id: int
+    number: int
+    sha256: str
+    labels: list[str]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A deployment to ask, and the version that is wanted of it."""
+
+    name: str
+    experiment: str
+    experiment_id: int
+    runtime: str
+    running: bool
+    inputs: list[Json]
+    wanted: AnsweringVersion
+
+
+def find_targets(session: Session, names: Sequence[str]) -> list[Target]:
+    """The named deployments, each once, or all that shall run; raises NotFound and Conflict."""
+    # Columns instead of rows: a version's golden pair and training record are large and not needed.
+    query = (
+        select(Deployment.name, Deployment.experiment_id, Deployment.runtime, Deployment.wanted)
+        .add_columns(Experiment.name.label("experiment"), ModelVersion.inputs, *VERSION_COLUMNS)
+        .join(Experiment, Deployment.experiment_id == Experiment.id)
+        .join(ModelVersion, Deployment.version_id == ModelVersion.id)
+        .order_by(Deployment.name)
+    )
+    query = query.where(Deployment.name.in_(names)) if names else query.where(Deployment.wanted == "running")
+    found = {
+        row.name: Target(
+            name=row.name,
+            experiment=row.experiment,
+            experiment_id=row.experiment_id,
+            runtime=row.runtime,
+            running=row.wanted == "running",
+            inputs=row.inputs,
+            wanted=AnsweringVersion(row.id, row.number, row.sha256, row.labels),
+        )
+        for row in session.execute(query)
+    }
+    if not names:
+        if not found:
+            raise Conflict(
+                "nothing_deployed", "No deployment is running. Deploy a version of an experiment first."
+            )
+        return list(found.values())
+    if missing := [name for name in names if name not in found]:
+        raise NotFound(
+            "deployment_unknown", f"There is no deployment {', '.join(missing[:10])}. See /v1/deployments."
+        )
+    return [found[name] for name in dict.fromkeys(names)]
+
+
+def image_input(target: Target) -> str | None:
+    """Name of the input that takes an image file, if that is all the model wants."""
+    if len(target.inputs) != 1:
+        return None
+    only = target.inputs[0]
+    takes = {only["datatype"], *only.get("accepts", ())}
+    return str(only["name"]) if "BYTES" in takes else None

@@ -1,0 +1,127 @@
+"""The API's side of the v2 inference protocol: one image to one model, one answer or one typed failure.
+
+Called by `predictions` for every deployment of a call at once.
+"""
+
+import asyncio
+import io
+from dataclasses import dataclass
+
+from PIL import Image as Pillow
+
+from metadata_api.predicting.http_pool import Connections, TooLong
+from serving_runtime.protocol import rest
+from serving_runtime.protocol.tensors import Tensor
+
+# An image model answers a few kilobytes. A model is foreign code: it must not fill our memory.
+MAX_ANSWER_BYTES = 1024 * 1024
+SEEN_SIDE = 28
+HEAVY_BYTES = 1024 * 1024
+LONGEST_SIDE = 1024
+# How the serving front says that it is busy; otherwise a 503 means that the model is not there yet.
+QUEUE_FULL = "requests are waiting"
+# Statuses of the serving front, as codes of this API; 503 needs a look at the text.
+CODES = {
+    400: "input_rejected",
+    404: "model_not_ready",
+    413: "input_rejected",
+    429: "model_overloaded",
+    502: "model_failed",
+    504: "deadline_exceeded",
+}
+
+
+class InferenceFailed(Exception):
+    """Why there is no answer.
+
+    `code` is one of model_not_ready, model_overloaded, model_unreachable, model_failed, input_rejected,
+    deadline_exceeded, bad_answer, not_an_image_model, deployment_stopped; `detail` is for people.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said about one image."""
+
+    model_version: str
+    """The version that the answer names."""
+    probabilities: list[float]
+    """In the order of the version's labels."""
+    label: str | None
+    seen: bytes | None
+    """28 x 28 bytes that really went into the network, if the model can tell."""
+
+
+def light(picture: bytes) -> bytes:
+    """The file as it is sent: a heavy one is made smaller, as bodies are limited and models look at little."""
+    if len(picture) <= HEAVY_BYTES:
+        return picture
+    smaller = Pillow.open(io.BytesIO(picture))
+    smaller.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    file = io.BytesIO()
+    smaller.save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def image_request(input_name: str, picture: bytes) -> bytes:
+    """The v2 JSON body that sends one PNG or JPEG file and asks for what the model sees of it."""
+    return rest.build_request([Tensor(input_name, "BYTES", (1,), [picture])], parameters={rest.SEEN: True})
+
+
+async def infer(connections: Connections, serving_url: str, model: str, body: bytes, *, end: float) -> Answer:
+    """Ask a model until the event loop's time is `end`; whatever goes wrong outside is an InferenceFailed."""
+    url = f"{serving_url}/v2/models/{model}/infer"
+    try:
+        async with asyncio.timeout_at(end):
+            status, content = await connections.post_json(url, body, longest=MAX_ANSWER_BYTES)
+    except TimeoutError as error:
+        raise InferenceFailed("deadline_exceeded", "The model did not answer within the deadline.") from error
+    except TooLong as error:
+        raise InferenceFailed("bad_answer", f"The model's answer cannot be read: {error}.") from error
+    except OSError as error:
+        raise InferenceFailed(
+            "model_unreachable", f"No answer of the serving process: {_plain(str(error))}"
+        ) from error
+    if status != 200:
+        raise _refusal(status, rest.parse_error(content))
+    try:
+        return _answer(rest.parse_response(content))
+    except (rest.InvalidResponse, ValueError) as error:
+        detail = f"The model's answer is not what an image model answers: {error}"
+        raise InferenceFailed("bad_answer", _plain(detail)) from error
+
+
+def _refusal(status: int, said: str) -> InferenceFailed:
+    if status == 503:
+        return InferenceFailed("model_overloaded" if QUEUE_FULL in said else "model_not_ready", _plain(said))
+    return InferenceFailed(CODES.get(status, "model_failed"), _plain(said))
+
+
+def _answer(response: rest.InferResponse) -> Answer:
+    """Raises ValueError when it is not the answer of an image model to one image."""
+    probabilities = response.outputs.get("probabilities")
+    if probabilities is None or probabilities.datatype not in ("FP32", "FP64") or not probabilities.data:
+        raise ValueError("it has no output `probabilities` of floats")
+    label = response.outputs.get("label")
+    said = str(label.values()[0]) if label and label.data else None
+    if said is not None and (len(said) > 200 or _plain(said) != said):
+        raise ValueError("`label` is not text of at most 200 characters")
+    seen = response.outputs.get(rest.SEEN)
+    if seen is not None and (seen.datatype != "UINT8" or len(seen.data) != SEEN_SIDE**2):
+        raise ValueError(f"`seen` is not {SEEN_SIDE} x {SEEN_SIDE} bytes")
+    return Answer(
+        model_version=str(response.model_version)[:100],
+        probabilities=probabilities.values(),
+        label=said,
+        seen=bytes(seen.data) if seen and isinstance(seen.data, bytes) else None,
+    )
+
+
+def _plain(text: str) -> str:
+    """Text of others, cut to what a database and a page can hold."""
+    return text.replace("\x00", "").encode(errors="replace").decode()[:500]

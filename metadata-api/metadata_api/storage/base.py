@@ -1,0 +1,47 @@
+"""What a content-addressed store does: artifacts and images live in one under the sha256 of their bytes."""
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+DIGEST = re.compile(r"^[0-9a-f]{64}$")
+
+
+class ObjectStore(Protocol):
+    """What the API needs of a store. The methods wait for disks or the network: never call one in a session."""
+
+    def prepare(self) -> None:
+        """Make what has to be there before the first upload."""
+
+    def temporary(self) -> AbstractContextManager[Path]:
+        """A path on this machine to write to; removed at the end unless adopted."""
+
+    def adopt(self, path: Path) -> str:
+        """Take a finished temporary file in; returns its sha256."""
+
+    def put(self, data: bytes) -> str:
+        """Store bytes; returns their sha256."""
+
+    def local(self, digest: str) -> Path | None:
+        """The object as a file of this machine, if that is what it is."""
+
+    def exists(self, digest: str) -> bool:
+        """Whether the object is there."""
+
+    def read(self, digest: str) -> bytes:
+        """All bytes of an object; raises Unavailable when they are missing or other bytes."""
+
+    def stream(self, digest: str) -> Iterator[bytes]:
+        """All bytes of an object, part by part."""
+
+    def delete(self, digest: str) -> None:
+        """Remove an object; nothing happens if it is not there."""
+
+
+def checked(digest: str) -> str:
+    """The digest itself; raises ValueError when it is none, so that it can be part of a path."""
+    if not DIGEST.match(digest):
+        raise ValueError(f"not a sha256: {digest!r}")
+    return digest

@@ -1,0 +1,132 @@
+"""A content-addressed store in a folder of this machine."""
+
+import errno
+import hashlib
+import logging
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from metadata_api.errors import OutOfSpace, Unavailable
+from metadata_api.storage.base import checked
+
+LEFTOVER_SECONDS = 6 * 3600
+PART_BYTES = 1024 * 1024
+log = logging.getLogger(__name__)
+
+
+class FolderStore:
+    """Objects that never change: written to a temporary name, synced, then renamed into place.
+
+    A reader therefore sees a whole object or none, also after a power cut, and two writers of the
+    same bytes end with one object.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.partial = root / "partial"
+
+    def prepare(self) -> None:
+        """Make the folders and remove what an interrupted upload left behind long ago.
+
+        What is younger may belong to another replica that is just receiving it.
+        """
+        self.partial.mkdir(parents=True, exist_ok=True)
+        for leftover in self.partial.iterdir():
+            if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
+                leftover.unlink(missing_ok=True)
+
+    @contextmanager
+    def temporary(self) -> Iterator[Path]:
+        """A path on the store's own file system to write to; removed at the end unless adopted."""
+        path = self.partial / secrets.token_hex(16)
+        try:
+            yield path
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OutOfSpace(
+                    "disk_full", "The store's disk is full; nothing was stored. Free space."
+                ) from error
+            raise
+        finally:
+            with suppress(FileNotFoundError):
+                path.unlink()
+
+    def adopt(self, path: Path) -> str:
+        """Take a finished temporary file in; returns its sha256."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+        target = self.path(digest)
+        target.parent.mkdir(exist_ok=True)
+        os.replace(path, target)
+        _sync_folder(target.parent)
+        _sync_folder(self.root)
+        return digest
+
+    def put(self, data: bytes) -> str:
+        """FolderStore bytes; returns their sha256. Bytes that are there already are not written again."""
+        digest = hashlib.sha256(data).hexdigest()
+        if self.path(digest).exists():
+            return digest
+        with self.temporary() as path:
+            path.write_bytes(data)
+            return self.adopt(path)
+
+    def path(self, digest: str) -> Path:
+        """Where the object with this sha256 is or would be."""
+        return self.root / checked(digest)[:2] / digest
+
+    def local(self, digest: str) -> Path | None:
+        """Where the object is."""
+        return self.path(digest)
+
+    def exists(self, digest: str) -> bool:
+        """Whether the object is there."""
+        return self.path(digest).exists()
+
+    def read(self, digest: str) -> bytes:
+        """All bytes of an object; raises Unavailable when they are missing, unreadable or other bytes."""
+        with _readable(digest):
+            data = self.path(digest).read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
+            log.error("the store has other bytes under %s", digest)
+            raise Unavailable("artifact_damaged", f"The store has other bytes for {digest}. Restore it.")
+        return data
+
+    def stream(self, digest: str) -> Iterator[bytes]:
+        """All bytes of an object, part by part; raises Unavailable when they are missing or unreadable."""
+        with _readable(digest), self.path(digest).open("rb") as file:
+            while part := file.read(PART_BYTES):
+                yield part
+
+    def delete(self, digest: str) -> None:
+        """Remove an object; nothing happens if it is not there."""
+        with suppress(FileNotFoundError):
+            self.path(digest).unlink()
+
+
+@contextmanager
+def _readable(digest: str) -> Iterator[None]:
+    """What goes wrong with an object's file, as callers may see it: without its path."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Unavailable("artifact_missing", f"The store lacks {digest}. Restore it.") from error
+    except OSError as error:
+        log.error("reading %s failed: %s", digest, error.strerror)
+        raise Unavailable(
+            "store_unavailable", f"The store cannot read {digest}. Look at its disk."
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in this folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

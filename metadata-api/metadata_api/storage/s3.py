@@ -1,0 +1,172 @@
+"""The content-addressed store in a bucket: each object under a prefix, its sha256 and an ending."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import S3Store as Bucket
+
+from metadata_api.errors import OutOfSpace, Unavailable
+from metadata_api.settings import S3
+from metadata_api.storage.base import checked
+from metadata_api.storage.folder import FolderStore
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, S3Config, S3Credential
+
+PART_BYTES = 8 * 1024 * 1024
+# For each request, of which a large object takes several: reading and writing go part by part.
+REQUEST_SECONDS = 30
+CONNECT_SECONDS = 3
+RETRY_SECONDS = 5
+# Credentials are read anew after this time, so that a rotated Secret is taken up.
+CREDENTIALS_SECONDS = 60
+# How servers say that the bucket or its disks are full.
+FULL = ("InsufficientStorage", "StorageFull", "QuotaExceeded", "507 ")
+log = logging.getLogger(__name__)
+
+
+class S3Store:
+    """Objects that never change, in a bucket; an upload is received in a folder first and then sent.
+
+    The server checks the sha256 of what it gets, and what is read is checked against its name. Every
+    method raises Unavailable when the bucket does not answer, OutOfSpace when it is full.
+    """
+
+    def __init__(self, bucket: S3, folder: Path, *, prefix: str, ending: str) -> None:
+        self._prefix = prefix.strip("/")
+        self._ending = ending
+        self._incoming = FolderStore(folder)
+        self._bucket = _bucket(bucket)
+
+    def prepare(self) -> None:
+        """Make the folder for uploads; the bucket is first asked when it is needed."""
+        self._incoming.prepare()
+
+    def temporary(self) -> AbstractContextManager[Path]:
+        """A path on this machine to write to; removed at the end."""
+        return self._incoming.temporary()
+
+    def adopt(self, path: Path) -> str:
+        """Send a finished temporary file to the bucket; returns its sha256."""
+        with path.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+        self._send(digest, path)
+        return digest
+
+    def put(self, data: bytes) -> str:
+        """FolderStore bytes; returns their sha256. Bytes that are there already are not sent again."""
+        digest = sha256(data).hexdigest()
+        self._send(digest, data)
+        return digest
+
+    def local(self, digest: str) -> None:
+        """Nothing in a bucket is a file of this machine."""
+        checked(digest)
+
+    def exists(self, digest: str) -> bool:
+        """Whether the object is there."""
+        return self._size(digest) is not None
+
+    def read(self, digest: str) -> bytes:
+        """All bytes of an object; raises Unavailable when it is missing or damaged."""
+        return b"".join(self.stream(digest))
+
+    def stream(self, digest: str) -> Iterator[bytes]:
+        """An object part by part, checked when the last one is there; raises as `read` does."""
+        size, seen = self._size(digest), sha256()
+        if size is None:
+            raise Unavailable("artifact_missing", f"The bucket lacks {digest}. Restore it.")
+        for start in range(0, size, PART_BYTES):
+            with _translated():
+                length = min(PART_BYTES, size - start)
+                part = bytes(obstore.get_range(self._bucket, self._key(digest), start=start, length=length))
+            seen.update(part)
+            yield part
+        if seen.hexdigest() != digest:
+            log.error("the bucket has other bytes under %s", self._key(digest))
+            raise Unavailable("artifact_damaged", f"The bucket has other bytes for {digest}. Restore it.")
+
+    def delete(self, digest: str) -> None:
+        """Remove an object; nothing happens if it is not there."""
+        with _translated():
+            try:
+                obstore.delete(self._bucket, self._key(digest))
+            except FileNotFoundError:
+                return
+
+    def _send(self, digest: str, content: bytes | Path) -> None:
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        if self._size(digest) == size:
+            return
+        with _translated():
+            obstore.put(
+                self._bucket,
+                self._key(digest),
+                content,
+                attributes={"Content-Type": "application/octet-stream"},
+                chunk_size=PART_BYTES,
+                max_concurrency=4,
+            )
+        if self._size(digest) != size:
+            raise Unavailable("store_unavailable", "The bucket did not keep what was sent. Try again.")
+
+    def _size(self, digest: str) -> int | None:
+        with _translated():
+            try:
+                return obstore.head(self._bucket, self._key(digest))["size"]
+            except FileNotFoundError:
+                return None
+
+    def _key(self, digest: str) -> str:
+        name = f"{checked(digest)}{self._ending}"
+        return f"{self._prefix}/{name}" if self._prefix else name
+
+
+def _bucket(settings: S3) -> Bucket:
+    client: ClientConfig = {
+        "timeout": timedelta(seconds=REQUEST_SECONDS),
+        "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+        "allow_http": settings.endpoint.startswith("http://"),
+    }
+    config: S3Config = {"region": settings.region, "checksum_algorithm": "SHA256"}
+    if settings.endpoint:
+        config["endpoint"] = settings.endpoint.rstrip("/")
+    folder = settings.credentials_dir
+    return Bucket(
+        settings.bucket,
+        config=config,
+        client_options=client,
+        retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+        credential_provider=(lambda: _credentials(folder)) if folder else None,
+    )
+
+
+def _credentials(folder: Path) -> "S3Credential":
+    return {
+        "access_key_id": (folder / "AWS_ACCESS_KEY_ID").read_text().strip(),
+        "secret_access_key": (folder / "AWS_SECRET_ACCESS_KEY").read_text().strip(),
+        "expires_at": datetime.now(UTC) + timedelta(seconds=CREDENTIALS_SECONDS),
+    }
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (BaseError, OSError) as error:
+        said = " ".join(str(error).split())[:500]
+        log.warning("bucket: %s", said)
+        if any(word in said for word in FULL):
+            raise OutOfSpace(
+                "store_full", "The bucket is full; nothing was stored. Free space or raise its quota."
+            ) from error
+        raise Unavailable(
+            "store_unavailable", "The object store does not answer as it should. Try again in a moment."
+        ) from error

@@ -1,0 +1,59 @@
+"""A connection of uvicorn whose answers leave with one system call, and with the security headers.
+
+uvicorn writes an answer's head and its body apart: two system calls, two packets, and a client that wakes up twice. It
+also looks through every header with regular expressions, so that five constant ones would cost 12 us; here they are put
+in as bytes, for half a microsecond, and stand on the answers of uvicorn itself as well.
+"""
+
+import asyncio
+from typing import Any, Protocol, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from serving_runtime.hosts import SECURITY_HEADERS
+
+_SECURITY = b"".join(b"%b: %b\r\n" % header for header in SECURITY_HEADERS)
+_CONTINUE = b"HTTP/1.1 100 "
+
+
+class Connection(HttpToolsProtocol):
+    """What uvicorn makes for each connection (`uvicorn.Config(http=Connection)`)."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(cast(asyncio.Transport, Together(transport)))
+
+
+class Writes(Protocol):
+    """What is used of an asyncio transport."""
+
+    def write(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+
+
+class Together:
+    """A transport that keeps the head of an answer until its body, the loop's next turn or the end comes."""
+
+    def __init__(self, transport: Writes) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if not self._head and data.startswith(b"HTTP/"):
+            line, end, rest = data.partition(b"\r\n")
+            self._head = data if data.startswith(_CONTINUE) else line + end + _SECURITY + rest
+            self._loop.call_soon(self._flush)
+        else:
+            head, self._head = self._head, b""
+            self._transport.write(head + data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _flush(self) -> None:
+        if self._head:
+            self.write(b"")

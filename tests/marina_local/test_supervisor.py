@@ -1,0 +1,172 @@
+"""The supervisor: what ends is started again, what is stopped stays stopped, nothing is left behind."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from marina_local import supervisor as module
+from marina_local.errors import NotReady
+from marina_local.process import Part, run
+from marina_local.supervisor import Supervised, Supervisor
+
+SLEEP = "import time; time.sleep(60)"
+
+
+def python(tmp_path: Path, code: str, **more: object) -> Part:
+    """A part that runs a piece of Python."""
+    settings: dict[str, object] = {"stop_seconds": 5.0, **more}
+    return Part("part", (sys.executable, "-c", code), dict(os.environ), tmp_path, **settings)  # type: ignore[arg-type]
+
+
+async def until_started(supervised: Supervised, restarts: int = 0) -> int:
+    """The pid of a part that has been started so often."""
+    end = time.monotonic() + 10
+    while (
+        supervised.restarts < restarts
+        or supervised.process is None
+        or supervised.process.returncode is not None
+    ):
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)
+    return supervised.process.pid
+
+
+def gone(pid: int) -> bool:
+    """Whether no such process is left."""
+    return not Path(f"/proc/{pid}").exists()
+
+
+class TestRestart:
+    def test_a_killed_part_is_started_again(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            supervisor = Supervisor(tmp_path)
+            supervised = supervisor.start(python(tmp_path, SLEEP))
+            first = await until_started(supervised)
+            os.kill(first, signal.SIGKILL)
+            second = await until_started(supervised, restarts=1)
+            assert second != first
+            await supervisor.stop(last="")
+            assert gone(second)
+
+        asyncio.run(scenario())
+
+    def test_a_part_that_ends_again_and_again_is_given_up_with_its_last_words(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+
+        async def scenario() -> None:
+            supervisor = Supervisor(tmp_path)
+            supervised = supervisor.start(python(tmp_path, "raise SystemExit('no such table')"))
+            while supervised.ends_in_a_row < module.HOPELESS:
+                await asyncio.sleep(0.02)
+            with pytest.raises(NotReady, match="no such table"):
+                supervised.check()
+            await supervisor.stop(last="")
+
+        asyncio.run(scenario())
+
+    def test_a_program_that_does_not_exist_is_a_reason_and_not_a_crash(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            supervisor = Supervisor(tmp_path)
+            part = Part("part", ("/nowhere/program",), dict(os.environ), tmp_path)
+            supervised = supervisor.start(part)
+            while supervised.restarts == 0:
+                await asyncio.sleep(0.02)
+            assert "/nowhere/program" in supervised.log_path.read_text()
+            await supervisor.stop(last="")
+
+        asyncio.run(scenario())
+
+
+class TestStop:
+    def test_a_deaf_part_is_killed_after_its_deadline(self, tmp_path: Path) -> None:
+        deaf = f"import signal; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); {SLEEP}"
+
+        async def scenario() -> None:
+            supervisor = Supervisor(tmp_path)
+            supervised = supervisor.start(python(tmp_path, deaf, stop_seconds=0.3))
+            pid = await until_started(supervised)
+            while "deaf" not in supervised.last_line():
+                await asyncio.sleep(0.02)
+            await supervisor.stop(last="")
+            assert gone(pid)
+
+        asyncio.run(scenario())
+
+    def test_children_of_a_part_go_with_it(self, tmp_path: Path) -> None:
+        parent = (
+            "import subprocess, sys, time\n"
+            f"print(subprocess.Popen([sys.executable, '-c', '{SLEEP}']).pid, flush=True)\n"
+            "time.sleep(60)"
+        )
+
+        async def scenario() -> None:
+            supervisor = Supervisor(tmp_path)
+            supervised = supervisor.start(python(tmp_path, parent))
+            while not supervised.last_line().isdigit():
+                await asyncio.sleep(0.02)
+            child = int(supervised.last_line())
+            await supervisor.stop(last="")
+            end = time.monotonic() + 5
+            while not gone(child) and Path(f"/proc/{child}/stat").read_text().split()[2] != "Z":
+                assert time.monotonic() < end
+                await asyncio.sleep(0.02)
+
+        asyncio.run(scenario())
+
+    def test_a_part_stops_while_it_waits_to_be_started_again(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            supervisor = Supervisor(tmp_path)
+            supervised = supervisor.start(python(tmp_path, "pass"))
+            while supervised.restarts == 0:
+                await asyncio.sleep(0.02)
+            await asyncio.wait_for(supervisor.stop(last=""), 5)
+
+        asyncio.run(scenario())
+
+
+class TestRun:
+    def test_a_cancelled_step_leaves_no_process(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            pid_file = tmp_path / "pid"
+            code = (
+                f"import os, pathlib; pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid())); {SLEEP}"
+            )
+            task = asyncio.create_task(run(python(tmp_path, code), None))
+            while not pid_file.exists() or not pid_file.read_text():
+                await asyncio.sleep(0.02)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert gone(int(pid_file.read_text()))
+
+        asyncio.run(scenario())
+
+
+class TestLogs:
+    def test_a_long_log_is_turned_over_while_the_part_writes(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "LOG_BYTES", 1000)
+        monkeypatch.setattr(module, "LOG_LOOK_SECONDS", 0.05)
+        writer = "import time\nfor n in range(100000): print('line', n, flush=True); time.sleep(0.001)"
+
+        async def scenario() -> None:
+            supervisor = Supervisor(tmp_path)
+            supervised = supervisor.start(python(tmp_path, writer))
+            older = tmp_path / "part.log.1"
+            end = time.monotonic() + 10
+            while not older.exists():
+                assert time.monotonic() < end
+                await asyncio.sleep(0.02)
+            assert older.read_text().startswith("line 0")
+            await asyncio.sleep(0.2)
+            assert supervised.last_line().startswith("line")
+            await supervisor.stop(last="")
+
+        asyncio.run(scenario())

@@ -1,0 +1,44 @@
+"""Fixtures of the tests on a simulated Kubernetes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from metadata_api.app import create_app
+from metadata_api.settings import Settings
+from tests.metadata_api.deploying.kserve.fake_kubernetes import FakeKubernetes
+from tests.metadata_api.deploying.kserve.stage import CONFIG, kserve_settings
+from tests.metadata_api.making import make_experiment, make_version, own_database
+from tests.metadata_api.servers import running
+
+
+@pytest.fixture(scope="module")
+def engine(postgres_url: str) -> Iterator[Engine]:
+    """A database of its own, so that no other application writes what it sees of these deployments."""
+    with own_database(postgres_url) as engine:
+        yield engine
+
+
+@pytest.fixture
+def kubernetes() -> Iterator[FakeKubernetes]:
+    with FakeKubernetes() as kubernetes:
+        yield kubernetes
+
+
+@pytest.fixture
+def settings(engine: Engine, clean: None, kubernetes: FakeKubernetes, tmp_path: Path) -> Settings:
+    """An experiment with three versions, and the settings of an API on Kubernetes."""
+    make_experiment(engine)
+    for number in (1, 2, 3):
+        make_version(engine, number)
+    return kserve_settings(engine, kubernetes, tmp_path, CONFIG)
+
+
+@pytest.fixture
+def api(settings: Settings) -> Iterator[httpx.Client]:
+    """A client of the API with its reconciler."""
+    with running(create_app(settings)) as address, httpx.Client(base_url=address, timeout=30) as client:
+        yield client

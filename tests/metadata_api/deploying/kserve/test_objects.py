@@ -1,0 +1,343 @@
+"""What is written to a cluster, field by field, and how what is seen there is judged."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from metadata_api.deploying.base import Wanted
+from metadata_api.deploying.kserve import inference_services, pods, routes
+from metadata_api.deploying.kserve.config import KServeConfig, Unreadable, read
+from metadata_api.deploying.kserve.deployer import RULES
+from metadata_api.deploying.kserve.pods import Pod, Trouble
+from metadata_api.deploying.kserve.status import is_settled, judge
+from metadata_api.settings import Settings
+
+WANTED = Wanted("champion", "cnn-baseline", 3, "ab" * 32, "native", 2)
+WHOLE = """
+release: marina
+namespace: models
+artifact_url: http://marina-metadata-api.models.svc.cluster.local/artifacts
+expose:
+  mode: ingress
+  host: marina.example
+  ingress_class: traefik
+  tls_secret: marina-tls
+  annotations: {team: vision}
+  gateway: {name: traefik, namespace: traefik, section: web}
+predictor:
+  service_account: reader
+  node_selector: {disk: fast}
+  tolerations: [{key: gpu, operator: Exists}]
+  image_pull_secrets: [{name: registry}]
+  resources: {limits: {memory: 1Gi}}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> KServeConfig:
+    (tmp_path / "kserve.yaml").write_text(WHOLE)
+    return read(tmp_path / "kserve.yaml")
+
+
+def changed(config: KServeConfig, **values: Any) -> KServeConfig:
+    return KServeConfig.model_validate({**config.model_dump(), **values})
+
+
+def test_an_inference_service_field_by_field(config: KServeConfig) -> None:
+    assert inference_services.build(config, WANTED) == {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {
+            "name": "champion",
+            "namespace": "models",
+            "labels": {
+                "app.kubernetes.io/part-of": "marina",
+                "app.kubernetes.io/instance": "marina",
+                "app.kubernetes.io/managed-by": "marina-metadata-api",
+                "networking.kserve.io/visibility": "cluster-local",
+                "marina/experiment": "cnn-baseline",
+                "marina/version": "3",
+                "marina/runtime": "native",
+            },
+            "annotations": {
+                "serving.kserve.io/deploymentMode": "Standard",
+                "serving.kserve.io/autoscalerClass": "none",
+            },
+        },
+        "spec": {
+            "predictor": {
+                "minReplicas": 2,
+                "deploymentStrategy": {
+                    "type": "RollingUpdate",
+                    "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+                },
+                "terminationGracePeriodSeconds": 60,
+                "automountServiceAccountToken": False,
+                "enableServiceLinks": False,
+                "securityContext": {
+                    "runAsNonRoot": True,
+                    "runAsUser": 10001,
+                    "runAsGroup": 10001,
+                    "fsGroup": 10001,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "serviceAccountName": "reader",
+                "nodeSelector": {"disk": "fast"},
+                "tolerations": [{"key": "gpu", "operator": "Exists"}],
+                "imagePullSecrets": [{"name": "registry"}],
+                "model": {
+                    "modelFormat": {"name": "marina-mar", "version": "1"},
+                    "runtime": "marina-native",
+                    "protocolVersion": "v2",
+                    "storageUri": "http://marina-metadata-api.models.svc.cluster.local/artifacts"
+                    "/cnn-baseline/3/cnn-baseline.mar",
+                    "env": [
+                        {"name": "SERVING_MODEL_VERSION", "value": "3"},
+                        {"name": "SERVING_MODEL_SHA256", "value": "ab" * 32},
+                    ],
+                    "resources": {"limits": {"memory": "1Gi"}},
+                },
+            }
+        },
+    }
+
+
+def test_what_the_installation_leaves_open_is_left_out(config: KServeConfig) -> None:
+    predictor = inference_services.build(changed(config, predictor={}), WANTED)["spec"]["predictor"]
+    assert {"serviceAccountName", "nodeSelector", "tolerations", "imagePullSecrets"} & set(predictor) == set()
+    assert "resources" not in predictor["model"]
+
+
+def test_archives_in_a_bucket_are_named_by_their_hash(config: KServeConfig) -> None:
+    in_bucket = changed(config, artifact_url="s3://marina/artifacts/")
+    assert inference_services.storage_uri(in_bucket, WANTED) == f"s3://marina/artifacts/{'ab' * 32}.mar"
+
+
+def test_more_replicas_change_nothing_that_restarts_pods(config: KServeConfig) -> None:
+    one = inference_services.build(config, WANTED)
+    more = inference_services.build(config, Wanted("champion", "cnn-baseline", 3, "ab" * 32, "native", 9))
+    one["spec"]["predictor"].pop("minReplicas")
+    assert more["spec"]["predictor"].pop("minReplicas") == 9
+    assert one == more
+
+
+def test_an_ingress_field_by_field(config: KServeConfig) -> None:
+    route = routes.build(config, WANTED, "uid-1")
+    assert (route["apiVersion"], route["kind"]) == ("networking.k8s.io/v1", "Ingress")
+    assert route["metadata"]["name"] == "champion-v2"
+    assert route["metadata"]["annotations"] == {"team": "vision"}
+    assert route["metadata"]["labels"] == inference_services.labels(config, WANTED)
+    backend = {"service": {"name": "champion-predictor", "port": {"number": 80}}}
+    path = {"path": "/v2/models/champion", "pathType": "Prefix", "backend": backend}
+    assert route["spec"] == {
+        "ingressClassName": "traefik",
+        "tls": [{"hosts": ["marina.example"], "secretName": "marina-tls"}],
+        "rules": [{"host": "marina.example", "http": {"paths": [path]}}],
+    }
+
+
+def test_an_http_route_field_by_field(config: KServeConfig) -> None:
+    exposed = changed(config, expose={**config.expose.model_dump(), "mode": "gateway", "host": ""})
+    route = routes.build(exposed, WANTED, "uid-1")
+    assert (route["apiVersion"], route["kind"]) == ("gateway.networking.k8s.io/v1", "HTTPRoute")
+    assert route["spec"] == {
+        "parentRefs": [{"name": "traefik", "namespace": "traefik", "sectionName": "web"}],
+        "rules": [
+            {
+                "matches": [{"path": {"type": "PathPrefix", "value": "/v2/models/champion"}}],
+                "backendRefs": [{"name": "champion-predictor", "port": 80}],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({"expose": {"mode": "ingress"}}, "mode ingress needs a host"),
+        ({"expose": {"mode": "gateway"}}, "mode gateway needs gateway.name"),
+        ({"expose": {"mode": "magic"}}, "expose.mode: Input should be"),
+        ({"artifact_url": "ftp://x"}, "artifact_url: String should match"),
+        ({"release": ""}, "release: String should have"),
+    ],
+)
+def test_a_file_that_is_wrong_names_the_key(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    path = tmp_path / "kserve.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(WHOLE), **change}))
+    with pytest.raises(Unreadable, match=said) as caught:
+        read(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, "a: [", "just text"])
+def test_a_file_that_is_missing_or_no_yaml_says_so(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "kserve.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(Unreadable, match=str(path)):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "SERVING_MODELS_FILE"),
+        ({"deployer": "kserve"}, "KSERVE_FILE"),
+        ({"serving_models_file": "/m", "s3": {"bucket": "b"}}, "S3_BUCKET"),
+        ({"deployer": "kserve", "kserve_file": "/k", "s3": {"prefix": "p"}}, "bucket"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Settings(database_url="postgresql://x", store_dir=Path("/s"), **given)
+
+
+def test_the_rules_name_what_is_written_and_nothing_else() -> None:
+    found = {
+        mode: {rule["resources"][0]: set(rule["verbs"]) for rule in rules} for mode, rules in RULES.items()
+    }
+    written = {"get", "list", "watch", "create", "patch", "delete"}
+    former, models, pods = {"list", "delete"}, {"inferenceservices": written}, {"pods": {"list"}}
+    assert found == {
+        "ingress": {**models, "ingresses": written, "httproutes": former, **pods},
+        "gateway": {**models, "ingresses": former, "httproutes": written, **pods},
+        "none": {**models, "ingresses": former, "httproutes": former, **pods},
+    }
+
+
+def service(**changes: Any) -> inference_services.Service:
+    known: dict[str, Any] = {
+        "name": "a",
+        "uid": "u",
+        "generation": 1,
+        "manager": "marina-metadata-api",
+        "deleting": False,
+        "experiment": "a",
+        "version": 2,
+        "runtime": "torchserve",
+        "replicas": 1,
+        "storage_uri": "",
+        "ready": True,
+        "trouble": None,
+        "failure": None,
+    }
+    return inference_services.Service(**{**known, **changes})
+
+
+def pod(
+    version: int,
+    *,
+    ready: bool = True,
+    trouble: Trouble | None = None,
+    created: str = "1",
+    leaving: bool = False,
+) -> Pod:
+    return Pod("a", version, "torchserve", f"t{version}", created, ready, trouble, None, leaving)
+
+
+BAD = Trouble("failed", "it fails")
+
+
+@pytest.mark.parametrize(
+    ("found", "running", "expected"),
+    [
+        (service(), None, ("ready", 2, None)),
+        (service(), [pod(2)], ("ready", 2, None)),
+        (service(), [pod(1)], ("starting", 1, None)),
+        (service(), [pod(1), pod(2, ready=False, created="2")], ("starting", 1, None)),
+        (service(), [pod(1), pod(2, created="2")], ("starting", 2, None)),
+        (service(), [pod(1, leaving=True), pod(2, created="2")], ("starting", 2, None)),
+        (service(), [pod(2, leaving=True), pod(2, created="2")], ("ready", 2, None)),
+        (service(), [pod(2, leaving=True)], ("pending", None, "KServe has not made its pods yet.")),
+        (service(), [pod(1), pod(2, ready=False, trouble=BAD, created="2")], ("failed", 1, "it fails")),
+        (service(ready=False), [pod(2, ready=False, trouble=BAD)], ("failed", None, "it fails")),
+        (
+            service(replicas=2),
+            [pod(2), pod(2, ready=False, trouble=BAD, created="2")],
+            ("ready", 2, "1 of 2 replicas answer. it fails"),
+        ),
+        (service(replicas=2), [pod(2)], ("ready", 2, "1 of 2 replicas answer.")),
+        (service(ready=False), [pod(2)], ("starting", 2, None)),
+        (
+            service(ready=False, trouble="quota"),
+            [],
+            ("pending", None, "quota"),
+        ),
+        (service(ready=False, failure="no runtime"), [pod(1)], ("failed", 1, "no runtime")),
+        (
+            service(deleting=True),
+            [pod(2)],
+            ("pending", None, "The earlier InferenceService of this name is being deleted."),
+        ),
+    ],
+)
+def test_what_a_deployment_is_doing(
+    found: inference_services.Service, running: list[Pod] | None, expected: tuple[str, int | None, str | None]
+) -> None:
+    seen = judge(found, running)
+    assert (seen.state, seen.live, seen.reason) == expected
+
+
+@pytest.mark.parametrize(
+    ("running", "settled"),
+    [
+        ([pod(2)], True),
+        ([pod(1)], False),
+        ([pod(2), pod(1)], False),
+        ([pod(2), pod(1, leaving=True)], False),
+        ([pod(2, leaving=True)], False),
+        ([pod(2, ready=False)], False),
+        ([], False),
+    ],
+)
+def test_only_pods_that_all_answer_with_what_is_wanted_are_settled(running: list[Pod], settled: bool) -> None:
+    assert is_settled(service(), running) is settled
+
+
+@pytest.mark.parametrize(("ready", "kept"), [("True", True), ("False", False)])
+def test_a_pod_on_its_way_out_counts_as_long_as_it_answers(ready: str, kept: bool) -> None:
+    item = {
+        "metadata": {"name": "p", "deletionTimestamp": "2026-11-24T19:18:57Z"},
+        "spec": {},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]},
+    }
+    found = pods.record(item)
+    assert (found is not None and found.leaving) is kept
+
+
+def test_a_reason_is_the_end_of_the_log_without_its_head() -> None:
+    log = (
+        "starting\n2026-11-24 19:18:57.706 1 storage.initializer ERROR [initializer-entrypoint:<module>():28] "
+        "Storage initialization failed: status code 503.\n"
+    )
+    ended = {"name": "storage-initializer", "lastState": {"terminated": {"exitCode": 1, "message": log}}}
+    item = {"metadata": {"name": "p"}, "status": {"initContainerStatuses": [ended]}}
+    found = pods.record(item)
+    assert found is not None
+    assert found.trouble == Trouble(
+        "failed", "The archive cannot be fetched: Storage initialization failed: status code 503."
+    )
+
+
+def test_a_fetch_that_worked_in_the_end_is_no_trouble_any_more() -> None:
+    fetched = {
+        "name": "storage-initializer",
+        "state": {"terminated": {"exitCode": 0}},
+        "lastState": {"terminated": {"exitCode": 1, "message": "connection refused"}},
+    }
+    item = {
+        "metadata": {"name": "p", "labels": {"marina/version": "2"}},
+        "spec": {},
+        "status": {"initContainerStatuses": [fetched]},
+    }
+    found = pods.record(item)
+    assert found is not None
+    assert found.trouble is None
+
+
+@pytest.mark.parametrize("status", [b"", b"[]", b'{"models": []}', b'{"models": [{"state": "ready"}]}'])
+def test_a_process_that_says_nothing_of_use_gives_no_reason(status: bytes) -> None:
+    assert pods.reason_of_status(status) is None

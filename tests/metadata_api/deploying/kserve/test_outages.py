@@ -1,0 +1,95 @@
+"""Through every outage the state ends as it is wanted."""
+
+import time
+
+import httpx
+import pytest
+
+from metadata_api.app import create_app
+from metadata_api.settings import Settings
+from tests.metadata_api.deploying.kserve.fake_kubernetes import (
+    INGRESS,
+    ISVC,
+    POD,
+    FakeKubernetes,
+    refusing,
+    status_of,
+)
+from tests.metadata_api.deploying.kserve.stage import URL, api_process, deploy, seen, shown, until
+from tests.metadata_api.servers import running
+
+
+class TestOutages:
+    """What happens while the Kubernetes API, or this one, is away."""
+
+    @pytest.mark.parametrize("drop", ["drop_watches", "forget"])
+    def test_a_watch_that_ends_goes_on(
+        self, api: httpx.Client, kubernetes: FakeKubernetes, drop: str
+    ) -> None:
+        deploy(api)
+        watches = kubernetes.watches
+        getattr(kubernetes, drop)()
+        until(lambda: kubernetes.watches >= watches + 2)
+        service = kubernetes.find(ISVC, "digits")
+        service["status"] = status_of("False", "the node is gone")
+        kubernetes.remove(POD, kubernetes.names(POD)[0])
+        kubernetes.put(ISVC, service)
+        until(lambda: seen(api) == ("pending", None, "the node is gone"), 5)
+
+    def test_what_was_deleted_while_the_watch_was_too_old_is_found(
+        self, api: httpx.Client, kubernetes: FakeKubernetes
+    ) -> None:
+        deploy(api)
+        kubernetes.stop()
+        kubernetes.remove(ISVC, "digits")
+        kubernetes.forget()
+        kubernetes.start()
+        until(lambda: kubernetes.names(ISVC) == ["digits"], 15)
+
+    def test_ten_seconds_without_the_kubernetes_api_change_nothing_and_lose_nothing(
+        self, api: httpx.Client, kubernetes: FakeKubernetes
+    ) -> None:
+        deploy(api)
+        kubernetes.stop()
+        api.patch(f"{URL}/digits", json={"version": 2}).raise_for_status()
+        time.sleep(10)
+        state = seen(api)
+        assert state == ("pending", 1, "KServe has not taken up version 2 yet.")
+        kubernetes.start()
+        until(lambda: seen(api) == ("ready", 2, ""), 8)
+
+    def test_an_api_that_starts_without_the_kubernetes_api_says_so(
+        self, settings: Settings, kubernetes: FakeKubernetes
+    ) -> None:
+        kubernetes.stop()
+        with running(create_app(settings)) as address, httpx.Client(base_url=address, timeout=30) as api:
+            api.post(URL, json={"experiment": "digits"}).raise_for_status()
+            until(lambda: seen(api)[0] == "unknown", 15)
+            assert "does not answer" in seen(api)[2]
+            kubernetes.start()
+            until(lambda: shown(api)["ready"], 15)
+
+    def test_an_api_killed_between_service_and_route_makes_the_route_at_its_next_start(
+        self, settings: Settings, kubernetes: FakeKubernetes
+    ) -> None:
+        held: list[str] = []
+
+        def hold(method: str, plural: str, name: str) -> None:
+            if method == "PATCH" and plural == INGRESS:
+                held.append(name)
+                time.sleep(2)
+
+        kubernetes.refuse = hold
+        with api_process(settings) as (process, api):
+            api.post(URL, json={"experiment": "digits"}).raise_for_status()
+            until(lambda: bool(held))
+            process.kill()
+            process.wait(10)
+        time.sleep(2.2)
+        kubernetes.refuse = refusing()
+        # What the held request still did is undone: the process died before it was sent.
+        kubernetes.remove(INGRESS, "digits-v2")
+        assert kubernetes.names(ISVC) == ["digits"]
+        with api_process(settings) as (_, api):
+            until(lambda: kubernetes.names(INGRESS) == ["digits-v2"])
+            until(lambda: shown(api)["ready"])

@@ -1,0 +1,144 @@
+"""The gate for pictures: what it lets through is ours, what it refuses is refused before it costs."""
+
+import io
+import tracemalloc
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from PIL import Image, PngImagePlugin
+from sqlalchemy import Engine
+
+from metadata_api.errors import Invalid, MarinaError, TooLarge, UnsupportedMedia
+from metadata_api.predicting import images
+from metadata_api.storage.folder import FolderStore
+from tests.metadata_api.conftest import row_counts
+from tests.metadata_api.making import make_deployment
+
+
+def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    """A picture as a file."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def decoded(data: bytes) -> Image.Image:
+    """The gate's picture of a file."""
+    return Image.open(io.BytesIO(images.decode(data).png))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_every_usual_mode_of_png_is_read(mode: str) -> None:
+    found = images.decode(encoded(Image.new(mode, (7, 5))))
+    assert (found.width, found.height) == (7, 5)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_every_usual_mode_of_jpeg_is_read(mode: str) -> None:
+    assert images.decode(encoded(Image.new(mode, (7, 5)), "JPEG")).width == 7
+
+
+def test_sixteen_bits_become_eight(store: FolderStore) -> None:
+    assert decoded(encoded(Image.new("I;16", (2, 2), 65535))).getpixel((0, 0)) == 255
+
+
+def test_transparency_is_kept() -> None:
+    assert decoded(encoded(Image.new("RGBA", (2, 2), (1, 2, 3, 0)))).mode == "RGBA"
+
+
+def test_a_turned_photo_is_set_upright() -> None:
+    photo = Image.new("RGB", (8, 4))
+    exif = photo.getexif()
+    exif[0x0112] = 6
+    assert decoded(encoded(photo, "JPEG", exif=exif)).size == (4, 8)
+
+
+def test_nothing_of_the_senders_file_is_kept() -> None:
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("Author", "somebody")
+    exif = Image.Exif()
+    exif[0x010F] = "camera"
+    data = encoded(Image.new("RGB", (4, 4)), pnginfo=notes, exif=exif) + b"<script>PK\x03\x04"
+    kept = images.decode(data).png
+    assert not any(
+        word in kept for word in (b"somebody", b"camera", b"script", b"PK\x03\x04", b"eXIf", b"tEXt")
+    )
+
+
+def bomb(side: int) -> bytes:
+    return encoded(Image.new("1", (side, side)), compress_level=9)
+
+
+@pytest.mark.parametrize("side", [2001, 9400, 13_300])
+def test_a_picture_of_too_many_pixels_is_refused_by_its_header(side: int) -> None:
+    data = bomb(side)
+    tracemalloc.start()
+    with pytest.raises(TooLarge, match="4,000,000 pixels"):
+        images.decode(data)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+REFUSED = {
+    "text": (b"hello", UnsupportedMedia),
+    "nothing": (b"", UnsupportedMedia),
+    "GIF": (encoded(Image.new("L", (2, 2)), "GIF"), UnsupportedMedia),
+    "BMP": (encoded(Image.new("L", (2, 2)), "BMP"), UnsupportedMedia),
+    "SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", UnsupportedMedia),
+    "PDF": (b"%PDF-1.7", UnsupportedMedia),
+    "a PNG of a header only": (b"\x89PNG\r\n\x1a\n", Invalid),
+    "a cut PNG": (encoded(Image.effect_noise((64, 64), 50))[:-500], Invalid),
+    "a cut JPEG": (encoded(Image.effect_noise((64, 64), 50), "JPEG")[:400], Invalid),
+    "an animation": (
+        encoded(Image.new("L", (2, 2)), save_all=True, append_images=[Image.new("L", (2, 2), 9)]), Invalid
+    ),
+    "over ten megabytes": (b"\xff\xd8\xff" + bytes(images.MAX_BYTES), TooLarge),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "error"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_proper_picture_is_refused(data: bytes, error: type[MarinaError]) -> None:
+    with pytest.raises(error):
+        images.decode(data)
+
+
+def test_a_kept_picture_is_shown_and_cannot_run_in_a_browser(
+    api: httpx.Client, engine: Engine, app: object
+) -> None:
+    found = images.decode(encoded(Image.new("L", (3, 2), 9)))
+    app.state.images.put(found.png)  # type: ignore[attr-defined]
+    with app.state.sessions.begin() as session:  # type: ignore[attr-defined]
+        images.put(session, found)
+        images.put(session, found)
+    assert row_counts(engine)["images"] == 1
+    answer = api.get(f"/v1/images/{found.sha256}")
+    assert (answer.status_code, answer.headers["content-type"], answer.content) == (
+        200,
+        "image/png",
+        found.png,
+    )
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged"])
+def test_a_kept_picture_without_its_bytes_is_a_503_and_names_no_path(
+    api: httpx.Client, engine: Engine, app: FastAPI, damage: str
+) -> None:
+    make_deployment(engine, "digits")
+    kept = images.decode(encoded(Image.new("L", (3, 2), 9)))
+    store = app.state.images
+    store.put(kept.png)
+    with app.state.sessions.begin() as session:
+        images.put(session, kept)
+    path = store.path(kept.sha256)
+    path.unlink() if damage == "missing" else path.write_bytes(b"other")
+    for answer in (
+        api.get(f"/v1/images/{kept.sha256}"),
+        api.post("/v1/predictions", data={"image_sha256": kept.sha256}),
+    ):
+        assert (answer.status_code, answer.json()["error"]) == (503, f"artifact_{damage}")
+        assert "Restore it" in answer.json()["detail"]
+        assert str(store.root) not in answer.text
+    assert row_counts(engine)["predictions"] == 0
+    path.unlink(missing_ok=True)

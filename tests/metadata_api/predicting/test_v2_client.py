@@ -1,0 +1,132 @@
+"""One image to one model: an answer, or a failure with a name, always in time."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from metadata_api.predicting import v2_client
+from metadata_api.predicting.http_pool import Connections
+from metadata_api.predicting.v2_client import Answer, InferenceFailed
+from tests.metadata_api.making import make_picture
+from tests.metadata_api.servers import Behaviour, V2Server, answers, closes, hangs, refuses, says
+
+WELL = b'{"model_name": "m", "model_version": "1", "outputs": [%s]}'
+GOOD = b'{"name": "probabilities", "datatype": "FP32", "shape": [1, 2], "data": [0.5, 0.5]}'
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[V2Server]:
+    with V2Server() as server:
+        yield server
+
+
+def ask(serving: V2Server, behaviour: Behaviour, *, seconds: float = 5) -> Answer:
+    """One call to a model that behaves like this."""
+    serving.models["m"] = behaviour
+
+    async def call() -> Answer:
+        connections = Connections()
+        end = asyncio.get_running_loop().time() + seconds
+        body = v2_client.image_request("image", make_picture())
+        try:
+            return await v2_client.infer(connections, serving.url, "m", body, end=end)
+        finally:
+            connections.close()
+
+    return asyncio.run(call())
+
+
+def fails(serving: V2Server, behaviour: Behaviour, *, seconds: float = 5) -> str:
+    """The code of the failure that this behaviour leads to."""
+    with pytest.raises(InferenceFailed) as caught:
+        ask(serving, behaviour, seconds=seconds)
+    assert caught.value.detail
+    assert "\x00" not in caught.value.detail
+    return caught.value.code
+
+
+def test_an_answer_has_probabilities_label_version_and_what_was_seen(serving: V2Server) -> None:
+    answer = ask(serving, answers("7", version="3"))
+    assert (answer.label, answer.model_version, len(answer.probabilities)) == ("7", "3", 10)
+    assert answer.probabilities[7] == pytest.approx(0.91)
+    assert answer.seen is not None
+    assert len(answer.seen) == 784
+
+
+def test_the_image_travels_as_a_file_in_base64_and_asks_for_what_is_seen(serving: V2Server) -> None:
+    ask(serving, answers())
+    sent = serving.requests[-1]
+    assert base64.b64decode(sent["inputs"][0]["data"][0]) == make_picture()
+    assert (sent["inputs"][0]["datatype"], sent["inputs"][0]["shape"]) == ("BYTES", [1])
+    assert sent["parameters"] == {"seen": True}
+
+
+def test_a_model_that_cannot_tell_what_it_saw_answers_all_the_same(serving: V2Server) -> None:
+    assert ask(serving, says(WELL % GOOD)).seen is None
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "code"),
+    [
+        (400, "input 'image': not a PNG", "input_rejected"),
+        (404, "unknown model", "model_not_ready"),
+        (413, "too large", "input_rejected"),
+        (500, "broken", "model_failed"),
+        (502, "the model raised", "model_failed"),
+        (503, "the model is starting", "model_not_ready"),
+        (503, "256 requests are waiting for the model already", "model_overloaded"),
+        (504, "too late", "deadline_exceeded"),
+    ],
+)
+def test_every_refusal_has_a_name(serving: V2Server, status: int, text: str, code: str) -> None:
+    assert fails(serving, refuses(status, text)) == code
+
+
+def test_what_the_server_says_is_passed_on_without_what_a_database_cannot_hold(serving: V2Server) -> None:
+    with pytest.raises(InferenceFailed) as caught:
+        ask(serving, refuses(400, "line\x00 one" + "x" * 10_000))
+    assert caught.value.detail.startswith("line one")
+    assert len(caught.value.detail) == 500
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b'{"outputs": 5}',
+        b'{"model_name": "m", "outputs": []}',
+        b'{"model_name": "m", "outputs": [{"name": "probabilities"}]}',
+        WELL % GOOD.replace(b"[0.5, 0.5]", b"[NaN, 0.5]"),
+        WELL % GOOD.replace(b"[0.5, 0.5]", b"[1e400, 0.5]"),
+        WELL % GOOD.replace(b"[0.5, 0.5]", b'["a", "b"]'),
+        WELL % GOOD.replace(b"[1, 2]", b"[1, 3]"),
+        WELL % (GOOD + b', {"name": "label", "datatype": "BYTES", "shape": [1], "data": ["a\\u0000"]}'),
+        WELL % (GOOD + b', {"name": "seen", "datatype": "UINT8", "shape": [1], "data": [1]}'),
+        b'"' + b"x" * 2_000_000 + b'"',
+    ],
+)
+def test_an_answer_that_is_none_is_a_bad_answer(serving: V2Server, content: bytes) -> None:
+    assert fails(serving, says(content)) == "bad_answer"
+
+
+def test_a_model_that_hangs_is_given_up_at_the_deadline(serving: V2Server) -> None:
+    start = time.monotonic()
+    assert fails(serving, hangs(), seconds=0.3) == "deadline_exceeded"
+    assert time.monotonic() - start < 1
+
+
+def test_a_server_that_closes_without_an_answer_is_unreachable(serving: V2Server) -> None:
+    assert fails(serving, closes()) == "model_unreachable"
+
+
+def test_a_server_that_is_not_there_is_unreachable_at_once() -> None:
+    with V2Server() as gone:
+        gone.silence()
+        start = time.monotonic()
+        assert fails(gone, answers()) == "model_unreachable"
+        assert time.monotonic() - start < 1
