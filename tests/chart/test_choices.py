@@ -132,7 +132,7 @@ def asked(tmp_path: Path, template: str) -> str:
 )
 def test_what_the_cluster_lacks_is_said_with_what_to_do(tmp_path: Path, missing: str, words: str) -> None:
     with pytest.raises(Refused, match=re.escape(words)):
-        asked(tmp_path, f'{{{{ include "marina.refuse" (dict "{missing}" true) }}}}')
+        asked(tmp_path, f'{{{{ include "marina.reject" (dict "{missing}" true) }}}}')
 
 
 class TestPasswords:

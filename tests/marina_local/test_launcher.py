@@ -7,16 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from marina_local import folder, launcher, parts
+from marina_local import folder, parts
 from marina_local.errors import AlreadyRunning, LocalError, Unusable
 from marina_local.ports import check_ports
-from marina_local.process import Part
 from marina_local.settings import LocalSettings
+from tests.waiting import until
 
 
 def environment(settings: LocalSettings) -> dict[str, str]:
@@ -200,41 +200,37 @@ class TestObstacles:
         assert result.stderr.count("\n") == 1
 
 
+# The other parts are stand-ins that never answer; Postgres is real and must go down in order.
+SILENT = """
+import asyncio, os, sys
+from marina_local import launcher, parts
+from marina_local.process import Part
+from marina_local.settings import LocalSettings
+
+settings = LocalSettings()
+
+def silent(name):
+    part = Part(name, (sys.executable, "-c", "import time; time.sleep(60)"), dict(os.environ), settings.home)
+    return lambda *_: part
+
+parts.check_packages = lambda: None
+for name in ("serving", "ui", "training", "api"):
+    setattr(parts, name, silent(name))
+sys.exit(asyncio.run(launcher.up(settings)))
+"""
+
+
 class TestInterrupted:
-    def test_a_signal_during_the_start_stops_what_was_started(
-        self, settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """The other parts are stand-ins that never answer; Postgres is real and must go down in order."""
-
-        def silent(name: str) -> Part:
-            code = "import time; time.sleep(60)"
-            return Part(name, (sys.executable, "-c", code), dict(os.environ), settings.home)
-
-        monkeypatch.setattr(parts, "check_packages", lambda: None)
-        for name in ("serving", "ui", "training"):
-            monkeypatch.setattr(parts, name, lambda _, name=name: silent(name))
-        monkeypatch.setattr(parts, "api", lambda *_: silent("api"))
-
-        async def scenario() -> int:
-            pid_file = settings.home / "postgres" / "data" / "postmaster.pid"
-
-            async def interrupt() -> None:
-                end = time.monotonic() + 15
-                while "ready" not in (pid_file.read_text() if pid_file.exists() else ""):
-                    assert time.monotonic() < end
-                    await asyncio.sleep(0.05)
-                os.kill(os.getpid(), signal.SIGTERM)
-
-            task = asyncio.create_task(interrupt())
-            code = await launcher.up(settings)
-            await task
-            assert not pid_file.exists(), "Postgres was shut down in order"
-            return code
-
-        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
-        before = set(children.read_text().split())  # the database of other tests may be running
-        assert asyncio.run(scenario()) == 0
-        assert set(children.read_text().split()) <= before
+    def test_a_signal_during_the_start_stops_what_was_started(self, settings: LocalSettings) -> None:
+        pid_file = settings.home / "postgres" / "data" / "postmaster.pid"
+        with subprocess.Popen([sys.executable, "-c", SILENT], env=environment(settings)) as launching:
+            until(lambda: pid_file.exists() and "ready" in pid_file.read_text(), "Postgres is ready", 15)
+            started = psutil.Process(launching.pid).children(recursive=True)
+            launching.send_signal(signal.SIGTERM)
+            assert launching.wait(30) == 0
+        assert not pid_file.exists(), "Postgres was shut down in order"
+        assert started
+        assert psutil.wait_procs(started, timeout=5)[1] == []
         assert folder.holder(settings) is None
 
 

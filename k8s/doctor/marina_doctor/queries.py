@@ -13,7 +13,7 @@ WORKERS = 12
 
 
 class Queries:
-    """Calls that run beside each other; each gives what it found, `absent` for a 404, or None where it cannot be read."""
+    """Calls that run side by side; each gives what it found, `absent` for a 404, or None where it may not read."""
 
     def __init__(self, seconds: float) -> None:
         self.end = time.monotonic() + seconds

@@ -7,11 +7,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
+from importlib.metadata import version
 
 import httpx
 import orjson
 import pytest
 from PIL import Image
+
+from tests.waiting import until
 
 from ..conftest import QUEUE_LIMIT, Front, body_of
 
@@ -40,7 +43,11 @@ class TestMetadata:
     def test_the_server_names_itself(self, front: Front, path: str) -> None:
         answer = front.client.get(path)
         assert answer.status_code == 200
-        assert set(answer.json()) == {"name", "version", "extensions"}
+        assert answer.json() == {
+            "name": "marina",
+            "version": version("marina-serving"),
+            "extensions": ["binary_tensor_data", "model_configuration", "statistics"],
+        }
 
     def test_the_server_is_live_and_ready(self, front: Front) -> None:
         assert front.client.get("/v2/health/live").json() == {"live": True}
@@ -242,9 +249,10 @@ class TestBatches:
             [252, 0, 0, 0, 0, 0],
             *([n, 1, 1, 1, 1, 1] for n in range(12)),
         ]
+        before = front.batches("summing")
         with ThreadPoolExecutor(len(rows)) as pool:
             first = [pool.submit(front.infer, "summing", row) for row in rows[:2]]
-            time.sleep(0.1)
+            until(lambda: front.batches("summing") > before, "the model is busy")
             rest = [pool.submit(front.infer, "summing", row) for row in rows[2:]]
             answers = [future.result() for future in first + rest]
         assert [answer.status_code for answer in answers] == [200, 200, 400, 502] + [200] * 12

@@ -15,9 +15,10 @@ from serving_runtime.protocol.tensors import Tensor
 from serving_runtime.runtimes.channel import Done
 from serving_runtime.settings import RUNTIMES
 from tests.bench import open_loop
+from tests.waiting import until, until_async
 
 from .. import archives
-from ..conftest import Front, body_of, wait_for
+from ..conftest import Front, body_of
 
 BODY = body_of([1, 2, 3, 4, 5, 6])
 # Each call of at most 4 rows takes so long, without using a core: its capacity is known on any machine.
@@ -56,9 +57,7 @@ class TestOverload:
         assert over.rejected_p99 < 0.1
         assert over.goodput > 0.8 * capacity * SECONDS / (SECONDS + 0.5)
         assert over.accepted_p99 < longest
-        wait_for(
-            lambda: small_front.infer("slow", [1, 2, 3, 4, 5, 6]).status_code == 200, "it is as before", 5
-        )
+        until(lambda: small_front.infer("slow", [1, 2, 3, 4, 5, 6]).status_code == 200, "it is as before", 5)
 
 
 class TestAdmission:
@@ -143,8 +142,7 @@ class TestRefusing:
         batcher._admission.called(1)
         batcher.open(model)
         first = batcher.submit(self.ONE)
-        while not model.asked:
-            await asyncio.sleep(0.001)
+        await until_async(lambda: model.asked, "the first request is asked")
         waiting = []
         while batcher.waiting < 36:
             batcher.admit()

@@ -13,9 +13,10 @@ import psutil
 import pytest
 
 from serving_runtime.archive import mar
+from tests.waiting import until
 
 from .. import archives, starters, stock
-from ..conftest import Front, wait_for
+from ..conftest import Front
 from .test_runtimes import GOLDEN, Load, worker_of
 
 TOLERANCE = 1e-5
@@ -57,12 +58,12 @@ def bodies(*rows: str) -> dict[str, Any]:
 def remove(front: Front, name: str) -> None:
     """Stop a model and wait until it is gone."""
     front.want_no_more(name)
-    wait_for(lambda: not front.status(name), f"{name} is gone")
+    until(lambda: not front.status(name), f"{name} is gone", seconds=30)
 
 
 def settled(front: Front, name: str) -> dict[str, Any]:
     """Status of a model once it is ready or has failed."""
-    return wait_for(
+    return until(
         lambda: next((s for s in [front.status(name)] if s.get("state") in ("ready", "failed")), None),
         f"{name} settles",
         60,
@@ -162,12 +163,16 @@ class TestRefusals:
     def test_an_unknown_runtime_is_told(self, native_front: Front) -> None:
         good = native_front.models_file.read_bytes()
         native_front.models_file.write_bytes(good.replace(b'"native"', b'"onnx"'))
-        problem = wait_for(
-            lambda: native_front.client.get("/status").json()["problem"], "the problem is told"
+        problem = until(
+            lambda: native_front.client.get("/status").json()["problem"], "the problem is told", seconds=30
         )
         assert "torchserve, native" in problem
         native_front.models_file.write_bytes(good)
-        wait_for(lambda: native_front.client.get("/status").json()["problem"] is None, "the problem is gone")
+        until(
+            lambda: native_front.client.get("/status").json()["problem"] is None,
+            "the problem is gone",
+            seconds=30,
+        )
 
 
 class TestWithoutTorchServe:
@@ -221,10 +226,26 @@ class TestHealing:
         native_front.wait_until("writer", state="ready")
         assert ask(native_front, "writer", bodies("write")).status_code in (502, 503)
         assert native_front.infer("summing", GOLDEN).status_code == 200
-        wait_for(
-            lambda: ask(native_front, "writer", bodies("fine")).status_code == 200, "it serves again", 15
-        )
+        until(lambda: ask(native_front, "writer", bodies("fine")).status_code == 200, "it serves again", 15)
         remove(native_front, "writer")
+
+    def test_text_that_is_no_unicode_is_the_models_fault_and_not_that_of_the_request(
+        self, native_front: Front
+    ) -> None:
+        source = (
+            "class A:\n    def initialize(self, context): pass\n    def handle(self, data, context):\n"
+            "        if any(row['body'] == b'bad' for row in data):\n            raise ValueError('bad')\n"
+            "        return ['\\ud800' if row['body'] == b'half' else 'fine' for row in data]\n"
+        )
+        stock.crafted(native_front.folder / "half.mar", source)
+        native_front.want("half", "1", native_front.folder / "half.mar")
+        native_front.wait_until("half", state="ready")
+        half = ask(native_front, "half", bodies("half"))
+        assert half.status_code == 502
+        assert "UTF-8" in half.json()["error"]
+        assert ask(native_front, "half", bodies("bad")).status_code == 400
+        assert ask(native_front, "half", bodies("fine")).status_code == 200
+        remove(native_front, "half")
 
     def test_large_requests_and_answers_pass_under_load(self, native_front: Front) -> None:
         """More than a socket takes at once, both ways, while small ones are under way."""

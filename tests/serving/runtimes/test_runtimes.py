@@ -15,8 +15,10 @@ import httpx
 import psutil
 import pytest
 
+from tests.waiting import until
+
 from .. import archives
-from ..conftest import DEADLINE_SECONDS, Front, body_of, wait_for
+from ..conftest import DEADLINE_SECONDS, Front, body_of
 
 GOLDEN = [1, 2, 3, 4, 5, 6]
 
@@ -46,7 +48,7 @@ class Load:
     def go_on(self) -> None:
         """Wait for 20 more answers."""
         count = len(self.answers)
-        wait_for(lambda: len(self.answers) > count + 20, "requests are answered")
+        until(lambda: len(self.answers) > count + 20, "requests are answered", seconds=30)
 
     @property
     def statuses(self) -> Counter[int]:
@@ -114,7 +116,7 @@ class TestHealing:
         answer = front.infer("summing", GOLDEN)
         assert answer.status_code in (503, 504)
         assert time.monotonic() - began < DEADLINE_SECONDS + 1
-        wait_for(lambda: front.status("summing")["state"] != "ready", "it is not called ready", 15)
+        until(lambda: front.status("summing")["state"] != "ready", "it is not called ready", 15)
         front.wait_until("summing", state="ready", seconds=30)
         assert not psutil.pid_exists(hanging)
         assert front.infer("summing", GOLDEN).status_code == 200
@@ -125,7 +127,7 @@ class TestHealing:
         os.kill(stopped, signal.SIGSTOP)
         assert front.infer("summing", GOLDEN).status_code == 200
         os.kill(worker_of(front), signal.SIGKILL)
-        wait_for(lambda: front.status("summing")["state"] != "ready", "its death is noticed")
+        until(lambda: front.status("summing")["state"] != "ready", "its death is noticed", seconds=30)
         for name in ("summing", "other"):
             front.wait_until(name, state="ready", seconds=30)
         assert front.infer("summing", GOLDEN).status_code == 200
@@ -151,7 +153,7 @@ class TestReadiness:
         front.wait_until("slow", state="ready")
         assert front.infer("slow", GOLDEN).status_code == 200
         front.want_no_more("slow")
-        wait_for(lambda: not front.status("slow"), "it is gone")
+        until(lambda: not front.status("slow"), "it is gone", seconds=30)
         assert front.infer("slow", GOLDEN).status_code == 404
 
     @pytest.mark.parametrize(
@@ -189,10 +191,12 @@ class TestReadiness:
     def test_a_broken_models_file_changes_nothing(self, front: Front) -> None:
         good = front.models_file.read_bytes()
         front.models_file.write_bytes(b'{"models": [')
-        wait_for(lambda: front.client.get("/status").json()["problem"], "the problem is told")
+        until(lambda: front.client.get("/status").json()["problem"], "the problem is told", seconds=30)
         assert front.infer("summing", GOLDEN).status_code == 200
         front.models_file.write_bytes(good)
-        wait_for(lambda: front.client.get("/status").json()["problem"] is None, "the problem is gone")
+        until(
+            lambda: front.client.get("/status").json()["problem"] is None, "the problem is gone", seconds=30
+        )
 
 
 class TestVersions:
@@ -209,7 +213,11 @@ class TestVersions:
         assert len(load.answers) > 60
         assert {answer[1] for answer in load.answers} == {"1", "2"}
         assert replaced
-        wait_for(lambda: not any(map(psutil.pid_exists, replaced)), "the old versions' processes are gone")
+        until(
+            lambda: not any(map(psutil.pid_exists, replaced)),
+            "the old versions' processes are gone",
+            seconds=30,
+        )
 
     def test_a_request_whose_body_arrives_across_the_switch_is_answered(self, front: Front) -> None:
         archives.summing(front.folder / "second.mar")
@@ -220,7 +228,11 @@ class TestVersions:
             yield body[:20]
             front.want("summing", version, front.folder / "second.mar")
             front.wait_until("summing", state="ready", live_version=version)
-            wait_for(lambda: not any(map(psutil.pid_exists, old)), "the old version's processes are gone")
+            until(
+                lambda: not any(map(psutil.pid_exists, old)),
+                "the old version's processes are gone",
+                seconds=30,
+            )
             yield body[20:]
 
         for version in ("2", "1"):
@@ -265,9 +277,10 @@ class TestEnd:
         front = new_front()
         family = front.tree()
         slow: list[httpx.Response] = []
+        before = front.batches("summing")
         asking = threading.Thread(target=lambda: slow.append(front.infer("summing", [253, 0, 0, 0, 0, 0])))
         asking.start()
-        time.sleep(0.15)
+        until(lambda: front.batches("summing") > before, "the model has the request")
         began = time.monotonic()
         front.process.send_signal(signal.SIGTERM)
         assert front.process.wait(10) == 0

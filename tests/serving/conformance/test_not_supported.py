@@ -1,4 +1,4 @@
-"""What other servers of v2 have and this one refuses, each with its reason; calls of clients are with the clients."""
+"""What other v2 servers support and this one rejects, each with its reason; the clients' calls are with the clients."""
 
 import math
 import struct
@@ -9,15 +9,15 @@ import pytest
 from ..conftest import Front
 from .asking import REQUEST, VALUES, echoed, post, reason, with_sizes
 
-pytestmark = pytest.mark.section("What is not spoken")
+pytestmark = pytest.mark.section("What is not supported")
 
 ENDLESS = [math.nan, math.inf, -math.inf]
-NOT_FINITE = "JSON has neither, and what is refused in one form is not taken in the other"
+NOT_FINITE = "JSON has neither, and what one form rejects the other does not accept"
 NO_JSON_FORM = "the specification gives it no JSON form; it travels in binary"
 
 
 @pytest.mark.row(
-    "`POST /v2/repository/models/NAME/{verb}`", why="deployments say what is served, not clients"
+    "`POST /v2/repository/models/NAME/{verb}`", why="deployments decide what is served, not clients"
 )
 @pytest.mark.parametrize("verb", ["load", "unload"])
 def test_loading_is_refused_with_what_to_do_instead(served: Front, verb: str) -> None:
@@ -31,7 +31,7 @@ def test_loading_is_refused_with_what_to_do_instead(served: Front, verb: str) ->
     ("path", "why"),
     [
         ("GET /v2/models", "KServe's; `POST /v2/repository/index` lists them with their states"),
-        ("POST /v2/models/NAME/generate", "Triton's, for models of text; models here take tensors"),
+        ("POST /v2/models/NAME/generate", "Triton's, for text models; models here take tensors"),
         ("POST /v2/models/NAME/generate_stream", "the same; an answer here is one body"),
     ],
 )
@@ -40,7 +40,7 @@ def test_an_address_of_other_servers(served: Front, path: str, why: str) -> None
     reason(served.client.request(method, address), 404)
 
 
-@pytest.mark.row("the output parameter `classification`", why="who asks can sort the output")
+@pytest.mark.row("the output parameter `classification`", why="clients can sort the output")
 def test_classification_is_refused(served: Front) -> None:
     outputs = [{"name": "output0", "parameters": {"classification": 3}}]
     assert "classification" in reason(post(served, {**REQUEST, "outputs": outputs}), 400)
