@@ -106,7 +106,7 @@ class TestAnswers:
         assert row["probabilities"][0] == {"label": "5", "probability": pytest.approx(0.91)}
         assert len(row["probabilities"]) == 10
         assert row["latency_ms"] > 0
-        seen = Image.open(io.BytesIO(base64.b64decode(row["seen"])))
+        seen = Image.open(io.BytesIO(base64.b64decode(row["preprocessed"])))
         assert (seen.size, seen.mode, seen.getpixel((5, 0))) == ((28, 28), "L", 5)
 
     def test_are_given_for_a_photograph_that_is_sent_smaller(
@@ -224,7 +224,7 @@ class TestRecord:
         assert page["total"] == 2
         kept = {item["deployment"]: item for item in page["items"]}
         for row in call["results"]:
-            row.pop("seen")
+            row.pop("preprocessed")
             assert row.items() <= kept[row["deployment"]].items()
             assert kept[row["deployment"]]["image_sha256"] == call["image"]["sha256"]
         lineage = kept["a"]["lineage"]

@@ -110,8 +110,8 @@ class TestAddresses:
             path.replace("{model_name}", "NAME").replace("{model_version}", "VERSION")
             for path in published(served)["paths"]
         }
-        refused = {f"/v2/repository/models/NAME/{verb}" for verb in ("load", "unload")}
-        assert documented == {*GET, *INFER, INDEX} | refused
+        rejected = {f"/v2/repository/models/NAME/{verb}" for verb in ("load", "unload")}
+        assert documented == {*GET, *INFER, INDEX} | rejected
 
 
 @pytest.fixture(scope="class")
@@ -206,5 +206,5 @@ class TestExtensions:
 
     @pytest.mark.row("repository index: a wrong filter is 400")
     @pytest.mark.parametrize("body", [b"[]", b'{"ready": 1}', b'{"ready": true, "ready": false}', b"{"])
-    def test_a_wrong_filter_of_the_index_is_refused(self, served: Front, body: bytes) -> None:
+    def test_a_wrong_filter_of_the_index_is_rejected(self, served: Front, body: bytes) -> None:
         assert served.client.post(INDEX, content=body).status_code == 400

@@ -118,7 +118,7 @@ def test_a_model_that_fails(served: Front, what: str, pixel: int, word: str) -> 
 
 
 @pytest.mark.row("after any of them the next request on the same connection is answered")
-def test_a_refusal_costs_no_connection(served: Front) -> None:
+def test_a_rejection_costs_no_connection(served: Front) -> None:
     with httpx.Client(base_url=served.url, timeout=20) as client:
         opened: list[Any] = []
         for path, body in (("none", REQUEST), ("mymodel", {}), ("mymodel", REQUEST)):
