@@ -111,6 +111,7 @@ def test_an_answer_that_is_none_is_a_bad_answer(serving: V2Server, content: byte
     assert fails(serving, says(content)) == "bad_answer"
 
 
+@pytest.mark.clock
 def test_a_model_that_hangs_is_given_up_at_the_deadline(serving: V2Server) -> None:
     start = time.monotonic()
     assert fails(serving, hangs(), seconds=0.3) == "deadline_exceeded"
@@ -121,6 +122,7 @@ def test_a_server_that_closes_without_an_answer_is_unreachable(serving: V2Server
     assert fails(serving, closes()) == "model_unreachable"
 
 
+@pytest.mark.clock
 def test_a_server_that_is_not_there_is_unreachable_at_once() -> None:
     with V2Server() as gone:
         gone.silence()
