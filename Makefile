@@ -32,7 +32,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 # `make test` runs them in so many processes; tests/groups.py says which go together. Those that are marked `clock` have
 # tight limits: they run after the others, one at a time.
 TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina_local tests/system tests/ui
-CLOCK_TESTS := tests/metadata_api tests/serving
+CLOCK_TESTS := tests/metadata_api
 WORKERS ?= 4
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh k8s/doctor,$(wildcard k8s/*)) k8s/doctor/run
@@ -76,7 +76,7 @@ test-long: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## run the tests that take mi
 test-helm: $(INSTALLED_TESTS) ## render the chart with every Helm on PATH, and the one that HELM names
 	@$(BIN)/pytest -m helm tests/chart $(PYTEST)
 
-test-sdk: $(INSTALLED_KSERVE) ## hold what is written to a cluster against KServe's own Python SDK, and test the doctor
+test-sdk: $(INSTALLED_KSERVE) ## check what the API writes to a cluster with KServe's own Python SDK, and test the doctor
 	@PYTHONPATH=metadata-api:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
 
 check: lint test test-long ## all that a change must pass: tests, format, lint, types, import contracts
@@ -175,7 +175,7 @@ chart: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## generate the chart's README fr
 
 ##@ Maintain
 .PHONY: install starters browser lock clean
-install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_CHECKOV) starters ## make the virtual environment with everything in it
+install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_CHECKOV) starters ## create the virtual environment with everything in it
 
 starters: $(INSTALLED) ## train the starter experiments that the tests serve, where one is missing or changed
 	@$(BIN)/python models/train.py --all --out .marina/models | { grep -v "nothing has changed" || true; }

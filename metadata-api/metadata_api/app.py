@@ -20,12 +20,14 @@ from metadata_api.database.session import connect
 from metadata_api.deploying import reconcile
 from metadata_api.deploying.base import Deployer
 from metadata_api.deploying.helm import HelmRelease
+from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import config as kserve_config
 from metadata_api.deploying.kserve.client import Cluster
 from metadata_api.deploying.kserve.deployer import KServeDeployer
 from metadata_api.deploying.local import LocalDeployer
 from metadata_api.errors import MarinaError, body_of
 from metadata_api.host_guard import HostGuard
+from metadata_api.http_pool import HttpPool
 from metadata_api.limits import BodyRefused, RequestGuard
 from metadata_api.routes import (
     aliases,
@@ -36,12 +38,13 @@ from metadata_api.routes import (
     images,
     imports,
     predictions,
-    v2_proxy,
     versions,
 )
 from metadata_api.settings import Settings
 from metadata_api.storage.base import ObjectStore
 from metadata_api.storage.folder import FolderStore
+from metadata_api.v2_proxy.app import V2Proxy
+from metadata_api.v2_proxy.live_table import LiveRouteTable
 from serving_runtime.hosts import SECURITY_HEADERS
 
 THREADS = 100
@@ -50,7 +53,7 @@ PAGES = ("/docs", "/redoc")
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT) -> FastAPI:
     """The API as an ASGI application; without settings they come from the environment."""
     settings = settings or Settings()
     # The pages of /docs come from this process; FastAPI's own would load scripts from the internet.
@@ -63,6 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.settings = settings
+    app.state.intervals = intervals
     app.state.engine = connect(
         settings.database_url,
         password_file=settings.database_password_file,
@@ -70,6 +74,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         pool=settings.database_pool,
     )
     app.state.sessions = sessionmaker(app.state.engine, expire_on_commit=False)
+    app.state.pool = HttpPool()
+    app.state.routes = LiveRouteTable(app.state.sessions)
     config = kserve_config.read(settings.kserve_file) if settings.kserve_file else None
     app.state.kserve = config
     app.state.helm = HelmRelease()
@@ -86,10 +92,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         aliases,
         predictions,
         images,
-        v2_proxy,
     ):
         app.include_router(module.router)
     _answer_errors(app)
+    app.add_middleware(
+        V2Proxy,
+        table=app.state.routes,
+        pool=app.state.pool,
+        serving_url=settings.serving_url,
+        root_path=settings.root_path,
+    )
     app.add_middleware(RequestGuard, limit_of=lambda path: _limit(settings, path))
     # Added last: it stands before everything else.
     app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts, pages=PAGES)
@@ -103,21 +115,24 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.artifacts.prepare()
     app.state.images.prepare()
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
-    async with httpx.AsyncClient(limits=limits, trust_env=False) as client:
-        app.state.http = client
-        async with _deployer(app, client) as deployer:
-            app.state.deployer = deployer
-            tasks = [
-                asyncio.create_task(deployer.follow()),
-                asyncio.create_task(reconcile.run(app.state.sessions, deployer)),
-            ]
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                app.state.engine.dispose()
+    async with (
+        app.state.pool,
+        httpx.AsyncClient(limits=limits, trust_env=False) as client,
+        _deployer(app, client) as deployer,
+    ):
+        app.state.deployer = deployer
+        tasks = [
+            asyncio.create_task(deployer.follow()),
+            asyncio.create_task(reconcile.run(app.state.sessions, deployer, app.state.intervals)),
+            asyncio.create_task(app.state.routes.run()),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            app.state.engine.dispose()
 
 
 @asynccontextmanager
@@ -128,7 +143,7 @@ async def _deployer(app: FastAPI, client: httpx.AsyncClient) -> AsyncIterator[De
         url = settings.kubernetes_url
         cluster = Cluster(url, namespace) if url else Cluster.of_this_pod(namespace)
         try:
-            yield KServeDeployer(app.state.kserve, cluster)
+            yield KServeDeployer(app.state.kserve, cluster, app.state.intervals)
         finally:
             await cluster.close()
     else:

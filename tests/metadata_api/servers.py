@@ -30,6 +30,8 @@ class V2Server:
     def __init__(self) -> None:
         self.models: dict[str, Behaviour] = {}
         self.status: Callable[[], bytes] = lambda: b'{"models": []}'
+        self.documents: dict[str, Callable[[], bytes]] = {}
+        """What other addresses answer."""
         self.requests: list[dict[str, Any]] = []
         self.connections = 0
         self._loop = asyncio.new_event_loop()
@@ -104,6 +106,8 @@ class V2Server:
     async def _reply(self, path: str, body: bytes) -> Reply:
         if path == "/status":
             return 200, self.status()
+        if path in self.documents:
+            return 200, self.documents[path]()
         name = path.split("/")[3]
         request = json.loads(body)
         self.requests.append(request)

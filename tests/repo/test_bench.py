@@ -17,6 +17,7 @@ from tests.bench import bench, goals, report, servers, soak
 from tests.bench.parts import Parts
 from tests.waiting import until
 
+pytestmark = pytest.mark.bench
 ROOT = Path(__file__).parents[2]
 REPORT = """\
 Running 5s test @ http://127.0.0.1:8080/v2/models/cnn/infer
@@ -185,8 +186,6 @@ class TestMemory:
     # Maps a file and reads all of it, forks if asked to, and waits.
     CODE = """
 import mmap, os, sys
-
-pytestmark = pytest.mark.bench
 with open(sys.argv[1], "rb") as file:
     held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 held.find(b"x")

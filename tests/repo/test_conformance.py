@@ -41,8 +41,6 @@ def test_every_call_of_tritonclient_has_a_row(name: str) -> None:
 SUITE = """
 import pytest
 
-pytestmark = pytest.mark.bench
-
 pytestmark = pytest.mark.section("Datatypes")
 
 @pytest.fixture(scope="session", params=["old", "new"])

@@ -48,9 +48,15 @@ def take(page: Page, url: str, out: Path) -> int:
 
     The page must be WIDTH pixels wide. Raises AssertionError when predictions or the limit are missed.
     """
+    verdict = page.locator(".m-verdict h3")
     visits.enter(page, url)
     visits.draw(page)
-    expect(page.locator(".m-verdict h3")).to_contain_text("say")
+    expect(verdict).to_contain_text("say")
+    # Again, because the first latencies are those of a system that has just started.
+    page.get_by_role("button", name="Clear", exact=True).click()
+    expect(verdict).to_have_count(0)
+    visits.draw(page)
+    expect(verdict).to_contain_text("say")
     expect(page.locator(".m-card .m-error")).to_have_count(0)
     page.mouse.move(0, 0)
     content = smaller(page.screenshot(full_page=True, animations="disabled"))

@@ -17,8 +17,8 @@ from starlette.concurrency import run_in_threadpool
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Image, Prediction
 from metadata_api.errors import ErrorBody, NotFound
+from metadata_api.http_pool import HttpPool
 from metadata_api.predicting import images, v2_client
-from metadata_api.predicting.http_pool import Connections
 from metadata_api.predicting.results import Outcome, agreement, record
 from metadata_api.predicting.targets import Target, find_targets, image_input
 from metadata_api.predicting.v2_client import Answer, InferenceFailed
@@ -34,7 +34,7 @@ class Backend:
 
     sessions: Sessions
     images: ObjectStore
-    connections: Connections
+    pool: HttpPool
     serving_url: str
     """`{name}` in it becomes the deployment's name."""
 
@@ -141,7 +141,7 @@ async def _ask(backend: Backend, target: Target, requests: dict[str, bytes], end
         if name is None:
             raise InferenceFailed("not_an_image_model", "The model does not take exactly one image.")
         result = await v2_client.infer(
-            backend.connections,
+            backend.pool,
             backend.serving_url.replace("{name}", target.name),
             target.name,
             requests[name],

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from PIL import Image as Pillow
 
-from metadata_api.predicting.http_pool import Connections, TooLong
+from metadata_api.http_pool import HttpPool, ResponseTooLarge
 from serving_runtime.contracts import ErrorCode
 from serving_runtime.protocol import rest
 from serving_runtime.protocol.tensors import Tensor
 
 # An image model answers a few kilobytes. A model is foreign code: it must not fill our memory.
 MAX_ANSWER_BYTES = 1024 * 1024
+JSON = {"content-type": "application/json"}
 # Of our starter models: the parameter that asks for the pixels that the network got, and the output that has them.
 RETURN_PREPROCESSED, PREPROCESSED = "return_preprocessed", "preprocessed"
 PREPROCESSED_SIDE = 28
@@ -86,24 +87,24 @@ def image_request(input_name: str, picture: bytes) -> bytes:
     )
 
 
-async def infer(connections: Connections, serving_url: str, model: str, body: bytes, *, end: float) -> Answer:
+async def infer(pool: HttpPool, serving_url: str, model: str, body: bytes, *, end: float) -> Answer:
     """Ask a model until the event loop's time is `end`; whatever goes wrong outside is an InferenceFailed."""
     url = f"{serving_url}/v2/models/{model}/infer"
     try:
         async with asyncio.timeout_at(end):
-            status, content = await connections.post_json(url, body, longest=MAX_ANSWER_BYTES)
+            response = await pool.request("POST", url, headers=JSON, body=body, max_bytes=MAX_ANSWER_BYTES)
     except TimeoutError as error:
         raise InferenceFailed("deadline_exceeded", "The model did not answer within the deadline.") from error
-    except TooLong as error:
+    except ResponseTooLarge as error:
         raise InferenceFailed("bad_answer", f"The model's answer cannot be read: {error}.") from error
     except OSError as error:
         raise InferenceFailed(
             "model_unreachable", f"No answer of the serving process: {_plain(str(error))}"
         ) from error
-    if status != 200:
-        raise _failure(status, content)
+    if response.status != 200:
+        raise _failure(response.status, response.body)
     try:
-        return _answer(rest.parse_response(content))
+        return _answer(rest.parse_response(response.body))
     except (rest.InvalidResponse, ValueError) as error:
         detail = f"The model's answer is not what an image model answers: {error}"
         raise InferenceFailed("bad_answer", _plain(detail)) from error

@@ -1,33 +1,19 @@
 """Ask deployments about an image, and look at what they answered."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 
 from metadata_api.database.session import SessionDep
 from metadata_api.errors import Invalid, responses
 from metadata_api.predicting import predictions
-from metadata_api.predicting.http_pool import Connections
 from metadata_api.predicting.predictions import Backend, Question
 from metadata_api.schemas.fields import Name
 from metadata_api.schemas.predictions import Comparison, PredictionPage, RecordedPrediction
 from serving_runtime.contracts import NAME_PATTERN
 
-
-@asynccontextmanager
-async def _lifespan(_: FastAPI) -> AsyncIterator[dict[str, Connections]]:
-    """Connections to the models, for as long as the application runs."""
-    connections = Connections()
-    try:
-        yield {"connections": connections}
-    finally:
-        connections.close()
-
-
-router = APIRouter(prefix="/v1/predictions", tags=["predictions"], lifespan=_lifespan)
+router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
 SHA256 = r"^[0-9a-f]{64}$"
 
 
@@ -44,9 +30,7 @@ async def predict(
         raise Invalid("image_missing", "Send either the file `image` or the `image_sha256` of a stored one.")
     picture = await image.read() if image is not None else None
     state = request.app.state
-    backend = Backend(
-        state.sessions, state.images, request.state.connections, state.settings.serving_url.rstrip("/")
-    )
+    backend = Backend(state.sessions, state.images, state.pool, state.settings.serving_url.rstrip("/"))
     question = Question(picture, image_sha256, tuple(deployments or ()), deadline_ms)
     return await predictions.predict_all(backend, question)
 

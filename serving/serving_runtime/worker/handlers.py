@@ -156,12 +156,20 @@ def _encoded(value: Any) -> bytes:
     if isinstance(value, bytes | bytearray):
         return bytes(value)
     if isinstance(value, str):
-        return value.encode()
+        return _utf8(value)
     tolist = getattr(value, "tolist", None)
     try:
         return json.dumps(tolist() if callable(tolist) else value, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         raise BadAnswer(f"an answer cannot be written as JSON: {error}"[:300]) from None
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        # The model's fault, while a ValueError of a handler is that of the request.
+        raise BadAnswer(f"an answer cannot be written as UTF-8: {error.reason}") from None
 
 
 def _body(element: bytes) -> Any:

@@ -154,6 +154,7 @@ class TestAnswers:
 class TestFailures:
     """A model that is dead, late or wrong is one row; the others answer."""
 
+    @pytest.mark.clock
     def test_one_dead_and_one_late_of_four(self, api: httpx.Client, four: None, serving: V2Server) -> None:
         serving.models["b"] = closes()
         serving.models["c"] = answers("3", seconds=20)
@@ -202,6 +203,7 @@ class TestFailures:
         serving.models["a"] = answers("1", labels=["0", "1", "2"])
         assert rows(ask(api, deployments="a")) == {"a": "bad_answer"}
 
+    @pytest.mark.clock
     def test_all_that_hang_cost_one_deadline_not_four(
         self, api: httpx.Client, four: None, serving: V2Server
     ) -> None:

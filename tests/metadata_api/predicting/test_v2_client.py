@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from metadata_api.http_pool import HttpPool
 from metadata_api.predicting import v2_client
-from metadata_api.predicting.http_pool import Connections
 from metadata_api.predicting.v2_client import Answer, InferenceFailed
 from tests.metadata_api.making import make_picture
 from tests.metadata_api.servers import Behaviour, V2Server, answers, closes, hangs, refuses, says
@@ -28,13 +28,10 @@ def ask(serving: V2Server, behaviour: Behaviour, *, seconds: float = 5) -> Answe
     serving.models["m"] = behaviour
 
     async def call() -> Answer:
-        connections = Connections()
         end = asyncio.get_running_loop().time() + seconds
         body = v2_client.image_request("image", make_picture())
-        try:
-            return await v2_client.infer(connections, serving.url, "m", body, end=end)
-        finally:
-            connections.close()
+        async with HttpPool() as pool:
+            return await v2_client.infer(pool, serving.url, "m", body, end=end)
 
     return asyncio.run(call())
 
@@ -114,6 +111,7 @@ def test_an_answer_that_is_none_is_a_bad_answer(serving: V2Server, content: byte
     assert fails(serving, says(content)) == "bad_answer"
 
 
+@pytest.mark.clock
 def test_a_model_that_hangs_is_given_up_at_the_deadline(serving: V2Server) -> None:
     start = time.monotonic()
     assert fails(serving, hangs(), seconds=0.3) == "deadline_exceeded"
@@ -124,6 +122,7 @@ def test_a_server_that_closes_without_an_answer_is_unreachable(serving: V2Server
     assert fails(serving, closes()) == "model_unreachable"
 
 
+@pytest.mark.clock
 def test_a_server_that_is_not_there_is_unreachable_at_once() -> None:
     with V2Server() as gone:
         gone.silence()

@@ -229,6 +229,24 @@ class TestHealing:
         until(lambda: ask(native_front, "writer", bodies("fine")).status_code == 200, "it serves again", 15)
         remove(native_front, "writer")
 
+    def test_text_that_is_no_unicode_is_the_models_fault_and_not_that_of_the_request(
+        self, native_front: Front
+    ) -> None:
+        source = (
+            "class A:\n    def initialize(self, context): pass\n    def handle(self, data, context):\n"
+            "        if any(row['body'] == b'bad' for row in data):\n            raise ValueError('bad')\n"
+            "        return ['\\ud800' if row['body'] == b'half' else 'fine' for row in data]\n"
+        )
+        stock.crafted(native_front.folder / "half.mar", source)
+        native_front.want("half", "1", native_front.folder / "half.mar")
+        native_front.wait_until("half", state="ready")
+        half = ask(native_front, "half", bodies("half"))
+        assert half.status_code == 502
+        assert "UTF-8" in half.json()["error"]
+        assert ask(native_front, "half", bodies("bad")).status_code == 400
+        assert ask(native_front, "half", bodies("fine")).status_code == 200
+        remove(native_front, "half")
+
     def test_large_requests_and_answers_pass_under_load(self, native_front: Front) -> None:
         """More than a socket takes at once, both ways, while small ones are under way."""
         pixels = [7] * 6 * 30_000

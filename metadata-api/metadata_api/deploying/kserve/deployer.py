@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metadata_api.deploying.base import Seen, Wanted
+from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import inference_services, routes
 from metadata_api.deploying.kserve.client import (
     AT_ONCE,
@@ -50,12 +51,6 @@ RULES: dict[str, list[Json]] = {
 }
 """What the API's Role must allow, by `expose.mode`, as it stands in the Role."""
 
-FIRST_LIST_SECONDS = 5.0
-# Models go on serving while the Kubernetes API restarts, so what was seen last is believed for a while.
-BELIEVED_SECONDS = 20.0
-RETRY_SECONDS = 5.0
-# An object that was just written is on its way to the watch.
-ECHO_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
 
@@ -84,7 +79,8 @@ class KServeDeployer:
 
     place = "KServe"
 
-    def __init__(self, config: KServeConfig, cluster: Cluster) -> None:
+    def __init__(self, config: KServeConfig, cluster: Cluster, intervals: Intervals = DEFAULT) -> None:
+        self._intervals = intervals
         self.changed = asyncio.Event()
         self._config = config
         self._cluster = cluster
@@ -92,12 +88,14 @@ class KServeDeployer:
         selector = self._selector = f"{INSTANCE}={config.release}"
         self._former_are_gone = False
         self._services: Watched[Service] = Watched(
-            cluster, INFERENCE_SERVICE, selector, inference_services.record, self.changed.set
+            cluster, INFERENCE_SERVICE, selector, inference_services.record, self.changed.set, intervals
         )
         self._routes: Watched[Route] | None = None
         if self._route_kind:
-            self._routes = Watched(cluster, self._route_kind, selector, routes.record, self.changed.set)
-        self._looking = Looking(cluster, selector)
+            self._routes = Watched(
+                cluster, self._route_kind, selector, routes.record, self.changed.set, intervals
+            )
+        self._looking = Looking(cluster, selector, intervals)
         self._written: dict[tuple[Kind, str], _Written] = {}
         self._refused: dict[str, _Refused] = {}
         self._seen: dict[str, Seen] = {}
@@ -136,7 +134,7 @@ class KServeDeployer:
     async def observe(self) -> Mapping[str, Seen]:
         """What runs now, by name; raises Unavailable when the Kubernetes API was away for too long."""
         await self._listed()
-        if self._services.away_seconds > BELIEVED_SECONDS:
+        if self._services.away_seconds > self._intervals.believed:
             raise Unavailable("kubernetes_unreachable", _sentence(self._services.problem or "no answer"))
         services = self._services.records
         pods = await self._looking.look(services)
@@ -157,7 +155,7 @@ class KServeDeployer:
     async def _listed(self) -> None:
         watches: list[Watched[Any]] = [self._services, *([self._routes] if self._routes else [])]
         for watched in watches:
-            if not await watched.listed(0 if watched.problem else FIRST_LIST_SECONDS):
+            if not await watched.listed(0 if watched.problem else self._intervals.first_list):
                 problem = watched.problem or "the Kubernetes API has not answered yet"
                 raise Unavailable("kubernetes_unreachable", _sentence(problem))
 
@@ -193,7 +191,7 @@ class KServeDeployer:
             reason = _refused(body, error)
             if name not in self._refused:
                 log.warning("deployment %s: %s", name, reason)
-            self._refused[name] = _Refused(wanted, reason, time.monotonic() + RETRY_SECONDS)
+            self._refused[name] = _Refused(wanted, reason, time.monotonic() + self._intervals.retry)
         else:
             self._refused.pop(name, None)
         return None
@@ -216,7 +214,7 @@ class KServeDeployer:
             return False
         found = self._found(kind, name)
         if found is None:
-            return time.monotonic() - written.at < ECHO_SECONDS
+            return time.monotonic() - written.at < self._intervals.echo
         return found.deleting or (found.uid == written.uid and found.generation <= written.generation)
 
     async def _write(

@@ -6,11 +6,11 @@ from typing import TypeVar
 
 import pytest
 
-from metadata_api.predicting.http_pool import Connections, TooLong
+from metadata_api.http_pool import HttpPool, ResponseTooLarge
 from tests.metadata_api.servers import V2Server, closes, hangs, says
 
 T = TypeVar("T")
-LONGEST = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 
 
 @pytest.fixture
@@ -20,17 +20,20 @@ def server() -> Iterator[V2Server]:
         yield server
 
 
-def run(work: Callable[[Connections], Awaitable[T]]) -> T:
+def run(work: Callable[[HttpPool], Awaitable[T]]) -> T:
     """Do something with connections of its own."""
 
     async def inside() -> T:
-        connections = Connections()
-        try:
-            return await asyncio.wait_for(work(connections), 10)
-        finally:
-            connections.close()
+        async with HttpPool() as pool:
+            return await asyncio.wait_for(work(pool), 10)
 
     return asyncio.run(inside())
+
+
+async def post(pool: HttpPool, url: str, max_bytes: int = MAX_BYTES) -> tuple[int, bytes]:
+    """Status and body of the response."""
+    response = await pool.request("POST", url, headers={}, body=b"{}", max_bytes=max_bytes)
+    return response.status, response.body
 
 
 def url(server: V2Server) -> str:
@@ -38,8 +41,8 @@ def url(server: V2Server) -> str:
 
 
 def test_requests_one_after_the_other_share_a_connection(server: V2Server) -> None:
-    async def work(connections: Connections) -> list[tuple[int, bytes]]:
-        return [await connections.post_json(url(server), b"{}", longest=LONGEST) for _ in range(5)]
+    async def work(pool: HttpPool) -> list[tuple[int, bytes]]:
+        return [await post(pool, url(server)) for _ in range(5)]
 
     assert run(work) == [(200, b'{"well": true}')] * 5
     assert server.connections == 1
@@ -48,8 +51,8 @@ def test_requests_one_after_the_other_share_a_connection(server: V2Server) -> No
 def test_requests_at_once_have_a_connection_each(server: V2Server) -> None:
     server.models["m"] = says(b"{}", seconds=0.1)
 
-    async def work(connections: Connections) -> None:
-        calls = (connections.post_json(url(server), b"{}", longest=LONGEST) for _ in range(5))
+    async def work(pool: HttpPool) -> None:
+        calls = (post(pool, url(server)) for _ in range(5))
         await asyncio.gather(*calls)
 
     run(work)
@@ -57,23 +60,23 @@ def test_requests_at_once_have_a_connection_each(server: V2Server) -> None:
 
 
 def test_a_kept_connection_that_was_closed_meanwhile_is_replaced(server: V2Server) -> None:
-    async def work(connections: Connections) -> tuple[int, bytes]:
-        await connections.post_json(url(server), b"{}", longest=LONGEST)
+    async def work(pool: HttpPool) -> tuple[int, bytes]:
+        await post(pool, url(server))
         await asyncio.to_thread(server.silence)
         await asyncio.to_thread(server.listen)
-        return await connections.post_json(url(server), b"{}", longest=LONGEST)
+        return await post(pool, url(server))
 
     assert run(work)[0] == 200
     assert server.connections == 2
 
 
 def test_after_a_deadline_the_connection_is_not_used_again(server: V2Server) -> None:
-    async def work(connections: Connections) -> tuple[int, bytes]:
+    async def work(pool: HttpPool) -> tuple[int, bytes]:
         server.models["m"] = hangs()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(connections.post_json(url(server), b"{}", longest=LONGEST), 0.1)
+            await asyncio.wait_for(post(pool, url(server)), 0.1)
         server.models["m"] = says(b"{}")
-        return await connections.post_json(url(server), b"{}", longest=LONGEST)
+        return await post(pool, url(server))
 
     assert run(work) == (200, b"{}")
     assert server.connections == 2
@@ -82,16 +85,16 @@ def test_after_a_deadline_the_connection_is_not_used_again(server: V2Server) -> 
 def test_no_answer_is_an_os_error(server: V2Server) -> None:
     server.models["m"] = closes()
     with pytest.raises(OSError, match="closed before"):
-        run(lambda connections: connections.post_json(url(server), b"{}", longest=LONGEST))
+        run(lambda pool: post(pool, url(server)))
     server.silence()
     with pytest.raises(OSError, match="refused|Connect"):
-        run(lambda connections: connections.post_json(url(server), b"{}", longest=LONGEST))
+        run(lambda pool: post(pool, url(server)))
 
 
 def test_an_answer_that_is_too_long_is_given_up_while_it_arrives(server: V2Server) -> None:
     server.models["m"] = says(b"x" * 20_000_000)
-    with pytest.raises(TooLong, match="1,000"):
-        run(lambda connections: connections.post_json(url(server), b"{}", longest=1000))
+    with pytest.raises(ResponseTooLarge, match="1,000"):
+        run(lambda pool: post(pool, url(server), 1000))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,7 @@ def test_an_answer_that_is_too_long_is_given_up_while_it_arrives(server: V2Serve
     ],
 )
 def test_answers_of_other_servers(answer: bytes, expected: tuple[int, bytes] | None) -> None:
-    async def work(connections: Connections) -> tuple[int, bytes]:
+    async def work(pool: HttpPool) -> tuple[int, bytes]:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(answer)
@@ -113,7 +116,7 @@ def test_answers_of_other_servers(answer: bytes, expected: tuple[int, bytes] | N
 
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as other:
             port = other.sockets[0].getsockname()[1]
-            return await connections.post_json(f"http://127.0.0.1:{port}/x", b"{}", longest=LONGEST)
+            return await post(pool, f"http://127.0.0.1:{port}/x")
 
     if expected is None:
         with pytest.raises(OSError, match="closed before|not HTTP"):
