@@ -32,6 +32,7 @@ from serving_runtime.models.dataplane import DataPlane, Inference
 from serving_runtime.models.metrics import CONTENT_TYPE, Metrics
 from serving_runtime.models.version import Version
 from serving_runtime.protocol import binary, json_body, rest
+from serving_runtime.protocol import server as about
 from serving_runtime.settings import Settings
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -121,10 +122,7 @@ class App:
                 return document(self._dataplane.index(only_ready=only_ready))
             case ["models", name, "load" | "unload"] if name:
                 _expect_post(scope)
-                raise NotOffered(
-                    "models are not loaded or unloaded here: change what this server shall serve, "
-                    "with the deployments of the metadata API or in its models file"
-                )
+                raise NotOffered(about.NOT_OFFERED)
         raise _nothing_at(scope)
 
     def _route(self, parts: list[str]) -> Callable[[], Response] | None:

@@ -13,6 +13,7 @@ from serving_runtime.models.registry import Models
 from serving_runtime.models.source import ModelSource
 from serving_runtime.models.version import Version
 from serving_runtime.protocol import rest
+from serving_runtime.protocol import server as about
 from serving_runtime.protocol.rest import InferRequest
 from serving_runtime.protocol.tensors import Tensor
 
@@ -52,7 +53,7 @@ class DataPlane:
         return version.reason or "not ready"
 
     def server(self) -> Document:
-        return documents.server()
+        return about.metadata()
 
     def status(self) -> Document:
         return {"models": self._models.status(), "problem": self._source.problem}

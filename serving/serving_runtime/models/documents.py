@@ -7,22 +7,14 @@ its clients ask for them.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from serving_runtime import __version__
 from serving_runtime.archive.model_spec import TensorSpec
 from serving_runtime.models.version import Version
-
-EXTENSIONS = ("binary_tensor_data", "model_configuration", "statistics")
 
 _TYPES = {"BYTES": "TYPE_STRING"}  # everything else is TYPE_ and the datatype
 _STATES = {"ready": "READY", "starting": "LOADING", "stopping": "UNLOADING", "failed": "UNAVAILABLE"}
 _NOT_MEASURED = {"count": 0, "ns": 0}
 
 Document = dict[str, Any]
-
-
-def server() -> Document:
-    """`GET /v2`."""
-    return {"name": "marina", "version": __version__, "extensions": EXTENSIONS}
 
 
 def metadata(version: Version) -> Document:
