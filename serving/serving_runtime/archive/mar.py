@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
 from serving_runtime.archive import zip_reader
+from serving_runtime.archive.errors import MarError
 from serving_runtime.archive.manifest import MANIFEST, canonical
 from serving_runtime.archive.model_spec import ModelSpec, ModelSpecError, parse
-from serving_runtime.archive.zip_reader import MarError
+from serving_runtime.archive.names import check_new_names
 
 __all__ = ["MarError", "MarInfo", "build", "inspect", "rewrite", "sha256_of", "unpack"]
 
@@ -74,7 +75,7 @@ def build(
     `output` and renamed, so `output` is whole or not there. Raises MarError, OSError.
     """
     model = {"modelName": name, "handler": handler, "serializedFile": serialized_file}
-    zip_reader.check_new_names(files)
+    check_new_names(files)
     manifest = canonical({"runtime": "python", "model": model}, set(files))
     parts = ((key, *_source(files[key])) for key in sorted(files))
     descriptor, temporary = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
