@@ -3,7 +3,7 @@
 
     python models/register.py --api http://127.0.0.1:8000 --models .marina/models
 
-The launcher and the chart's job call it. What an archive says about itself (its card and its
+The launcher and the chart's job call it. What an archive says about itself (its model spec and its
 training record) becomes the experiment; the archive becomes a version. The same archive twice is one
 version. A starter is deployed once, when it is new: with `--remember FILE`, later runs leave every
 deployment as people have changed, stopped or deleted it. `--deploy NAMES` deploys only these.
@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.5
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """The API does not accept something; the text says what and why."""
 
 
@@ -38,15 +38,15 @@ class Api:
 
     def experiment(self, info: MarInfo) -> bool:
         """Create the experiment of an archive; whether it is new."""
-        assert info.card is not None
+        assert info.spec is not None
         training = info.training or {}
         body = {
-            "name": info.card.name,
-            "description": info.card.description,
+            "name": info.spec.name,
+            "description": info.spec.description,
             "parameters": {
-                "network": info.card.network,
-                **training.get("parameters", info.card.parameters),
-                "seed": training.get("seed", info.card.seed),
+                "network": info.spec.network,
+                **training.get("parameters", info.spec.parameters),
+                "seed": training.get("seed", info.spec.seed),
             },
             "curves": training.get("curves", {}),
             "source": "starter",
@@ -71,12 +71,12 @@ class Api:
                 answer = self._client.post(path, **content)
             except httpx.TransportError as error:
                 if time.monotonic() > end:
-                    raise Refused(f"POST {path}: the API does not answer: {error}") from error
+                    raise Rejected(f"POST {path}: the API does not answer: {error}") from error
             else:
                 if answer.is_success or answer.status_code == known:
                     return answer
                 if answer.status_code != 503 or time.monotonic() > end:
-                    raise Refused(f"POST {path}: {answer.status_code} {answer.text[:500]}")
+                    raise Rejected(f"POST {path}: {answer.status_code} {answer.text[:500]}")
             time.sleep(PAUSE_SECONDS)
 
 
@@ -85,15 +85,15 @@ def register(
 ) -> str:
     """Register archives and deploy those in `deploy`, by default all; one line that says what was new.
 
-    Raises Refused when the API refuses one, MarError when an archive is broken.
+    Raises Rejected when the API rejects one, MarError when an archive is broken.
     """
     deployed = _remembered(remember)
     new = {"experiments": 0, "versions": 0, "deployments": 0}
     for path in archives:
         info = inspect(path)
-        if info.card is None:
-            raise Refused(f"{path} has no model.yaml, so nobody knows what it is called")
-        name = info.card.name
+        if info.spec is None:
+            raise Rejected(f"{path} has no model.yaml, so its name is not known")
+        name = info.spec.name
         new["experiments"] += api.experiment(info)
         version, is_new = api.version(name, path)
         new["versions"] += is_new
@@ -119,7 +119,7 @@ def _write(path: Path | None, names: set[str]) -> None:
 
 
 def main() -> int:
-    """Register every `.mar` in a folder; exit code 1 with a line when the API refuses one."""
+    """Register every `.mar` in a folder; exit code 1 with a line when the API rejects one."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--api", default="http://127.0.0.1:8000", help="address of the metadata API")
     parser.add_argument("--models", type=Path, required=True, help="folder with trained .mar files")
@@ -133,7 +133,7 @@ def main() -> int:
     try:
         with httpx.Client(base_url=arguments.api, timeout=60, trust_env=False) as client:
             sys.stdout.write(register(Api(client), archives, arguments.remember, deploy) + "\n")
-    except (Refused, ValueError) as error:
+    except (Rejected, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

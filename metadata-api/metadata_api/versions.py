@@ -17,11 +17,10 @@ from metadata_api.errors import Invalid, NotFound, Unavailable
 from metadata_api.schemas.versions import Tensor, Version, VersionPage
 from metadata_api.storage.base import ObjectStore
 from serving_runtime.archive import mar
+from serving_runtime.archive.model_spec import PLAIN_INPUTS, PLAIN_OUTPUTS
 
 T = TypeVar("T")
 # What the serving front offers for an archive that says nothing about its tensors.
-PLAIN_INPUTS = [{"name": "data", "datatype": "BYTES", "shape": [-1], "accepts": ["BYTES"]}]
-PLAIN_OUTPUTS = [{"name": "result", "datatype": "BYTES", "shape": [-1], "accepts": []}]
 
 
 def require_experiment(session: Session, name: str) -> None:
@@ -110,16 +109,16 @@ def _register(session: Session, experiment: str, row: ModelVersion) -> tuple[Ver
 
 
 def _row(info: mar.MarInfo, uploaded_sha256: str) -> ModelVersion:
-    card, metrics = info.card, (info.training or {}).get("metrics")
+    spec, metrics = info.spec, (info.training or {}).get("metrics")
     return ModelVersion(
         sha256=info.sha256,
         uploaded_sha256=uploaded_sha256,
         size=info.size,
         handler=info.handler,
         files=list(info.files),
-        inputs=[asdict(tensor) for tensor in card.inputs] if card else PLAIN_INPUTS,
-        outputs=[asdict(tensor) for tensor in card.outputs] if card else PLAIN_OUTPUTS,
-        labels=list(card.labels) if card else [],
+        inputs=[asdict(tensor) for tensor in (spec.inputs if spec else PLAIN_INPUTS)],
+        outputs=[asdict(tensor) for tensor in (spec.outputs if spec else PLAIN_OUTPUTS)],
+        labels=list(spec.labels) if spec else [],
         metrics=metrics if isinstance(metrics, dict) else None,
         golden=_storable("golden.json", info.golden),
         training=_storable("training.json", info.training),

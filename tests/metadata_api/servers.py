@@ -134,7 +134,7 @@ class Front:
         models = [
             {
                 "name": model["name"],
-                "wanted_version": model["version"],
+                "desired_version": model["version"],
                 "live_version": model["version"],
                 "state": "ready",
                 "reason": None,
@@ -155,7 +155,7 @@ def answers(
     tensors: dict[str, tuple[str, list[Any]]] = {
         "probabilities": ("FP32", [0.91 if one == label else rest for one in labels]),
         "label": ("BYTES", [label]),
-        "seen": ("UINT8", list(range(256)) * 3 + [255] * 16),
+        "preprocessed": ("UINT8", list(range(256)) * 3 + [255] * 16),
         **outputs,
     }
     listed = [
@@ -177,11 +177,12 @@ def says(content: bytes, seconds: float = 0) -> Behaviour:
     return behave
 
 
-def refuses(status: int, text: str) -> Behaviour:
-    """Answer an error as the serving front does."""
+def rejects(status: int, text: str, code: str | None = None) -> Behaviour:
+    """Answer an error as the serving front does; without a code, as what stands before it does."""
 
     async def behave(request: dict[str, Any]) -> Reply:
-        return status, json.dumps({"error": text}).encode()
+        said = {"error": text} if code is None else {"error": text, "code": code}
+        return status, json.dumps(said).encode()
 
     return behave
 

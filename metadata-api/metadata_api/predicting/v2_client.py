@@ -10,24 +10,35 @@ from dataclasses import dataclass
 from PIL import Image as Pillow
 
 from metadata_api.http_pool import HttpPool, ResponseTooLarge
+from serving_runtime.contracts import ErrorCode
 from serving_runtime.protocol import rest
 from serving_runtime.protocol.tensors import Tensor
 
 # An image model answers a few kilobytes. A model is foreign code: it must not fill our memory.
 MAX_ANSWER_BYTES = 1024 * 1024
 JSON = {"content-type": "application/json"}
-SEEN_SIDE = 28
+# Of our starter models: the parameter that asks for the pixels that the network got, and the output that has them.
+RETURN_PREPROCESSED, PREPROCESSED = "return_preprocessed", "preprocessed"
+PREPROCESSED_SIDE = 28
 HEAVY_BYTES = 1024 * 1024
 LONGEST_SIDE = 1024
-# How the serving front says that it is busy; otherwise a 503 means that the model is not there yet.
-QUEUE_FULL = "requests are waiting"
-# Statuses of the serving front, as codes of this API; 503 needs a look at the text.
+# Codes of the serving front's errors, as codes of this API; all others mean that the model failed.
 CODES = {
+    ErrorCode.INVALID_REQUEST: "input_rejected",
+    ErrorCode.BODY_TOO_LARGE: "input_rejected",
+    ErrorCode.NOT_FOUND: "model_not_ready",
+    ErrorCode.NOT_READY: "model_not_ready",
+    ErrorCode.WORKER_FAILED: "model_not_ready",
+    ErrorCode.QUEUE_FULL: "model_overloaded",
+    ErrorCode.DEADLINE_EXCEEDED: "deadline_exceeded",
+}
+# The same by status, for answers of what stands between us and the front, which have no code.
+STATUSES = {
     400: "input_rejected",
     404: "model_not_ready",
     413: "input_rejected",
     429: "model_overloaded",
-    502: "model_failed",
+    503: "model_not_ready",
     504: "deadline_exceeded",
 }
 
@@ -54,7 +65,7 @@ class Answer:
     probabilities: list[float]
     """In the order of the version's labels."""
     label: str | None
-    seen: bytes | None
+    preprocessed: bytes | None
     """28 x 28 bytes that really went into the network, if the model can tell."""
 
 
@@ -71,7 +82,9 @@ def light(picture: bytes) -> bytes:
 
 def image_request(input_name: str, picture: bytes) -> bytes:
     """The v2 JSON body that sends one PNG or JPEG file and asks for what the model sees of it."""
-    return rest.build_request([Tensor(input_name, "BYTES", (1,), [picture])], parameters={rest.SEEN: True})
+    return rest.build_request(
+        [Tensor(input_name, "BYTES", (1,), [picture])], parameters={RETURN_PREPROCESSED: True}
+    )
 
 
 async def infer(pool: HttpPool, serving_url: str, model: str, body: bytes, *, end: float) -> Answer:
@@ -89,7 +102,7 @@ async def infer(pool: HttpPool, serving_url: str, model: str, body: bytes, *, en
             "model_unreachable", f"No answer of the serving process: {_plain(str(error))}"
         ) from error
     if response.status != 200:
-        raise _refusal(response.status, rest.parse_error(response.body))
+        raise _failure(response.status, response.body)
     try:
         return _answer(rest.parse_response(response.body))
     except (rest.InvalidResponse, ValueError) as error:
@@ -97,10 +110,10 @@ async def infer(pool: HttpPool, serving_url: str, model: str, body: bytes, *, en
         raise InferenceFailed("bad_answer", _plain(detail)) from error
 
 
-def _refusal(status: int, said: str) -> InferenceFailed:
-    if status == 503:
-        return InferenceFailed("model_overloaded" if QUEUE_FULL in said else "model_not_ready", _plain(said))
-    return InferenceFailed(CODES.get(status, "model_failed"), _plain(said))
+def _failure(status: int, content: bytes) -> InferenceFailed:
+    code = rest.parse_error_code(content)
+    meaning = STATUSES.get(status) if code is None else CODES.get(code)
+    return InferenceFailed(meaning or "model_failed", _plain(rest.parse_error(content)))
 
 
 def _answer(response: rest.InferResponse) -> Answer:
@@ -112,14 +125,17 @@ def _answer(response: rest.InferResponse) -> Answer:
     said = str(label.values()[0]) if label and label.data else None
     if said is not None and (len(said) > 200 or _plain(said) != said):
         raise ValueError("`label` is not text of at most 200 characters")
-    seen = response.outputs.get(rest.SEEN)
-    if seen is not None and (seen.datatype != "UINT8" or len(seen.data) != SEEN_SIDE**2):
-        raise ValueError(f"`seen` is not {SEEN_SIDE} x {SEEN_SIDE} bytes")
+    preprocessed = response.outputs.get(PREPROCESSED)
+    size = PREPROCESSED_SIDE**2
+    if preprocessed is not None and (preprocessed.datatype != "UINT8" or len(preprocessed.data) != size):
+        raise ValueError(f"`{PREPROCESSED}` is not {PREPROCESSED_SIDE} x {PREPROCESSED_SIDE} bytes")
     return Answer(
         model_version=str(response.model_version)[:100],
         probabilities=probabilities.values(),
         label=said,
-        seen=bytes(seen.data) if seen and isinstance(seen.data, bytes) else None,
+        preprocessed=(
+            bytes(preprocessed.data) if preprocessed and isinstance(preprocessed.data, bytes) else None
+        ),
     )
 
 

@@ -10,9 +10,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from serving_runtime.protocol import frames
+from serving_runtime.runtimes.base import OK, Done
 
-Done = Callable[[int, bytes], None]
-OK = 200
 _AT_ONCE = 256 * 1024
 _LARGEST = 256 * 1024 * 1024
 
@@ -57,7 +56,7 @@ class Channel:
             self._unsent += memoryview(data)[sent:]
             self._loop.add_writer(self._socket, self._writable)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Deliver an answer that is here already, instead of when the loop comes to it."""
         if self._waiting and self._socket is not None:
             self._readable()

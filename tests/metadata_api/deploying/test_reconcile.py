@@ -34,7 +34,7 @@ def test_until_serving_has_read_the_file_a_new_version_is_not_called_ready(
     api: httpx.Client, front: Front
 ) -> None:
     deploy(api)
-    front.states["digits"] = {"wanted_version": "1", "live_version": "1"}
+    front.states["digits"] = {"desired_version": "1", "live_version": "1"}
     api.patch(f"{URL}/digits", json={"version": 2})
     until(lambda: seen(api)[0] == "pending")
     assert seen(api) == ("pending", 1, "The serving process has not taken up version 2 yet.")

@@ -25,7 +25,7 @@ from tests.metadata_api.making import (
     own_database,
     url_of,
 )
-from tests.metadata_api.servers import V2Server, answers, closes, hangs, refuses, running, says
+from tests.metadata_api.servers import V2Server, answers, closes, hangs, rejects, running, says
 
 URL = "/v1/predictions"
 
@@ -106,7 +106,7 @@ class TestAnswers:
         assert row["probabilities"][0] == {"label": "5", "probability": pytest.approx(0.91)}
         assert len(row["probabilities"]) == 10
         assert row["latency_ms"] > 0
-        seen = Image.open(io.BytesIO(base64.b64decode(row["seen"])))
+        seen = Image.open(io.BytesIO(base64.b64decode(row["preprocessed"])))
         assert (seen.size, seen.mode, seen.getpixel((5, 0))) == ((28, 28), "L", 5)
 
     def test_are_given_for_a_photograph_that_is_sent_smaller(
@@ -165,10 +165,10 @@ class TestFailures:
         assert answer.json()["agreement"] == {"label": "5", "votes": 2, "of": 2, "unanimous": True}
 
     def test_every_way_to_fail_has_its_code(self, api: httpx.Client, four: None, serving: V2Server) -> None:
-        serving.models["a"] = refuses(503, "the model is starting")
-        serving.models["b"] = refuses(502, "the model raised")
+        serving.models["a"] = rejects(503, "the model is starting")
+        serving.models["b"] = rejects(502, "the model raised")
         serving.models["c"] = says(b"<html>")
-        serving.models["d"] = refuses(400, "not a picture")
+        serving.models["d"] = rejects(400, "not a picture")
         codes = ["model_not_ready", "model_failed", "bad_answer", "input_rejected"]
         answer = ask(api)
         assert list(rows(answer).values()) == codes
@@ -220,13 +220,13 @@ class TestRecord:
     def test_has_every_answer_and_failure_with_its_lineage(
         self, api: httpx.Client, four: None, serving: V2Server
     ) -> None:
-        serving.models["b"] = refuses(502, "the model raised")
+        serving.models["b"] = rejects(502, "the model raised")
         call = ask(api, deployments=["a", "b"]).json()
         page = api.get(URL, params={"request_id": call["id"]}).json()
         assert page["total"] == 2
         kept = {item["deployment"]: item for item in page["items"]}
         for row in call["results"]:
-            row.pop("seen")
+            row.pop("preprocessed")
             assert row.items() <= kept[row["deployment"]].items()
             assert kept[row["deployment"]]["image_sha256"] == call["image"]["sha256"]
         lineage = kept["a"]["lineage"]

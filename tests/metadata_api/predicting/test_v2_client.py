@@ -11,7 +11,7 @@ from metadata_api.http_pool import HttpPool
 from metadata_api.predicting import v2_client
 from metadata_api.predicting.v2_client import Answer, InferenceFailed
 from tests.metadata_api.making import make_picture
-from tests.metadata_api.servers import Behaviour, V2Server, answers, closes, hangs, refuses, says
+from tests.metadata_api.servers import Behaviour, V2Server, answers, closes, hangs, rejects, says
 
 WELL = b'{"model_name": "m", "model_version": "1", "outputs": [%s]}'
 GOOD = b'{"name": "probabilities", "datatype": "FP32", "shape": [1, 2], "data": [0.5, 0.5]}'
@@ -49,8 +49,8 @@ def test_an_answer_has_probabilities_label_version_and_what_was_seen(serving: V2
     answer = ask(serving, answers("7", version="3"))
     assert (answer.label, answer.model_version, len(answer.probabilities)) == ("7", "3", 10)
     assert answer.probabilities[7] == pytest.approx(0.91)
-    assert answer.seen is not None
-    assert len(answer.seen) == 784
+    assert answer.preprocessed is not None
+    assert len(answer.preprocessed) == 784
 
 
 def test_the_image_travels_as_a_file_in_base64_and_asks_for_what_is_seen(serving: V2Server) -> None:
@@ -58,33 +58,39 @@ def test_the_image_travels_as_a_file_in_base64_and_asks_for_what_is_seen(serving
     sent = serving.requests[-1]
     assert base64.b64decode(sent["inputs"][0]["data"][0]) == make_picture()
     assert (sent["inputs"][0]["datatype"], sent["inputs"][0]["shape"]) == ("BYTES", [1])
-    assert sent["parameters"] == {"seen": True}
+    assert sent["parameters"] == {"return_preprocessed": True}
 
 
 def test_a_model_that_cannot_tell_what_it_saw_answers_all_the_same(serving: V2Server) -> None:
-    assert ask(serving, says(WELL % GOOD)).seen is None
+    assert ask(serving, says(WELL % GOOD)).preprocessed is None
 
 
 @pytest.mark.parametrize(
-    ("status", "text", "code"),
+    ("status", "said", "code"),
     [
-        (400, "input 'image': not a PNG", "input_rejected"),
-        (404, "unknown model", "model_not_ready"),
-        (413, "too large", "input_rejected"),
-        (500, "broken", "model_failed"),
-        (502, "the model raised", "model_failed"),
-        (503, "the model is starting", "model_not_ready"),
-        (503, "256 requests are waiting for the model already", "model_overloaded"),
-        (504, "too late", "deadline_exceeded"),
+        (400, "invalid_request", "input_rejected"),
+        (404, "not_found", "model_not_ready"),
+        (413, "body_too_large", "input_rejected"),
+        (500, "internal", "model_failed"),
+        (502, "model_failed", "model_failed"),
+        (503, "not_ready", "model_not_ready"),
+        (503, "worker_failed", "model_not_ready"),
+        (503, "queue_full", "model_overloaded"),
+        (504, "deadline_exceeded", "deadline_exceeded"),
+        # What stands between gives no code, and another server's mean nothing here.
+        (503, None, "model_not_ready"),
+        (429, None, "model_overloaded"),
+        (503, "busy", "model_not_ready"),
+        (500, None, "model_failed"),
     ],
 )
-def test_every_refusal_has_a_name(serving: V2Server, status: int, text: str, code: str) -> None:
-    assert fails(serving, refuses(status, text)) == code
+def test_every_rejection_has_a_name(serving: V2Server, status: int, said: str | None, code: str) -> None:
+    assert fails(serving, rejects(status, "too many requests are waiting", said)) == code
 
 
 def test_what_the_server_says_is_passed_on_without_what_a_database_cannot_hold(serving: V2Server) -> None:
     with pytest.raises(InferenceFailed) as caught:
-        ask(serving, refuses(400, "line\x00 one" + "x" * 10_000))
+        ask(serving, rejects(400, "line\x00 one" + "x" * 10_000))
     assert caught.value.detail.startswith("line one")
     assert len(caught.value.detail) == 500
 
@@ -103,7 +109,7 @@ def test_what_the_server_says_is_passed_on_without_what_a_database_cannot_hold(s
         WELL % GOOD.replace(b"[0.5, 0.5]", b'["a", "b"]'),
         WELL % GOOD.replace(b"[1, 2]", b"[1, 3]"),
         WELL % (GOOD + b', {"name": "label", "datatype": "BYTES", "shape": [1], "data": ["a\\u0000"]}'),
-        WELL % (GOOD + b', {"name": "seen", "datatype": "UINT8", "shape": [1], "data": [1]}'),
+        WELL % (GOOD + b', {"name": "preprocessed", "datatype": "UINT8", "shape": [1], "data": [1]}'),
         b'"' + b"x" * 2_000_000 + b'"',
     ],
 )

@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from serving_runtime.starter import predictor
-from serving_runtime.starter.predictor import Predictor, load_network, with_fast_layers
+from serving_runtime.starter import fastest
+from serving_runtime.starter.fastest import with_fast_layers
+from serving_runtime.starter.predictor import Predictor, load_network
 
 from ..untrained import untrained
 
@@ -162,10 +163,10 @@ class TestFastLayers:
     ) -> None:
         folder = untrained(tmp_path)
         monkeypatch.setattr(
-            predictor, "with_fast_layers", lambda form: nn.Sequential(form, nn.Softmax(1)).eval()
+            fastest, "with_fast_layers", lambda form: nn.Sequential(form, nn.Softmax(1)).eval()
         )
         # The last form counts as the fastest.
-        monkeypatch.setattr(predictor, "_seconds", lambda forms, _: [-at for at in range(len(forms))])
+        monkeypatch.setattr(fastest, "_seconds", lambda forms, _: [-at for at in range(len(forms))])
         assert np.abs(Predictor(folder).predict(images(4)) - plainly(folder, images(4))).max() < 1e-5
 
 
@@ -177,10 +178,10 @@ class TestLoading:
         for loaded, folder in ((cnn, tmp_path / "cnn"), (mlp, tmp_path / "mlp")):
             assert np.abs(loaded.predict(images(1)) - plainly(folder, images(1))).max() < 1e-5
 
-    def test_labels_are_those_of_the_card(self, tmp_path: Path) -> None:
+    def test_labels_are_those_of_the_spec(self, tmp_path: Path) -> None:
         assert Predictor(untrained(tmp_path, network="mlp")).labels == tuple("0123456789")
 
-    def test_weights_of_another_network_are_refused(self, tmp_path: Path) -> None:
+    def test_weights_of_another_network_are_rejected(self, tmp_path: Path) -> None:
         folder = untrained(tmp_path, network="cnn")
         (folder / "network.py").write_text(
             (untrained(tmp_path / "mlp", network="mlp") / "network.py").read_text()
@@ -188,7 +189,7 @@ class TestLoading:
         with pytest.raises(RuntimeError, match="state_dict"):
             Predictor(folder)
 
-    def test_damaged_weights_are_refused(self, tmp_path: Path) -> None:
+    def test_damaged_weights_are_rejected(self, tmp_path: Path) -> None:
         folder = untrained(tmp_path, network="mlp")
         (folder / "weights.safetensors").write_bytes(b"\x80\x04cos\nsystem\n")
         with pytest.raises(Exception, match="header"):

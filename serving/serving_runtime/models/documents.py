@@ -7,11 +7,8 @@ its clients ask for them.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from serving_runtime import __version__
+from serving_runtime.archive.model_spec import TensorSpec
 from serving_runtime.models.version import Version
-from serving_runtime.protocol.tensors import TensorSpec
-
-EXTENSIONS = ("binary_tensor_data", "model_configuration", "statistics")
 
 _TYPES = {"BYTES": "TYPE_STRING"}  # everything else is TYPE_ and the datatype
 _STATES = {"ready": "READY", "starting": "LOADING", "stopping": "UNLOADING", "failed": "UNAVAILABLE"}
@@ -20,17 +17,12 @@ _NOT_MEASURED = {"count": 0, "ns": 0}
 Document = dict[str, Any]
 
 
-def server() -> Document:
-    """`GET /v2`."""
-    return {"name": "marina", "version": __version__, "extensions": EXTENSIONS}
-
-
 def metadata(version: Version) -> Document:
     """`GET /v2/models/NAME`: the tensors, -1 is any number from 1."""
     return {
         "name": version.entry.name,
         "versions": [version.entry.version],
-        "platform": _platform(version),
+        "platform": version.runtime.platform,
         "inputs": _tensors(version.inputs),
         "outputs": _tensors(version.outputs),
     }
@@ -40,8 +32,8 @@ def configuration(version: Version, max_batch: int) -> Document:
     """`GET /v2/models/NAME/config`: `dims` are without the batch; `max_batch` rows go to the model in one call."""
     return {
         "name": version.entry.name,
-        "platform": _platform(version),
-        "backend": "pytorch",
+        "platform": version.runtime.platform,
+        "backend": version.runtime.backend,
         "max_batch_size": max_batch,
         "dynamic_batching": {},
         "input": _dims(version.inputs),
@@ -55,18 +47,14 @@ def statistics(versions: Iterable[Version]) -> Document:
 
 
 def repository_index(status: Iterable[Document], *, only_ready: bool) -> list[Document]:
-    """`POST /v2/repository/index` from what `Models.status` says: the wanted versions, and those still serving."""
+    """`POST /v2/repository/index` from what `Models.status` says: the desired versions, and those still serving."""
     listed = []
     for model in status:
-        wanted, live = model["wanted_version"], model["live_version"]
-        listed.append(_indexed(model["name"], wanted, _STATES[model["state"]], model["reason"]))
-        if live is not None and live != wanted:
+        desired, live = model["desired_version"], model["live_version"]
+        listed.append(_indexed(model["name"], desired, _STATES[model["state"]], model["reason"]))
+        if live is not None and live != desired:
             listed.append(_indexed(model["name"], live, "READY", None))
     return [item for item in listed if item["state"] == "READY" or not only_ready]
-
-
-def _platform(version: Version) -> str:
-    return f"pytorch_{version.entry.runtime}"
 
 
 def _tensors(specs: Sequence[TensorSpec]) -> list[Document]:
@@ -85,16 +73,16 @@ def _dims(specs: Sequence[TensorSpec]) -> list[Document]:
 
 
 def _statistics(version: Version) -> Document:
-    answered = version.metrics.answered
+    counters = version.metrics.counters
     return {
         "name": version.entry.name,
         "version": version.entry.version,
-        "last_inference": answered.last_ms,
-        "inference_count": answered.good_rows,
+        "last_inference": counters.last_ms,
+        "inference_count": counters.success_rows,
         "execution_count": version.metrics.calls,
         "inference_stats": {
-            "success": {"count": answered.good, "ns": answered.good_ns},
-            "fail": {"count": answered.bad, "ns": answered.bad_ns},
+            "success": {"count": counters.success, "ns": counters.success_ns},
+            "fail": {"count": counters.failure, "ns": counters.failure_ns},
             "queue": _NOT_MEASURED,
             "compute_input": _NOT_MEASURED,
             "compute_infer": _NOT_MEASURED,
