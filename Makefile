@@ -134,7 +134,7 @@ images-load: ## copy the four images into the cluster
 deploy: ## install or upgrade the release: make deploy VALUES=mine.yaml
 	@k8s/deploy
 
-wait: ## wait until every model answers a real inference in its wanted version
+wait: ## wait until every model answers a real inference in its desired version
 	@k8s/wait
 
 smoke: ## run helm test: API, database, UI, a golden inference

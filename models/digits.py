@@ -22,7 +22,7 @@ EXAMPLES = MODELS / "examples"
 
 @dataclass(frozen=True)
 class Digits:
-    """Pictures uint8 [n, 28, 28] (0 = background, 255 = ink) and what they show, int64 [n]."""
+    """Images uint8 [n, 28, 28] (0 = background, 255 = ink) and what they show, int64 [n]."""
 
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64]
@@ -31,7 +31,7 @@ class Digits:
         return len(self.labels)
 
     def first(self, label: int) -> npt.NDArray[np.uint8]:
-        """The first picture [28, 28] of a digit."""
+        """The first image [28, 28] of a digit."""
         found: npt.NDArray[np.uint8] = self.images[np.flatnonzero(self.labels == label)[0]]
         return found
 
@@ -62,13 +62,13 @@ class Dataset:
 
 
 def request(image: npt.NDArray[np.uint8]) -> dict[str, object]:
-    """A v2 inference request for one picture [28, 28]."""
+    """A v2 inference request for one image [28, 28]."""
     tensor = {"name": "image", "datatype": "UINT8", "shape": [1, 28, 28], "data": image.reshape(-1).tolist()}
     return {"inputs": [tensor]}
 
 
 def write_examples(folder: Path = EXAMPLES) -> None:
-    """Write the first held-out picture of each digit as digit-N.png, and of a 5 also the v2 request five.json."""
+    """Write the first held-out image of each digit as digit-N.png, and of a 5 also the v2 request five.json."""
     folder.mkdir(exist_ok=True)
     held_out = Dataset().test
     for label in range(10):
@@ -80,7 +80,7 @@ def _load(folder: Path, part: str) -> Digits:
     images = _idx(folder / f"{part}-images-idx3-ubyte.gz", dimensions=3)
     labels = _idx(folder / f"{part}-labels-idx1-ubyte.gz", dimensions=1)
     if len(images) != len(labels):
-        raise ValueError(f"{folder}: {len(images)} pictures, but {len(labels)} labels")
+        raise ValueError(f"{folder}: {len(images)} images, but {len(labels)} labels")
     return Digits(images, labels.astype(np.int64))
 
 

@@ -106,7 +106,7 @@ def steps(card: Card, count: int) -> int:
 
 
 def _batches(digits: Digits, how: Settings, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, bool]]:
-    """Pictures, labels, and whether the epoch ends, in an order that only the seed decides."""
+    """Images, labels, and whether the epoch ends, in an order that only the seed decides."""
     images, labels = _tensors(digits)
     shuffle = torch.Generator().manual_seed(seed)
     for _ in range(how.epochs):

@@ -24,7 +24,7 @@ def pack(
 ) -> mar.MarInfo:
     """Write weights.safetensors, training.json, golden.json and NAME.mar into `folder`.
 
-    The golden pair is the picture `example` [28, 28] and what the packed model answers. Same arguments, same
+    The golden pair is the image `example` [28, 28] and what the packed model answers. Same arguments, same
     bytes. Raises MarError, OSError.
     """
     files = contents(experiment, weights, training)

@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.5
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """The API does not accept something; the text says what and why."""
 
 
@@ -71,12 +71,12 @@ class Api:
                 answer = self._client.post(path, **content)
             except httpx.TransportError as error:
                 if time.monotonic() > end:
-                    raise Refused(f"POST {path}: the API does not answer: {error}") from error
+                    raise Rejected(f"POST {path}: the API does not answer: {error}") from error
             else:
                 if answer.is_success or answer.status_code == known:
                     return answer
                 if answer.status_code != 503 or time.monotonic() > end:
-                    raise Refused(f"POST {path}: {answer.status_code} {answer.text[:500]}")
+                    raise Rejected(f"POST {path}: {answer.status_code} {answer.text[:500]}")
             time.sleep(PAUSE_SECONDS)
 
 
@@ -85,14 +85,14 @@ def register(
 ) -> str:
     """Register archives and deploy those in `deploy`, by default all; one line that says what was new.
 
-    Raises Refused when the API refuses one, MarError when an archive is broken.
+    Raises Rejected when the API rejects one, MarError when an archive is broken.
     """
     deployed = _remembered(remember)
     new = {"experiments": 0, "versions": 0, "deployments": 0}
     for path in archives:
         info = inspect(path)
         if info.card is None:
-            raise Refused(f"{path} has no model.yaml, so nobody knows what it is called")
+            raise Rejected(f"{path} has no model.yaml, so its name is unknown")
         name = info.card.name
         new["experiments"] += api.experiment(info)
         version, is_new = api.version(name, path)
@@ -119,7 +119,7 @@ def _write(path: Path | None, names: set[str]) -> None:
 
 
 def main() -> int:
-    """Register every `.mar` in a folder; exit code 1 with a line when the API refuses one."""
+    """Register every `.mar` in a folder; exit code 1 with a line when the API rejects one."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--api", default="http://127.0.0.1:8000", help="address of the metadata API")
     parser.add_argument("--models", type=Path, required=True, help="folder with trained .mar files")
@@ -133,7 +133,7 @@ def main() -> int:
     try:
         with httpx.Client(base_url=arguments.api, timeout=60, trust_env=False) as client:
             sys.stdout.write(register(Api(client), archives, arguments.remember, deploy) + "\n")
-    except (Refused, ValueError) as error:
+    except (Rejected, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -120,7 +120,7 @@ def _learned(experiment: Experiment, data: Dataset) -> tuple[bytes, dict[str, An
 def _keys(experiment: Experiment, data: Dataset) -> dict[str, str]:
     card = experiment.card
     how = json.dumps([card.network, card.parameters, card.seed], sort_keys=True)
-    # Of the preprocessing only what the network gets matters: another way to read pictures needs no new training.
+    # Of the preprocessing only what the network gets matters: another way to read images needs no new training.
     sample = hashlib.sha256(to_network(data.train.images[:100]).tobytes()).hexdigest()
     files = [experiment.network, MODELS / "learning.py"]
     weights = _digest(files, how, data.sha256, sample, version("torch"))

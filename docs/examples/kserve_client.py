@@ -135,14 +135,14 @@ def main() -> None:
     parser.add_argument("--address", default="http://127.0.0.1", help="address of the Ingress controller")
     given = parser.parse_args()
     cluster = KServeClient()
-    wanted = inference_service(
+    spec = inference_service(
         given.name,
         given.namespace,
         release=given.release,
         experiment=given.experiment,
         version=given.version,
     )
-    made = cluster.create(wanted, namespace=given.namespace)
+    made = cluster.create(spec, namespace=given.namespace)
     try:
         cluster.wait_isvc_ready(
             given.name, namespace=given.namespace, timeout_seconds=READY_SECONDS, polling_interval=2

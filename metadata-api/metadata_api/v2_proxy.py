@@ -21,9 +21,9 @@ _ACTIONS = "infer|ready|config|stats"
 _PATH = re.compile(rf"([^/]+)(?:/versions/([0-9]{{1,9}}))?(?:/({_ACTIONS}))?")
 # The longest that a server lets a request wait, and a little for the way.
 _TIMEOUT = httpx.Timeout(35.0, connect=3.0)
-_LONGEST_ANSWER = 64 * 1024 * 1024
-_ASKED = ("content-type", "content-encoding", "inference-header-content-length")
-_TOLD = (*_ASKED, "retry-after", "vary", "allow", "accept-encoding")
+_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+_REQUEST_HEADERS = ("content-type", "content-encoding", "inference-header-content-length")
+_RESPONSE_HEADERS = (*_REQUEST_HEADERS, "retry-after", "vary", "allow", "accept-encoding")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Passed:
+class ProxiedResponse:
     """An answer as it came, its body still packed if it was."""
 
     status: int
@@ -57,30 +57,30 @@ def find(session: Session, path: str) -> Address:
         found = _of_experiment(session, name, version)
     if found is None:
         raise NotFound("model_unknown", _unknown(name, version))
-    deployment, number, wanted = found
-    if wanted != "running":
+    deployment, number, desired = found
+    if desired != "running":
         raise Conflict("deployment_stopped", f"Deployment {deployment} is stopped. Start it first.")
     number = version or number
-    place = f"{deployment}/versions/{number}" if number else deployment
-    return Address(deployment, f"{place}/{action}" if action else place)
+    target = f"{deployment}/versions/{number}" if number else deployment
+    return Address(deployment, f"{target}/{action}" if action else target)
 
 
-async def pass_on(
+async def forward(
     client: httpx.AsyncClient,
     serving_url: str,
     address: Address,
     method: str,
     headers: Mapping[str, str],
     body: bytes,
-) -> Passed:
+) -> ProxiedResponse:
     """Ask the server behind `serving_url`; raises Invalid, Unavailable, DeadlineExceeded and BadAnswer."""
     url = f"{serving_url.replace('{name}', address.deployment)}/v2/models/{address.path}"
-    asked = {key: headers[key] for key in _ASKED if key in headers}
+    sent = {key: headers[key] for key in _REQUEST_HEADERS if key in headers}
     # httpx would ask for packed answers by itself, which this client may not read.
-    asked["accept-encoding"] = headers.get("accept-encoding", "identity")
-    if strange := [key for key, value in asked.items() if not _printable(value)]:
-        raise Invalid("bad_header", f"The header {strange[0]} has other characters than printable ASCII.")
-    request = client.build_request(method, url, headers=asked, content=body or None, timeout=_TIMEOUT)
+    sent["accept-encoding"] = headers.get("accept-encoding", "identity")
+    if unprintable := [key for key, value in sent.items() if not _printable(value)]:
+        raise Invalid("bad_header", f"The header {unprintable[0]} has other characters than printable ASCII.")
+    request = client.build_request(method, url, headers=sent, content=body or None, timeout=_TIMEOUT)
     try:
         response = await client.send(request, stream=True)
         try:
@@ -95,12 +95,12 @@ async def pass_on(
         ) from error
     except httpx.TransportError as error:
         raise _away(address) from error
-    told = {key: response.headers[key] for key in _TOLD if key in response.headers}
-    if strange := [key for key, value in told.items() if not _printable(value)]:
+    received = {key: response.headers[key] for key in _RESPONSE_HEADERS if key in response.headers}
+    if unprintable := [key for key, value in received.items() if not _printable(value)]:
         raise BadAnswer(
-            "bad_answer", f"The model's answer has other characters than printable ASCII in {strange[0]}."
+            "bad_answer", f"The model's answer has other characters than printable ASCII in {unprintable[0]}."
         )
-    return Passed(response.status_code, told, content)
+    return ProxiedResponse(response.status_code, received, content)
 
 
 def _printable(value: str) -> bool:
@@ -112,8 +112,8 @@ async def _read(response: httpx.Response) -> bytes:
     size = 0
     async for piece in response.aiter_raw():
         size += len(piece)
-        if size > _LONGEST_ANSWER:
-            raise BadAnswer("bad_answer", f"The model's answer has more than {_LONGEST_ANSWER:,} bytes.")
+        if size > _MAX_RESPONSE_BYTES:
+            raise BadAnswer("bad_answer", f"The model's answer has more than {_MAX_RESPONSE_BYTES:,} bytes.")
         pieces.append(piece)
     return b"".join(pieces)
 
@@ -122,12 +122,12 @@ def _away(address: Address) -> Unavailable:
     return Unavailable("model_unreachable", f"The server of {address.deployment} does not answer. Try again.")
 
 
-_Found = tuple[str, str, str]  # deployment, version to ask for or empty, what is wanted of it
+_Found = tuple[str, str, str]  # deployment, version to ask for or empty, desired state
 
 
 def _deployed(session: Session, name: str) -> _Found | None:
-    wanted = session.scalar(select(Deployment.wanted).where(Deployment.name == name))
-    return (name, "", wanted) if wanted else None
+    desired = session.scalar(select(Deployment.desired).where(Deployment.name == name))
+    return (name, "", desired) if desired else None
 
 
 def _aliased(session: Session, name: str, version: str) -> _Found | None:
@@ -135,22 +135,22 @@ def _aliased(session: Session, name: str, version: str) -> _Found | None:
     found = aliases.find(session, name)
     if found is None or version not in ("", str(found.version)):
         return None
-    if found.left_behind:
-        raise Conflict("alias_left_behind", found.left_behind)
-    return found.deployment, str(found.version), found.wanted
+    if found.stale:
+        raise Conflict("alias_stale", found.stale)
+    return found.deployment, str(found.version), found.desired
 
 
 def _of_experiment(session: Session, name: str, version: str) -> _Found | None:
     """The first running deployment of an experiment's version, or a stopped one."""
     row = session.execute(
-        select(Deployment.name, Deployment.wanted)
+        select(Deployment.name, Deployment.desired)
         .join(Experiment, Deployment.experiment_id == Experiment.id)
         .join(ModelVersion, Deployment.version_id == ModelVersion.id)
         .where(Experiment.name == name, ModelVersion.number == int(version))
-        .order_by(Deployment.wanted != "running", Deployment.name)
+        .order_by(Deployment.desired != "running", Deployment.name)
         .limit(1)
     ).one_or_none()
-    return (row.name, version, row.wanted) if row else None
+    return (row.name, version, row.desired) if row else None
 
 
 def _unknown(name: str, version: str) -> str:

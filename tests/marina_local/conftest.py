@@ -1,4 +1,4 @@
-"""A data folder of its own for each test, with ports that nobody uses."""
+"""A data folder of its own for each test, with free ports."""
 
 import socket
 import tempfile
@@ -13,7 +13,7 @@ from marina_local.settings import LocalSettings
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that nobody uses now, all different."""
+    """Ports of the loopback address that are free now, all different."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

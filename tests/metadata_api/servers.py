@@ -131,7 +131,7 @@ class Front:
         """What the file says now."""
         return list(json.loads(self.models_file.read_text())["models"])
 
-    def wanted(self) -> dict[str, str]:
+    def desired(self) -> dict[str, str]:
         """Versions by name, as the file has them now."""
         return {model["name"]: model["version"] for model in self.models()}
 
@@ -140,7 +140,7 @@ class Front:
         models = [
             {
                 "name": model["name"],
-                "wanted_version": model["version"],
+                "desired_version": model["version"],
                 "live_version": model["version"],
                 "state": "ready",
                 "reason": None,
@@ -183,7 +183,7 @@ def says(content: bytes, seconds: float = 0) -> Behaviour:
     return behave
 
 
-def refuses(status: int, text: str) -> Behaviour:
+def rejects(status: int, text: str) -> Behaviour:
     """Answer an error as the serving front does."""
 
     async def behave(request: dict[str, Any]) -> Reply:

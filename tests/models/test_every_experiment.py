@@ -52,8 +52,8 @@ class TestExamples:
     def test_are_held_out_digits_one_of_each_class(self) -> None:
         held_out = Dataset().test
         for label in range(10):
-            picture = np.asarray(Image.open(EXAMPLES / f"digit-{label}.png"))
-            assert np.array_equal(picture, held_out.first(label))
+            image = np.asarray(Image.open(EXAMPLES / f"digit-{label}.png"))
+            assert np.array_equal(image, held_out.first(label))
 
     def test_request_is_that_of_the_five(self, tmp_path: Path) -> None:
         assert json.loads((EXAMPLES / "five.json").read_text()) == request(Dataset().test.first(5))
@@ -128,9 +128,9 @@ class TestStarters:
 
     def test_best_reads_every_example_picture(self, starters: dict[str, tuple[mar.MarInfo, Any]]) -> None:
         best = max(starters.values(), key=lambda starter: accuracy(starter[0]))[1]
-        pictures = np.empty(10, object)
-        pictures[:] = [(EXAMPLES / f"digit-{label}.png").read_bytes() for label in range(10)]
-        assert best.predict({"image": pictures})["label"].tolist() == list("0123456789")
+        images = np.empty(10, object)
+        images[:] = [(EXAMPLES / f"digit-{label}.png").read_bytes() for label in range(10)]
+        assert best.predict({"image": images})["label"].tolist() == list("0123456789")
 
     def test_archives_are_canonical_already(self, starter_mars: dict[str, Path], tmp_path: Path) -> None:
         for name, path in starter_mars.items():

@@ -41,7 +41,7 @@ def problems(
     return judge(FAULT, found, lambda each: each.body != b"wrong")
 
 
-class TestJudging:
+class TestVerdicts:
     def test_a_short_outage_that_everybody_is_told_of_holds(self) -> None:
         assert problems() == []
         assert GOOD.unready == pytest.approx(0.041)

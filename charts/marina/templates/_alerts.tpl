@@ -23,7 +23,7 @@
   for: 5m
   severity: warning
   expr: max by (model) (marina_queue_requests{ {{- $space -}} }) > 128
-  summary: Model {{ "{{ $labels.model }}" }} has half of its queue full and will refuse requests soon.
+  summary: Model {{ "{{ $labels.model }}" }} has half of its queue full and will reject requests soon.
 - alert: MarinaWorkerRestarts
   for: 0m
   severity: warning

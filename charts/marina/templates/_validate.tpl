@@ -93,11 +93,11 @@ core group, and nothing is checked.
   "gateway" (and (eq .Values.expose.mode "gateway") (not ($apis.Has "gateway.networking.k8s.io/v1/HTTPRoute")))
   "monitoring" (and (or .Values.monitoring.podMonitor.enabled .Values.monitoring.rules.enabled) (not ($apis.Has "monitoring.coreos.com/v1/PodMonitor")))
   "kubernetes" (semverCompare "<1.30.0-0" .Capabilities.KubeVersion.Version) -}}
-{{- include "marina.refuse" $missing -}}
+{{- include "marina.reject" $missing -}}
 {{- end -}}
 {{- end -}}
 
-{{- define "marina.refuse" -}}
+{{- define "marina.reject" -}}
 {{- if .kubernetes -}}{{- fail "Marina needs Kubernetes 1.30 or newer" -}}{{- end -}}
 {{- if .kserve -}}{{- fail "this cluster has no KServe: run `make kserve`, or set kserve.enabled=false" -}}{{- end -}}
 {{- if .gateway -}}{{- fail "this cluster has no Gateway API: install its CRDs, or set expose.mode=ingress" -}}{{- end -}}

@@ -17,10 +17,10 @@ HEAD = "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\nContent-
 
 
 class TooLong(ValueError):
-    """The answer has more bytes than the caller wants."""
+    """The answer has more bytes than the caller allows."""
 
 
-class Connections:
+class HttpPool:
     """Opens connections as they are needed and keeps them for the next request to the same address."""
 
     def __init__(self) -> None:

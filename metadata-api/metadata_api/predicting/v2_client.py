@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image as Pillow
 
-from metadata_api.predicting.http_pool import Connections, TooLong
+from metadata_api.predicting.http_pool import HttpPool, TooLong
 from serving_runtime import protocol
 from serving_runtime.tensors import Tensor
 
@@ -45,7 +45,7 @@ class InferenceFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ModelOutput:
     """What a model said about one image."""
 
     model_version: str
@@ -57,30 +57,30 @@ class Answer:
     """28 x 28 bytes that really went into the network, if the model can tell."""
 
 
-def light(picture: bytes) -> bytes:
+def shrink(image: bytes) -> bytes:
     """The file as it is sent: a heavy one is made smaller, as bodies are limited and models look at little."""
-    if len(picture) <= HEAVY_BYTES:
-        return picture
-    smaller = Pillow.open(io.BytesIO(picture))
+    if len(image) <= HEAVY_BYTES:
+        return image
+    smaller = Pillow.open(io.BytesIO(image))
     smaller.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     file = io.BytesIO()
     smaller.save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 
-def image_request(input_name: str, picture: bytes) -> bytes:
+def image_request(input_name: str, image: bytes) -> bytes:
     """The v2 JSON body that sends one PNG or JPEG file and asks for what the model sees of it."""
     return protocol.build_request(
-        [Tensor(input_name, "BYTES", (1,), [picture])], parameters={protocol.SEEN: True}
+        [Tensor(input_name, "BYTES", (1,), [image])], parameters={protocol.SEEN: True}
     )
 
 
-async def infer(connections: Connections, serving_url: str, model: str, body: bytes, *, end: float) -> Answer:
+async def infer(http_pool: HttpPool, serving_url: str, model: str, body: bytes, *, end: float) -> ModelOutput:
     """Ask a model until the event loop's time is `end`; whatever goes wrong outside is an InferenceFailed."""
     url = f"{serving_url}/v2/models/{model}/infer"
     try:
         async with asyncio.timeout_at(end):
-            status, content = await connections.post_json(url, body, longest=MAX_ANSWER_BYTES)
+            status, content = await http_pool.post_json(url, body, longest=MAX_ANSWER_BYTES)
     except TimeoutError as error:
         raise InferenceFailed("deadline_exceeded", "The model did not answer within the deadline.") from error
     except TooLong as error:
@@ -90,7 +90,7 @@ async def infer(connections: Connections, serving_url: str, model: str, body: by
             "model_unreachable", f"No answer of the serving process: {_plain(str(error))}"
         ) from error
     if status != 200:
-        raise _refusal(status, protocol.parse_error(content))
+        raise _rejection(status, protocol.parse_error(content))
     try:
         return _answer(protocol.parse_response(content))
     except (protocol.InvalidResponse, ValueError) as error:
@@ -98,13 +98,13 @@ async def infer(connections: Connections, serving_url: str, model: str, body: by
         raise InferenceFailed("bad_answer", _plain(detail)) from error
 
 
-def _refusal(status: int, said: str) -> InferenceFailed:
+def _rejection(status: int, said: str) -> InferenceFailed:
     if status == 503:
         return InferenceFailed("model_overloaded" if QUEUE_FULL in said else "model_not_ready", _plain(said))
     return InferenceFailed(CODES.get(status, "model_failed"), _plain(said))
 
 
-def _answer(response: protocol.InferResponse) -> Answer:
+def _answer(response: protocol.InferResponse) -> ModelOutput:
     """Raises ValueError when it is not the answer of an image model to one image."""
     probabilities = response.outputs.get("probabilities")
     if probabilities is None or probabilities.datatype not in ("FP32", "FP64") or not probabilities.data:
@@ -116,7 +116,7 @@ def _answer(response: protocol.InferResponse) -> Answer:
     seen = response.outputs.get(protocol.SEEN)
     if seen is not None and (seen.datatype != "UINT8" or len(seen.data) != SEEN_SIDE**2):
         raise ValueError(f"`seen` is not {SEEN_SIDE} x {SEEN_SIDE} bytes")
-    return Answer(
+    return ModelOutput(
         model_version=str(response.model_version)[:100],
         probabilities=probabilities.values(),
         label=said,

@@ -10,20 +10,20 @@ from fastapi import APIRouter, FastAPI, File, Form, Query, Request, UploadFile
 from metadata_api.database.session import SessionDep
 from metadata_api.errors import Invalid, responses
 from metadata_api.predicting import predictions
-from metadata_api.predicting.http_pool import Connections
-from metadata_api.predicting.predictions import Backend, Question
+from metadata_api.predicting.http_pool import HttpPool
+from metadata_api.predicting.predictions import Dependencies, PredictionRequest
 from metadata_api.schemas.fields import NAME, Name
 from metadata_api.schemas.predictions import Comparison, PredictionPage, RecordedPrediction
 
 
 @asynccontextmanager
-async def _lifespan(_: FastAPI) -> AsyncIterator[dict[str, Connections]]:
+async def _lifespan(_: FastAPI) -> AsyncIterator[dict[str, HttpPool]]:
     """Connections to the models, for as long as the application runs."""
-    connections = Connections()
+    http_pool = HttpPool()
     try:
-        yield {"connections": connections}
+        yield {"http_pool": http_pool}
     finally:
-        connections.close()
+        http_pool.close()
 
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"], lifespan=_lifespan)
@@ -41,13 +41,13 @@ async def predict(
     """Ask deployments about one image, all at once; a model that fails is one error row of the answer."""
     if (image is None) == (image_sha256 is None):
         raise Invalid("image_missing", "Send either the file `image` or the `image_sha256` of a stored one.")
-    picture = await image.read() if image is not None else None
+    content = await image.read() if image is not None else None
     state = request.app.state
-    backend = Backend(
-        state.sessions, state.images, request.state.connections, state.settings.serving_url.rstrip("/")
+    dependencies = Dependencies(
+        state.sessions, state.images, request.state.http_pool, state.settings.serving_url.rstrip("/")
     )
-    question = Question(picture, image_sha256, tuple(deployments or ()), deadline_ms)
-    return await predictions.predict_all(backend, question)
+    asked = PredictionRequest(content, image_sha256, tuple(deployments or ()), deadline_ms)
+    return await predictions.predict_all(dependencies, asked)
 
 
 @router.get("", responses=responses())

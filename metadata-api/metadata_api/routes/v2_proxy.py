@@ -11,11 +11,11 @@ router = APIRouter(prefix="/v2/models", tags=["v2"])
 
 @router.get("/{path:path}", responses=responses(404, 409, 502, 504, body=V2ErrorBody))
 @router.post("/{path:path}", responses=responses(404, 409, 413, 502, 504, body=V2ErrorBody))
-async def pass_on(request: Request, path: str) -> Response:
+async def forward(request: Request, path: str) -> Response:
     """`NAME[/versions/VERSION]`, then nothing, `/ready`, `/config`, `/stats` or `/infer`, as the v2 protocol says.
 
-    NAME is a deployment, an alias, or with a version an experiment, in this order. An alias is refused by 409 while its
-    deployment serves another version than the one it points at. Errors are `{error}`, as in v2.
+    NAME is a deployment, an alias, or with a version an experiment, in this order. An alias is rejected by 409 while
+    its deployment serves another version than the one it points at. Errors are `{error}`, as in v2.
     """
     state = request.app.state
 
@@ -26,5 +26,5 @@ async def pass_on(request: Request, path: str) -> Response:
     body = await request.body()
     address = await run_in_threadpool(find)
     url = state.settings.serving_url.rstrip("/")
-    passed = await v2_proxy.pass_on(state.http, url, address, request.method, request.headers, body)
-    return Response(passed.body, passed.status, passed.headers)
+    response = await v2_proxy.forward(state.http, url, address, request.method, request.headers, body)
+    return Response(response.body, response.status, response.headers)

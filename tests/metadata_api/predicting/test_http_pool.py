@@ -1,4 +1,4 @@
-"""Kept connections: used again, replaced when the other side closed them, dropped after half an answer."""
+"""Kept http_pool: used again, replaced when the other side closed them, dropped after half an answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import pytest
 
-from metadata_api.predicting.http_pool import Connections, TooLong
+from metadata_api.predicting.http_pool import HttpPool, TooLong
 from tests.metadata_api.servers import V2Server, closes, hangs, says
 
 T = TypeVar("T")
@@ -20,15 +20,15 @@ def server() -> Iterator[V2Server]:
         yield server
 
 
-def run(work: Callable[[Connections], Awaitable[T]]) -> T:
-    """Do something with connections of its own."""
+def run(work: Callable[[HttpPool], Awaitable[T]]) -> T:
+    """Do something with http_pool of its own."""
 
     async def inside() -> T:
-        connections = Connections()
+        http_pool = HttpPool()
         try:
-            return await asyncio.wait_for(work(connections), 10)
+            return await asyncio.wait_for(work(http_pool), 10)
         finally:
-            connections.close()
+            http_pool.close()
 
     return asyncio.run(inside())
 
@@ -38,8 +38,8 @@ def url(server: V2Server) -> str:
 
 
 def test_requests_one_after_the_other_share_a_connection(server: V2Server) -> None:
-    async def work(connections: Connections) -> list[tuple[int, bytes]]:
-        return [await connections.post_json(url(server), b"{}", longest=LONGEST) for _ in range(5)]
+    async def work(http_pool: HttpPool) -> list[tuple[int, bytes]]:
+        return [await http_pool.post_json(url(server), b"{}", longest=LONGEST) for _ in range(5)]
 
     assert run(work) == [(200, b'{"well": true}')] * 5
     assert server.connections == 1
@@ -48,8 +48,8 @@ def test_requests_one_after_the_other_share_a_connection(server: V2Server) -> No
 def test_requests_at_once_have_a_connection_each(server: V2Server) -> None:
     server.models["m"] = says(b"{}", seconds=0.1)
 
-    async def work(connections: Connections) -> None:
-        calls = (connections.post_json(url(server), b"{}", longest=LONGEST) for _ in range(5))
+    async def work(http_pool: HttpPool) -> None:
+        calls = (http_pool.post_json(url(server), b"{}", longest=LONGEST) for _ in range(5))
         await asyncio.gather(*calls)
 
     run(work)
@@ -57,23 +57,23 @@ def test_requests_at_once_have_a_connection_each(server: V2Server) -> None:
 
 
 def test_a_kept_connection_that_was_closed_meanwhile_is_replaced(server: V2Server) -> None:
-    async def work(connections: Connections) -> tuple[int, bytes]:
-        await connections.post_json(url(server), b"{}", longest=LONGEST)
+    async def work(http_pool: HttpPool) -> tuple[int, bytes]:
+        await http_pool.post_json(url(server), b"{}", longest=LONGEST)
         await asyncio.to_thread(server.silence)
         await asyncio.to_thread(server.listen)
-        return await connections.post_json(url(server), b"{}", longest=LONGEST)
+        return await http_pool.post_json(url(server), b"{}", longest=LONGEST)
 
     assert run(work)[0] == 200
     assert server.connections == 2
 
 
 def test_after_a_deadline_the_connection_is_not_used_again(server: V2Server) -> None:
-    async def work(connections: Connections) -> tuple[int, bytes]:
+    async def work(http_pool: HttpPool) -> tuple[int, bytes]:
         server.models["m"] = hangs()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(connections.post_json(url(server), b"{}", longest=LONGEST), 0.1)
+            await asyncio.wait_for(http_pool.post_json(url(server), b"{}", longest=LONGEST), 0.1)
         server.models["m"] = says(b"{}")
-        return await connections.post_json(url(server), b"{}", longest=LONGEST)
+        return await http_pool.post_json(url(server), b"{}", longest=LONGEST)
 
     assert run(work) == (200, b"{}")
     assert server.connections == 2
@@ -82,16 +82,16 @@ def test_after_a_deadline_the_connection_is_not_used_again(server: V2Server) -> 
 def test_no_answer_is_an_os_error(server: V2Server) -> None:
     server.models["m"] = closes()
     with pytest.raises(OSError, match="closed before"):
-        run(lambda connections: connections.post_json(url(server), b"{}", longest=LONGEST))
+        run(lambda http_pool: http_pool.post_json(url(server), b"{}", longest=LONGEST))
     server.silence()
     with pytest.raises(OSError, match="refused|Connect"):
-        run(lambda connections: connections.post_json(url(server), b"{}", longest=LONGEST))
+        run(lambda http_pool: http_pool.post_json(url(server), b"{}", longest=LONGEST))
 
 
 def test_an_answer_that_is_too_long_is_given_up_while_it_arrives(server: V2Server) -> None:
     server.models["m"] = says(b"x" * 20_000_000)
     with pytest.raises(TooLong, match="1,000"):
-        run(lambda connections: connections.post_json(url(server), b"{}", longest=1000))
+        run(lambda http_pool: http_pool.post_json(url(server), b"{}", longest=1000))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_an_answer_that_is_too_long_is_given_up_while_it_arrives(server: V2Serve
     ],
 )
 def test_answers_of_other_servers(answer: bytes, expected: tuple[int, bytes] | None) -> None:
-    async def work(connections: Connections) -> tuple[int, bytes]:
+    async def work(http_pool: HttpPool) -> tuple[int, bytes]:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(answer)
@@ -113,7 +113,7 @@ def test_answers_of_other_servers(answer: bytes, expected: tuple[int, bytes] | N
 
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as other:
             port = other.sockets[0].getsockname()[1]
-            return await connections.post_json(f"http://127.0.0.1:{port}/x", b"{}", longest=LONGEST)
+            return await http_pool.post_json(f"http://127.0.0.1:{port}/x", b"{}", longest=LONGEST)
 
     if expected is None:
         with pytest.raises(OSError, match="closed before|not HTTP"):

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from metadata_api.predicting import v2_client
-from metadata_api.predicting.http_pool import Connections
-from metadata_api.predicting.v2_client import Answer, InferenceFailed
-from tests.metadata_api.making import make_picture
-from tests.metadata_api.servers import Behaviour, V2Server, answers, closes, hangs, refuses, says
+from metadata_api.predicting.http_pool import HttpPool
+from metadata_api.predicting.v2_client import InferenceFailed, ModelOutput
+from tests.metadata_api.making import make_image
+from tests.metadata_api.servers import Behaviour, V2Server, answers, closes, hangs, rejects, says
 
 WELL = b'{"model_name": "m", "model_version": "1", "outputs": [%s]}'
 GOOD = b'{"name": "probabilities", "datatype": "FP32", "shape": [1, 2], "data": [0.5, 0.5]}'
@@ -23,18 +23,18 @@ def serving() -> Iterator[V2Server]:
         yield server
 
 
-def ask(serving: V2Server, behaviour: Behaviour, *, seconds: float = 5) -> Answer:
+def ask(serving: V2Server, behaviour: Behaviour, *, seconds: float = 5) -> ModelOutput:
     """One call to a model that behaves like this."""
     serving.models["m"] = behaviour
 
-    async def call() -> Answer:
-        connections = Connections()
+    async def call() -> ModelOutput:
+        http_pool = HttpPool()
         end = asyncio.get_running_loop().time() + seconds
-        body = v2_client.image_request("image", make_picture())
+        body = v2_client.image_request("image", make_image())
         try:
-            return await v2_client.infer(connections, serving.url, "m", body, end=end)
+            return await v2_client.infer(http_pool, serving.url, "m", body, end=end)
         finally:
-            connections.close()
+            http_pool.close()
 
     return asyncio.run(call())
 
@@ -59,7 +59,7 @@ def test_an_answer_has_probabilities_label_version_and_what_was_seen(serving: V2
 def test_the_image_travels_as_a_file_in_base64_and_asks_for_what_is_seen(serving: V2Server) -> None:
     ask(serving, answers())
     sent = serving.requests[-1]
-    assert base64.b64decode(sent["inputs"][0]["data"][0]) == make_picture()
+    assert base64.b64decode(sent["inputs"][0]["data"][0]) == make_image()
     assert (sent["inputs"][0]["datatype"], sent["inputs"][0]["shape"]) == ("BYTES", [1])
     assert sent["parameters"] == {"seen": True}
 
@@ -82,12 +82,12 @@ def test_a_model_that_cannot_tell_what_it_saw_answers_all_the_same(serving: V2Se
     ],
 )
 def test_every_refusal_has_a_name(serving: V2Server, status: int, text: str, code: str) -> None:
-    assert fails(serving, refuses(status, text)) == code
+    assert fails(serving, rejects(status, text)) == code
 
 
 def test_what_the_server_says_is_passed_on_without_what_a_database_cannot_hold(serving: V2Server) -> None:
     with pytest.raises(InferenceFailed) as caught:
-        ask(serving, refuses(400, "line\x00 one" + "x" * 10_000))
+        ask(serving, rejects(400, "line\x00 one" + "x" * 10_000))
     assert caught.value.detail.startswith("line one")
     assert len(caught.value.detail) == 500
 

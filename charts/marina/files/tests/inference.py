@@ -35,13 +35,13 @@ def until_it_works(
         time.sleep(1)
 
 
-def same(wanted: Any, found: Any) -> bool:
+def same(expected: Any, found: Any) -> bool:
     """Whether two tensors' data are equal; numbers may differ by 1e-4."""
-    if isinstance(wanted, list):
-        return len(wanted) == len(found) and all(map(same, wanted, found))
-    if isinstance(wanted, float):
-        return math.isclose(wanted, found, rel_tol=1e-4, abs_tol=1e-4)
-    return bool(wanted == found)
+    if isinstance(expected, list):
+        return len(expected) == len(found) and all(map(same, expected, found))
+    if isinstance(expected, float):
+        return math.isclose(expected, found, rel_tol=1e-4, abs_tol=1e-4)
+    return bool(expected == found)
 
 
 with (
@@ -67,9 +67,9 @@ with (
         lambda answer: answer.json().get("model_version") == str(version),
     ).json()
     outputs = {output["name"]: output for output in answer["outputs"]}
-    for wanted in golden["response"]["outputs"]:
-        found = outputs[wanted["name"]]
-        assert found["shape"] == wanted["shape"], f"{wanted['name']}: shape {found['shape']}"
-        assert same(wanted["data"], found["data"]), f"{wanted['name']}: {found['data']}"
+    for expected in golden["response"]["outputs"]:
+        found = outputs[expected["name"]]
+        assert found["shape"] == expected["shape"], f"{expected['name']}: shape {found['shape']}"
+        assert same(expected["data"], found["data"]), f"{expected['name']}: {found['data']}"
     seconds = time.monotonic() - begin
     sys.stdout.write(f"{MODEL} version {version} answered its golden request after {seconds:.1f} s\n")

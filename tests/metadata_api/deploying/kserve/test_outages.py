@@ -1,4 +1,4 @@
-"""Through every outage the state ends as it is wanted."""
+"""Through every outage the state ends as it is desired."""
 
 import time
 
@@ -12,7 +12,7 @@ from tests.metadata_api.deploying.kserve.fake_kubernetes import (
     ISVC,
     POD,
     FakeKubernetes,
-    refusing,
+    rejecting,
     status_of,
 )
 from tests.metadata_api.deploying.kserve.stage import URL, api_process, deploy, seen, shown, until
@@ -79,14 +79,14 @@ class TestOutages:
                 held.append(name)
                 time.sleep(2)
 
-        kubernetes.refuse = hold
+        kubernetes.reject = hold
         with api_process(settings) as (process, api):
             api.post(URL, json={"experiment": "digits"}).raise_for_status()
             until(lambda: bool(held))
             process.kill()
             process.wait(10)
         time.sleep(2.2)
-        kubernetes.refuse = refusing()
+        kubernetes.reject = rejecting()
         # What the held request still did is undone: the process died before it was sent.
         kubernetes.remove(INGRESS, "digits-v2")
         assert kubernetes.names(ISVC) == ["digits"]
