@@ -22,17 +22,21 @@ key = $(shell cat $(1) | cksum | cut -d' ' -f1)
 INSTALLED := $(VENV)/.installed-$(call key,$(RUNTIME_INPUTS))
 INSTALLED_TESTS := $(VENV)/.tests-$(call key,$(RUNTIME_INPUTS) tests/requirements.lock)
 KSERVE := $(VENV)/kserve-client
-INSTALLED_KSERVE := $(VENV)/.kserve-$(call key,tests/kserve_client.lock)
+INSTALLED_DOCTOR := $(VENV)/.doctor-$(call key,k8s/doctor/requirements.lock)
+INSTALLED_KSERVE := $(VENV)/.kserve-$(call key,k8s/doctor/requirements.lock tests/kserve_client.lock)
 CHECKOV := $(VENV)/checkov
 INSTALLED_CHECKOV := $(VENV)/.checkov-$(call key,tests/checkov.lock)
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
-# The first mostly wait or calculate, so files of theirs run beside each other; the later ones measure times.
-FIRST_TESTS := tests/repo tests/chart tests/models tests/metadata_api
-LATER_TESTS := tests/serving tests/marina_local tests/system tests/ui
-K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh,$(wildcard k8s/*))
-PACKAGES := serving/serving_runtime metadata-api/metadata_api metadata-api/marina_local ui/model_ui
+# `make test` runs them in so many processes; tests/groups.py says which go together. Those that are marked `clock` have
+# tight limits: they run after the others, one at a time.
+TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina_local tests/system tests/ui
+CLOCK_TESTS := tests/metadata_api tests/serving
+WORKERS ?= 4
+PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh k8s/doctor,$(wildcard k8s/*)) k8s/doctor/run
+PACKAGES := serving/serving_runtime metadata-api/metadata_api metadata-api/marina_local ui/model_ui k8s/doctor/marina_doctor
 
 .PHONY: help
 help: ## print this list
@@ -47,7 +51,7 @@ up: $(INSTALLED) ## start everything on this machine and print the addresses; Ct
 down: $(INSTALLED) ## stop what `make up` started in another terminal
 	@$(BIN)/python -m marina_local down
 
-status: $(INSTALLED) ## say what runs here and since when
+status: $(INSTALLED) ## show what runs here and since when
 	@$(BIN)/python -m marina_local status
 
 demo-reset: $(INSTALLED) ## stop and delete the data in .marina; trained models are kept
@@ -61,18 +65,21 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m marina_local train
 
 ##@ Check
-.PHONY: test test-long test-sdk check lint fmt conformance soak faults bench bench-up bench-api
-test: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) test-sdk browser ## run all tests, the fast ones first
-	@status=0; $(BIN)/pytest -m "not long" -n 3 --dist loadfile $(FIRST_TESTS) $(PYTEST) || status=$$?; \
-	$(BIN)/pytest -m "not long" $(LATER_TESTS) $(PYTEST) || status=$$?; exit $$status
+.PHONY: test test-long test-helm test-sdk check lint fmt conformance soak faults bench bench-up bench-api screenshot
+test: $(INSTALLED_TESTS) test-sdk browser starters ## run all tests but the slow tiers, in WORKERS (4) processes
+	@status=0; $(BIN)/pytest -m "not long and not bench and not helm and not clock" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
+	$(BIN)/pytest -m "clock and not long" $(CLOCK_TESTS) $(PYTEST) || status=$$?; exit $$status
 
-test-long: $(INSTALLED_TESTS) ## run the tests that take minutes: fuzzing, wrong requests, faults, overload, a thousand deployments
-	@$(BIN)/pytest -m long $(FIRST_TESTS) tests/serving $(PYTEST)
+test-long: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## run the tests that take minutes, and those of the benchmarks: fuzzing, faults, overload, checkov
+	@$(BIN)/pytest -m "long or bench" $(TESTS) $(PYTEST)
 
-test-sdk: $(INSTALLED_KSERVE) ## hold what is written to a cluster against KServe's own Python SDK
-	@PYTHONPATH=metadata-api $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
+test-helm: $(INSTALLED_TESTS) ## render the chart with every Helm on PATH, and the one that HELM names
+	@$(BIN)/pytest -m helm tests/chart $(PYTEST)
 
-check: lint test test-long ## what a change must pass: all tests, format, lint, types, import contracts
+test-sdk: $(INSTALLED_KSERVE) ## check what the API writes to a cluster with KServe's own Python SDK, and test the doctor
+	@PYTHONPATH=metadata-api:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
+
+check: lint test test-long ## all that a change must pass: tests, format, lint, types, import contracts
 
 lint: $(INSTALLED_TESTS) ## check format, lint, types and import contracts
 	@$(BIN)/ruff format --check .
@@ -81,20 +88,20 @@ lint: $(INSTALLED_TESTS) ## check format, lint, types and import contracts
 	@$(BIN)/mypy --allow-untyped-calls tests models serving/torch_source.py
 	@$(BIN)/lint-imports
 
-fmt: $(INSTALLED_TESTS) ## format the code and repair what lint can repair
+fmt: $(INSTALLED_TESTS) ## format the code and apply the fixes of lint
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-conformance: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) ## ask both runtimes all of v2, with its clients and by fuzzing; writes docs/conformance.md
+conformance: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) ## test all of v2 on both runtimes, with its clients and by fuzzing; writes docs/conformance.md
 	@$(BIN)/python -m tests.serving.conformance.table $(PYTEST)
 
 soak: $(INSTALLED_TESTS) ## load both runtimes for MINUTES (10); their memory must stay flat. Needs wrk
 	@$(BIN)/python -m tests.bench.soak --minutes $(or $(MINUTES),10)
 
-faults: $(INSTALLED_TESTS) ## kill, stop and overload both runtimes; writes docs/faults.md: FAULTS="--rounds 3". Needs wrk
+faults: $(INSTALLED_TESTS) ## kill, suspend and overload both runtimes; writes docs/faults.md: FAULTS="--rounds 3". Needs wrk
 	@$(BIN)/python -m tests.bench.faults $(FAULTS)
 
-bench: $(INSTALLED_TESTS) ## measure both runtimes beside other model servers with wrk; writes docs/benchmarks.md
+bench: $(INSTALLED_TESTS) ## compare both runtimes with other model servers by wrk; writes docs/benchmarks.md
 	@$(BIN)/python -m tests.bench.side_by_side $(BENCH)
 
 bench-up: $(INSTALLED) ## measure v2 inference of the running system with wrk: make bench-up BENCH="--seconds 5"
@@ -102,6 +109,9 @@ bench-up: $(INSTALLED) ## measure v2 inference of the running system with wrk: m
 
 bench-api: $(INSTALLED_TESTS) ## measure imports, lists and curves of the metadata API with 100,000 experiments
 	@$(BIN)/python tests/bench/bench_api.py
+
+screenshot: $(INSTALLED_TESTS) browser ## draw a digit in the running system and write the README's screenshot, docs/try.png
+	@$(BIN)/python -m tests.ui.screenshot
 
 ##@ Images
 export DOCKER PYTHON_IMAGE TAG
@@ -117,8 +127,8 @@ images-test: $(INSTALLED_TESTS) images images-native ## test the images as they 
 
 ##@ Kubernetes
 # CLUSTER=kind, minikube, or test with TEST_CLUSTER=a script that has `env` and `load`; NAMESPACE, RELEASE and HELM as well.
-export CLUSTER TEST_CLUSTER NAMESPACE RELEASE HELM VALUES FILE PURGE CERT_MANAGER EXPOSED_URL DEPLOY_SECONDS WAIT_SECONDS
-.PHONY: kind-up minikube-up kserve images-load deploy wait smoke backup restore uninstall chart e2e e2e-scale
+export CLUSTER TEST_CLUSTER NAMESPACE RELEASE HELM VALUES FILE PURGE CERT_MANAGER EXPOSED_URL DEPLOY_SECONDS WAIT_SECONDS DOCTOR
+.PHONY: kind-up minikube-up kserve images-load doctor deploy wait smoke backup restore uninstall chart e2e e2e-scale
 kind-up: ## make a kind cluster with Traefik on ports 80 and 443
 	@k8s/kind-up
 
@@ -130,6 +140,9 @@ kserve: ## install KServe into the cluster; CERT_MANAGER=no does without cert-ma
 
 images-load: ## copy the four images into the cluster
 	@k8s/images-load
+
+doctor: $(INSTALLED_DOCTOR) ## say what keeps the release from working, and what to do: make doctor DOCTOR=--json
+	@k8s/doctor/run
 
 deploy: ## install or upgrade the release: make deploy VALUES=mine.yaml
 	@k8s/deploy
@@ -143,31 +156,34 @@ smoke: ## run helm test: API, database, UI, a golden inference
 backup: ## dump the release's database now
 	@k8s/backup
 
-restore: ## put the database back to a dump, by default the newest: make restore FILE=marina-....dump
+restore: ## restore the database from a dump, by default the newest: make restore FILE=marina-....dump
 	@k8s/restore
 
 uninstall: ## uninstall the release, models first; data stays unless PURGE=yes
 	@k8s/uninstall
 
-e2e: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser ## install and drive all of it on a cluster: use, rollouts, disorder, backup
+e2e: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## install and exercise everything on a cluster: use, rollouts, disruptions, backup
 	@k8s/e2e
 
 e2e-scale: $(INSTALLED_TESTS) ## a thousand InferenceServices on simulated nodes of the test cluster; prints the figures
 	@k8s/e2e-scale
 
-chart: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## write the chart's README from its values, and check chart and scripts
+chart: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## generate the chart's README from its values, and check chart and scripts
 	@$(BIN)/python charts/document
 	@$(BIN)/shellcheck -x $(K8S_SCRIPTS) charts/marina/files/*/*.sh
-	@$(BIN)/pytest -q tests/chart
+	@$(BIN)/pytest -q -m "not helm" tests/chart
 
 ##@ Maintain
-.PHONY: install browser lock clean
-install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_CHECKOV) ## make the virtual environment with everything in it
+.PHONY: install starters browser lock clean
+install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_CHECKOV) starters ## create the virtual environment with everything in it
+
+starters: $(INSTALLED) ## train the starter experiments that the tests serve, where one is missing or changed
+	@$(BIN)/python models/train.py --all --out .marina/models | { grep -v "nothing has changed" || true; }
 
 browser: $(INSTALLED_TESTS) ## find or install the Chromium that the browser tests drive
 	@.ci/browser $(BIN)/python
 
-lock: $(INSTALLED_TESTS) ## make the locks anew: make lock LOCK=--upgrade takes the newest versions
+lock: $(INSTALLED_TESTS) ## renew the locks: make lock LOCK=--upgrade takes the newest versions
 	@$(BIN)/python .ci/lock $(LOCK)
 
 clean: ## delete the virtual environment, caches and test artefacts; data in .marina stays
@@ -202,7 +218,12 @@ define beside
 	@$(UV) pip install --quiet --python $(2)/bin/python --no-deps --only-binary :all: --require-hashes -r $(3)
 	@touch $@
 endef
-$(INSTALLED_KSERVE): $(INSTALLED)
-	$(call beside,kserve,$(KSERVE),tests/kserve_client.lock)
+# The doctor needs nothing of the product.
+$(INSTALLED_DOCTOR): | $(UV)
+	$(call beside,doctor,$(KSERVE),k8s/doctor/requirements.lock)
+$(INSTALLED_KSERVE): $(INSTALLED_DOCTOR)
+	@rm -f $(VENV)/.kserve-*
+	@$(UV) pip install --quiet --python $(KSERVE)/bin/python --no-deps --only-binary :all: --require-hashes -r tests/kserve_client.lock
+	@touch $@
 $(INSTALLED_CHECKOV): $(INSTALLED)
 	$(call beside,checkov,$(CHECKOV),tests/checkov.lock)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving_runtime import mar
-from serving_runtime.card import Card, CardError, parse
+from serving_runtime import starter
+from serving_runtime.archive.model_spec import Card, CardError, parse
 
 MODELS = Path(__file__).resolve().parent
-RUNTIME = Path(mar.__file__).parent
+STARTER = Path(starter.__path__[0])
 # Copied into each archive, so that it runs in any TorchServe and an old version keeps its preprocessing.
 FROZEN = ("handler.py", "predictor.py", "preprocess.py")
 

@@ -12,9 +12,9 @@ from torch import nn
 
 from digits import Digits
 from experiments import Experiment
-from serving_runtime.card import Card, Parameter
-from serving_runtime.predictor import load_network
-from serving_runtime.preprocess import to_network
+from serving_runtime.archive.model_spec import Card, Parameter
+from serving_runtime.starter.predictor import load_network
+from serving_runtime.starter.preprocess import to_network
 
 # Sums over two threads are added in another order than over one: the number is part of the result.
 THREADS = 2

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from digits import request
-from experiments import FROZEN, RUNTIME, Experiment
-from serving_runtime import handler, mar
+from experiments import FROZEN, STARTER, Experiment
+from serving_runtime.archive import mar
+from serving_runtime.starter import handler
 
 
 def pack(
@@ -43,7 +44,7 @@ def pack(
 def contents(experiment: Experiment, weights: bytes, training: dict[str, Any]) -> dict[str, bytes]:
     """The files of an archive by name, all but the golden pair."""
     return {
-        **{name: (RUNTIME / name).read_bytes() for name in FROZEN},
+        **{name: (STARTER / name).read_bytes() for name in FROZEN},
         "network.py": experiment.network.read_bytes(),
         "model.yaml": experiment.card_text,
         "weights.safetensors": weights,

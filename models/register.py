@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from serving_runtime.mar import MarInfo, inspect
+from serving_runtime.archive.mar import MarInfo, inspect
 
 PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.5

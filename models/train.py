@@ -21,12 +21,12 @@ from typing import Any
 from tqdm import tqdm
 
 from digits import Dataset
-from experiments import FROZEN, MODELS, RUNTIME, Experiment, find, names
-from serving_runtime.mar import sha256_of
-from serving_runtime.preprocess import to_network
+from experiments import FROZEN, MODELS, STARTER, Experiment, find, names
+from serving_runtime.archive import mar
+from serving_runtime.starter.preprocess import to_network
 
 # The code that decides the archive beside the weights.
-PACKED_FROM = (MODELS / "pack.py", RUNTIME / "mar.py", *(RUNTIME / name for name in FROZEN))
+PACKED_FROM = (MODELS / "pack.py", Path(mar.__file__), *(STARTER / name for name in FROZEN))
 STAMP = "inputs.json"
 
 
@@ -129,7 +129,7 @@ def _keys(experiment: Experiment, data: Dataset) -> dict[str, str]:
 
 
 def _digest(files: Iterable[Path], *texts: str) -> str:
-    parts = [*(sha256_of(file) for file in files), *texts]
+    parts = [*(mar.sha256_of(file) for file in files), *texts]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -137,7 +137,7 @@ def _stamp(folder: Path, archive: Path) -> dict[str, str]:
     """What the folder was made from, if the archive that was made is still the one there."""
     try:
         stamp = json.loads((folder / STAMP).read_text())
-        intact = isinstance(stamp, dict) and sha256_of(archive) == stamp["mar"]
+        intact = isinstance(stamp, dict) and mar.sha256_of(archive) == stamp["mar"]
         return stamp if intact else {}
     except (OSError, ValueError, KeyError):
         return {}

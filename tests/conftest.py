@@ -1,12 +1,11 @@
 """What all tests share: a real Postgres, the trained starter models, the whole running system."""
 
 import asyncio
+import fcntl
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +23,9 @@ from marina_local.postgres import Postgres, delete
 from marina_local.settings import LocalSettings
 from marina_local.supervisor import Supervised
 from tests import leftovers
+from tests.groups import pytest_collection_modifyitems as pytest_collection_modifyitems
+from tests.ports import free_port
+from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent
 TRAINED = ROOT / ".marina" / "models"
@@ -34,16 +36,15 @@ PARTS = {
     "api": "metadata_api",
     "serving": "serving_runtime",
     "java": "org.pytorch.serve.ModelServer",
-    "worker": "serving_runtime.worker_nursery",
+    "worker": "serving_runtime.worker.forkserver_main",
     "postgres": "-D",
 }
 
 
-def free_port() -> int:
-    """A port of the loopback address that is free now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """What killed test runs left of Postgres outside their folders goes, before a worker begins; only root has such."""
+    if os.geteuid() == 0 and not hasattr(session.config, "workerinput"):
+        leftovers.remove()
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,13 @@ class Stack:
 
     def wait_until_ready(self, deployment: str, seconds: float = 60) -> None:
         """Return when a deployment is ready; fail with its reason when it is not in time."""
-        end = time.monotonic() + seconds
         found: dict[str, object] = {}
-        while time.monotonic() < end:
-            found = httpx.get(f"{self.api_url}/v1/deployments/{deployment}", timeout=10).json()
-            if found.get("ready"):
-                return
-            time.sleep(0.2)
-        pytest.fail(f"{deployment} is not ready after {seconds} s: {found.get('observed')}")
+
+        def ready() -> bool:
+            found.update(httpx.get(f"{self.api_url}/v1/deployments/{deployment}", timeout=10).json())
+            return bool(found.get("ready"))
+
+        until(ready, lambda: f"{deployment} is ready, it is {found.get('observed')}", seconds)
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,7 @@ class Database:
 
 
 @pytest.fixture(scope="session")
-def no_leftovers() -> None:
-    """What killed test runs left of Postgres outside their folders is gone."""
-    leftovers.remove()
-
-
-@pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory, no_leftovers: None) -> Iterator[Database]:
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A real Postgres with an empty database, made as the one-machine mode makes it; stopped at the end."""
     settings = LocalSettings(home=tmp_path_factory.mktemp("postgres"), postgres_port=free_port())
     with folder.lock(settings):
@@ -139,16 +133,17 @@ def postgres_url(database: Database) -> str:
 
 @pytest.fixture(scope="session")
 def starter_mars() -> dict[str, Path]:
-    """The `.mar` of every starter experiment, trained once and kept where `make up` looks for them."""
+    """The `.mar` of every starter experiment, as `make starters` trains them and `make up` looks for them."""
     command = [sys.executable, str(ROOT / "models" / "train.py"), "--all", "--out", str(TRAINED)]
-    subprocess.run(command, check=True, timeout=600)
+    TRAINED.mkdir(parents=True, exist_ok=True)
+    with (TRAINED / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one process of a run trains, the others find what it made
+        subprocess.run(command, check=True, timeout=600)
     return {path.stem: path for path in TRAINED.glob("*/*.mar")}
 
 
 @pytest.fixture(scope="session")
-def stack(
-    tmp_path_factory: pytest.TempPathFactory, starter_mars: dict[str, Path], no_leftovers: None
-) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, starter_mars: dict[str, Path]) -> Iterator[Stack]:
     """The system as `make up` starts it, with all starter experiments deployed; stopped at the end."""
     # Named as people's data folder is: TorchServe once stumbled over the `.mar` in it.
     with launched(tmp_path_factory.mktemp("system") / ".marina") as running:
@@ -191,11 +186,9 @@ def launched(home: Path, until: str = "Marina is up") -> Iterator[Stack]:
 
 
 def _wait_for(process: subprocess.Popen[bytes], log: Path, words: str) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        if words in log.read_text():
-            return
-        if process.poll() is not None:
-            break
-        time.sleep(0.2)
-    pytest.fail(f"the system did not start: {log.read_text()[-3000:]}")
+    until(
+        lambda: words in log.read_text() or process.poll() is not None,
+        lambda: f"the system starts: {log.read_text()[-3000:]}",
+        START_SECONDS,
+    )
+    assert words in log.read_text(), f"the system did not start: {log.read_text()[-3000:]}"

@@ -1,4 +1,4 @@
-"""Deploy an experiment with KServe's own Python client, wait for it and ask it, without Marina's API.
+"""Deploy an experiment with KServe's own Python client, wait for it and query it, without Marina's API.
 
     pip install "kserve==0.21.*" "kubernetes<36"
     python docs/examples/kserve_client.py --namespace marina --host marina.example --address http://127.0.0.1
@@ -41,7 +41,7 @@ def inference_service(
     """A version of an experiment, served by the release's ServingRuntime."""
     archive = f"http://{release}-metadata-api.{namespace}.svc.cluster.local/artifacts/{experiment}/{version}"
     labels = {
-        # With these two the release's network policies let the pods work; nobody else looks after them.
+        # With these two the release's network policies let the pods work; no other component manages them.
         "app.kubernetes.io/part-of": "marina",
         "app.kubernetes.io/instance": release,
         "networking.kserve.io/visibility": "cluster-local",
@@ -135,14 +135,14 @@ def main() -> None:
     parser.add_argument("--address", default="http://127.0.0.1", help="address of the Ingress controller")
     given = parser.parse_args()
     cluster = KServeClient()
-    spec = inference_service(
+    desired = inference_service(
         given.name,
         given.namespace,
         release=given.release,
         experiment=given.experiment,
         version=given.version,
     )
-    made = cluster.create(spec, namespace=given.namespace)
+    made = cluster.create(desired, namespace=given.namespace)
     try:
         cluster.wait_isvc_ready(
             given.name, namespace=given.namespace, timeout_seconds=READY_SECONDS, polling_interval=2

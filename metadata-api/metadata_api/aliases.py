@@ -148,6 +148,11 @@ def list_events(session: Session, name: str, *, limit: int, before: int | None) 
     return bodies.AliasEventPage(items=items, total=total, next=following)
 
 
+def pointers(session: Session) -> list[Pointer]:
+    """Where every alias points."""
+    return [Pointer(**row) for row in session.execute(_pointers()).mappings()]
+
+
 def find(session: Session, name: str) -> Pointer | None:
     """Where an alias points, if there is one of this name."""
     row = session.execute(_pointers().where(Alias.name == name)).mappings().one_or_none()

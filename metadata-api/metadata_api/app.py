@@ -26,6 +26,7 @@ from metadata_api.deploying.kserve.deployer import KServeDeployer
 from metadata_api.deploying.local import LocalDeployer
 from metadata_api.errors import MarinaError, body_of
 from metadata_api.host_guard import HostGuard
+from metadata_api.http_pool import HttpPool
 from metadata_api.limits import BodyRejected, RequestGuard
 from metadata_api.routes import (
     aliases,
@@ -36,12 +37,13 @@ from metadata_api.routes import (
     images,
     imports,
     predictions,
-    v2_proxy,
     versions,
 )
 from metadata_api.settings import Settings
 from metadata_api.storage.base import ObjectStore
 from metadata_api.storage.folder import FolderStore
+from metadata_api.v2_proxy.app import V2Proxy
+from metadata_api.v2_proxy.live_table import LiveRouteTable
 from serving_runtime.hosts import SECURITY_HEADERS
 
 THREADS = 100
@@ -70,6 +72,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         pool=settings.database_pool,
     )
     app.state.sessions = sessionmaker(app.state.engine, expire_on_commit=False)
+    app.state.pool = HttpPool()
+    app.state.routes = LiveRouteTable(app.state.sessions)
     config = kserve_config.read(settings.kserve_file) if settings.kserve_file else None
     app.state.kserve = config
     app.state.helm = HelmRelease()
@@ -86,10 +90,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         aliases,
         predictions,
         images,
-        v2_proxy,
     ):
         app.include_router(module.router)
     _answer_errors(app)
+    app.add_middleware(
+        V2Proxy,
+        table=app.state.routes,
+        pool=app.state.pool,
+        serving_url=settings.serving_url,
+        root_path=settings.root_path,
+    )
     app.add_middleware(RequestGuard, limit_of=lambda path: _limit(settings, path))
     # Added last: it stands before everything else.
     app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts, pages=PAGES)
@@ -103,21 +113,24 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.artifacts.prepare()
     app.state.images.prepare()
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
-    async with httpx.AsyncClient(limits=limits, trust_env=False) as client:
-        app.state.http = client
-        async with _deployer(app, client) as deployer:
-            app.state.deployer = deployer
-            tasks = [
-                asyncio.create_task(deployer.follow()),
-                asyncio.create_task(reconcile.run(app.state.sessions, deployer)),
-            ]
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                app.state.engine.dispose()
+    async with (
+        app.state.pool,
+        httpx.AsyncClient(limits=limits, trust_env=False) as client,
+        _deployer(app, client) as deployer,
+    ):
+        app.state.deployer = deployer
+        tasks = [
+            asyncio.create_task(deployer.follow()),
+            asyncio.create_task(reconcile.run(app.state.sessions, deployer)),
+            asyncio.create_task(app.state.routes.run()),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            app.state.engine.dispose()
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from metadata_api.database.tables import Experiment, ModelVersion
 from metadata_api.errors import Invalid, NotFound, Unavailable
 from metadata_api.schemas.versions import Tensor, Version, VersionPage
 from metadata_api.storage.base import ObjectStore
-from serving_runtime import mar
+from serving_runtime.archive import mar
 
 T = TypeVar("T")
 # What the serving front offers for an archive that says nothing about its tensors.

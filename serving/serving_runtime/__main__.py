@@ -19,16 +19,17 @@ import uvicorn
 import uvloop
 from pydantic import ValidationError
 
-from serving_runtime import java, processes
-from serving_runtime.app import App
+from serving_runtime import processes
 from serving_runtime.errors import LoadFailed
-from serving_runtime.http_connection import Connection
-from serving_runtime.metrics import Metrics
-from serving_runtime.models import Models
-from serving_runtime.nursery import Nursery
+from serving_runtime.front.app import App
+from serving_runtime.front.connection import Connection
+from serving_runtime.models.metrics import Metrics
+from serving_runtime.models.registry import Models
+from serving_runtime.models.source import Wanted
+from serving_runtime.models.version import Shared, WorkFolder
+from serving_runtime.runtimes.forkserver import Nursery
+from serving_runtime.runtimes.torchserve import java
 from serving_runtime.settings import Settings
-from serving_runtime.versions import Shared, WorkFolder
-from serving_runtime.wanted import Wanted
 
 _STARTS_AT_ONCE = 2
 _DRAIN_SECONDS = 5

@@ -10,11 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from serving_runtime import java, mar_manifest
+from serving_runtime.archive.manifest import MANIFEST
 from serving_runtime.errors import LoadFailed
-from serving_runtime.nursery import Nursery
-from serving_runtime.proof import BODIES, RESULTS, Proof
-from serving_runtime.torchserve import TorchServe
+from serving_runtime.models.self_test import BODIES, RESULTS, Proof
+from serving_runtime.runtimes.forkserver import Nursery
+from serving_runtime.runtimes.torchserve import java
+from serving_runtime.runtimes.torchserve.server import TorchServe
 
 _END_SECONDS = 90.0
 _HANDLER = "def handle(data, context):\n    return data and [b''] * len(data)\n"
@@ -56,7 +57,7 @@ async def _train(folder: Path, target: Path) -> None:
 def _model(folder: Path) -> Path:
     """An unpacked archive whose handler answers everything with nothing."""
     model = folder / "model"
-    manifest = model / mar_manifest.MANIFEST
+    manifest = model / MANIFEST
     manifest.parent.mkdir(parents=True)
     manifest.write_text(json.dumps({"model": {"modelName": "model", "handler": "handler.py"}}), "utf-8")
     (model / "handler.py").write_text(_HANDLER, "utf-8")

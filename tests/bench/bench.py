@@ -55,12 +55,14 @@ def parse(report: str) -> Result:
     """
     rate = re.search(r"^Requests/sec:\s+([\d.]+)", report, re.M)
     found = {name: re.search(rf"^\s+{name}%\s+([\d.]+)(us|ms|s|m)\b", report, re.M) for name in ("50", "99")}
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", report)
+    rejected = re.search(r"Non-2xx or 3xx responses: (\d+)", report)
     lost = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", report)
     if rate is None or not all(found.values()):
         raise ValueError(f"wrk measured nothing: {report.strip()[-300:]}")
     median, tail = (float(match[1]) * UNITS[match[2]] for match in found.values() if match)
-    errors = int(refused[1] if refused else 0) + sum(int(count) for count in (lost.groups() if lost else ()))
+    errors = int(rejected[1] if rejected else 0) + sum(
+        int(count) for count in (lost.groups() if lost else ())
+    )
     return Result(float(rate[1]), median, tail, errors)
 
 
@@ -145,13 +147,13 @@ def run(arguments: argparse.Namespace) -> dict[str, dict[int, list[Result]]]:
     """All rounds; results by target and number of clients."""
     clients = [min(int(word), MOST_CLIENTS) for word in arguments.clients.split(",")]
     seconds = min(arguments.seconds, MOST_SECONDS)
-    wanted = targets(arguments)
-    results: dict[str, dict[int, list[Result]]] = {name: {count: [] for count in clients} for name in wanted}
+    chosen = targets(arguments)
+    results: dict[str, dict[int, list[Result]]] = {name: {count: [] for count in clients} for name in chosen}
     with tempfile.TemporaryDirectory() as folder:
         request = Path(folder) / "request.json"
         request.write_bytes(body([1, 784] if arguments.flat else [1, 28, 28]))
         for round_ in range(arguments.rounds):
-            for name, url in wanted.items():
+            for name, url in chosen.items():
                 measure(url, clients=4, seconds=WARM_UP_SECONDS, request=request)
                 for count in clients:
                     measured = measure(url, clients=count, seconds=seconds, request=request)

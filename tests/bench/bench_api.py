@@ -1,6 +1,6 @@
 """Times of the metadata API on a real Postgres: import of 100,000 rows, lists, and 100 curves of 10,000 points.
 
-Run by `make bench-api`. Prints figures and judges nothing: machines differ. Loads only this machine.
+Run by `make bench-api`. Prints figures and compares nothing: machines differ. Loads only this machine.
 """
 
 import argparse
@@ -72,8 +72,8 @@ def measure(api: httpx.Client, folder: Path) -> Iterator[tuple[str, str]]:
         yield f"first page by {order}", f"{median_ms(page):.1f} ms"
     yield "first page of a search", f"{median_ms(lambda: api.get('/v1/experiments?search=run 77')):.1f} ms"
     names = [f"curve-{number}" for number in range(CURVES)]
-    wanted = "&".join(f"experiment={name}" for name in names)
-    curves = partial(api.get, f"/v1/curves?points=400&{wanted}")
+    query = "&".join(f"experiment={name}" for name in names)
+    curves = partial(api.get, f"/v1/curves?points=400&{query}")
     yield f"{CURVES} curves of {POINTS:,} points", f"{median_ms(curves):.0f} ms"
 
 

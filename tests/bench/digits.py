@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from serving_runtime import mar
+from serving_runtime.archive import mar
 from tests.bench.open_loop import Answer
 from tests.serving.untrained import loaded
 

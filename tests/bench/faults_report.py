@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
-from serving_runtime import java
+from serving_runtime.runtimes.torchserve import java
 from tests.bench import overload, report, rounds
 from tests.bench.victims import UNREADY_SECONDS
 
@@ -23,7 +23,7 @@ _END_HEAD = (
 )
 _OVERLOAD_HEAD = (
     "| model | runtime | peak, requests/s | sent, requests/s | unloaded p99, ms | accepted p50, ms | accepted p99, ms |"
-    " refused p99, ms | goodput | held |\n"
+    " rejected p99, ms | goodput | held |\n"
     "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
 )
 
@@ -56,7 +56,7 @@ class Found:
             *(
                 f"overload of {each.kind.name}, {each.runtime}: {problem}"
                 for each in self.overloads
-                if each.kind.judged
+                if each.kind.has_limits
                 for problem in each.problems
             ),
         ]
@@ -71,7 +71,7 @@ def document(found: Found, options: Sequence[str]) -> str:
         rows="\n".join((_HEAD, *map(line, found.rows))),
         ends="\n".join((_END_HEAD, *(_end_line(found, each) for each in _runtimes(found)))),
         overloads="\n".join((_OVERLOAD_HEAD, *map(overload.line, found.overloads))),
-        problems="\n".join(f"- {each}." for each in found.problems) or "Everything that is judged held.",
+        problems="\n".join(f"- {each}." for each in found.problems) or "Every limit held.",
         rate=rounds.RATE,
         settle=rounds.SETTLE_SECONDS,
         unready=UNREADY_SECONDS,
@@ -80,7 +80,7 @@ def document(found: Found, options: Sequence[str]) -> str:
         orphan=ORPHAN_SECONDS,
         unloaded=overload.UNLOADED_RATE,
         over=overload.OVERLOAD_SECONDS,
-        refused=overload.REFUSED_SECONDS * 1000,
+        rejected=overload.REJECTED_SECONDS * 1000,
         goodput=overload.GOODPUT,
         slower=overload.SLOWER,
     )
@@ -145,56 +145,54 @@ def _version(package: str) -> str:
 
 _TEMPLATE = """# Faults
 
-What the clients of a front see when its processes are killed, stopped or hang, and when there are too many clients.
+What clients of a front observe when its processes are killed, suspended or hang, and under overload.
 `{command}` wrote this file. Other machines give other figures; the limits are the same.
 
 {machine}.
 Load of the machine before, between and after: {load}.
 
-## Killed, stopped, hanging
+## Killed, suspended, hanging
 
 {rows}
 
-A front serves the starter CNN as a pod does: one model, all settings as they are. Seven different requests are sent
-in turn, {rate} a second by the clock, whether or not earlier ones were answered; readiness is asked fifty times a
-second. A fault is done to a process by its id. The next one follows when there was nothing but 200 for {settle:g} s:
-the front takes a failure within five seconds of the last one for the same, and waits longer before it starts the
-model again. What clients saw counts every request from the first fault to the end of the last pause.
+A front serves the starter CNN as a pod does: one model, default settings. Seven different requests are sent in turn
+in an open loop of {rate} per second; readiness is polled fifty times a second. A fault is injected into one process by
+its id. The next fault follows after {settle:g} s of nothing but 200, because the front takes a failure within five
+seconds of the last one for the same and backs off longer before it restarts the model. "What clients saw" counts every
+request from the first fault to the end of the last pause.
 
 - Until the next 200: from the fault to the first 200 after the last request that failed.
-- Until not ready: from the fault to the first time that readiness says no; at most {unready:g} s if a request failed.
-- Held also means: nothing but 200, 503 with Retry-After, and 504; no answer later than the {deadline:g} s of
-  SERVING_DEADLINE_SECONDS and {way:g} s for its way; every 200 is the right answer to its request, compared with the
-  model itself; no request fails once readiness says yes again; and the process that was hit is gone.
-- The nursery is the parent of all workers. The entry is what TorchServe takes for its worker, a small program that
-  ends with it. The code that hangs sleeps for an hour, which shows after the deadline; a stopped process shows within
-  seconds.
+- Until not ready: from the fault to the first negative readiness response; at most {unready:g} s if a request failed.
+- Held also means: only 200, 503 with Retry-After, and 504; no response later than the {deadline:g} s of
+  SERVING_DEADLINE_SECONDS plus {way:g} s for transport; every 200 is the right response to its request, compared with
+  the model itself; no request fails once readiness is positive again; and the process that was hit is gone.
+- The fork server is the parent of all workers. The shim is what TorchServe starts as its worker, a small program that
+  exits with it. The code that hangs sleeps for an hour, which is detected after the deadline; a suspended process is
+  detected within seconds.
 
 ## The front is killed
 
 {ends}
 
-kill -9 of the front itself: none of its processes may be there {orphan:g} s later. To start it again is up to what
-runs it.
+kill -9 of the front itself: none of its processes may exist {orphan:g} s later. Restarting it is up to what runs it.
 
 ## Overload
 
 {overloads}
 
-Peak: wrk with as many clients as fit into two batches; they ask, wait and ask again. Unloaded: {unloaded} requests a
-second. Overload: for {over:g} seconds requests by the clock, as many times the peak as the table says. Client and
-front share the cores. The limits: refused within {refused:.0f} ms, each with Retry-After; goodput at least
-{goodput:.0%} of the peak; accepted p99 at most {slower:g} times the unloaded p99; no refusals any more when it is
-over. The first three models sleep instead of computing, so that this machine can send ten times what they can answer.
+Peak: wrk in a closed loop, with as many clients as fit into two batches. Unloaded: {unloaded} requests per second.
+Overload: an open loop for {over:g} seconds, at the multiple of the peak that the table shows. Client and front share
+the cores. The limits: rejections within {rejected:.0f} ms, each with Retry-After; goodput at least {goodput:.0%} of
+the peak; accepted p99 at most {slower:g} times the unloaded p99; no rejections after the overload ends. The first three
+models sleep instead of computing, so that this machine can send ten times what they can answer.
 
-Shown but not judged:
+Shown without a limit:
 
 - A model that gains nothing from batches, given batches of 16: a batch takes 16 times as long as one image, so no
-  answer under load can be quick. Such a model is better served with a small SERVING_MAX_BATCH, as the line above shows.
-- The starter CNN, which answers thousands of requests a second: ten times as many can be neither sent nor read on two
-  cores that client, front and model share. One front reads and refuses not many more requests than this model answers;
-  what is beyond that waits in the sockets, where no rule of a queue reaches it. The line shows a load that is a little
-  too much.
+  response under load can be fast. Such a model is better served with a small SERVING_MAX_BATCH, as the row above shows.
+- The starter CNN, which answers thousands of requests per second: ten times as many can be neither sent nor read on two
+  cores that client, front and model share. One front can read and reject little more than this model answers; anything
+  beyond that waits in the sockets, outside the reach of any queue rule. The row shows a slight overload.
 
 ## What did not hold
 

@@ -1,4 +1,4 @@
-"""The ratios that a run is judged by: our two runtimes beside the best of the other products, in the same run."""
+"""The ratios that a run is measured by: our two runtimes beside the best of the other products, in the same run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

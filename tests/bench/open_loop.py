@@ -61,7 +61,7 @@ def load(url: str, body: bytes, *, rate: float, seconds: float, connections: int
 
 
 class Load:
-    """A load that goes on until it is told to end; `answers` grows meanwhile, in the order of their ends."""
+    """A load that goes on until it is stopped; `answers` grows meanwhile, in the order of their ends."""
 
     def __init__(self, url: str, bodies: Sequence[bytes], *, rate: float, connections: int = 256) -> None:
         """POST the bodies in turn, again and again."""

@@ -1,4 +1,4 @@
-"""More requests than a front can answer: how many of them it answers, how soon, and how soon it refuses the rest."""
+"""More requests than a front can answer: how many of them it answers, how soon, and how soon it rejects the rest."""
 
 import json
 import tempfile
@@ -10,7 +10,7 @@ from tests.bench import bench, open_loop, servers
 from tests.serving import archives
 
 UNLOADED_RATE = 20
-SLOWER, GOODPUT, REFUSED_SECONDS = 3.0, 0.8, 0.1  # the limits
+SLOWER, GOODPUT, REJECTED_SECONDS = 3.0, 0.8, 0.1  # the limits
 OVERLOAD_SECONDS = 8
 _PEAK_SECONDS, _UNLOADED_SECONDS, _AFTER_SECONDS = 3, 3, 1
 _PAUSE_SECONDS = 1.0  # what stopped clients left in the queue is answered by then
@@ -26,14 +26,14 @@ class Kind:
     each_call: str | None = None
     max_batch: int = 16
     times: float = 10.0  # the peak
-    judged: bool = True
+    has_limits: bool = True
 
 
 KINDS = (
     Kind("10 ms a call, batches of 4", "time.sleep(0.01)", max_batch=4),
     Kind("8 ms an image, no batches", "time.sleep(0.008 * len(inputs['image']))", max_batch=1),
-    Kind("8 ms an image, batches of 16", "time.sleep(0.008 * len(inputs['image']))", judged=False),
-    Kind("starter CNN, batches of 16", times=1.5, judged=False),
+    Kind("8 ms an image, batches of 16", "time.sleep(0.008 * len(inputs['image']))", has_limits=False),
+    Kind("starter CNN, batches of 16", times=1.5, has_limits=False),
 )
 
 
@@ -57,14 +57,14 @@ class Overloaded:
             found.append(f"answers other than 200 and 503: {dict(self.over.statuses)}")
         if not self.over.hints:
             found.append("a 503 without Retry-After")
-        if self.over.rejected_p99 > REFUSED_SECONDS:
-            found.append(f"refused after {self.over.rejected_p99 * 1000:.0f} ms")
+        if self.over.rejected_p99 > REJECTED_SECONDS:
+            found.append(f"rejected after {self.over.rejected_p99 * 1000:.0f} ms")
         if self.over.goodput < GOODPUT * self.peak:
             found.append(f"{self.over.goodput / self.peak:.0%} of the peak")
         if self.over.accepted_p99 > SLOWER * self.unloaded_p99:
             found.append(f"answers take {self.over.accepted_p99 / self.unloaded_p99:.1f} times as long")
         if set(self.after.statuses) != {200}:
-            found.append(f"refuses when it is over: {dict(self.after.statuses)}")
+            found.append(f"rejections after the overload: {dict(self.after.statuses)}")
         return found
 
 
@@ -76,7 +76,7 @@ def measure(kind: Kind, runtime: str) -> Overloaded:
         request.write_bytes(_prepare(kind, folder))
         body = request.read_bytes()
         with servers.started(servers.NAMES[runtime], folder, SERVING_MAX_BATCH=str(kind.max_batch)) as front:
-            clients = 2 * kind.max_batch  # the model is always busy, and nobody is refused
+            clients = 2 * kind.max_batch  # the model is always busy, and nothing is rejected
             bench.measure(front.url, clients=clients, seconds=1, request=request)
             time.sleep(_PAUSE_SECONDS)
             peak = bench.measure(front.url, clients=clients, seconds=_PEAK_SECONDS, request=request).rate
@@ -91,7 +91,7 @@ def measure(kind: Kind, runtime: str) -> Overloaded:
 def line(found: Overloaded) -> str:
     """One model as a line of the table."""
     over = found.over
-    held = ("no" if found.problems else "yes") if found.kind.judged else "not judged"
+    held = ("no" if found.problems else "yes") if found.kind.has_limits else "no limit"
     cells = [
         found.kind.name,
         found.runtime,

@@ -8,9 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving_runtime import answering, frames, mar, mar_manifest, processes, protocol
-from serving_runtime.native_context import Context
-from serving_runtime.protocol import InferRequest
+from serving_runtime import processes
+from serving_runtime.archive import mar
+from serving_runtime.archive.manifest import read_manifest
+from serving_runtime.protocol import frames, rest
+from serving_runtime.protocol.rest import InferRequest
+from serving_runtime.worker import batches
+from serving_runtime.worker.native_context import Context
 from tests.bench import bench
 
 RUNS = 300
@@ -38,27 +42,23 @@ def measure(archive: Path, folder: Path) -> Microseconds:
     zipfile.ZipFile(archive).extractall(folder)
     processes.keep_memory()  # as workers do
     os.environ["SERVING_TORCH_THREADS"] = "1"
-    manifest = mar_manifest.read_manifest(folder)
-    model, problem = answering.load(
+    manifest = read_manifest(folder)
+    model, problem = batches.load(
         folder, manifest["model"]["handler"], Context(folder, manifest), has_card=True
     )
     assert model is not None, problem
     body, inputs, outputs = bench.body([1, 28, 28]), card.inputs, card.outputs
-    request = protocol.decode_request(body, inputs, outputs)
+    request = rest.decode_request(body, inputs, outputs)
     one, batch = _frame([request]), _frame([request] * BATCH)
-    answer = b"".join(answering.answer(model, one))
+    answer = b"".join(batches.answer(model, one))
     _, answered = frames.decode(answer)
     return {
-        "front: JSON to a checked tensor": _microseconds(
-            lambda: protocol.decode_request(body, inputs, outputs)
-        ),
+        "front: JSON to a checked tensor": _microseconds(lambda: rest.decode_request(body, inputs, outputs)),
         "front: frame for the worker": _microseconds(lambda: _frame([request])),
-        ONE: _microseconds(lambda: answering.answer(model, one)),
-        MANY: _microseconds(lambda: answering.answer(model, batch)),
+        ONE: _microseconds(lambda: batches.answer(model, one)),
+        MANY: _microseconds(lambda: batches.answer(model, batch)),
         "front: frame to tensors": _microseconds(lambda: frames.decode(answer)),
-        "front: answer as JSON": _microseconds(
-            lambda: protocol.encode_response("digits", "1", None, answered)
-        ),
+        "front: answer as JSON": _microseconds(lambda: rest.encode_response("digits", "1", None, answered)),
     }
 
 

@@ -15,13 +15,13 @@ REFERENCE = "starlette"  # no product: what the machine gives
 
 @dataclass(frozen=True)
 class Figures:
-    """One measurement: requests a second, latencies in ms, processor seconds for 1,000 requests, share refused."""
+    """One measurement: requests a second, latencies in ms, processor seconds for 1,000 requests, share rejected."""
 
     rate: float
     p50: float
     p99: float
     cpu: float
-    refused: float = 0.0
+    rejected: float = 0.0
 
 
 def this_machine() -> str:
@@ -120,8 +120,8 @@ def _table(results: Results, kind: str) -> list[str]:
 
 
 def _cells(found: Figures) -> list[str]:
-    refused = f" ({found.refused:.0%} refused)" if found.refused else ""
-    return [f"{found.rate:,.0f}{refused}", f"{found.p50:.2f}", f"{found.p99:.2f}"]
+    rejected = f" ({found.rejected:.0%} rejected)" if found.rejected else ""
+    return [f"{found.rate:,.0f}{rejected}", f"{found.p50:.2f}", f"{found.p99:.2f}"]
 
 
 def _resources(results: Results) -> list[str]:

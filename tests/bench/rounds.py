@@ -74,7 +74,7 @@ class Row:
         return Counter(answer.status for each in self.rounds for answer in each.answers)
 
 
-def judge(fault: Fault, found: Round, right: Callable[[open_loop.Answer], bool]) -> list[str]:
+def broken_limits(fault: Fault, found: Round, right: Callable[[open_loop.Answer], bool]) -> list[str]:
     """What does not hold."""
     failed = [each for each in found.answers if each.status != 200]
     slow = max((each.seconds for each in found.answers), default=0)
@@ -127,7 +127,7 @@ class Bench:
         while healed and len(rounds) < times:
             found = self._round(fault)
             rounds.append(found)
-            problems += judge(fault, found, self._right)
+            problems += broken_limits(fault, found, self._right)
             healed = found.healed is not None
         return Row(fault, runtime, rounds, list(dict.fromkeys(problems))), healed
 
@@ -170,7 +170,7 @@ class _Readiness:
 
 def _called_ready_too_early(found: Round, failed: Sequence[open_loop.Answer]) -> bool:
     """Whether a request failed that left after readiness had said no and then yes again."""
-    seen = [look for look in found.looks if look.began > found.since]
-    unready = next((at for at, look in enumerate(seen) if not look.ready), len(seen))
-    again = next((look.ended for look in seen[unready:] if look.ready), math.inf)
+    observed = [look for look in found.looks if look.began > found.since]
+    unready = next((at for at, look in enumerate(observed) if not look.ready), len(observed))
+    again = next((look.ended for look in observed[unready:] if look.ready), math.inf)
     return any(each.due > again for each in failed)

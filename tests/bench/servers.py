@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from serving_runtime import processes
+from tests.ports import free_port
 
 PEERS = Path(__file__).with_name("peers")
 ROOT = PEERS.parents[2]
@@ -100,7 +100,7 @@ def started(name: str, folder: Path, **settings: str) -> Iterator[Running]:
 
     `settings` are for ours only; it serves the archive in `folder`/models, or else the starter CNN.
     """
-    port = _free_port()
+    port = free_port()
     read_anew(Path(sys.prefix) if name in OURS else ENVIRONMENTS / name)
     if name in OURS:
         command = [sys.executable, "-m", "serving_runtime"]
@@ -172,7 +172,7 @@ def _peer(name: str, folder: Path, port: int) -> None:
         network = ROOT / "models" / "networks" / "cnn.py"
         subprocess.run([python, "network.py", network, "model.pt"], cwd=folder, check=True)
     if name == "mlserver":
-        ports = {"http_port": port, "grpc_port": _free_port(), "metrics_port": _free_port()}
+        ports = {"http_port": port, "grpc_port": free_port(), "metrics_port": free_port()}
         server = {**ports, "parallel_workers": 1, "debug": False}
         model = {
             "name": "digits",
@@ -192,9 +192,3 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
                 return
         time.sleep(0.2)
     raise SystemExit(f"{url} did not become ready: {log.read_text(errors='replace')[-2000:]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

@@ -54,8 +54,8 @@ def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts]:
     """All rounds of the servers, and of the parts of a request."""
     names = [*servers.OURS, *servers.COMMANDS]
     if arguments.only:
-        wanted = arguments.only.split(",")
-        names = [name for name in names if name in wanted or servers.OURS.get(name) in wanted]
+        chosen = arguments.only.split(",")
+        names = [name for name in names if name in chosen or servers.OURS.get(name) in chosen]
     for name in names:
         if name in servers.COMMANDS:
             servers.prepare(name)

@@ -26,7 +26,7 @@ LARGEST_GROWTH = 0.02  # of the memory after the first fifth
 
 
 def main() -> int:
-    """Load, sample, judge."""
+    """Load, sample, compare."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -50,8 +50,8 @@ def main() -> int:
             samples = sample(fronts, seconds)
         faults: list[str] = []
         for name, front in fronts.items():
-            told, found = judge(name, samples[name], loads[name].result())
-            say(told)
+            summary, found = verdict(name, samples[name], loads[name].result())
+            say(summary)
             faults += found
             if pids(front) != before[name]:
                 faults.append(f"{name}: a process was replaced")
@@ -74,12 +74,12 @@ def sample(fronts: dict[str, servers.Running], seconds: int) -> dict[str, list[f
     return samples
 
 
-def judge(name: str, samples: list[float], result: bench.Result) -> tuple[str, list[str]]:
-    """What is told of a front, and its faults."""
+def verdict(name: str, samples: list[float], result: bench.Result) -> tuple[str, list[str]]:
+    """A summary of a front, and its faults."""
     fifth = max(1, len(samples) // 5)
     warm, end = statistics.median(samples[fifth : 2 * fifth]), statistics.median(samples[-fifth:])
     growth = end / warm - 1
-    told = (
+    summary = (
         f"{name}: {warm:.1f} MB warm, {end:.1f} MB at the end ({growth:+.2%}), {result.rate:,.0f} requests/s"
     )
     faults = []
@@ -87,7 +87,7 @@ def judge(name: str, samples: list[float], result: bench.Result) -> tuple[str, l
         faults.append(f"{name}: its memory grew by {growth:.1%}")
     if result.errors:
         faults.append(f"{name}: {result.errors} answers were no 200")
-    return told, faults
+    return summary, faults
 
 
 def pids(front: servers.Running) -> set[int]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import psutil
 
-from serving_runtime import handler
 from serving_runtime.settings import RUNTIMES
+from serving_runtime.starter import handler
 from tests.bench import servers
 from tests.serving import starters
 
@@ -49,13 +49,13 @@ class Scene:
         return int(self._status()["processes"][0])
 
     @property
-    def entry(self) -> int:
-        """What TorchServe takes for its worker; the worker ends with it."""
+    def shim(self) -> int:
+        """The shim that TorchServe starts as its worker; the worker ends with it."""
         children = psutil.Process(self.java).children(recursive=True)
         return next(each.pid for each in children if any("worker_entry" in word for word in each.cmdline()))
 
     @property
-    def nursery(self) -> int:
+    def forkserver(self) -> int:
         """The parent of the worker."""
         return psutil.Process(self.worker).ppid()
 
@@ -100,11 +100,11 @@ def _hang(scene: Scene) -> list[int]:
     return [worker]
 
 
-def _stop_nursery_and_kill_worker(scene: Scene) -> list[int]:
-    worker, nursery = scene.worker, scene.nursery
-    os.kill(nursery, signal.SIGSTOP)
+def _stop_forkserver_and_kill_worker(scene: Scene) -> list[int]:
+    worker, forkserver = scene.worker, scene.forkserver
+    os.kill(forkserver, signal.SIGSTOP)
     os.kill(worker, signal.SIGKILL)
-    return [worker, nursery]
+    return [worker, forkserver]
 
 
 _JAVA = ("torchserve",)
@@ -114,8 +114,8 @@ FAULTS = (
     Fault("the model's code hangs", _hang),
     Fault("kill -9 of Java", _sent(signal.SIGKILL, "java"), _JAVA),
     Fault("SIGSTOP of Java", _sent(signal.SIGSTOP, "java"), _JAVA),
-    Fault("kill -9 of the worker's entry", _sent(signal.SIGKILL, "entry"), _JAVA),
-    Fault("the worker's entry ends", _sent(signal.SIGTERM, "entry"), _JAVA),
-    Fault("kill -9 of the nursery", _sent(signal.SIGKILL, "nursery")),
-    Fault("SIGSTOP of the nursery, kill -9 of the worker", _stop_nursery_and_kill_worker),
+    Fault("kill -9 of the worker's shim", _sent(signal.SIGKILL, "shim"), _JAVA),
+    Fault("the worker's shim exits", _sent(signal.SIGTERM, "shim"), _JAVA),
+    Fault("kill -9 of the fork server", _sent(signal.SIGKILL, "forkserver")),
+    Fault("SIGSTOP of the fork server, kill -9 of the worker", _stop_forkserver_and_kill_worker),
 )

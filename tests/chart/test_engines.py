@@ -8,6 +8,8 @@ import yaml
 from tests.chart.programs import PROGRAMS
 from tests.chart.rendering import CHART, SHAPES, Rendered, render, shape
 
+pytestmark = pytest.mark.helm
+
 CONNECTED = ["--kube-version", "1.34", "--api-versions", "v1/Pod"]
 KSERVE = ["--api-versions", "serving.kserve.io/v1beta1/InferenceService"]
 
@@ -18,7 +20,14 @@ def helm(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.fixture(params=PROGRAMS or [""])
+def program(request: pytest.FixtureRequest) -> str:
+    """Path of a Helm."""
+    if not request.param:
+        pytest.fail("no Helm: install one on PATH, or name it in HELM")
+    return str(request.param)
+
+
 class TestPrograms:
     @pytest.mark.parametrize("name", SHAPES)
     def test_lint_and_template(self, program: str, name: str) -> None:

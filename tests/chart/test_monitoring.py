@@ -6,7 +6,7 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serving_runtime.metrics import Metrics
+from serving_runtime.models.metrics import Metrics
 from tests.chart.rendering import CHART, render, shape
 from tests.conftest import ROOT
 
@@ -63,8 +63,8 @@ def test_there_are_enough_alerts_and_each_has_its_runbook() -> None:
         assert rule["annotations"]["runbook_url"] == f"https://runbooks.example/marina/{rule['alert']}.md"
         text = (RUNBOOKS / f"{rule['alert']}.md").read_text()
         assert text.startswith(f"# {rule['alert']}\n")
-        assert "## Look" in text
-        assert "## Do" in text
+        assert "## Diagnose" in text
+        assert "## Fix" in text
     assert {path.stem for path in RUNBOOKS.glob("*.md")} == {rule["alert"] for rule in rules()}
 
 

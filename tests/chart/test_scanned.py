@@ -11,6 +11,8 @@ import yaml
 
 from tests.chart.rendering import SHAPES, render, shape
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 CHECKOV = ROOT / ".venv" / "checkov" / "bin" / "checkov"
 

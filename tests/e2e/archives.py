@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from serving_runtime import mar
+from serving_runtime.archive import mar
 from tests.e2e.cluster import outside
 
 BROKEN = {

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import cluster
+from tests.e2e.doctor import doctor
 
 
 @pytest.hookimpl(wrapper=True)
@@ -16,6 +17,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     """A test that failed shows what was in the cluster, before its namespace is deleted."""
     report = yield
     if report.failed:
+        report.sections.append(("the doctor", the_doctors_words()))
         report.sections.append(("pods and events", state_of_the_cluster()))
     return report
 
@@ -29,6 +31,14 @@ def state_of_the_cluster() -> str:
         done = subprocess.run(["kubectl", *words], capture_output=True, text=True, timeout=60, check=False)
         shown.append("\n".join((done.stdout + done.stderr).splitlines()[-60:]))
     return "\n\n".join(shown)
+
+
+def the_doctors_words() -> str:
+    """What `make doctor` says of the release."""
+    try:
+        return "\n".join(doctor()[1])
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"the doctor itself failed: {error}"
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ ENTRIES = {
     "marina-serving": "serving_runtime.__main__",
     "marina-metadata-api": "metadata_api.app",
     "marina-ui": "model_ui.app",
-    "marina-models": "serving_runtime.mar",
+    "marina-models": "serving_runtime.archive.mar",
     "marina-serving-native": "serving_runtime.__main__",
 }
 TOOLS = ("pip", "pip3", "uv", "gcc", "cc", "g++", "make", "strip", "jlink", "javac", "git", "curl", "wget")

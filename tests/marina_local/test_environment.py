@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-import serving_runtime.environment
 from marina_local import environment, services
 from marina_local.postgres import Postgres
 from marina_local.settings import LocalSettings
+from serving_runtime.runtimes import environment as serving_environment
 
 SHELL = {
     "PATH": "/usr/bin",
@@ -40,8 +40,8 @@ def test_no_service_inherits_what_it_has_no_use_for(service: str) -> None:
 
 
 def test_what_a_worker_may_inherit_reaches_the_serving_process() -> None:
-    assert serving_runtime.environment.INHERITED <= environment.INHERITED
-    assert set(serving_runtime.environment.INHERITED_PREFIXES) <= set(environment.INHERITED_PREFIXES)
+    assert serving_environment.INHERITED <= environment.INHERITED
+    assert set(serving_environment.INHERITED_PREFIXES) <= set(environment.INHERITED_PREFIXES)
 
 
 def test_every_service_is_started_with_it(settings: LocalSettings, monkeypatch: pytest.MonkeyPatch) -> None:

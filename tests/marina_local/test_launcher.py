@@ -7,16 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from marina_local import folder, launcher, services
+from marina_local import folder, services
 from marina_local.errors import AlreadyRunning, LocalError, Unusable
 from marina_local.ports import check_ports
-from marina_local.process import Service
 from marina_local.settings import LocalSettings
+from tests.waiting import until
 
 
 def environment(settings: LocalSettings) -> dict[str, str]:
@@ -170,7 +170,7 @@ class TestObstacles:
         with socket.create_server(("127.0.0.1", port)), pytest.raises(Unusable, match=way_out):
             asyncio.run(check_ports(settings, seconds=0))
 
-    def test_two_parts_on_one_port_are_refused(self, settings: LocalSettings) -> None:
+    def test_two_services_on_one_port_are_refused(self, settings: LocalSettings) -> None:
         clash = settings.model_copy(update={"api_port": settings.ui_port})
         with pytest.raises(Unusable, match="cannot both have port"):
             asyncio.run(check_ports(clash, seconds=0))
@@ -200,41 +200,37 @@ class TestObstacles:
         assert result.stderr.count("\n") == 1
 
 
+# The other services are stand-ins that never answer; Postgres is real and must go down in order.
+SILENT = """
+import asyncio, os, sys
+from marina_local import launcher, services
+from marina_local.process import Service
+from marina_local.settings import LocalSettings
+
+settings = LocalSettings()
+
+def silent(name):
+    service = Service(name, (sys.executable, "-c", "import time; time.sleep(60)"), dict(os.environ), settings.home)
+    return lambda *_: service
+
+services.check_packages = lambda: None
+for name in ("serving", "ui", "training", "api"):
+    setattr(services, name, silent(name))
+sys.exit(asyncio.run(launcher.up(settings)))
+"""
+
+
 class TestInterrupted:
-    def test_a_signal_during_the_start_stops_what_was_started(
-        self, settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """The other services are stand-ins that never answer; Postgres is real and must go down in order."""
-
-        def silent(name: str) -> Service:
-            code = "import time; time.sleep(60)"
-            return Service(name, (sys.executable, "-c", code), dict(os.environ), settings.home)
-
-        monkeypatch.setattr(services, "check_packages", lambda: None)
-        for name in ("serving", "ui", "training"):
-            monkeypatch.setattr(services, name, lambda _, name=name: silent(name))
-        monkeypatch.setattr(services, "api", lambda *_: silent("api"))
-
-        async def scenario() -> int:
-            pid_file = settings.home / "postgres" / "data" / "postmaster.pid"
-
-            async def interrupt() -> None:
-                end = time.monotonic() + 15
-                while "ready" not in (pid_file.read_text() if pid_file.exists() else ""):
-                    assert time.monotonic() < end
-                    await asyncio.sleep(0.05)
-                os.kill(os.getpid(), signal.SIGTERM)
-
-            task = asyncio.create_task(interrupt())
-            code = await launcher.up(settings)
-            await task
-            assert not pid_file.exists(), "Postgres was shut down in order"
-            return code
-
-        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
-        before = set(children.read_text().split())  # the database of other tests may be running
-        assert asyncio.run(scenario()) == 0
-        assert set(children.read_text().split()) <= before
+    def test_a_signal_during_the_start_stops_what_was_started(self, settings: LocalSettings) -> None:
+        pid_file = settings.home / "postgres" / "data" / "postmaster.pid"
+        with subprocess.Popen([sys.executable, "-c", SILENT], env=environment(settings)) as launching:
+            until(lambda: pid_file.exists() and "ready" in pid_file.read_text(), "Postgres is ready", 15)
+            started = psutil.Process(launching.pid).children(recursive=True)
+            launching.send_signal(signal.SIGTERM)
+            assert launching.wait(30) == 0
+        assert not pid_file.exists(), "Postgres was shut down in order"
+        assert started
+        assert psutil.wait_procs(started, timeout=5)[1] == []
         assert folder.holder(settings) is None
 
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from marina_local.errors import Unusable
 from marina_local.postgres import Postgres, delete
 from marina_local.settings import LocalSettings
 from marina_local.supervisor import Supervised, Supervisor
+from tests.waiting import until
 
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to hand Postgres to another user")
 
@@ -68,10 +68,7 @@ def alive(pid: int) -> bool:
 
 def wait_until_gone(pid: int, seconds: float = 10) -> None:
     """Fail unless a process ends within some seconds."""
-    end = time.monotonic() + seconds
-    while alive(pid):
-        assert time.monotonic() < end, f"process {pid} still runs"
-        time.sleep(0.02)
+    until(lambda: not alive(pid), f"process {pid} ends", seconds)
 
 
 class TestStart:

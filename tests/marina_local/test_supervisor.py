@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from marina_local import supervisor as module
 from marina_local.errors import NotReady
 from marina_local.process import Service, run
 from marina_local.supervisor import Supervised, Supervisor
+from tests.waiting import until_async
 
 SLEEP = "import time; time.sleep(60)"
 
@@ -25,15 +25,13 @@ def python(tmp_path: Path, code: str, **more: object) -> Service:
 
 async def until_started(supervised: Supervised, restarts: int = 0) -> int:
     """The pid of a service that has been started so often."""
-    end = time.monotonic() + 10
-    while (
-        supervised.restarts < restarts
-        or supervised.process is None
-        or supervised.process.returncode is not None
-    ):
-        assert time.monotonic() < end
-        await asyncio.sleep(0.02)
-    return supervised.process.pid
+
+    def pid() -> int | None:
+        process = supervised.process
+        started = process and supervised.restarts >= restarts and process.returncode is None
+        return process.pid if process and started else None
+
+    return await until_async(pid, "the service is started")
 
 
 def gone(pid: int) -> bool:
@@ -63,8 +61,7 @@ class TestRestart:
         async def scenario() -> None:
             supervisor = Supervisor(tmp_path)
             supervised = supervisor.start(python(tmp_path, "raise SystemExit('no such table')"))
-            while supervised.ends_in_a_row < module.HOPELESS:
-                await asyncio.sleep(0.02)
+            await until_async(lambda: supervised.ends_in_a_row >= module.HOPELESS, "it is given up")
             with pytest.raises(NotReady, match="no such table"):
                 supervised.check()
             await supervisor.stop(last="")
@@ -76,8 +73,7 @@ class TestRestart:
             supervisor = Supervisor(tmp_path)
             service = Service("service", ("/nowhere/program",), dict(os.environ), tmp_path)
             supervised = supervisor.start(service)
-            while supervised.restarts == 0:
-                await asyncio.sleep(0.02)
+            await until_async(lambda: supervised.restarts, "it has ended once")
             assert "/nowhere/program" in supervised.log_path.read_text()
             await supervisor.stop(last="")
 
@@ -92,8 +88,7 @@ class TestStop:
             supervisor = Supervisor(tmp_path)
             supervised = supervisor.start(python(tmp_path, deaf, stop_seconds=0.3))
             pid = await until_started(supervised)
-            while "deaf" not in supervised.last_line():
-                await asyncio.sleep(0.02)
+            await until_async(lambda: "deaf" in supervised.last_line(), "it is deaf")
             await supervisor.stop(last="")
             assert gone(pid)
 
@@ -109,14 +104,14 @@ class TestStop:
         async def scenario() -> None:
             supervisor = Supervisor(tmp_path)
             supervised = supervisor.start(python(tmp_path, parent))
-            while not supervised.last_line().isdigit():
-                await asyncio.sleep(0.02)
+            await until_async(lambda: supervised.last_line().isdigit(), "the child is there")
             child = int(supervised.last_line())
             await supervisor.stop(last="")
-            end = time.monotonic() + 5
-            while not gone(child) and Path(f"/proc/{child}/stat").read_text().split()[2] != "Z":
-                assert time.monotonic() < end
-                await asyncio.sleep(0.02)
+            await until_async(
+                lambda: gone(child) or Path(f"/proc/{child}/stat").read_text().split()[2] == "Z",
+                "the child ends",
+                5,
+            )
 
         asyncio.run(scenario())
 
@@ -124,8 +119,7 @@ class TestStop:
         async def scenario() -> None:
             supervisor = Supervisor(tmp_path)
             supervised = supervisor.start(python(tmp_path, "pass"))
-            while supervised.restarts == 0:
-                await asyncio.sleep(0.02)
+            await until_async(lambda: supervised.restarts, "it has ended once")
             await asyncio.wait_for(supervisor.stop(last=""), 5)
 
         asyncio.run(scenario())
@@ -139,8 +133,7 @@ class TestRun:
                 f"import os, pathlib; pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid())); {SLEEP}"
             )
             task = asyncio.create_task(run(python(tmp_path, code), None))
-            while not pid_file.exists() or not pid_file.read_text():
-                await asyncio.sleep(0.02)
+            await until_async(lambda: pid_file.exists() and pid_file.read_text(), "it has written its pid")
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             assert gone(int(pid_file.read_text()))
@@ -160,10 +153,7 @@ class TestLogs:
             supervisor = Supervisor(tmp_path)
             supervised = supervisor.start(python(tmp_path, writer))
             older = tmp_path / "service.log.1"
-            end = time.monotonic() + 10
-            while not older.exists():
-                assert time.monotonic() < end
-                await asyncio.sleep(0.02)
+            await until_async(older.exists, "the log is turned over")
             assert older.read_text().startswith("line 0")
             await asyncio.sleep(0.2)
             assert supervised.last_line().startswith("line")

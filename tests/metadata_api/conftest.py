@@ -1,15 +1,11 @@
 """The metadata API under test: the real application on a real socket and a real Postgres."""
 
 import json
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
@@ -19,6 +15,7 @@ from metadata_api.database import migrate
 from metadata_api.database.session import Base, connect
 from metadata_api.settings import Settings
 from metadata_api.storage.folder import FolderStore
+from tests.metadata_api.servers import running
 
 
 @pytest.fixture(scope="session")
@@ -74,17 +71,8 @@ def app(settings: Settings, engine: Engine) -> FastAPI:
 @pytest.fixture(scope="session")
 def address(app: FastAPI) -> Iterator[str]:
     """The application behind uvicorn on a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
-        thread.start()
-        end = time.monotonic() + 20
-        while not server.started and time.monotonic() < end:
-            time.sleep(0.02)
-        assert server.started, "the API did not start within 20 s"
-        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(20)
+    with running(app) as address:
+        yield address
 
 
 @pytest.fixture

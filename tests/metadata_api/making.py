@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from metadata_api.database import migrate
 from metadata_api.database.session import connect
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
-from serving_runtime import mar
+from serving_runtime.archive import mar
 
 LABELS = [str(digit) for digit in range(10)]
 INPUTS = [

@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-import socket
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-import uvicorn
 from fastapi import FastAPI
+
+from tests.asgi import Server
 
 Reply = tuple[int, bytes] | None
 Behaviour = Callable[[dict[str, Any]], Awaitable[Reply]]
@@ -21,17 +20,8 @@ LABELS = [str(digit) for digit in range(10)]
 @contextmanager
 def running(app: FastAPI) -> Iterator[str]:
     """The application behind uvicorn on a free port; yields its address."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
-        thread.start()
-        end = time.monotonic() + 20
-        while not server.started and time.monotonic() < end:
-            time.sleep(0.02)
-        assert server.started, "the API did not start within 20 s"
-        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(20)
+    with Server(app, patience=None) as server:
+        yield server.url
 
 
 class V2Server:
@@ -40,6 +30,8 @@ class V2Server:
     def __init__(self) -> None:
         self.models: dict[str, Behaviour] = {}
         self.status: Callable[[], bytes] = lambda: b'{"models": []}'
+        self.documents: dict[str, Callable[[], bytes]] = {}
+        """What other addresses answer."""
         self.requests: list[dict[str, Any]] = []
         self.connections = 0
         self._loop = asyncio.new_event_loop()
@@ -114,6 +106,8 @@ class V2Server:
     async def _reply(self, path: str, body: bytes) -> Reply:
         if path == "/status":
             return 200, self.status()
+        if path in self.documents:
+            return 200, self.documents[path]()
         name = path.split("/")[3]
         request = json.loads(body)
         self.requests.append(request)

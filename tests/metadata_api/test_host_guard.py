@@ -1,5 +1,7 @@
 """The API answers to its own hosts and to its own pages only, over a real socket; and what every answer carries."""
 
+from typing import Any
+
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -115,7 +117,7 @@ def test_the_setting_is_read_from_the_environment(
 ) -> None:
     monkeypatch.setenv("METADATA_API_ALLOWED_HOSTS", "a.example, b.example:80")
     monkeypatch.setenv("METADATA_API_MAX_CSV_BYTES", "7")
-    given = {"database_url": settings.database_url, "store_dir": settings.store_dir}
+    given: dict[str, Any] = {"database_url": settings.database_url, "store_dir": settings.store_dir}
     found = Settings(**given, serving_models_file=settings.serving_models_file)
     assert (found.allowed_hosts, found.max.csv_bytes) == (("a.example", "b.example:80"), 7)
     monkeypatch.setenv("METADATA_API_ALLOWED_HOSTS", "http://a.example")

@@ -241,7 +241,7 @@ def test_values_in_headers(send: Send, operations: list[Operation]) -> None:
                 send(method, filled(path), headers=[(name.encode(), value)], content=body)
 
 
-CURSORS = [
+CURSORS: list[object] = [
     None, True, False, 1, -1, 1.5, 10**400, "x", "", "a\0b", "\ud800", "a" * 41, "digits", [], {},
     "2020-01-01", "9999-99-99", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", float("nan"),
     float("inf"), 2**63, -(2**63),

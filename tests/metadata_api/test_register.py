@@ -9,7 +9,7 @@ from types import ModuleType
 import httpx
 import pytest
 
-from serving_runtime import mar
+from serving_runtime.archive import mar
 
 ROOT = Path(__file__).parents[2]
 CARD = """

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from metadata_api.storage.folder import FolderStore
-from serving_runtime import mar
+from serving_runtime.archive import mar
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.making import LABELS, make_experiment, make_mar
 

@@ -12,7 +12,7 @@ import train
 from digits import Dataset
 from experiments import Experiment, find, names
 from learning import Learned, learn, settings
-from serving_runtime import mar
+from serving_runtime.archive import mar
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -16,7 +15,9 @@ import pytest
 
 from tests.bench import bench, goals, report, servers, soak
 from tests.bench.parts import Parts
+from tests.waiting import until
 
+pytestmark = pytest.mark.bench
 ROOT = Path(__file__).parents[2]
 REPORT = """\
 Running 5s test @ http://127.0.0.1:8080/v2/models/cnn/infer
@@ -46,7 +47,7 @@ def test_units_become_milliseconds() -> None:
         ("  Socket errors: connect 1, read 2, write 3, timeout 4\n", 10),
     ],
 )
-def test_refused_and_lost_requests_are_errors(extra: str, errors: int) -> None:
+def test_rejected_and_lost_requests_are_errors(extra: str, errors: int) -> None:
     assert bench.parse(REPORT.format(extra=extra)).errors == errors
 
 
@@ -88,9 +89,8 @@ def test_the_load_ends_with_the_benchmark(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment) as benchmark:
-        while not pid_file.exists():
-            assert benchmark.poll() is None
-            time.sleep(0.01)
+        until(lambda: pid_file.exists() or benchmark.poll() is not None, "the load begins")
+        assert benchmark.poll() is None
         load = psutil.Process(int(pid_file.read_text()))
         benchmark.kill()
     load.wait(10)
@@ -122,10 +122,10 @@ class TestReport:
     def test_what_a_server_does_not_take_is_no_figure(self) -> None:
         assert "| peer | – | – | – |" in self.document()
 
-    def test_refused_requests_are_shown(self) -> None:
+    def test_rejected_requests_are_shown(self) -> None:
         results = self.results()
         results.add("peer", "binary", 1, report.Figures(50.0, 1.0, 2.0, 0.5, 0.25))
-        assert "| peer | 50 (25% refused) |" in report.document(results, {}, "2 cores", 0.1, [], {})
+        assert "| peer | 50 (25% rejected) |" in report.document(results, {}, "2 cores", 0.1, [], {})
 
     def test_memory_is_in_the_document(self) -> None:
         assert "| peer | 250 | 0.50 |" in self.document()
@@ -168,22 +168,22 @@ class TestSoak:
     RESULT = bench.Result(1000.0, 1.0, 2.0, 0)
 
     def test_memory_that_stays_is_no_fault_whatever_the_warm_up_took(self) -> None:
-        told, faults = soak.judge("marina native", [200.0, 280.0, *[300.0] * 18], self.RESULT)
-        assert "300.0 MB warm, 300.0 MB at the end (+0.00%)" in told
+        summary, faults = soak.verdict("marina native", [200.0, 280.0, *[300.0] * 18], self.RESULT)
+        assert "300.0 MB warm, 300.0 MB at the end (+0.00%)" in summary
         assert faults == []
 
     def test_memory_that_grows_is_a_fault(self) -> None:
-        _, faults = soak.judge("marina native", [300.0 + step for step in range(100)], self.RESULT)
+        _, faults = soak.verdict("marina native", [300.0 + step for step in range(100)], self.RESULT)
         assert faults == ["marina native: its memory grew by 18.2%"]
 
     def test_a_lost_answer_is_a_fault(self) -> None:
-        _, faults = soak.judge("x", [300.0] * 20, bench.Result(1000.0, 1.0, 2.0, 3))
+        _, faults = soak.verdict("x", [300.0] * 20, bench.Result(1000.0, 1.0, 2.0, 3))
         assert faults == ["x: 3 answers were no 200"]
 
 
 class TestMemory:
     SIZE = 20_000_000
-    # Maps a file and reads all of it, forks if it is told to, and waits.
+    # Maps a file and reads all of it, forks if asked to, and waits.
     CODE = """
 import mmap, os, sys
 with open(sys.argv[1], "rb") as file:

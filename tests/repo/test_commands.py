@@ -61,11 +61,32 @@ def test_commands_in_documents_exist(document: Path) -> None:
 
 
 def test_paths_in_documents_exist() -> None:
+    packages = {"serving_runtime": "serving", "metadata_api": "metadata-api", "marina_local": "metadata-api"}
     for document in DOCUMENTS:
         for path in re.findall(
-            r"`((?:serving|metadata-api|ui|models|tests|docs)/[\w./-]+)`", document.read_text()
+            rf"`((?:serving|metadata-api|ui|models|tests|docs|{'|'.join(packages)})/[\w./-]+)`",
+            document.read_text(),
         ):
-            assert (ROOT / path).exists(), f"{document.name} names {path}"
+            root = ROOT / packages.get(path.partition("/")[0], "")
+            assert (root / path).exists(), f"{document.name} names {path}"
+
+
+def anchors(document: Path) -> set[str]:
+    """Names of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_in_documents_lead_to_a_file_and_a_heading(document: Path) -> None:
+    text = re.sub(r"```.*?```", "", document.read_text(), flags=re.S)
+    for link in re.findall(r"\]\(\s*([^)\s]+)\)", text):
+        path, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        target = document.parent / path if path else document
+        assert target.exists(), f"{document.name} links to {link}"
+        assert not anchor or anchor in anchors(target), f"{document.name} links to {link}"
 
 
 def test_continuous_integration_runs_the_readmes_test_command_and_then_the_cluster() -> None:

@@ -29,11 +29,11 @@ def test_the_document_has_the_rows_of_the_tests_and_the_versions_of_the_clients(
 def test_every_call_of_tritonclient_has_a_row(name: str) -> None:
     text = DOCUMENT.read_text()
     own = text.partition(f"## {name}.InferenceServerClient\n")[2].partition("\n## ")[0]
-    refused = text.partition("## What is not spoken\n")[2]
+    unsupported = text.partition("## What is not supported\n")[2]
     calls = {call for call in dir(CLIENTS[name]) if not call.startswith("_")} - NO_CALLS
     assert "infer" in calls
     for call in calls:
-        assert f"`{call}`" in own + refused, (
+        assert f"`{call}`" in own + unsupported, (
             f"{call} has no row: it needs a test, and then `make conformance`"
         )
 
@@ -57,7 +57,7 @@ def test_good(served):
 def test_shared(served, what, number):
     assert (served, number) != ("new", 2)
 
-@pytest.mark.section("What is not spoken")
+@pytest.mark.section("What is not supported")
 @pytest.mark.row("never", why="it is late")
 def test_never(served):
     if served == "old":

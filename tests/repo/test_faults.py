@@ -7,9 +7,11 @@ import pytest
 from tests.bench import faults_report, open_loop, overload
 from tests.bench.digits import Digits
 from tests.bench.open_loop import Answer
-from tests.bench.rounds import Look, Round, Row, judge
+from tests.bench.rounds import Look, Round, Row, broken_limits
 from tests.bench.victims import FAULTS, Fault
 from tests.serving.starters import starter
+
+pytestmark = pytest.mark.bench
 
 FAULT = Fault("kill -9 of the worker", lambda _scene: [], limit=10)
 
@@ -32,16 +34,16 @@ GOOD = Round(
 
 
 def problems(
-    answers: list[Answer] | None = None, seen: list[Look] | None = None, left: tuple[int, ...] = ()
+    answers: list[Answer] | None = None, polls: list[Look] | None = None, left: tuple[int, ...] = ()
 ) -> list[str]:
     """Of a round that is good but for what is given."""
     found = Round(
-        100.0, GOOD.answers if answers is None else answers, GOOD.looks if seen is None else seen, left
+        100.0, GOOD.answers if answers is None else answers, GOOD.looks if polls is None else polls, left
     )
-    return judge(FAULT, found, lambda each: each.body != b"wrong")
+    return broken_limits(FAULT, found, lambda each: each.body != b"wrong")
 
 
-class TestVerdicts:
+class TestLimits:
     def test_a_short_outage_that_everybody_is_told_of_holds(self) -> None:
         assert problems() == []
         assert GOOD.unready == pytest.approx(0.041)
@@ -70,14 +72,14 @@ class TestVerdicts:
 
     def test_no_200_in_time_is_a_fault(self) -> None:
         late = [answer(100 + tenth / 10, 503) for tenth in range(1, 100)]
-        seen = looks((100.1, False), (110.1, True))
-        assert problems([*late, answer(109.95)], seen) == []
-        assert problems([*late, answer(110.0)], seen) == ["no 200 within 10 s"]
-        assert problems(late, seen) == ["no 200 within 10 s"]
+        polls = looks((100.1, False), (110.1, True))
+        assert problems([*late, answer(109.95)], polls) == []
+        assert problems([*late, answer(110.0)], polls) == ["no 200 within 10 s"]
+        assert problems(late, polls) == ["no 200 within 10 s"]
 
     def test_readiness_that_says_yes_for_too_long_is_a_fault(self) -> None:
-        assert problems(seen=looks((100.1, True), (115.1, False))) == ["called ready for more than 15 s"]
-        assert problems(seen=looks((100.1, True))) == ["called ready for more than 15 s"]
+        assert problems(polls=looks((100.1, True), (115.1, False))) == ["called ready for more than 15 s"]
+        assert problems(polls=looks((100.1, True))) == ["called ready for more than 15 s"]
 
     def test_a_process_that_is_still_there_is_a_fault(self) -> None:
         assert problems(left=(7,)) == ["a process that should be replaced is still there"]
@@ -88,9 +90,9 @@ def test_the_answer_to_another_request_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "unpacked").mkdir()
     digits = Digits(tmp_path / "digits.mar", tmp_path / "unpacked")
     for asked in range(len(digits.requests)):
-        for told in range(len(digits.requests)):
-            found = Answer(0, 0, 200, False, asked, digits.answer(told))
-            assert digits.right(found) == (asked == told)
+        for answered in range(len(digits.requests)):
+            found = Answer(0, 0, 200, False, asked, digits.answer(answered))
+            assert digits.right(found) == (asked == answered)
 
 
 def test_every_runtime_has_the_faults_that_it_can_have() -> None:
@@ -114,7 +116,7 @@ class TestOverloaded:
         after = open_loop.summary([answer(1.0)], 1)
         return overload.Overloaded(overload.KINDS[0], "native", 100.0, 1000.0, 0.011, summary, after)
 
-    def test_few_quick_answers_and_quick_refusals_hold(self) -> None:
+    def test_few_quick_answers_and_quick_rejections_hold(self) -> None:
         assert self.found().problems == []
 
     @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ class TestOverloaded:
         [
             ({"statuses": {200: 9, 0: 1}}, "answers other than 200 and 503: {200: 9, 0: 1}"),
             ({"hints": False}, "a 503 without Retry-After"),
-            ({"rejected_p99": 0.2}, "refused after 200 ms"),
+            ({"rejected_p99": 0.2}, "rejected after 200 ms"),
             ({"goodput": 79.0}, "79% of the peak"),
             ({"accepted_p99": 0.044}, "answers take 4.0 times as long"),
         ],
@@ -146,7 +148,7 @@ class TestReport:
             in text
         )
         assert "| native | 1 | 3 | 0.20 | 0.20 | 0 | yes |" in text
-        assert "Everything that is judged held." in text
+        assert "Every limit held." in text
 
     def test_it_says_what_did_not_hold(self) -> None:
         text = self.document("no 200 within 10 s", left=1)

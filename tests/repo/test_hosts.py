@@ -127,11 +127,12 @@ def test_an_origin_is_never_compared_to_the_host(rule: ModuleType, method: str) 
 
 @pytest.mark.parametrize("method", CHANGES)
 def test_our_own_pages_and_programs_change_what_they_like(rule: ModuleType, method: str) -> None:
-    for headers in (
+    given: tuple[dict[str, Any], ...] = (
         {}, {"sec_fetch_site": "same-origin"}, {"sec_fetch_site": "none"}, {"origin": "http://localhost:8000"},
         {"origin": "http://127.0.0.1:8000"}, {"origin": "http://[::1]:8000"}, {"origin": "https://marina.example"},
         {"origin": "https://other.example:8443"}, {"origin": "https://secure.example"},
-    ):  # fmt: skip
+    )  # fmt: skip
+    for headers in given:
         assert status(rule, "localhost:8000", method, entries=ENTRIES, **headers) == 0, headers
 
 

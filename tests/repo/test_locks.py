@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = sorted([*ROOT.glob("*/*.lock"), *ROOT.glob(".ci/*.lock")])
+LOCKS = sorted([*ROOT.glob("*/*.lock"), *ROOT.glob("k8s/*/*.lock"), *ROOT.glob(".ci/*.lock")])
 RUNTIME = [ROOT / part / "requirements.lock" for part in ("serving", "metadata-api", "ui", "models")]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import orjson
 
-from serving_runtime import mar
+from serving_runtime.archive import mar
 
 CARD = """
 name: {name}

@@ -4,22 +4,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import orjson
 import psutil
 import pytest
 
-from serving_runtime import mar
+from serving_runtime.archive import mar
 from serving_runtime.settings import RUNTIMES
+from tests.waiting import until
 
 from . import archives
 
-T = TypeVar("T")
 DEADLINE_SECONDS = 3.0
 QUEUE_LIMIT = 40
 
@@ -36,7 +35,7 @@ class Front:
         self.log = folder / "front.log"
         environment = {
             **os.environ,
-            "PYTHONPATH": str(Path(mar.__file__).parents[1]),
+            "PYTHONPATH": str(Path(mar.__file__).parents[2]),
             "SERVING_PORT": "0",
             "SERVING_WORK_DIR": str(folder / ".marina"),  # as on one machine; it has `.mar` in it
             "SERVING_JAVA_CACHE": str(Path(sys.prefix) / "java.aot"),
@@ -50,7 +49,7 @@ class Front:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "serving_runtime"], env=environment, stdout=log, stderr=log
             )
-        self.url = wait_for(self._address, "the front listens")
+        self.url = until(self._address, "the front listens", seconds=30)
         # Every connection is kept: httpx closes those above a limit although another thread is just taking one of them.
         kept = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=None)
         self.client = httpx.Client(base_url=self.url, timeout=20, limits=kept)
@@ -85,12 +84,18 @@ class Front:
             status.update(self.status(name))
             return status if expected.items() <= status.items() else None
 
-        return wait_for(look, lambda: f"{name} is {expected}, it is {status}", seconds)
+        return until(look, lambda: f"{name} is {expected}, it is {status}", seconds)
 
     def infer(self, name: str, pixels: list[int], version: str | None = None, **more: Any) -> httpx.Response:
         """Ask with rows of 6 pixels."""
         path = f"/v2/models/{name}" + (f"/versions/{version}" if version else "") + "/infer"
         return self.client.post(path, content=body_of(pixels, **more))
+
+    def batches(self, name: str) -> int:
+        """How many batches have left for a model so far."""
+        start = f'marina_batch_requests_count{{model="{name}"'
+        lines = self.client.get("/metrics").text.splitlines()
+        return sum(int(float(line.split()[-1])) for line in lines if line.startswith(start))
 
     def tree(self) -> list[psutil.Process]:
         """The process and all that it started."""
@@ -123,17 +128,6 @@ def body_of(pixels: list[int], **more: Any) -> bytes:
     shape = [len(pixels) // 6, 2, 3]
     image = {"name": "image", "datatype": "UINT8", "shape": shape, "data": pixels}
     return orjson.dumps({"inputs": [image], **more})
-
-
-def wait_for(look: Callable[[], T | None], what: str | Callable[[], str], seconds: float = 30) -> T:
-    """Look again and again until there is something to see."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.05)
-    pytest.fail(f"not within {seconds} s: {what if isinstance(what, str) else what()}")
 
 
 def _with_three_models(folder: Path, runtime: str) -> Iterator[Front]:

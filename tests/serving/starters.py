@@ -7,8 +7,9 @@ import torch
 import yaml
 from safetensors.torch import save
 
-from serving_runtime import handler, mar
-from serving_runtime.predictor import load_network
+from serving_runtime.archive import mar
+from serving_runtime.starter import handler
+from serving_runtime.starter.predictor import load_network
 
 MODELS = Path(__file__).parents[2] / "models"
 NAMES = sorted(path.parent.name for path in MODELS.glob("*/model.yaml"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from serving_runtime import mar
+from serving_runtime.archive import mar
 
 # TorchServe's base handler with its three steps, as most published archives have it.
 STEPS = """

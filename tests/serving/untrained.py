@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from serving_runtime import handler
-from serving_runtime.predictor import load_network
+from serving_runtime.starter import handler
+from serving_runtime.starter.predictor import load_network
 
 ROOT = Path(__file__).parents[2]
 NETWORKS = ROOT / "models" / "networks"

@@ -5,12 +5,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
 
 from tests.conftest import ROOT, Stack
+from tests.waiting import until
 
 BACK_SECONDS = 15.0
 IMAGE = (ROOT / "models" / "examples" / "digit-5.png").read_bytes()
@@ -46,12 +47,12 @@ class Traffic:
 
     def wait_for_whole_answer(self, since: float, seconds: float) -> float:
         """Seconds from `since` to the first answer in which every model took service."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if later := [at for at in self.whole if at > since]:
-                return later[0] - since
-            time.sleep(0.05)
-        pytest.fail(f"no whole answer within {seconds} s after the kill; odd answers: {self.odd[:3]}")
+        later = until(
+            lambda: [at for at in self.whole if at > since],
+            lambda: f"a whole answer after the kill; odd answers: {self.odd[:3]}",
+            seconds,
+        )
+        return later[0] - since
 
 
 @contextmanager
@@ -91,14 +92,11 @@ def test_after_a_kill_all_models_answer_again_and_no_acknowledged_prediction_is_
 def test_after_a_kill_the_pages_are_back(stack: Stack) -> None:
     victim = stack.pids("ui")[0]
     os.kill(victim, signal.SIGKILL)
-    end = time.monotonic() + BACK_SECONDS
-    while time.monotonic() < end:
-        try:
-            if (
-                stack.pids("ui") not in ([], [victim])
-                and httpx.get(stack.ui_url, timeout=5).status_code == 200
-            ):
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    pytest.fail(f"the UI is not back {BACK_SECONDS} s after the kill")
+
+    def back() -> bool:
+        with suppress(httpx.TransportError):
+            new = stack.pids("ui") not in ([], [victim])
+            return new and httpx.get(stack.ui_url, timeout=5).status_code == 200
+        return False
+
+    until(back, "the UI is back after the kill", BACK_SECONDS)

@@ -1,7 +1,5 @@
 """A browser, the UI in front of a fake API, and a place for screenshots of what was seen."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +9,11 @@ from playwright.sync_api import Browser, Dialog, Page, Request, sync_playwright
 
 from model_ui.app import create_app
 from model_ui.settings import Settings
-from tests.conftest import free_port
-from tests.ui.fake_api import FakeApi, Server
+from tests.asgi import Server
+from tests.ports import free_port
+from tests.ui import browsers
+from tests.ui.fake_api import FakeApi
 
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 HEIGHT = 844
 ACTION_MS = 20_000
 SCREENSHOTS = Path(__file__).parents[2] / ".artifacts" / "screenshots"
@@ -50,13 +41,8 @@ def browser() -> Iterator[Browser]:
 
     Of one module only: as long as Playwright lives, no other event loop can run in this thread.
     """
-    path = os.environ.get("MARINA_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.fail(
-            "no Chromium for the browser tests: install one (`make browser`) or name it in MARINA_CHROMIUM"
-        )
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        chromium = browsers.launch(playwright)
         yield chromium
         chromium.close()
 
@@ -116,7 +102,7 @@ def bad_csv(tmp_path: Path) -> Path:
 def running_site() -> Iterator[Site]:
     """The UI in front of a fake API, refreshed often so that no test waits long; one for all tests."""
     fake = FakeApi()
-    api = Server(fake.app, free_port()).start()
+    api = Server(fake.app).start()
     settings = Settings(api_url=api.url, public_api_url=api.url, refresh_seconds=0.5)
     port = free_port()
     running = [Server(create_app(settings), port).start()]
@@ -131,7 +117,8 @@ def running_site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def site(running_site: Site) -> Site:
-    """The UI in front of a fake API in its first state."""
+def site(running_site: Site) -> Iterator[Site]:
+    """The UI in front of a fake API in its first state, which answers nothing that the real one would not."""
     running_site.api.reset()
-    return running_site
+    yield running_site
+    assert running_site.api.wrong == []

@@ -1,23 +1,23 @@
 """A metadata API that answers from memory, for tests of what the pages do with its answers.
 
-It keeps to the JSON of the real one, and can be told to misbehave; the browser test against the real system is
-`test_browser.py`.
+It keeps to the JSON of the real one: every answer is held against the real one's OpenAPI document. It can be told to
+misbehave. The browser test against the real system is `test_browser.py`.
 """
 
 import base64
 import csv
 import io
+import json
 import math
-import threading
-import time
 import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, File, Form, Request, UploadFile
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from PIL import Image
+
+from tests import contract
 
 LABELS = [str(digit) for digit in range(10)]
 NOW = datetime(2026, 3, 4, 10, 30, tzinfo=UTC).isoformat()
@@ -67,8 +67,16 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
     }
 
 
+def detail(deployment: dict[str, Any]) -> dict[str, Any]:
+    """A deployment as the API shows it alone, with what happened to it."""
+    return {**deployment, "events": []}
+
+
 class FakeApi:
-    """State of the fake and its routes in `app`; `away` makes every route answer 503 `database_unavailable`."""
+    """State of the fake and its routes in `app`; `away` makes every route answer 503 `database_unavailable`.
+
+    `wrong` says what was answered that the real API would not.
+    """
 
     def __init__(self) -> None:
         self.reset()
@@ -117,6 +125,7 @@ class FakeApi:
             },
         }
         self.away = False
+        self.wrong: list[str] = []
         self.calls: list[str] = []
         self.asked: list[list[str]] = []
 
@@ -124,7 +133,11 @@ class FakeApi:
         self.calls.append(f"{request.method} {request.url.path}")
         if self.away:
             return error(503, "database_unavailable", "The database does not answer. Try again in a moment.")
-        return await go_on(request)
+        answer = await go_on(request)
+        content = b"".join([part async for part in answer.body_iterator])
+        body = json.loads(content) if content else None
+        self.wrong += contract.faults(request.method, request.url.path, answer.status_code, body)
+        return Response(content, answer.status_code, dict(answer.headers))
 
     def _experiment_routes(self) -> None:
         @self.app.get("/v1/experiments")
@@ -184,14 +197,14 @@ class FakeApi:
                 runtime=body.get("runtime", "torchserve"),
                 observed={"state": "starting", "version": None, "reason": "loading", "since": NOW},
             )  # fmt: skip
-            return self.deployments[name]
+            return detail(self.deployments[name])
 
         @self.app.patch("/v1/deployments/{name}")
         async def change(name: str, request: Request) -> Any:
             item, version = self.deployments[name], (await request.json())["version"]
             item |= {"previous_version": item["version"], "version": version}
             item["observed"] = {**item["observed"], "version": version}
-            return item
+            return detail(item)
 
         @self.app.post("/v1/deployments/{name}/{verb}")
         def act(name: str, verb: str) -> Any:
@@ -204,7 +217,7 @@ class FakeApi:
                 item |= {"desired": "stopped" if verb == "stop" else "running", "ready": verb == "start"}
                 version = item["version"] if verb == "start" else None
                 item["observed"] = {"state": state, "version": version, "reason": None, "since": NOW}
-            return item
+            return detail(item)
 
         @self.app.delete("/v1/deployments/{name}", status_code=204, response_model=None)
         def remove(name: str) -> JSONResponse | None:
@@ -294,31 +307,3 @@ def seen_image(image: Image.Image) -> str:
     content = io.BytesIO()
     small.save(content, "PNG")
     return base64.b64encode(content.getvalue()).decode()
-
-
-class Server:
-    """Any ASGI application on a port of its own, in a thread, until `stop`."""
-
-    def __init__(self, app: Any, port: int) -> None:
-        config = uvicorn.Config(
-            app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self.url = f"http://127.0.0.1:{port}"
-
-    def start(self) -> "Server":
-        """Return when it accepts connections."""
-        self._thread.start()
-        end = time.monotonic() + 20
-        while not self._server.started:
-            assert self._thread.is_alive(), f"the server on {self.url} ended"
-            assert time.monotonic() < end, f"the server on {self.url} did not start"
-            time.sleep(0.02)
-        return self
-
-    def stop(self) -> None:
-        """Return when its port is free again."""
-        self._server.should_exit = True
-        self._thread.join(10)
-        assert not self._thread.is_alive(), f"the server on {self.url} did not stop"

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.conftest import Stack
-from tests.ui import visits
+from tests.ui import screenshot, visits
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WIDTHS = [1280, 390]
@@ -38,6 +39,18 @@ def test_a_drawn_digit_is_answered_by_every_deployed_experiment(
     expect(page.locator(".m-verdict h3")).to_contain_text(f"of {len(names)} say")
     visits.fits(page)
     screenshot(page, "try")
+
+
+def test_the_screenshot_of_the_readme_shows_a_prediction_of_every_experiment(
+    stack: Stack, open_page: OpenPage, tmp_path: Path
+) -> None:
+    page, new = open_page(screenshot.WIDTH), tmp_path / "try.png"
+    screenshot.take(page, stack.ui_url, new)
+    assert page.locator(".m-card .m-label").count() == len(deployed(stack))
+    for path in (new, screenshot.OUT):
+        assert path.stat().st_size <= screenshot.MOST_BYTES
+        with Image.open(path) as image:
+            assert (image.format, image.width) == ("PNG", screenshot.WIDTH)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

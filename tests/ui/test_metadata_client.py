@@ -1,6 +1,6 @@
 """The client against an API in the same process: what it sends, and which exception each failure becomes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,10 @@ async def remove(name: str, client: MetadataClient) -> None:
 
 
 @pytest.fixture
-def fake() -> FakeApi:
-    return FakeApi()
+def fake() -> Iterator[FakeApi]:
+    fake = FakeApi()
+    yield fake
+    assert fake.wrong == []
 
 
 @pytest.fixture

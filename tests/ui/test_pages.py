@@ -15,10 +15,10 @@ from starlette.routing import Route
 
 from model_ui.app import create_app
 from model_ui.settings import Settings
-from tests.conftest import free_port
+from tests.asgi import Server
 from tests.ui import visits
 from tests.ui.conftest import Site
-from tests.ui.fake_api import LONG, FakeApi, Server
+from tests.ui.fake_api import LONG, FakeApi
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[[int], Page]
@@ -288,11 +288,11 @@ class TestPrefix:
     def prefixed(self, request: pytest.FixtureRequest) -> Iterator[tuple[str, FakeApi]]:
         """URL of a proxy that publishes the UI under /marina."""
         fake = FakeApi()
-        api = Server(fake.app, free_port()).start()
+        api = Server(fake.app).start()
         settings = Settings(api_url=api.url, root_path="/marina", refresh_seconds=0.5)
-        ui = Server(create_app(settings), free_port()).start()
+        ui = Server(create_app(settings)).start()
         target = ui.url if request.param == "strips the prefix" else f"{ui.url}/marina"
-        proxy = Server(reverse_proxy("/marina", target), free_port()).start()
+        proxy = Server(reverse_proxy("/marina", target)).start()
         yield f"{proxy.url}/marina/", fake
         for server in (proxy, ui, api):
             server.stop()
@@ -309,6 +309,7 @@ class TestPrefix:
         visits.see_answers(page, set(fake.deployments))
         visits.see_curves(page, 6)
         visits.see_two_bad_rows(visits.import_csv(page, bad_csv))
+        assert fake.wrong == []
         assert [one for one in asked if one.startswith("http") and not one.startswith(url.rstrip("/"))] == []
 
 

@@ -13,8 +13,8 @@ from model_ui import uploads
 from model_ui.app import create_app, mount_pages
 from model_ui.metadata_client import MetadataClient
 from model_ui.settings import Settings
-from tests.conftest import free_port
-from tests.ui.fake_api import FakeApi, Server
+from tests.asgi import Server
+from tests.ui.fake_api import FakeApi
 
 CANARY = "not-a-number-CANARY"
 CSV = f"Experiment Name,Learning Rate,Momentum,Loss\nOne,{CANARY},0.9,x\n"
@@ -45,7 +45,7 @@ def serve() -> Iterator[Serve]:
     running: list[Server] = []
 
     def start(app: Any) -> str:
-        running.append(Server(app, free_port()).start())
+        running.append(Server(app).start())
         return running[-1].url
 
     yield start

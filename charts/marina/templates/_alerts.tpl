@@ -1,4 +1,4 @@
-{{/* Alerts as a YAML list. Each has a runbook: docs/runbooks/ALERT.md. What is doubled in braces is Prometheus' own. */}}
+{{/* Alerts as a YAML list. Each has a runbook: docs/runbooks/ALERT.md. Doubled braces are Prometheus templates. */}}
 {{- define "marina.alerts" -}}
 {{- $space := printf "namespace=%q" .Release.Namespace -}}
 {{- $name := include "marina.fullname" . -}}
@@ -6,7 +6,7 @@
   for: 5m
   severity: critical
   expr: max by (model) (marina_model_ready{ {{- $space -}} }) == 0
-  summary: No pod of model {{ "{{ $labels.model }}" }} answers its own test inference.
+  summary: No pod of model {{ "{{ $labels.model }}" }} passes its self-test.
 - alert: MarinaInferErrors
   for: 10m
   severity: critical
@@ -18,35 +18,35 @@
   for: 10m
   severity: warning
   expr: histogram_quantile(0.99, sum by (model, le) (rate(marina_infer_seconds_bucket{ {{- $space -}} }[5m]))) > 1
-  summary: One in a hundred answers of model {{ "{{ $labels.model }}" }} takes longer than a second.
+  summary: The p99 latency of model {{ "{{ $labels.model }}" }} is above one second.
 - alert: MarinaQueueLong
   for: 5m
   severity: warning
   expr: max by (model) (marina_queue_requests{ {{- $space -}} }) > 128
-  summary: Model {{ "{{ $labels.model }}" }} has half of its queue full and will reject requests soon.
+  summary: Model {{ "{{ $labels.model }}" }} has a half-full queue and will soon reject requests.
 - alert: MarinaWorkerRestarts
   for: 0m
   severity: warning
   expr: sum by (model) (increase(marina_worker_restarts_total{ {{- $space -}} }[15m])) > 3
-  summary: The processes of model {{ "{{ $labels.model }}" }} were replaced more than three times in 15 minutes.
+  summary: The workers of model {{ "{{ $labels.model }}" }} were restarted more than three times in 15 minutes.
 {{- if .Values.kserve.enabled }}
 - alert: MarinaRolloutStuck
   for: 1m
   severity: critical
   expr: kube_deployment_status_condition{ {{- $space }},deployment=~".+-predictor",condition="Progressing",status="false"} == 1
-  summary: The new version of {{ "{{ $labels.deployment }}" }} does not start; the one before still serves.
+  summary: The new version of {{ "{{ $labels.deployment }}" }} does not start; the previous one still serves.
 {{- end }}
 - alert: MarinaApiDown
   for: 5m
   severity: critical
   expr: kube_deployment_status_replicas_available{ {{- $space }},deployment="{{ $name }}-metadata-api"} < 1
-  summary: No pod of the metadata API is ready. Models go on serving.
+  summary: No pod of the metadata API is ready. Models keep serving.
 {{- if .Values.postgres.enabled }}
 - alert: MarinaDatabaseDown
   for: 3m
   severity: critical
   expr: kube_statefulset_status_replicas_ready{ {{- $space }},statefulset="{{ $name }}-postgres"} < 1
-  summary: Postgres is not ready. Models go on serving, the API does not.
+  summary: Postgres is not ready. Models keep serving; the API does not.
 {{- end }}
 - alert: MarinaVolumeFull
   for: 15m
@@ -54,7 +54,7 @@
   expr: >-
     kubelet_volume_stats_available_bytes{ {{- $space }},persistentvolumeclaim=~"(data-)?{{ $name }}-.*"}
     / kubelet_volume_stats_capacity_bytes{ {{- $space }},persistentvolumeclaim=~"(data-)?{{ $name }}-.*"} < 0.1
-  summary: Volume {{ "{{ $labels.persistentvolumeclaim }}" }} has less than a tenth of its space left.
+  summary: Volume {{ "{{ $labels.persistentvolumeclaim }}" }} has less than 10 % of its space left.
 {{- if .Values.backup.enabled }}
 - alert: MarinaBackupOld
   for: 1h

@@ -17,8 +17,8 @@ from starlette.concurrency import run_in_threadpool
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Image, Prediction
 from metadata_api.errors import ErrorBody, NotFound
+from metadata_api.http_pool import HttpPool
 from metadata_api.predicting import images, v2_client
-from metadata_api.predicting.http_pool import HttpPool
 from metadata_api.predicting.results import Outcome, agreement, record
 from metadata_api.predicting.targets import Target, find_targets, image_input
 from metadata_api.predicting.v2_client import InferenceFailed, ModelOutput
@@ -34,7 +34,7 @@ class Dependencies:
 
     sessions: Sessions
     images: ObjectStore
-    http_pool: HttpPool
+    pool: HttpPool
     serving_url: str
     """`{name}` in it becomes the deployment's name."""
 
@@ -141,7 +141,7 @@ async def _ask(dependencies: Dependencies, target: Target, requests: dict[str, b
         if name is None:
             raise InferenceFailed("not_an_image_model", "The model does not take exactly one image.")
         result = await v2_client.infer(
-            dependencies.http_pool,
+            dependencies.pool,
             dependencies.serving_url.replace("{name}", target.name),
             target.name,
             requests[name],

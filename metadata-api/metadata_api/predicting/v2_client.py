@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from PIL import Image as Pillow
 
-from metadata_api.predicting.http_pool import HttpPool, TooLong
-from serving_runtime import protocol
-from serving_runtime.tensors import Tensor
+from metadata_api.http_pool import HttpPool, ResponseTooLarge
+from serving_runtime.protocol import rest
+from serving_runtime.protocol.tensors import Tensor
 
 # An image model answers a few kilobytes. A model is foreign code: it must not fill our memory.
 MAX_ANSWER_BYTES = 1024 * 1024
+JSON = {"content-type": "application/json"}
 SEEN_SIDE = 28
 HEAVY_BYTES = 1024 * 1024
 LONGEST_SIDE = 1024
@@ -70,30 +71,28 @@ def shrink(image: bytes) -> bytes:
 
 def image_request(input_name: str, image: bytes) -> bytes:
     """The v2 JSON body that sends one PNG or JPEG file and asks for what the model sees of it."""
-    return protocol.build_request(
-        [Tensor(input_name, "BYTES", (1,), [image])], parameters={protocol.SEEN: True}
-    )
+    return rest.build_request([Tensor(input_name, "BYTES", (1,), [image])], parameters={rest.SEEN: True})
 
 
-async def infer(http_pool: HttpPool, serving_url: str, model: str, body: bytes, *, end: float) -> ModelOutput:
+async def infer(pool: HttpPool, serving_url: str, model: str, body: bytes, *, end: float) -> ModelOutput:
     """Ask a model until the event loop's time is `end`; whatever goes wrong outside is an InferenceFailed."""
     url = f"{serving_url}/v2/models/{model}/infer"
     try:
         async with asyncio.timeout_at(end):
-            status, content = await http_pool.post_json(url, body, longest=MAX_ANSWER_BYTES)
+            response = await pool.request("POST", url, headers=JSON, body=body, max_bytes=MAX_ANSWER_BYTES)
     except TimeoutError as error:
         raise InferenceFailed("deadline_exceeded", "The model did not answer within the deadline.") from error
-    except TooLong as error:
+    except ResponseTooLarge as error:
         raise InferenceFailed("bad_answer", f"The model's answer cannot be read: {error}.") from error
     except OSError as error:
         raise InferenceFailed(
             "model_unreachable", f"No answer of the serving process: {_plain(str(error))}"
         ) from error
-    if status != 200:
-        raise _rejection(status, protocol.parse_error(content))
+    if response.status != 200:
+        raise _rejection(response.status, rest.parse_error(response.body))
     try:
-        return _answer(protocol.parse_response(content))
-    except (protocol.InvalidResponse, ValueError) as error:
+        return _answer(rest.parse_response(response.body))
+    except (rest.InvalidResponse, ValueError) as error:
         detail = f"The model's answer is not what an image model answers: {error}"
         raise InferenceFailed("bad_answer", _plain(detail)) from error
 
@@ -104,7 +103,7 @@ def _rejection(status: int, said: str) -> InferenceFailed:
     return InferenceFailed(CODES.get(status, "model_failed"), _plain(said))
 
 
-def _answer(response: protocol.InferResponse) -> ModelOutput:
+def _answer(response: rest.InferResponse) -> ModelOutput:
     """Raises ValueError when it is not the answer of an image model to one image."""
     probabilities = response.outputs.get("probabilities")
     if probabilities is None or probabilities.datatype not in ("FP32", "FP64") or not probabilities.data:
@@ -113,7 +112,7 @@ def _answer(response: protocol.InferResponse) -> ModelOutput:
     said = str(label.values()[0]) if label and label.data else None
     if said is not None and (len(said) > 200 or _plain(said) != said):
         raise ValueError("`label` is not text of at most 200 characters")
-    seen = response.outputs.get(protocol.SEEN)
+    seen = response.outputs.get(rest.SEEN)
     if seen is not None and (seen.datatype != "UINT8" or len(seen.data) != SEEN_SIDE**2):
         raise ValueError(f"`seen` is not {SEEN_SIDE} x {SEEN_SIDE} bytes")
     return ModelOutput(

@@ -1,32 +1,18 @@
 """Ask deployments about an image, and look at what they answered."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 
 from metadata_api.database.session import SessionDep
 from metadata_api.errors import Invalid, responses
 from metadata_api.predicting import predictions
-from metadata_api.predicting.http_pool import HttpPool
 from metadata_api.predicting.predictions import Dependencies, PredictionRequest
 from metadata_api.schemas.fields import NAME, Name
 from metadata_api.schemas.predictions import Comparison, PredictionPage, RecordedPrediction
 
-
-@asynccontextmanager
-async def _lifespan(_: FastAPI) -> AsyncIterator[dict[str, HttpPool]]:
-    """Connections to the models, for as long as the application runs."""
-    http_pool = HttpPool()
-    try:
-        yield {"http_pool": http_pool}
-    finally:
-        http_pool.close()
-
-
-router = APIRouter(prefix="/v1/predictions", tags=["predictions"], lifespan=_lifespan)
+router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
 SHA256 = r"^[0-9a-f]{64}$"
 
 
@@ -44,7 +30,7 @@ async def predict(
     content = await image.read() if image is not None else None
     state = request.app.state
     dependencies = Dependencies(
-        state.sessions, state.images, request.state.http_pool, state.settings.serving_url.rstrip("/")
+        state.sessions, state.images, state.pool, state.settings.serving_url.rstrip("/")
     )
     asked = PredictionRequest(content, image_sha256, tuple(deployments or ()), deadline_ms)
     return await predictions.predict_all(dependencies, asked)

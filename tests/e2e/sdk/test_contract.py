@@ -5,7 +5,6 @@ A field that the SDK does not know is lost on the way through its models, so tha
 
 import importlib.util
 import json
-import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +13,7 @@ import kserve
 import pytest
 from kubernetes import client as kubernetes
 
+from marina_doctor.cluster import ClientWithDeadline, register_kserve_models
 from metadata_api.deploying.base import Desired
 from metadata_api.deploying.kserve import inference_services
 from metadata_api.deploying.kserve.config import KServeConfig
@@ -52,28 +52,15 @@ CASES = {
 }
 
 
-class Answer:
-    """What the client's deserialiser takes."""
-
-    def __init__(self, body: dict[str, Any]) -> None:
-        self.data = json.dumps(body)
-
-
 @pytest.fixture(scope="module")
-def api() -> kubernetes.ApiClient:
+def api() -> ClientWithDeadline:
     """The Kubernetes client's own (de)serialiser, which finds KServe's models by their names."""
-    for name in dir(kserve.models):
-        if name.startswith("V1"):
-            setattr(kubernetes.models, name, getattr(kserve.models, name))
-            for kind in getattr(kserve.models, name).openapi_types.values():
-                # The SDK calls Kubernetes' own types by their place in its Go sources.
-                for long, short in re.findall(r"\b(K8sIoApi[A-Z]\w*?(V1[A-Z]\w*))", kind):
-                    setattr(kubernetes.models, long, getattr(kubernetes.models, short))
-    return kubernetes.ApiClient()
+    register_kserve_models()
+    return ClientWithDeadline(kubernetes.Configuration())
 
 
-def round_trip(api: kubernetes.ApiClient, written: dict[str, Any]) -> dict[str, Any]:
-    typed = api.deserialize(Answer(written), kserve.V1beta1InferenceService)
+def round_trip(api: ClientWithDeadline, written: dict[str, Any]) -> dict[str, Any]:
+    typed = api.read(written, "V1beta1InferenceService")
     assert isinstance(typed.spec.predictor.model, kserve.V1beta1ModelSpec)
     return without_empty_name(api.sanitize_for_serialization(typed))
 
@@ -86,18 +73,18 @@ def without_empty_name(item: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("written", CASES.values(), ids=CASES)
 def test_an_inference_service_goes_through_the_typed_models_unchanged(
-    api: kubernetes.ApiClient, written: dict[str, Any]
+    api: ClientWithDeadline, written: dict[str, Any]
 ) -> None:
     assert round_trip(api, written) == written
 
 
-def test_the_round_trip_notices_a_field_that_kserve_does_not_know(api: kubernetes.ApiClient) -> None:
+def test_the_round_trip_notices_a_field_that_kserve_does_not_know(api: ClientWithDeadline) -> None:
     wrong = json.loads(json.dumps(CASES["plain"]))
     wrong["spec"]["predictor"]["model"]["storageURI"] = "typing error"
     assert round_trip(api, wrong) == CASES["plain"]
 
 
-def test_the_documented_example_writes_what_marina_writes(api: kubernetes.ApiClient) -> None:
+def test_the_documented_example_writes_what_marina_writes(api: ClientWithDeadline) -> None:
     """Save what only a rollout needs, the hash, and who looks after it."""
     made = load_example().inference_service(
         "digits", "models", release="marina", experiment="cnn-baseline", version=1

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from metadata_api.database.session import connect
 from metadata_api.settings import Settings
 from tests.metadata_api.making import make_experiment, make_version, own_database, url_of
 from tests.metadata_api.servers import Front, V2Server, running
+from tests.waiting import until
 
 URL = "/v1/deployments"
 
@@ -76,14 +77,6 @@ def within(seconds: float) -> Iterator[None]:
     start = time.monotonic()
     yield
     assert time.monotonic() - start < seconds
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that happens elsewhere, at most ten seconds."""
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "it did not happen within ten seconds"
-        time.sleep(0.02)
 
 
 def deploy(api: httpx.Client, version: int = 1) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from metadata_api.http_pool import HttpPool
 from metadata_api.predicting import v2_client
-from metadata_api.predicting.http_pool import HttpPool
 from metadata_api.predicting.v2_client import InferenceFailed, ModelOutput
 from tests.metadata_api.making import make_image
 from tests.metadata_api.servers import Behaviour, V2Server, answers, closes, hangs, rejects, says
@@ -28,13 +28,10 @@ def ask(serving: V2Server, behaviour: Behaviour, *, seconds: float = 5) -> Model
     serving.models["m"] = behaviour
 
     async def call() -> ModelOutput:
-        http_pool = HttpPool()
         end = asyncio.get_running_loop().time() + seconds
         body = v2_client.image_request("image", make_image())
-        try:
-            return await v2_client.infer(http_pool, serving.url, "m", body, end=end)
-        finally:
-            http_pool.close()
+        async with HttpPool() as pool:
+            return await v2_client.infer(pool, serving.url, "m", body, end=end)
 
     return asyncio.run(call())
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -18,10 +19,11 @@ from metadata_api.errors import OutOfSpace, Unavailable
 from metadata_api.settings import S3, Settings
 from metadata_api.storage import s3
 from metadata_api.storage.s3 import S3Store
-from tests.conftest import free_port
 from tests.metadata_api.deploying.kserve.stage import CONFIG
 from tests.metadata_api.making import make_mar, url_of
 from tests.metadata_api.servers import running
+from tests.ports import free_port
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +36,14 @@ def endpoint() -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        url, end = f"http://127.0.0.1:{port}", time.monotonic() + 60
-        while True:
-            try:
-                httpx.put(f"{url}/marina", timeout=5).raise_for_status()
-                break
-            except httpx.HTTPError:
-                assert time.monotonic() < end, "the S3 server did not start within 60 s"
-                time.sleep(0.2)
+        url = f"http://127.0.0.1:{port}"
+
+        def bucket_made() -> bool:
+            with suppress(httpx.HTTPError):
+                return httpx.put(f"{url}/marina", timeout=5).is_success
+            return False
+
+        until(bucket_made, "the S3 server starts", 60)
         yield url
     finally:
         process.terminate()

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from serving_runtime import mar
-from serving_runtime.card import DATATYPES
+from serving_runtime.archive import mar
+from serving_runtime.archive.model_spec import DATATYPES
 
 SIZE = 2  # elements of a row
 

@@ -1,7 +1,7 @@
 """The rows of the conformance table, as a plugin of pytest finds them in the tests.
 
     @pytest.mark.section("Datatypes")                   on a test, its class or its module
-    @pytest.mark.row("`{datatype}` in JSON")            on a test; `why="..."` for what is not spoken
+    @pytest.mark.row("`{datatype}` in JSON")            on a test; `why="..."` for what is not supported
 
 Words in braces are values of the test's parameters. Tests of the same row share it: all of them must pass.
 """

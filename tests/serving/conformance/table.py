@@ -24,18 +24,18 @@ KSERVE = Path(sys.prefix) / "kserve-client"
 CLIENTS = {"tritonclient": Path(sys.prefix), "kserve": KSERVE, "schemathesis": Path(sys.prefix)}
 # In the order of the document, each with what must be known to read its rows.
 SECTIONS = {
-    "Addresses": "NAME is a model, VERSION one of its versions. Each is asked with and without a slash at its end.",
-    "Configuration, statistics, repository index": "As Triton writes them, because its clients ask for them.",
+    "Addresses": "NAME is a model, VERSION one of its versions. Each is requested with and without a trailing slash.",
+    "Configuration, statistics, repository index": "In Triton's form, because its clients expect it.",
     "Inference in JSON": "",
-    "Binary tensor data": "Tensors as raw bytes behind the JSON.",
-    "Datatypes": "Each with small and large values of its range, which must come back as they were sent.",
+    "Binary tensor data": "Tensors as raw bytes after the JSON.",
+    "Datatypes": "Each with small and large values of its range, which must come back unchanged.",
     "Compression": "",
     "Errors": 'Each is `{"error": text}` with Content-Type `application/json`.',
-    "tritonclient.http.InferenceServerClient": "NVIDIA's client, its blocking form.",
-    "tritonclient.http.aio.InferenceServerClient": "The same client, its form for asyncio.",
+    "tritonclient.http.InferenceServerClient": "NVIDIA's client, blocking.",
+    "tritonclient.http.aio.InferenceServerClient": "The same client, for asyncio.",
     "kserve.InferenceRESTClient": "KServe's client.",
-    "OpenAPI": "The document that the front publishes, held against the front by schemathesis.",
-    "What is not spoken": "Passed means: refused at once, in a way that clients can show.",
+    "OpenAPI": "The document that the front publishes, tested against the front by schemathesis.",
+    "What is not supported": "Passed means: rejected immediately, in a way that clients can show.",
 }
 
 Cells = Callable[[Row, str], str]
@@ -61,9 +61,9 @@ def document(suite: Suite, cells: Cells) -> str:
     lines = [
         "# Conformance",
         "",
-        "Which parts of the Open Inference Protocol v2 over REST the serving front speaks, and what unchanged clients",
-        "can do with it. Each row is what tests of `tests/serving/conformance` found at a real front, once for each",
-        "runtime; `make conformance` wrote it. Decisions: [coverage](adr/0011-v2-protocol-coverage.md) and",
+        "Which parts of the Open Inference Protocol v2 over REST the serving front supports, and what unmodified",
+        "clients can do with it. Each row is the result of tests in `tests/serving/conformance` against a real front,",
+        "once per runtime; `make conformance` wrote it. Decisions: [coverage](adr/0011-v2-protocol-coverage.md) and",
         "[clients](adr/0012-conformance-tests-with-real-clients.md).",
         "",
         f"Clients: {', '.join(map(' '.join, versions().items()))}.",

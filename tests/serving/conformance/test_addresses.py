@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import until
+
 from .. import archives
-from ..conftest import Front, wait_for
+from ..conftest import Front
 from .asking import REQUEST, post
 
 METADATA = {"name", "versions", "platform", "inputs", "outputs"}
@@ -118,7 +120,7 @@ def starting(served: Front) -> Iterator[Front]:
     served.wait_until("slow", state="starting")
     yield served
     served.want_no_more("slow")
-    wait_for(lambda: not served.status("slow"), "it is gone")
+    until(lambda: not served.status("slow"), "it is gone", seconds=30)
 
 
 @pytest.mark.section("Addresses")

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from serving_runtime.card import DATATYPES
+from serving_runtime.archive.model_spec import DATATYPES
 
 from ..conftest import Front
 from .asking import VALUES, echoed, parted, reason, strings
@@ -60,7 +60,7 @@ def test_bytes_that_are_no_text_in_json(served: Front) -> None:
     assert (output["data"], output["parameters"]) == (data, parameters)
 
 
-@pytest.mark.row("an element that its datatype cannot hold is refused, not changed")
+@pytest.mark.row("an element that its datatype cannot hold is rejected, not changed")
 @pytest.mark.parametrize(
     ("datatype", "element"),
     [

@@ -30,7 +30,7 @@ WRONG: dict[str, Any] = {
     },
     "inputs with different numbers of rows": {"inputs": [FIRST, {**SECOND, "shape": [1], "data": [True]}]},
     "an output that the model does not have": {**REQUEST, "outputs": [{"name": "output1"}]},
-    "an output that is asked for twice": {**REQUEST, "outputs": [{"name": "output0"}] * 2},
+    "an output that is requested twice": {**REQUEST, "outputs": [{"name": "output0"}] * 2},
     "an `id` that is no string": {**REQUEST, "id": 42},
     "a parameter that is no string, number or boolean": {**REQUEST, "parameters": {"a": []}},
 }
@@ -95,7 +95,7 @@ def test_another_method(served: Front, method: str, path: str, allowed: str) -> 
     assert answer.headers["allow"] == allowed
 
 
-@pytest.mark.row("413: a body that is too long, told by its length or while it comes")
+@pytest.mark.row("413: a body that is too long, by its Content-Length or while it arrives")
 def test_a_body_that_is_too_long(served: Front) -> None:
     long = b" " * (MAX_BODY_BYTES + 1)
     reason(served.client.post("/v2/models/mymodel/infer", content=long), 413)

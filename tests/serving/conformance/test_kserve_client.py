@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from serving_runtime.card import DATATYPES
+from serving_runtime.archive.model_spec import DATATYPES
 
 from ..conftest import Front
 
@@ -72,7 +72,7 @@ def test_every_datatype_keeps_its_values(said: dict[str, Any], form: str) -> Non
     assert sorted(said[f"infer, every datatype, {form}"]) == sorted(DATATYPES)
 
 
-@pytest.mark.row("`infer` that is refused: `HTTPStatusError` with status and reason")
+@pytest.mark.row("`infer` that is rejected: `HTTPStatusError` with status and reason")
 def test_refusals_show_their_reason(said: dict[str, Any]) -> None:
     status, text = said["infer of none"]
     assert (status, "there is no model 'none'" in text) == (404, True)
@@ -80,7 +80,7 @@ def test_refusals_show_their_reason(said: dict[str, Any]) -> None:
     assert (status, "'image'" in text) == (400, True)
 
 
-@pytest.mark.section("What is not spoken")
+@pytest.mark.section("What is not supported")
 @pytest.mark.row(
     "gRPC, as `kserve.InferenceGRPCClient` speaks it",
     why="binary tensors over REST carry the same bytes, and a second way in would be a second one to guard",

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from ..conftest import Front
-from ..test_front import png
+from ..front.test_front import png
 from .asking import ANSWER, HEADER, REQUEST, TENSORS, parted, post, reason, strings, with_sizes
 
 GOLDEN = [1, 2, 3, 4, 5, 6]
@@ -65,7 +65,7 @@ class TestJson:
             assert post(served, {**REQUEST, "id": mark}).json()["id"] == mark
         assert "id" not in post(served, {"inputs": REQUEST["inputs"]}).json()
 
-    @pytest.mark.row("infer, `parameters` of {where} that nobody knows are passed over")
+    @pytest.mark.row("infer, `parameters` of {where} that are unknown are ignored")
     @pytest.mark.parametrize("where", ["the request", "an input", "an output"])
     def test_parameters_that_nobody_knows_are_passed_over(self, served: Front, where: str) -> None:
         parameters = {"priority": 1, "timeout": 1000, "sequence_id": 7, "name": "x", "half": 0.5, "yes": True}
@@ -77,7 +77,7 @@ class TestJson:
         }[where]
         assert post(served, request).json() == post(served, REQUEST).json()
 
-    @pytest.mark.row("infer, keys of the document that nobody knows are passed over (`model_name`)")
+    @pytest.mark.row("infer, keys of the document that are unknown are ignored (`model_name`)")
     def test_keys_that_nobody_knows_are_passed_over(self, served: Front) -> None:
         more = {**REQUEST, "model_name": "mymodel", "model_version": "1"}
         assert post(served, more).json() == post(served, REQUEST).json()
@@ -180,7 +180,7 @@ class TestBinary:
         answer = served.client.post("/v2/models/mymodel/infer", content=body, headers=headers)
         assert answer.json()["outputs"][0]["data"] == ANSWER
 
-    @pytest.mark.row(f"infer, `{HEADER}: 0`: the body is the only input, rows of it or a picture")
+    @pytest.mark.row(f"infer, `{HEADER}: 0`: the body is the only input, rows of it or an image")
     def test_a_body_that_is_only_a_tensor(self, served: Front) -> None:
         def total(body: bytes) -> dict[str, Any]:
             answer = served.client.post("/v2/models/summing/infer", content=body, headers={HEADER: "0"})

@@ -10,7 +10,7 @@ import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
-from serving_runtime.card import DATATYPES
+from serving_runtime.archive.model_spec import DATATYPES
 
 from ..conftest import Front
 from .archives import input_name, output_name
@@ -18,9 +18,9 @@ from .arrays import FORMS, PIXELS, VALUES
 
 pytestmark = pytest.mark.section("{call}.InferenceServerClient")
 
-DEPLOYED = "deployments say what is served, not clients"
+DEPLOYED = "deployments decide what is served, not clients"
 NEAR = "clients are on other machines; tensors travel in the body"
-NO_TRACES = "time is told by `/metrics` and the statistics"
+NO_TRACES = "`/metrics` and the statistics give times"
 NO_SETTINGS = "a server is set up by who runs it, not by its clients"
 # Calls that Triton has and this server has not: arguments, and why.
 REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
@@ -199,7 +199,7 @@ class TestInfer:
         options = {"parameters": {"seen": True}, "priority": 1, "timeout": 10_000_000, **sequence}
         assert np.array_equal(call("infer", "summing", image(), **options).as_numpy("seen"), PIXELS)
 
-    @pytest.mark.row("`infer` that is refused: `InferenceServerException` with status and reason")
+    @pytest.mark.row("`infer` that is rejected: `InferenceServerException` with status and reason")
     @pytest.mark.parametrize(
         ("model", "version", "outputs", "status", "word"),
         [
@@ -217,7 +217,7 @@ class TestInfer:
         assert error.value.status() == status
         assert word in error.value.message()
 
-    @pytest.mark.row("`infer`, `FP16` asked for in JSON: refused, as it has no JSON form")
+    @pytest.mark.row("`infer`, `FP16` requested in JSON: rejected, as it has no JSON form")
     def test_fp16_as_json_output_is_refused(self, call: Call) -> None:
         outputs = [triton.InferRequestedOutput(output_name("FP16"), binary_data=False)]
         with pytest.raises(InferenceServerException, match="FP16 has no JSON form"):
@@ -246,7 +246,7 @@ class TestInfer:
         assert result.as_numpy("total").tolist() == [21.0]
 
 
-@pytest.mark.section("What is not spoken")
+@pytest.mark.section("What is not supported")
 @pytest.mark.row("`{name}` of tritonclient, blocking and asyncio", why="{why}")
 @pytest.mark.parametrize(("name", "arguments", "why"), [(name, *rest) for name, rest in REFUSED.items()])
 def test_what_is_not_offered_is_refused_in_a_way_that_the_client_shows(

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Before the server starts: reject data of another major version, and put aside what a first start left half made.
+# Before the server starts: reject data of another major version, and move aside what an interrupted first start left.
 #
 # The image makes the data folder and then runs create-role.sh. If it is killed between the two, its next start takes
 # the folder for finished, and the role is missing for ever. create-role.sh therefore leaves a mark at its end.

@@ -7,16 +7,16 @@ import asyncio
 import copy
 import json
 import re
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from tests.asgi import Server
 
 Json = dict[str, Any]
 ISVC, INGRESS, ROUTE, POD = "inferenceservices", "ingresses", "httproutes", "pods"
@@ -50,15 +50,14 @@ class FakeKubernetes:
         """Whether there is a controller that makes pods."""
         self._lock = threading.RLock()
         self._drop = 0
-        self._server: uvicorn.Server | None = None
-        self.port = 0
-        self.app = FastAPI()
-        self.app.add_route("/{path:path}", self._answer, methods=["GET", "PATCH", "DELETE", "POST"])
+        app = FastAPI()
+        app.add_route("/{path:path}", self._answer, methods=["GET", "PATCH", "DELETE", "POST"])
+        self._server = Server(app, log_level="critical")
 
     @property
     def url(self) -> str:
         """Address of the API."""
-        return f"http://127.0.0.1:{self.port}"
+        return self._server.url
 
     def __enter__(self) -> Self:
         self.start()
@@ -69,23 +68,12 @@ class FakeKubernetes:
 
     def start(self) -> None:
         """Accept connections, on the same port as before."""
-        sock = socket.create_server(("127.0.0.1", self.port))
-        self.port = sock.getsockname()[1]
-        self._server = uvicorn.Server(uvicorn.Config(self.app, log_level="critical"))
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [sock]}, daemon=True)
-        self._thread.start()
-        end = time.monotonic() + 10
-        while not self._server.started and time.monotonic() < end:
-            time.sleep(0.01)
-        self._sock = sock
+        self._server.start()
 
     def stop(self) -> None:
         """Be away: no connection is accepted, those that there are end."""
         self.drop_watches()
-        if self._server:
-            self._server.should_exit = self._server.force_exit = True
-            self._thread.join(10)
-            self._sock.close()
+        self._server.stop(at_once=True)
 
     def drop_watches(self) -> None:
         """End every watch in the middle of it."""

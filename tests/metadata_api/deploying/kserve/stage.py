@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ import yaml
 from sqlalchemy import Engine
 
 from metadata_api.settings import Settings
-from tests.conftest import free_port
 from tests.metadata_api.deploying.kserve.fake_kubernetes import FakeKubernetes
 from tests.metadata_api.making import url_of
+from tests.ports import free_port
+from tests.waiting import until
 
 URL = "/v1/deployments"
 CONFIG: dict[str, Any] = {
@@ -41,14 +41,6 @@ def kserve_settings(
         serving_url="http://{name}-predictor.models.svc.cluster.local",
         public_serving_url="http://marina.example",
     )
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for something that happens elsewhere."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"it did not happen within {seconds} seconds"
-        time.sleep(0.05)
 
 
 def deploy(api: httpx.Client, version: int = 1, **more: Any) -> None:
@@ -94,7 +86,7 @@ def api_process(settings: Settings) -> Iterator[tuple[subprocess.Popen[bytes], h
     )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as api:
-            until(lambda: answers(api), 60)
+            until(lambda: answers(api), "the API answers", 60)
             yield process, api
     finally:
         process.send_signal(signal.SIGTERM)

@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from tests.metadata_api.deploying.kserve.fake_kubernetes import ISVC, FakeKubernetes
-from tests.metadata_api.deploying.kserve.stage import URL, inference_service, seen, shown, until
+from tests.metadata_api.deploying.kserve.stage import URL, inference_service, seen, shown
 from tests.metadata_api.making import make_version
+from tests.waiting import until
 
 
 class TestHelm:

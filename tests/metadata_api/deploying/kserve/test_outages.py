@@ -15,8 +15,9 @@ from tests.metadata_api.deploying.kserve.fake_kubernetes import (
     rejecting,
     status_of,
 )
-from tests.metadata_api.deploying.kserve.stage import URL, api_process, deploy, seen, shown, until
+from tests.metadata_api.deploying.kserve.stage import URL, api_process, deploy, seen, shown
 from tests.metadata_api.servers import running
+from tests.waiting import until
 
 
 class TestOutages:
@@ -34,7 +35,7 @@ class TestOutages:
         service["status"] = status_of("False", "the node is gone")
         kubernetes.remove(POD, kubernetes.names(POD)[0])
         kubernetes.put(ISVC, service)
-        until(lambda: seen(api) == ("pending", None, "the node is gone"), 5)
+        until(lambda: seen(api) == ("pending", None, "the node is gone"), seconds=5)
 
     def test_what_was_deleted_while_the_watch_was_too_old_is_found(
         self, api: httpx.Client, kubernetes: FakeKubernetes
@@ -44,7 +45,7 @@ class TestOutages:
         kubernetes.remove(ISVC, "digits")
         kubernetes.forget()
         kubernetes.start()
-        until(lambda: kubernetes.names(ISVC) == ["digits"], 15)
+        until(lambda: kubernetes.names(ISVC) == ["digits"], seconds=15)
 
     def test_ten_seconds_without_the_kubernetes_api_change_nothing_and_lose_nothing(
         self, api: httpx.Client, kubernetes: FakeKubernetes
@@ -56,7 +57,7 @@ class TestOutages:
         state = seen(api)
         assert state == ("pending", 1, "KServe has not taken up version 2 yet.")
         kubernetes.start()
-        until(lambda: seen(api) == ("ready", 2, ""), 8)
+        until(lambda: seen(api) == ("ready", 2, ""), seconds=8)
 
     def test_an_api_that_starts_without_the_kubernetes_api_says_so(
         self, settings: Settings, kubernetes: FakeKubernetes
@@ -64,10 +65,10 @@ class TestOutages:
         kubernetes.stop()
         with running(create_app(settings)) as address, httpx.Client(base_url=address, timeout=30) as api:
             api.post(URL, json={"experiment": "digits"}).raise_for_status()
-            until(lambda: seen(api)[0] == "unknown", 15)
+            until(lambda: seen(api)[0] == "unknown", seconds=15)
             assert "does not answer" in seen(api)[2]
             kubernetes.start()
-            until(lambda: shown(api)["ready"], 15)
+            until(lambda: shown(api)["ready"], seconds=15)
 
     def test_an_api_killed_between_service_and_route_makes_the_route_at_its_next_start(
         self, settings: Settings, kubernetes: FakeKubernetes

@@ -13,8 +13,9 @@ from tests.metadata_api.deploying.kserve.fake_kubernetes import (
     rejecting,
     status_of,
 )
-from tests.metadata_api.deploying.kserve.stage import URL, deploy, seen, until
+from tests.metadata_api.deploying.kserve.stage import URL, deploy, seen
 from tests.metadata_api.servers import V2Server
+from tests.waiting import until
 
 
 class TestReasons:

@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from tests.metadata_api.deploying.kserve.fake_kubernetes import ISVC, POD, FakeKubernetes, status_of
-from tests.metadata_api.deploying.kserve.stage import CONFIG, URL, api_process, kserve_settings, seen, until
+from tests.metadata_api.deploying.kserve.stage import CONFIG, URL, api_process, kserve_settings, seen
 from tests.metadata_api.making import make_experiment, make_version, own_database
+from tests.waiting import until
 
 SERVICES = 1000
 
@@ -44,13 +45,13 @@ def test_a_thousand_deployments(
         FakeKubernetes() as kubernetes,
         api_process(kserve_settings(engine, kubernetes, tmp_path, CONFIG)) as (process, api),
     ):
-        until(lambda: ready(api) == SERVICES, 240)
+        until(lambda: ready(api) == SERVICES, seconds=240)
         written = len(kubernetes.written(ISVC))
         begin = time.monotonic()
         kubernetes.remove(POD, "model-7-predictor-1-torchserve-0")
         service = kubernetes.find(ISVC, "model-7")
         kubernetes.put(ISVC, {**service, "status": status_of("False", "the node is gone")})
-        until(lambda: seen(api, "model-7")[0] == "pending", 30)
+        until(lambda: seen(api, "model-7")[0] == "pending", seconds=30)
         visible = time.monotonic() - begin
         lists = [seconds(api) for _ in range(20)]
         memory = psutil.Process(process.pid).memory_info().rss / 1e6

@@ -25,9 +25,9 @@ from tests.metadata_api.deploying.kserve.stage import (
     kserve_settings,
     seen,
     shown,
-    until,
 )
 from tests.metadata_api.servers import running
+from tests.waiting import until
 
 
 class TestWriting:

@@ -1,0 +1,161 @@
+"""The addresses under /v2 as a plain ASGI layer: an inference costs little more here than at the server itself.
+
+Model addresses are passed on as they came, with nothing of the response changed; those of the server are answered from
+the route table. Errors are `{"error": text}`, as in v2.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+import orjson
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from metadata_api.errors import MarinaError, NotFound
+from metadata_api.http_pool import HttpPool, Response
+from metadata_api.limits import BodyRejected
+from metadata_api.v2_proxy import server
+from metadata_api.v2_proxy.forward import forward, request_headers
+from metadata_api.v2_proxy.live_table import LiveRouteTable
+from serving_runtime.protocol import server as about
+
+ACTIONS = ("infer", "ready", "config", "stats")
+# It becomes part of an address inside.
+_VERSION = re.compile("[0-9]{1,9}")
+JSON = {"content-type": "application/json"}
+
+log = logging.getLogger(__name__)
+
+
+class V2Proxy:
+    """ASGI layer: answers what is below /v2 and passes everything else on."""
+
+    def __init__(
+        self, app: ASGIApp, *, table: LiveRouteTable, pool: HttpPool, serving_url: str, root_path: str
+    ) -> None:
+        self._app = app
+        self._table = table
+        self._pool = pool
+        self._serving_url = serving_url.rstrip("/")
+        self._root = root_path.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request below /v2, whatever happens."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        parts = _parts(scope["raw_path"].removeprefix(self._root))
+        if parts[0] != "v2":
+            return await self._app(scope, receive, send)
+        try:
+            response = await self._answer(scope, receive, parts[1:])
+        except MarinaError as error:
+            retry = {"retry-after": "1"} if error.status == 503 else {}
+            response = _error(error.status, error.detail, retry)
+        except BodyRejected as error:
+            response = _error(error.status_code, str(error.detail), {"connection": "close"})
+        except Exception as error:
+            log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            response = _error(500, "A fault of the metadata API; its log says more.", {})
+        await _send(scope, send, response)
+        return None
+
+    async def _answer(self, scope: Scope, receive: Receive, parts: list[str]) -> Response:
+        match parts:
+            case ["models", "stats"]:
+                return _checked(scope, "GET") or _json(await self._stats())
+            case ["models", *address] if address:
+                return await self._model(scope, receive, address)
+            case ["repository", "models", name, "load" | "unload"] if name:
+                return _checked(scope, "POST") or _error(403, about.NOT_OFFERED, {})
+            case ["repository", "index"]:
+                if rejected := _checked(scope, "POST"):
+                    return rejected
+                only_ready = server.only_ready(await _body(receive))
+                return _json(server.repository_index(await self._table.current(), only_ready=only_ready))
+            case []:
+                return _checked(scope, "GET") or _json(about.metadata())
+            case ["health", "live"]:
+                return _checked(scope, "GET") or _json({"live": True})
+            case ["health", "ready"]:
+                return _checked(scope, "GET") or await self._ready()
+        raise NotFound("not_found", "There is nothing at this address of v2. See docs/conformance.md.")
+
+    async def _model(self, scope: Scope, receive: Receive, parts: list[str]) -> Response:
+        action = parts[-1] if len(parts) > 1 and parts[-1] in ACTIONS else ""
+        name, version = _named(parts[:-1] if action else parts)
+        if rejected := _checked(scope, "POST" if action == "infer" else "GET"):
+            return rejected
+        headers = request_headers(scope["headers"])
+        route = (await self._table.current()).find(name, version)
+        body = await _body(receive) if action == "infer" else b""
+        if body:
+            # Another deployment may have taken its place while the body arrived.
+            route = (await self._table.current()).find(name, version)
+        return await forward(self._pool, self._base(route.deployment), route, action, headers, body)
+
+    async def _ready(self) -> Response:
+        """Ready as the server itself is: every deployment that shall run answers in its version."""
+        table = await self._table.current()
+        ready = all(one.ready for one in table.deployments.values() if one.running)
+        return _json({"ready": ready, "live": True}, 200 if ready else 503)
+
+    async def _stats(self) -> dict[str, Any]:
+        return await server.statistics(await self._table.current(), self._pool, self._base)
+
+    def _base(self, deployment: str) -> str:
+        return self._serving_url.replace("{name}", quote(deployment))
+
+
+def _parts(raw_path: bytes) -> list[str]:
+    """The elements of an address, each unquoted by itself: a quoted slash does not part a name in two."""
+    elements = raw_path.strip(b"/").split(b"/")
+    if b"%" in raw_path:
+        elements = list(map(unquote_to_bytes, elements))
+    return [element.decode(errors="replace") for element in elements]
+
+
+def _named(parts: list[str]) -> tuple[str, str]:
+    """`NAME` or `NAME/versions/VERSION`; a name is looked up and never passed on itself."""
+    match parts:
+        case [name]:
+            return name, ""
+        case [name, "versions", version] if _VERSION.fullmatch(version):
+            return name, version
+    raise NotFound(
+        "not_found", f"The address is not /v2/models/NAME[/versions/NUMBER][/{'|'.join(ACTIONS)}]."
+    )
+
+
+async def _body(receive: Receive) -> bytes:
+    message = await receive()
+    if not message.get("more_body", False):
+        return message.get("body", b"")  # type: ignore[no-any-return]
+    pieces = [message.get("body", b"")]
+    while message.get("more_body", False):
+        message = await receive()
+        pieces.append(message.get("body", b""))
+    return b"".join(pieces)
+
+
+def _checked(scope: Scope, allowed: str) -> Response | None:
+    """The response to a method that an address does not take; HEAD goes where GET goes."""
+    if scope["method"] == allowed or (allowed == "GET" and scope["method"] == "HEAD"):
+        return None
+    return _error(405, f"this address takes {allowed} only", {"allow": allowed})
+
+
+def _json(document: object, status: int = 200) -> Response:
+    return Response(status, JSON, orjson.dumps(document))
+
+
+def _error(status: int, text: str, headers: Mapping[str, str]) -> Response:
+    return Response(status, {**JSON, **headers}, orjson.dumps({"error": text}))
+
+
+async def _send(scope: Scope, send: Send, response: Response) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in response.headers.items()]
+    headers.append((b"content-length", b"%d" % len(response.body)))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})

@@ -1,0 +1,92 @@
+"""Passes one request to the server of a deployment, and its response back, with nothing changed in either."""
+
+from collections.abc import Iterable, Mapping
+
+import aiohttp
+import orjson
+
+from metadata_api.errors import BadAnswer, DeadlineExceeded, Invalid, Unavailable
+from metadata_api.http_pool import HttpPool, NoResponse, Response, ResponseTooLarge
+from metadata_api.v2_proxy.route_table import Route
+
+# The longest that a server lets a request wait, and a little for the way.
+TIMEOUT = aiohttp.ClientTimeout(total=35.0, sock_connect=3.0)
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+# Everything else stays here: credentials above all.
+REQUEST_HEADERS = frozenset(
+    (b"content-type", b"content-encoding", b"accept-encoding", b"inference-header-content-length")
+)
+RESPONSE_HEADERS = (
+    "content-type",
+    "content-encoding",
+    "inference-header-content-length",
+    "retry-after",
+    "vary",
+    "allow",
+    "accept-encoding",
+)
+
+
+async def forward(
+    pool: HttpPool, base: str, route: Route, action: str, headers: Mapping[str, str], body: bytes
+) -> Response:
+    """The response of the server at `base`; raises Unavailable, DeadlineExceeded and BadAnswer."""
+    path = f"{route.deployment}/versions/{route.version}" if route.version else route.deployment
+    url = f"{base}/v2/models/{path}"
+    try:
+        response = await pool.request(
+            "POST" if action == "infer" else "GET",
+            f"{url}/{action}" if action else url,
+            headers=headers,
+            body=body,
+            max_bytes=MAX_RESPONSE_BYTES,
+            timeout=TIMEOUT,
+        )
+    except ResponseTooLarge as error:
+        raise BadAnswer("bad_answer", f"{route.deployment} cannot be used: {error}.") from error
+    except aiohttp.ConnectionTimeoutError as error:
+        raise _unreachable(route) from error
+    except TimeoutError as error:
+        raise DeadlineExceeded(
+            "deadline_exceeded", f"{route.deployment} did not answer within {TIMEOUT.total:.0f} s."
+        ) from error
+    except NoResponse as error:
+        if action == "ready":
+            document = {"name": route.deployment, "ready": False, "error": _unreachable(route).detail}
+            return Response(503, {"content-type": "application/json"}, orjson.dumps(document))
+        raise _unreachable(route) from error
+    return Response(response.status, _response_headers(response), response.body)
+
+
+def request_headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """What is passed on of a client's headers; raises Invalid for a value that is not printable ASCII."""
+    # Without the client's own wish the response is not compressed.
+    found = {"accept-encoding": "identity"}
+    for key, value in given:
+        if key in REQUEST_HEADERS:
+            name, text = key.decode(), value.decode("latin-1")
+            if not _is_printable(text):
+                raise Invalid("bad_header", f"The header {name} has other characters than printable ASCII.")
+            found[name] = text
+    return found
+
+
+def _response_headers(response: Response) -> dict[str, str]:
+    found = {}
+    for name in RESPONSE_HEADERS:
+        value = response.headers.get(name)
+        if value is not None:
+            if not _is_printable(value):
+                raise BadAnswer(
+                    "bad_answer", f"The model's response has other characters than printable ASCII in {name}."
+                )
+            found[name] = value
+    return found
+
+
+def _is_printable(value: str) -> bool:
+    return value.isascii() and value.replace("\t", " ").isprintable()
+
+
+def _unreachable(route: Route) -> Unavailable:
+    return Unavailable("model_unreachable", f"The server of {route.deployment} does not answer. Try again.")

@@ -1,0 +1,106 @@
+"""Which deployment answers for a v2 name: an immutable table in memory, read from the database as a whole.
+
+NAME is a deployment, an alias, or, with a version, an experiment, in this order.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from metadata_api import aliases
+from metadata_api.database.tables import Deployment, Experiment, ModelVersion
+from metadata_api.errors import Conflict, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request goes: a deployment, and the version to ask it for, empty for the one that it serves."""
+
+    deployment: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A deployment as the table knows it; `live` is the version that answered when it was observed last."""
+
+    name: str
+    experiment: str
+    version: int
+    running: bool
+    state: str
+    live: int | None
+    reason: str | None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the desired version answers."""
+        return self.state == "ready" and self.live == self.version
+
+
+@dataclass(frozen=True)
+class RouteTable:
+    """All names of one moment."""
+
+    deployments: Mapping[str, Deployed]
+    """By name, in the order of their names."""
+    aliases: Mapping[str, aliases.Pointer]
+    versions: Mapping[tuple[str, int], Deployed]
+    """By experiment and version: the first running deployment, else a stopped one."""
+
+    def find(self, name: str, version: str) -> Route:
+        """Who answers for a name and a version of digits, which may be empty; raises NotFound and Conflict."""
+        found = self.deployments.get(name)
+        if found is not None:
+            return _running(found.name, found.running, version)
+        pointer = self.aliases.get(name)
+        if pointer is not None and version in ("", str(pointer.version)):
+            if pointer.stale:
+                raise Conflict("alias_stale", pointer.stale)
+            return _running(pointer.deployment, pointer.desired == "running", str(pointer.version))
+        if version:
+            found = self.versions.get((name, int(version)))
+            if found is not None:
+                return _running(found.name, found.running, str(int(version)))
+        raise NotFound("model_unknown", _unknown(name, version))
+
+
+def read(session: Session) -> RouteTable:
+    """The table as the database has it now, in two queries."""
+    query = (
+        select(
+            Deployment.name,
+            Experiment.name.label("experiment"),
+            ModelVersion.number.label("version"),
+            (Deployment.desired == "running").label("running"),
+            Deployment.observed_state.label("state"),
+            Deployment.observed_version.label("live"),
+            Deployment.observed_reason.label("reason"),
+        )
+        .join(Experiment, Deployment.experiment_id == Experiment.id)
+        .join(ModelVersion, Deployment.version_id == ModelVersion.id)
+        .order_by(Deployment.name)
+    )
+    deployed = [Deployed(*row) for row in session.execute(query)]
+    versions: dict[tuple[str, int], Deployed] = {}
+    for one in sorted(deployed, key=lambda one: not one.running):
+        versions.setdefault((one.experiment, one.version), one)
+    pointers = {pointer.name: pointer for pointer in aliases.pointers(session)}
+    return RouteTable({one.name: one for one in deployed}, pointers, versions)
+
+
+def _running(deployment: str, running: bool, version: str) -> Route:
+    if not running:
+        raise Conflict("deployment_stopped", f"Deployment {deployment} is stopped. Start it first.")
+    return Route(deployment, version)
+
+
+def _unknown(name: str, version: str) -> str:
+    if version:
+        return (
+            f"There is no deployment {name[:64]!r}, no alias of that name at version {version[:20]!r}, and no "
+            "deployment of such an experiment's version. See /v1/deployments and /v1/aliases."
+        )
+    return f"There is no deployment or alias {name[:64]!r}. See /v1/deployments and /v1/aliases."

@@ -1,0 +1,1 @@
+"""The `.mar` archive and the model spec in it: pure, never runs what it holds."""

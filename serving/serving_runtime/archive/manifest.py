@@ -1,0 +1,128 @@
+"""What the manifest of a `.mar` may say, its canonical form, and how an unpacked one is read."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from serving_runtime.archive.zip_reader import MarError
+
+MANIFEST = "MAR-INF/MANIFEST.json"
+# Entries in which the front keeps what TorchServe's worker needs.
+ORIGINAL_HANDLER = "archiveHandler"
+HAS_CARD = "archiveHasCard"
+# Handlers that TorchServe brings along: an archive may name one of them instead of a file.
+TORCHSERVE_HANDLERS = (
+    "base_handler",
+    "image_classifier",
+    "image_segmenter",
+    "object_detector",
+    "text_classifier",
+)
+
+_CREATED_ON = "01/01/1980 00:00:00"
+_LAYOUT_VERSION = "1.0"
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_HANDLER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\.py)?(:[A-Za-z_][A-Za-z0-9_]*)?")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
+# They would let an archive install packages, open ports, or change how TorchServe calls the handler.
+_REFUSED = (
+    (
+        "requirementsFile",
+        "requirements",
+        "Packages belong to the serving image: leave --requirements-file out",
+    ),
+    ("configFile", "config", "Workers and batches are set when deploying: leave --config-file out"),
+    ("envelope", "envelope", "The v2 protocol is spoken before the handler: leave the envelope out"),
+)
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """The manifest of an unpacked archive."""
+    manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text("utf-8"))
+    return manifest
+
+
+def canonical(manifest: dict[str, Any], files: set[str]) -> dict[str, Any]:
+    """The manifest with its meaning kept and everything else constant. Raises MarError.
+
+    `files` are the names of the archive's other files. modelName, handler, serializedFile, modelFile and
+    modelVersion are kept; extraFiles is what the archive holds beside them.
+    """
+    if manifest.get("runtime", "python") not in ("python", "python3"):
+        raise MarError("bad_runtime", "The manifest's runtime must be python. Pack with --runtime python.")
+    found = manifest.get("model")
+    if not isinstance(found, dict):
+        raise _bad_manifest("it has no model")
+    model = {key: value for key, value in found.items() if value is not None}
+    _refuse_settings(model)
+    _refuse_files(files)
+    handler = _handler(_text(model, "handler", _HANDLER), files)
+    kept = {
+        "modelName": _text(model, "modelName", _MODEL_NAME),
+        "serializedFile": _file(model, "serializedFile", files),
+        "handler": handler,
+        "modelFile": _file(model, "modelFile", files),
+        "modelVersion": _text({"modelVersion": "1.0", **model}, "modelVersion", _VERSION),
+    }
+    named = {kept["serializedFile"], kept["modelFile"], _file_of(handler)}
+    kept["extraFiles"] = ",".join(sorted(files - named)) or None
+    return {
+        "createdOn": _CREATED_ON,
+        "runtime": "python",
+        "model": {key: value for key, value in kept.items() if value is not None},
+        "archiverVersion": _LAYOUT_VERSION,
+    }
+
+
+def _refuse_settings(model: dict[str, Any]) -> None:
+    for key, code, instead in _REFUSED:
+        if key in model:
+            raise MarError(code, f"The manifest's {key} is not accepted. {instead} and pack again.")
+
+
+def _refuse_files(files: set[str]) -> None:
+    for name in sorted(files):
+        folders = name.split("/")[:-1]
+        if name.endswith((".pyc", ".pyo")) or "__pycache__" in folders:
+            # Python would run it instead of the source that people read.
+            raise MarError("bytecode", f"{name} is compiled Python. Pack the sources only.")
+        if folders and folders[0].upper() == "MAR-INF":
+            raise MarError("bad_name", f"{name}: only MANIFEST.json belongs into MAR-INF. Move the file.")
+
+
+def _text(model: dict[str, Any], key: str, pattern: re.Pattern[str]) -> str:
+    value = model.get(key)
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise _bad_manifest(f"its {key} is missing or has characters that are not accepted")
+    return value
+
+
+def _file(model: dict[str, Any], key: str, files: set[str]) -> str | None:
+    value = model.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str) or value not in files:
+        raise MarError(
+            "file_missing", f"The manifest's {key} is not in the archive. Pack it again with that file."
+        )
+    return value
+
+
+def _handler(handler: str, files: set[str]) -> str:
+    if _file_of(handler) not in files and handler not in TORCHSERVE_HANDLERS:
+        known = ", ".join(TORCHSERVE_HANDLERS)
+        raise MarError(
+            "bad_handler", f"The handler {handler} must be a file of the archive, or one of {known}."
+        )
+    return handler
+
+
+def _file_of(handler: str) -> str:
+    return _HANDLER.sub(r"\1.py", handler)
+
+
+def _bad_manifest(what: str) -> MarError:
+    return MarError(
+        "bad_manifest", f"The manifest is not usable: {what}. Pack again with torch-model-archiver."
+    )

@@ -1,0 +1,284 @@
+"""A model archive, TorchServe's `.mar`: builds, checks, rewrites, unpacks hashes; never runs what it holds.
+
+The metadata API rewrites every upload with it, the serving front unpacks with it, the trainer builds with it.
+Imports neither torch nor numpy. `zip_reader` knows what a zip may look like, `manifest` what a manifest is.
+
+Refusals raise MarError. Its `code` is one of
+    of the zip       not_a_zip truncated zip_layout zip64 encrypted compression damaged
+    of its files     bad_name not_a_file duplicate_name too_many_files too_large file_too_large ratio bytecode
+    of the manifest  manifest_missing bad_manifest bad_runtime bad_handler file_missing
+                     requirements config envelope
+    of its records   bad_card bad_golden bad_training
+"""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, BinaryIO, TypeGuard
+
+from serving_runtime.archive import zip_reader
+from serving_runtime.archive.manifest import MANIFEST, canonical
+from serving_runtime.archive.model_spec import Card, CardError, parse
+from serving_runtime.archive.zip_reader import MarError
+
+__all__ = ["MarError", "MarInfo", "build", "inspect", "rewrite", "sha256_of", "unpack"]
+
+_MANIFEST_BYTES = 1024**2
+_RECORD_BYTES = {"golden.json": 16 * 1024**2, "training.json": 64 * 1024**2}
+
+
+@dataclass(frozen=True)
+class MarInfo:
+    """What an archive holds. `files` are in the archive's canonical order, the manifest first.
+
+    card, golden and training are None if the archive has no model.yaml, golden.json, training.json.
+    """
+
+    sha256: str
+    size: int
+    name: str
+    handler: str
+    files: tuple[str, ...]
+    card: Card | None
+    golden: dict[str, Any] | None
+    training: dict[str, Any] | None
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Content:
+    """The checked content of an open archive: canonical manifest, records, and where the files are."""
+
+    manifest: dict[str, Any]
+    card: Card | None
+    golden: dict[str, Any] | None
+    training: dict[str, Any] | None
+    entries: dict[str, zip_reader.Entry]
+
+
+def build(
+    output: Path, *, name: str, handler: str, serialized_file: str | None, files: Mapping[str, bytes | Path]
+) -> MarInfo:
+    """Pack `files` (name in the archive -> its bytes, or the file to read) as a canonical archive.
+
+    `handler` and `serialized_file` name entries of `files`. Same arguments, same bytes. Written beside
+    `output` and renamed, so `output` is whole or not there. Raises MarError, OSError.
+    """
+    model = {"modelName": name, "handler": handler, "serializedFile": serialized_file}
+    zip_reader.check_new_names(files)
+    manifest = canonical({"runtime": "python", "model": model}, set(files))
+    parts = ((key, *_source(files[key])) for key in sorted(files))
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as target:
+            _write_zip(target, _with_manifest(manifest, parts))
+        info = inspect(Path(temporary))
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, output)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return info
+
+
+def inspect(path: Path) -> MarInfo:
+    """Check a whole archive, every byte of it, and say what it holds. Raises MarError, OSError."""
+    with path.open("rb") as file:
+        content = _open(file)
+        for entry in content.entries.values():
+            for _ in zip_reader.chunks(file, entry):
+                pass
+        return _info(content, file)
+
+
+def rewrite(source: Path, destination: Path) -> MarInfo:
+    """Check `source` and write the same content to `destination` in canonical form.
+
+    No byte of the old container is passed on. Rewriting the result again gives the same bytes.
+    Raises MarError, OSError; then there is no `destination`.
+    """
+    with source.open("rb") as file:
+        content = _open(file)
+        try:
+            with destination.open("wb") as target:
+                _write_zip(target, _with_manifest(content.manifest, _parts(file, content)))
+        except BaseException:
+            destination.unlink(missing_ok=True)
+            raise
+    with destination.open("rb") as file:
+        return _info(content, file)
+
+
+def unpack(path: Path, directory: Path) -> MarInfo:
+    """Check an archive and write its files, mode 0644, into the new or empty `directory`.
+
+    Raises MarError and OSError; then `directory` is gone.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise FileExistsError(f"{directory} is not empty")
+    try:
+        with path.open("rb") as file:
+            content = _open(file)
+            for name, _, parts in _with_manifest(content.manifest, _parts(file, content)):
+                target = directory / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("xb") as out:
+                    out.writelines(parts)
+            return _info(content, file)
+    except BaseException:
+        shutil.rmtree(directory)
+        raise
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open(file: BufferedReader) -> _Content:
+    entries = zip_reader.open_zip(file)
+    if MANIFEST not in entries:
+        raise MarError("manifest_missing", f"The zip has no {MANIFEST}. Pack it with torch-model-archiver.")
+    manifest = _json(file, entries[MANIFEST], _MANIFEST_BYTES, "bad_manifest")
+    del entries[MANIFEST]
+    records = {
+        name: _json(file, entries[name], limit, f"bad_{name.removesuffix('.json')}")
+        for name, limit in _RECORD_BYTES.items()
+        if name in entries
+    }
+    golden, training = records.get("golden.json"), records.get("training.json")
+    _check_golden(golden)
+    _check_training(training)
+    return _Content(canonical(manifest, set(entries)), _card(file, entries), golden, training, entries)
+
+
+def _info(content: _Content, file: BufferedReader) -> MarInfo:
+    file.seek(0)
+    return MarInfo(
+        sha256=hashlib.file_digest(file, "sha256").hexdigest(),
+        size=file.seek(0, os.SEEK_END),
+        name=content.manifest["model"]["modelName"],
+        handler=content.manifest["model"]["handler"],
+        files=(MANIFEST, *sorted(content.entries)),
+        card=content.card,
+        golden=content.golden,
+        training=content.training,
+        manifest=content.manifest,
+    )
+
+
+_Part = tuple[str, int, Iterable[bytes]]
+
+
+def _with_manifest(manifest: dict[str, Any], parts: Iterable[_Part]) -> Iterator[_Part]:
+    text = (json.dumps(manifest, indent=2, ensure_ascii=True) + "\n").encode()
+    yield MANIFEST, len(text), [text]
+    yield from parts
+
+
+def _parts(file: BufferedReader, content: _Content) -> Iterator[_Part]:
+    for name in sorted(content.entries):
+        entry = content.entries[name]
+        yield name, entry.size, zip_reader.chunks(file, entry)
+
+
+def _write_zip(target: BinaryIO, files: Iterable[_Part]) -> None:
+    """Write (name, size, chunks) in the order given: stored, dated 1980-01-01, mode 0644.
+
+    Same input, same bytes. Nothing is compressed: weights hardly shrink, and every zlib packs differently.
+    """
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
+        for name, size, parts in files:
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.create_system = 3
+            info.external_attr = (stat.S_IFREG | 0o644) << 16
+            info.file_size = size
+            with archive.open(info, "w") as out:
+                for part in parts:
+                    out.write(part)
+
+
+def _source(source: bytes | Path) -> tuple[int, Iterable[bytes]]:
+    body = source if isinstance(source, bytes) else source.read_bytes()
+    return len(body), [body]
+
+
+def _card(file: BufferedReader, entries: dict[str, zip_reader.Entry]) -> Card | None:
+    if "model.yaml" not in entries:
+        return None
+    try:
+        return parse(zip_reader.read(file, entries["model.yaml"], zip_reader.CHUNK_BYTES))
+    except CardError as error:
+        raise MarError("bad_card", f"model.yaml: {error}.") from None
+
+
+def _json(file: BufferedReader, entry: zip_reader.Entry, limit: int, code: str) -> dict[str, Any]:
+    body = zip_reader.read(file, entry, limit)
+    try:
+        value = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise MarError(code, f"{entry.name} is not readable as JSON: {str(error)[:200]}.") from None
+    if not isinstance(value, dict):
+        raise MarError(code, f"{entry.name} must be a JSON object.")
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Readers differ on which of two equal keys counts."""
+    keys = dict(pairs)
+    if len(keys) < len(pairs):
+        raise ValueError("a key is given twice")
+    return keys
+
+
+def _no_constant(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _check_golden(golden: dict[str, Any] | None) -> None:
+    if golden is None:
+        return
+    for side, tensors in (("request", "inputs"), ("response", "outputs")):
+        found = golden.get(side)
+        if not isinstance(found, dict) or not isinstance(found.get(tensors), list) or not found[tensors]:
+            raise MarError("bad_golden", f"golden.json must have {side}.{tensors}, a list of v2 tensors.")
+
+
+def _check_training(training: dict[str, Any] | None) -> None:
+    for name, value in _section(training, "metrics").items():
+        if not _is_number(value):
+            raise _bad_training(f"the metric {name[:60]!r} must be a finite number")
+    for name, curve in _section(training, "curves").items():
+        steps, values = (curve.get("steps"), curve.get("values")) if isinstance(curve, dict) else (None, None)
+        if not _are_numbers(steps) or not _are_numbers(values) or len(steps) != len(values):
+            raise _bad_training(f"the curve {name[:60]!r} must be equally long lists of steps and values")
+
+
+def _section(training: dict[str, Any] | None, key: str) -> dict[str, Any]:
+    section = (training or {}).get(key, {})
+    if not isinstance(section, dict):
+        raise _bad_training(f"{key} must be a JSON object")
+    return section
+
+
+def _are_numbers(value: object) -> TypeGuard[list[float]]:
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _bad_training(what: str) -> MarError:
+    return MarError("bad_training", f"training.json: {what}.")

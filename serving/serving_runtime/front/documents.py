@@ -1,0 +1,111 @@
+"""What the v2 front says about the server and its models: pure functions from their state to JSON documents.
+
+The metadata is v2's own; configuration, statistics and repository index have the form that Triton gave them, because
+its clients ask for them.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from serving_runtime import __version__
+from serving_runtime.models.version import Version
+from serving_runtime.protocol.tensors import TensorSpec
+
+EXTENSIONS = ("binary_tensor_data", "model_configuration", "statistics")
+
+_TYPES = {"BYTES": "TYPE_STRING"}  # everything else is TYPE_ and the datatype
+_STATES = {"ready": "READY", "starting": "LOADING", "stopping": "UNLOADING", "failed": "UNAVAILABLE"}
+_NOT_MEASURED = {"count": 0, "ns": 0}
+
+Document = dict[str, Any]
+
+
+def server() -> Document:
+    """`GET /v2`."""
+    return {"name": "marina", "version": __version__, "extensions": EXTENSIONS}
+
+
+def metadata(version: Version) -> Document:
+    """`GET /v2/models/NAME`: the tensors, -1 is any number from 1."""
+    return {
+        "name": version.entry.name,
+        "versions": [version.entry.version],
+        "platform": _platform(version),
+        "inputs": _tensors(version.inputs),
+        "outputs": _tensors(version.outputs),
+    }
+
+
+def configuration(version: Version, max_batch: int) -> Document:
+    """`GET /v2/models/NAME/config`: `dims` are without the batch; `max_batch` rows go to the model in one call."""
+    return {
+        "name": version.entry.name,
+        "platform": _platform(version),
+        "backend": "pytorch",
+        "max_batch_size": max_batch,
+        "dynamic_batching": {},
+        "input": _dims(version.inputs),
+        "output": _dims(version.outputs),
+    }
+
+
+def statistics(versions: Iterable[Version]) -> Document:
+    """`GET /v2/models/stats` and `/v2/models/NAME/stats`; times from the complete request to its answer, in ns."""
+    return {"model_stats": [_statistics(version) for version in versions]}
+
+
+def repository_index(status: Iterable[Document], *, only_ready: bool) -> list[Document]:
+    """`POST /v2/repository/index` from what `Models.status` says: the wanted versions, and those still serving."""
+    listed = []
+    for model in status:
+        wanted, live = model["wanted_version"], model["live_version"]
+        listed.append(_indexed(model["name"], wanted, _STATES[model["state"]], model["reason"]))
+        if live is not None and live != wanted:
+            listed.append(_indexed(model["name"], live, "READY", None))
+    return [item for item in listed if item["state"] == "READY" or not only_ready]
+
+
+def _platform(version: Version) -> str:
+    return f"pytorch_{version.entry.runtime}"
+
+
+def _tensors(specs: Sequence[TensorSpec]) -> list[Document]:
+    return [{"name": spec.name, "datatype": spec.datatype, "shape": spec.shape} for spec in specs]
+
+
+def _dims(specs: Sequence[TensorSpec]) -> list[Document]:
+    return [
+        {
+            "name": spec.name,
+            "data_type": _TYPES.get(spec.datatype, f"TYPE_{spec.datatype}"),
+            "dims": spec.shape[1:],
+        }
+        for spec in specs
+    ]
+
+
+def _statistics(version: Version) -> Document:
+    answered = version.metrics.answered
+    return {
+        "name": version.entry.name,
+        "version": version.entry.version,
+        "last_inference": answered.last_ms,
+        "inference_count": answered.good_rows,
+        "execution_count": version.metrics.calls,
+        "inference_stats": {
+            "success": {"count": answered.good, "ns": answered.good_ns},
+            "fail": {"count": answered.bad, "ns": answered.bad_ns},
+            "queue": _NOT_MEASURED,
+            "compute_input": _NOT_MEASURED,
+            "compute_infer": _NOT_MEASURED,
+            "compute_output": _NOT_MEASURED,
+            "cache_hit": _NOT_MEASURED,
+            "cache_miss": _NOT_MEASURED,
+        },
+        "batch_stats": [],
+        "memory_usage": [],
+    }
+
+
+def _indexed(name: str, version: str, state: str, reason: str | None) -> Document:
+    return {"name": name, "version": version, "state": state, "reason": reason or ""}

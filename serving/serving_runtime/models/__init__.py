@@ -1,0 +1,1 @@
+"""The models that this process serves: their versions, queues, self-tests and metrics; knows no HTTP."""

@@ -1,0 +1,293 @@
+"""Gathers concurrent requests for one model into batches, without making a lone request wait.
+
+A request leaves when the model can take a call; while it cannot, requests that fit together collect, and leave together
+the moment it can. A model that was idle is given what has arrived by the end of the event loop's turn; when its last
+batch held several requests their clients are about to ask again, and it is given the first moment of the next batch to
+gather as many. Runs in one event loop, with callbacks only: no task is made for a request.
+"""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from serving_runtime.errors import DeadlineExceeded, InvalidRequest, ModelFailed, ServingError, Unavailable
+from serving_runtime.models.admission import Admission
+from serving_runtime.protocol import frames
+from serving_runtime.protocol.rest import InferRequest
+from serving_runtime.protocol.tensors import Tensor
+from serving_runtime.runtimes.channel import Done
+
+Outputs = list[Tensor]
+MAX_BATCH_BYTES = 16 * 1024 * 1024
+# A loop's timers are too coarse for it, so the loop turns until then: a lone client never pays it.
+_GATHER_SECONDS = 0.0002
+# To wake a core that has gone to sleep costs a lone client a fifth of its time. Longer calls can bear it.
+_LOOK_OUT_SECONDS = 0.002
+
+
+class Backend(Protocol):
+    """What runs the batches: a TorchServe, or a native worker."""
+
+    @property
+    def free(self) -> bool: ...
+    def call(self, frame: Sequence[bytes], done: Done) -> None: ...
+    def look(self) -> None: ...
+    def fail(self, reason: str) -> None: ...
+
+
+class _Job:
+    __slots__ = ("answer", "number", "request", "size", "timer")
+
+    def __init__(self, number: int, request: InferRequest, answer: "asyncio.Future[Outputs]") -> None:
+        self.number = number
+        self.request = request
+        self.answer = answer
+        self.size = sum(map(_size, request.inputs))
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Batcher:
+    """The queue of one model version. `backend` is None while the model cannot take calls."""
+
+    def __init__(
+        self,
+        *,
+        max_rows: int,
+        queue_limit: int,
+        queue_seconds: float,
+        deadline_seconds: float,
+        looks_out: bool = False,
+        on_batch: Callable[[int, int], None],
+    ) -> None:
+        """`on_batch(requests, rows)` is told of every batch that leaves; for the limits see admission.py.
+
+        `looks_out`: while a quick model answers a lone request the loop turns instead of sleeping.
+        """
+        self._max_rows = max_rows
+        self._admission = Admission(max_batch=max_rows, queue_limit=queue_limit, queue_seconds=queue_seconds)
+        self._deadline_seconds = deadline_seconds
+        self._looks_out = looks_out
+        self._on_batch = on_batch
+        self._backend: Backend | None = None
+        self._reason = "the model is starting"
+        self._queues: dict[tuple[object, ...], deque[_Job]] = {}
+        self._count = 0
+        self._in_flight: dict[int, list[_Job]] = {}
+        self._number = 0
+        self._gathering_since: float | None = None
+        self._last_batch = 1
+        self._progress_at = 0.0
+        self._hang_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return self._count
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is being answered."""
+        return not self._count and not self._in_flight
+
+    def open(self, backend: Backend) -> None:
+        """Begin to send batches to `backend`."""
+        self._backend = backend
+
+    def close(self, reason: str) -> None:
+        """Answer everything that waits or is under way with 503, and all that comes until `open`."""
+        self._backend = None
+        self._reason = reason
+        jobs = [job for queue in self._queues.values() for job in queue]
+        jobs += [job for batch in self._in_flight.values() for job in batch]
+        self._queues.clear()
+        self._count = 0
+        self._in_flight.clear()
+        for job in jobs:
+            _fail(job, Unavailable(reason))
+
+    def admit(self) -> None:
+        """Raises Unavailable when one more request would wait too long.
+
+        To be asked before a request is read: that costs more than to refuse it.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._count < (room := self._admission.room(now)):
+            return
+        self._admission.refused(now)
+        self._refuse_newest(room)
+        if self._backend is not None:
+            self._backend.look()  # with hundreds to refuse the loop's turn is long, and the model would idle
+        raise _full(self._count)
+
+    def submit(self, request: InferRequest) -> "asyncio.Future[Outputs]":
+        """Queue a request; the future ends with its outputs or a ServingError, within the deadline.
+
+        Raises Unavailable at once while there is no model.
+        """
+        if self._backend is None:
+            raise Unavailable(self._reason)
+        loop = asyncio.get_running_loop()
+        self._number += 1
+        job = _Job(self._number, request, loop.create_future())
+        key = _key(request)
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = deque()
+        queue.append(job)
+        self._count += 1
+        job.timer = loop.call_later(self._deadline_seconds, self._expire, job, key)
+        if self._gathering_since is None and self._backend.free:
+            self._gathering_since = loop.time()
+            loop.call_soon(self._gather)
+        return job.answer
+
+    def _refuse_newest(self, room: float) -> None:
+        """Refuse those at the end of the queue for whom there is no room any more."""
+        while self._count > room:
+            key = max(self._queues, key=lambda each: self._queues[each][-1].number)
+            job = self._queues[key].pop()
+            if not self._queues[key]:
+                del self._queues[key]
+            self._count -= 1
+            self._admission.refused(asyncio.get_running_loop().time())
+            _fail(job, _full(self._count))
+
+    def _gather(self) -> None:
+        """Let a batch leave once it has as many requests as the last one had, or its time is up."""
+        assert self._gathering_since is not None
+        loop = asyncio.get_running_loop()
+        fewer = self._count < self._last_batch
+        if fewer and not self._in_flight and loop.time() - self._gathering_since < _GATHER_SECONDS:
+            loop.call_soon(self._gather)
+            return
+        self._gathering_since = None
+        self._pump()
+
+    def _pump(self) -> None:
+        while self._count and self._backend is not None and self._backend.free:
+            self._send(self._backend, self._take())
+
+    def _take(self) -> list[_Job]:
+        """The oldest request, and those behind it that fit into its batch."""
+        key = min(self._queues, key=lambda each: self._queues[each][0].number)
+        queue = self._queues[key]
+        batch = [queue.popleft()]
+        rows, size = batch[0].request.rows, batch[0].size
+        while queue:
+            rows += queue[0].request.rows
+            size += queue[0].size
+            if rows > self._max_rows or size > MAX_BATCH_BYTES:
+                break
+            batch.append(queue.popleft())
+        if not queue:
+            del self._queues[key]
+        self._count -= len(batch)
+        return batch
+
+    def _send(self, backend: Backend, batch: list[_Job]) -> None:
+        rows = [job.request.rows for job in batch]
+        header = {"rows": rows, "seen": batch[0].request.seen}
+        self._last_batch = len(batch)
+        self._on_batch(len(batch), sum(rows))
+        if not self._in_flight:
+            self._watch_for_hang()
+        self._in_flight[batch[0].number] = batch
+        inputs = frames.join_requests([job.request.inputs for job in batch])
+        began = asyncio.get_running_loop().time()
+        backend.call(
+            frames.encode(header, inputs), lambda status, body: self._answered(batch, began, status, body)
+        )
+        if self._looks_out and len(batch) == 1 and self._admission.call_seconds < _LOOK_OUT_SECONDS:
+            self._look_out(batch[0].number, began)
+
+    def _look_out(self, number: int, began: float) -> None:
+        """Keep the loop turning until the call with this number is answered, or takes longer than calls do."""
+        loop = asyncio.get_running_loop()
+        if number in self._in_flight and loop.time() - began < _LOOK_OUT_SECONDS:
+            os.sched_yield()  # whoever else has something to do goes first
+            loop.call_soon(self._look_out, number, began)
+
+    def _answered(self, batch: list[_Job], began: float, status: int, body: bytes) -> None:
+        if self._in_flight.pop(batch[0].number, None) is None:
+            return  # `close` has answered them
+        self._progress_at = asyncio.get_running_loop().time()
+        self._admission.called(self._progress_at - began)
+        self._pump()  # first, so that the model works while we write the answers
+        if status != 200:
+            for job in batch:
+                _fail(job, Unavailable("the model's worker failed during the request; it is being replaced"))
+            return
+        try:
+            _deliver(batch, body)
+        except (frames.BrokenFrame, ZeroDivisionError, KeyError, ValueError) as error:
+            for job in batch:
+                _fail(job, ModelFailed(f"the worker's answer is broken: {error}"))
+
+    def _watch_for_hang(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._progress_at = loop.time()
+        if self._hang_timer is None:
+            self._hang_timer = loop.call_later(self._deadline_seconds, self._check_progress)
+
+    def _check_progress(self) -> None:
+        """Nothing came back for a whole deadline though calls are under way: the worker hangs."""
+        self._hang_timer = None
+        if not self._in_flight or self._backend is None:
+            return
+        loop = asyncio.get_running_loop()
+        left = self._progress_at + self._deadline_seconds - loop.time()
+        if left > 0:
+            self._hang_timer = loop.call_later(left, self._check_progress)
+        else:
+            self._backend.fail(f"the model's worker did not answer for {self._deadline_seconds:g} s")
+
+    def _expire(self, job: _Job, key: tuple[object, ...]) -> None:
+        queue = self._queues.get(key)
+        if queue is not None and job in queue:
+            queue.remove(job)
+            self._count -= 1
+            if not queue:
+                del self._queues[key]
+        _fail(job, DeadlineExceeded(f"no answer within {self._deadline_seconds:g} s"))
+
+
+def _deliver(batch: list[_Job], body: bytes) -> None:
+    header, outputs = frames.decode(body)
+    errors = header.get("errors") or {}
+    good = [job for index, job in enumerate(batch) if str(index) not in errors]
+    if good:
+        pieces = frames.split_requests(outputs, [job.request.rows for job in good])
+        for job, piece in zip(good, pieces, strict=True):
+            _finish(job, piece)
+    for index, error in errors.items():
+        wrong = InvalidRequest if error["kind"] == "input" else ModelFailed
+        _fail(batch[int(index)], wrong(error["text"]))
+
+
+def _finish(job: _Job, outputs: Outputs) -> None:
+    if job.timer is not None:
+        job.timer.cancel()
+    if not job.answer.done():
+        job.answer.set_result(outputs)
+
+
+def _fail(job: _Job, error: ServingError) -> None:
+    if job.timer is not None:
+        job.timer.cancel()
+    if not job.answer.done():
+        job.answer.set_exception(error)
+
+
+def _full(count: int) -> Unavailable:
+    return Unavailable(f"{count} requests are waiting for the model already; try again later")
+
+
+def _key(request: InferRequest) -> tuple[object, ...]:
+    """Requests with the same key can share a batch."""
+    return (request.seen, *((tensor.datatype, tensor.shape[1:]) for tensor in request.inputs))
+
+
+def _size(tensor: Tensor) -> int:
+    return sum(map(len, tensor.data)) if isinstance(tensor.data, list) else len(tensor.data)

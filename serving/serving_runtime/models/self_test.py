@@ -1,0 +1,108 @@
+"""How a version proves that it works: a request, and what its answer must be.
+
+An archive's golden pair says both. Without one, a row of zeros must be answered as the card declares; without a card
+nobody knows a request that the model likes, and any answer of its worker must do.
+"""
+
+import contextlib
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from serving_runtime.archive.model_spec import Tensor as CardTensor
+from serving_runtime.errors import InvalidRequest, LoadFailed, ModelFailed
+from serving_runtime.protocol import frames, rest
+from serving_runtime.protocol.rest import InferRequest
+from serving_runtime.protocol.tensors import NUMBERS, Tensor, TensorSpec
+
+# What a model without a card takes and gives.
+BODIES = (CardTensor("data", "BYTES", (-1,), ("BYTES",)),)
+RESULTS = (CardTensor("result", "BYTES", (-1,), ("BYTES",)),)
+_TOLERANCE = 1e-3  # other processors round differently; another model is further away
+
+
+class Proof:
+    def __init__(
+        self,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        golden: dict[str, Any] | None,
+        *,
+        has_card: bool,
+    ) -> None:
+        """Raises LoadFailed when the golden pair does not fit the card."""
+        self.has_card = has_card
+        self._outputs = outputs
+        self._expected: list[dict[str, Any]] = []
+        if golden is None or not has_card:
+            self.request = _zeros(inputs)
+            return
+        try:
+            self.request = rest.decode_request(orjson.dumps(golden["request"]), inputs, outputs)
+            self._expected = list(golden["response"]["outputs"])
+        except (InvalidRequest, KeyError, TypeError) as error:
+            raise LoadFailed(f"the archive's golden request does not fit its card: {error}") from None
+
+    @property
+    def frame(self) -> list[bytes]:
+        """The request as it goes to a worker."""
+        return frames.encode({"rows": [self.request.rows]}, self.request.inputs)
+
+    def judge(self, answer: bytes) -> None:
+        """Read a worker's answer to `frame`. Raises LoadFailed with what is wrong with it."""
+        try:
+            header, outputs = frames.decode(answer)
+        except frames.BrokenFrame as error:
+            raise LoadFailed(f"the worker's answer is broken: {error}") from None
+        refusal = (header.get("errors") or {}).get("0")
+        if refusal is None:
+            self.compare(outputs)
+        elif self.has_card:
+            raise LoadFailed(f"the model failed its first inference: {refusal['text']}")
+
+    def compare(self, outputs: Sequence[Tensor]) -> None:
+        """Hold outputs against the card and the golden answer. Raises LoadFailed."""
+        try:
+            rest.check_outputs(outputs, self._outputs, self.request.rows)
+        except ModelFailed as error:
+            raise LoadFailed(str(error)) from None
+        found = {tensor.name: tensor for tensor in outputs}
+        for expected in self._expected:
+            tensor = found.get(expected["name"])
+            if tensor is None or not _same(tensor.values(), expected["data"]):
+                raise LoadFailed(
+                    f"output {expected['name']!r} is not what the archive's golden answer says: "
+                    "the weights, the code or the libraries are not those it was made with"
+                )
+
+
+def _zeros(specs: Sequence[TensorSpec]) -> InferRequest:
+    inputs = []
+    for spec in specs:
+        shape = tuple(1 if size == -1 else size for size in spec.shape)
+        count = math.prod(shape)
+        datatype = next((each for each in spec.accepts if each in NUMBERS), "BYTES")
+        data = [b""] * count if datatype == "BYTES" else bytes(count * NUMBERS[datatype][1])
+        inputs.append(Tensor(spec.name, datatype, shape, data))
+    return InferRequest(None, tuple(inputs), 1, (), False)
+
+
+def _same(found: list[Any], expected: Any) -> bool:
+    flat: list[Any] = []
+    stack = [expected]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, list):
+            stack.extend(reversed(item))
+        else:
+            flat.append(item)
+    return len(flat) == len(found) and all(map(_close, found, flat))
+
+
+def _close(one: Any, other: Any) -> bool:
+    if isinstance(one, float):
+        with contextlib.suppress(TypeError):
+            return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+    return bool(one == other)

@@ -1,0 +1,232 @@
+"""One version of one model while it is served: unpack, check, start, prove, watch, replace what fails, stop."""
+
+import asyncio
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from serving_runtime import processes
+from serving_runtime.archive import mar
+from serving_runtime.archive.model_spec import Tensor as TensorSpec
+from serving_runtime.errors import InvalidRequest, LoadFailed, ModelFailed, ServingError
+from serving_runtime.models.batching import Batcher
+from serving_runtime.models.metrics import Metrics
+from serving_runtime.models.self_test import BODIES, RESULTS, Proof
+from serving_runtime.protocol import rest
+from serving_runtime.protocol.rest import InferRequest
+from serving_runtime.protocol.tensors import Tensor
+from serving_runtime.runtimes.forkserver import Nursery
+from serving_runtime.runtimes.native import Native
+from serving_runtime.runtimes.torchserve import java
+from serving_runtime.runtimes.torchserve.server import TorchServe
+from serving_runtime.settings import Settings
+
+PROBE_SECONDS = 3.0  # a version that nobody asked for this long is asked by us
+_RESTART_SECONDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+_STABLE_SECONDS = 5.0  # ready for so long: the next failure is a new one
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model that shall be served. Two entries that differ are two versions, even with one number."""
+
+    name: str
+    version: str
+    mar: Path
+    sha256: str | None
+    runtime: str
+
+
+class WorkFolder:
+    """Hands out short private folders; everything in it is removed at the start and at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._count = 0
+
+    def new(self) -> Path:
+        self._count += 1
+        folder = self.path / str(self._count)
+        folder.mkdir(mode=0o700)
+        return folder
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all versions use together."""
+
+    settings: Settings
+    folder: WorkFolder
+    nursery: Nursery
+    metrics: Metrics
+    java_cache: java.Cache
+    starts: asyncio.Semaphore
+
+
+class Version:
+    """`ready` after `start` and whenever the last inference worked; `reason` says why not."""
+
+    def __init__(self, entry: Entry, shared: Shared) -> None:
+        self.entry = entry
+        self.ready = False
+        self.reason: str | None = None
+        self.restarts = 0
+        self.inputs: tuple[TensorSpec, ...] = BODIES
+        self.outputs: tuple[TensorSpec, ...] = RESULTS
+        self.metrics = shared.metrics.version(entry.name, entry.version)
+        self.batcher = Batcher(
+            max_rows=shared.settings.max_batch,
+            queue_limit=shared.settings.queue_limit,
+            queue_seconds=shared.settings.queue_seconds,
+            deadline_seconds=shared.settings.deadline_seconds,
+            looks_out=shared.settings.looks_out,
+            on_batch=self._count_batch,
+        )
+        self._shared = shared
+        self._model: Path | None = None
+        self._proof: Proof | None = None
+        self._backend: TorchServe | Native | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._ready_at = 0.0
+        self._attempt = 0
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """Process ids of Java, if there is one, and the worker; empty while there are none."""
+        return self._backend.processes if self._backend is not None else ()
+
+    async def start(self) -> None:
+        """Bring the version to its first right answer. Raises LoadFailed with the reason."""
+        await self._unpack()
+        await self._start_backend()
+        self._run(self._probe_now_and_then())
+
+    async def infer(self, request: InferRequest) -> list[Tensor]:
+        """Answer one request: the outputs it asked for, checked. Raises ServingError."""
+        answered = await self.batcher.submit(request)
+        rest.check_outputs(answered, self.outputs, request.rows)
+        if not request.outputs and not request.seen:
+            return answered
+        found = {tensor.name: tensor for tensor in answered}
+        names = request.outputs or tuple(spec.name for spec in self.outputs)
+        return [found[name] for name in (*names, rest.SEEN) if name in found]
+
+    async def stop(self, *, drain_seconds: float = 0.0) -> None:
+        """Let requests that are here be answered for at most `drain_seconds`, then end the processes."""
+        self._stopping = True
+        deadline = asyncio.get_running_loop().time() + drain_seconds
+        while not self.batcher.idle and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+        self.ready = False
+        self.batcher.close("the model is being stopped")
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._backend is not None:
+            await self._backend.stop()
+            self._backend = None
+        if self._model is not None:
+            await asyncio.to_thread(shutil.rmtree, self._model, ignore_errors=True)
+
+    async def _unpack(self) -> None:
+        folder = self._shared.folder.new()
+        self._model = folder
+        try:
+            info = await asyncio.to_thread(mar.unpack, self.entry.mar, folder)
+        except FileNotFoundError:
+            # Reasons are shown to everybody, so that paths of this machine are for the log only.
+            _log.warning("model %s: there is no archive %s", self.entry.name, self.entry.mar)
+            raise LoadFailed("the archive is missing; restore it, or upload it as a new version") from None
+        except OSError as error:
+            _log.warning("model %s: %s cannot be unpacked: %s", self.entry.name, self.entry.mar, error)
+            raise LoadFailed(f"the archive cannot be unpacked: {error.strerror}") from None
+        except mar.MarError as error:
+            raise LoadFailed(f"the archive cannot be used: {error}") from None
+        if self.entry.sha256 is not None and info.sha256 != self.entry.sha256:
+            raise LoadFailed(
+                f"the archive's sha256 is {info.sha256[:12]}..., registered was {self.entry.sha256[:12]}...; "
+                "upload it again as a new version"
+            )
+        if info.card is not None:
+            self.inputs, self.outputs = info.card.inputs, info.card.outputs
+        self._proof = Proof(self.inputs, self.outputs, info.golden, has_card=info.card is not None)
+
+    async def _start_backend(self) -> None:
+        self._backend = backend = self._new_backend()
+        assert self._model is not None
+        assert self._proof is not None
+        self._proof.judge(await backend.start(self._model, self._proof.frame))
+        self.batcher.open(backend)
+        self.ready, self.reason = True, None
+        self._ready_at = asyncio.get_running_loop().time()
+
+    def _new_backend(self) -> TorchServe | Native:
+        shared, folder = self._shared, self._shared.folder.new()
+        if self.entry.runtime == "native":
+            return Native(folder, shared.nursery, self._failed)
+        return TorchServe(folder, shared.nursery, shared.java_cache, self._failed)
+
+    async def _probe_now_and_then(self) -> None:
+        """Find out that the worker hangs or lies when nobody else asks."""
+        while True:
+            await asyncio.sleep(PROBE_SECONDS)
+            backend = self._backend
+            if not self.ready or backend is None or self._proof is None:
+                continue
+            if any(map(processes.is_stopped, backend.processes)):
+                backend.fail("one of the model's processes is stopped")
+                continue
+            if not self.batcher.idle:
+                continue
+            try:
+                self._proof.compare(await self.batcher.submit(self._proof.request))
+            except LoadFailed as error:
+                backend.fail(str(error))
+            except (InvalidRequest, ModelFailed) as error:
+                if self._proof.has_card:
+                    backend.fail(f"the model does not answer its probe any more: {error}")
+            except ServingError:
+                pass  # busy, or failed already: both are seen elsewhere
+
+    def _failed(self, reason: str) -> None:
+        if self._stopping or not self.ready:
+            return  # while it starts, `start` raises the reason
+        _log.warning("model %s version %s: %s; replacing it", self.entry.name, self.entry.version, reason)
+        self.ready, self.reason = False, f"{reason}; it is being replaced"
+        self.restarts += 1
+        self.metrics.restarts.inc()
+        self.batcher.close(self.reason)
+        stable = asyncio.get_running_loop().time() - self._ready_at > _STABLE_SECONDS
+        self._attempt = 0 if stable else self._attempt
+        self._run(self._replace_backend())
+
+    async def _replace_backend(self) -> None:
+        while True:
+            if self._backend is not None:
+                await self._backend.stop()
+                self._backend = None
+            await asyncio.sleep(_RESTART_SECONDS[min(self._attempt, len(_RESTART_SECONDS) - 1)])
+            self._attempt += 1
+            try:
+                await self._start_backend()
+            except LoadFailed as error:
+                self.reason = f"could not be started again: {error}"
+                self.batcher.close(self.reason)
+                _log.warning("model %s version %s %s", self.entry.name, self.entry.version, self.reason)
+            else:
+                _log.info("model %s version %s is ready again", self.entry.name, self.entry.version)
+                return
+
+    def _run(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _count_batch(self, requests: int, rows: int) -> None:
+        self.metrics.batch_requests.observe(requests)
+        self.metrics.batch_rows.observe(rows)

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol v2 and the frames between front and workers: pure, no I/O, no NumPy."""

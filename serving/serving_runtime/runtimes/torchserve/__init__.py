@@ -1,0 +1,1 @@
+"""The TorchServe runtime: Java, its configuration, and the connection to it."""

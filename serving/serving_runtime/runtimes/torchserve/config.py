@@ -1,0 +1,82 @@
+"""What TorchServe reads when it starts: its configuration, its log configuration, and the manifest of the model."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from serving_runtime.archive.manifest import HAS_CARD, MANIFEST, ORIGINAL_HANDLER, read_manifest
+from serving_runtime.errors import LoadFailed
+
+_LARGEST_CALL = 128 * 1024 * 1024
+_LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
+<Configuration status="off" shutdownHook="disable">
+  <Appenders>
+    <Console name="stderr" target="SYSTEM_ERR"><PatternLayout pattern="%-5p %c{1}: %m%n"/></Console>
+  </Appenders>
+  <!-- Every call writes several lines at `info`, which costs 2 ms of it. -->
+  <Loggers><Root level="error"><AppenderRef ref="stderr"/></Root></Loggers>
+</Configuration>
+"""
+
+
+def write(directory: Path, model: Path, *, calls: int, start_seconds: float) -> None:
+    """Write `config` and `log4j2.xml` into `directory` and make the unpacked `model` load our worker.
+
+    `calls` may be under way at once.
+    """
+    (directory / "config").write_text(_config(directory, model, calls, start_seconds), "utf-8")
+    (directory / "log4j2.xml").write_text(_LOG4J, "utf-8")
+    _aim_manifest(model)
+
+
+def home_and_jar() -> tuple[Path, Path]:
+    """The folder that holds TorchServe's package, and its Java program. Raises LoadFailed."""
+    spec = importlib.util.find_spec("ts")
+    if spec is None or spec.origin is None:
+        raise LoadFailed("TorchServe is not installed: install the package torchserve")
+    package = Path(spec.origin).parent
+    return package.parent, package / "frontend" / "model-server.jar"
+
+
+def _aim_manifest(model: Path) -> None:
+    """Make TorchServe load our worker, which loads the archive's own handler."""
+    manifest = read_manifest(model)
+    entry: dict[str, Any] = manifest["model"]
+    if ORIGINAL_HANDLER in entry:
+        return  # this folder was started before
+    entry[ORIGINAL_HANDLER] = entry["handler"]
+    entry[HAS_CARD] = (model / "model.yaml").is_file()
+    entry["handler"] = "serving_runtime.worker.torchserve_main"
+    manifest["runtime"] = "python"
+    (model / MANIFEST).write_text(json.dumps(manifest), "utf-8")
+
+
+def _config(directory: Path, model: Path, calls: int, start_seconds: float) -> str:
+    settings = {
+        "inference_address": f"unix:{directory}/i",
+        "management_address": f"unix:{directory}/m",
+        "enable_metrics_api": "false",
+        "grpc_inference_address": "127.0.0.1",
+        "grpc_management_address": "127.0.0.1",
+        "grpc_inference_port": 0,
+        "grpc_management_port": 0,
+        "enable_model_api": "false",
+        "disable_token_authorization": "true",  # its sockets lie in a folder that only we can enter
+        "install_py_dep_per_model": "false",
+        "allowed_urls": "file:///nowhere",
+        # By its name alone: TorchServe cuts a path at the first `.mar` in it, and `.marina` has one.
+        "model_store": model.parent,
+        "load_models": f"model={model.name}",
+        "default_workers_per_model": 1,
+        "default_response_timeout": 3600,  # deadlines are the front's
+        "default_startup_timeout": int(start_seconds),
+        "number_of_gpu": 0,
+        "number_of_netty_threads": 1,
+        "netty_client_threads": 1,
+        "job_queue_size": 2 * calls,
+        "max_request_size": _LARGEST_CALL,
+        "max_response_size": _LARGEST_CALL,
+        "disable_system_metrics": "true",
+    }
+    return "".join(f"{key}={value}\n" for key, value in settings.items())

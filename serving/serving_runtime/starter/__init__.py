@@ -1,0 +1,1 @@
+"""The code of the starter experiments, frozen into their archives."""

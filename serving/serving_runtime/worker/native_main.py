@@ -1,0 +1,88 @@
+"""The worker process of the native runtime: loads one unpacked archive and answers frames until its channel closes.
+
+Forked from the nursery. On the channel each frame is preceded by its size (uint32), both ways.
+"""
+
+import os
+import socket
+import time
+from pathlib import Path
+
+from serving_runtime.archive.manifest import read_manifest
+from serving_runtime.processes import give_back_memory
+from serving_runtime.protocol import frames
+from serving_runtime.worker import batches
+from serving_runtime.worker.native_context import Context
+
+_LOOK_OUT_SECONDS = 0.001
+_ROOM = 256 * 1024  # a usual batch fits, and arrives with one system call
+
+
+def serve(channel: socket.socket, model: Path) -> None:
+    """Load the archive in the folder `model`, then answer each frame in turn; returns when the front is gone."""
+    os.chdir(model)
+    manifest = read_manifest(model)
+    context = Context(model, manifest)
+    has_card = (model / "model.yaml").is_file()
+    hosted, load_error = batches.load(model, manifest["model"]["handler"], context, has_card=has_card)
+    give_back_memory()  # a handler may have tried more forms of its model than it keeps
+    inbox = _Inbox(channel)
+    while (frame := inbox.next()) is not None:
+        answer = batches.refusal(load_error) if hosted is None else batches.answer(hosted, frame)
+        channel.sendall(b"".join(frames.sized(answer)))
+
+
+class _Inbox:
+    """Cuts what arrives on the channel into frames; the next one may be here before this one is answered."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._room = bytearray(_ROOM)
+        self._begin = self._end = 0
+        self._busy = False
+
+    def next(self) -> memoryview | None:
+        """The next frame, valid until the next call; None when the other side is gone."""
+        if not self._fill(frames.SIZE.size):
+            return None
+        (size,) = frames.SIZE.unpack_from(self._room, self._begin)
+        if not self._fill(frames.SIZE.size + size):
+            return None
+        start = self._begin + frames.SIZE.size
+        self._begin = start + size
+        return memoryview(self._room)[start : self._begin]
+
+    def _fill(self, wanted: int) -> bool:
+        """Receive until `wanted` bytes are here."""
+        if self._begin == self._end:
+            self._begin = self._end = 0
+        if self._begin + wanted > len(self._room):
+            left = bytes(memoryview(self._room)[self._begin : self._end])
+            self._room = bytearray(max(_ROOM, wanted))  # a new one: the last frame may be in use
+            self._room[: len(left)] = left
+            self._begin, self._end = 0, len(left)
+        while self._end - self._begin < wanted:
+            count = self._receive(memoryview(self._room)[self._end :])
+            if not count:
+                return False
+            self._end += count
+        return True
+
+    def _receive(self, room: memoryview) -> int:
+        """Receive something; 0 when the other side is gone.
+
+        Who gets request after request looks out for the next one for a moment instead of sleeping: to wake a core
+        that has gone to sleep costs half of what the model does for one image.
+        """
+        began = time.perf_counter()
+        try:
+            while self._busy and time.perf_counter() - began < _LOOK_OUT_SECONDS:
+                try:
+                    return self._channel.recv_into(room, 0, socket.MSG_DONTWAIT)
+                except BlockingIOError:
+                    os.sched_yield()  # whoever else has something to do goes first
+            return self._channel.recv_into(room)
+        except ConnectionError:
+            return 0
+        finally:
+            self._busy = time.perf_counter() - began < _LOOK_OUT_SECONDS

@@ -1,0 +1,43 @@
+"""The handler that TorchServe loads: it unpacks a batch of ours, asks the archive's own handler, packs the answers.
+
+TorchServe imports this by the name in the manifest and wants exactly one class in the module. One call of TorchServe
+carries one frame, which carries a whole batch.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from serving_runtime.archive.manifest import HAS_CARD, ORIGINAL_HANDLER
+from serving_runtime.worker import batches, handlers
+
+
+class TorchServeWorker:
+    """State: the hosted model, or why it could not be loaded (told with every answer)."""
+
+    def __init__(self) -> None:
+        self._model: handlers.HostedModel | None = None
+        self._load_error = "not loaded"
+
+    def initialize(self, context: Any) -> None:
+        """Load the archive's handler. Never raises: TorchServe would try for ever and tell nobody why."""
+        try:
+            entry = context.manifest["model"]
+            handler = entry["handler"] = entry.pop(ORIGINAL_HANDLER)
+            directory = Path(context.system_properties["model_dir"]).resolve()
+            has_card = entry.pop(HAS_CARD)
+        except KeyError as error:
+            self._load_error = batches.reason(error)
+        else:
+            self._model, self._load_error = batches.load(directory, handler, context, has_card=has_card)
+        # From here on TorchServe writes a line for every call, which Java reads and throws away.
+        logging.getLogger().setLevel(logging.WARNING)
+
+    def handle(self, data: list[dict[str, Any]], _context: Any) -> list[bytes]:
+        """Answer each frame (TorchServe is told to send one at a time)."""
+        return [self._frame(row.get("body") or row.get("data") or b"") for row in data]
+
+    def _frame(self, frame: bytes) -> bytes:
+        if self._model is None:
+            return b"".join(batches.refusal(self._load_error))
+        return b"".join(batches.answer(self._model, frame))
