@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serving_runtime import starter
-from serving_runtime.archive.model_spec import Card, CardError, parse
+from serving_runtime.archive.model_spec import ModelSpec, ModelSpecError, parse
 
 MODELS = Path(__file__).resolve().parent
 STARTER = Path(starter.__path__[0])
@@ -14,10 +14,10 @@ FROZEN = ("handler.py", "predictor.py", "preprocess.py")
 
 @dataclass(frozen=True)
 class Experiment:
-    """One folder: its card as text and as read, and the file with its network."""
+    """One folder: its model spec as text and as read, and the file with its network."""
 
-    card: Card
-    card_text: bytes
+    spec: ModelSpec
+    spec_text: bytes
     network: Path
 
 
@@ -32,13 +32,13 @@ def find(name: str, folder: Path = MODELS) -> Experiment:
         raise ValueError(f"there is no experiment {name!r}; there are {', '.join(names(folder))}")
     text = (folder / name / "model.yaml").read_bytes()
     try:
-        card = parse(text)
-    except CardError as error:
+        spec = parse(text)
+    except ModelSpecError as error:
         raise ValueError(f"{name}/model.yaml: {error}") from None
-    if card.name != name:
-        raise ValueError(f"{name}/model.yaml: the name is {card.name!r}; it must be the folder's")
-    own, shared = folder / name / "network.py", folder / "networks" / f"{card.network}.py"
+    if spec.name != name:
+        raise ValueError(f"{name}/model.yaml: the name is {spec.name!r}; it must be the folder's")
+    own, shared = folder / name / "network.py", folder / "networks" / f"{spec.network}.py"
     network = own if own.exists() else shared
     if not network.exists():
         raise ValueError(f"{name}: neither {own} nor {shared} exists")
-    return Experiment(card, text, network)
+    return Experiment(spec, text, network)

@@ -1,4 +1,4 @@
-"""Trains one network on the CPU. The same card, digits and PyTorch give the same bytes of weights."""
+"""Trains one network on the CPU. The same model spec, digits and PyTorch give the same bytes of weights."""
 
 import math
 from collections import defaultdict
@@ -12,7 +12,7 @@ from torch import nn
 
 from digits import Digits
 from experiments import Experiment
-from serving_runtime.archive.model_spec import Card, Parameter
+from serving_runtime.archive.model_spec import ModelSpec, Parameter
 from serving_runtime.starter.predictor import load_network
 from serving_runtime.starter.preprocess import to_network
 
@@ -23,7 +23,7 @@ PARAMETERS = ("learning_rate", "momentum", "batch_size", "epochs", "shift")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a card's parameters mean to the trainer.
+    """What the parameters of a model spec mean to the trainer.
 
     Stochastic gradient descent whose steps get smaller evenly, from `learning_rate` to 0. Each batch is moved by up
     to `shift` pixels in each direction, so that the network does not learn places by heart.
@@ -45,18 +45,18 @@ class Learned:
     metrics: dict[str, float]
 
 
-def settings(card: Card) -> Settings:
-    """Read a card's parameters. Raises ValueError for one that is missing, unknown or out of range."""
-    given = card.parameters
+def settings(spec: ModelSpec) -> Settings:
+    """Read the parameters of a model spec. Raises ValueError for one that is missing, unknown or out of range."""
+    given = spec.parameters
     unknown = sorted(set(given) - set(PARAMETERS))
     if unknown:
-        raise ValueError(f"{card.name}: the trainer knows no parameter {unknown[0]!r}; it knows {PARAMETERS}")
+        raise ValueError(f"{spec.name}: the trainer knows no parameter {unknown[0]!r}; it knows {PARAMETERS}")
     return Settings(
-        learning_rate=_number(card, "learning_rate", lambda value: 0 < value <= 100),
-        momentum=_number(card, "momentum", lambda value: 0 <= value < 1),
-        batch_size=int(_number(card, "batch_size", lambda value: value >= 1 and value == int(value))),
-        epochs=int(_number(card, "epochs", lambda value: value >= 1 and value == int(value))),
-        shift=int(_number(card, "shift", lambda value: 0 <= value <= 4 and value == int(value), absent=0)),
+        learning_rate=_number(spec, "learning_rate", lambda value: 0 < value <= 100),
+        momentum=_number(spec, "momentum", lambda value: 0 <= value < 1),
+        batch_size=int(_number(spec, "batch_size", lambda value: value >= 1 and value == int(value))),
+        epochs=int(_number(spec, "epochs", lambda value: value >= 1 and value == int(value))),
+        shift=int(_number(spec, "shift", lambda value: 0 <= value <= 4 and value == int(value), absent=0)),
     )
 
 
@@ -67,20 +67,20 @@ def learn(
 
     Raises ValueError if the parameters are wrong or the loss stops being a number.
     """
-    how = settings(experiment.card)
+    how = settings(experiment.spec)
     torch.set_num_threads(THREADS)
     torch.use_deterministic_algorithms(True)
-    torch.manual_seed(experiment.card.seed)
+    torch.manual_seed(experiment.spec.seed)
     network = load_network(experiment.network)
     optimizer = torch.optim.SGD(network.parameters(), how.learning_rate, how.momentum)
-    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, steps(experiment.card, len(train)))
+    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, steps(experiment.spec, len(train)))
     curves: dict[str, dict[str, list[float]]] = defaultdict(lambda: {"steps": [], "values": []})
 
     def note(name: str, step: int, value: float) -> None:
         curves[name]["steps"].append(step)
         curves[name]["values"].append(round(value, 6))
 
-    for step, (images, labels, last) in enumerate(_batches(train, how, experiment.card.seed), start=1):
+    for step, (images, labels, last) in enumerate(_batches(train, how, experiment.spec.seed), start=1):
         logits = network(images)
         loss = nn.functional.cross_entropy(logits, labels)
         optimizer.zero_grad()
@@ -89,7 +89,7 @@ def learn(
         decay.step()
         if not math.isfinite(loss.item()):
             raise ValueError(
-                f"{experiment.card.name}: the loss is {loss.item()} at step {step}; learn slower"
+                f"{experiment.spec.name}: the loss is {loss.item()} at step {step}; learn slower"
             )
         note("loss", step, loss.item())
         note("accuracy", step, _share_right(logits, labels))
@@ -99,9 +99,9 @@ def learn(
     return Learned(save(network.state_dict()), dict(curves), _held_out(network, test))
 
 
-def steps(card: Card, count: int) -> int:
+def steps(spec: ModelSpec, count: int) -> int:
     """How many steps the training takes with `count` digits to train on."""
-    how = settings(card)
+    how = settings(spec)
     return how.epochs * math.ceil(count / how.batch_size)
 
 
@@ -137,8 +137,8 @@ def _share_right(logits: torch.Tensor, labels: torch.Tensor) -> float:
     return round((logits.argmax(1) == labels).float().mean().item(), 6)
 
 
-def _number(card: Card, key: str, fits: Callable[[float], bool], absent: float | None = None) -> float:
-    value: Parameter | None = card.parameters.get(key, absent)
+def _number(spec: ModelSpec, key: str, fits: Callable[[float], bool], absent: float | None = None) -> float:
+    value: Parameter | None = spec.parameters.get(key, absent)
     if isinstance(value, bool | str) or value is None or not fits(value):
-        raise ValueError(f"{card.name}: the parameter {key} is missing or cannot be {value!r}")
+        raise ValueError(f"{spec.name}: the parameter {key} is missing or cannot be {value!r}")
     return value

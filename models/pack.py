@@ -33,8 +33,8 @@ def pack(
     for name in ("weights.safetensors", "training.json", "golden.json"):
         _write(folder / name, files[name])
     return mar.build(
-        folder / f"{experiment.card.name}.mar",
-        name=experiment.card.name,
+        folder / f"{experiment.spec.name}.mar",
+        name=experiment.spec.name,
         handler="handler.py",
         serialized_file="weights.safetensors",
         files=files,
@@ -46,7 +46,7 @@ def contents(experiment: Experiment, weights: bytes, training: dict[str, Any]) -
     return {
         **{name: (STARTER / name).read_bytes() for name in FROZEN},
         "network.py": experiment.network.read_bytes(),
-        "model.yaml": experiment.card_text,
+        "model.yaml": experiment.spec_text,
         "weights.safetensors": weights,
         "training.json": _json(training),
     }

@@ -3,7 +3,7 @@
 
     python models/register.py --api http://127.0.0.1:8000 --models .marina/models
 
-The launcher and the chart's job call it. What an archive says about itself (its card and its
+The launcher and the chart's job call it. What an archive says about itself (its model spec and its
 training record) becomes the experiment; the archive becomes a version. The same archive twice is one
 version. A starter is deployed once, when it is new: with `--remember FILE`, later runs leave every
 deployment as people have changed, stopped or deleted it. `--deploy NAMES` deploys only these.
@@ -38,15 +38,15 @@ class Api:
 
     def experiment(self, info: MarInfo) -> bool:
         """Create the experiment of an archive; whether it is new."""
-        assert info.card is not None
+        assert info.spec is not None
         training = info.training or {}
         body = {
-            "name": info.card.name,
-            "description": info.card.description,
+            "name": info.spec.name,
+            "description": info.spec.description,
             "parameters": {
-                "network": info.card.network,
-                **training.get("parameters", info.card.parameters),
-                "seed": training.get("seed", info.card.seed),
+                "network": info.spec.network,
+                **training.get("parameters", info.spec.parameters),
+                "seed": training.get("seed", info.spec.seed),
             },
             "curves": training.get("curves", {}),
             "source": "starter",
@@ -91,9 +91,9 @@ def register(
     new = {"experiments": 0, "versions": 0, "deployments": 0}
     for path in archives:
         info = inspect(path)
-        if info.card is None:
-            raise Rejected(f"{path} has no model.yaml, so its name is unknown")
-        name = info.card.name
+        if info.spec is None:
+            raise Rejected(f"{path} has no model.yaml, so its name is not known")
+        name = info.spec.name
         new["experiments"] += api.experiment(info)
         version, is_new = api.version(name, path)
         new["versions"] += is_new

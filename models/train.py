@@ -47,9 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
 def train(experiment: Experiment, data: Dataset, folder: Path, *, force: bool = False) -> str:
     """Train and pack what has changed since `folder` was written; one line that says what happened.
 
-    Raises ValueError for a card that cannot be trained, OSError.
+    Raises ValueError for a model spec that cannot be trained, OSError.
     """
-    name = experiment.card.name
+    name = experiment.spec.name
     archive = folder / f"{name}.mar"
     keys = _keys(experiment, data)
     found = {} if force else _stamp(folder, archive)
@@ -92,10 +92,10 @@ def _parser() -> argparse.ArgumentParser:
 def _learned(experiment: Experiment, data: Dataset) -> tuple[bytes, dict[str, Any]]:
     import learning
 
-    card = experiment.card
-    total = learning.steps(card, len(data.train))
+    spec = experiment.spec
+    total = learning.steps(spec, len(data.train))
     # On a terminal a bar; in a log file it would be thousands of lines.
-    with tqdm(total=total, desc=card.name, unit="step", disable=None) as bar:
+    with tqdm(total=total, desc=spec.name, unit="step", disable=None) as bar:
 
         def show(loss: float) -> None:
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
@@ -103,8 +103,8 @@ def _learned(experiment: Experiment, data: Dataset) -> tuple[bytes, dict[str, An
 
         learned = learning.learn(experiment, data.train, data.test, show)
     return learned.weights, {
-        "parameters": {"network": card.network, **card.parameters},
-        "seed": card.seed,
+        "parameters": {"network": spec.network, **spec.parameters},
+        "seed": spec.seed,
         "metrics": learned.metrics,
         "curves": learned.curves,
         "dataset": {
@@ -118,13 +118,13 @@ def _learned(experiment: Experiment, data: Dataset) -> tuple[bytes, dict[str, An
 
 
 def _keys(experiment: Experiment, data: Dataset) -> dict[str, str]:
-    card = experiment.card
-    how = json.dumps([card.network, card.parameters, card.seed], sort_keys=True)
+    spec = experiment.spec
+    how = json.dumps([spec.network, spec.parameters, spec.seed], sort_keys=True)
     # Of the preprocessing only what the network gets matters: another way to read images needs no new training.
     sample = hashlib.sha256(to_network(data.train.images[:100]).tobytes()).hexdigest()
     files = [experiment.network, MODELS / "learning.py"]
     weights = _digest(files, how, data.sha256, sample, version("torch"))
-    archive = _digest(PACKED_FROM, weights, experiment.card_text.decode())
+    archive = _digest(PACKED_FROM, weights, experiment.spec_text.decode())
     return {"weights": weights, "archive": archive}
 
 

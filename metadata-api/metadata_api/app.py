@@ -20,6 +20,7 @@ from metadata_api.database.session import connect
 from metadata_api.deploying import reconcile
 from metadata_api.deploying.base import Deployer
 from metadata_api.deploying.helm import HelmRelease
+from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import config as kserve_config
 from metadata_api.deploying.kserve.client import Cluster
 from metadata_api.deploying.kserve.deployer import KServeDeployer
@@ -52,7 +53,7 @@ PAGES = ("/docs", "/redoc")
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT) -> FastAPI:
     """The API as an ASGI application; without settings they come from the environment."""
     settings = settings or Settings()
     # The pages of /docs come from this process; FastAPI's own would load scripts from the internet.
@@ -65,6 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.settings = settings
+    app.state.intervals = intervals
     app.state.engine = connect(
         settings.database_url,
         password_file=settings.database_password_file,
@@ -121,7 +123,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.deployer = deployer
         tasks = [
             asyncio.create_task(deployer.follow()),
-            asyncio.create_task(reconcile.run(app.state.sessions, deployer)),
+            asyncio.create_task(reconcile.run(app.state.sessions, deployer, app.state.intervals)),
             asyncio.create_task(app.state.routes.run()),
         ]
         try:
@@ -141,7 +143,7 @@ async def _deployer(app: FastAPI, client: httpx.AsyncClient) -> AsyncIterator[De
         url = settings.kubernetes_url
         cluster = Cluster(url, namespace) if url else Cluster.of_this_pod(namespace)
         try:
-            yield KServeDeployer(app.state.kserve, cluster)
+            yield KServeDeployer(app.state.kserve, cluster, app.state.intervals)
         finally:
             await cluster.close()
     else:

@@ -112,16 +112,16 @@ def _register(session: Session, experiment: str, row: ModelVersion) -> tuple[Ver
 
 
 def _row(info: mar.MarInfo, uploaded_sha256: str) -> ModelVersion:
-    card, metrics = info.card, (info.training or {}).get("metrics")
+    spec, metrics = info.spec, (info.training or {}).get("metrics")
     return ModelVersion(
         sha256=info.sha256,
         uploaded_sha256=uploaded_sha256,
         size=info.size,
         handler=info.handler,
         files=list(info.files),
-        inputs=[asdict(tensor) for tensor in card.inputs] if card else PLAIN_INPUTS,
-        outputs=[asdict(tensor) for tensor in card.outputs] if card else PLAIN_OUTPUTS,
-        labels=list(card.labels) if card else [],
+        inputs=[asdict(tensor) for tensor in spec.inputs] if spec else PLAIN_INPUTS,
+        outputs=[asdict(tensor) for tensor in spec.outputs] if spec else PLAIN_OUTPUTS,
+        labels=list(spec.labels) if spec else [],
         metrics=metrics if isinstance(metrics, dict) else None,
         golden=_storable("golden.json", info.golden),
         training=_storable("training.json", info.training),

@@ -22,12 +22,12 @@ from pydantic import ValidationError
 from serving_runtime import processes
 from serving_runtime.errors import LoadFailed
 from serving_runtime.front.app import App
-from serving_runtime.front.connection import Connection
+from serving_runtime.front.connection import CoalescedHttpProtocol
 from serving_runtime.models.metrics import Metrics
 from serving_runtime.models.registry import Models
-from serving_runtime.models.source import Wanted
+from serving_runtime.models.source import ModelSource
 from serving_runtime.models.version import Shared, WorkFolder
-from serving_runtime.runtimes.forkserver import Nursery
+from serving_runtime.runtimes.forkserver import ForkServer
 from serving_runtime.runtimes.torchserve import java
 from serving_runtime.settings import Settings
 
@@ -84,28 +84,30 @@ async def _serve(settings: Settings, folder: Path) -> int:
         return 1
     metrics = Metrics()
     cache = java.Cache(settings.java_cache)
-    nursery = Nursery(folder, settings.threads, settings.worker_variables)
-    shared = Shared(settings, WorkFolder(folder), nursery, metrics, cache, asyncio.Semaphore(_STARTS_AT_ONCE))
+    forkserver = ForkServer(folder, settings.threads, settings.worker_variables)
+    shared = Shared(
+        settings, WorkFolder(folder), forkserver, metrics, cache, asyncio.Semaphore(_STARTS_AT_ONCE)
+    )
     models = Models(shared)
-    wanted = Wanted(settings, models)
-    app = App(settings, models, metrics, wanted)
+    source = ModelSource(settings, models)
+    app = App(settings, models, metrics, source)
     config = uvicorn.Config(
         app,
         loop="none",
-        http=Connection,
+        http=CoalescedHttpProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nobody asks who the client is
+        proxy_headers=False,  # the address of the client is of no use here
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     gc.collect()
     gc.freeze()  # what is imported stays: to look through it again would hold up every request for 10 ms and more
     _log.info("listening on http://%s:%d", *listener.getsockname()[:2])
-    tasks = [asyncio.create_task(wanted.follow())]
+    tasks = [asyncio.create_task(source.follow())]
     if os.getpid() == 1:
         tasks.append(asyncio.create_task(processes.reap_orphans()))
     try:
@@ -115,7 +117,7 @@ async def _serve(settings: Settings, folder: Path) -> int:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await models.close()
-        await nursery.stop()
+        await forkserver.stop()
     _log.info("stopped")
     return 0
 
@@ -144,7 +146,7 @@ def _own_folder(work_dir: Path) -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         folder = _short(work_dir.resolve())
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)  # fails when somebody else owns the name
+        folder.mkdir(mode=0o700)  # fails when another user owns the name
         try:
             yield folder
         finally:

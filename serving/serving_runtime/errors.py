@@ -9,7 +9,7 @@ ServingError
 ├── BodyTooLarge        413
 ├── UnsupportedEncoding 415
 ├── Rejected            421 or 403  a host that is not ours, or a page of another site
-├── ModelFailed         502  the model raised, or its answer is not what its card promises
+├── ModelFailed         502  the model raised, or its answer is not what its model spec promises
 ├── Unavailable         503  not ready, queue full, worker died: try again after a second
 └── DeadlineExceeded    504
 """

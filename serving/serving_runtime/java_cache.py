@@ -12,8 +12,8 @@ from pathlib import Path
 
 from serving_runtime.archive.manifest import MANIFEST
 from serving_runtime.errors import LoadFailed
-from serving_runtime.models.self_test import BODIES, RESULTS, Proof
-from serving_runtime.runtimes.forkserver import Nursery
+from serving_runtime.models.self_test import BODIES, RESULTS, SelfTest
+from serving_runtime.runtimes.forkserver import ForkServer
 from serving_runtime.runtimes.torchserve import java
 from serving_runtime.runtimes.torchserve.server import TorchServe
 
@@ -40,17 +40,17 @@ async def _train(folder: Path, target: Path) -> None:
     """Raises LoadFailed, TimeoutError, OSError; `target` is whole or as it was."""
     new = target.with_suffix(".new")
     new.touch()  # fails now where it would fail in the end
-    nursery = Nursery(folder, threads=1)
-    torchserve = TorchServe(folder / "t", nursery, java.Cache(new, training=True), lambda _reason: None)
+    forkserver = ForkServer(folder, threads=1)
+    torchserve = TorchServe(folder / "t", forkserver, java.Cache(new, training=True), lambda _reason: None)
     try:
-        await torchserve.start(_model(folder), Proof(BODIES, RESULTS, None, has_card=False).frame)
+        await torchserve.start(_model(folder), SelfTest(BODIES, RESULTS, None, has_spec=False).frame)
         await torchserve.finish(_END_SECONDS)
         if not new.stat().st_size:
             raise LoadFailed("Java ended without writing one")
         new.replace(target)
     finally:
         await torchserve.stop()
-        await nursery.stop()
+        await forkserver.stop()
         new.unlink(missing_ok=True)
 
 

@@ -61,7 +61,7 @@ def kill(pid: int) -> None:
 async def reap_orphans(*, seconds: float = 10.0) -> None:
     """For process 1 of a container: end those that died after their parents, which are left to us, until cancelled.
 
-    Who starts a child here looks after it at once; one that is dead for `seconds` and still there is nobody's.
+    Who starts a child here looks after it at once; one that is dead for `seconds` and still there has no owner.
     """
     last = 0
     while True:
@@ -76,7 +76,7 @@ async def reap_orphans(*, seconds: float = 10.0) -> None:
         last = pid
 
 
-def keep_memory(*, size: int = 16 * 1024**2) -> None:
+def tune_malloc(*, size: int = 16 * 1024**2) -> None:
     """Let the heap keep what it frees, up to twice `size` bytes, and take blocks smaller than `size` from it.
 
     Otherwise glibc returns the memory of a layer's result to the system after each batch and asks for it again in the
@@ -87,10 +87,10 @@ def keep_memory(*, size: int = 16 * 1024**2) -> None:
         _LIBC.mallopt(_M_TRIM_THRESHOLD, 2 * size)
 
 
-def give_back_memory() -> None:
+def trim_memory() -> None:
     """Return to the system what this process does not need now: freed heap, and pages of program code.
 
-    Code is read from its file again when it is needed; importing PyTorch touches 40 MB of it that nobody runs again.
+    Code is read from its file again when it is needed; importing PyTorch touches 40 MB of it that never runs again.
     """
     with contextlib.suppress(AttributeError):  # glibc has it, musl does not
         _LIBC.malloc_trim(0)
@@ -102,7 +102,7 @@ def give_back_memory() -> None:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether somebody has stopped a process (SIGSTOP, a debugger); it answers nothing until it is continued."""
+    """Whether a process is stopped (SIGSTOP, a debugger); it answers nothing until it is continued."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
     except OSError:

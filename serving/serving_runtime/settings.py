@@ -48,10 +48,8 @@ class Settings(BaseSettings):
     queue_limit: Annotated[int, Field(ge=1, le=100_000)] = 256
     """Most requests waiting for one model; then 503."""
     queue_seconds: Annotated[float, Field(gt=0, le=600)] = 0.25
-    """A request that would wait longer is refused with 503, unless two calls of the model take longer.
-
-    While more are refused in a second than may wait, only one call of requests waits.
-    """
+    """Load shedding: a request that would queue longer is rejected with 503. Two batches may always queue; under
+    sustained overload, while more requests are rejected in a second than may queue, only one."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 10 * 1024 * 1024
     """Longest request body; then 413."""
     torch_threads: Annotated[int, Field(ge=1, le=256)] | None = None
@@ -81,7 +79,7 @@ class Settings(BaseSettings):
         return 1 if self.models_file is not None else max(1, available_cores() - 1)
 
     @property
-    def looks_out(self) -> bool:
+    def busy_poll(self) -> bool:
         """Whether the front may keep its core awake for a moment while a model works: it has one for itself."""
         return self.models_file is None and available_cores() > 1
 

@@ -37,26 +37,26 @@ class Parts:
 
 def measure(archive: Path, folder: Path) -> Microseconds:
     """Each part for the model in `archive`, unpacked into `folder`: loaded anew, the median of many runs."""
-    card = mar.inspect(archive).card
-    assert card is not None
+    spec = mar.inspect(archive).spec
+    assert spec is not None
     zipfile.ZipFile(archive).extractall(folder)
-    processes.keep_memory()  # as workers do
+    processes.tune_malloc()  # as workers do
     os.environ["SERVING_TORCH_THREADS"] = "1"
     manifest = read_manifest(folder)
     model, problem = batches.load(
-        folder, manifest["model"]["handler"], Context(folder, manifest), has_card=True
+        folder, manifest["model"]["handler"], Context(folder, manifest), has_spec=True
     )
     assert model is not None, problem
-    body, inputs, outputs = bench.body([1, 28, 28]), card.inputs, card.outputs
+    body, inputs, outputs = bench.body([1, 28, 28]), spec.inputs, spec.outputs
     request = rest.decode_request(body, inputs, outputs)
     one, batch = _frame([request]), _frame([request] * BATCH)
-    answer = b"".join(batches.answer(model, one))
+    answer = b"".join(batches.run_batch(model, one))
     _, answered = frames.decode(answer)
     return {
         "front: JSON to a checked tensor": _microseconds(lambda: rest.decode_request(body, inputs, outputs)),
         "front: frame for the worker": _microseconds(lambda: _frame([request])),
-        ONE: _microseconds(lambda: batches.answer(model, one)),
-        MANY: _microseconds(lambda: batches.answer(model, batch)),
+        ONE: _microseconds(lambda: batches.run_batch(model, one)),
+        MANY: _microseconds(lambda: batches.run_batch(model, batch)),
         "front: frame to tensors": _microseconds(lambda: frames.decode(answer)),
         "front: answer as JSON": _microseconds(lambda: rest.encode_response("digits", "1", None, answered)),
     }
@@ -81,7 +81,7 @@ def summary(rounds: Sequence[Microseconds]) -> Parts:
 
 
 def _frame(requests: list[InferRequest]) -> bytes:
-    header = {"rows": [request.rows for request in requests], "seen": False}
+    header = {"rows": [request.rows for request in requests]}
     return b"".join(frames.encode(header, frames.join_requests([request.inputs for request in requests])))
 
 

@@ -134,7 +134,7 @@ def read_anew(environment: Path) -> None:
     were just installed, megabytes at a time, five times as much as of those that programs have read. After this, all
     servers begin as on a machine that has just booted.
     """
-    processes.give_back_memory()  # what is in use stays, and this process may use the same files
+    processes.trim_memory()  # what is in use stays, and this process may use the same files
     for library in environment.rglob("*.so*"):
         with open(library, "rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

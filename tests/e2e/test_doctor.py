@@ -1,4 +1,4 @@
-"""`make doctor` finds a release well, names each thing that is broken, and finds it well again when it is mended."""
+"""`make doctor` finds a release well, names each thing that is broken, and finds it well again when it is fixed."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 @pytest.fixture(autouse=True)
 def well(release: str) -> Iterator[None]:
-    """All is well again once a test has mended what it broke; the first test of this file asks before."""
+    """All is well again once a test has fixed what it broke; the first test of this file asks before."""
     yield
     wait_until_well()
 
@@ -29,7 +29,7 @@ def apply(document: dict[str, Any]) -> None:
 
 
 def patch_ui(**container: Any) -> None:
-    """Change the UI's container and roll it out; `rollout undo` mends it."""
+    """Change the UI's container and roll it out; `rollout undo` repairs it."""
     patch = {"spec": {"template": {"spec": {"containers": [{"name": "ui", **container}]}}}}
     kubectl("patch", "deployment", UI, "--patch", json.dumps(patch))
 

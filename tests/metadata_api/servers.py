@@ -155,7 +155,7 @@ def answers(
     tensors: dict[str, tuple[str, list[Any]]] = {
         "probabilities": ("FP32", [0.91 if one == label else rest for one in labels]),
         "label": ("BYTES", [label]),
-        "seen": ("UINT8", list(range(256)) * 3 + [255] * 16),
+        "preprocessed": ("UINT8", list(range(256)) * 3 + [255] * 16),
         **outputs,
     }
     listed = [

@@ -37,24 +37,24 @@ class TestFolders:
         assert kinds == {"cnn", "mlp"}
 
     def test_learning_rates_and_momenta_differ(self) -> None:
-        found = [settings(find(name).card) for name in names()]
+        found = [settings(find(name).spec) for name in names()]
         assert len({item.learning_rate for item in found}) >= 3
         assert len({item.momentum for item in found}) >= 3
 
     @pytest.mark.parametrize("name", names())
-    def test_card_is_valid_and_a_few_steps_of_training_work(self, name: str, few: Dataset) -> None:
+    def test_spec_is_valid_and_a_few_steps_of_training_work(self, name: str, few: Dataset) -> None:
         experiment = find(name)
-        card = dataclasses.replace(experiment.card, parameters={**experiment.card.parameters, "epochs": 1})
+        spec = dataclasses.replace(experiment.spec, parameters={**experiment.spec.parameters, "epochs": 1})
         threads = torch.get_num_threads()
-        experiment = dataclasses.replace(experiment, card=card)
+        experiment = dataclasses.replace(experiment, spec=spec)
         learned = learn(experiment, few.train, few.test)
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(False)
-        assert len(learned.curves["loss"]["values"]) == -(-96 // settings(card).batch_size)
+        assert len(learned.curves["loss"]["values"]) == -(-96 // settings(spec).batch_size)
         assert learned.metrics["test_accuracy"] == pytest.approx(
             share_right(experiment, learned, few.test), abs=1e-6
         )
-        assert card.labels == tuple("0123456789")
+        assert spec.labels == tuple("0123456789")
 
     def test_cnn_has_the_weights_that_comparisons_assume(self) -> None:
         network = load_network(find("cnn-baseline").network)
@@ -107,7 +107,7 @@ class TestStarters:
     def test_every_folder_is_trained_and_named_alike(self, starters: dict[str, Any]) -> None:
         assert sorted(starters) == names()
         for name, (info, _) in starters.items():
-            assert info.card == find(name).card
+            assert info.spec == find(name).spec
             assert info.name == name
 
     def test_best_is_good_and_poor_is_poor(self, starters: dict[str, tuple[mar.MarInfo, Any]]) -> None:
@@ -139,7 +139,7 @@ class TestStarters:
                 else:
                     assert got.reshape(-1).tolist() == tensor["data"]
 
-    def test_best_reads_every_example_picture(self, starters: dict[str, tuple[mar.MarInfo, Any]]) -> None:
+    def test_best_reads_every_example_image(self, starters: dict[str, tuple[mar.MarInfo, Any]]) -> None:
         best = max(starters.values(), key=lambda starter: accuracy(starter[0]))[1]
         images = np.empty(10, object)
         images[:] = [(EXAMPLES / f"digit-{label}.png").read_bytes() for label in range(10)]

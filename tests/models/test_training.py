@@ -25,10 +25,10 @@ def _leave_torch_as_it_was() -> Any:
 
 def changed(experiment: Experiment, *, seed: int = 1, **parameters: float) -> Experiment:
     """The experiment with other parameters."""
-    card = dataclasses.replace(
-        experiment.card, seed=seed, parameters={**experiment.card.parameters, **parameters}
+    spec = dataclasses.replace(
+        experiment.spec, seed=seed, parameters={**experiment.spec.parameters, **parameters}
     )
-    return dataclasses.replace(experiment, card=card)
+    return dataclasses.replace(experiment, spec=spec)
 
 
 def trained(experiment: Experiment, data: Dataset) -> Learned:
@@ -88,7 +88,7 @@ class TestLearn:
         self, parameters: dict[str, Any], quick: Experiment
     ) -> None:
         with pytest.raises(ValueError, match=next(iter(parameters))):
-            settings(changed(quick, **parameters).card)
+            settings(changed(quick, **parameters).spec)
 
 
 class TestTrain:
@@ -132,11 +132,11 @@ class TestTrain:
     ) -> None:
         train.train(quick, few, tmp_path)
         monkeypatch.setattr("learning.learn", None)
-        text = quick.card_text.replace(b"One small hidden layer", b"A small one")
-        train.train(dataclasses.replace(quick, card_text=text), few, tmp_path)
-        card = mar.inspect(tmp_path / "mlp-baseline.mar").card
-        assert card is not None
-        assert card.description == "A small one."
+        text = quick.spec_text.replace(b"One small hidden layer", b"A small one")
+        train.train(dataclasses.replace(quick, spec_text=text), few, tmp_path)
+        spec = mar.inspect(tmp_path / "mlp-baseline.mar").spec
+        assert spec is not None
+        assert spec.description == "A small one."
 
     @pytest.mark.parametrize("damage", [b"", b"PK"])
     def test_damaged_archive_is_made_anew(
@@ -161,9 +161,9 @@ class TestCommand:
         assert end.value.code == 2
         assert "--all" in capsys.readouterr().err
 
-    def test_card_with_a_name_that_is_not_the_folders_is_refused(self, tmp_path: Path) -> None:
+    def test_spec_with_a_name_that_is_not_the_folders_is_rejected(self, tmp_path: Path) -> None:
         (tmp_path / "mine").mkdir()
-        text = find("cnn-baseline").card_text
+        text = find("cnn-baseline").spec_text
         (tmp_path / "mine" / "model.yaml").write_bytes(text)
         assert names(tmp_path) == ["mine"]
         with pytest.raises(ValueError, match="must be the folder's"):

@@ -89,10 +89,66 @@ def test_links_in_documents_lead_to_a_file_and_a_heading(document: Path) -> None
         assert not anchor or anchor in anchors(target), f"{document.name} links to {link}"
 
 
-def test_continuous_integration_runs_the_readmes_test_command_and_then_the_cluster() -> None:
-    script = (ROOT / ".ci" / "run").read_text()
-    assert re.findall(r"^make (\S+)", script, re.M) == ["test", "e2e"]
-    assert "make test" in (ROOT / "README.md").read_text()
+class TestContinuousIntegration:
+    """`.ci/run` with stand-ins for `make` and the cluster."""
+
+    def run(
+        self, folder: Path, *, fails: str = "", cluster: bool = True, **environment: str
+    ) -> tuple[int, list[str], str]:
+        """Exit code, the commands that it ran, and what it printed; `fails` is a command that does."""
+        log, programs = folder / "commands.txt", folder / "bin"
+        programs.mkdir()
+        log.touch()
+        for path, is_there in ((programs / "make", True), (folder / "cluster", cluster)):
+            line = f"{path.name} $*"
+            path.write_text(f'#!/bin/sh\necho "{line}" >> {log}\n[ "{line}" != "{fails}" ]\n')
+            path.chmod(0o755 if is_there else 0o644)
+        search = f"{programs}:{os.environ['PATH']}"
+        given: dict[str, str] = {"PATH": search, "TEST_CLUSTER": str(folder / "cluster"), **environment}
+        done = subprocess.run([ROOT / ".ci" / "run"], env=given, capture_output=True, text=True, timeout=60)
+        return done.returncode, log.read_text().splitlines(), done.stdout
+
+    def test_it_lints_tests_and_drives_the_cluster_then_runs_what_takes_long(self, tmp_path: Path) -> None:
+        code, commands, said = self.run(tmp_path)
+        assert code == 0
+        assert commands == [
+            "make install browser",
+            "make lint",
+            "make test",
+            "cluster up",
+            f"make e2e CLUSTER=test TEST_CLUSTER={tmp_path}/cluster",
+            "make test-long",
+            "cluster down",
+        ]
+        assert "make test" in (ROOT / "README.md").read_text()
+        for phase in ("lint", "test", "cluster up", "e2e", "test-long"):
+            assert re.search(rf"^ +\d+ s  {phase}: passed$", said, re.M), said
+
+    @pytest.mark.parametrize("fails", ["make lint", "make test", "cluster up", "make test-long"])
+    def test_a_phase_that_fails_fails_the_run_and_is_named(self, fails: str, tmp_path: Path) -> None:
+        code, _, said = self.run(tmp_path, fails=fails)
+        assert code != 0
+        assert f"{fails.removeprefix('make ')}: FAILED" in said
+
+    def test_without_a_cluster_it_fails(self, tmp_path: Path) -> None:
+        code, commands, said = self.run(tmp_path, cluster=False)
+        assert code != 0
+        assert "cluster up: FAILED" in said
+        assert not [command for command in commands if "e2e" in command]
+
+    def test_without_a_cluster_it_passes_where_a_variable_says_that_there_is_none(
+        self, tmp_path: Path
+    ) -> None:
+        code, commands, said = self.run(tmp_path, cluster=False, MARINA_CI_NO_CLUSTER="1")
+        assert code == 0
+        assert "e2e: NOT RUN" in said
+        assert commands == ["make install browser", "make lint", "make test", "make test-long"]
+
+    def test_what_takes_long_is_left_out_where_there_is_no_time_for_it(self, tmp_path: Path) -> None:
+        code, commands, said = self.run(tmp_path, MARINA_CI_MINUTES="10")
+        assert code == 0
+        assert "test-long: NOT RUN" in said
+        assert "make test-long" not in commands
 
 
 def test_check_is_more_than_test() -> None:

@@ -6,7 +6,7 @@ import orjson
 
 from serving_runtime.archive import mar
 
-CARD = """
+SPEC = """
 name: {name}
 inputs: [{{name: image, datatype: UINT8, shape: [-1, 2, 3], accepts: [UINT8, FP32, BYTES]}}]
 outputs: [{{name: total, datatype: FP32, shape: [-1]}}, {{name: label, datatype: BYTES, shape: [-1]}}]
@@ -24,8 +24,10 @@ class Summing:
     def initialize(self, context):
         {on_load}
 
-    def predict(self, inputs, *, seen=False):
+    def predict(self, inputs, *, return_preprocessed=False):
         {each_call}
+        if type(return_preprocessed) is not bool:
+            raise ValueError("return_preprocessed must be true or false")
         image = inputs["image"]
         if image.dtype == object:
             image = np.stack([np.full((2, 3), len(item) % 256, dtype=np.uint8) for item in image])
@@ -42,8 +44,8 @@ class Summing:
         if (first == 250).any():
             total[first == 250] = np.nan
         outputs = {{"total": total, "label": np.array([f"sum {{value:g}}" for value in total], dtype=object)}}
-        if seen:
-            outputs["seen"] = image.astype(np.uint8)
+        if return_preprocessed:
+            outputs["preprocessed"] = image.astype(np.uint8)
         return outputs
 """
 
@@ -76,7 +78,7 @@ def summing(
         "handler.py": HANDLER.format(
             offset=offset, on_load=on_load, each_call=each_call, extra=extra
         ).encode(),
-        "model.yaml": CARD.format(name=name).encode(),
+        "model.yaml": SPEC.format(name=name).encode(),
     }
     if golden:
         files["golden.json"] = orjson.dumps(pair)

@@ -147,7 +147,7 @@ def _with_three_models(folder: Path, runtime: str) -> Iterator[Front]:
 
 @pytest.fixture(scope="session")
 def torchserve_front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """A front with two summing models (the second adds 1000) and an archive without a card, all ready."""
+    """A front with two summing models (the second adds 1000) and an archive without a model spec, all ready."""
     yield from _with_three_models(tmp_path_factory.mktemp("torchserve"), "torchserve")
 
 

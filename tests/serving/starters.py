@@ -1,4 +1,4 @@
-"""Archives of the starter experiments with random weights: their own cards, networks and handler, no training."""
+"""Archives of the starter experiments with random weights: their own model specs, networks and handler, no training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +22,8 @@ def starter(
 
     `more` files are put beside its own, or in their place.
     """
-    card = MODELS / name / "model.yaml"
-    network = yaml.safe_load(card.read_text())["network"]
+    spec = MODELS / name / "model.yaml"
+    network = yaml.safe_load(spec.read_text())["network"]
     own = MODELS / name / "network.py"
     source = own if own.exists() else MODELS / "networks" / f"{network}.py"
     torch.manual_seed(seed)
@@ -31,7 +31,7 @@ def starter(
     files: dict[str, bytes | Path] = {
         **{part: runtime / part for part in ("handler.py", "predictor.py", "preprocess.py")},
         "network.py": source,
-        "model.yaml": card,
+        "model.yaml": spec,
         "weights.safetensors": save(load_network(source).state_dict()),
         **(more or {}),
     }

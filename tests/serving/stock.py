@@ -78,7 +78,7 @@ def named(path: Path, handler: str) -> mar.MarInfo:
 
 
 def crafted(path: Path, source: str) -> mar.MarInfo:
-    """An archive without a card around any handler."""
+    """An archive without a model spec around any handler."""
     return _build(path, "handler.py", {"handler.py": source.encode()})
 
 

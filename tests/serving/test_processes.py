@@ -5,7 +5,7 @@ import sys
 
 # A subreaper inherits orphans as process 1 does.
 FIRST = """
-import asyncio, ctypes, subprocess, sys, time
+import asyncio, ctypes, subprocess, sys
 import psutil
 from serving_runtime import processes
 
@@ -13,17 +13,22 @@ ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 orphan = "import os, sys; sys.exit(0) if os.fork() else os._exit(0)"
 for _ in range(3):
     subprocess.run([sys.executable, "-c", orphan], check=True)
-time.sleep(0.2)  # until they are dead
 
 def zombies():
     return [child.status() for child in psutil.Process().children()].count(psutil.STATUS_ZOMBIE)
 
+async def until_there_are(count):
+    async with asyncio.timeout(10):
+        while zombies() != count:
+            await asyncio.sleep(0.02)
+
 async def main():
+    await until_there_are(3)
     before = zombies()
     child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"])
     task = asyncio.create_task(processes.reap_orphans(seconds=0.2))
     code = await asyncio.to_thread(child.wait)
-    await asyncio.sleep(2)
+    await until_there_are(0)
     print(before, zombies(), code, task.done())
 
 asyncio.run(main())

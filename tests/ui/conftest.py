@@ -11,7 +11,7 @@ from model_ui.app import create_app
 from model_ui.settings import Settings
 from tests.asgi import Server
 from tests.ports import free_port
-from tests.ui import browsers
+from tests.ui import browsers, visits
 from tests.ui.fake_api import FakeApi
 
 HEIGHT = 844
@@ -47,33 +47,64 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open a blank page of a width; it must ask no other machine, and end without an error of its scripts."""
-    pages: list[Page] = []
-    wrong: list[str] = []
+class Pages:
+    """Opens pages, which must ask no other machine and end without an error of their scripts; `wrong` says who did."""
 
-    def reject(dialog: Dialog) -> None:
-        wrong.append(f"dialog: {dialog.message}")
-        dialog.dismiss()
+    def __init__(self, browser: Browser) -> None:
+        self.wrong: list[str] = []
+        self.opened: list[Page] = []
+        self._browser = browser
 
-    def check(request: Request) -> None:
-        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
-            wrong.append(f"asked {request.url}")
-
-    def new(width: int) -> Page:
-        page = browser.new_page(viewport={"width": width, "height": HEIGHT})
+    def open(self, width: int) -> Page:
+        """A blank page of a width."""
+        page = self._browser.new_page(viewport={"width": width, "height": HEIGHT})
         page.set_default_timeout(ACTION_MS)
-        page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
-        page.on("dialog", reject)
-        page.on("request", check)
-        pages.append(page)
+        page.on("pageerror", lambda error: self.wrong.append(f"script error: {error}"))
+        page.on("dialog", self._dismiss)
+        page.on("request", self._check)
+        self.opened.append(page)
         return page
 
-    yield new
-    for page in pages:
-        page.close()
-    assert not wrong, wrong
+    def close(self) -> None:
+        while self.opened:
+            self.opened.pop().close()
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.wrong.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _check(self, request: Request) -> None:
+        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+            self.wrong.append(f"asked {request.url}")
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[[int], Page]]:
+    """Open a blank page of a width, for one test."""
+    pages = Pages(browser)
+    yield pages.open
+    pages.close()
+    assert pages.wrong == []
+
+
+@pytest.fixture(scope="class")
+def pages_of_class(browser: Browser) -> Iterator[Pages]:
+    """Pages that tests of a class share."""
+    pages = Pages(browser)
+    yield pages
+    pages.close()
+
+
+@pytest.fixture
+def page(site: Site, pages_of_class: Pages) -> Iterator[Page]:
+    """The wide page of the test's class, loaded once, because that takes longer than most of what is tested on it.
+
+    A test takes it as others of its class left it, and leaves it so that others can go on.
+    """
+    if not pages_of_class.opened:
+        visits.enter(pages_of_class.open(1280), site.url)
+    yield pages_of_class.opened[0]
+    assert pages_of_class.wrong == []
 
 
 @pytest.fixture

@@ -255,11 +255,11 @@ class FakeApi:
         row = {
             "prediction_id": str(uuid.uuid4()), "deployment": name, "experiment": item["experiment"],
             "version": item["observed"]["version"], "status": "ok", "label": "5", "probabilities": None,
-            "latency_ms": 3.7 + len(name) / 3, "seen": seen, "error": None,
+            "latency_ms": 3.7 + len(name) / 3, "preprocessed": seen, "error": None,
         }  # fmt: skip
         if not item["ready"]:
             fault = {"error": "model_not_ready", "detail": f"{name} is not ready: {HOSTILE}"}
-            return row | {"status": "error", "label": None, "seen": None, "error": fault}
+            return row | {"status": "error", "label": None, "preprocessed": None, "error": fault}
         label, sure = ("3", 0.41) if name == "mlp-poor" else ("5", 0.93)
         rest = (1 - sure) / 9
         shares: list[dict[str, Any]] = [

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from model_ui.app import create_app
 from model_ui.settings import Settings
 from tests.asgi import Server
+from tests.ports import free_port
 from tests.ui import visits
 from tests.ui.conftest import Site
 from tests.ui.fake_api import LONG, FakeApi
@@ -42,14 +43,10 @@ class TestTry:
         visits.fits(page)
         screenshot(page, "try")
 
-    def test_clear_takes_drawing_and_answers_away(self, site: Site, open_page: OpenPage) -> None:
-        page = open_page(1280)
-        visits.enter(page, site.url)
+    def test_clear_takes_drawing_and_answers_away(self, site: Site, page: Page) -> None:
         visits.draw(page)
         page.locator(".m-vote").wait_for()
-        page.get_by_role("button", name="Clear").click()
-        expect(page.locator(".m-vote")).to_have_count(0)
-        assert visits.ink(page) == 0
+        visits.clear(page)
 
     def test_without_live_answers_only_the_button_asks(self, site: Site, open_page: OpenPage) -> None:
         page = open_page(1280)
@@ -79,26 +76,23 @@ class TestTry:
         expect(page.locator("#chosen").get_by_role("checkbox", name="cnn-new")).to_be_checked()
         expect(page.locator("#chosen").get_by_role("checkbox", name="mlp-poor")).not_to_be_checked()
 
-    def test_an_example_is_one_press_away(self, site: Site, open_page: OpenPage) -> None:
-        page = open_page(1280)
-        visits.enter(page, site.url)
+    def test_an_example_is_one_press_away(self, site: Site, page: Page) -> None:
+        visits.clear(page)
         page.get_by_role("button", name="Example: a 7").click()
         page.locator(".m-vote").wait_for()
         assert visits.ink(page) > 0.01
 
-    def test_a_picture_can_be_uploaded(self, site: Site, open_page: OpenPage, tmp_path: Path) -> None:
-        page = open_page(1280)
-        visits.enter(page, site.url)
+    def test_a_picture_can_be_uploaded(self, site: Site, page: Page, tmp_path: Path) -> None:
+        visits.clear(page)
         photo = tmp_path / "photo.png"
         Image.new("RGB", (3000, 2000), "white").save(photo)
         page.locator("#sketchpad input[type=file]").set_input_files(photo)
         page.locator(".m-vote").wait_for()
 
     def test_a_file_that_is_no_picture_is_refused_in_words(
-        self, site: Site, open_page: OpenPage, tmp_path: Path
+        self, site: Site, page: Page, tmp_path: Path
     ) -> None:
-        page = open_page(1280)
-        visits.enter(page, site.url)
+        visits.clear(page)
         text = tmp_path / "notes.png"
         text.write_text("not an image")
         page.locator("#sketchpad input[type=file]").set_input_files(text)
@@ -123,9 +117,7 @@ class TestExperiments:
         visits.fits(page)
         screenshot(page, "experiments")
 
-    def test_unticking_takes_a_curve_away(self, site: Site, open_page: OpenPage) -> None:
-        page = open_page(1280)
-        visits.enter(page, site.url)
+    def test_unticking_takes_a_curve_away(self, site: Site, page: Page) -> None:
         visits.see_curves(page, 6)
         page.get_by_role("checkbox", name="Show the curve of mlp-poor").uncheck()
         expect(page.locator("#curves .legend .traces")).to_have_count(6)
@@ -134,9 +126,7 @@ class TestExperiments:
         page.get_by_role("button", name="Choose all").click()
         expect(page.locator("#curves .legend .traces")).to_have_count(7)
 
-    def test_search_and_another_metric(self, site: Site, open_page: OpenPage) -> None:
-        page = open_page(1280)
-        visits.enter(page, site.url)
+    def test_search_and_another_metric(self, site: Site, page: Page) -> None:
         visits.see_curves(page, 6)
         page.get_by_label("Search").fill("mlp")
         expect(page.locator("#runs tbody tr")).to_have_count(3)
@@ -148,18 +138,15 @@ class TestExperiments:
         expect(page.get_by_role("columnheader", name="Best accuracy")).to_be_visible()
         expect(page.locator("#curves .ytitle")).to_have_text("accuracy")
 
-    def test_log_scale(self, site: Site, open_page: OpenPage) -> None:
-        page = open_page(1280)
-        visits.enter(page, site.url)
+    def test_log_scale(self, site: Site, page: Page) -> None:
         visits.see_curves(page, 6)
         page.get_by_label("Log scale").check()
         page.wait_for_function(
             "document.querySelector('#curves .js-plotly-plot').layout.yaxis.type === 'log'"
         )
 
-    def test_text_of_the_api_runs_nothing(self, site: Site, open_page: OpenPage) -> None:
-        page = open_page(1280)
-        visits.enter(page, site.url)
+    def test_text_of_the_api_runs_nothing(self, site: Site, page: Page) -> None:
+        visits.open_tab(page, "Try")
         visits.draw(page)
         page.locator(".m-vote").wait_for()
         visits.see_curves(page, 6)
@@ -185,9 +172,7 @@ class TestDeployments:
         visits.fits(page)
         screenshot(page, "deployments")
 
-    def test_stop_start_roll_back_and_change(self, site: Site, open_page: OpenPage) -> None:
-        page = open_page(1280)
-        visits.enter(page, site.url)
+    def test_stop_start_roll_back_and_change(self, site: Site, page: Page) -> None:
         visits.open_tab(page, "Deployments")
         fast = service(page, "cnn-fast")
         fast.get_by_role("button", name="Roll back to v2").click()
@@ -201,10 +186,8 @@ class TestDeployments:
         assert site.api.deployments["cnn-fast"]["version"] == 1
 
     def test_a_second_deployment_of_a_name_is_refused_in_the_words_of_the_api(
-        self, site: Site, open_page: OpenPage
+        self, site: Site, page: Page
     ) -> None:
-        page = open_page(1280)
-        visits.enter(page, site.url)
         visits.open_tab(page, "Deployments")
         choose(page, "Experiment", "cnn-fast")
         expect(page.get_by_label("Version", exact=True)).to_have_value("v3")
@@ -289,10 +272,12 @@ class TestPrefix:
         """URL of a proxy that publishes the UI under /marina."""
         fake = FakeApi()
         api = Server(fake.app).start()
-        settings = Settings(api_url=api.url, root_path="/marina", refresh_seconds=0.5)
+        port = free_port()
+        hosts = (f"127.0.0.1:{port}",)
+        settings = Settings(api_url=api.url, root_path="/marina", refresh_seconds=0.5, allowed_hosts=hosts)
         ui = Server(create_app(settings)).start()
         target = ui.url if request.param == "strips the prefix" else f"{ui.url}/marina"
-        proxy = Server(reverse_proxy("/marina", target)).start()
+        proxy = Server(reverse_proxy("/marina", target), port).start()
         yield f"{proxy.url}/marina/", fake
         for server in (proxy, ui, api):
             server.stop()

@@ -95,7 +95,7 @@ class TestAnswers:
         assert html.index("<b>ankle boot</b>") < html.index("<b>bag</b>")
 
     def test_only_a_png_is_shown_as_what_was_seen(self) -> None:
-        row = result("a", seen='"><script>alert(1)</script>')
+        row = result("a", preprocessed='"><script>alert(1)</script>')
         html = answers.answers(Comparison(results=(row,), agreement=Agreement(label="5", votes=1, of=1)))
         assert "m-seen" not in html
 

@@ -38,6 +38,13 @@ def draw(page: Page, points: list[tuple[float, float]] = FIVE) -> None:
     page.mouse.up()
 
 
+def clear(page: Page) -> None:
+    """Empty the sketchpad; the answers go with the drawing."""
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator(".m-vote")).to_have_count(0)
+    assert ink(page) == 0
+
+
 def ink(page: Page) -> float:
     """Share of the sketchpad that is dark."""
     script = """canvas => {

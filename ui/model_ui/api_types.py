@@ -125,7 +125,7 @@ class Probability(ApiModel):
 
 
 class Result(ApiModel):
-    """What one deployment said, or why it said nothing; `seen` is a PNG in base64."""
+    """What one deployment said, or why it said nothing; `preprocessed` is a PNG in base64."""
 
     deployment: str
     experiment: str
@@ -134,7 +134,7 @@ class Result(ApiModel):
     label: str | None = None
     probabilities: tuple[Probability, ...] | None = None
     latency_ms: float = 0.0
-    seen: str | None = None
+    preprocessed: str | None = None
     error: Fault | None = None
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from marina_doctor import report
 from marina_doctor.cluster import Cluster, Unreachable
+from marina_doctor.collector import collect
 from marina_doctor.findings import fail, ok
-from marina_doctor.survey import survey
 from marina_doctor.values import of_files
 
 UNREACHABLE = 2
@@ -30,12 +30,12 @@ def main() -> int:
         return UNREACHABLE
     try:
         cluster = Cluster(given.kubeconfig, given.context)
-        seen = survey(cluster, given.release, given.namespace, planned, given.kserve_namespace)
+        observed = collect(cluster, given.release, given.namespace, planned, given.kserve_namespace)
     except Unreachable as error:
         found = [fail("cluster", str(error), "Check KUBECONFIG and its context: `kubectl get --raw /readyz`")]
         code = UNREACHABLE
     else:
-        found = [ok("cluster", f"{cluster.address} answers"), *report.findings(seen)]
+        found = [ok("cluster", f"{cluster.address} answers"), *report.findings(observed)]
         code = report.exit_code(found)
     sys.stdout.write((report.as_json(found, code, about) if given.json else report.as_lines(found)) + "\n")
     return code

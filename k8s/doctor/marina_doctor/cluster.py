@@ -93,10 +93,10 @@ class Cluster:
 
     def model_status(self, namespace: str, pod: str) -> str:
         """Why the model in a serving pod cannot be served, by the process's own /status; empty when it can."""
-        answer = self.core.connect_get_namespaced_pod_proxy_with_path(
+        response = self.core.connect_get_namespaced_pod_proxy_with_path(
             f"{pod}:8080", namespace, "status", _preload_content=False
         )
-        models = json.loads(answer.data)["models"]
+        models = json.loads(response.data)["models"]
         return next((str(one["reason"]) for one in models if one["state"] == "failed"), "")
 
 

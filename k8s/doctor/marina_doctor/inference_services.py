@@ -4,8 +4,8 @@ from typing import Any
 
 from marina_doctor import pods
 from marina_doctor.findings import Finding, fail, info, ok, warn
+from marina_doctor.observed import Observed
 from marina_doctor.platform import STANDARD
-from marina_doctor.seen import Seen
 from marina_doctor.workloads import not_created
 
 CHECK = "models"
@@ -15,60 +15,60 @@ STOP = "serving.kserve.io/stop"
 PATIENCE_SECONDS = 300
 
 
-def check(seen: Seen) -> list[Finding]:
+def check(observed: Observed) -> list[Finding]:
     """One line for each InferenceService of the namespace, and one for each runtime that is missing."""
-    if not seen.release.values["kserve"]["enabled"] or seen.services is None:
+    if not observed.release.values["kserve"]["enabled"] or observed.services is None:
         return []
-    found = _runtimes(seen)
-    for service in seen.services:
-        found.append(_service(seen, service))
-    if not seen.services and seen.release.installed:
+    found = _runtimes(observed)
+    for service in observed.services:
+        found.append(_service(observed, service))
+    if not observed.services and observed.release.installed:
         found.append(info(CHECK, "there is no InferenceService: deploy an experiment in the UI"))
     return found
 
 
-def _runtimes(seen: Seen) -> list[Finding]:
+def _runtimes(observed: Observed) -> list[Finding]:
     """The release's own two; what an InferenceService names is said in its line."""
-    if not seen.release.installed or seen.runtimes is None:
+    if not observed.release.installed or observed.runtimes is None:
         return []
-    there = {one.metadata.name for one in seen.runtimes}
-    missing = sorted({f"{seen.release.prefix}-{one}" for one in RUNTIMES} - there)
+    there = {one.metadata.name for one in observed.runtimes}
+    missing = sorted({f"{observed.release.prefix}-{one}" for one in RUNTIMES} - there)
     text = "the ServingRuntime {} of the release does not exist: no model of that kind can be deployed"
     found = [fail("runtimes", text.format(name), "Make it again: `make deploy`") for name in missing]
     return found or [ok("runtimes", "the ServingRuntimes of the release are there")]
 
 
-def _service(seen: Seen, service: Any) -> Finding:
+def _service(observed: Observed, service: Any) -> Finding:
     name, status = service.metadata.name, service.status
     if (service.metadata.annotations or {}).get(STOP) == "true":
         return warn(CHECK, f"{name} is stopped by its annotation {STOP}", "Take that annotation off it")
-    if text := _missing_runtime(seen, service):
+    if text := _missing_runtime(observed, service):
         return fail(CHECK, f"{name} {text}", "Make that runtime (`make deploy`), or name one that exists")
     mode = status and status.deployment_mode
     if mode and mode not in STANDARD:
         remedy = "Annotate it with serving.kserve.io/deploymentMode=Standard and make it again"
         return fail(CHECK, f"{name} runs in mode {mode}, and Marina needs Standard", remedy)
-    mine = seen.of_service(name)
-    trouble = _trouble(seen, name, mine)
+    mine = observed.of_service(name)
+    problem = _problem(observed, name, mine)
     if _is_ready(service):
-        if trouble:
-            return warn(CHECK, f"{name} answers in its former version: {trouble.text}", trouble.remedy)
+        if problem:
+            return warn(CHECK, f"{name} answers in its former version: {problem.text}", problem.remedy)
         return ok(CHECK, f"{name} is ready{_version(service)}")
-    if trouble:
-        return fail(CHECK, f"{name} does not answer: {trouble.text}", trouble.remedy)
-    return _undecided(seen, service, mine)
+    if problem:
+        return fail(CHECK, f"{name} does not answer: {problem.text}", problem.remedy)
+    return _undecided(observed, service, mine)
 
 
-def _undecided(seen: Seen, service: Any, mine: list[Any]) -> Finding:
-    """One that is not ready and whose pods have no trouble to tell."""
+def _undecided(observed: Observed, service: Any, mine: list[Any]) -> Finding:
+    """One that is not ready and whose pods have no problem to tell."""
     name, status = service.metadata.name, service.status
     if not status or not status.conditions:
         remedy = "Look at the lines on kserve: its controller makes the pods"
         return fail(CHECK, f"KServe has not looked at {name} since it was made", remedy)
     for pod in mine:
-        if reason := seen.model_status.get(pod.metadata.name):
+        if reason := observed.model_status.get(pod.metadata.name):
             return fail(
-                CHECK, f"{name} does not answer: {reason}", "Deploy another version, or mend its archive"
+                CHECK, f"{name} does not answer: {reason}", "Deploy another version, or fix its archive"
             )
     if any(pods.age(pod) < PATIENCE_SECONDS for pod in mine):
         seconds = min(pods.age(pod) for pod in mine)
@@ -79,31 +79,31 @@ def _undecided(seen: Seen, service: Any, mine: list[Any]) -> Finding:
     )
 
 
-def _trouble(seen: Seen, name: str, mine: list[Any]) -> pods.Trouble | None:
+def _problem(observed: Observed, name: str, mine: list[Any]) -> pods.PodProblem | None:
     newest_first = sorted(mine, key=pods.age)
     for pod in newest_first:
-        if trouble := pods.of_pod(pod, seen):
-            return trouble
-    if refused := not_created(seen, f"{name}-predictor"):
-        return pods.Trouble(*refused)
+        if problem := pods.of_pod(pod, observed):
+            return problem
+    if rejection := not_created(observed, f"{name}-predictor"):
+        return pods.PodProblem(*rejection)
     return None
 
 
-def _missing_runtime(seen: Seen, service: Any) -> str:
+def _missing_runtime(observed: Observed, service: Any) -> str:
     model = service.spec.predictor.model
-    expected = model and model.runtime
-    if not expected or seen.runtimes is None:
+    named = model and model.runtime
+    if not named or observed.runtimes is None:
         return ""
-    own = [one for one in seen.runtimes if one.metadata.name == expected]
+    own = [one for one in observed.runtimes if one.metadata.name == named]
     # Who may not list those of the cluster does not know that one is missing.
-    shared = [one for one in seen.cluster_runtimes or () if one.metadata.name == expected]
+    shared = [one for one in observed.cluster_runtimes or () if one.metadata.name == named]
     if own or shared:
         return (
-            f"names the ServingRuntime {expected}, which is disabled"
-            if (own or shared)[0].spec.disabled
-            else ""
+            f"names the ServingRuntime {named}, which is disabled" if (own or shared)[0].spec.disabled else ""
         )
-    return "" if seen.cluster_runtimes is None else f"names the ServingRuntime {expected}, which does not exist"
+    return (
+        "" if observed.cluster_runtimes is None else f"names the ServingRuntime {named}, which does not exist"
+    )
 
 
 def _said(status: Any) -> str:

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from marina_doctor.findings import Finding, fail, info, ok, warn
-from marina_doctor.seen import Seen
+from marina_doctor.observed import Observed
 from marina_doctor.values import ROOT
 
 # The chart says no to what is older: charts/marina/templates/_validate.tpl.
@@ -17,42 +17,46 @@ STANDARD = {"Standard", "RawDeployment"}
 INSTALL = "Install it with `make kserve`, or set kserve.enabled=false"
 
 
-def check(seen: Seen) -> list[Finding]:
+def check(observed: Observed) -> list[Finding]:
     """All of the platform; KServe only when the values want it."""
-    found = [*kubernetes(seen), *nodes(seen)]
-    if not seen.release.values["kserve"]["enabled"]:
+    found = [*kubernetes(observed), *nodes(observed)]
+    if not observed.release.values["kserve"]["enabled"]:
         return [*found, info("kserve", "the values do without KServe: experiments are recorded, not served")]
-    kinds = kserve_kinds(seen)
+    kinds = kserve_kinds(observed)
     found += kinds
     # Without its kinds KServe is not there, and all further lines on it would say the same again.
     if any(finding.remedy == INSTALL for finding in kinds):
         return found
-    return [*found, *controller(seen), *mode(seen), *webhook(seen)]
+    return [*found, *controller(observed), *mode(observed), *webhook(observed)]
 
 
-def kubernetes(seen: Seen) -> list[Finding]:
+def kubernetes(observed: Observed) -> list[Finding]:
     """The version of the API server."""
-    number = version_of(seen.kubernetes)
+    number = version_of(observed.kubernetes)
     oldest = ".".join(map(str, OLDEST_KUBERNETES))
     if number and number < OLDEST_KUBERNETES:
         return [
-            fail("kubernetes", f"{seen.kubernetes} is too old", f"Upgrade the cluster to {oldest} or newer")
+            fail(
+                "kubernetes", f"{observed.kubernetes} is too old", f"Upgrade the cluster to {oldest} or newer"
+            )
         ]
-    return [ok("kubernetes", f"version {seen.kubernetes} (Marina needs {oldest} or newer)")]
+    return [ok("kubernetes", f"version {observed.kubernetes} (Marina needs {oldest} or newer)")]
 
 
-def nodes(seen: Seen) -> list[Finding]:
+def nodes(observed: Observed) -> list[Finding]:
     """Whether any node takes pods, and which of them are short of something."""
-    if seen.nodes is None:
+    if observed.nodes is None:
         return []
     ready = [
-        node for node in seen.nodes if _condition(node, "Ready") == "True" and not node.spec.unschedulable
+        node for node in observed.nodes if _condition(node, "Ready") == "True" and not node.spec.unschedulable
     ]
     if not ready:
         return [
-            fail("nodes", f"none of {len(seen.nodes)} nodes takes pods", "Look at `kubectl describe nodes`")
+            fail(
+                "nodes", f"none of {len(observed.nodes)} nodes takes pods", "Look at `kubectl describe nodes`"
+            )
         ]
-    found = [ok("nodes", f"{len(ready)} of {len(seen.nodes)} take pods")]
+    found = [ok("nodes", f"{len(ready)} of {len(observed.nodes)} take pods")]
     for node in ready:
         for pressure in ("MemoryPressure", "DiskPressure", "PIDPressure"):
             if _condition(node, pressure) == "True":
@@ -61,31 +65,31 @@ def nodes(seen: Seen) -> list[Finding]:
     return found
 
 
-def kserve_kinds(seen: Seen) -> list[Finding]:
+def kserve_kinds(observed: Observed) -> list[Finding]:
     """Whether the API server serves KServe's kinds in the versions that the chart writes."""
-    expected = {
+    required = {
         "serving.kserve.io/v1beta1": "inferenceservices",
         "serving.kserve.io/v1alpha1": "servingruntimes",
     }
-    if all(seen.kinds.get(version) == [] for version in expected):
+    if all(observed.kinds.get(version) == [] for version in required):
         return [fail("kserve", "the cluster does not have KServe's kinds", INSTALL)]
     found = []
-    for version, kind in expected.items():
-        served = seen.kinds.get(version)
+    for version, kind in required.items():
+        served = observed.kinds.get(version)
         if served is not None and kind not in served:
             text = f"the cluster does not serve {kind} in {version}"
             found.append(
                 fail("kserve", text, f"Install KServe {kserve_under_test()}'s kinds with `make kserve`")
             )
-    return found or [ok("kserve", f"serves {', '.join(f'{kind} ({v})' for v, kind in expected.items())}")]
+    return found or [ok("kserve", f"serves {', '.join(f'{kind} ({v})' for v, kind in required.items())}")]
 
 
-def controller(seen: Seen) -> list[Finding]:
+def controller(observed: Observed) -> list[Finding]:
     """KServe's version, and whether its controller works."""
-    if seen.controllers is None:
+    if observed.controllers is None:
         return []
-    space = seen.kserve_namespace
-    [*found] = [one for one in seen.controllers if one.metadata.name == CONTROLLER]
+    space = observed.kserve_namespace
+    [*found] = [one for one in observed.controllers if one.metadata.name == CONTROLLER]
     if not found:
         return [
             fail(
@@ -106,7 +110,9 @@ def controller(seen: Seen) -> list[Finding]:
         command = f"kubectl --namespace {space} describe pods --selector control-plane={CONTROLLER}"
         lines.append(
             fail(
-                "kserve", f"its controller is not ready{_why(seen)}: no model is deployed or changed", command
+                "kserve",
+                f"its controller is not ready{_why(observed)}: no model is deployed or changed",
+                command,
             )
         )
     else:
@@ -114,12 +120,12 @@ def controller(seen: Seen) -> list[Finding]:
     return lines
 
 
-def mode(seen: Seen) -> list[Finding]:
+def mode(observed: Observed) -> list[Finding]:
     """The mode of InferenceServices that do not ask for one, and whether KServe's configuration can be read."""
-    if seen.kserve_config is None:
+    if observed.kserve_config is None:
         return []
     try:
-        default = str(json.loads((seen.kserve_config.data or {})["deploy"])["defaultDeploymentMode"])
+        default = str(json.loads((observed.kserve_config.data or {})["deploy"])["defaultDeploymentMode"])
     except (KeyError, TypeError, ValueError):
         default = "unknown"
     if default in STANDARD:
@@ -133,13 +139,13 @@ def mode(seen: Seen) -> list[Finding]:
     ]
 
 
-def webhook(seen: Seen) -> list[Finding]:
+def webhook(observed: Observed) -> list[Finding]:
     """Whether KServe's webhook takes an InferenceService: only that proves that it works."""
-    if seen.webhook is None:
+    if observed.webhook is None:
         return []
-    if seen.webhook.status in (200, 201):
+    if observed.webhook.status in (200, 201):
         return [ok("kserve", "its webhook takes an InferenceService")]
-    said = seen.webhook.text
+    said = observed.webhook.text
     remedy = "Read the log of its controller, and restart it once: its certificate is made with KServe"
     if "no endpoints" in said or "connection refused" in said or "deadline exceeded" in said:
         remedy = "Bring its controller up: the webhook is a part of it"
@@ -175,9 +181,9 @@ def _kserve_version(image: str) -> Finding:
     return ok("kserve", f"version {tag}")
 
 
-def _why(seen: Seen) -> str:
+def _why(observed: Observed) -> str:
     """What KServe's own pods wait for."""
-    for pod in seen.controller_pods or ():
+    for pod in observed.controller_pods or ():
         for status in pod.status.container_statuses or ():
             waiting = status.state and status.state.waiting
             if waiting and waiting.reason:

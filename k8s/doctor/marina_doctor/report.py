@@ -1,4 +1,4 @@
-"""The report: all checks over what was seen, as lines for people or as JSON for programs."""
+"""The report: all checks over what was observed, as lines for people or as JSON for programs."""
 
 import json
 from collections.abc import Callable
@@ -7,21 +7,21 @@ from typing import Any
 from marina_doctor import (
     exposure,
     inference_services,
+    namespaces,
     platform,
     pods,
     readiness,
     rights,
-    space,
     volumes,
     workloads,
 )
 from marina_doctor.findings import Finding, stops, warn
-from marina_doctor.seen import Seen
+from marina_doctor.observed import Observed
 
-CHECKS: tuple[Callable[[Seen], list[Finding]], ...] = (
+CHECKS: tuple[Callable[[Observed], list[Finding]], ...] = (
     platform.check,
     rights.check,
-    space.check,
+    namespaces.check,
     volumes.check,
     exposure.check,
     workloads.check,
@@ -31,9 +31,9 @@ CHECKS: tuple[Callable[[Seen], list[Finding]], ...] = (
 )
 
 
-def findings(seen: Seen) -> list[Finding]:
+def findings(observed: Observed) -> list[Finding]:
     """What every check says, in the order in which a release comes up."""
-    return [*(finding for check in CHECKS for finding in check(seen)), *_blind(seen)]
+    return [*(finding for check in CHECKS for finding in check(observed)), *_unreadable(observed)]
 
 
 def exit_code(found: list[Finding]) -> int:
@@ -54,10 +54,10 @@ def as_json(found: list[Finding], code: int, about: dict[str, Any]) -> str:
     return json.dumps(document, indent=2)
 
 
-def _blind(seen: Seen) -> list[Finding]:
+def _unreadable(observed: Observed) -> list[Finding]:
     """What could not be looked at, by its reason."""
     by_reason: dict[str, list[str]] = {}
-    for what, reason in seen.blind.items():
+    for what, reason in observed.unreadable.items():
         by_reason.setdefault(reason, []).append(what)
     remedy = "Run the doctor as a user who may, to know about it"
     return [

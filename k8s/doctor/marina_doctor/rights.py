@@ -1,7 +1,7 @@
 """Rights: of the user, for an installation, and of the API's service account, for its work."""
 
 from marina_doctor.findings import Finding, fail, ok, warn
-from marina_doctor.seen import Right, Seen
+from marina_doctor.observed import Observed, Right
 from marina_doctor.values import Values
 
 CHECK = "rights"
@@ -49,31 +49,35 @@ def for_the_api(values: Values) -> list[tuple[str, str, str]]:
     return needed
 
 
-def check(seen: Seen) -> list[Finding]:
+def check(observed: Observed) -> list[Finding]:
     """What the user may not do, and what the API's service account may not do."""
-    return [*_of_the_user(seen), *_of_the_api(seen)]
+    return [*_of_the_user(observed), *_of_the_api(observed)]
 
 
-def _of_the_user(seen: Seen) -> list[Finding]:
-    if seen.rights is None:
+def _of_the_user(observed: Observed) -> list[Finding]:
+    if observed.rights is None:
         return []
-    missing = [right for right in seen.rights if not right.allowed]
+    missing = [right for right in observed.rights if not right.allowed]
     if not missing:
-        return [ok(CHECK, f"this user may install the release in namespace {seen.release.namespace}")]
-    text = f"this user may not {_listed(missing)} in namespace {seen.release.namespace}"
+        return [ok(CHECK, f"this user may install the release in namespace {observed.release.namespace}")]
+    text = f"this user may not {_listed(missing)} in namespace {observed.release.namespace}"
     remedy = "Ask the cluster's administrator for the role `admin` there and for KServe's kinds"
-    if seen.release.installed:
+    if observed.release.installed:
         return [warn(CHECK, f"{text}, which an upgrade needs", remedy)]
     return [fail(CHECK, text, remedy)]
 
 
-def _of_the_api(seen: Seen) -> list[Finding]:
-    missing = [right for right in seen.api_rights or () if not right.allowed]
+def _of_the_api(observed: Observed) -> list[Finding]:
+    missing = [right for right in observed.api_rights or () if not right.allowed]
     if not missing:
         return []
     text = f"the API's service account may not {_listed(missing)}: it cannot deploy models"
     return [
-        fail(CHECK, text, f"Make its Role and RoleBinding {seen.release.prefix}-metadata-api: `make deploy`")
+        fail(
+            CHECK,
+            text,
+            f"Make its Role and RoleBinding {observed.release.prefix}-metadata-api: `make deploy`",
+        )
     ]
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from marina_doctor.findings import Finding, fail, ok, warn
-from marina_doctor.seen import Seen
+from marina_doctor.observed import Observed
 from marina_doctor.values import Release
 
 CHECK = "storage"
@@ -12,12 +12,12 @@ DEFAULT = "storageclass.kubernetes.io/is-default-class"
 NO_VOLUME = {"ProvisioningFailed", "FailedBinding"}
 
 
-def check(seen: Seen) -> list[Finding]:
+def check(observed: Observed) -> list[Finding]:
     """The classes that claims need, claims that must be there already, and claims that are not bound."""
-    return [*_classes(seen), *_given_claims(seen), *_unbound(seen)]
+    return [*_classes(observed), *_given_claims(observed), *_unbound(observed)]
 
 
-def expected(release: Release) -> dict[str, dict[str, Any]]:
+def required(release: Release) -> dict[str, dict[str, Any]]:
     """The chart's claims by name: their blocks of the values, with `size` and `storageClass`."""
     values, prefix = release.values, release.prefix
     blocks = {
@@ -34,13 +34,13 @@ def given(block: dict[str, Any]) -> str:
     return str(block.get("existingClaim") or "")
 
 
-def _classes(seen: Seen) -> list[Finding]:
-    if seen.storage_classes is None:
+def _classes(observed: Observed) -> list[Finding]:
+    if observed.storage_classes is None:
         return []
-    names = {one.metadata.name for one in seen.storage_classes}
-    default = next((one.metadata.name for one in seen.storage_classes if _is_default(one)), "")
-    bound = {one.metadata.name for one in seen.claims or () if one.status.phase == "Bound"}
-    missing = {name: block for name, block in expected(seen.release).items() if name not in bound}
+    names = {one.metadata.name for one in observed.storage_classes}
+    default = next((one.metadata.name for one in observed.storage_classes if _is_default(one)), "")
+    bound = {one.metadata.name for one in observed.claims or () if one.status.phase == "Bound"}
+    missing = {name: block for name, block in required(observed.release).items() if name not in bound}
     found = [
         fail(
             CHECK,
@@ -61,14 +61,14 @@ def _classes(seen: Seen) -> list[Finding]:
     return [*found, warn(CHECK, f"{text}; claims made later would get no volume", remedy)]
 
 
-def _given_claims(seen: Seen) -> list[Finding]:
-    if seen.claims is None:
+def _given_claims(observed: Observed) -> list[Finding]:
+    if observed.claims is None:
         return []
-    there = {one.metadata.name for one in seen.claims}
-    values = seen.release.values
+    there = {one.metadata.name for one in observed.claims}
+    values = observed.release.values
     needed = {given(values[part]["persistence"]) for part in ("api", "backup")} - {""}
-    if seen.release.installed:
-        needed |= set(expected(seen.release))
+    if observed.release.installed:
+        needed |= set(required(observed.release))
     return [
         fail(
             CHECK,
@@ -83,10 +83,10 @@ def _backup_hint(name: str) -> str:
     return "then `make restore`" if "postgres" in name else "what was on it is gone"
 
 
-def _unbound(seen: Seen) -> list[Finding]:
+def _unbound(observed: Observed) -> list[Finding]:
     found, bound = [], 0
-    classes = {one.metadata.name: one for one in seen.storage_classes or ()}
-    for claim in seen.of_release(seen.claims):
+    classes = {one.metadata.name: one for one in observed.storage_classes or ()}
+    for claim in observed.of_release(observed.claims):
         if claim.status.phase == "Bound":
             bound += 1
             continue
@@ -94,25 +94,25 @@ def _unbound(seen: Seen) -> list[Finding]:
         text = f"the claim {name} is {claim.status.phase or 'Pending'}"
         if claim.status.phase == "Lost":
             found.append(fail(CHECK, f"{text}: its volume is gone", "Restore the data from a backup"))
-        elif seen.storage_classes is not None and kind and kind not in classes:
+        elif observed.storage_classes is not None and kind and kind not in classes:
             text = f"{text}: its StorageClass {kind} does not exist"
             found.append(
                 fail(CHECK, text, "Make that StorageClass, or delete the claim and name another one")
             )
-        elif not kind and seen.storage_classes is not None:
+        elif not kind and observed.storage_classes is not None:
             text = f"{text}: it has no StorageClass, and no volume fits it"
             found.append(
                 fail(CHECK, text, "Make a StorageClass the default, or delete the claim and name one")
             )
-        elif said := _event(seen, claim):
+        elif said := _event(observed, claim):
             found.append(fail(CHECK, f"{text}: {said}", "Look at what provisions volumes in this cluster"))
         else:
             found.append(warn(CHECK, f"{text}: it waits for its first pod", "Look at the lines on pods"))
     return [*found, ok(CHECK, f"{bound} claims of the release are bound")] if bound else found
 
 
-def _event(seen: Seen, claim: Any) -> str:
-    events = [one for one in seen.warnings or () if one.involved_object.uid == claim.metadata.uid]
+def _event(observed: Observed, claim: Any) -> str:
+    events = [one for one in observed.warnings or () if one.involved_object.uid == claim.metadata.uid]
     return next((str(one.message) for one in reversed(events) if one.reason in NO_VOLUME), "")
 
 

@@ -74,7 +74,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     name: str
-    wanted_version: int | None = None
+    desired_version: int | None = None
     live_version: int | None = None
     state: str
     reason: str | None = None
@@ -84,7 +84,7 @@ class _Model(BaseModel):
         # A model's own words may be in the reason, so they are cut to what the database can hold.
         reason = self.reason and self.reason.replace("\x00", "")[:2000]
         state = STATES.get(self.state, "unknown")
-        return Observed(state, self.wanted_version, self.live_version, reason, self.runtime)
+        return Observed(state, self.desired_version, self.live_version, reason, self.runtime)
 
 
 class _Status(BaseModel):

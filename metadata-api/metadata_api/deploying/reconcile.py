@@ -19,10 +19,9 @@ from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
 from metadata_api.deploying import helm
 from metadata_api.deploying.base import Deployer, Desired, Observed, State
+from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.errors import Unavailable
 
-INTERVAL_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 2.0
 DEBOUNCE_SECONDS = 0.05
 ROUND_SECONDS = 20.0
 ADVISORY_LOCK = 7_303_014_482
@@ -42,18 +41,18 @@ class _Row:
     observed: Status
 
 
-async def run(sessions: Sessions, deployer: Deployer) -> None:
-    """Reconcile until cancelled: every half second, at once after a change, more slowly while it fails."""
-    pause, last = INTERVAL_SECONDS, ""
+async def run(sessions: Sessions, deployer: Deployer, intervals: Intervals = DEFAULT) -> None:
+    """Reconcile until cancelled: again after an interval, at once after a change, more slowly while it fails."""
+    pause, last = intervals.reconcile, ""
     while True:
         deployer.changed.clear()
         try:
             async with asyncio.timeout(ROUND_SECONDS):
                 await _round(sessions, deployer)
-            pause, last = INTERVAL_SECONDS, ""
+            pause, last = intervals.reconcile, ""
         except Exception as error:
             # The edge of the task: whatever went wrong, the next round may do better.
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause, intervals.longest_pause)
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             if reason != last:
                 expected = isinstance(error, SQLAlchemyError | OSError | Unavailable)

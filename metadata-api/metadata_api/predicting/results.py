@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from metadata_api.database.tables import ModelVersion, Prediction
 from metadata_api.errors import ErrorBody
 from metadata_api.predicting.targets import VERSION_COLUMNS, AnsweringVersion, Target
-from metadata_api.predicting.v2_client import SEEN_SIDE, InferenceFailed, ModelOutput
+from metadata_api.predicting.v2_client import PREPROCESSED_SIDE, InferenceFailed, ModelOutput
 from metadata_api.schemas import predictions as bodies
 
 Versions = dict[tuple[int, str], AnsweringVersion]
@@ -121,13 +121,13 @@ def _checked(
 def _result(
     outcome: Outcome, version: AnsweringVersion | None, answer: ModelOutput | InferenceFailed
 ) -> bodies.Result:
-    label, ranked, seen, error = None, None, None, None
+    label, ranked, preprocessed, error = None, None, None, None
     if isinstance(answer, InferenceFailed):
         error = ErrorBody(error=answer.code, detail=answer.detail)
     elif version is not None:
         ranked = _ranked(version.labels, answer.probabilities)
         label = answer.label or ranked[0].label
-        seen = _png(answer.seen) if answer.seen else None
+        preprocessed = _png(answer.preprocessed) if answer.preprocessed else None
     return bodies.Result(
         prediction_id=uuid4(),
         deployment=outcome.target.name,
@@ -137,7 +137,7 @@ def _result(
         label=label,
         probabilities=ranked,
         latency_ms=outcome.latency_ms,
-        seen=seen,
+        preprocessed=preprocessed,
         error=error,
     )
 
@@ -160,8 +160,10 @@ def _ranked(labels: Sequence[str], probabilities: Sequence[float]) -> list[bodie
     return [bodies.Probability(label=label, probability=probability) for label, probability in pairs]
 
 
-def _png(seen: bytes) -> str:
+def _png(preprocessed: bytes) -> str:
     """What a model saw as a grey PNG in base64."""
     file = io.BytesIO()
-    Pillow.frombytes("L", (SEEN_SIDE, SEEN_SIDE), seen).save(file, "PNG", compress_level=1)
+    Pillow.frombytes("L", (PREPROCESSED_SIDE, PREPROCESSED_SIDE), preprocessed).save(
+        file, "PNG", compress_level=1
+    )
     return base64.b64encode(file.getvalue()).decode()

@@ -16,7 +16,9 @@ from serving_runtime.protocol.tensors import Tensor
 # An image model answers a few kilobytes. A model is foreign code: it must not fill our memory.
 MAX_ANSWER_BYTES = 1024 * 1024
 JSON = {"content-type": "application/json"}
-SEEN_SIDE = 28
+# Of our starter models: the parameter that asks for the pixels that the network got, and the output that has them.
+RETURN_PREPROCESSED, PREPROCESSED = "return_preprocessed", "preprocessed"
+PREPROCESSED_SIDE = 28
 HEAVY_BYTES = 1024 * 1024
 LONGEST_SIDE = 1024
 # How the serving front says that it is busy; otherwise a 503 means that the model is not there yet.
@@ -54,7 +56,7 @@ class ModelOutput:
     probabilities: list[float]
     """In the order of the version's labels."""
     label: str | None
-    seen: bytes | None
+    preprocessed: bytes | None
     """28 x 28 bytes that really went into the network, if the model can tell."""
 
 
@@ -71,7 +73,9 @@ def shrink(image: bytes) -> bytes:
 
 def image_request(input_name: str, image: bytes) -> bytes:
     """The v2 JSON body that sends one PNG or JPEG file and asks for what the model sees of it."""
-    return rest.build_request([Tensor(input_name, "BYTES", (1,), [image])], parameters={rest.SEEN: True})
+    return rest.build_request(
+        [Tensor(input_name, "BYTES", (1,), [image])], parameters={RETURN_PREPROCESSED: True}
+    )
 
 
 async def infer(pool: HttpPool, serving_url: str, model: str, body: bytes, *, end: float) -> ModelOutput:
@@ -112,14 +116,17 @@ def _answer(response: rest.InferResponse) -> ModelOutput:
     said = str(label.values()[0]) if label and label.data else None
     if said is not None and (len(said) > 200 or _plain(said) != said):
         raise ValueError("`label` is not text of at most 200 characters")
-    seen = response.outputs.get(rest.SEEN)
-    if seen is not None and (seen.datatype != "UINT8" or len(seen.data) != SEEN_SIDE**2):
-        raise ValueError(f"`seen` is not {SEEN_SIDE} x {SEEN_SIDE} bytes")
+    preprocessed = response.outputs.get(PREPROCESSED)
+    size = PREPROCESSED_SIDE**2
+    if preprocessed is not None and (preprocessed.datatype != "UINT8" or len(preprocessed.data) != size):
+        raise ValueError(f"`{PREPROCESSED}` is not {PREPROCESSED_SIDE} x {PREPROCESSED_SIDE} bytes")
     return ModelOutput(
         model_version=str(response.model_version)[:100],
         probabilities=probabilities.values(),
         label=said,
-        seen=bytes(seen.data) if seen and isinstance(seen.data, bytes) else None,
+        preprocessed=(
+            bytes(preprocessed.data) if preprocessed and isinstance(preprocessed.data, bytes) else None
+        ),
     )
 
 

@@ -35,7 +35,7 @@ class Prediction(BaseModel):
 class Result(Prediction):
     """A prediction as it is answered at once, with the image that the model saw."""
 
-    seen: str | None
+    preprocessed: str | None
     """PNG in base64 of what really went into the network; not recorded."""
 
 

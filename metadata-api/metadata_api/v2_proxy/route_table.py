@@ -98,9 +98,10 @@ def _running(deployment: str, running: bool, version: str) -> Route:
 
 
 def _unknown(name: str, version: str) -> str:
+    """As the front says it, and where the names are."""
     if version:
         return (
-            f"There is no deployment {name[:64]!r}, no alias of that name at version {version[:20]!r}, and no "
-            "deployment of such an experiment's version. See /v1/deployments and /v1/aliases."
+            f"there is no model {name[:64]!r} with version {version[:20]!r}; it is no deployment, no alias at that "
+            "version, and no experiment with a deployment of it: see /v1/deployments and /v1/aliases"
         )
-    return f"There is no deployment or alias {name[:64]!r}. See /v1/deployments and /v1/aliases."
+    return f"there is no model {name[:64]!r}; see /v1/deployments and /v1/aliases"

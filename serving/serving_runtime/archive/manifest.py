@@ -10,7 +10,7 @@ from serving_runtime.archive.zip_reader import MarError
 MANIFEST = "MAR-INF/MANIFEST.json"
 # Entries in which the front keeps what TorchServe's worker needs.
 ORIGINAL_HANDLER = "archiveHandler"
-HAS_CARD = "archiveHasCard"
+HAS_SPEC = "archiveHasCard"
 # Handlers that TorchServe brings along: an archive may name one of them instead of a file.
 TORCHSERVE_HANDLERS = (
     "base_handler",
@@ -26,7 +26,7 @@ _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _HANDLER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\.py)?(:[A-Za-z_][A-Za-z0-9_]*)?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 # They would let an archive install packages, open ports, or change how TorchServe calls the handler.
-_REFUSED = (
+_REJECTED = (
     (
         "requirementsFile",
         "requirements",
@@ -55,8 +55,8 @@ def canonical(manifest: dict[str, Any], files: set[str]) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise _bad_manifest("it has no model")
     model = {key: value for key, value in found.items() if value is not None}
-    _refuse_settings(model)
-    _refuse_files(files)
+    _reject_settings(model)
+    _reject_files(files)
     handler = _handler(_text(model, "handler", _HANDLER), files)
     kept = {
         "modelName": _text(model, "modelName", _MODEL_NAME),
@@ -75,13 +75,13 @@ def canonical(manifest: dict[str, Any], files: set[str]) -> dict[str, Any]:
     }
 
 
-def _refuse_settings(model: dict[str, Any]) -> None:
-    for key, code, instead in _REFUSED:
+def _reject_settings(model: dict[str, Any]) -> None:
+    for key, code, instead in _REJECTED:
         if key in model:
             raise MarError(code, f"The manifest's {key} is not accepted. {instead} and pack again.")
 
 
-def _refuse_files(files: set[str]) -> None:
+def _reject_files(files: set[str]) -> None:
     for name in sorted(files):
         folders = name.split("/")[:-1]
         if name.endswith((".pyc", ".pyo")) or "__pycache__" in folders:

@@ -3,12 +3,12 @@
 The metadata API rewrites every upload with it, the serving front unpacks with it, the trainer builds with it.
 Imports neither torch nor numpy. `zip_reader` knows what a zip may look like, `manifest` what a manifest is.
 
-Refusals raise MarError. Its `code` is one of
+Rejections raise MarError. Its `code` is one of
     of the zip       not_a_zip truncated zip_layout zip64 encrypted compression damaged
     of its files     bad_name not_a_file duplicate_name too_many_files too_large file_too_large ratio bytecode
     of the manifest  manifest_missing bad_manifest bad_runtime bad_handler file_missing
                      requirements config envelope
-    of its records   bad_card bad_golden bad_training
+    of its records   bad_model_spec bad_golden bad_training
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from typing import Any, BinaryIO, TypeGuard
 
 from serving_runtime.archive import zip_reader
 from serving_runtime.archive.manifest import MANIFEST, canonical
-from serving_runtime.archive.model_spec import Card, CardError, parse
+from serving_runtime.archive.model_spec import ModelSpec, ModelSpecError, parse
 from serving_runtime.archive.zip_reader import MarError
 
 __all__ = ["MarError", "MarInfo", "build", "inspect", "rewrite", "sha256_of", "unpack"]
@@ -40,7 +40,7 @@ _RECORD_BYTES = {"golden.json": 16 * 1024**2, "training.json": 64 * 1024**2}
 class MarInfo:
     """What an archive holds. `files` are in the archive's canonical order, the manifest first.
 
-    card, golden and training are None if the archive has no model.yaml, golden.json, training.json.
+    model spec, golden and training are None if the archive has no model.yaml, golden.json, training.json.
     """
 
     sha256: str
@@ -48,7 +48,7 @@ class MarInfo:
     name: str
     handler: str
     files: tuple[str, ...]
-    card: Card | None
+    spec: ModelSpec | None
     golden: dict[str, Any] | None
     training: dict[str, Any] | None
     manifest: dict[str, Any]
@@ -59,7 +59,7 @@ class _Content:
     """The checked content of an open archive: canonical manifest, records, and where the files are."""
 
     manifest: dict[str, Any]
-    card: Card | None
+    spec: ModelSpec | None
     golden: dict[str, Any] | None
     training: dict[str, Any] | None
     entries: dict[str, zip_reader.Entry]
@@ -160,7 +160,7 @@ def _open(file: BufferedReader) -> _Content:
     golden, training = records.get("golden.json"), records.get("training.json")
     _check_golden(golden)
     _check_training(training)
-    return _Content(canonical(manifest, set(entries)), _card(file, entries), golden, training, entries)
+    return _Content(canonical(manifest, set(entries)), _spec(file, entries), golden, training, entries)
 
 
 def _info(content: _Content, file: BufferedReader) -> MarInfo:
@@ -171,7 +171,7 @@ def _info(content: _Content, file: BufferedReader) -> MarInfo:
         name=content.manifest["model"]["modelName"],
         handler=content.manifest["model"]["handler"],
         files=(MANIFEST, *sorted(content.entries)),
-        card=content.card,
+        spec=content.spec,
         golden=content.golden,
         training=content.training,
         manifest=content.manifest,
@@ -214,13 +214,13 @@ def _source(source: bytes | Path) -> tuple[int, Iterable[bytes]]:
     return len(body), [body]
 
 
-def _card(file: BufferedReader, entries: dict[str, zip_reader.Entry]) -> Card | None:
+def _spec(file: BufferedReader, entries: dict[str, zip_reader.Entry]) -> ModelSpec | None:
     if "model.yaml" not in entries:
         return None
     try:
         return parse(zip_reader.read(file, entries["model.yaml"], zip_reader.CHUNK_BYTES))
-    except CardError as error:
-        raise MarError("bad_card", f"model.yaml: {error}.") from None
+    except ModelSpecError as error:
+        raise MarError("bad_model_spec", f"model.yaml: {error}.") from None
 
 
 def _json(file: BufferedReader, entry: zip_reader.Entry, limit: int, code: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Opens a zip file that somebody else made, and trusts nothing in it. Called by `serving_runtime.archive.mar`.
+"""Opens a zip file from outside, and trusts nothing in it. Called by `serving_runtime.archive.mar`.
 
 A zip says twice what it holds: in headers before each file and in a directory at the end. Python reads the
 directory, Java (and so TorchServe) reads the headers one after the other, and an archive may tell each of
@@ -38,7 +38,7 @@ _UNPACKED = "Pack it without compression (torch-model-archiver --archive-format 
 
 
 class MarError(ValueError):
-    """The archive is refused. `code` is stable (snake_case); the text says what is wrong and what to do."""
+    """The archive is rejected. `code` is stable (snake_case); the text says what is wrong and what to do."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
@@ -117,7 +117,7 @@ def read(file: BinaryIO, entry: Entry, limit: int) -> bytes:
 
 
 def check_new_names(names: Iterable[str]) -> None:
-    """Refuse names that `open_zip` would refuse. Raises MarError."""
+    """Reject names that `open_zip` would reject. Raises MarError."""
     files = list(names)
     for name in files:
         _check_name(name)
@@ -223,17 +223,17 @@ def _check_name(name: str) -> None:
 
 
 def _check_names(files: set[str], folders: set[str]) -> None:
-    seen: dict[str, str] = {}
+    known: dict[str, str] = {}
     for name in sorted(files):
-        other = seen.setdefault(name.lower(), name)
+        other = known.setdefault(name.lower(), name)
         if other != name:
             raise MarError("duplicate_name", f"{other} and {name} differ by case only. Rename one of them.")
     for name in files | folders:
         parts = name.lower().split("/")
         above = ["/".join(parts[:count]) for count in range(1, len(parts) + (name in folders))]
-        clash = next((folder for folder in above if folder in seen), None)
+        clash = next((folder for folder in above if folder in known), None)
         if clash:
-            raise MarError("duplicate_name", f"{seen[clash]} is a file and a folder. Rename one of them.")
+            raise MarError("duplicate_name", f"{known[clash]} is a file and a folder. Rename one of them.")
 
 
 def _entry(file: BinaryIO, record: _Record, name: str, following: int) -> Entry:

@@ -32,7 +32,7 @@ from serving_runtime.front.body import Disconnected, Receive, Scope, header, rea
 from serving_runtime.hosts import AllowedHosts
 from serving_runtime.models.metrics import CONTENT_TYPE, Metrics
 from serving_runtime.models.registry import Models
-from serving_runtime.models.source import Wanted
+from serving_runtime.models.source import ModelSource
 from serving_runtime.models.version import Version
 from serving_runtime.protocol import binary, json_body, rest
 from serving_runtime.protocol.rest import InferRequest
@@ -61,12 +61,12 @@ class Answer(NamedTuple):
 
 
 class App:
-    def __init__(self, settings: Settings, models: Models, metrics: Metrics, wanted: Wanted) -> None:
+    def __init__(self, settings: Settings, models: Models, metrics: Metrics, source: ModelSource) -> None:
         self._settings = settings
         self._hosts = AllowedHosts(settings.allowed_hosts, "SERVING_ALLOWED_HOSTS")
         self._models = models
         self._metrics = metrics
-        self._wanted = wanted
+        self._source = source
         self._openapi = orjson.dumps(yaml.safe_load(Path(__file__).with_name("openapi.yaml").read_bytes()))
         self.stopping = False
 
@@ -98,14 +98,14 @@ class App:
         model = version_number = ""
         code = 500
         try:
-            name, wanted_version = _model_path(parts[2:-1])
+            name, requested_version = _model_path(parts[2:-1])
             if scope["method"] != "POST":
                 raise WrongMethod("POST")
-            version = self._models.find(name, wanted_version)
+            version = self._models.find(name, requested_version)
             model, version_number = version.entry.name, version.entry.version
             json_size = size_header(scope, binary.HEADER)
             body = await read_body(scope, receive, self._settings.max_body_bytes)
-            version = self._models.find(name, wanted_version)  # another may have taken its place meanwhile
+            version = self._models.find(name, requested_version)  # another may have taken its place meanwhile
             version_number = version.entry.version
             answer = await _infer(version, body, json_size)
             code = 200
@@ -158,7 +158,7 @@ class App:
             case ["v2", "models", *rest] if rest:
                 return self._model_route(rest)
             case ["status"]:
-                return lambda: _json({"models": self._models.status(), "problem": self._wanted.problem})
+                return lambda: _json({"models": self._models.status(), "problem": self._source.problem})
             case ["metrics"]:
                 return self._show_metrics
             case ["openapi.json"]:
@@ -179,7 +179,7 @@ class App:
         return lambda: _json(documents.metadata(self._models.find(name, version)))
 
     def _server_ready(self) -> Answer:
-        ready = self._models.ready and not self.stopping and self._wanted.problem is None
+        ready = self._models.ready and not self.stopping and self._source.problem is None
         return _json({"ready": ready, "live": True}, 200 if ready else 503)
 
     def _model_ready(self, name: str, version: str | None) -> Answer:
@@ -210,30 +210,35 @@ async def _infer(version: Version, body: bytes, json_size: int | None) -> Answer
         if not version.ready:
             raise Unavailable(f"model {version.entry.name!r} is not ready: {version.reason}")
         version.batcher.admit()
-        request = rest.decode_request(body, version.inputs, version.outputs, json_size=json_size)
-        _check_pictures(version, request)
+        request = rest.decode_request(
+            body, version.inputs, version.outputs, accepts=version.parameters, json_size=json_size
+        )
+        _check_images(version, request)
         outputs = await version.infer(request)
         answer = _encoded(version, request, outputs)
         rows = request.rows
     finally:
-        version.metrics.answered.count(rows, began)
+        version.metrics.counters.count(rows, began)
     version.metrics.seconds.observe(time.perf_counter() - began)
     return answer
 
 
-def _check_pictures(version: Version, request: InferRequest) -> None:
+def _check_images(version: Version, request: InferRequest) -> None:
     for tensor, spec in zip(request.inputs, version.inputs, strict=True):
         if tensor.datatype == "BYTES" and spec.datatype != "BYTES":
-            for picture in tensor.data:
-                assert isinstance(picture, bytes)
-                images.check(spec.name, picture)
+            for image in tensor.data:
+                assert isinstance(image, bytes)
+                images.check(spec.name, image)
 
 
 def _encoded(version: Version, request: InferRequest, outputs: list[Tensor]) -> Answer:
     name, number = version.entry.name, version.entry.version
-    if not any(tensor.name in request.binary for tensor in outputs):
+    in_binary = request.binary
+    if request.parameters and request.binary_by_default:  # what the parameters ask for is not declared
+        in_binary |= {tensor.name for tensor in outputs} - {spec.name for spec in version.outputs}
+    if not any(tensor.name in in_binary for tensor in outputs):
         return Answer(200, rest.encode_response(name, number, request.id, outputs), packable=True)
-    body, size = rest.encode_binary_response(name, number, request.id, outputs, request.binary)
+    body, size = rest.encode_binary_response(name, number, request.id, outputs, in_binary)
     return Answer(200, body, (_BINARY, (_BINARY_SIZE, b"%d" % size)), packable=True)
 
 
@@ -263,7 +268,7 @@ def _nothing_at(scope: Scope) -> UnknownModel:
 def _only_ready(body: bytes) -> bool:
     """The filter of a repository index: an empty body, `{}` or `{"ready": true}`."""
     document = json_body.load(body) if body else {}
-    json_body.refuse_duplicate_keys(body, document)
+    json_body.reject_duplicate_keys(body, document)
     ready = document.get("ready", False)
     if type(ready) is not bool:
         raise InvalidRequest("`ready` must be true or false")

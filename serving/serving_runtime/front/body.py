@@ -7,7 +7,7 @@ from typing import Any
 from serving_runtime.errors import BodyTooLarge, InvalidRequest, SlowBody
 from serving_runtime.front import compression
 
-BODY_SECONDS = 30.0  # a body that takes longer is somebody holding connections open
+BODY_SECONDS = 30.0  # a slower body holds a connection open for nothing
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -16,7 +16,7 @@ _LONGEST_NUMBER = 15
 
 
 class Disconnected(Exception):
-    """The client left before its request was complete; there is nobody to answer."""
+    """The client left before its request was complete; there is no one to answer."""
 
 
 def header(scope: Scope, name: bytes) -> str:

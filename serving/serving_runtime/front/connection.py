@@ -16,11 +16,11 @@ _SECURITY = b"".join(b"%b: %b\r\n" % header for header in SECURITY_HEADERS)
 _CONTINUE = b"HTTP/1.1 100 "
 
 
-class Connection(HttpToolsProtocol):
-    """What uvicorn makes for each connection (`uvicorn.Config(http=Connection)`)."""
+class CoalescedHttpProtocol(HttpToolsProtocol):
+    """What uvicorn makes for each connection (`uvicorn.Config(http=CoalescedHttpProtocol)`)."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(cast(asyncio.Transport, Together(transport)))
+        super().connection_made(cast(asyncio.Transport, CoalescingTransport(transport)))
 
 
 class Writes(Protocol):
@@ -30,7 +30,7 @@ class Writes(Protocol):
     def close(self) -> None: ...
 
 
-class Together:
+class CoalescingTransport:
     """A transport that keeps the head of an answer until its body, the loop's next turn or the end comes."""
 
     def __init__(self, transport: Writes) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from serving_runtime import __version__
+from serving_runtime.archive.model_spec import TensorSpec
 from serving_runtime.models.version import Version
-from serving_runtime.protocol.tensors import TensorSpec
 
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "statistics")
 
@@ -55,12 +55,12 @@ def statistics(versions: Iterable[Version]) -> Document:
 
 
 def repository_index(status: Iterable[Document], *, only_ready: bool) -> list[Document]:
-    """`POST /v2/repository/index` from what `Models.status` says: the wanted versions, and those still serving."""
+    """`POST /v2/repository/index` from what `Models.status` says: the desired versions, and those still serving."""
     listed = []
     for model in status:
-        wanted, live = model["wanted_version"], model["live_version"]
-        listed.append(_indexed(model["name"], wanted, _STATES[model["state"]], model["reason"]))
-        if live is not None and live != wanted:
+        desired, live = model["desired_version"], model["live_version"]
+        listed.append(_indexed(model["name"], desired, _STATES[model["state"]], model["reason"]))
+        if live is not None and live != desired:
             listed.append(_indexed(model["name"], live, "READY", None))
     return [item for item in listed if item["state"] == "READY" or not only_ready]
 
@@ -85,16 +85,16 @@ def _dims(specs: Sequence[TensorSpec]) -> list[Document]:
 
 
 def _statistics(version: Version) -> Document:
-    answered = version.metrics.answered
+    counters = version.metrics.counters
     return {
         "name": version.entry.name,
         "version": version.entry.version,
-        "last_inference": answered.last_ms,
-        "inference_count": answered.good_rows,
+        "last_inference": counters.last_ms,
+        "inference_count": counters.success_rows,
         "execution_count": version.metrics.calls,
         "inference_stats": {
-            "success": {"count": answered.good, "ns": answered.good_ns},
-            "fail": {"count": answered.bad, "ns": answered.bad_ns},
+            "success": {"count": counters.success, "ns": counters.success_ns},
+            "fail": {"count": counters.failure, "ns": counters.failure_ns},
             "queue": _NOT_MEASURED,
             "compute_input": _NOT_MEASURED,
             "compute_infer": _NOT_MEASURED,

@@ -1,4 +1,4 @@
-"""Looks at the header of a PNG or JPEG file, so that a picture bomb is refused before anybody decodes it."""
+"""Looks at the header of a PNG or JPEG file, so that an image bomb is rejected before anybody decodes it."""
 
 import io
 import warnings
@@ -7,19 +7,19 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 
 from serving_runtime.errors import InvalidRequest
 
-# Named here so that they are imported at the start and not with the first picture.
+# Named here so that they are imported at the start and not with the first image.
 _PLUGINS = (JpegImagePlugin, PngImagePlugin)
 MAX_BYTES = 10 * 1024 * 1024
 MAX_PIXELS = 4_000_000
 
 
 def check(name: str, data: bytes) -> None:
-    """Refuse what is not one PNG or JPEG picture of at most 4 megapixels and 10 MB; decodes no pixel.
+    """Reject what is not one PNG or JPEG image of at most 4 megapixels and 10 MB; decodes no pixel.
 
     `name` is the input's, for the message. Raises InvalidRequest.
     """
     if len(data) > MAX_BYTES:
-        raise InvalidRequest(f"input {name!r}: a picture is larger than {MAX_BYTES // 1024**2} MB")
+        raise InvalidRequest(f"input {name!r}: an image is larger than {MAX_BYTES // 1024**2} MB")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -29,11 +29,11 @@ def check(name: str, data: bytes) -> None:
     except Image.DecompressionBombError:
         raise InvalidRequest(f"input {name!r}: {_TOO_LARGE}") from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError):
-        raise InvalidRequest(f"input {name!r}: a picture is not a readable PNG or JPEG file") from None
+        raise InvalidRequest(f"input {name!r}: an image is not a readable PNG or JPEG file") from None
     if width * height > MAX_PIXELS:
         raise InvalidRequest(f"input {name!r}: {_TOO_LARGE}")
     if animated:
-        raise InvalidRequest(f"input {name!r}: a picture is animated; send a single one")
+        raise InvalidRequest(f"input {name!r}: an image is animated; send a single one")
 
 
-_TOO_LARGE = f"a picture has more than {MAX_PIXELS // 1_000_000} megapixels; send a smaller one"
+_TOO_LARGE = f"an image has more than {MAX_PIXELS // 1_000_000} megapixels; send a smaller one"

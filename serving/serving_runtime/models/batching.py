@@ -24,7 +24,7 @@ MAX_BATCH_BYTES = 16 * 1024 * 1024
 # A loop's timers are too coarse for it, so the loop turns until then: a lone client never pays it.
 _GATHER_SECONDS = 0.0002
 # To wake a core that has gone to sleep costs a lone client a fifth of its time. Longer calls can bear it.
-_LOOK_OUT_SECONDS = 0.002
+_BUSY_POLL_SECONDS = 0.002
 
 
 class Backend(Protocol):
@@ -33,7 +33,7 @@ class Backend(Protocol):
     @property
     def free(self) -> bool: ...
     def call(self, frame: Sequence[bytes], done: Done) -> None: ...
-    def look(self) -> None: ...
+    def poll(self) -> None: ...
     def fail(self, reason: str) -> None: ...
 
 
@@ -58,17 +58,17 @@ class Batcher:
         queue_limit: int,
         queue_seconds: float,
         deadline_seconds: float,
-        looks_out: bool = False,
+        busy_poll: bool = False,
         on_batch: Callable[[int, int], None],
     ) -> None:
-        """`on_batch(requests, rows)` is told of every batch that leaves; for the limits see admission.py.
+        """`on_batch(requests, rows)` is called for every batch that leaves; for the limits see admission.py.
 
-        `looks_out`: while a quick model answers a lone request the loop turns instead of sleeping.
+        `busy_poll`: while a quick model answers a lone request the loop turns instead of sleeping.
         """
         self._max_rows = max_rows
         self._admission = Admission(max_batch=max_rows, queue_limit=queue_limit, queue_seconds=queue_seconds)
         self._deadline_seconds = deadline_seconds
-        self._looks_out = looks_out
+        self._busy_polls = busy_poll
         self._on_batch = on_batch
         self._backend: Backend | None = None
         self._reason = "the model is starting"
@@ -110,15 +110,15 @@ class Batcher:
     def admit(self) -> None:
         """Raises Unavailable when one more request would wait too long.
 
-        To be asked before a request is read: that costs more than to refuse it.
+        To be asked before a request is read: that costs more than to reject it.
         """
         now = asyncio.get_running_loop().time()
-        if self._count < (room := self._admission.room(now)):
+        if self._count < (capacity := self._admission.capacity(now)):
             return
-        self._admission.refused(now)
-        self._refuse_newest(room)
+        self._admission.record_rejection(now)
+        self._reject_newest(capacity)
         if self._backend is not None:
-            self._backend.look()  # with hundreds to refuse the loop's turn is long, and the model would idle
+            self._backend.poll()  # with hundreds to reject the loop's turn is long, and the model would idle
         raise _full(self._count)
 
     def submit(self, request: InferRequest) -> "asyncio.Future[Outputs]":
@@ -143,15 +143,15 @@ class Batcher:
             loop.call_soon(self._gather)
         return job.answer
 
-    def _refuse_newest(self, room: float) -> None:
-        """Refuse those at the end of the queue for whom there is no room any more."""
-        while self._count > room:
+    def _reject_newest(self, capacity: float) -> None:
+        """Reject those at the end of the queue for whom there is no room any more."""
+        while self._count > capacity:
             key = max(self._queues, key=lambda each: self._queues[each][-1].number)
             job = self._queues[key].pop()
             if not self._queues[key]:
                 del self._queues[key]
             self._count -= 1
-            self._admission.refused(asyncio.get_running_loop().time())
+            self._admission.record_rejection(asyncio.get_running_loop().time())
             _fail(job, _full(self._count))
 
     def _gather(self) -> None:
@@ -188,7 +188,9 @@ class Batcher:
 
     def _send(self, backend: Backend, batch: list[_Job]) -> None:
         rows = [job.request.rows for job in batch]
-        header = {"rows": rows, "seen": batch[0].request.seen}
+        header: dict[str, object] = {"rows": rows}
+        if parameters := batch[0].request.parameters:
+            header["parameters"] = dict(parameters)
         self._last_batch = len(batch)
         self._on_batch(len(batch), sum(rows))
         if not self._in_flight:
@@ -199,21 +201,21 @@ class Batcher:
         backend.call(
             frames.encode(header, inputs), lambda status, body: self._answered(batch, began, status, body)
         )
-        if self._looks_out and len(batch) == 1 and self._admission.call_seconds < _LOOK_OUT_SECONDS:
-            self._look_out(batch[0].number, began)
+        if self._busy_polls and len(batch) == 1 and self._admission.call_seconds < _BUSY_POLL_SECONDS:
+            self._busy_poll(batch[0].number, began)
 
-    def _look_out(self, number: int, began: float) -> None:
+    def _busy_poll(self, number: int, began: float) -> None:
         """Keep the loop turning until the call with this number is answered, or takes longer than calls do."""
         loop = asyncio.get_running_loop()
-        if number in self._in_flight and loop.time() - began < _LOOK_OUT_SECONDS:
+        if number in self._in_flight and loop.time() - began < _BUSY_POLL_SECONDS:
             os.sched_yield()  # whoever else has something to do goes first
-            loop.call_soon(self._look_out, number, began)
+            loop.call_soon(self._busy_poll, number, began)
 
     def _answered(self, batch: list[_Job], began: float, status: int, body: bytes) -> None:
         if self._in_flight.pop(batch[0].number, None) is None:
             return  # `close` has answered them
         self._progress_at = asyncio.get_running_loop().time()
-        self._admission.called(self._progress_at - began)
+        self._admission.record_call(self._progress_at - began)
         self._pump()  # first, so that the model works while we write the answers
         if status != 200:
             for job in batch:
@@ -286,7 +288,11 @@ def _full(count: int) -> Unavailable:
 
 def _key(request: InferRequest) -> tuple[object, ...]:
     """Requests with the same key can share a batch."""
-    return (request.seen, *((tensor.datatype, tensor.shape[1:]) for tensor in request.inputs))
+    shown = repr(request.parameters) if request.parameters else ""  # 1 and True are equal, but not the same
+    return (
+        shown,
+        *((tensor.datatype, tensor.shape[1:]) for tensor in request.inputs),
+    )
 
 
 def _size(tensor: Tensor) -> int:

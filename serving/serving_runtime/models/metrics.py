@@ -11,14 +11,14 @@ _ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 64)
 
 
 @dataclass(slots=True)
-class Answered:
-    """How many requests of one version were answered well and badly, for v2's statistics."""
+class InferenceCounters:
+    """How many requests of one version succeeded and failed, for v2's statistics."""
 
-    good: int = 0
-    good_rows: int = 0
-    good_ns: int = 0
-    bad: int = 0
-    bad_ns: int = 0
+    success: int = 0
+    success_rows: int = 0
+    success_ns: int = 0
+    failure: int = 0
+    failure_ns: int = 0
     last_ms: int = 0  # since 1970
 
     def count(self, rows: int, began: float) -> None:
@@ -26,12 +26,12 @@ class Answered:
         spent = int((time.perf_counter() - began) * 1e9)
         self.last_ms = int(time.time() * 1000)
         if rows:
-            self.good += 1
-            self.good_rows += rows
-            self.good_ns += spent
+            self.success += 1
+            self.success_rows += rows
+            self.success_ns += spent
         else:
-            self.bad += 1
-            self.bad_ns += spent
+            self.failure += 1
+            self.failure_ns += spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class VersionMetrics:
     batch_rows: Histogram
     batch_requests: Histogram
     restarts: Counter
-    answered: Answered = field(default_factory=Answered)
+    counters: InferenceCounters = field(default_factory=InferenceCounters)
 
     @property
     def calls(self) -> int:
@@ -83,7 +83,7 @@ class Metrics:
         )
         self._restarts = Counter(
             "marina_worker_restarts",
-            "Times that a model's processes were replaced because they died, hung or lied.",
+            "Times that a model's processes were replaced after a crash, a hang or a failed self-test.",
             ("model", "version"),
             registry=self._registry,
         )

@@ -1,7 +1,7 @@
-"""How a version proves that it works: a request, and what its answer must be.
+"""The self-test of a version: a request, and what its answer must be.
 
-An archive's golden pair says both. Without one, a row of zeros must be answered as the card declares; without a card
-nobody knows a request that the model likes, and any answer of its worker must do.
+An archive's golden pair says both. Without one, a row of zeros must be answered as the model spec declares; without a
+model spec no request is known to be valid, and any answer of the worker must do.
 """
 
 import contextlib
@@ -11,59 +11,63 @@ from typing import Any
 
 import orjson
 
-from serving_runtime.archive.model_spec import Tensor as CardTensor
+from serving_runtime.archive.model_spec import TensorSpec
 from serving_runtime.errors import InvalidRequest, LoadFailed, ModelFailed
 from serving_runtime.protocol import frames, rest
 from serving_runtime.protocol.rest import InferRequest
-from serving_runtime.protocol.tensors import NUMBERS, Tensor, TensorSpec
+from serving_runtime.protocol.tensors import NUMBERS, Tensor
 
-# What a model without a card takes and gives.
-BODIES = (CardTensor("data", "BYTES", (-1,), ("BYTES",)),)
-RESULTS = (CardTensor("result", "BYTES", (-1,), ("BYTES",)),)
+# What a model without a spec takes and gives.
+BODIES = (TensorSpec("data", "BYTES", (-1,), ("BYTES",)),)
+RESULTS = (TensorSpec("result", "BYTES", (-1,), ("BYTES",)),)
 _TOLERANCE = 1e-3  # other processors round differently; another model is further away
 
 
-class Proof:
+class SelfTest:
     def __init__(
         self,
         inputs: Sequence[TensorSpec],
         outputs: Sequence[TensorSpec],
         golden: dict[str, Any] | None,
         *,
-        has_card: bool,
+        has_spec: bool,
     ) -> None:
-        """Raises LoadFailed when the golden pair does not fit the card."""
-        self.has_card = has_card
+        """Raises LoadFailed when the golden pair does not fit the model spec."""
+        self.has_spec = has_spec
         self._outputs = outputs
         self._expected: list[dict[str, Any]] = []
-        if golden is None or not has_card:
+        if golden is None or not has_spec:
             self.request = _zeros(inputs)
             return
         try:
             self.request = rest.decode_request(orjson.dumps(golden["request"]), inputs, outputs)
             self._expected = list(golden["response"]["outputs"])
         except (InvalidRequest, KeyError, TypeError) as error:
-            raise LoadFailed(f"the archive's golden request does not fit its card: {error}") from None
+            raise LoadFailed(f"the archive's golden request does not fit its model spec: {error}") from None
 
     @property
     def frame(self) -> list[bytes]:
         """The request as it goes to a worker."""
-        return frames.encode({"rows": [self.request.rows]}, self.request.inputs)
+        return frames.encode({"rows": [self.request.rows], "describe": True}, self.request.inputs)
 
-    def judge(self, answer: bytes) -> None:
-        """Read a worker's answer to `frame`. Raises LoadFailed with what is wrong with it."""
+    def check_first_answer(self, answer: bytes) -> frozenset[str]:
+        """Read a worker's answer to `frame`; the request parameters that its handler takes.
+
+        Raises LoadFailed with what is wrong with the answer.
+        """
         try:
             header, outputs = frames.decode(answer)
         except frames.BrokenFrame as error:
             raise LoadFailed(f"the worker's answer is broken: {error}") from None
-        refusal = (header.get("errors") or {}).get("0")
-        if refusal is None:
-            self.compare(outputs)
-        elif self.has_card:
-            raise LoadFailed(f"the model failed its first inference: {refusal['text']}")
+        rejection = (header.get("errors") or {}).get("0")
+        if rejection is None:
+            self.check(outputs)
+        elif self.has_spec:
+            raise LoadFailed(f"the model failed its first inference: {rejection['text']}")
+        return frozenset(header.get("parameters") or ())
 
-    def compare(self, outputs: Sequence[Tensor]) -> None:
-        """Hold outputs against the card and the golden answer. Raises LoadFailed."""
+    def check(self, outputs: Sequence[Tensor]) -> None:
+        """Hold outputs against the model spec and the golden answer. Raises LoadFailed."""
         try:
             rest.check_outputs(outputs, self._outputs, self.request.rows)
         except ModelFailed as error:
@@ -86,7 +90,7 @@ def _zeros(specs: Sequence[TensorSpec]) -> InferRequest:
         datatype = next((each for each in spec.accepts if each in NUMBERS), "BYTES")
         data = [b""] * count if datatype == "BYTES" else bytes(count * NUMBERS[datatype][1])
         inputs.append(Tensor(spec.name, datatype, shape, data))
-    return InferRequest(None, tuple(inputs), 1, (), False)
+    return InferRequest(None, tuple(inputs), 1, ())
 
 
 def _same(found: list[Any], expected: Any) -> bool:

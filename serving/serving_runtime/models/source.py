@@ -10,7 +10,7 @@ import orjson
 
 from serving_runtime.archive.model_spec import NAME
 from serving_runtime.models.registry import Models
-from serving_runtime.models.version import Entry
+from serving_runtime.models.version import ModelEntry
 from serving_runtime.settings import RUNTIMES, Settings
 
 POLL_SECONDS = 0.3
@@ -19,30 +19,30 @@ _VERSION = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = logging.getLogger(__name__)
 
 
-class WantedError(ValueError):
+class ModelSourceError(ValueError):
     """The list of models cannot be read; the text says why."""
 
 
-class Wanted:
+class ModelSource:
     """Keeps a Models equal to the settings' source. `problem` is set while the source cannot be read."""
 
     def __init__(self, settings: Settings, models: Models) -> None:
         self._settings = settings
         self._models = models
-        self._seen: tuple[int, int, int] | None = None
+        self._last_read: tuple[int, int, int] | None = None
         self.problem: str | None = None
 
     async def follow(self) -> None:
         """Reconcile now and after each change of the models file, for ever."""
         while True:
-            self.look()
+            self.poll()
             await asyncio.sleep(POLL_SECONDS)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Reconcile once if something changed. A file that cannot be read leaves the models as they are."""
         try:
             entries = self._changed()
-        except (WantedError, OSError) as error:
+        except (ModelSourceError, OSError) as error:
             if self.problem != str(error):
                 _log.error("%s; the models stay as they are", error)
             self.problem = str(error)
@@ -51,50 +51,54 @@ class Wanted:
             self.problem = None
             self._models.reconcile(entries)
 
-    def _changed(self) -> list[Entry] | None:
+    def _changed(self) -> list[ModelEntry] | None:
         path = self._settings.models_file
         if path is None:
-            return None if self._seen else self._pod()
+            return None if self._last_read else self._pod()
         try:
             status = path.stat()
         except FileNotFoundError:
-            self._seen = None
+            self._last_read = None
             return []
         mark = (status.st_ino, status.st_mtime_ns, status.st_size)
-        if mark == self._seen:
+        if mark == self._last_read:
             return None
-        self._seen = mark
+        self._last_read = mark
         return read_models_file(path)
 
-    def _pod(self) -> list[Entry]:
+    def _pod(self) -> list[ModelEntry]:
         name, folder = self._settings.model_name, self._settings.model_dir
         assert name is not None
         assert folder is not None
         archives = sorted(folder.glob("*.mar"))
         if len(archives) != 1:
-            raise WantedError(f"{folder} must hold one .mar file, it holds {len(archives)}")
-        self._seen = (0, 0, 0)
+            raise ModelSourceError(f"{folder} must hold one .mar file, it holds {len(archives)}")
+        self._last_read = (0, 0, 0)
         settings = self._settings
         return [
-            Entry(name, settings.model_version, archives[0], settings.model_sha256 or None, settings.runtime)
+            ModelEntry(
+                name, settings.model_version, archives[0], settings.model_sha256 or None, settings.runtime
+            )
         ]
 
 
-def read_models_file(path: Path) -> list[Entry]:
-    """Read `{"models": [{"name", "version", "mar", "sha256", "runtime"}]}`. Raises WantedError and OSError."""
+def read_models_file(path: Path) -> list[ModelEntry]:
+    """Read `{"models": [{"name", "version", "mar", "sha256", "runtime"}]}`. Raises ModelSourceError and OSError."""
     try:
         document = orjson.loads(path.read_bytes())
         listed = document["models"]
         entries = [_entry(item) for item in listed]
     except (ValueError, KeyError, TypeError) as error:
-        raise WantedError(f"{path} is not a list of models: {type(error).__name__} {error}"[:500]) from None
+        raise ModelSourceError(
+            f"{path} is not a list of models: {type(error).__name__} {error}"[:500]
+        ) from None
     names = [entry.name for entry in entries]
     if len(set(names)) < len(names):
-        raise WantedError(f"{path} names a model twice")
+        raise ModelSourceError(f"{path} names a model twice")
     return entries
 
 
-def _entry(item: dict[str, Any]) -> Entry:
+def _entry(item: dict[str, Any]) -> ModelEntry:
     name, version = str(item["name"]), str(item["version"])
     runtime = item.get("runtime", "torchserve")
     sha256 = item.get("sha256")
@@ -104,4 +108,4 @@ def _entry(item: dict[str, Any]) -> Entry:
         raise ValueError(f"model {name!r}: runtime must be one of {', '.join(RUNTIMES)}")
     if sha256 is not None and (type(sha256) is not str or len(sha256) != 64):
         raise ValueError(f"model {name!r}: sha256 must have 64 hexadecimal digits")
-    return Entry(name, version, Path(item["mar"]), sha256, runtime)
+    return ModelEntry(name, version, Path(item["mar"]), sha256, runtime)

@@ -1,4 +1,4 @@
-"""One version of one model while it is served: unpack, check, start, prove, watch, replace what fails, stop."""
+"""One version of one model while it is served: unpack, check, start, self-test, watch, replace what fails, stop."""
 
 import asyncio
 import logging
@@ -9,21 +9,21 @@ from typing import Any
 
 from serving_runtime import processes
 from serving_runtime.archive import mar
-from serving_runtime.archive.model_spec import Tensor as TensorSpec
+from serving_runtime.archive.model_spec import TensorSpec
 from serving_runtime.errors import InvalidRequest, LoadFailed, ModelFailed, ServingError
 from serving_runtime.models.batching import Batcher
 from serving_runtime.models.metrics import Metrics
-from serving_runtime.models.self_test import BODIES, RESULTS, Proof
+from serving_runtime.models.self_test import BODIES, RESULTS, SelfTest
 from serving_runtime.protocol import rest
 from serving_runtime.protocol.rest import InferRequest
 from serving_runtime.protocol.tensors import Tensor
-from serving_runtime.runtimes.forkserver import Nursery
+from serving_runtime.runtimes.forkserver import ForkServer
 from serving_runtime.runtimes.native import Native
 from serving_runtime.runtimes.torchserve import java
 from serving_runtime.runtimes.torchserve.server import TorchServe
 from serving_runtime.settings import Settings
 
-PROBE_SECONDS = 3.0  # a version that nobody asked for this long is asked by us
+PROBE_SECONDS = 3.0  # a version without traffic for this long is probed
 _RESTART_SECONDS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 _STABLE_SECONDS = 5.0  # ready for so long: the next failure is a new one
 
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Entry:
+class ModelEntry:
     """One model that shall be served. Two entries that differ are two versions, even with one number."""
 
     name: str
@@ -61,7 +61,7 @@ class Shared:
 
     settings: Settings
     folder: WorkFolder
-    nursery: Nursery
+    forkserver: ForkServer
     metrics: Metrics
     java_cache: java.Cache
     starts: asyncio.Semaphore
@@ -70,25 +70,26 @@ class Shared:
 class Version:
     """`ready` after `start` and whenever the last inference worked; `reason` says why not."""
 
-    def __init__(self, entry: Entry, shared: Shared) -> None:
+    def __init__(self, entry: ModelEntry, shared: Shared) -> None:
         self.entry = entry
         self.ready = False
         self.reason: str | None = None
         self.restarts = 0
         self.inputs: tuple[TensorSpec, ...] = BODIES
         self.outputs: tuple[TensorSpec, ...] = RESULTS
+        self.parameters: frozenset[str] = frozenset()
         self.metrics = shared.metrics.version(entry.name, entry.version)
         self.batcher = Batcher(
             max_rows=shared.settings.max_batch,
             queue_limit=shared.settings.queue_limit,
             queue_seconds=shared.settings.queue_seconds,
             deadline_seconds=shared.settings.deadline_seconds,
-            looks_out=shared.settings.looks_out,
+            busy_poll=shared.settings.busy_poll,
             on_batch=self._count_batch,
         )
         self._shared = shared
         self._model: Path | None = None
-        self._proof: Proof | None = None
+        self._self_test: SelfTest | None = None
         self._backend: TorchServe | Native | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -109,12 +110,15 @@ class Version:
     async def infer(self, request: InferRequest) -> list[Tensor]:
         """Answer one request: the outputs it asked for, checked. Raises ServingError."""
         answered = await self.batcher.submit(request)
-        rest.check_outputs(answered, self.outputs, request.rows)
-        if not request.outputs and not request.seen:
+        rest.check_outputs(answered, self.outputs, request.rows, more=bool(request.parameters))
+        if not request.outputs:
             return answered
         found = {tensor.name: tensor for tensor in answered}
-        names = request.outputs or tuple(spec.name for spec in self.outputs)
-        return [found[name] for name in (*names, rest.SEEN) if name in found]
+        declared = {spec.name for spec in self.outputs}
+        return [
+            *(found[name] for name in request.outputs),
+            *(tensor for tensor in answered if tensor.name not in declared),
+        ]
 
     async def stop(self, *, drain_seconds: float = 0.0) -> None:
         """Let requests that are here be answered for at most `drain_seconds`, then end the processes."""
@@ -152,15 +156,16 @@ class Version:
                 f"the archive's sha256 is {info.sha256[:12]}..., registered was {self.entry.sha256[:12]}...; "
                 "upload it again as a new version"
             )
-        if info.card is not None:
-            self.inputs, self.outputs = info.card.inputs, info.card.outputs
-        self._proof = Proof(self.inputs, self.outputs, info.golden, has_card=info.card is not None)
+        if info.spec is not None:
+            self.inputs, self.outputs = info.spec.inputs, info.spec.outputs
+        self._self_test = SelfTest(self.inputs, self.outputs, info.golden, has_spec=info.spec is not None)
 
     async def _start_backend(self) -> None:
         self._backend = backend = self._new_backend()
         assert self._model is not None
-        assert self._proof is not None
-        self._proof.judge(await backend.start(self._model, self._proof.frame))
+        assert self._self_test is not None
+        answer = await backend.start(self._model, self._self_test.frame)
+        self.parameters = self._self_test.check_first_answer(answer)
         self.batcher.open(backend)
         self.ready, self.reason = True, None
         self._ready_at = asyncio.get_running_loop().time()
@@ -168,15 +173,15 @@ class Version:
     def _new_backend(self) -> TorchServe | Native:
         shared, folder = self._shared, self._shared.folder.new()
         if self.entry.runtime == "native":
-            return Native(folder, shared.nursery, self._failed)
-        return TorchServe(folder, shared.nursery, shared.java_cache, self._failed)
+            return Native(folder, shared.forkserver, self._failed)
+        return TorchServe(folder, shared.forkserver, shared.java_cache, self._failed)
 
     async def _probe_now_and_then(self) -> None:
-        """Find out that the worker hangs or lies when nobody else asks."""
+        """Probe the idle worker: detect hangs and wrong answers when there is no traffic."""
         while True:
             await asyncio.sleep(PROBE_SECONDS)
             backend = self._backend
-            if not self.ready or backend is None or self._proof is None:
+            if not self.ready or backend is None or self._self_test is None:
                 continue
             if any(map(processes.is_stopped, backend.processes)):
                 backend.fail("one of the model's processes is stopped")
@@ -184,14 +189,14 @@ class Version:
             if not self.batcher.idle:
                 continue
             try:
-                self._proof.compare(await self.batcher.submit(self._proof.request))
+                self._self_test.check(await self.batcher.submit(self._self_test.request))
             except LoadFailed as error:
                 backend.fail(str(error))
             except (InvalidRequest, ModelFailed) as error:
-                if self._proof.has_card:
+                if self._self_test.has_spec:
                     backend.fail(f"the model does not answer its probe any more: {error}")
             except ServingError:
-                pass  # busy, or failed already: both are seen elsewhere
+                pass  # busy, or failed already: both show elsewhere
 
     def _failed(self, reason: str) -> None:
         if self._stopping or not self.ready:

@@ -39,21 +39,21 @@ class Tail:
         return self._body[start : self._position]
 
     def finish(self) -> None:
-        """Raises InvalidRequest when nobody took the last bytes."""
+        """Raises InvalidRequest when bytes are left over."""
         left = len(self._body) - self._position
         if left:
             raise InvalidRequest(f"{left} bytes follow the last tensor; the sizes must add up to the body")
 
 
-def decode(name: str, datatype: str, shape: tuple[int, ...], raw: bytes, *, picture: bool = False) -> Tensor:
-    """Build a tensor from its raw bytes; `picture`: each element must be a PNG or JPEG file.
+def decode(name: str, datatype: str, shape: tuple[int, ...], raw: bytes, *, image: bool = False) -> Tensor:
+    """Build a tensor from its raw bytes; `image`: each element must be a PNG or JPEG file.
 
     Raises InvalidRequest with the tensor's name.
     """
     count = math.prod(shape)
     if datatype == "BYTES":
         elements = _elements(name, count, raw)
-        if picture and not all(map(tensors.is_picture, elements)):
+        if image and not all(map(tensors.is_image, elements)):
             raise InvalidRequest(f"input {name!r}: each BYTES element must hold a PNG or JPEG file")
         return Tensor(name, datatype, shape, elements)
     size = count * NUMBERS[datatype][1]

@@ -7,15 +7,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from serving_runtime.archive.model_spec import TensorSpec
 from serving_runtime.errors import InvalidRequest
 from serving_runtime.protocol import binary, tensors
-from serving_runtime.protocol.tensors import NUMBERS, Tensor, TensorSpec
+from serving_runtime.protocol.tensors import NUMBERS, Tensor
 
 MAX_DIMENSIONS = 8
 MAX_ELEMENTS = 64 * 1024 * 1024
 MAX_STRINGS = 100_000  # each BYTES element is an object of its own
 MAX_ID = 1024
-SEEN = "seen"  # request parameter and output: the pixels that the network really got
 Parameter = str | int | float | bool
 
 _PARAMETER_TYPES = {str, int, float, bool}
@@ -30,7 +30,7 @@ def read_id(value: object) -> str | None:
 
 
 def read_parameters(value: object, where: str) -> dict[str, Parameter]:
-    """`parameters` of a request, an input or an output; names that nobody knows are passed over."""
+    """`parameters` of a request, an input or an output; unknown names are ignored."""
     if value is None:
         return {}
     if type(value) is not dict or not set(map(type, value.values())) <= _PARAMETER_TYPES:
@@ -76,14 +76,14 @@ def read_inputs(
 def read_raw(body: bytes, specs: Sequence[TensorSpec]) -> tuple[Tensor, ...]:
     """The only input of a model, when the body is its raw bytes and nothing else.
 
-    Numbers come in the model's own datatype, as many rows as there are; BYTES are one element, and so is a picture.
+    Numbers come in the model's own datatype, as many rows as there are; BYTES are one element, and so is an image.
     """
     if len(specs) != 1:
         raise InvalidRequest(
             f"the model takes {len(specs)} inputs: send them with JSON, as {binary.HEADER} is 0"
         )
     (spec,) = specs
-    if "BYTES" in spec.accepts and (spec.datatype == "BYTES" or tensors.is_picture(body)):
+    if "BYTES" in spec.accepts and (spec.datatype == "BYTES" or tensors.is_image(body)):
         if spec.datatype == "BYTES" and spec.shape != (-1,):
             raise InvalidRequest(f"input {spec.name!r} has more than one element: send it with JSON")
         return (Tensor(spec.name, "BYTES", (1,), [body]),)
@@ -102,7 +102,7 @@ def read_outputs(
     if listed is not None or all_binary:
         names, in_binary = _outputs(listed, specs, all_binary)
     if "FP16" in [spec.datatype for spec in specs]:
-        _refuse_fp16_in_json(names, in_binary, specs)
+        _reject_fp16_in_json(names, in_binary, specs)
     return names, in_binary
 
 
@@ -110,8 +110,8 @@ def fits(sizes: tuple[int, ...], declared: tuple[int, ...]) -> bool:
     """Whether a shape is one of those that a tensor is declared with."""
     if len(sizes) != len(declared):
         return False
-    for size, wanted in zip(sizes, declared, strict=True):
-        if size != wanted and (wanted != -1 or size < 1):
+    for size, expected in zip(sizes, declared, strict=True):
+        if size != expected and (expected != -1 or size < 1):
             return False
     return True
 
@@ -123,15 +123,15 @@ def _input(
     if type(datatype) is not str or datatype not in spec.accepts:
         raise InvalidRequest(f"input {name!r}: datatype must be one of {', '.join(spec.accepts)}")
     parameters = read_parameters(item.get("parameters"), f"input {name!r}")
-    # A picture file stands for one whole row, so its tensor has only the batch dimension.
-    picture = datatype == "BYTES" and spec.datatype != "BYTES"
+    # An image file stands for one whole row, so its tensor has only the batch dimension.
+    image = datatype == "BYTES" and spec.datatype != "BYTES"
     most = MAX_STRINGS if datatype == "BYTES" else MAX_ELEMENTS
-    shape = _shape(name, item.get("shape"), (-1,) if picture else spec.shape, most)
+    shape = _shape(name, item.get("shape"), (-1,) if image else spec.shape, most)
     if binary.SIZE in parameters:
         raw = _raw(item, name, parameters[binary.SIZE], tail)
-        return binary.decode(name, datatype, shape, raw, picture=picture)
+        return binary.decode(name, datatype, shape, raw, image=image)
     if "data" not in item:
-        _refuse_shared_memory(parameters, f"input {name!r}")
+        _reject_shared_memory(parameters, f"input {name!r}")
         raise InvalidRequest(f"input {name!r} has no `data`")
     base64 = parameters.get("content_type") == "base64"
     return tensors.from_json(
@@ -140,7 +140,7 @@ def _input(
         shape,
         item["data"],
         base64=base64,
-        picture=picture,
+        image=image,
         may_hold_booleans=may_hold_booleans,
     )
 
@@ -181,26 +181,26 @@ def _outputs(
     if type(listed) is not list:
         raise InvalidRequest("`outputs` must be a list")
     known = [spec.name for spec in specs]
-    wanted: dict[str, bool] = {}
+    requested: dict[str, bool] = {}
     for item in listed:
         name = _name_of(item, "an output")
         if name not in known:
             raise InvalidRequest(f"unknown output {name[:64]!r}; the model gives {', '.join(known)}")
-        if name in wanted:
+        if name in requested:
             raise InvalidRequest(f"output {name!r} is asked for twice")
         where = f"output {name!r}"
         parameters = read_parameters(item.get("parameters"), where)
-        _refuse_shared_memory(parameters, where)
+        _reject_shared_memory(parameters, where)
         if "classification" in parameters:
             raise InvalidRequest(f"{where}: `classification` is not offered; ask for the output and sort it")
-        wanted[name] = read_switch(parameters, "binary_data", all_binary, where)
-    in_binary = {name for name, is_binary in wanted.items() if is_binary}
-    if all_binary:
-        in_binary.update((SEEN,) if wanted else (*known, SEEN))
-    return tuple(wanted), frozenset(in_binary)
+        requested[name] = read_switch(parameters, "binary_data", all_binary, where)
+    in_binary = {name for name, is_binary in requested.items() if is_binary}
+    if all_binary and not requested:
+        in_binary.update(known)
+    return tuple(requested), frozenset(in_binary)
 
 
-def _refuse_fp16_in_json(
+def _reject_fp16_in_json(
     names: tuple[str, ...], in_binary: frozenset[str], specs: Sequence[TensorSpec]
 ) -> None:
     for spec in specs:
@@ -211,7 +211,7 @@ def _refuse_fp16_in_json(
             )
 
 
-def _refuse_shared_memory(parameters: dict[str, Parameter], where: str) -> None:
+def _reject_shared_memory(parameters: dict[str, Parameter], where: str) -> None:
     if "shared_memory_region" in parameters:
         raise InvalidRequest(f"{where}: shared memory is not offered; tensors travel in the body")
 

@@ -11,7 +11,7 @@ _CONTAINERS = (dict, list)
 
 
 def load(text: bytes) -> dict[str, Any]:
-    """Read a JSON object. Raises InvalidRequest; keys given twice are found by `refuse_duplicate_keys`."""
+    """Read a JSON object. Raises InvalidRequest; keys given twice are found by `reject_duplicate_keys`."""
     # A request has a few objects for each tensor; making a hundred thousand of them takes half a second.
     if text.count(b"{") > MAX_OBJECTS and _without_strings(text).count(b"{") > MAX_OBJECTS:
         raise InvalidRequest("the request has too many inputs, outputs or parameters")
@@ -24,7 +24,7 @@ def load(text: bytes) -> dict[str, Any]:
     return document
 
 
-def refuse_duplicate_keys(text: bytes, document: dict[str, Any]) -> None:
+def reject_duplicate_keys(text: bytes, document: dict[str, Any]) -> None:
     """A key given twice would be read differently by two parsers.
 
     orjson keeps the last one silently. Every key is followed by a colon, so counting both is enough; colons

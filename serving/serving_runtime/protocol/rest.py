@@ -12,13 +12,13 @@ from typing import Any
 
 import orjson
 
+from serving_runtime.archive.model_spec import TensorSpec
 from serving_runtime.errors import InvalidRequest, ModelFailed
 from serving_runtime.protocol import binary, fields, json_body, tensors
-from serving_runtime.protocol.fields import SEEN, Parameter, fits
-from serving_runtime.protocol.tensors import Tensor, TensorSpec
+from serving_runtime.protocol.fields import Parameter, fits
+from serving_runtime.protocol.tensors import Tensor
 
 __all__ = [
-    "SEEN",
     "InferRequest",
     "InferResponse",
     "InvalidResponse",
@@ -42,8 +42,9 @@ class InferRequest:
     inputs: tuple[Tensor, ...]
     rows: int
     outputs: tuple[str, ...]  # the names that the client asked for; empty = all
-    seen: bool
-    binary: frozenset[str] = frozenset()  # the outputs that go out in binary
+    parameters: tuple[tuple[str, Parameter], ...] = ()  # those that go on to the handler, by name
+    binary: frozenset[str] = frozenset()  # the declared outputs that go out in binary
+    binary_by_default: bool = False  # whether outputs beyond the declared ones do so too
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +66,18 @@ def decode_request(
     inputs: Sequence[TensorSpec],
     outputs: Sequence[TensorSpec],
     *,
+    accepts: Container[str] = (),
     json_size: int | None = None,
 ) -> InferRequest:
     """Check one v2 request against what the model takes and gives. Raises InvalidRequest.
 
-    `json_size` 0 means that there is no JSON at all: the body is the raw bytes of the only input.
+    `accepts` are the request parameters that the model's handler takes; all others are ignored. `json_size` 0 means
+    that there is no JSON at all: the body is the raw bytes of the only input.
     """
     if json_size == 0:
         found = fields.read_raw(body, inputs)
         fields.read_outputs(None, outputs, False)
-        return InferRequest(None, found, found[0].shape[0], (), False)
+        return InferRequest(None, found, found[0].shape[0], ())
     text, tail = body, None
     if json_size is not None:
         tail = binary.Tail(body, json_size)
@@ -83,14 +86,15 @@ def decode_request(
     parameters = fields.read_parameters(document.get("parameters"), "the request")
     may_hold_booleans = b"true" in text or b"false" in text
     found = fields.read_inputs(document.get("inputs"), inputs, tail, may_hold_booleans)
-    seen = all_binary = False
+    all_binary = False
+    forwarded: tuple[tuple[str, Parameter], ...] = ()
     if parameters:
-        seen = fields.read_switch(parameters, SEEN, False, "the request")
         all_binary = fields.read_switch(parameters, "binary_data_output", False, "the request")
-    wanted, in_binary = fields.read_outputs(document.get("outputs"), outputs, all_binary)
+        forwarded = tuple(sorted((name, value) for name, value in parameters.items() if name in accepts))
+    requested, in_binary = fields.read_outputs(document.get("outputs"), outputs, all_binary)
     request_id = fields.read_id(document.get("id"))
-    json_body.refuse_duplicate_keys(text, document)
-    return InferRequest(request_id, found, found[0].shape[0], wanted, seen, in_binary)
+    json_body.reject_duplicate_keys(text, document)
+    return InferRequest(request_id, found, found[0].shape[0], requested, forwarded, in_binary, all_binary)
 
 
 def encode_response(
@@ -118,10 +122,13 @@ def encode_error(text: str) -> bytes:
     return orjson.dumps({"error": text[:2000].encode("utf-8", "replace").decode()})
 
 
-def check_outputs(outputs: Sequence[Tensor], specs: Sequence[TensorSpec], rows: int) -> None:
-    """Hold what the model answered against its card: each declared output once, datatype, shape, finite.
+def check_outputs(
+    outputs: Sequence[Tensor], specs: Sequence[TensorSpec], rows: int, *, more: bool = False
+) -> None:
+    """Hold what the model answered against its model spec: each declared output once, datatype, shape, finite.
 
-    Raises ModelFailed, naming the output. `seen` is ours and not declared.
+    `more`: outputs beyond the declared ones are allowed, as parameters of the request may ask for them.
+    Raises ModelFailed, naming the output.
     """
     found = {tensor.name: tensor for tensor in outputs}
     for spec in specs:
@@ -139,8 +146,11 @@ def check_outputs(outputs: Sequence[Tensor], specs: Sequence[TensorSpec], rows: 
             )
         if not tensors.all_finite(tensor):
             raise ModelFailed(f"the model answered NaN or infinity in output {spec.name!r}")
-    found.pop(SEEN, None)
-    if found:
+    if more:
+        endless = next((name for name, tensor in found.items() if not tensors.all_finite(tensor)), None)
+        if endless is not None:
+            raise ModelFailed(f"the model answered NaN or infinity in output {endless!r}")
+    elif found:
         raise ModelFailed(f"the model answered the undeclared output {next(iter(found))!r}")
 
 

@@ -10,7 +10,7 @@ import struct
 from array import array
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 from serving_runtime.errors import InvalidRequest
 
@@ -31,20 +31,7 @@ NUMBERS = {
 }
 _FLOATS = ("FP16", "FP32", "FP64")
 _FP16_ENDLESS = bytes(byte for byte in range(256) if byte & 0x7C == 0x7C)
-_PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
-
-
-class TensorSpec(Protocol):
-    """What a model says about one of its tensors (`card.Tensor`): -1 in `shape` is any number from 1."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def datatype(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def accepts(self) -> tuple[str, ...]: ...
+_IMAGE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +58,7 @@ class Tensor:
     def to_json(self) -> dict[str, Any]:
         """The tensor as it stands in a v2 document, data flat; BYTES that are not all UTF-8 all go as base64.
 
-        FP16 has no JSON form in v2: nobody asks for it here (see `outputs` of a request).
+        FP16 has no JSON form in v2: no request gets it so (see `outputs` of a request).
         """
         item: dict[str, Any] = {"name": self.name, "datatype": self.datatype, "shape": self.shape}
         if isinstance(self.data, list):
@@ -92,18 +79,18 @@ def from_json(
     data: object,
     *,
     base64: bool = False,
-    picture: bool = False,
+    image: bool = False,
     may_hold_booleans: bool = True,
 ) -> Tensor:
     """Build a tensor from the `data` of a v2 JSON request, flat or nested like `shape`.
 
-    `base64`: BYTES elements are base64. `picture`: they are base64 of a PNG or JPEG file, whatever the client
+    `base64`: BYTES elements are base64. `image`: they are base64 of a PNG or JPEG file, whatever the client
     says. `may_hold_booleans`: false spares a look at every element, because only a boolean can pass for a number.
     Raises InvalidRequest with the tensor's name.
     """
     flat = _flat(name, shape, data)
     if datatype == "BYTES":
-        return Tensor(name, datatype, shape, [_element(name, item, base64, picture) for item in flat])
+        return Tensor(name, datatype, shape, [_element(name, item, base64, image) for item in flat])
     return Tensor(name, datatype, shape, _numbers(name, datatype, flat, may_hold_booleans))
 
 
@@ -118,9 +105,9 @@ def all_finite(tensor: Tensor) -> bool:
     return _finite(tensor.datatype, numbers)
 
 
-def is_picture(element: bytes) -> bool:
+def is_image(element: bytes) -> bool:
     """Whether it begins as a PNG or JPEG file does."""
-    return element.startswith(_PICTURE_STARTS)
+    return element.startswith(_IMAGE_STARTS)
 
 
 def _flat(name: str, shape: tuple[int, ...], data: object) -> list[Any]:
@@ -150,13 +137,13 @@ def _numbers(name: str, datatype: str, flat: list[Any], may_hold_booleans: bool)
             f"input {name!r}: {datatype} has no JSON form; send it with `binary_data_size` (binary tensor data)"
         )
     if may_hold_booleans or datatype == "BOOL":
-        _refuse_other_kinds(name, datatype, flat)
+        _check_kinds(name, datatype, flat)
     try:
         if datatype in ("UINT8", "BOOL"):
             return bytes(flat)
         numbers = array(NUMBERS[datatype][0], flat)
     except TypeError:
-        _refuse_other_kinds(name, datatype, flat)
+        _check_kinds(name, datatype, flat)
         raise
     except (ValueError, OverflowError):
         raise InvalidRequest(f"input {name!r}: a number is out of the range of {datatype}") from None
@@ -165,10 +152,10 @@ def _numbers(name: str, datatype: str, flat: list[Any], may_hold_booleans: bool)
     return numbers.tobytes()
 
 
-def _refuse_other_kinds(name: str, datatype: str, flat: list[Any]) -> None:
-    wanted = {bool} if datatype == "BOOL" else {int, float} if datatype in _FLOATS else {int}
-    if not set(map(type, flat)) <= wanted:
-        strange = next(item for item in flat if type(item) not in wanted)
+def _check_kinds(name: str, datatype: str, flat: list[Any]) -> None:
+    expected = {bool} if datatype == "BOOL" else {int, float} if datatype in _FLOATS else {int}
+    if not set(map(type, flat)) <= expected:
+        strange = next(item for item in flat if type(item) not in expected)
         raise InvalidRequest(f"input {name!r}: {_shown(strange)} is not of datatype {datatype}")
 
 
@@ -178,19 +165,19 @@ def _finite(datatype: str, numbers: "array[Any]") -> bool:
     return all(map(math.isfinite, numbers))
 
 
-def _element(name: str, item: object, base64: bool, picture: bool) -> bytes:
+def _element(name: str, item: object, base64: bool, image: bool) -> bytes:
     if type(item) is not str:
         raise InvalidRequest(f"input {name!r}: {_shown(item)} is not of datatype BYTES; send strings")
-    if not (base64 or picture):
+    if not (base64 or image):
         return item.encode()
     try:
         # Line breaks, as the `base64` command writes them, are not part of the alphabet but are common.
         decoded = binascii.a2b_base64("".join(item.split()), strict_mode=True) if item else b""
     except ValueError:
         decoded = None
-    if picture and (decoded is None or not is_picture(decoded)):
+    if image and (decoded is None or not is_image(decoded)):
         raise InvalidRequest(
-            f"input {name!r}: BYTES must hold a PNG or JPEG file as base64 text, one string for each picture "
+            f"input {name!r}: BYTES must hold a PNG or JPEG file as base64 text, one string for each image "
             '(`base64 -w0 FILE`), such as "iVBORw0KGgo..."'
         )
     if decoded is None:

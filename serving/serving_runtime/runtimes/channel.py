@@ -57,7 +57,7 @@ class Channel:
             self._unsent += memoryview(data)[sent:]
             self._loop.add_writer(self._socket, self._writable)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Deliver an answer that is here already, instead of when the loop comes to it."""
         if self._waiting and self._socket is not None:
             self._readable()

@@ -1,6 +1,6 @@
 """The environment of Java and the workers: named variables of ours, and what we set; `forkserver.py` asks for it.
 
-A key that somebody exported in the shell, or that a pod has for another purpose, is nothing for the code of an archive.
+A key that is exported in the shell, or that a pod has for another purpose, is nothing for the code of an archive.
 """
 
 import logging

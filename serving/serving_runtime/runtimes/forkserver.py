@@ -1,4 +1,4 @@
-"""Keeps the nursery of the workers alive (see worker_nursery.py for what it does), and orders workers from it."""
+"""Keeps the fork server alive (see worker/forkserver_main.py for what it does), and has it spawn workers."""
 
 import asyncio
 import json
@@ -20,12 +20,12 @@ _END_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
-class Nursery:
+class ForkServer:
     """One helper process for all models; started with the first one, started again when it dies."""
 
     def __init__(self, directory: Path, threads: int, more: Sequence[str] = ()) -> None:
         """`more` names variables that handlers need beside `environment.INHERITED`."""
-        self.socket = directory / "nursery.sock"
+        self.socket = directory / "fork server.sock"
         self._directory = directory
         self.environment = environment.of_workers(os.environ, threads, more)
         self._process: subprocess.Popen[bytes] | None = None
@@ -39,13 +39,13 @@ class Nursery:
         if self._process is not None and self._process.poll() is None:
             if not processes.is_stopped(self._process.pid):
                 return
-            _log.error("the nursery of the workers is stopped; replacing it")
+            _log.error("the fork server is stopped; replacing it")
             assert self._watch is not None
             self._watch.close()
             processes.kill(self._process.pid)
             self._process.wait(_END_SECONDS)
         self.socket.unlink(missing_ok=True)
-        with open(self._directory / "nursery.log", "wb") as log:
+        with open(self._directory / "fork server.log", "wb") as log:
             self._process = processes.start(
                 [sys.executable, "-m", "serving_runtime.worker.forkserver_main", str(self.socket)],
                 cwd=self._directory,
@@ -55,19 +55,19 @@ class Nursery:
         self._watch = processes.Watch(self._process.pid, self._died)
 
     async def fork(self, model: Path, channel: socket.socket) -> int:
-        """Order a native worker for the unpacked archive `model`, which answers on `channel`; its process id.
+        """Spawn a native worker for the unpacked archive `model`, which answers on `channel`; its process id.
 
-        Raises LoadFailed. The caller sets a deadline: the nursery may be importing PyTorch still.
+        Raises LoadFailed. The caller sets a deadline: the fork server may be importing PyTorch still.
         """
         self.ensure()
-        order = json.dumps({"native": str(model)}).encode()
+        request = json.dumps({"native": str(model)}).encode()
         with await self._connect() as connection:
             try:
-                socket.send_fds(connection, [order + b"\n"], [channel.fileno()])
+                socket.send_fds(connection, [request + b"\n"], [channel.fileno()])
                 reply = await asyncio.get_running_loop().sock_recv(connection, 32)
                 return int(reply)
             except (OSError, ValueError):
-                raise LoadFailed("the nursery died when a worker was ordered from it") from None
+                raise LoadFailed("the fork server died while it spawned a worker") from None
 
     async def _connect(self) -> socket.socket:
         while True:
@@ -99,7 +99,7 @@ class Nursery:
 
     def _died(self) -> None:
         # Its workers died with it, so every model is about to ask for a new one.
-        _log.error("the nursery of the workers died; starting a new one")
+        _log.error("the fork server died; starting a new one")
         self.ensure()
 
 

@@ -1,6 +1,6 @@
 """The native runtime: one worker process for one unpacked model version, without Java.
 
-The worker is forked from the nursery and talks to the front over a socket pair. Its death or hang ends it as a whole:
+The fork server forks the worker, which talks to the front over a socket pair. Its death or hang ends it as a whole:
 `on_failure` is called once, and whoever owns this object starts a new one. So a handler that crashes, hangs or leaks
 takes its own worker down and nothing else.
 """
@@ -15,7 +15,7 @@ from serving_runtime import processes
 from serving_runtime.errors import LoadFailed
 from serving_runtime.protocol import frames
 from serving_runtime.runtimes.channel import Channel, Done
-from serving_runtime.runtimes.forkserver import Nursery
+from serving_runtime.runtimes.forkserver import ForkServer
 
 CALLS_IN_FLIGHT = 1
 START_SECONDS = 60.0
@@ -24,10 +24,10 @@ START_SECONDS = 60.0
 class Native:
     """Start once, call while it lives, stop once."""
 
-    def __init__(self, directory: Path, nursery: Nursery, on_failure: Callable[[str], None]) -> None:
+    def __init__(self, directory: Path, forkserver: ForkServer, on_failure: Callable[[str], None]) -> None:
         """`directory` is private to this object and removed by `stop`."""
         self._directory = directory
-        self._nursery = nursery
+        self._forkserver = forkserver
         self._on_failure: Callable[[str], None] | None = on_failure
         self._worker = 0
         self._watch: processes.Watch | None = None
@@ -43,7 +43,7 @@ class Native:
         try:
             async with asyncio.timeout(START_SECONDS):
                 with theirs:
-                    self._worker = await self._nursery.fork(model, theirs)
+                    self._worker = await self._forkserver.fork(model, theirs)
                 answer = await self._first_answer(ours, probe)
         except TimeoutError:
             raise LoadFailed(f"the model did not answer within {START_SECONDS:.0f} s of its start") from None
@@ -53,7 +53,7 @@ class Native:
         header, _ = frames.decode(answer)
         if "load_error" in header:
             raise LoadFailed(str(header["load_error"]))
-        if self._on_failure is None:  # told already, when nobody listened yet
+        if self._on_failure is None:  # it failed before anything watched it
             raise LoadFailed("the worker process died after its first answer")
         self._watch = processes.Watch(self._worker, self._died)
         self._in_service = True
@@ -74,10 +74,10 @@ class Native:
         assert self._channel is not None
         self._channel.call(frame, done)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Take an answer that is here already, instead of when the loop comes to it."""
         if self._channel is not None:
-            self._channel.look()
+            self._channel.poll()
 
     def fail(self, reason: str) -> None:
         """Take it out of service; the first call tells the owner."""

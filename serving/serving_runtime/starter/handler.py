@@ -34,34 +34,39 @@ class Handler:
         torch.set_num_threads(int(threads or 1))
         folder = Path(context.system_properties["model_dir"])
         weights = (context.manifest or {}).get("model", {}).get("serializedFile", "weights.safetensors")
-        self.predictor = Predictor(folder, weights=weights, side=preprocess.SIDE, fastest=threads is not None)
+        self.predictor = Predictor(
+            folder, weights=weights, side=preprocess.SIDE, optimise=threads is not None
+        )
         self.labels = np.array(self.predictor.labels, dtype=object)
 
-    def predict(self, inputs: dict[str, Array], *, seen: bool = False) -> dict[str, Array]:
+    def predict(self, inputs: dict[str, Array], *, return_preprocessed: bool = False) -> dict[str, Array]:
         """Answer a whole batch.
 
         inputs["image"]: uint8 [n,28,28], float32 [n,28,28] in 0..1, or object [n] of PNG or JPEG bytes.
-        Gives probabilities float32 [n,10], label object [n] of str, and with `seen` what the network got,
-        uint8 [n,28,28]. Raises ValueError with a readable reason if the input cannot be used.
+        Gives probabilities float32 [n,10], label object [n] of str, and with `return_preprocessed` also
+        preprocessed, uint8 [n,28,28]: what the network got. Raises
+        ValueError with a readable reason if the input cannot be used.
         """
+        if type(return_preprocessed) is not bool:
+            raise ValueError("the parameter return_preprocessed must be true or false")
         if "image" not in inputs:
             raise ValueError("the input 'image' is missing")
         images = preprocess.prepare(inputs["image"])
         if not len(images):
-            raise ValueError("the input 'image' holds no picture")
+            raise ValueError("the input 'image' holds no image")
         probabilities = self.predictor.predict(images)
         outputs: dict[str, Array] = {
             "probabilities": probabilities,
             "label": self.labels[probabilities.argmax(1)],
         }
-        if seen:
-            outputs["seen"] = preprocess.as_seen(images)
+        if return_preprocessed:
+            outputs["preprocessed"] = preprocess.as_pixels(images)
         return outputs
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[dict[str, Any]]:
-        """Answer plain TorchServe requests: each row's `body` (or `data`) is one picture.
+        """Answer plain TorchServe requests: each row's `body` (or `data`) is one image.
 
-        A picture is a PNG or JPEG file, 784 raw bytes, or JSON: 28 x 28 or 784 numbers, alone or as "image".
+        An image is a PNG or JPEG file, 784 raw bytes, or JSON: 28 x 28 or 784 numbers, alone or as "image".
         Whole numbers are 0..255, others 0..1. A row that cannot be used gets the status 400 and an error.
         """
         answers: list[dict[str, Any]] = []

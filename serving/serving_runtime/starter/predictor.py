@@ -19,11 +19,11 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-# Batch sizes whose fastest form is measured; other sizes take that of the next larger one.
+# Batch sizes whose fastest variant is measured; other sizes take that of the next larger one.
 MEASURED_SIZES = (1, 4, 16)
 TOLERANCE = 1e-5
 _FEW_CHANNELS = 8
-_WARM_RUNS, _TIMED_RUNS = 3, 5  # PyTorch's JIT rewrites a form during its first runs
+_WARM_RUNS, _TIMED_RUNS = 3, 5  # PyTorch's JIT rewrites a variant during its first runs
 
 _TracerWarning: type[Warning] = torch.jit.TracerWarning  # type: ignore[attr-defined]
 
@@ -34,21 +34,21 @@ class Predictor:
     """A network with its weights and the names of its classes."""
 
     def __init__(
-        self, folder: Path, *, weights: str = "weights.safetensors", side: int = 28, fastest: bool = True
+        self, folder: Path, *, weights: str = "weights.safetensors", side: int = 28, optimise: bool = True
     ) -> None:
         """Load network.py (its class `Network`), the weights and the labels of model.yaml from `folder`.
 
-        `fastest` looks for the fastest equal form of the network for each batch size; otherwise it runs as it is,
+        `optimise` looks for the fastest equal variant of the network for each batch size; otherwise it runs as it is,
         whose answers are the same to the last bit each time. Raises OSError, ValueError, or what the network's own
         code raises.
         """
         network = load_network(folder / "network.py")
         network.load_state_dict(load_file(folder / weights))
         network.eval()
-        card = yaml.safe_load((folder / "model.yaml").read_text("utf-8"))
-        self.labels: tuple[str, ...] = tuple(card["labels"])
-        answers = _Answers(network).eval()
-        self._forms = _fastest_forms(answers, side) if fastest else [answers] * len(MEASURED_SIZES)
+        spec = yaml.safe_load((folder / "model.yaml").read_text("utf-8"))
+        self.labels: tuple[str, ...] = tuple(spec["labels"])
+        answers = _WithSoftmax(network).eval()
+        self._variants = _optimised(answers, side) if optimise else [answers] * len(MEASURED_SIZES)
 
     def predict(self, images: Floats) -> Floats:
         """Probabilities float32 [n, classes] of images float32 [n, height, width] in 0..1."""
@@ -56,13 +56,15 @@ class Predictor:
         if not (images.flags.c_contiguous and images.flags.writeable):
             images = np.array(images, order="C")
         batch = torch.from_numpy(images)
-        form = self._forms[min(bisect.bisect_left(MEASURED_SIZES, len(images)), len(self._forms) - 1)]
+        variant = self._variants[
+            min(bisect.bisect_left(MEASURED_SIZES, len(images)), len(self._variants) - 1)
+        ]
         with torch.inference_mode():
-            return cast(Floats, form(batch).numpy())
+            return cast(Floats, variant(batch).numpy())
 
 
 def load_network(path: Path) -> torch.nn.Module:
-    """A new `Network()` of a Python file; the file is known to nobody else under its name."""
+    """A new `Network()` of a Python file; under a name that no other module has."""
     name = f"marina_network_{uuid.uuid4().hex}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -72,11 +74,11 @@ def load_network(path: Path) -> torch.nn.Module:
     return cast(torch.nn.Module, module.Network())
 
 
-_Form = torch.nn.Module
+_Variant = torch.nn.Module
 
 
-class _Answers(_Form):
-    """Images [n, height, width] in, probabilities out. One form for all of it: each step between costs microseconds."""
+class _WithSoftmax(_Variant):
+    """Images [n, height, width] in, probabilities out. One module for all: each step between costs microseconds."""
 
     def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
@@ -86,27 +88,27 @@ class _Answers(_Form):
         return torch.softmax(self.network(images.unsqueeze(1)), 1)
 
 
-def _fastest_forms(answers: _Answers, side: int) -> list[_Form]:
-    """For each of MEASURED_SIZES the fastest form that gives the network's own probabilities."""
+def _optimised(answers: _WithSoftmax, side: int) -> list[_Variant]:
+    """For each of MEASURED_SIZES the fastest variant that gives the network's own probabilities."""
     with warnings.catch_warnings(), torch.inference_mode():
         # PyTorch announces that the JIT will go; the version that is locked has it, and it needs no compiler.
         warnings.simplefilter("ignore")
-        forms = _forms(answers, torch.zeros(1, side, side))
+        variants = _variants(answers, torch.zeros(1, side, side))
         random = torch.Generator().manual_seed(0)
         fastest = []
         for size in MEASURED_SIZES:
             probe = torch.rand(size, side, side, generator=random)
             expected = answers(probe)
-            equal = [form for form in forms if _is_equal(form, probe, expected)]
+            equal = [variant for variant in variants if _is_equal(variant, probe, expected)]
             times = _seconds(equal, probe)
             fastest.append(equal[times.index(min(times))])
-        # Each batch size pays once for its own kernels: better now than with somebody's request.
+        # Each batch size pays once for its own kernels: better now than with a user's request.
         for size in range(1, MEASURED_SIZES[-1] + 1):
             fastest[bisect.bisect_left(MEASURED_SIZES, size)](torch.zeros(size, side, side))
     return fastest
 
 
-def _forms(answers: _Answers, example: torch.Tensor) -> list[_Form]:
+def _variants(answers: _WithSoftmax, example: torch.Tensor) -> list[_Variant]:
     """As it is; and traces that PyTorch has frozen: optimised, laid out by channels, and with other layers."""
     traced = _traced(answers, example)
     if traced is None:
@@ -122,30 +124,30 @@ def _forms(answers: _Answers, example: torch.Tensor) -> list[_Form]:
     ]
 
 
-def _frozen(form: _Form, example: torch.Tensor) -> _Form | None:
+def _frozen(variant: _Variant, example: torch.Tensor) -> _Variant | None:
     """None for one that cannot run: a network's code may ask its layers for what ours do not have."""
     try:
-        traced = _traced(form, example)
+        traced = _traced(variant, example)
     except Exception:
         return None
     return None if traced is None else torch.jit.freeze(traced)
 
 
-def _traced(form: _Form, example: torch.Tensor) -> torch.jit.ScriptModule | None:
+def _traced(variant: _Variant, example: torch.Tensor) -> torch.jit.ScriptModule | None:
     """None for a network whose steps depend on its input: a trace would be right for the example only."""
     with warnings.catch_warnings(record=True) as complaints:
         warnings.simplefilter("always")
-        traced = torch.jit.trace(form, example, check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(variant, example, check_trace=False)  # type: ignore[no-untyped-call]
     depends = any(issubclass(item.category, _TracerWarning) for item in complaints)
     return None if depends else cast(torch.jit.ScriptModule, traced)
 
 
-def with_fast_layers(form: _Form) -> _Form:
-    """A copy of the form, with its weights, that has a faster layer wherever there is one for the same result.
+def with_fast_layers(variant: _Variant) -> _Variant:
+    """A copy of the variant, with its weights, that has a faster layer wherever there is one for the same result.
 
-    Its results differ from the form's by rounding only. An input must be one that the form itself takes.
+    Its results differ from the variant's by rounding only. An input must be one that the variant itself takes.
     """
-    copied = _copied(form)
+    copied = _copied(variant)
     for name, layer in list(copied.named_modules()):
         if type(layer) is torch.nn.Conv2d and _WinogradConvolution.replaces(layer):
             copied.set_submodule(name, _WinogradConvolution(layer))
@@ -157,18 +159,18 @@ def with_fast_layers(form: _Form) -> _Form:
     return copied
 
 
-def _by_columns(form: _Form) -> _Form:
+def _by_columns(variant: _Variant) -> _Variant:
     """A copy whose dense layers keep their weights in the order in which the product with a batch reads them."""
-    copied = _copied(form)
+    copied = _copied(variant)
     for layer in copied.modules():
         if type(layer) is torch.nn.Linear:
             layer.weight = torch.nn.Parameter(layer.weight.t().contiguous().t(), requires_grad=False)
     return copied
 
 
-def _copied(form: _Form) -> _Form:
+def _copied(variant: _Variant) -> _Variant:
     """A copy that shares the weights."""
-    return copy.deepcopy(form, {id(weight): weight for weight in form.parameters()})
+    return copy.deepcopy(variant, {id(weight): weight for weight in variant.parameters()})
 
 
 def _pool_first(layers: torch.nn.Sequential) -> None:
@@ -214,23 +216,23 @@ class _PairwisePool(torch.nn.Module):
         return torch.maximum(rows[..., :-1:2], rows[..., 1::2])
 
 
-def _is_equal(form: _Form, probe: torch.Tensor, expected: torch.Tensor) -> bool:
-    """Whether a form gives the expected probabilities, also after the JIT has rewritten it."""
-    return all(torch.allclose(form(probe), expected, rtol=0, atol=TOLERANCE) for _ in range(_WARM_RUNS))
+def _is_equal(variant: _Variant, probe: torch.Tensor, expected: torch.Tensor) -> bool:
+    """Whether a variant gives the expected probabilities, also after the JIT has rewritten it."""
+    return all(torch.allclose(variant(probe), expected, rtol=0, atol=TOLERANCE) for _ in range(_WARM_RUNS))
 
 
-def _seconds(forms: list[_Form], probe: torch.Tensor) -> list[float]:
-    """The least processor time of this thread for one run of each form.
+def _seconds(variants: list[_Variant], probe: torch.Tensor) -> list[float]:
+    """The least processor time of this thread for one run of each variant.
 
     In rounds, one run of each: what slows the machine down for a moment slows all of them down.
     """
-    return [min(times) for times in zip(*(_round(forms, probe) for _ in range(_TIMED_RUNS)), strict=True)]
+    return [min(times) for times in zip(*(_round(variants, probe) for _ in range(_TIMED_RUNS)), strict=True)]
 
 
-def _round(forms: list[_Form], probe: torch.Tensor) -> list[float]:
+def _round(variants: list[_Variant], probe: torch.Tensor) -> list[float]:
     times = []
-    for form in forms:
+    for variant in variants:
         began = time.thread_time()
-        form(probe)
+        variant(probe)
         times.append(time.thread_time() - began)
     return times

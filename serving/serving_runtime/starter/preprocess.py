@@ -27,7 +27,7 @@ def to_network(pixels: Pixels) -> Floats:
     return np.divide(pixels, np.float32(255), dtype=np.float32)
 
 
-def as_seen(floats: Floats) -> Pixels:
+def as_pixels(floats: Floats) -> Pixels:
     """The inverse of `to_network`, for showing: float32 [n, 28, 28] to uint8."""
     pixels: Pixels = np.rint(floats * np.float32(255)).astype(np.uint8)
     return pixels
@@ -62,15 +62,15 @@ def decode(files: Sequence[bytes]) -> Pixels:
         try:
             pixels[at] = fit(_grey(_open(file)))
         except ValueError as error:
-            where = f"picture {at + 1} of {len(files)}: " if len(files) > 1 else ""
+            where = f"image {at + 1} of {len(files)}: " if len(files) > 1 else ""
             raise ValueError(f"{where}{error}") from None
     return pixels
 
 
 def fit(grey: Pixels) -> Pixels:
-    """A grey picture [height, width] of one digit, dark or light on its ground, to [28, 28] as MNIST has it.
+    """A grey image [height, width] of one digit, dark or light on its ground, to [28, 28] as MNIST has it.
 
-    A picture of 28 x 28 with a dark border is taken as it is; one without any ink becomes all 0.
+    An image of 28 x 28 with a dark border is taken as it is; one without any ink becomes all 0.
     """
     border = _border(grey)
     if np.median(border) > 127:
@@ -87,22 +87,20 @@ def fit(grey: Pixels) -> Pixels:
 
 def _open(file: bytes) -> Image.Image:
     if not isinstance(file, bytes):
-        raise ValueError("a picture must be the bytes of a PNG or JPEG file")
+        raise ValueError("an image must be the bytes of a PNG or JPEG file")
     if len(file) > MAX_BYTES:
-        raise ValueError(f"the picture has over {MAX_BYTES // 1024**2} MB; send a smaller one")
+        raise ValueError(f"the image has over {MAX_BYTES // 1024**2} MB; send a smaller one")
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large pictures; they are refused below, before any pixel is decoded.
+            # Pillow warns of large images; they are rejected below, before any pixel is decoded.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(file), formats=("PNG", "JPEG"))
-        if picture.width * picture.height > MAX_PIXELS:
-            raise ValueError(f"the picture has over {MAX_PIXELS // 10**6} megapixels; send a smaller one")
-        picture.load()
-        return ImageOps.exif_transpose(picture)
+            image = Image.open(io.BytesIO(file), formats=("PNG", "JPEG"))
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError(f"the image has over {MAX_PIXELS // 10**6} megapixels; send a smaller one")
+        image.load()
+        return ImageOps.exif_transpose(image)
     except Image.DecompressionBombError:
-        raise ValueError(
-            f"the picture has over {MAX_PIXELS // 10**6} megapixels; send a smaller one"
-        ) from None
+        raise ValueError(f"the image has over {MAX_PIXELS // 10**6} megapixels; send a smaller one") from None
     except ValueError as error:
         if "megapixels" in str(error):
             raise
@@ -111,17 +109,17 @@ def _open(file: bytes) -> Image.Image:
         raise ValueError(_UNREADABLE) from None
 
 
-_UNREADABLE = "the picture is not a readable PNG or JPEG file"
+_UNREADABLE = "the image is not a readable PNG or JPEG file"
 
 
-def _grey(picture: Image.Image) -> Pixels:
-    if picture.mode.startswith("I"):
+def _grey(image: Image.Image) -> Pixels:
+    if image.mode.startswith("I"):
         # 16 bits a pixel; Pillow's own conversion clips instead of scaling.
-        return (np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-    if picture.has_transparency_data:
-        rgba = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return np.asarray(picture.convert("RGB").convert("L"))
+        return (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return np.asarray(image.convert("RGB").convert("L"))
 
 
 def _border(grey: Pixels) -> Pixels:

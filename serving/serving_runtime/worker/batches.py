@@ -11,28 +11,32 @@ _LONGEST_REASON = 1000
 
 
 def load(
-    directory: Path, handler: str, context: Any, *, has_card: bool
-) -> tuple[handlers.HostedModel | None, str]:
+    directory: Path, handler: str, context: Any, *, has_spec: bool
+) -> tuple[handlers.HandlerAdapter | None, str]:
     """Load the archive's handler; the model, or None and the reason. Raises nothing that a handler may raise."""
     try:
-        return handlers.load(directory, handler, context, has_card=has_card), ""
+        return handlers.load(directory, handler, context, has_spec=has_spec), ""
     except (Exception, SystemExit) as error:
         return None, reason(error)
 
 
-def refusal(load_error: str) -> list[bytes]:
+def rejection(load_error: str) -> list[bytes]:
     """The answer of a worker that could not load its model."""
     return frames.encode({"load_error": load_error}, [])
 
 
-def answer(model: handlers.HostedModel, frame: bytes | bytearray | memoryview) -> list[bytes]:
+def run_batch(model: handlers.HandlerAdapter, frame: bytes | bytearray | memoryview) -> list[bytes]:
     """Run the batch in `frame` and return the parts of the answer's frame. Raises frames.BrokenFrame.
 
-    A batch that fails is asked again one request at a time, so that a bad one never fails its mates.
+    A batch that fails is run again one request at a time, so that a bad one never fails its mates. A header with
+    `describe` asks for the request parameters that the handler takes.
     """
     header, inputs = frames.decode(frame)
-    outputs, errors = _answers(model, header["rows"], inputs, bool(header.get("seen")))
-    return frames.encode({"errors": errors}, outputs)
+    outputs, errors = _answers(model, header["rows"], inputs, header.get("parameters") or {})
+    reply: dict[str, Any] = {"errors": errors}
+    if header.get("describe"):
+        reply["parameters"] = sorted(model.parameters)
+    return frames.encode(reply, outputs)
 
 
 def reason(error: BaseException) -> str:
@@ -44,11 +48,11 @@ def reason(error: BaseException) -> str:
 
 
 def _answers(
-    model: handlers.HostedModel, rows: list[int], inputs: list[Tensor], seen: bool
+    model: handlers.HandlerAdapter, rows: list[int], inputs: list[Tensor], parameters: dict[str, Any]
 ) -> tuple[list[Tensor], dict[str, dict[str, str]]]:
     """The outputs of all requests that could be answered, joined, and the errors of the others by index."""
     try:
-        return model.answer(inputs, seen), {}
+        return model.predict(inputs, parameters), {}
     except Exception as error:
         if len(rows) == 1:
             return [], {"0": _described(error)}
@@ -56,7 +60,7 @@ def _answers(
     errors: dict[str, dict[str, str]] = {}
     for index, piece in enumerate(frames.split_requests(inputs, rows)):
         try:
-            answered.append(model.answer(piece, seen))
+            answered.append(model.predict(piece, parameters))
         except Exception as error:
             errors[str(index)] = _described(error)
     return frames.join_requests(answered), errors

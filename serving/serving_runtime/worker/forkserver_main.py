@@ -1,9 +1,9 @@
-"""Gives birth to the workers of both runtimes: imports PyTorch once, then forks a worker for each order.
+"""The fork server for both runtimes: imports PyTorch once and forks a worker per spawn request.
 
 Importing PyTorch costs 2.5 seconds of CPU and 200 MB; forked workers share both, so five models start as fast as one
-and a killed worker is back within a second. Started by `nursery.py`, which orders native workers; TorchServe orders
-its own through `worker_entry.py`. An order is one line of JSON with file descriptors: the channel of a native worker,
-or the three standard streams that TorchServe's worker shall have.
+and a killed worker is back within a second. Started by `runtimes/forkserver.py`, which requests native workers;
+TorchServe requests its own through `torchserve_shim.py`. A spawn request is one line of JSON with file descriptors: the
+channel of a native worker, or the three standard streams that TorchServe's worker shall have.
 
     python -m serving_runtime.worker.forkserver_main SOCKET
 """
@@ -23,12 +23,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from serving_runtime.processes import die_with_parent, give_back_memory, keep_memory
+from serving_runtime.processes import die_with_parent, trim_memory, tune_malloc
 from serving_runtime.worker import native_main, torchserve_receiving
 
 # What every worker imports anyway. No threads may start here: they would not live on in the forked worker.
 _MODULES = ("numpy", "torch", "serving_runtime.worker.torchserve_main")
-# Imported with TorchServe's first order, because a native worker can do without.
+# Imported with TorchServe's first spawn request, because a native worker can do without.
 _TORCHSERVE = ("ts.model_loader", "ts.metrics.metric_cache_yaml_impl")
 _OPTIONAL = (
     "PIL.Image",
@@ -44,7 +44,7 @@ _LARGEST_MESSAGE = 1024 * 1024
 def main() -> None:
     """Listen on SOCKET and fork until killed."""
     die_with_parent(os.getppid())
-    keep_memory()
+    tune_malloc()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(sys.argv[1])
     for name in _MODULES:
@@ -61,25 +61,25 @@ def main() -> None:
 def _serve(listener: socket.socket, connection: socket.socket) -> None:
     connection.settimeout(5)
     try:
-        order, descriptors = _receive(connection)
+        request, descriptors = _receive(connection)
     except (OSError, ValueError):
         return
-    native = "native" in order
+    native = "native" in request
     if not native and _TORCHSERVE[0] not in sys.modules:
         _import_optional(_TORCHSERVE)
-    nursery = os.getpid()
+    forkserver = os.getpid()
     worker = os.fork()
     if worker == 0:
         try:
             listener.close()
-            die_with_parent(nursery)
+            die_with_parent(forkserver)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             sys.dont_write_bytecode = True  # an archive's folder stays as it was unpacked
             if native:
                 connection.close()
-                _become_native(order, *descriptors)
+                _become_native(request, *descriptors)
             else:
-                _become_torchserve(connection, order, descriptors)
+                _become_torchserve(connection, request, descriptors)
         except Exception:
             traceback.print_exc()
         finally:
@@ -97,11 +97,11 @@ def _import_optional(names: tuple[str, ...]) -> None:
             importlib.import_module(name)
     gc.collect()
     gc.freeze()  # a collection in a worker would write to, and so copy, every page that it shares
-    give_back_memory()
+    trim_memory()
 
 
-def _become_native(order: dict[str, Any], channel: int) -> None:
-    native_main.serve(socket.socket(fileno=channel), Path(order["native"]))
+def _become_native(request: dict[str, Any], channel: int) -> None:
+    native_main.serve(socket.socket(fileno=channel), Path(request["native"]))
 
 
 def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -109,28 +109,28 @@ def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     while not data.endswith(b"\n"):
         more = connection.recv(_LARGEST_MESSAGE)
         if not more:
-            raise ValueError("order is cut off")
+            raise ValueError("the spawn request is cut off")
         data += more
-    order: dict[str, Any] = json.loads(data)
-    return order, descriptors
+    request: dict[str, Any] = json.loads(data)
+    return request, descriptors
 
 
-def _become_torchserve(connection: socket.socket, order: dict[str, Any], descriptors: list[int]) -> None:
+def _become_torchserve(connection: socket.socket, request: dict[str, Any], descriptors: list[int]) -> None:
     for target, descriptor in enumerate(descriptors):
         os.dup2(descriptor, target)
         os.close(descriptor)
     os.environ.clear()
-    os.environ.update(order["env"])
-    os.chdir(order["cwd"])
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
     # TorchServe kills the entry process when it wants the worker gone.
     connection.settimeout(None)
     threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
-    with open(order["pid_file"], "a", encoding="ascii") as file:
+    with open(request["pid_file"], "a", encoding="ascii") as file:
         file.write(f"{os.getpid()}\n")
     torchserve_receiving.read_ahead()
-    script, *arguments = order["argv"]
+    script, *arguments = request["argv"]
     sys.argv = [script, *arguments]
-    sys.path[:0] = [part for part in order["env"].get("PYTHONPATH", "").split(os.pathsep) if part]
+    sys.path[:0] = [part for part in request["env"].get("PYTHONPATH", "").split(os.pathsep) if part]
     runpy.run_path(script, run_name="__main__")
 
 

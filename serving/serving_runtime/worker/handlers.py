@@ -8,7 +8,7 @@ import importlib
 import inspect
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,22 +41,25 @@ class BadAnswer(Exception):
     """The handler returned something that is no answer to its batch."""
 
 
-class HostedModel:
-    """One loaded handler. Errors of `answer` are the handler's own, or BadAnswer."""
+class HandlerAdapter:
+    """One loaded handler. Errors of `predict` are the handler's own, or BadAnswer."""
 
     def __init__(self, *, predict: Callable[..., Any] | None, handle: Handle, context: Any) -> None:
         self._predict = predict
         self._handle = handle
         self._context = context
-        self._seen = predict is not None and "seen" in inspect.signature(predict).parameters
+        self.parameters = _parameters(predict)
 
-    def answer(self, inputs: Sequence[Tensor], seen: bool) -> list[Tensor]:
-        """Run one batch: every input has the same first dimension, and so has every output."""
+    def predict(self, inputs: Sequence[Tensor], parameters: Mapping[str, Any]) -> list[Tensor]:
+        """Run one batch: every input has the same first dimension, and so has every output.
+
+        `parameters` of the request, each one of `self.parameters`.
+        """
         rows = inputs[0].shape[0]
         if self._predict is None:
             return [self._handled(inputs[0], rows)]
         arrays = {tensor.name: _array(tensor) for tensor in inputs}
-        outputs = self._predict(arrays, seen=True) if seen and self._seen else self._predict(arrays)
+        outputs = self._predict(arrays, **parameters) if parameters else self._predict(arrays)
         if not isinstance(outputs, dict):
             raise BadAnswer(f"predict returned {type(outputs).__name__} instead of a dict of arrays")
         return [_tensor(name, value, rows) for name, value in outputs.items()]
@@ -70,7 +73,7 @@ class HostedModel:
         return Tensor(RESULT, "BYTES", (rows,), [_encoded(answer) for answer in answers])
 
 
-def load(directory: Path, handler: str, context: Any, *, has_card: bool) -> HostedModel:
+def load(directory: Path, handler: str, context: Any, *, has_spec: bool) -> HandlerAdapter:
     """Import and initialize the archive's handler; raises whatever it raises, and LookupError for a wrong name.
 
     `handler` is the manifest's: `file.py`, `file.py:function`, or the name of one of TorchServe's own handlers.
@@ -82,7 +85,7 @@ def load(directory: Path, handler: str, context: Any, *, has_card: bool) -> Host
     entry = getattr(module, function or "handle", None)
     if callable(entry):
         entry(None, context)
-        return _with_card(None, entry, context, has_card)
+        return _adapter(None, entry, context, has_spec)
     if function:
         raise LookupError(f"{name} has no function {function!r}")
     classes: list[Any] = [
@@ -94,16 +97,24 @@ def load(directory: Path, handler: str, context: Any, *, has_card: bool) -> Host
         raise LookupError(f"{name} must define one handler class, it defines {len(classes)}")
     instance = classes[0]()
     instance.initialize(context)
-    predict = getattr(instance, "predict", None) if has_card else None
-    if not has_card and not hasattr(instance, "handle"):
+    predict = getattr(instance, "predict", None) if has_spec else None
+    if not has_spec and not hasattr(instance, "handle"):
         raise LookupError(f"the class {classes[0].__name__} of {name} has no method handle(data, context)")
-    return _with_card(predict, getattr(instance, "handle", _no_handle), context, has_card)
+    return _adapter(predict, getattr(instance, "handle", _no_handle), context, has_spec)
 
 
-def _with_card(predict: Any, handle: Handle, context: Any, has_card: bool) -> HostedModel:
-    if has_card and not callable(predict):
+def _adapter(predict: Any, handle: Handle, context: Any, has_spec: bool) -> HandlerAdapter:
+    if has_spec and not callable(predict):
         raise LookupError("the archive has a model.yaml, but its handler has no method predict(inputs)")
-    return HostedModel(predict=predict, handle=handle, context=context)
+    return HandlerAdapter(predict=predict, handle=handle, context=context)
+
+
+def _parameters(predict: Callable[..., Any] | None) -> frozenset[str]:
+    """The request parameters that a handler takes: the keyword-only arguments of its `predict`."""
+    if predict is None:
+        return frozenset()
+    found = inspect.signature(predict).parameters.values()
+    return frozenset(each.name for each in found if each.kind is each.KEYWORD_ONLY)
 
 
 def _no_handle(_data: Any, _context: Any) -> Any:

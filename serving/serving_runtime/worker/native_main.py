@@ -1,6 +1,6 @@
 """The worker process of the native runtime: loads one unpacked archive and answers frames until its channel closes.
 
-Forked from the nursery. On the channel each frame is preceded by its size (uint32), both ways.
+Forked from the fork server. On the channel each frame is preceded by its size (uint32), both ways.
 """
 
 import os
@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 
 from serving_runtime.archive.manifest import read_manifest
-from serving_runtime.processes import give_back_memory
+from serving_runtime.processes import trim_memory
 from serving_runtime.protocol import frames
 from serving_runtime.worker import batches
 from serving_runtime.worker.native_context import Context
 
-_LOOK_OUT_SECONDS = 0.001
+_BUSY_POLL_SECONDS = 0.001
 _ROOM = 256 * 1024  # a usual batch fits, and arrives with one system call
 
 
@@ -23,12 +23,12 @@ def serve(channel: socket.socket, model: Path) -> None:
     os.chdir(model)
     manifest = read_manifest(model)
     context = Context(model, manifest)
-    has_card = (model / "model.yaml").is_file()
-    hosted, load_error = batches.load(model, manifest["model"]["handler"], context, has_card=has_card)
-    give_back_memory()  # a handler may have tried more forms of its model than it keeps
+    has_spec = (model / "model.yaml").is_file()
+    adapter, load_error = batches.load(model, manifest["model"]["handler"], context, has_spec=has_spec)
+    trim_memory()  # a handler may have tried more variants of its model than it keeps
     inbox = _Inbox(channel)
     while (frame := inbox.next()) is not None:
-        answer = batches.refusal(load_error) if hosted is None else batches.answer(hosted, frame)
+        answer = batches.rejection(load_error) if adapter is None else batches.run_batch(adapter, frame)
         channel.sendall(b"".join(frames.sized(answer)))
 
 
@@ -52,16 +52,16 @@ class _Inbox:
         self._begin = start + size
         return memoryview(self._room)[start : self._begin]
 
-    def _fill(self, wanted: int) -> bool:
-        """Receive until `wanted` bytes are here."""
+    def _fill(self, needed: int) -> bool:
+        """Receive until `needed` bytes are here."""
         if self._begin == self._end:
             self._begin = self._end = 0
-        if self._begin + wanted > len(self._room):
+        if self._begin + needed > len(self._room):
             left = bytes(memoryview(self._room)[self._begin : self._end])
-            self._room = bytearray(max(_ROOM, wanted))  # a new one: the last frame may be in use
+            self._room = bytearray(max(_ROOM, needed))  # a new one: the last frame may be in use
             self._room[: len(left)] = left
             self._begin, self._end = 0, len(left)
-        while self._end - self._begin < wanted:
+        while self._end - self._begin < needed:
             count = self._receive(memoryview(self._room)[self._end :])
             if not count:
                 return False
@@ -71,12 +71,12 @@ class _Inbox:
     def _receive(self, room: memoryview) -> int:
         """Receive something; 0 when the other side is gone.
 
-        Who gets request after request looks out for the next one for a moment instead of sleeping: to wake a core
+        Who gets request after request polls for the next one for a moment instead of sleeping: to wake a core
         that has gone to sleep costs half of what the model does for one image.
         """
         began = time.perf_counter()
         try:
-            while self._busy and time.perf_counter() - began < _LOOK_OUT_SECONDS:
+            while self._busy and time.perf_counter() - began < _BUSY_POLL_SECONDS:
                 try:
                     return self._channel.recv_into(room, 0, socket.MSG_DONTWAIT)
                 except BlockingIOError:
@@ -85,4 +85,4 @@ class _Inbox:
         except ConnectionError:
             return 0
         finally:
-            self._busy = time.perf_counter() - began < _LOOK_OUT_SECONDS
+            self._busy = time.perf_counter() - began < _BUSY_POLL_SECONDS

@@ -8,28 +8,28 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from serving_runtime.archive.manifest import HAS_CARD, ORIGINAL_HANDLER
+from serving_runtime.archive.manifest import HAS_SPEC, ORIGINAL_HANDLER
 from serving_runtime.worker import batches, handlers
 
 
 class TorchServeWorker:
-    """State: the hosted model, or why it could not be loaded (told with every answer)."""
+    """State: the handler adapter, or why it could not be loaded (told with every answer)."""
 
     def __init__(self) -> None:
-        self._model: handlers.HostedModel | None = None
+        self._model: handlers.HandlerAdapter | None = None
         self._load_error = "not loaded"
 
     def initialize(self, context: Any) -> None:
-        """Load the archive's handler. Never raises: TorchServe would try for ever and tell nobody why."""
+        """Load the archive's handler. Never raises: TorchServe would retry for ever without a reason."""
         try:
             entry = context.manifest["model"]
             handler = entry["handler"] = entry.pop(ORIGINAL_HANDLER)
             directory = Path(context.system_properties["model_dir"]).resolve()
-            has_card = entry.pop(HAS_CARD)
+            has_spec = entry.pop(HAS_SPEC)
         except KeyError as error:
             self._load_error = batches.reason(error)
         else:
-            self._model, self._load_error = batches.load(directory, handler, context, has_card=has_card)
+            self._model, self._load_error = batches.load(directory, handler, context, has_spec=has_spec)
         # From here on TorchServe writes a line for every call, which Java reads and throws away.
         logging.getLogger().setLevel(logging.WARNING)
 
@@ -39,5 +39,5 @@ class TorchServeWorker:
 
     def _frame(self, frame: bytes) -> bytes:
         if self._model is None:
-            return b"".join(batches.refusal(self._load_error))
-        return b"".join(batches.answer(self._model, frame))
+            return b"".join(batches.rejection(self._load_error))
+        return b"".join(batches.run_batch(self._model, frame))

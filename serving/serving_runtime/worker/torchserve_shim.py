@@ -1,8 +1,8 @@
-"""What TorchServe starts in place of a Python interpreter: it orders a worker from the nursery and ends with it.
+"""What TorchServe starts in place of a Python interpreter: it requests a worker from the fork server and ends with it.
 
 Runs with `python -I -S`, standard library only, so that it starts in 15 ms:
 
-    worker_entry.py NURSERY_SOCKET PID_FILE SCRIPT ARGUMENT...
+    torchserve_shim.py FORKSERVER_SOCKET PID_FILE SCRIPT ARGUMENT...
 """
 
 import json
@@ -11,16 +11,16 @@ import socket
 import sys
 import time
 
-_PATIENCE_SECONDS = 60  # the nursery imports PyTorch while Java starts
+_PATIENCE_SECONDS = 60  # the fork server imports PyTorch while Java starts
 
 
 def main() -> int:
     """Hand our standard streams, environment and folder to a new worker; return when it is gone."""
-    nursery, pid_file, *argv = sys.argv[1:]
-    connection = _connect(nursery)
-    order = {"argv": argv, "env": dict(os.environ), "cwd": os.getcwd(), "pid_file": pid_file}
+    forkserver, pid_file, *argv = sys.argv[1:]
+    connection = _connect(forkserver)
+    request = {"argv": argv, "env": dict(os.environ), "cwd": os.getcwd(), "pid_file": pid_file}
     socket.send_fds(connection, [b"{"], [0, 1, 2])
-    connection.sendall(json.dumps(order).encode()[1:] + b"\n")
+    connection.sendall(json.dumps(request).encode()[1:] + b"\n")
     for descriptor in (0, 1, 2):
         os.close(descriptor)
     connection.recv(1)

@@ -1,120 +1,17 @@
 """What is desired reaches the serving process, and what is seen there comes back, through every outage."""
 
-import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
-
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
 from metadata_api.database.session import connect
 from metadata_api.settings import Settings
-from tests.metadata_api.making import make_experiment, make_version, own_database, url_of
+from tests.metadata_api.deploying.asking import URL, deploy, events, seen, shown
+from tests.metadata_api.deploying.rounds import QUICK, wait_for_rounds
 from tests.metadata_api.servers import Front, V2Server, running
 from tests.waiting import until
-
-URL = "/v1/deployments"
-
-
-@pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Front:
-    return Front(tmp_path_factory.mktemp("serving") / "models.json")
-
-
-@pytest.fixture(scope="module")
-def serving() -> Iterator[V2Server]:
-    with V2Server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def engine(postgres_url: str) -> Iterator[Engine]:
-    """A database of its own, so that no other application writes what it sees of these deployments."""
-    with own_database(postgres_url) as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
-def own_settings(
-    engine: Engine, serving: V2Server, front: Front, tmp_path_factory: pytest.TempPathFactory
-) -> Settings:
-    """Settings of the application of these tests."""
-    return Settings(
-        database_url=url_of(engine),
-        store_dir=tmp_path_factory.mktemp("reconcile"),
-        serving_url=serving.url,
-        serving_models_file=front.models_file,
-    )
-
-
-@pytest.fixture(scope="module")
-def address(own_settings: Settings) -> Iterator[str]:
-    """The API with its reconciler."""
-    with running(create_app(own_settings)) as address:
-        yield address
-
-
-@pytest.fixture
-def api(address: str, serving: V2Server, front: Front, engine: Engine, clean: None) -> Iterator[httpx.Client]:
-    """A client of it, an experiment with two versions, and a serving process that does as it is told."""
-    front.states.clear()
-    serving.status = front.status
-    make_experiment(engine)
-    make_version(engine, 1)
-    make_version(engine, 2)
-    with httpx.Client(base_url=address, timeout=30) as client:
-        yield client
-
-
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Fail if the block takes longer."""
-    start = time.monotonic()
-    yield
-    assert time.monotonic() - start < seconds
-
-
-def deploy(api: httpx.Client, version: int = 1) -> None:
-    """Deploy and wait until it was seen ready."""
-    api.post(URL, json={"experiment": "digits", "version": version}).raise_for_status()
-    until(lambda: shown(api)["ready"])
-
-
-def shown(api: httpx.Client) -> dict[str, Any]:
-    return dict(api.get(f"{URL}/digits").json())
-
-
-def seen(api: httpx.Client) -> tuple[str, int | None, str | None]:
-    observed = shown(api)["observed"]
-    return observed["state"], observed["version"], observed["reason"]
-
-
-def events(api: httpx.Client) -> list[tuple[str, int | None]]:
-    """Kind and version of every event, oldest first."""
-    return [(event["kind"], event["version"]) for event in reversed(shown(api)["events"])]
-
-
-def test_a_deployment_reaches_the_models_file_and_is_seen_ready(api: httpx.Client, front: Front) -> None:
-    with within(1.5):
-        deploy(api)
-    [model] = json.loads(front.models_file.read_text())["models"]
-    assert (model["name"], model["version"], model["runtime"]) == ("digits", "1", "torchserve")
-    assert Path(model["mar"]).name == model["sha256"]
-    assert Path(model["mar"]).is_absolute()
-    assert (events(api)[0], events(api)[-1]) == (("create", 1), ("ready", 1))
-
-
-def test_a_change_in_serving_is_seen_within_a_second(api: httpx.Client, front: Front) -> None:
-    deploy(api)
-    front.states["digits"] = {"state": "failed", "live_version": None, "reason": "The worker died."}
-    with within(1.2):
-        until(lambda: seen(api) == ("failed", None, "The worker died."))
-    assert not shown(api)["ready"]
 
 
 def test_while_a_new_version_starts_the_old_one_is_the_one_that_answers(
@@ -187,18 +84,6 @@ def test_a_new_reason_is_shown_without_a_new_event(api: httpx.Client, front: Fro
     assert (events(api), shown(api)["observed"]["since"]) == (before, since)
 
 
-def test_a_serving_process_that_is_away_leaves_the_state_unknown_until_it_is_back(
-    api: httpx.Client, serving: V2Server
-) -> None:
-    deploy(api)
-    serving.silence()
-    until(lambda: seen(api)[0] == "unknown")
-    assert "does not answer" in str(seen(api)[2])
-    serving.listen()
-    with within(1.5):
-        until(lambda: shown(api)["ready"])
-
-
 @pytest.mark.parametrize("answer", [b"<html>", b'{"models": [{"name": 5}]}'])
 def test_a_status_that_cannot_be_read_leaves_the_state_unknown(
     api: httpx.Client, serving: V2Server, front: Front, answer: bytes
@@ -231,21 +116,21 @@ def test_a_models_file_that_cannot_be_written_is_seen_as_not_taken_up(
 
 
 def test_of_two_replicas_one_writes_what_is_seen(
-    api: httpx.Client, own_settings: Settings, front: Front
+    api: httpx.Client, own_settings: Settings, front: Front, reconciling: FastAPI
 ) -> None:
-    with running(create_app(own_settings)):
+    with running(create_app(own_settings, QUICK)):
         deploy(api)
         for round_ in range(3):
             front.states["digits"] = {"state": "failed", "reason": f"round {round_}"}
             until(lambda: seen(api)[0] == "failed")
             del front.states["digits"]
             until(lambda: seen(api)[0] == "ready")
-        time.sleep(0.6)  # a second writer would add its events in the round that follows
+        wait_for_rounds(reconciling, 3)  # a second writer would add its events in the round that follows
     assert [kind for kind, _ in events(api)][-7:] == ["ready"] + ["failed", "ready"] * 3
 
 
 def test_it_goes_on_after_the_database_was_away(
-    api: httpx.Client, engine: Engine, postgres_url: str, front: Front
+    api: httpx.Client, engine: Engine, postgres_url: str, front: Front, reconciling: FastAPI
 ) -> None:
     deploy(api)
     name = engine.url.database
@@ -257,11 +142,10 @@ def test_it_goes_on_after_the_database_was_away(
     try:
         assert api.get(URL).status_code == 503
         front.states["digits"] = {"state": "failed", "reason": "while the database was away"}
-        time.sleep(1.5)  # several rounds fail
+        wait_for_rounds(reconciling, 5)  # all fail
     finally:
         with admin.connect() as connection:
             connection.execute(text(f"alter database {name} with allow_connections true"))
         admin.dispose()
-    with within(4):
-        until(lambda: api.get(f"{URL}/digits").status_code == 200)
-        until(lambda: seen(api) == ("failed", 1, "while the database was away"))
+    there = ("failed", 1, "while the database was away")
+    until(lambda: api.get(f"{URL}/digits").status_code == 200 and seen(api) == there, seconds=4)

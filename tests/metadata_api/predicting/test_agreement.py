@@ -38,5 +38,5 @@ def result(label: str | None) -> Result:
         probabilities=None,
         latency_ms=1.0,
         error=None,
-        seen=None,
+        preprocessed=None,
     )

@@ -106,7 +106,7 @@ class TestAnswers:
         assert row["probabilities"][0] == {"label": "5", "probability": pytest.approx(0.91)}
         assert len(row["probabilities"]) == 10
         assert row["latency_ms"] > 0
-        seen = Image.open(io.BytesIO(base64.b64decode(row["seen"])))
+        seen = Image.open(io.BytesIO(base64.b64decode(row["preprocessed"])))
         assert (seen.size, seen.mode, seen.getpixel((5, 0))) == ((28, 28), "L", 5)
 
     def test_are_given_for_a_photograph_that_is_sent_smaller(
@@ -154,6 +154,7 @@ class TestAnswers:
 class TestFailures:
     """A model that is dead, late or wrong is one row; the others answer."""
 
+    @pytest.mark.clock
     def test_one_dead_and_one_late_of_four(self, api: httpx.Client, four: None, serving: V2Server) -> None:
         serving.models["b"] = closes()
         serving.models["c"] = answers("3", seconds=20)
@@ -202,6 +203,7 @@ class TestFailures:
         serving.models["a"] = answers("1", labels=["0", "1", "2"])
         assert rows(ask(api, deployments="a")) == {"a": "bad_answer"}
 
+    @pytest.mark.clock
     def test_all_that_hang_cost_one_deadline_not_four(
         self, api: httpx.Client, four: None, serving: V2Server
     ) -> None:
@@ -224,7 +226,7 @@ class TestRecord:
         assert page["total"] == 2
         kept = {item["deployment"]: item for item in page["items"]}
         for row in call["results"]:
-            row.pop("seen")
+            row.pop("preprocessed")
             assert row.items() <= kept[row["deployment"]].items()
             assert kept[row["deployment"]]["image_sha256"] == call["image"]["sha256"]
         lineage = kept["a"]["lineage"]

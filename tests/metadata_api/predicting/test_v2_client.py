@@ -49,8 +49,8 @@ def test_an_answer_has_probabilities_label_version_and_what_was_seen(serving: V2
     answer = ask(serving, answers("7", version="3"))
     assert (answer.label, answer.model_version, len(answer.probabilities)) == ("7", "3", 10)
     assert answer.probabilities[7] == pytest.approx(0.91)
-    assert answer.seen is not None
-    assert len(answer.seen) == 784
+    assert answer.preprocessed is not None
+    assert len(answer.preprocessed) == 784
 
 
 def test_the_image_travels_as_a_file_in_base64_and_asks_for_what_is_seen(serving: V2Server) -> None:
@@ -58,11 +58,11 @@ def test_the_image_travels_as_a_file_in_base64_and_asks_for_what_is_seen(serving
     sent = serving.requests[-1]
     assert base64.b64decode(sent["inputs"][0]["data"][0]) == make_image()
     assert (sent["inputs"][0]["datatype"], sent["inputs"][0]["shape"]) == ("BYTES", [1])
-    assert sent["parameters"] == {"seen": True}
+    assert sent["parameters"] == {"return_preprocessed": True}
 
 
 def test_a_model_that_cannot_tell_what_it_saw_answers_all_the_same(serving: V2Server) -> None:
-    assert ask(serving, says(WELL % GOOD)).seen is None
+    assert ask(serving, says(WELL % GOOD)).preprocessed is None
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_what_the_server_says_is_passed_on_without_what_a_database_cannot_hold(s
         WELL % GOOD.replace(b"[0.5, 0.5]", b'["a", "b"]'),
         WELL % GOOD.replace(b"[1, 2]", b"[1, 3]"),
         WELL % (GOOD + b', {"name": "label", "datatype": "BYTES", "shape": [1], "data": ["a\\u0000"]}'),
-        WELL % (GOOD + b', {"name": "seen", "datatype": "UINT8", "shape": [1], "data": [1]}'),
+        WELL % (GOOD + b', {"name": "preprocessed", "datatype": "UINT8", "shape": [1], "data": [1]}'),
         b'"' + b"x" * 2_000_000 + b'"',
     ],
 )
@@ -111,6 +111,7 @@ def test_an_answer_that_is_none_is_a_bad_answer(serving: V2Server, content: byte
     assert fails(serving, says(content)) == "bad_answer"
 
 
+@pytest.mark.clock
 def test_a_model_that_hangs_is_given_up_at_the_deadline(serving: V2Server) -> None:
     start = time.monotonic()
     assert fails(serving, hangs(), seconds=0.3) == "deadline_exceeded"
@@ -121,6 +122,7 @@ def test_a_server_that_closes_without_an_answer_is_unreachable(serving: V2Server
     assert fails(serving, closes()) == "model_unreachable"
 
 
+@pytest.mark.clock
 def test_a_server_that_is_not_there_is_unreachable_at_once() -> None:
     with V2Server() as gone:
         gone.silence()

@@ -50,7 +50,7 @@ def item(name: str, body: bytes = b"", **fields: object) -> Item:
 
 
 def manifest(runtime: str = "python", **model: object) -> Item:
-    """A manifest's item, with the model's keys changed as wanted (None leaves a key out)."""
+    """A manifest's item, with the model's keys changed as asked for (None leaves a key out)."""
     kept = {key: value for key, value in {**MODEL, **model}.items() if value is not None}
     return item(MANIFEST, json.dumps({"runtime": runtime, "model": kept}).encode())
 
@@ -105,23 +105,23 @@ def files(*items: Item) -> bytes:
     return laid([*GOOD, *items])
 
 
-def refused(archive: bytes, tmp_path: Path) -> mar.MarError:
-    """The one refusal of inspect, rewrite and unpack; asserts that nothing was left behind."""
+def rejected(archive: bytes, tmp_path: Path) -> mar.MarError:
+    """The one rejection of inspect, rewrite and unpack; asserts that nothing was left behind."""
     source, folder = tmp_path / "upload", tmp_path / "folder"
     source.write_bytes(archive)
-    refusals = []
+    rejections = []
     calls: list[Callable[[], object]] = [
         lambda: mar.inspect(source),
         lambda: mar.rewrite(source, tmp_path / "destination"),
         lambda: mar.unpack(source, folder),
     ]
     for call in calls:
-        with pytest.raises(mar.MarError) as refusal:
+        with pytest.raises(mar.MarError) as rejection:
             call()
-        refusals.append(refusal.value)
-    assert len({(error.code, str(error)) for error in refusals}) == 1
+        rejections.append(rejection.value)
+    assert len({(error.code, str(error)) for error in rejections}) == 1
     assert list(tmp_path.iterdir()) == [source]
-    return refusals[0]
+    return rejections[0]
 
 
 def described(each: Item, *, signed: bool = True) -> Item:
@@ -142,14 +142,14 @@ def java(*arguments: str | Path) -> str:
 
 def java_sees(archives: Iterable[Path]) -> dict[Path, dict[str, str]]:
     """For each archive: name and SHA-256 of every file that Java's ZipInputStream finds in it."""
-    seen: dict[Path, dict[str, str]] = {}
+    found: dict[Path, dict[str, str]] = {}
     for line in java(*archives).splitlines():
         kind, value, *rest = line.split("\t")
         if kind == "archive":
-            archive = seen.setdefault(Path(value), {})
+            archive = found.setdefault(Path(value), {})
         elif kind == "entry" and not value.endswith("/"):
             archive[value] = rest[0]
-    return seen
+    return found
 
 
 def _deflated(body: bytes) -> bytes:

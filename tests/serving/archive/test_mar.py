@@ -16,7 +16,7 @@ from serving_runtime.archive.manifest import MANIFEST
 
 from .crafted import GOOD, java, java_sees, laid, manifest
 
-CARD = """
+SPEC = """
 name: digits
 labels: ["0", "1"]
 inputs: [{name: image, datatype: UINT8, shape: [-1, 28, 28], accepts: [UINT8, BYTES]}]
@@ -28,7 +28,7 @@ FILES: dict[str, bytes | Path] = {
     "handler.py": b"class Handler: ...\n",
     "network.py": b"class Network: ...\n",
     "weights.safetensors": bytes(range(256)) * 40,
-    "model.yaml": CARD.encode(),
+    "model.yaml": SPEC.encode(),
     "golden.json": json.dumps(GOLDEN).encode(),
     "training.json": json.dumps(TRAINING).encode(),
 }
@@ -45,8 +45,8 @@ class TestBuild:
         info = build(tmp_path / "digits.mar")
         assert (info.name, info.handler) == ("digits", "handler.py")
         assert info.files == (MANIFEST, *sorted(FILES))
-        assert info.card is not None
-        assert info.card.labels == ("0", "1")
+        assert info.spec is not None
+        assert info.spec.labels == ("0", "1")
         assert info.golden == GOLDEN
         assert info.training == TRAINING
         assert info.size == (tmp_path / "digits.mar").stat().st_size
@@ -79,9 +79,9 @@ class TestBuild:
                 assert entry.extra == b""
 
     def test_wrong_names_leave_no_file(self, tmp_path: Path) -> None:
-        with pytest.raises(mar.MarError) as refusal:
+        with pytest.raises(mar.MarError) as rejection:
             build(tmp_path / "digits.mar", FILES | {"../up.py": b""})
-        assert refusal.value.code == "bad_name"
+        assert rejection.value.code == "bad_name"
         with pytest.raises(mar.MarError):
             build(tmp_path / "digits.mar", {"weights.safetensors": b""})
         assert list(tmp_path.iterdir()) == []
@@ -174,7 +174,9 @@ class TestTorchServesTools:
         archive = self.archiver(tmp_path, "--archive-format", "zip-store", "--runtime", "python3")
         assert mar.rewrite(archive, tmp_path / "out.mar") == build(tmp_path / "ours.mar")
 
-    def test_archiver_with_requirements_is_refused_with_the_option_to_leave_out(self, tmp_path: Path) -> None:
+    def test_archiver_with_requirements_is_rejected_with_the_option_to_leave_out(
+        self, tmp_path: Path
+    ) -> None:
         (tmp_path / "requirements.txt").write_text("requests\n")
         archive = self.archiver(tmp_path, "--requirements-file", str(tmp_path / "requirements.txt"))
         with pytest.raises(mar.MarError, match="--requirements-file"):

@@ -1,4 +1,4 @@
-"""Archives that would fill memory or disk: each is refused within seconds, in little memory."""
+"""Archives that would fill memory or disk: each is rejected within seconds, in little memory."""
 
 import io
 import json
@@ -14,18 +14,18 @@ import pytest
 from serving_runtime.archive import mar
 from serving_runtime.archive.zip_reader import MAX_ENTRIES, chunks, open_zip
 
-from .crafted import HANDLER, MODEL, files, item, laid, manifest, refused
+from .crafted import HANDLER, MODEL, files, item, laid, manifest, rejected
 
 
 class TestBombs:
-    """Refused within seconds, in little memory, with nothing on the disk."""
+    """Rejected within seconds, in little memory, with nothing on the disk."""
 
     MEMORY = 20 * 1024**2
 
     def check(self, archive: bytes, code: str, tmp_path: Path) -> None:
         tracemalloc.start()
         begin = time.monotonic()
-        error = refused(archive, tmp_path)
+        error = rejected(archive, tmp_path)
         seconds = time.monotonic() - begin
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -84,7 +84,7 @@ class TestBombs:
         self.check(files(*many), "too_many_files", tmp_path)
 
     def test_archive_in_an_archive_is_a_plain_file(self, tmp_path: Path) -> None:
-        """Nobody opens it, so it cannot grow."""
+        """It is never opened, so it cannot grow."""
         source = tmp_path / "upload"
         source.write_bytes(files(item("inner.zip", laid([item("a", _zeros(1000), method=8)]))))
         assert "inner.zip" in mar.inspect(source).files
@@ -93,9 +93,9 @@ class TestBombs:
         source = tmp_path / "upload"
         with source.open("wb") as file:
             file.truncate(1024**3 + 1)
-        with pytest.raises(mar.MarError) as refusal:
+        with pytest.raises(mar.MarError) as rejection:
             mar.inspect(source)
-        assert refusal.value.code == "too_large"
+        assert rejection.value.code == "too_large"
 
     def test_manifest_too_long_to_read(self, tmp_path: Path) -> None:
         text = json.dumps({"model": MODEL, "description": "x" * 2 * 1024**2}).encode()

@@ -1,4 +1,4 @@
-"""Archives made to deceive: each is refused with its own code, and nothing of it is written."""
+"""Archives made to deceive: each is rejected with its own code, and nothing of it is written."""
 
 import stat
 import struct
@@ -12,7 +12,7 @@ import pytest
 from serving_runtime.archive import mar
 from serving_runtime.archive.zip_reader import CHUNK_BYTES
 
-from .crafted import GOOD, HANDLER, described, files, item, java_sees, laid, manifest, refused
+from .crafted import GOOD, HANDLER, described, files, item, java_sees, laid, manifest, rejected
 
 HIDDEN = item("network.py", b"print('hidden')", listed=False)
 ZIP64 = struct.pack("<2H2Q", 1, 16, 5, 5)
@@ -186,14 +186,14 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 RECORDS: dict[str, tuple[str, str, bytes]] = {
-    "card without a name": ("bad_card", "model.yaml", b"description: x\n"),
-    "card that makes objects": (
-        "bad_card",
+    "model spec without a name": ("bad_model_spec", "model.yaml", b"description: x\n"),
+    "model spec that makes objects": (
+        "bad_model_spec",
         "model.yaml",
         b"name: !!python/object/apply:os.system ['true']\n",
     ),
-    "card with a merge bomb": ("bad_card", "model.yaml", b"a: &a {x: 1}\nb: &b {<<: [*a,*a]}\n"),
-    "card nested without end": ("bad_card", "model.yaml", b"[" * 3000),
+    "model spec with a merge bomb": ("bad_model_spec", "model.yaml", b"a: &a {x: 1}\nb: &b {<<: [*a,*a]}\n"),
+    "model spec nested without end": ("bad_model_spec", "model.yaml", b"[" * 3000),
     "golden without a request": ("bad_golden", "golden.json", b'{"response": {"outputs": [1]}}'),
     "golden without outputs": ("bad_golden", "golden.json", b'{"request": {"inputs": [1]}, "response": {}}'),
     "training with NaN": ("bad_training", "training.json", b'{"metrics": {"loss": NaN}}'),
@@ -209,8 +209,8 @@ RECORDS: dict[str, tuple[str, str, bytes]] = {
 
 
 def check(archive: bytes, code: str, tmp_path: Path) -> None:
-    """Refused with this code, in words that a person can act on and a terminal can show."""
-    error = refused(archive, tmp_path)
+    """Rejected with this code, in words that a person can act on and a terminal can show."""
+    error = rejected(archive, tmp_path)
     assert error.code == code, str(error)
     assert str(error).isprintable()
     assert str(error).endswith(".")
@@ -219,7 +219,7 @@ def check(archive: bytes, code: str, tmp_path: Path) -> None:
 
 class TestHostileArchives:
     def test_the_same_files_without_deceit_are_accepted(self, tmp_path: Path) -> None:
-        """Positive control: what the crafted archives have in common is no reason to refuse them."""
+        """Positive control: what the crafted archives have in common is no reason to reject them."""
         source = tmp_path / "upload"
         source.write_bytes(files(item("a/b-c_1 (2).py", b"x"), item("folder/", mode=0o40755)))
         info = mar.rewrite(source, tmp_path / "destination")
@@ -246,16 +246,16 @@ class TestHostileArchives:
     def test_record(self, code: str, name: str, text: bytes, tmp_path: Path) -> None:
         check(files(item(name, text)), code, tmp_path)
 
-    def test_archive_cut_off_anywhere_is_refused(self, tmp_path: Path) -> None:
+    def test_archive_cut_off_anywhere_is_rejected(self, tmp_path: Path) -> None:
         whole = files(item("a", b"a" * 300, deflated=True))
         for length in range(len(whole)):
             source = tmp_path / "upload"
             source.write_bytes(whole[:length])
-            with pytest.raises(mar.MarError) as refusal:
+            with pytest.raises(mar.MarError) as rejection:
                 mar.inspect(source)
-            assert refusal.value.code in ("not_a_zip", "truncated", "zip_layout")
+            assert rejection.value.code in ("not_a_zip", "truncated", "zip_layout")
 
-    def test_flipped_bit_is_refused_or_changes_nothing(self, tmp_path: Path) -> None:
+    def test_flipped_bit_is_rejected_or_changes_nothing(self, tmp_path: Path) -> None:
         """Dates, versions and modes are dropped; a flip anywhere else does not get through."""
         whole = files(item("a", bytes(range(200)), deflated=True), item("b", b"stored"))
         source, destination = tmp_path / "upload", tmp_path / "destination"
@@ -291,7 +291,7 @@ class TestWhatJavaSees:
     }
 
     def test_java_sees_files_that_the_directory_hides(self, tmp_path: Path) -> None:
-        """Positive control: the difference that the refusals are about is real."""
+        """Positive control: the difference that the rejections are about is real."""
         archive = tmp_path / "hidden.mar"
         archive.write_bytes(laid([*GOOD, HIDDEN]))
         assert "network.py" in java_sees([archive])[archive]
@@ -300,9 +300,9 @@ class TestWhatJavaSees:
         for name, archive in self.ACCEPTED.items():
             (tmp_path / f"{name}.mar").write_bytes(archive)
             mar.rewrite(tmp_path / f"{name}.mar", tmp_path / f"{name} rewritten.mar")
-        for archive_path, seen in java_sees(sorted(tmp_path.iterdir())).items():
+        for archive_path, found in java_sees(sorted(tmp_path.iterdir())).items():
             folder = tmp_path / "unpacked" / archive_path.name
             info = mar.unpack(archive_path, folder)
-            assert set(seen) == set(info.files), archive_path
+            assert set(found) == set(info.files), archive_path
             if "rewritten" in archive_path.name:
-                assert seen == {name: mar.sha256_of(folder / name) for name in info.files}
+                assert found == {name: mar.sha256_of(folder / name) for name in info.files}

@@ -1,10 +1,10 @@
-"""The card of a model: read strictly, and what is wrong is named."""
+"""The model spec of a model: read strictly, and what is wrong is named."""
 
 import pytest
 
-from serving_runtime.archive.model_spec import CardError, Tensor, parse
+from serving_runtime.archive.model_spec import ModelSpecError, TensorSpec, parse
 
-CARD = """
+SPEC = """
 name: cnn-baseline
 description: "One line: a colon and all."
 network: cnn
@@ -17,27 +17,27 @@ outputs: [{name: label, datatype: BYTES, shape: [-1]}]
 
 
 def test_every_field_is_read() -> None:
-    card = parse(CARD)
-    assert (card.name, card.network, card.seed) == ("cnn-baseline", "cnn", 7)
-    assert card.description == "One line: a colon and all."
-    assert card.labels == ("0", "1")
-    assert card.parameters == {
+    spec = parse(SPEC)
+    assert (spec.name, spec.network, spec.seed) == ("cnn-baseline", "cnn", 7)
+    assert spec.description == "One line: a colon and all."
+    assert spec.labels == ("0", "1")
+    assert spec.parameters == {
         "learning_rate": 0.05,
         "momentum": 0,
         "layers": 2,
         "nesterov": True,
         "optimizer": "sgd",
     }
-    assert card.inputs == (Tensor("image", "UINT8", (-1, 28, 28), ("UINT8", "BYTES")),)
-    assert card.outputs == (Tensor("label", "BYTES", (-1,), ("BYTES",)),)
-    assert parse(CARD.encode()) == card
+    assert spec.inputs == (TensorSpec("image", "UINT8", (-1, 28, 28), ("UINT8", "BYTES")),)
+    assert spec.outputs == (TensorSpec("label", "BYTES", (-1,), ("BYTES",)),)
+    assert parse(SPEC.encode()) == spec
 
 
-def test_model_that_somebody_else_trained_needs_only_name_and_tensors() -> None:
-    card = parse("{name: x, inputs: [{name: a, datatype: FP32, shape: [-1]}],"
+def test_model_from_elsewhere_needs_only_name_and_tensors() -> None:
+    spec = parse("{name: x, inputs: [{name: a, datatype: FP32, shape: [-1]}],"
                  " outputs: [{name: b, datatype: FP32, shape: [-1]}]}")  # fmt: skip
-    assert (card.labels, card.parameters, card.network, card.seed) == ((), {}, "", 0)
-    assert card.inputs[0].accepts == ("FP32",)
+    assert (spec.labels, spec.parameters, spec.network, spec.seed) == ((), {}, "", 0)
+    assert spec.inputs[0].accepts == ("FP32",)
 
 
 @pytest.mark.parametrize(
@@ -71,21 +71,21 @@ def test_model_that_somebody_else_trained_needs_only_name_and_tensors() -> None:
         ("seed: 7", "seed: &a 7", ""),
         ("labels:", "more: &a {x: 1}\nlabels: *a #", "alias"),
         ("labels:", "\tlabels:", "not readable YAML"),
-        (CARD, "", "must be a mapping"),
-        (CARD, "- 1", "must be a mapping"),
-        (CARD, "x" * 70_000, "longer than"),
+        (SPEC, "", "must be a mapping"),
+        (SPEC, "- 1", "must be a mapping"),
+        (SPEC, "x" * 70_000, "longer than"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(old: str, new: str, reason: str) -> None:
-    text = CARD.replace(old, new, 1)
-    assert text != CARD
+    text = SPEC.replace(old, new, 1)
+    assert text != SPEC
     if not reason:
-        assert parse(text) == parse(CARD)
+        assert parse(text) == parse(SPEC)
         return
-    with pytest.raises(CardError, match=reason):
+    with pytest.raises(ModelSpecError, match=reason):
         parse(text)
 
 
-def test_text_that_is_not_utf_8_is_refused() -> None:
-    with pytest.raises(CardError, match="UTF-8"):
-        parse(CARD.encode("utf-16"))
+def test_text_that_is_not_utf_8_is_rejected() -> None:
+    with pytest.raises(ModelSpecError, match="UTF-8"):
+        parse(SPEC.encode("utf-16"))

@@ -96,7 +96,7 @@ def parted(answer: httpx.Response) -> tuple[list[dict[str, Any]], bytes]:
 
 
 def reason(answer: httpx.Response, status: int) -> str:
-    """The text of a refusal, in the only form that clients show."""
+    """The text of a rejection, in the only form that clients show."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
     document = answer.json()

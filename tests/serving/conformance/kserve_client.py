@@ -50,7 +50,7 @@ def text(item: Any) -> str:
 
 
 async def status_of(work: Any) -> list[Any]:
-    """The status and text of a refusal."""
+    """The status and text of a rejection."""
     try:
         await work
     except httpx.HTTPStatusError as error:

@@ -134,7 +134,7 @@ def test_only_inferences_are_packed(served: Front) -> None:
         ("deflate", zlib.compress(body_of(GOLDEN)) + b"x", "follows"),
     ],
 )
-def test_a_stream_that_is_broken_is_refused(served: Front, encoding: str, body: bytes, word: str) -> None:
+def test_a_stream_that_is_broken_is_rejected(served: Front, encoding: str, body: bytes, word: str) -> None:
     answer = served.client.post(PATH, content=body, headers={"Content-Encoding": encoding})
     assert word in reason(answer, 400)
 

@@ -79,6 +79,6 @@ def test_bytes_that_are_no_text_in_json(served: Front) -> None:
         ("BYTES", 1),
     ],
 )
-def test_what_does_not_fit_is_refused(served: Front, datatype: str, element: object) -> None:
+def test_what_does_not_fit_is_rejected(served: Front, datatype: str, element: object) -> None:
     first = VALUES[datatype][0][0]
     assert datatype in reason(echoed(served, datatype, binary=True, data=[first, element]), 400)

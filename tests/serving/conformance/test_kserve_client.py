@@ -73,7 +73,7 @@ def test_every_datatype_keeps_its_values(said: dict[str, Any], form: str) -> Non
 
 
 @pytest.mark.row("`infer` that is rejected: `HTTPStatusError` with status and reason")
-def test_refusals_show_their_reason(said: dict[str, Any]) -> None:
+def test_rejections_show_their_reason(said: dict[str, Any]) -> None:
     status, text = said["infer of none"]
     assert (status, "there is no model 'none'" in text) == (404, True)
     status, text = said["infer of a wrong shape"]
@@ -85,5 +85,5 @@ def test_refusals_show_their_reason(said: dict[str, Any]) -> None:
     "gRPC, as `kserve.InferenceGRPCClient` speaks it",
     why="binary tensors over REST carry the same bytes, and a second way in would be a second one to guard",
 )
-def test_grpc_is_refused_at_once(said: dict[str, Any]) -> None:
+def test_grpc_is_rejected_at_once(said: dict[str, Any]) -> None:
     assert said["gRPC"] == "UNAVAILABLE"

@@ -20,7 +20,7 @@ NO_JSON_FORM = "the specification gives it no JSON form; it travels in binary"
     "`POST /v2/repository/models/NAME/{verb}`", why="deployments decide what is served, not clients"
 )
 @pytest.mark.parametrize("verb", ["load", "unload"])
-def test_loading_is_refused_with_what_to_do_instead(served: Front, verb: str) -> None:
+def test_loading_is_rejected_with_what_to_do_instead(served: Front, verb: str) -> None:
     answer = served.client.post(f"/v2/repository/models/mymodel/{verb}", content=b"{}")
     assert "deployments" in reason(answer, 403)
     assert served.client.get("/v2/models/mymodel/ready").status_code == 200
@@ -41,14 +41,14 @@ def test_an_address_of_other_servers(served: Front, path: str, why: str) -> None
 
 
 @pytest.mark.row("the output parameter `classification`", why="clients can sort the output")
-def test_classification_is_refused(served: Front) -> None:
+def test_classification_is_rejected(served: Front) -> None:
     outputs = [{"name": "output0", "parameters": {"classification": 3}}]
     assert "classification" in reason(post(served, {**REQUEST, "outputs": outputs}), 400)
 
 
 @pytest.mark.row("{where} in shared memory", why="clients are on other machines; tensors travel in the body")
 @pytest.mark.parametrize("where", ["an input", "an output"])
-def test_shared_memory_is_refused(served: Front, where: str) -> None:
+def test_shared_memory_is_rejected(served: Front, where: str) -> None:
     parameters = {"shared_memory_region": "a", "shared_memory_byte_size": 16}
     if where == "an input":
         first, second = REQUEST["inputs"]
@@ -75,7 +75,7 @@ def test_bf16_is_no_datatype(served: Front) -> None:
 
 @pytest.mark.row("NaN and infinity in `{datatype}`, sent in binary", why=NOT_FINITE)
 @pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
-def test_nan_and_infinity_are_refused(served: Front, datatype: str) -> None:
+def test_nan_and_infinity_are_rejected(served: Front, datatype: str) -> None:
     code = {"FP16": "e", "FP32": "f", "FP64": "d"}[datatype]
     for value in ENDLESS:
         answer = echoed(served, datatype, binary=True, raw=struct.pack(f"<2{code}", 1.0, value))

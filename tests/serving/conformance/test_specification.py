@@ -67,7 +67,7 @@ class TestJson:
 
     @pytest.mark.row("infer, `parameters` of {where} that are unknown are ignored")
     @pytest.mark.parametrize("where", ["the request", "an input", "an output"])
-    def test_parameters_that_nobody_knows_are_passed_over(self, served: Front, where: str) -> None:
+    def test_unknown_parameters_are_ignored(self, served: Front, where: str) -> None:
         parameters = {"priority": 1, "timeout": 1000, "sequence_id": 7, "name": "x", "half": 0.5, "yes": True}
         first, second = REQUEST["inputs"]
         request: dict[str, Any] = {
@@ -78,7 +78,7 @@ class TestJson:
         assert post(served, request).json() == post(served, REQUEST).json()
 
     @pytest.mark.row("infer, keys of the document that are unknown are ignored (`model_name`)")
-    def test_keys_that_nobody_knows_are_passed_over(self, served: Front) -> None:
+    def test_unknown_keys_are_ignored(self, served: Front) -> None:
         more = {**REQUEST, "model_name": "mymodel", "model_version": "1"}
         assert post(served, more).json() == post(served, REQUEST).json()
 
@@ -163,11 +163,11 @@ class TestBinary:
         request = {
             "inputs": [RAW_IMAGE],
             "outputs": [{"name": "total", "parameters": {"binary_data": False}}, {"name": "label"}],
-            "parameters": {"binary_data_output": True, "seen": True},
+            "parameters": {"binary_data_output": True, "return_preprocessed": True},
         }
-        (total, label, seen), rest = parted(post(served, request, bytes(GOLDEN), "summing/infer"))
+        (total, label, preprocessed), rest = parted(post(served, request, bytes(GOLDEN), "summing/infer"))
         assert total["data"] == [21.0]
-        assert [label["parameters"], seen["parameters"]] == [
+        assert [label["parameters"], preprocessed["parameters"]] == [
             {"binary_data_size": 10},
             {"binary_data_size": 6},
         ]
@@ -188,11 +188,11 @@ class TestBinary:
 
         expected = {"name": "total", "datatype": "FP32", "shape": [2], "data": [21.0, 21.0]}
         assert total(bytes(GOLDEN * 2)) == expected
-        picture = png(20, 10)
-        assert total(picture)["data"] == [6.0 * (len(picture) % 256)]
+        image = png(20, 10)
+        assert total(image)["data"] == [6.0 * (len(image) % 256)]
 
     @pytest.mark.row("infer, a PNG or JPEG as it is, as `BYTES` for an image tensor")
-    def test_a_picture_is_sent_as_it_is(self, served: Front) -> None:
+    def test_a_image_is_sent_as_it_is(self, served: Front) -> None:
         file = png(20, 10)
         item = {"name": "image", "datatype": "BYTES", "shape": [1]}
         request = {"inputs": [{**item, "parameters": {"binary_data_size": len(file) + 4}}]}
@@ -227,13 +227,13 @@ class TestBinary:
             ((16, 2), TENSORS[:-1] + b"\x02", "BOOL"),
         ],
     )
-    def test_sizes_that_do_not_fit_are_refused(
+    def test_sizes_that_do_not_fit_are_rejected(
         self, served: Front, sizes: tuple[object, object], tensors: bytes, named: str
     ) -> None:
         assert named in reason(post(served, with_sizes(*sizes), tensors), 400)
 
     @pytest.mark.row(f"400: `binary_data_size` without `{HEADER}`")
-    def test_a_size_without_the_header_is_refused(self, served: Front) -> None:
+    def test_a_size_without_the_header_is_rejected(self, served: Front) -> None:
         assert HEADER in reason(post(served, with_sizes(16, 2)), 400)
 
     @pytest.mark.row("400: `binary_data` that is neither true nor false")

@@ -23,7 +23,7 @@ NEAR = "clients are on other machines; tensors travel in the body"
 NO_TRACES = "`/metrics` and the statistics give times"
 NO_SETTINGS = "a server is set up by who runs it, not by its clients"
 # Calls that Triton has and this server has not: arguments, and why.
-REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
+REJECTED: dict[str, tuple[tuple[Any, ...], str]] = {
     "load_model": (("summing",), DEPLOYED),
     "unload_model": (("summing",), DEPLOYED),
     "get_trace_settings": (("summing",), NO_TRACES),
@@ -196,8 +196,13 @@ class TestInfer:
     @pytest.mark.row("`infer`, `parameters`, `priority`, `timeout`, `sequence_id`")
     def test_parameters(self, call: Call) -> None:
         sequence = {"sequence_id": 7, "sequence_start": True, "sequence_end": True}
-        options = {"parameters": {"seen": True}, "priority": 1, "timeout": 10_000_000, **sequence}
-        assert np.array_equal(call("infer", "summing", image(), **options).as_numpy("seen"), PIXELS)
+        options = {
+            "parameters": {"return_preprocessed": True},
+            "priority": 1,
+            "timeout": 10_000_000,
+            **sequence,
+        }
+        assert np.array_equal(call("infer", "summing", image(), **options).as_numpy("preprocessed"), PIXELS)
 
     @pytest.mark.row("`infer` that is rejected: `InferenceServerException` with status and reason")
     @pytest.mark.parametrize(
@@ -218,7 +223,7 @@ class TestInfer:
         assert word in error.value.message()
 
     @pytest.mark.row("`infer`, `FP16` requested in JSON: rejected, as it has no JSON form")
-    def test_fp16_as_json_output_is_refused(self, call: Call) -> None:
+    def test_fp16_as_json_output_is_rejected(self, call: Call) -> None:
         outputs = [triton.InferRequestedOutput(output_name("FP16"), binary_data=False)]
         with pytest.raises(InferenceServerException, match="FP16 has no JSON form"):
             call("infer", "echo", everything(binary=True), outputs=outputs)
@@ -248,11 +253,11 @@ class TestInfer:
 
 @pytest.mark.section("What is not supported")
 @pytest.mark.row("`{name}` of tritonclient, blocking and asyncio", why="{why}")
-@pytest.mark.parametrize(("name", "arguments", "why"), [(name, *rest) for name, rest in REFUSED.items()])
-def test_what_is_not_offered_is_refused_in_a_way_that_the_client_shows(
+@pytest.mark.parametrize(("name", "arguments", "why"), [(name, *rest) for name, rest in REJECTED.items()])
+def test_what_is_not_offered_is_rejected_in_a_way_that_the_client_shows(
     call: Call, name: str, arguments: tuple[Any, ...], why: str
 ) -> None:
-    with pytest.raises(InferenceServerException) as refusal:
+    with pytest.raises(InferenceServerException) as rejection:
         call(name, *arguments)
-    assert refusal.value.status() in ("403", "404")
-    assert "exception occurred in the client" not in str(refusal.value)
+    assert rejection.value.status() in ("403", "404")
+    assert "exception occurred in the client" not in str(rejection.value)

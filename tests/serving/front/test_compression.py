@@ -34,7 +34,7 @@ def test_a_stream_may_come_in_any_pieces(encoding: str, text: bytes, piece: int)
 
 @pytest.mark.parametrize("encoding", PACK)
 @given(body=st.binary(max_size=60))
-def test_any_bytes_are_unpacked_or_refused(encoding: str, body: bytes) -> None:
+def test_any_bytes_are_unpacked_or_rejected(encoding: str, body: bytes) -> None:
     try:
         unpack(encoding, body)
     except (InvalidRequest, BodyTooLarge):
@@ -72,7 +72,7 @@ def test_no_encoding_is_no_unpacking() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["br", "gzip, gzip", "gzip;q=1", "deflate gzip", "\xff"])
-def test_other_encodings_are_refused(encoding: str) -> None:
+def test_other_encodings_are_rejected(encoding: str) -> None:
     with pytest.raises(UnsupportedEncoding):
         compression.inflater(encoding, 1)
 

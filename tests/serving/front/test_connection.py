@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from serving_runtime.front.connection import Together
+from serving_runtime.front.connection import CoalescingTransport
 from serving_runtime.hosts import SECURITY_HEADERS
 from serving_runtime.worker.torchserve_receiving import ReadAhead
 
@@ -31,7 +31,7 @@ def written(*pieces: bytes, close: bool = False) -> list[list[bytes | str]]:
 
     async def write() -> list[list[bytes | str]]:
         below = Transport()
-        together = Together(below)
+        together = CoalescingTransport(below)
         for piece in pieces:
             together.write(piece)
         if close:

@@ -27,7 +27,7 @@ def png(width: int, height: int) -> bytes:
     return file.getvalue()
 
 
-def ask_with_pictures(front: Front, *texts: str) -> httpx.Response:
+def ask_with_images(front: Front, *texts: str) -> httpx.Response:
     image = {"name": "image", "datatype": "BYTES", "shape": [len(texts)], "data": list(texts)}
     return front.client.post("/v2/models/summing/infer", content=orjson.dumps({"inputs": [image]}))
 
@@ -106,8 +106,13 @@ class TestInfer:
         assert [output["name"] for output in outputs] == ["label"]
 
     def test_what_the_model_saw_on_request(self, front: Front) -> None:
-        outputs = front.infer("summing", GOLDEN, parameters={"seen": True}).json()["outputs"]
-        assert outputs[-1] == {"name": "seen", "datatype": "UINT8", "shape": [1, 2, 3], "data": GOLDEN}
+        outputs = front.infer("summing", GOLDEN, parameters={"return_preprocessed": True}).json()["outputs"]
+        assert outputs[-1] == {
+            "name": "preprocessed",
+            "datatype": "UINT8",
+            "shape": [1, 2, 3],
+            "data": GOLDEN,
+        }
 
     def test_floats_are_another_accepted_datatype(self, front: Front) -> None:
         image = {
@@ -136,16 +141,16 @@ class TestInfer:
         assert orjson.loads(output)["outputs"][0]["data"] == [21.0]
 
 
-class TestPictures:
+class TestImages:
     def test_png_and_jpeg_as_base64(self, front: Front) -> None:
         file = png(20, 10)
-        answer = ask_with_pictures(front, base64.b64encode(file).decode(), base64.encodebytes(file).decode())
+        answer = ask_with_images(front, base64.b64encode(file).decode(), base64.encodebytes(file).decode())
         assert answer.json()["outputs"][0]["data"] == [6.0 * (len(file) % 256)] * 2
 
-    def test_a_100_megapixel_png_is_refused_without_decoding(self, front: Front) -> None:
+    def test_a_100_megapixel_png_is_rejected_without_decoding(self, front: Front) -> None:
         bomb = base64.b64encode(png(10_000, 10_000)).decode()
         began = time.monotonic()
-        answer = ask_with_pictures(front, bomb)
+        answer = ask_with_images(front, bomb)
         assert answer.status_code == 400
         assert "megapixels" in error_of(answer)
         assert time.monotonic() - began < 0.5
@@ -153,8 +158,8 @@ class TestPictures:
     @pytest.mark.parametrize(
         "text", ["", "hello", base64.b64encode(b"GIF89a....").decode(), "iVBORw0KGgo", "%%%"]
     )
-    def test_what_is_no_picture_is_told_how_to_send_one(self, front: Front, text: str) -> None:
-        answer = ask_with_pictures(front, text)
+    def test_what_is_no_image_is_told_how_to_send_one(self, front: Front, text: str) -> None:
+        answer = ask_with_images(front, text)
         assert answer.status_code == 400
         assert "PNG" in error_of(answer)
 
@@ -190,16 +195,16 @@ class TestRefusals:
         assert error_of(answer)
         assert ("allow" in answer.headers) == (status == 405)
 
-    def test_a_large_body_is_refused_by_its_length(self, front: Front) -> None:
+    def test_a_large_body_is_rejected_by_its_length(self, front: Front) -> None:
         answer = front.client.post("/v2/models/summing/infer", content=b" " * (2 * 1024 * 1024))
         assert answer.status_code == 413
         assert error_of(answer)
 
-    def test_a_large_body_is_refused_while_it_streams(self, front: Front) -> None:
+    def test_a_large_body_is_rejected_while_it_streams(self, front: Front) -> None:
         answer = front.client.post("/v2/models/summing/infer", content=(b" " * 65536 for _ in range(40)))
         assert answer.status_code == 413
 
-    def test_an_encoding_that_is_not_known_is_refused_with_those_that_are(self, front: Front) -> None:
+    def test_an_encoding_that_is_not_known_is_rejected_with_those_that_are(self, front: Front) -> None:
         answer = front.client.post(
             "/v2/models/summing/infer", content=b"\x0b\x00", headers={"Content-Encoding": "br"}
         )
@@ -264,10 +269,10 @@ class TestBatches:
         slow = [253, 0, 0, 0, 0, 0]
         with ThreadPoolExecutor(QUEUE_LIMIT * 3) as pool:
             answers = list(pool.map(lambda _: front.infer("summing", slow * 16), range(QUEUE_LIMIT * 2)))
-        refused = [answer for answer in answers if answer.status_code == 503]
-        assert refused
-        assert all(answer.headers["retry-after"] == "1" for answer in refused)
-        assert max(answer.elapsed.total_seconds() for answer in refused) < 2
+        rejected = [answer for answer in answers if answer.status_code == 503]
+        assert rejected
+        assert all(answer.headers["retry-after"] == "1" for answer in rejected)
+        assert max(answer.elapsed.total_seconds() for answer in rejected) < 2
         assert {answer.status_code for answer in answers} <= {200, 503, 504}
         assert front.infer("summing", GOLDEN).status_code == 200
 

@@ -80,7 +80,7 @@ def _element(chance: random.Random) -> Any:
     wrong: dict[str, list[Any]] = {
         "UINT8": [256, -1, 2**70, 1.5, True, "1", None, [], {}],
         "FP32": [True, "1", None, [], {}, 10**400 if chance.random() < 0.1 else 1e39],
-        "BYTES": [1, 1.5, True, None, [], {}, "not base64 of a picture"],
+        "BYTES": [1, 1.5, True, None, [], {}, "not base64 of an image"],
     }
     data: list[Any] = [chance.randrange(200) for _ in range(6)]
     if datatype == "BYTES":
@@ -191,7 +191,7 @@ def _binary_header(chance: random.Random) -> tuple[bytes, dict[str, str]]:
     return text + bytes(range(1, 7)), {SIZE: str(chance.choice(wrong))}
 
 
-def _refused_by_the_model(chance: random.Random) -> Any:
+def _rejected_by_the_model(chance: random.Random) -> Any:
     return _good(data=[251, *(chance.randrange(200) for _ in range(5))])
 
 
@@ -211,5 +211,5 @@ WAYS: tuple[Callable[[random.Random], Any], ...] = (
     _encoding,
     _binary,
     _binary_header,
-    _refused_by_the_model,
+    _rejected_by_the_model,
 )

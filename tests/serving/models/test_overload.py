@@ -64,53 +64,53 @@ class TestAdmission:
     def admission(self, *, call_seconds: float = 0) -> Admission:
         found = Admission(max_batch=16, queue_limit=256, queue_seconds=0.1)
         for _ in range(60 if call_seconds else 0):
-            found.called(call_seconds)
+            found.record_call(call_seconds)
         return found
 
-    def test_a_model_that_nobody_has_timed_yet_takes_what_the_limit_says(self) -> None:
-        assert self.admission().room(now=0) == 256
+    def test_a_model_without_a_measured_call_takes_what_the_limit_says(self) -> None:
+        assert self.admission().capacity(now=0) == 256
 
     def test_a_slow_model_has_two_calls_waiting(self) -> None:
-        assert self.admission(call_seconds=1).room(now=0) == 32
+        assert self.admission(call_seconds=1).capacity(now=0) == 32
 
     def test_a_quick_model_has_a_tenth_of_a_second_waiting(self) -> None:
-        assert self.admission(call_seconds=0.01).room(now=0) == pytest.approx(160)
+        assert self.admission(call_seconds=0.01).capacity(now=0) == pytest.approx(160)
 
     def test_it_follows_a_model_that_becomes_quicker(self) -> None:
         admission = self.admission(call_seconds=1)
         for _ in range(60):
-            admission.called(0.001)
-        assert admission.room(now=0) == 256
+            admission.record_call(0.001)
+        assert admission.capacity(now=0) == 256
 
     def test_it_follows_a_model_that_becomes_slower(self) -> None:
         admission = self.admission(call_seconds=0.001)
         for _ in range(60):
-            admission.called(1)
-        assert admission.room(now=0) == 32
+            admission.record_call(1)
+        assert admission.capacity(now=0) == 32
 
     def test_one_call_that_met_a_busy_machine_says_little(self) -> None:
         admission = self.admission(call_seconds=0.002)
-        admission.called(10)
-        assert admission.room(now=0) == 256
+        admission.record_call(10)
+        assert admission.capacity(now=0) == 256
 
-    def test_while_more_are_refused_than_may_wait_only_one_call_waits(self) -> None:
+    def test_while_more_are_rejected_than_may_wait_only_one_call_waits(self) -> None:
         admission = self.admission(call_seconds=0.01)
         for _ in range(1000):
-            admission.refused(now=0)
-        assert admission.room(now=0) == 16
-        assert admission.room(now=0.4) == 16
-        assert admission.room(now=0.6) == pytest.approx(160)
+            admission.record_rejection(now=0)
+        assert admission.capacity(now=0) == 16
+        assert admission.capacity(now=0.4) == 16
+        assert admission.capacity(now=0.6) == pytest.approx(160)
 
     def test_a_few_that_come_back_each_second_leave_it_as_it_was(self) -> None:
         admission = self.admission(call_seconds=0.01)
         for second in range(100):
             for _ in range(70):
-                admission.refused(now=second)
-            assert admission.room(now=second) == pytest.approx(160)
+                admission.record_rejection(now=second)
+            assert admission.capacity(now=second) == pytest.approx(160)
 
 
 class Busy:
-    """A model that is busy until somebody looks for its answer, which is then there."""
+    """A model that is busy until it is polled, which is then there."""
 
     def __init__(self) -> None:
         self.asked: list[Done] = []
@@ -120,7 +120,7 @@ class Busy:
         self.asked.append(done)
         self.free = False
 
-    def look(self) -> None:
+    def poll(self) -> None:
         if not self.free:
             self.free = True
             self.asked[-1](500, b"")
@@ -132,14 +132,14 @@ class Busy:
 class TestRefusing:
     """A queue of 40 requests, and batches of 4."""
 
-    ONE = InferRequest(None, (Tensor("x", "UINT8", (1, 1), b"x"),), 1, (), False)
+    ONE = InferRequest(None, (Tensor("x", "UINT8", (1, 1), b"x"),), 1, (), ())
 
     async def full(self, model: Busy) -> tuple[Batcher, list[asyncio.Future[list[Tensor]]]]:
         """With a model that works on its first request, and takes a second for it."""
         batcher = Batcher(
             max_rows=4, queue_limit=40, queue_seconds=9, deadline_seconds=60, on_batch=lambda *_: None
         )
-        batcher._admission.called(1)
+        batcher._admission.record_call(1)
         batcher.open(model)
         first = batcher.submit(self.ONE)
         await until_async(lambda: model.asked, "the first request is asked")
@@ -149,28 +149,28 @@ class TestRefusing:
             waiting.append(batcher.submit(self.ONE))
         return batcher, [first, *waiting]
 
-    def refuse(self, batcher: Batcher, times: int) -> None:
+    def reject(self, batcher: Batcher, times: int) -> None:
         for _ in range(times):
             with pytest.raises(Unavailable, match="requests are waiting"):
                 batcher.admit()
 
-    def test_a_few_too_many_disturb_nobody_who_waits(self) -> None:
+    def test_a_few_too_many_disturb_no_request_that_waits(self) -> None:
         async def run() -> None:
             model = Busy()
-            model.look = lambda: None  # type: ignore[method-assign]
+            model.poll = lambda: None  # type: ignore[method-assign]
             batcher, answers = await self.full(model)
-            self.refuse(batcher, 10)
+            self.reject(batcher, 10)
             assert batcher.waiting == 36
             assert not any(answer.done() for answer in answers)
 
         asyncio.run(run())
 
-    def test_while_many_are_refused_so_are_the_newest_of_those_who_wait(self) -> None:
+    def test_while_many_are_rejected_so_are_the_newest_of_those_who_wait(self) -> None:
         async def run() -> None:
             model = Busy()
-            model.look = lambda: None  # type: ignore[method-assign]
+            model.poll = lambda: None  # type: ignore[method-assign]
             batcher, answers = await self.full(model)
-            self.refuse(batcher, 40)
+            self.reject(batcher, 40)
             assert batcher.waiting == 4
             told = [str(answer.exception()) if answer.done() else "" for answer in answers]
             assert told[:5] == [""] * 5
@@ -182,7 +182,7 @@ class TestRefusing:
         async def run() -> None:
             model = Busy()
             batcher, answers = await self.full(model)
-            self.refuse(batcher, 1)
+            self.reject(batcher, 1)
             assert len(model.asked) == 2
             assert batcher.waiting == 32
             with pytest.raises(Unavailable, match="worker failed"):

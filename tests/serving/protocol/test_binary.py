@@ -1,4 +1,4 @@
-"""Binary tensors as pure functions: what is read, what is refused, and that hostile sizes read nothing else."""
+"""Binary tensors as pure functions: what is read, what is rejected, and that hostile sizes read nothing else."""
 
 import math
 import struct
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving_runtime.archive.model_spec import Tensor as Spec
+from serving_runtime.archive.model_spec import TensorSpec as Spec
 from serving_runtime.errors import InvalidRequest
 from serving_runtime.protocol import rest
 from serving_runtime.protocol.tensors import NUMBERS, Tensor
@@ -60,8 +60,8 @@ class TestDecode:
         request = rest.decode_request(PIXELS * 3, (IMAGE,), (TOTAL,), json_size=0)
         assert request.inputs == (Tensor("image", "UINT8", (3, 2, 3), PIXELS * 3),)
         assert request.rows == 3
-        picture = rest.decode_request(PNG, (IMAGE,), (TOTAL,), json_size=0)
-        assert picture.inputs == (Tensor("image", "BYTES", (1,), [PNG]),)
+        image = rest.decode_request(PNG, (IMAGE,), (TOTAL,), json_size=0)
+        assert image.inputs == (Tensor("image", "BYTES", (1,), [PNG]),)
         text = rest.decode_request(b"", (spec("BYTES"),), (TOTAL,), json_size=0)
         assert text.inputs == (Tensor("x", "BYTES", (1,), [b""]),)
 
@@ -119,7 +119,7 @@ class TestRefuse:
         with pytest.raises(InvalidRequest, match="both"):
             decode("UINT8", [1], b"\x01", data=[1])
 
-    def test_a_picture_that_is_none(self) -> None:
+    def test_a_image_that_is_none(self) -> None:
         raw = strings(b"GIF89a")
         item = {
             "name": "image",
@@ -148,8 +148,8 @@ class TestRefuse:
 
     def test_half_floats_are_only_given_in_binary(self) -> None:
         plain: dict[str, Any] = {"inputs": [{"name": "x", "datatype": "UINT8", "shape": [1], "data": [1]}]}
-        refused: list[dict[str, Any]] = [{}, {"outputs": [{"name": "half"}]}]
-        for asked in refused:
+        rejected: list[dict[str, Any]] = [{}, {"outputs": [{"name": "half"}]}]
+        for asked in rejected:
             with pytest.raises(InvalidRequest, match="FP16 has no JSON form"):
                 rest.decode_request(orjson.dumps(plain | asked), (spec("UINT8"),), (TOTAL, HALF))
         taken: list[dict[str, Any]] = [
@@ -170,7 +170,7 @@ class TestHostile:
         st.none() | st.integers(-2, 45) | st.integers(2**31, 2**65) | st.floats() | st.booleans(),
         st.integers(-5, 120),
     )
-    def test_any_sizes_are_read_whole_or_refused(
+    def test_any_sizes_are_read_whole_or_rejected(
         self, datatype: str, shape: list[int], raw: bytes, size: object, moved: int
     ) -> None:
         import json
@@ -192,7 +192,7 @@ class TestHostile:
 
     @settings(max_examples=300)
     @given(st.integers(0, 200), st.integers(0, 255))
-    def test_a_changed_byte_is_read_or_refused(self, position: int, byte: int) -> None:
+    def test_a_changed_byte_is_read_or_rejected(self, position: int, byte: int) -> None:
         content, json_size = body("BYTES", [2], strings(b"abc", b"de"))
         changed = bytearray(content)
         changed[position % len(changed)] = byte
@@ -232,11 +232,13 @@ class TestAnswers:
 
     def test_a_clients_request_is_what_the_server_reads(self) -> None:
         sent = Tensor("image", "BYTES", (1,), [PNG])
-        content, size = rest.build_binary_request([sent], request_id="7", parameters={"seen": True})
+        content, size = rest.build_binary_request(
+            [sent], request_id="7", parameters={"return_preprocessed": True}
+        )
         assert content.endswith(PNG)
         request = rest.decode_request(content, (IMAGE,), (TOTAL, LABEL), json_size=size)
-        everything = frozenset({"total", "label", "seen"})
-        assert request == rest.InferRequest("7", (sent,), 1, (), True, everything)
+        everything = frozenset({"total", "label"})
+        assert request == rest.InferRequest("7", (sent,), 1, (), (), everything, binary_by_default=True)
         content, size = rest.build_binary_request([sent], outputs=["label"], binary_output=False)
         request = rest.decode_request(content, (IMAGE,), (TOTAL, LABEL), json_size=size)
         assert (request.outputs, request.binary) == (("label",), frozenset())

@@ -1,4 +1,4 @@
-"""The v2 protocol as pure functions: what is read, what is refused, and that nothing else can happen."""
+"""The v2 protocol as pure functions: what is read, what is rejected, and that nothing else can happen."""
 
 import base64
 import math
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving_runtime.archive.model_spec import Tensor as Spec
+from serving_runtime.archive.model_spec import TensorSpec as Spec
 from serving_runtime.errors import InvalidRequest
 from serving_runtime.protocol import rest
 from serving_runtime.protocol.tensors import NUMBERS, Tensor
@@ -82,17 +82,21 @@ class TestDecode:
         encoded = base64.b64encode(b"\xff\x00").decode()
         assert decode_one("BYTES", [encoded], parameters={"content_type": "base64"}).data == [b"\xff\x00"]
 
-    def test_a_picture_is_one_row(self) -> None:
+    def test_an_image_is_one_row(self) -> None:
         texts = [base64.b64encode(PNG).decode(), base64.encodebytes(PNG).decode()]
         request = decode({"inputs": [image(datatype="BYTES", shape=[2], data=texts)]})
         assert request.rows == 2
         assert request.inputs[0].data == [PNG, PNG]
 
-    def test_id_outputs_and_seen(self) -> None:
-        request = decode(
-            {"id": "a:b", "inputs": [image()], "outputs": [{"name": "label"}], "parameters": {"seen": True}}
-        )
-        assert (request.id, request.outputs, request.seen) == ("a:b", ("label",), True)
+    def test_id_and_outputs(self) -> None:
+        request = decode({"id": "a:b", "inputs": [image()], "outputs": [{"name": "label"}]})
+        assert (request.id, request.outputs) == ("a:b", ("label",))
+
+    def test_only_parameters_that_the_handler_takes_go_on(self) -> None:
+        body = orjson.dumps({"inputs": [image()], "parameters": {"top": 3, "priority": 1, "all": True}})
+        request = rest.decode_request(body, (IMAGE,), (TOTAL, LABEL), accepts={"top", "all", "half"})
+        assert request.parameters == (("all", True), ("top", 3))
+        assert rest.decode_request(body, (IMAGE,), (TOTAL, LABEL)).parameters == ()
 
     def test_inputs_come_in_the_models_order(self) -> None:
         mask = {"name": "mask", "datatype": "BOOL", "shape": [1, 2], "data": [True, False]}
@@ -109,7 +113,7 @@ def nested(depth: int) -> bytes:
 
 
 GOOD = orjson.dumps({"inputs": [image()]})
-REFUSED: dict[str, Any] = {
+REJECTED: dict[str, Any] = {
     # bodies that are no JSON, or no request
     "empty": b"",
     "not json": b"hello",
@@ -188,9 +192,9 @@ REFUSED: dict[str, Any] = {
     "an unknown datatype": {"inputs": [image(datatype="uint8")]},
     "a datatype that is a list": {"inputs": [image(datatype=["UINT8"])]},
     "no datatype": {"inputs": [image(datatype=None)]},
-    "a picture with the shape of pixels": {"inputs": [image(datatype="BYTES", data=["a"] * 6)]},
-    "a picture that is a GIF": {"inputs": [image(datatype="BYTES", shape=[1], data=["R0lGODlh"])]},
-    "a picture that is a number": {"inputs": [image(datatype="BYTES", shape=[1], data=[5])]},
+    "an image with the shape of pixels": {"inputs": [image(datatype="BYTES", data=["a"] * 6)]},
+    "an image that is a GIF": {"inputs": [image(datatype="BYTES", shape=[1], data=["R0lGODlh"])]},
+    "an image that is a number": {"inputs": [image(datatype="BYTES", shape=[1], data=[5])]},
     # the rest
     "an id that is a number": {"id": 7, "inputs": [image()]},
     "a very long id": {"id": "x" * 2000, "inputs": [image()]},
@@ -201,20 +205,20 @@ REFUSED: dict[str, Any] = {
         "inputs": [image()],
         "outputs": [{"name": "label", "parameters": {"a": None}}],
     },
-    "seen is 1": {"parameters": {"seen": 1}, "inputs": [image()]},
+    "binary_data_output is 1": {"parameters": {"binary_data_output": 1}, "inputs": [image()]},
     "10 MB of zeros": {"inputs": [image(data=[0] * 5_000_000)]},
 }
 
 
 class TestRefuse:
-    @pytest.mark.parametrize("name", REFUSED)
+    @pytest.mark.parametrize("name", REJECTED)
     def test_a_wrong_request(self, name: str) -> None:
-        body = REFUSED[name] if isinstance(REFUSED[name], bytes) else orjson.dumps(REFUSED[name])
+        body = REJECTED[name] if isinstance(REJECTED[name], bytes) else orjson.dumps(REJECTED[name])
         began = time.process_time()
-        with pytest.raises(InvalidRequest) as refusal:
+        with pytest.raises(InvalidRequest) as rejection:
             decode(body)
         assert time.process_time() - began < 0.5
-        assert 5 < len(str(refusal.value)) < 600
+        assert 5 < len(str(rejection.value)) < 600
 
     def test_a_missing_input_and_inputs_of_different_length(self) -> None:
         with pytest.raises(InvalidRequest, match="'mask' is missing"):
@@ -268,22 +272,22 @@ datatypes = st.sampled_from([*NUMBERS, "FP16", "BYTES"])
 
 class TestHostile:
     @given(st.binary(max_size=200))
-    def test_any_bytes_are_read_or_refused(self, body: bytes) -> None:
-        read_or_refuse(body)
+    def test_any_bytes_are_read_or_rejected(self, body: bytes) -> None:
+        read_or_reject(body)
 
     @settings(max_examples=300)
     @given(keys, json_values, datatypes)
-    def test_any_value_anywhere_is_read_or_refused(self, key: str, value: Any, datatype: str) -> None:
-        read_or_refuse(dumps({"inputs": [image(datatype=datatype) | {key: value}]}))
+    def test_any_value_anywhere_is_read_or_rejected(self, key: str, value: Any, datatype: str) -> None:
+        read_or_reject(dumps({"inputs": [image(datatype=datatype) | {key: value}]}))
 
     @given(st.sampled_from(["inputs", "outputs", "id", "parameters", "other"]), json_values)
-    def test_any_value_at_the_top_is_read_or_refused(self, key: str, value: Any) -> None:
-        read_or_refuse(dumps({"inputs": [image()]} | {key: value}))
+    def test_any_value_at_the_top_is_read_or_rejected(self, key: str, value: Any) -> None:
+        read_or_reject(dumps({"inputs": [image()]} | {key: value}))
 
     @settings(max_examples=300)
     @given(st.integers(0, len(GOOD) - 1), st.integers(0, 255))
-    def test_a_changed_byte_is_read_or_refused(self, position: int, byte: int) -> None:
-        read_or_refuse(GOOD[:position] + bytes([byte]) + GOOD[position + 1 :])
+    def test_a_changed_byte_is_read_or_rejected(self, position: int, byte: int) -> None:
+        read_or_reject(GOOD[:position] + bytes([byte]) + GOOD[position + 1 :])
 
     @given(datatypes, st.lists(st.integers(-300, 300) | st.floats(width=32), min_size=1, max_size=12))
     def test_what_is_read_has_the_size_that_its_shape_says(self, datatype: str, data: list[Any]) -> None:
@@ -303,7 +307,7 @@ def dumps(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def read_or_refuse(body: bytes) -> None:
+def read_or_reject(body: bytes) -> None:
     for inputs in ((IMAGE,), (spec("BYTES"),)):
         try:
             rest.decode_request(body, inputs, (TOTAL, LABEL))

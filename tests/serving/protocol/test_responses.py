@@ -1,4 +1,4 @@
-"""v2 answers as pure functions: what is written reads back, and only what a model's card promises is passed on."""
+"""v2 answers as pure functions: what is written reads back, and only what the model spec declares is passed on."""
 
 import math
 import struct
@@ -6,7 +6,7 @@ import struct
 import orjson
 import pytest
 
-from serving_runtime.archive.model_spec import Tensor as Spec
+from serving_runtime.archive.model_spec import TensorSpec as Spec
 from serving_runtime.errors import ModelFailed
 from serving_runtime.protocol import rest
 from serving_runtime.protocol.tensors import Tensor
@@ -22,7 +22,7 @@ class TestAnswers:
         outputs = [
             Tensor("p", "FP32", (1, 2), struct.pack("<2f", 0.25, 0.75)),
             Tensor("label", "BYTES", (1,), [b"five"]),
-            Tensor("seen", "UINT8", (1, 2), b"\x00\xff"),
+            Tensor("preprocessed", "UINT8", (1, 2), b"\x00\xff"),
         ]
         answer = rest.parse_response(rest.encode_response("m", "3", "id", outputs))
         assert (answer.model_name, answer.model_version, answer.id) == ("m", "3", "id")
@@ -41,9 +41,12 @@ class TestAnswers:
 
     def test_a_clients_request_is_what_the_server_reads(self) -> None:
         sent = Tensor("image", "BYTES", (1,), [PNG])
-        body = rest.build_request([sent], request_id="7", outputs=["label"], parameters={"seen": True})
-        request = rest.decode_request(body, (IMAGE,), (TOTAL, LABEL))
-        assert request == rest.InferRequest("7", (sent,), 1, ("label",), True)
+        body = rest.build_request(
+            [sent], request_id="7", outputs=["label"], parameters={"return_preprocessed": True}
+        )
+        taken = {"return_preprocessed"}
+        request = rest.decode_request(body, (IMAGE,), (TOTAL, LABEL), accepts=taken)
+        assert request == rest.InferRequest("7", (sent,), 1, ("label",), (("return_preprocessed", True),))
         pixels = Tensor("image", "UINT8", (1, 2, 3), bytes(6))
         assert rest.decode_request(rest.build_request([pixels]), (IMAGE,), ()).inputs == (pixels,)
 
@@ -63,7 +66,7 @@ class TestCheckOutputs:
     def check(self, *outputs: Tensor) -> None:
         rest.check_outputs(outputs, (TOTAL, LABEL), 2)
 
-    def test_what_the_card_promises_passes(self) -> None:
+    def test_what_the_spec_promises_passes(self) -> None:
         self.check(Tensor("total", "FP32", (2,), bytes(8)), Tensor("label", "BYTES", (2,), [b"a", b"b"]))
 
     @pytest.mark.parametrize(
@@ -81,7 +84,14 @@ class TestCheckOutputs:
         with pytest.raises(ModelFailed, match=reason):
             self.check(total, Tensor("label", "BYTES", (2,), [b"a", b"b"]))
 
-    def test_an_output_that_nobody_declared(self) -> None:
+    def test_an_undeclared_output(self) -> None:
         label = Tensor("label", "BYTES", (2,), [b"a", b"b"])
         with pytest.raises(ModelFailed, match="undeclared"):
             self.check(Tensor("total", "FP32", (2,), bytes(8)), label, Tensor("more", "FP32", (2,), bytes(8)))
+
+    def test_an_undeclared_output_that_a_parameter_may_have_asked_for(self) -> None:
+        declared = [Tensor("total", "FP32", (2,), bytes(8)), Tensor("label", "BYTES", (2,), [b"a", b"b"])]
+        rest.check_outputs([*declared, Tensor("more", "FP32", (2,), bytes(8))], (TOTAL, LABEL), 2, more=True)
+        endless = Tensor("more", "FP32", (2,), struct.pack("<2f", 1, math.nan))
+        with pytest.raises(ModelFailed, match="NaN"):
+            rest.check_outputs([*declared, endless], (TOTAL, LABEL), 2, more=True)

@@ -16,7 +16,7 @@ from ..conftest import Front
 # Written when the model is loaded, by the code of the archive: its own view, and the kernel's view of its process.
 REPORT = (
     "from pathlib import Path; "
-    "Path({folder!r}, 'seen').write_text(repr(dict(os.environ))); "
+    "Path({folder!r}, 'view').write_text(repr(dict(os.environ))); "
     "Path({folder!r}, 'kernel').write_bytes(Path('/proc/self/environ').read_bytes())"
 )
 
@@ -35,14 +35,14 @@ def views(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         LABELS_URL="http://labels.example",
         LC_ALL="C.UTF-8",
         OPENBLAS_CORETYPE="Haswell",
-        PYTHONPATH=os.pathsep.join((str(Path(environment.__file__).parents[2]), "/somebody/elses")),
+        PYTHONPATH=os.pathsep.join((str(Path(environment.__file__).parents[2]), "/other/users")),
         SERVING_WORKER_ENVIRONMENT="LABELS_URL, NOT_SET_ANYWHERE",
     )
     try:
         front.want("summing", "1", archive)
         front.wait_until("summing", state="ready")
         assert "SERVING_WORKER_ENVIRONMENT names NOT_SET_ANYWHERE, which is not set" in front.log.read_text()
-        yield [(folder / name).read_text() for name in ("seen", "kernel")]
+        yield [(folder / name).read_text() for name in ("view", "kernel")]
     finally:
         front.stop()
 
@@ -56,7 +56,7 @@ class TestWorkers:
     def test_settings_of_the_front_and_paths_of_others_are_nowhere(self, views: list[str]) -> None:
         for view in views:
             assert "SERVING_SOMETHING" not in view
-            assert "/somebody/elses" not in view
+            assert "/other/users" not in view
 
     def test_a_variable_that_the_setting_names_is_there(self, views: list[str]) -> None:
         for view in views:

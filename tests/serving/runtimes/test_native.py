@@ -120,16 +120,16 @@ class TestSameAnswers:
         assert len(ours) == 5
         for mine, other in zip(ours, theirs, strict=True):
             assert mine == pytest.approx(other, rel=0, abs=TOLERANCE)
-        refused = [ask(both, each, bodies("{}")) for each in names]
-        assert refused[0].status_code == refused[1].status_code
-        assert refused[0].json() == refused[1].json()
+        rejected = [ask(both, each, bodies("{}")) for each in names]
+        assert rejected[0].status_code == rejected[1].status_code
+        assert rejected[0].json() == rejected[1].json()
         for each in names:
             remove(both, each)
 
     @pytest.mark.parametrize(
         "handler", ["image_classifier", "image_segmenter", "object_detector", "text_classifier"]
     )
-    def test_stock_handlers_load_or_are_refused_for_the_same_reason(self, handler: str, both: Front) -> None:
+    def test_stock_handlers_load_or_are_rejected_for_the_same_reason(self, handler: str, both: Front) -> None:
         names = pair(both, handler.replace("_", "-"), lambda path: stock.named(path, handler))
 
         theirs, ours = (settled(both, each) for each in names)
@@ -152,13 +152,13 @@ class TestRefusals:
             ("import torch_no_such_thing", "torch_no_such_thing"),
         ],
     )
-    def test_what_it_cannot_serve_is_refused_at_load_with_the_reason(
+    def test_what_it_cannot_serve_is_rejected_at_load_with_the_reason(
         self, source: str, reason: str, native_front: Front
     ) -> None:
-        stock.crafted(native_front.folder / "refused.mar", source)
-        native_front.want("refused", "1", native_front.folder / "refused.mar")
-        assert reason in native_front.wait_until("refused", state="failed")["reason"]
-        remove(native_front, "refused")
+        stock.crafted(native_front.folder / "rejected.mar", source)
+        native_front.want("rejected", "1", native_front.folder / "rejected.mar")
+        assert reason in native_front.wait_until("rejected", state="failed")["reason"]
+        remove(native_front, "rejected")
 
     def test_an_unknown_runtime_is_told(self, native_front: Front) -> None:
         good = native_front.models_file.read_bytes()
@@ -183,7 +183,7 @@ class TestWithoutTorchServe:
         assert bare.infer("summing", GOLDEN).json()["outputs"][0]["data"] == [21.0]
 
     @pytest.mark.parametrize("build", [lambda path: stock.named(path, "image_classifier"), None])
-    def test_a_handler_that_needs_torchserve_is_refused_with_what_to_do(
+    def test_a_handler_that_needs_torchserve_is_rejected_with_what_to_do(
         self, build: Callable[[Path], mar.MarInfo] | None, bare: Front
     ) -> None:
         (build or (lambda path: stock.styled(path, "steps")))(bare.folder / "stock.mar")
@@ -193,7 +193,7 @@ class TestWithoutTorchServe:
         assert "runtime torchserve" in reason
         remove(bare, "stock")
 
-    def test_a_model_for_torchserve_is_refused_and_the_others_serve(self, bare: Front) -> None:
+    def test_a_model_for_torchserve_is_rejected_and_the_others_serve(self, bare: Front) -> None:
         archives.summing(bare.folder / "java.mar")
         bare.want("java", "1", bare.folder / "java.mar", runtime="torchserve")
         assert "not installed" in bare.wait_until("java", state="failed")["reason"]
@@ -203,7 +203,7 @@ class TestWithoutTorchServe:
 
 class TestHealing:
     def test_a_stopped_worker_is_replaced_within_ten_seconds_whatever_the_deadline(self, both: Front) -> None:
-        """Nobody asks, and a request would be given 20 seconds."""
+        """There is no traffic, and a request would be given 20 seconds."""
         names = pair(both, "stopped", archives.summing)
         for each in names:
             both.wait_until(each, state="ready")
@@ -260,7 +260,7 @@ class TestHealing:
 
 
 class TestPod:
-    def test_an_archive_with_another_hash_is_refused_and_with_its_own_served(self, tmp_path: Path) -> None:
+    def test_an_archive_with_another_hash_is_rejected_and_with_its_own_served(self, tmp_path: Path) -> None:
         folder = tmp_path / "pod"
         folder.mkdir()
         info = archives.summing(folder / "any.mar")
@@ -282,7 +282,7 @@ class TestMemory:
 
     @pytest.mark.parametrize(("runtime", "limit"), LIMITS)
     def test_the_starter_cnn_stays_small(self, runtime: str, limit: int, tmp_path: Path) -> None:
-        """Front, nursery, worker and Java together after requests of every size; what they share counts once."""
+        """Front, fork server, worker and Java together after requests of every size; what they share counts once."""
         folder = tmp_path / "pod"
         folder.mkdir()
         starters.starter(folder / "cnn.mar", "cnn-baseline")

@@ -77,12 +77,12 @@ def worker_of(front: Front, name: str = "summing") -> int:
     return int(front.status(name)["processes"][-1])
 
 
-def nursery_of(front: Front) -> int:
+def forkserver_of(front: Front) -> int:
     return psutil.Process(worker_of(front)).ppid()
 
 
 class TestHealing:
-    @pytest.mark.parametrize(("victim", "seconds"), [(worker_of, 10), (nursery_of, 15)])
+    @pytest.mark.parametrize(("victim", "seconds"), [(worker_of, 10), (forkserver_of, 15)])
     def test_a_killed_process_is_replaced(
         self, front: Front, victim: Callable[[Front], int], seconds: float
     ) -> None:
@@ -121,9 +121,9 @@ class TestHealing:
         assert not psutil.pid_exists(hanging)
         assert front.infer("summing", GOLDEN).status_code == 200
 
-    def test_a_stopped_nursery_does_not_keep_a_worker_from_coming_back(self, front: Front) -> None:
+    def test_a_stopped_fork_server_does_not_keep_a_worker_from_coming_back(self, front: Front) -> None:
         front.wait_until("other", state="ready")
-        stopped = nursery_of(front)
+        stopped = forkserver_of(front)
         os.kill(stopped, signal.SIGSTOP)
         assert front.infer("summing", GOLDEN).status_code == 200
         os.kill(worker_of(front), signal.SIGKILL)
@@ -175,7 +175,7 @@ class TestReadiness:
         with Load(front, clients=1, pause=0.05) as load:
             status = front.wait_until("summing", state="failed")
         assert reason in status["reason"]
-        assert (status["wanted_version"], status["live_version"]) == ("2", "1")
+        assert (status["desired_version"], status["live_version"]) == ("2", "1")
         assert set(load.statuses) == {200}
         assert {answer[1] for answer in load.answers} == {"1"}
         front.want("summing", "1", front.folder / "summing.mar")

@@ -49,23 +49,23 @@ class TestPredict:
         assert outputs["label"].tolist() == [LABELS[at] for at in outputs["probabilities"].argmax(1)]
         assert all(type(label) is str for label in outputs["label"])
 
-    def test_pixels_floats_and_a_picture_of_one_digit_get_one_answer(self, model: Any) -> None:
-        picture = np.empty(1, object)
-        picture[0] = FIVE
-        ways = [raw(), raw().astype(np.float32) / 255, picture]
-        answers = [model.predict({"image": image}, seen=True) for image in ways]
+    def test_pixels_floats_and_a_image_of_one_digit_get_one_answer(self, model: Any) -> None:
+        image = np.empty(1, object)
+        image[0] = FIVE
+        ways = [raw(), raw().astype(np.float32) / 255, image]
+        answers = [model.predict({"image": image}, return_preprocessed=True) for image in ways]
         for answer in answers[1:]:
             assert np.allclose(answer["probabilities"], answers[0]["probabilities"], atol=1e-6)
-            assert np.array_equal(answer["seen"], raw())
+            assert np.array_equal(answer["preprocessed"], raw())
 
     def test_shows_what_the_network_got_only_when_asked(self, model: Any) -> None:
-        assert "seen" not in model.predict({"image": raw()})
-        assert model.predict({"image": raw()}, seen=True)["seen"].dtype == np.uint8
+        assert "preprocessed" not in model.predict({"image": raw()})
+        assert model.predict({"image": raw()}, return_preprocessed=True)["preprocessed"].dtype == np.uint8
 
     @pytest.mark.parametrize(
-        "inputs", [{}, {"picture": raw()}, {"image": raw(0)}, {"image": raw().reshape(1, 784)}]
+        "inputs", [{}, {"image": raw()}, {"image": raw(0)}, {"image": raw().reshape(1, 784)}]
     )
-    def test_refuses_what_is_no_image(self, inputs: dict[str, Any], model: Any) -> None:
+    def test_rejects_what_is_no_image(self, inputs: dict[str, Any], model: Any) -> None:
         with pytest.raises(ValueError, match="image"):
             model.predict(inputs)
 

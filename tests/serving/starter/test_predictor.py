@@ -177,10 +177,10 @@ class TestLoading:
         for loaded, folder in ((cnn, tmp_path / "cnn"), (mlp, tmp_path / "mlp")):
             assert np.abs(loaded.predict(images(1)) - plainly(folder, images(1))).max() < 1e-5
 
-    def test_labels_are_those_of_the_card(self, tmp_path: Path) -> None:
+    def test_labels_are_those_of_the_spec(self, tmp_path: Path) -> None:
         assert Predictor(untrained(tmp_path, network="mlp")).labels == tuple("0123456789")
 
-    def test_weights_of_another_network_are_refused(self, tmp_path: Path) -> None:
+    def test_weights_of_another_network_are_rejected(self, tmp_path: Path) -> None:
         folder = untrained(tmp_path, network="cnn")
         (folder / "network.py").write_text(
             (untrained(tmp_path / "mlp", network="mlp") / "network.py").read_text()
@@ -188,7 +188,7 @@ class TestLoading:
         with pytest.raises(RuntimeError, match="state_dict"):
             Predictor(folder)
 
-    def test_damaged_weights_are_refused(self, tmp_path: Path) -> None:
+    def test_damaged_weights_are_rejected(self, tmp_path: Path) -> None:
         folder = untrained(tmp_path, network="mlp")
         (folder / "weights.safetensors").write_bytes(b"\x80\x04cos\nsystem\n")
         with pytest.raises(Exception, match="header"):

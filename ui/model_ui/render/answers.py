@@ -16,7 +16,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 def answers(comparison: Comparison) -> str:
     """HTML of a whole answer: the vote on top, then a card for each deployment, in the API's order."""
-    images = {image for result in comparison.results if (image := _picture(result.seen))}
+    images = {image for result in comparison.results if (image := _picture(result.preprocessed))}
     shared = images.pop() if len(images) == 1 else ""
     cards = "".join(
         _card(result, comparison.agreement, own_picture=not shared) for result in comparison.results
@@ -83,7 +83,7 @@ def _card(result: Result, agreement: Agreement, *, own_picture: bool) -> str:
         reason = text(detail or "no answer")
         return f'<article class="m-card failed">{head}<p class="m-error" role="alert">{reason}</p></article>'
     differs = agreement.label is not None and result.label != agreement.label
-    seen = _picture(result.seen) if own_picture else ""
+    seen = _picture(result.preprocessed) if own_picture else ""
     image = _seen(seen, "saw") if seen else ""
     return (
         f'<article class="m-card{" differs" if differs else ""}">{head}<div class="m-card-body">'

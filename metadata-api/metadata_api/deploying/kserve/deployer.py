@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metadata_api.deploying.base import Desired, Observed
+from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import inference_services, routes
 from metadata_api.deploying.kserve.client import (
     AT_ONCE,
@@ -50,12 +51,6 @@ RULES: dict[str, list[Json]] = {
 }
 """What the API's Role must allow, by `expose.mode`, as it stands in the Role."""
 
-FIRST_LIST_SECONDS = 5.0
-# Models go on serving while the Kubernetes API restarts, so what was observed last is trusted for a while.
-STALE_GRACE_SECONDS = 20.0
-RETRY_SECONDS = 5.0
-# An object that was just written is on its way to the watch.
-WATCH_LAG_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
 
@@ -84,7 +79,8 @@ class KServeDeployer:
 
     backend_name = "KServe"
 
-    def __init__(self, config: KServeConfig, cluster: Cluster) -> None:
+    def __init__(self, config: KServeConfig, cluster: Cluster, intervals: Intervals = DEFAULT) -> None:
+        self._intervals = intervals
         self.changed = asyncio.Event()
         self._config = config
         self._cluster = cluster
@@ -92,12 +88,14 @@ class KServeDeployer:
         selector = self._selector = f"{INSTANCE}={config.release}"
         self._stale_routes_are_gone = False
         self._services: Informer[Service] = Informer(
-            cluster, INFERENCE_SERVICE, selector, inference_services.parse, self.changed.set
+            cluster, INFERENCE_SERVICE, selector, inference_services.parse, self.changed.set, intervals
         )
         self._routes: Informer[Route] | None = None
         if self._route_kind:
-            self._routes = Informer(cluster, self._route_kind, selector, routes.parse, self.changed.set)
-        self._inspector = PodInspector(cluster, selector)
+            self._routes = Informer(
+                cluster, self._route_kind, selector, routes.parse, self.changed.set, intervals
+            )
+        self._inspector = PodInspector(cluster, selector, intervals)
         self._written: dict[tuple[Kind, str], _Written] = {}
         self._rejected: dict[str, _Rejected] = {}
         self._observed: dict[str, Observed] = {}
@@ -138,7 +136,7 @@ class KServeDeployer:
     async def observe(self) -> Mapping[str, Observed]:
         """What runs now, by name; raises Unavailable when the Kubernetes API was away for too long."""
         await self._listed()
-        if self._services.away_seconds > STALE_GRACE_SECONDS:
+        if self._services.away_seconds > self._intervals.believed:
             raise Unavailable("kubernetes_unreachable", _sentence(self._services.problem or "no answer"))
         services = self._services.records
         pods = await self._inspector.inspect(services)
@@ -159,7 +157,7 @@ class KServeDeployer:
     async def _listed(self) -> None:
         informers: list[Informer[Any]] = [self._services, *([self._routes] if self._routes else [])]
         for informer in informers:
-            if not await informer.listed(0 if informer.problem else FIRST_LIST_SECONDS):
+            if not await informer.listed(0 if informer.problem else self._intervals.first_list):
                 problem = informer.problem or "the Kubernetes API has not answered yet"
                 raise Unavailable("kubernetes_unreachable", _sentence(problem))
 
@@ -195,7 +193,7 @@ class KServeDeployer:
             reason = _rejected(body, error)
             if name not in self._rejected:
                 log.warning("deployment %s: %s", name, reason)
-            self._rejected[name] = _Rejected(desired, reason, time.monotonic() + RETRY_SECONDS)
+            self._rejected[name] = _Rejected(desired, reason, time.monotonic() + self._intervals.retry)
         else:
             self._rejected.pop(name, None)
         return None
@@ -218,7 +216,7 @@ class KServeDeployer:
             return False
         found = self._found(kind, name)
         if found is None:
-            return time.monotonic() - written.at < WATCH_LAG_SECONDS
+            return time.monotonic() - written.at < self._intervals.echo
         return found.deleting or (found.uid == written.uid and found.generation <= written.generation)
 
     async def _write(

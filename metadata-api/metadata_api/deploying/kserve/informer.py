@@ -7,11 +7,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+from metadata_api.deploying.intervals import Intervals
 from metadata_api.deploying.kserve.client import Cluster, ClusterError, ClusterRejected, Kind
 
 T = TypeVar("T")
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 3.0
 # After so many failures in a row the version to resume from may not mean anything any more.
 RESUMES = 3
 GONE = 410
@@ -32,6 +31,7 @@ class Informer(Generic[T]):
         selector: str,
         parse: Callable[[dict[str, Any]], T],
         changed: Callable[[], None],
+        intervals: Intervals,
     ) -> None:
         self.records: dict[str, T] = {}
         self.problem: str | None = None
@@ -40,6 +40,7 @@ class Informer(Generic[T]):
         self._selector = selector
         self._parse = parse
         self._changed = changed
+        self._intervals = intervals
         self._listed = asyncio.Event()
         self._version = ""
         self._away_since: float | None = None
@@ -58,13 +59,13 @@ class Informer(Generic[T]):
 
     async def follow(self) -> None:
         """List, watch and begin again, until cancelled."""
-        pause, failures = FIRST_PAUSE_SECONDS, 0
+        pause, failures = self._intervals.watch_pause, 0
         while True:
             try:
                 if not self._version:
                     await self._list()
                 await self._watch()
-                pause, failures = FIRST_PAUSE_SECONDS, 0
+                pause, failures = self._intervals.watch_pause, 0
                 continue
             except ClusterRejected as error:
                 self._version = ""
@@ -82,7 +83,7 @@ class Informer(Generic[T]):
             if failures % RESUMES == 0:
                 self._version = ""
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause, self._intervals.longest_watch_pause)
 
     async def _list(self) -> None:
         found: dict[str, T] = {}

@@ -6,16 +6,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from metadata_api.deploying.intervals import Intervals
 from metadata_api.deploying.kserve.client import POD, Cluster, ClusterError
 from metadata_api.deploying.kserve.inference_services import Service
 from metadata_api.deploying.kserve.pods import SERVICE, Pod, PodProblem, parse, reason_of_status
 from metadata_api.deploying.kserve.status import is_settled, waiting
 
-PAUSE_SECONDS = 1.0
 # A look takes at most this share of the time, however many pods there are.
 SHARE = 5
-# A new generation has no pods yet; only after this time may the pods that are there be taken for its own.
-NEW_SECONDS = 15.0
 NAMED_AT_MOST = 40
 ASKED_AT_ONCE = 20
 ASK_SECONDS = 2.0
@@ -25,7 +23,8 @@ log = logging.getLogger(__name__)
 class PodInspector:
     """`inspect` gives the pods of every deployment that is not settled."""
 
-    def __init__(self, cluster: Cluster, selector: str) -> None:
+    def __init__(self, cluster: Cluster, selector: str, intervals: Intervals) -> None:
+        self._intervals = intervals
         self._cluster = cluster
         self._selector = selector
         self._pods: dict[str, list[Pod]] = {}
@@ -47,11 +46,11 @@ class PodInspector:
         if open_ and now >= self._next:
             await self._list(open_)
             took = time.monotonic() - now
-            self._next = time.monotonic() + max(PAUSE_SECONDS, SHARE * took)
+            self._next = time.monotonic() + max(self._intervals.pods, SHARE * took)
         elif 0 < len(changed) <= NAMED_AT_MOST and now >= self._next_changed:
             # A few that have just changed do not wait for the next look at all.
             await self._list(changed)
-            self._next_changed = time.monotonic() + PAUSE_SECONDS
+            self._next_changed = time.monotonic() + self._intervals.pods
         return self._pods
 
     def _first_seen(self, service: Service, now: float) -> tuple[str, int, float]:
@@ -85,7 +84,7 @@ class PodInspector:
         self._inspected |= services
         await self._ask(services)
         for name, one in services.items():
-            is_old = time.monotonic() - self._since[name][2] > NEW_SECONDS
+            is_old = time.monotonic() - self._since[name][2] > self._intervals.new_pods
             if is_old and is_settled(one, self._pods[name]):
                 self._settled[name] = (one.uid, one.generation)
 

@@ -60,7 +60,7 @@ class TorchServeClient(asyncio.Protocol):
         if sent < len(data):
             self._transport.write(memoryview(data)[sent:])
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Take what has arrived already, instead of when the loop comes to it."""
         if self._done is None or self._transport is None or self._transport.is_closing():
             return

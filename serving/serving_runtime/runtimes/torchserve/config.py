@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from serving_runtime.archive.manifest import HAS_CARD, MANIFEST, ORIGINAL_HANDLER, read_manifest
+from serving_runtime.archive.manifest import HAS_SPEC, MANIFEST, ORIGINAL_HANDLER, read_manifest
 from serving_runtime.errors import LoadFailed
 
 _LARGEST_CALL = 128 * 1024 * 1024
@@ -46,7 +46,7 @@ def _aim_manifest(model: Path) -> None:
     if ORIGINAL_HANDLER in entry:
         return  # this folder was started before
     entry[ORIGINAL_HANDLER] = entry["handler"]
-    entry[HAS_CARD] = (model / "model.yaml").is_file()
+    entry[HAS_SPEC] = (model / "model.yaml").is_file()
     entry["handler"] = "serving_runtime.worker.torchserve_main"
     manifest["runtime"] = "python"
     (model / MANIFEST).write_text(json.dumps(manifest), "utf-8")

@@ -2,7 +2,7 @@
 
 Java is started directly, without TorchServe's Python launcher, so that we hold the process that matters. It listens
 on UNIX sockets in a private folder; only its two gRPC servers cannot be switched off and take a free port of
-127.0.0.1 each. TorchServe's own restart of a worker waits a second and tells nobody, so any death or hang ends the
+127.0.0.1 each. TorchServe's own restart of a worker waits a second without notice, so any death or hang ends the
 whole pair: `on_failure` is called once, and whoever owns this object starts a new one.
 """
 
@@ -19,7 +19,7 @@ from serving_runtime import processes
 from serving_runtime.errors import LoadFailed
 from serving_runtime.protocol import frames
 from serving_runtime.runtimes.channel import Done
-from serving_runtime.runtimes.forkserver import Nursery
+from serving_runtime.runtimes.forkserver import ForkServer
 from serving_runtime.runtimes.torchserve import config, java
 from serving_runtime.runtimes.torchserve.client import TorchServeClient
 
@@ -33,11 +33,11 @@ class TorchServe:
     """Start once, call while it lives, stop once."""
 
     def __init__(
-        self, directory: Path, nursery: Nursery, cache: java.Cache, on_failure: Callable[[str], None]
+        self, directory: Path, forkserver: ForkServer, cache: java.Cache, on_failure: Callable[[str], None]
     ) -> None:
         """`directory` is private to this object, short (UNIX sockets), and removed by `stop`."""
         self._directory = directory
-        self._nursery = nursery
+        self._forkserver = forkserver
         self._cache = cache
         self._on_failure: Callable[[str], None] | None = on_failure
         self._java: subprocess.Popen[bytes] | None = None
@@ -51,11 +51,11 @@ class TorchServe:
 
         Returns the answer's frame. Raises LoadFailed with the reason when the model cannot be loaded.
         """
-        self._nursery.ensure()
+        self._forkserver.ensure()
         self._launch(model)
         deadline = asyncio.get_running_loop().time() + START_SECONDS
         while (answer := await self._first_answer(probe, deadline)) is None:
-            self._refuse_dead(deadline)
+            self._check_alive(deadline)
             await asyncio.sleep(_POLL_SECONDS)
         self._worker = self._started_workers()[-1]
         assert self._java is not None
@@ -95,10 +95,10 @@ class TorchServe:
         self._asked = client
         client.call(frame, finished)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Take an answer that is here already, instead of when the loop comes to it."""
         if self._asked is not None:
-            self._asked.look()
+            self._asked.poll()
 
     def fail(self, reason: str) -> None:
         """Take it out of service; the first call tells the owner."""
@@ -150,7 +150,7 @@ class TorchServe:
         temporary = self._directory / "t"
         temporary.mkdir(parents=True, exist_ok=True)
         config.write(self._directory, model, calls=CALLS_IN_FLIGHT, start_seconds=START_SECONDS)
-        self._nursery.worker_command(self._directory / "python", self._pid_file)
+        self._forkserver.worker_command(self._directory / "python", self._pid_file)
         home, jar = config.home_and_jar()
         command = [
             str(java.java_home() / "bin" / "java"),
@@ -167,7 +167,7 @@ class TorchServe:
         ]
         with open(self._directory / "log", "ab") as log:
             self._java = processes.start(
-                command, cwd=self._directory, env=self._nursery.environment, output=log
+                command, cwd=self._directory, env=self._forkserver.environment, output=log
             )
 
     async def _first_answer(self, frame: Sequence[bytes], deadline: float) -> bytes | None:
@@ -186,7 +186,7 @@ class TorchServe:
         try:
             while not answered.done():
                 await asyncio.wait([answered], timeout=0.1)
-                self._refuse_dead(deadline)
+                self._check_alive(deadline)
             status, body = answered.result()
             if status != 200:
                 return None
@@ -197,7 +197,7 @@ class TorchServe:
         finally:
             client.close()
 
-    def _refuse_dead(self, deadline: float) -> None:
+    def _check_alive(self, deadline: float) -> None:
         assert self._java is not None
         if asyncio.get_running_loop().time() > deadline:
             raise LoadFailed(f"the model did not answer within {START_SECONDS:.0f} s of its start")

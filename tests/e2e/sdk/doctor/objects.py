@@ -10,7 +10,7 @@ from kubernetes import client
 from marina_doctor import report
 from marina_doctor.cluster import ClientWithDeadline, register_kserve_models
 from marina_doctor.findings import Finding
-from marina_doctor.seen import Answer, Seen
+from marina_doctor.observed import HttpResponse, Observed
 from marina_doctor.values import Release, Values, of_files
 
 ROOT = Path(__file__).parents[4]
@@ -42,20 +42,20 @@ def values(**over: Any) -> Values:
     return found
 
 
-def before(given: Values | None = None, **seen: Any) -> Seen:
+def before(given: Values | None = None, **observed: Any) -> Observed:
     """A cluster on which nothing is installed."""
-    return Seen(Release("marina", "models", given or values()), **seen)
+    return Observed(Release("marina", "models", given or values()), **observed)
 
 
-def installed(given: Values | None = None, **seen: Any) -> Seen:
+def installed(given: Values | None = None, **observed: Any) -> Observed:
     """A cluster with a release."""
-    return Seen(Release("marina", "models", given or values(), status="deployed"), **seen)
+    return Observed(Release("marina", "models", given or values(), status="deployed"), **observed)
 
 
-def well(status: str = "deployed", **changed: Any) -> Seen:
+def well(status: str = "deployed", **changed: Any) -> Observed:
     """A cluster on which all is well, but for what is changed."""
     parts = ("metadata-api", "ui")
-    seen: dict[str, Any] = {
+    observed: dict[str, Any] = {
         "kubernetes": "v1.34.4",
         "kinds": {
             "serving.kserve.io/v1beta1": ["inferenceservices"],
@@ -68,7 +68,7 @@ def well(status: str = "deployed", **changed: Any) -> Seen:
         "ingress_classes": [ingress_class("traefik", default=True)],
         "controllers": [controller()],
         "kserve_config": config_map('{"defaultDeploymentMode": "Standard"}'),
-        "webhook": Answer(201, ""),
+        "webhook": HttpResponse(201, ""),
         "namespace": namespace(),
         "deployments": [deployment(f"marina-{part}", part) for part in parts],
         "stateful_sets": [stateful_set("marina-postgres", "postgres")],
@@ -77,15 +77,15 @@ def well(status: str = "deployed", **changed: Any) -> Seen:
         "services": [service("digits", ready="True")],
         "runtimes": [runtime("marina-native"), runtime("marina-torchserve")],
         "cluster_runtimes": [],
-        "readyz": Answer(200, "{'status': 'ok'}"),
+        "readyz": HttpResponse(200, "{'status': 'ok'}"),
         **changed,
     }
-    return Seen(Release("marina", "models", values(), status=status), **seen)
+    return Observed(Release("marina", "models", values(), status=status), **observed)
 
 
-def lines(seen: Seen) -> list[str]:
+def lines(observed: Observed) -> list[str]:
     """The report's lines that are not good news."""
-    return [one.line() for one in report.findings(seen) if one.line()[:4] in ("FAIL", "warn")]
+    return [one.line() for one in report.findings(observed) if one.line()[:4] in ("FAIL", "warn")]
 
 
 def said(found: list[Finding]) -> str:

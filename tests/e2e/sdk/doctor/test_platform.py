@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from marina_doctor.seen import Answer
+from marina_doctor.observed import HttpResponse
 from tests.e2e.sdk.doctor.objects import (
     before,
     conditions,
@@ -74,11 +74,15 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no-mode": ({"kserve_config": config_map("not JSON")}, "warn  kserve: its default mode is unknown"),
     "webhook-away": (
-        {"webhook": Answer(500, "failed calling webhook: no endpoints available for service")},
+        {"webhook": HttpResponse(500, "failed calling webhook: no endpoints available for service")},
         "Bring its controller up: the webhook is a part of it",
     ),
     "webhook-certificate": (
-        {"webhook": Answer(500, "failed calling webhook: x509: certificate signed by unknown authority")},
+        {
+            "webhook": HttpResponse(
+                500, "failed calling webhook: x509: certificate signed by unknown authority"
+            )
+        },
         "Renew its certificate: run `make kserve` again",
     ),
 }
@@ -91,5 +95,5 @@ def test_what_is_wrong_is_named_and_nothing_else(changed: dict[str, Any], line: 
 
 
 def test_without_kserve_in_the_values_its_absence_is_no_fault() -> None:
-    seen = before(values(kserve__enabled=False), kinds={"serving.kserve.io/v1beta1": []}, controllers=[])
-    assert lines(seen) == []
+    observed = before(values(kserve__enabled=False), kinds={"serving.kserve.io/v1beta1": []}, controllers=[])
+    assert lines(observed) == []

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from marina_doctor.seen import Answer
+from marina_doctor.observed import HttpResponse
 from tests.e2e.sdk.doctor.objects import (
     config_map,
     deployment,
@@ -162,20 +162,20 @@ class TestParts:
 class TestTheApi:
     def test_its_database_does_not_answer(self) -> None:
         body = '{"error": "database_unavailable", "detail": "The database does not answer."}'
-        [line] = lines(well(readyz=Answer(503, body)))
+        [line] = lines(well(readyz=HttpResponse(503, body)))
         assert line.startswith(
             "FAIL  database: the API says: The database does not answer. Bring marina-postgres up"
         )
 
     def test_it_is_not_ready_for_another_reason(self) -> None:
-        [line] = lines(well(readyz=Answer(500, "oops")))
+        [line] = lines(well(readyz=HttpResponse(500, "oops")))
         assert line.startswith("FAIL  api: it is not ready: oops. Read kubectl logs")
 
     def test_no_pod_of_it_runs(self) -> None:
         assert lines(well(readyz=None))[-1].startswith("FAIL  api: no pod of the API runs")
 
     def test_a_user_who_may_not_ask_it(self) -> None:
-        assert lines(well(readyz=Answer(403, "forbidden")))[0].startswith(
+        assert lines(well(readyz=HttpResponse(403, "forbidden")))[0].startswith(
             "warn  api: this user may not ask it"
         )
 

@@ -29,10 +29,14 @@ def test_before_the_installation_only_what_it_needs_is_looked_at() -> None:
 
 
 def test_what_could_not_be_checked_is_one_line_for_each_reason() -> None:
-    seen = before(
-        blind={"pods": "no answer in time", "nodes": "this user may not read it", "a": "no answer in time"}
+    observed = before(
+        unreadable={
+            "pods": "no answer in time",
+            "nodes": "this user may not read it",
+            "a": "no answer in time",
+        }
     )
-    assert [line for line in lines(seen) if line.startswith("warn  doctor")] == [
+    assert [line for line in lines(observed) if line.startswith("warn  doctor")] == [
         "warn  doctor: not looked at (no answer in time): a, pods. "
         "Run the doctor as a user who may, to know about it",
         "warn  doctor: not looked at (this user may not read it): nodes. "

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from marina_doctor import exposure, rights, space, volumes
-from marina_doctor.seen import Right
+from marina_doctor import exposure, namespaces, rights, volumes
+from marina_doctor.observed import Right
 from tests.e2e.sdk.doctor.objects import (
     before,
     claim,
@@ -95,15 +95,15 @@ class TestStorage:
         ids=["lost", "class-missing", "no-class", "provisioner", "waits"],
     )
     def test_a_claim_without_a_volume(self, one: Any, events: list[Any], line: str) -> None:
-        seen = installed(
+        observed = installed(
             storage_classes=[storage_class("standard", default=True)], claims=[one], warnings=events
         )
-        assert line in said(volumes.check(seen))
+        assert line in said(volumes.check(observed))
 
 
 class TestTheWayIn:
     @pytest.mark.parametrize(
-        ("classes", "expected", "line"),
+        ("classes", "desired", "line"),
         [
             ([], "", "FAIL  exposure: the cluster has no IngressClass"),
             (
@@ -116,10 +116,10 @@ class TestTheWayIn:
         ],
         ids=["none", "another", "no-default", "named"],
     )
-    def test_ingress_classes(self, classes: list[str], expected: str, line: str) -> None:
-        given = values(expose__ingress__className=expected)
-        seen = before(given, ingress_classes=[ingress_class(name) for name in classes])
-        assert line in said(exposure.check(seen))
+    def test_ingress_classes(self, classes: list[str], desired: str, line: str) -> None:
+        given = values(expose__ingress__className=desired)
+        observed = before(given, ingress_classes=[ingress_class(name) for name in classes])
+        assert line in said(exposure.check(observed))
 
     def test_nothing_is_needed_for_no_way_in(self) -> None:
         assert said(exposure.check(before(values(expose__mode="none"), ingress_classes=[]))).startswith(
@@ -147,8 +147,8 @@ class TestTheWayIn:
     )
     def test_gateways(self, gateway: Any, section: str, line: str) -> None:
         given = values(expose__mode="gateway", expose__gateway={**GATEWAY, "section": section})
-        seen = before(given, gateway=gateway, kinds={"gateway.networking.k8s.io/v1": ["httproutes"]})
-        assert line in said(exposure.check(seen))
+        observed = before(given, gateway=gateway, kinds={"gateway.networking.k8s.io/v1": ["httproutes"]})
+        assert line in said(exposure.check(observed))
 
     def test_the_gateway_api_is_not_served(self) -> None:
         given = values(expose__mode="gateway", expose__gateway=GATEWAY)
@@ -159,8 +159,8 @@ class TestTheWayIn:
         given = values(expose__mode="gateway", expose__gateway=GATEWAY)
         condition = {"type": "Accepted", "status": "False", "message": "not allowed by listeners"}
         route = {"metadata": {"name": "marina"}, "status": {"parents": [{"conditions": [condition]}]}}
-        seen = installed(given, gateway={"spec": {"listeners": []}}, routes=[route])
-        found = said(exposure.check(seen))
+        observed = installed(given, gateway={"spec": {"listeners": []}}, routes=[route])
+        found = said(exposure.check(observed))
         assert "FAIL  exposure: the HTTPRoute marina is not Accepted: not allowed by listeners" in found
 
 
@@ -198,12 +198,12 @@ class TestRights:
 
 class TestTheNamespace:
     def test_one_that_does_not_exist_is_information(self) -> None:
-        assert said(space.check(before())).startswith("info  namespace: models does not exist yet")
+        assert said(namespaces.check(before())).startswith("info  namespace: models does not exist yet")
 
     def test_one_that_is_being_deleted(self) -> None:
         going = namespace()
         going.metadata.deletion_timestamp = going.metadata.creation_timestamp
-        assert said(space.check(before(namespace=going))).startswith(
+        assert said(namespaces.check(before(namespace=going))).startswith(
             "FAIL  namespace: models is being deleted"
         )
 
@@ -222,21 +222,23 @@ class TestTheNamespace:
         ids=["pods", "memory", "cpu", "storage", "unstated"],
     )
     def test_a_quota_that_is_too_small_for_an_installation(self, hard: dict[str, str], line: str) -> None:
-        found = said(space.check(before(namespace=namespace(), quotas=[quota(hard)])))
+        found = said(namespaces.check(before(namespace=namespace(), quotas=[quota(hard)])))
         assert "FAIL  namespace: the ResourceQuota small" in found
         assert line in found
 
     def test_what_is_used_already_counts(self) -> None:
-        seen = before(namespace=namespace(), quotas=[quota({"pods": "7"}, {"pods": "4"})])
-        assert "leaves 3 of pods, and the release needs 5. Raise it to at least 9" in said(space.check(seen))
+        observed = before(namespace=namespace(), quotas=[quota({"pods": "7"}, {"pods": "4"})])
+        assert "leaves 3 of pods, and the release needs 5. Raise it to at least 9" in said(
+            namespaces.check(observed)
+        )
 
     def test_a_quota_on_limits_is_met_by_a_default(self) -> None:
-        seen = before(
+        observed = before(
             namespace=namespace(),
             quotas=[quota({"limits.cpu": "8"})],
             limit_ranges=[limit_range(default={"cpu": "1"})],
         )
-        assert lines(seen) == []
+        assert lines(observed) == []
 
     def test_a_quota_for_other_pods_says_nothing(self) -> None:
         assert (
@@ -249,7 +251,7 @@ class TestTheNamespace:
 
     def test_a_range_of_limits_that_is_narrower_than_the_values(self) -> None:
         found = said(
-            space.check(
+            namespaces.check(
                 before(
                     namespace=namespace(),
                     limit_ranges=[limit_range(max={"memory": "700Mi"}, min={"cpu": "30m"})],

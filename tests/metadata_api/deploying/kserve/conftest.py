@@ -5,12 +5,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from metadata_api.app import create_app
 from metadata_api.settings import Settings
 from tests.metadata_api.deploying.kserve.fake_kubernetes import FakeKubernetes
 from tests.metadata_api.deploying.kserve.stage import CONFIG, kserve_settings
+from tests.metadata_api.deploying.rounds import QUICK
 from tests.metadata_api.making import make_experiment, make_version, own_database
 from tests.metadata_api.servers import running
 
@@ -38,7 +40,13 @@ def settings(engine: Engine, clean: None, kubernetes: FakeKubernetes, tmp_path: 
 
 
 @pytest.fixture
-def api(settings: Settings) -> Iterator[httpx.Client]:
-    """A client of the API with its reconciler."""
-    with running(create_app(settings)) as address, httpx.Client(base_url=address, timeout=30) as client:
+def reconciling(settings: Settings) -> FastAPI:
+    """The API with its reconciler."""
+    return create_app(settings, QUICK)
+
+
+@pytest.fixture
+def api(reconciling: FastAPI) -> Iterator[httpx.Client]:
+    """A client of it."""
+    with running(reconciling) as address, httpx.Client(base_url=address, timeout=30) as client:
         yield client

@@ -1,9 +1,11 @@
 """Through every outage the state ends as it is desired."""
 
-import time
+from dataclasses import replace
+from threading import Event
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from metadata_api.app import create_app
 from metadata_api.settings import Settings
@@ -16,6 +18,7 @@ from tests.metadata_api.deploying.kserve.fake_kubernetes import (
     status_of,
 )
 from tests.metadata_api.deploying.kserve.stage import URL, api_process, deploy, seen, shown
+from tests.metadata_api.deploying.rounds import QUICK, wait_for_rounds
 from tests.metadata_api.servers import running
 from tests.waiting import until
 
@@ -47,23 +50,37 @@ class TestOutages:
         kubernetes.start()
         until(lambda: kubernetes.names(ISVC) == ["digits"], seconds=15)
 
-    def test_ten_seconds_without_the_kubernetes_api_change_nothing_and_lose_nothing(
-        self, api: httpx.Client, kubernetes: FakeKubernetes
+    def test_a_while_without_the_kubernetes_api_changes_nothing_and_loses_nothing(
+        self, api: httpx.Client, kubernetes: FakeKubernetes, reconciling: FastAPI
     ) -> None:
         deploy(api)
         kubernetes.stop()
         api.patch(f"{URL}/digits", json={"version": 2}).raise_for_status()
-        time.sleep(10)
+        wait_for_rounds(reconciling, 20)
         state = seen(api)
         assert state == ("pending", 1, "KServe has not taken up version 2 yet.")
         kubernetes.start()
         until(lambda: seen(api) == ("ready", 2, ""), seconds=8)
 
+    def test_what_was_seen_last_is_not_believed_for_ever(
+        self, settings: Settings, kubernetes: FakeKubernetes
+    ) -> None:
+        app = create_app(settings, replace(QUICK, believed=0.2))
+        with running(app) as address, httpx.Client(base_url=address, timeout=30) as api:
+            deploy(api)
+            kubernetes.stop()
+            until(lambda: seen(api)[0] == "unknown")
+            kubernetes.start()
+            until(lambda: seen(api) == ("ready", 1, ""))
+
     def test_an_api_that_starts_without_the_kubernetes_api_says_so(
         self, settings: Settings, kubernetes: FakeKubernetes
     ) -> None:
         kubernetes.stop()
-        with running(create_app(settings)) as address, httpx.Client(base_url=address, timeout=30) as api:
+        with (
+            running(create_app(settings, QUICK)) as address,
+            httpx.Client(base_url=address, timeout=30) as api,
+        ):
             api.post(URL, json={"experiment": "digits"}).raise_for_status()
             until(lambda: seen(api)[0] == "unknown", seconds=15)
             assert "does not answer" in seen(api)[2]
@@ -74,11 +91,14 @@ class TestOutages:
         self, settings: Settings, kubernetes: FakeKubernetes
     ) -> None:
         held: list[str] = []
+        killed = Event()
 
-        def hold(method: str, plural: str, name: str) -> None:
-            if method == "PATCH" and plural == INGRESS:
-                held.append(name)
-                time.sleep(2)
+        def hold(method: str, plural: str, name: str) -> tuple[int, str] | None:
+            if method != "PATCH" or plural != INGRESS:
+                return None
+            held.append(name)
+            killed.wait(30)
+            return 503, "whoever asked is dead"
 
         kubernetes.reject = hold
         with api_process(settings) as (process, api):
@@ -86,11 +106,9 @@ class TestOutages:
             until(lambda: bool(held))
             process.kill()
             process.wait(10)
-        time.sleep(2.2)
+        killed.set()
         kubernetes.reject = rejecting()
-        # What the held request still did is undone: the process died before it was sent.
-        kubernetes.remove(INGRESS, "digits-v2")
-        assert kubernetes.names(ISVC) == ["digits"]
+        assert (kubernetes.names(ISVC), kubernetes.names(INGRESS)) == (["digits"], [])
         with api_process(settings) as (_, api):
             until(lambda: kubernetes.names(INGRESS) == ["digits-v2"])
             until(lambda: shown(api)["ready"])

@@ -1,10 +1,10 @@
 """What is desired becomes InferenceServices and routes."""
 
-import time
 from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from metadata_api.app import create_app
@@ -26,6 +26,7 @@ from tests.metadata_api.deploying.kserve.stage import (
     seen,
     shown,
 )
+from tests.metadata_api.deploying.rounds import QUICK, wait_for_rounds
 from tests.metadata_api.servers import running
 from tests.waiting import until
 
@@ -108,11 +109,11 @@ class TestWriting:
         )
 
     def test_nothing_is_written_again_while_nothing_changes(
-        self, api: httpx.Client, kubernetes: FakeKubernetes
+        self, api: httpx.Client, kubernetes: FakeKubernetes, reconciling: FastAPI
     ) -> None:
         deploy(api)
         before = len(kubernetes.written(ISVC))
-        time.sleep(3)
+        wait_for_rounds(reconciling, 10)
         assert len(kubernetes.written(ISVC)) == before
 
     @pytest.mark.parametrize("labelled", [False, True])
@@ -156,7 +157,7 @@ def test_with_a_gateway_the_route_is_an_http_route_and_its_refusal_is_told(
 ) -> None:
     gateway = {"name": "traefik", "namespace": "traefik", "section": ""}
     config = {**CONFIG, "expose": {"mode": "gateway", "gateway": gateway}}
-    with running(create_app(kserve_settings(engine, kubernetes, tmp_path, config))) as address:
+    with running(create_app(kserve_settings(engine, kubernetes, tmp_path, config), QUICK)) as address:
         api = httpx.Client(base_url=address, timeout=30)
         deploy(api)
         until(lambda: kubernetes.names(ROUTE) == ["digits-v2"])
@@ -170,13 +171,13 @@ def test_with_a_gateway_the_route_is_an_http_route_and_its_refusal_is_told(
 def test_routes_of_another_mode_are_removed_once_the_new_ones_are_there(
     settings: Settings, kubernetes: FakeKubernetes, engine: Engine, tmp_path: Path
 ) -> None:
-    with running(create_app(kserve_settings(engine, kubernetes, tmp_path, CONFIG))) as address:
+    with running(create_app(kserve_settings(engine, kubernetes, tmp_path, CONFIG), QUICK)) as address:
         with httpx.Client(base_url=address, timeout=30) as api:
             deploy(api)
         until(lambda: kubernetes.names(INGRESS) == ["digits-v2"])
     (tmp_path / "next").mkdir()
     gateway = {"name": "traefik", "namespace": "traefik", "section": ""}
     config = {**CONFIG, "expose": {"mode": "gateway", "gateway": gateway}}
-    with running(create_app(kserve_settings(engine, kubernetes, tmp_path / "next", config))):
+    with running(create_app(kserve_settings(engine, kubernetes, tmp_path / "next", config), QUICK)):
         until(lambda: kubernetes.names(ROUTE) == ["digits-v2"])
         until(lambda: kubernetes.names(INGRESS) == [])

@@ -1,4 +1,4 @@
-"""What was seen of a cluster, as the checks read it. A list that is None could not be looked at."""
+"""What was observed of a cluster, as the checks read it. A list that is None could not be looked at."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +7,7 @@ from marina_doctor.values import Release
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """What an HTTP endpoint said through the API server's proxy."""
 
     status: int
@@ -16,7 +16,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """A right that a user needs, and whether they have it."""
+    """A right that an installation or the API needs, and whether it is granted."""
 
     verb: str
     group: str
@@ -25,7 +25,7 @@ class Right:
 
 
 @dataclass(slots=True)
-class Seen:
+class Observed:
     """Typed objects of the official client and of KServe's SDK."""
 
     release: Release
@@ -44,7 +44,7 @@ class Seen:
     controller_pods: list[Any] | None = None
     kserve_config: Any = None
     """KServe's ConfigMap."""
-    webhook: Answer | None = None
+    webhook: HttpResponse | None = None
     """What the API server said to an InferenceService that was not stored (a dry run)."""
 
     namespace: Any = None
@@ -74,10 +74,10 @@ class Seen:
     """Last line of the log of a container that crashed, by `POD/CONTAINER`."""
     model_status: dict[str, str] = field(default_factory=dict)
     """Why a model cannot be served, by pod, as its process says."""
-    readyz: Answer | None = None
+    readyz: HttpResponse | None = None
     """The API's answer to /readyz through its Service, or through its pod where the Service has none."""
 
-    blind: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
     """What could not be looked at, and why."""
 
     def of_release(self, objects: list[Any] | None) -> list[Any]:

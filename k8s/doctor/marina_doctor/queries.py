@@ -12,31 +12,31 @@ from marina_doctor.cluster import CALL_ERRORS
 WORKERS = 12
 
 
-class Looker:
-    """Calls that run beside each other; each gives what it found, `absent` for a 404, or None when blind."""
+class Queries:
+    """Calls that run side by side; each gives what it found, `absent` for a 404, or None where it may not read."""
 
     def __init__(self, seconds: float) -> None:
         self.end = time.monotonic() + seconds
-        self.blind: dict[str, str] = {}
+        self.unreadable: dict[str, str] = {}
         """What could not be looked at, and why."""
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="look")
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="query")
 
     def start(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Future[Any]:
-        """Begin to ask."""
+        """Start a call."""
         return self._pool.submit(call, *arguments, **options)
 
-    def found(self, what: str, asked: Future[Any], absent: Any = None) -> Any:
+    def result(self, what: str, asked: Future[Any], absent: Any = None) -> Any:
         """What was found: `absent` when the cluster says that there is none, None when it does not say."""
         try:
             return asked.result(timeout=max(0.0, self.end - time.monotonic()))
         except client.ApiException as error:
             if error.status == 404:
                 return absent
-            self.blind[what] = _refusal(error)
+            self.unreadable[what] = _reason(error)
         except (TimeoutError, CancelledError):
-            self.blind[what] = "no answer in time"
+            self.unreadable[what] = "no answer in time"
         except CALL_ERRORS as error:
-            self.blind[what] = str(getattr(error, "reason", None) or error) or type(error).__name__
+            self.unreadable[what] = str(getattr(error, "reason", None) or error) or type(error).__name__
         return None
 
     def close(self) -> None:
@@ -44,5 +44,5 @@ class Looker:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _refusal(error: Any) -> str:
+def _reason(error: Any) -> str:
     return "this user may not read it" if error.status in (401, 403) else f"{error.status} {error.reason}"

@@ -7,7 +7,7 @@ from kubernetes.utils.quantity import parse_quantity
 
 from marina_doctor import volumes
 from marina_doctor.findings import Finding, fail, info, ok, warn
-from marina_doctor.seen import Seen
+from marina_doctor.observed import Observed
 from marina_doctor.values import Release, Values
 
 CHECK = "namespace"
@@ -17,19 +17,19 @@ SHORT = {"cpu": "requests.cpu", "memory": "requests.memory"}
 Amounts = dict[str, Decimal]
 
 
-def check(seen: Seen) -> list[Finding]:
+def check(observed: Observed) -> list[Finding]:
     """Everything about the namespace that stops pods."""
-    name = seen.release.namespace
-    if seen.namespace is None and "the namespace" not in seen.blind:
+    name = observed.release.namespace
+    if observed.namespace is None and "the namespace" not in observed.unreadable:
         return [info(CHECK, f"{name} does not exist yet; `make deploy` makes it")]
     found = []
-    if seen.namespace is not None:
-        if seen.namespace.metadata.deletion_timestamp:
+    if observed.namespace is not None:
+        if observed.namespace.metadata.deletion_timestamp:
             remedy = "Wait until it is gone, or name another one with NAMESPACE"
             return [fail(CHECK, f"{name} is being deleted", remedy)]
-        level = (seen.namespace.metadata.labels or {}).get(ENFORCE, "privileged")
+        level = (observed.namespace.metadata.labels or {}).get(ENFORCE, "privileged")
         found.append(ok(CHECK, f"Pod Security enforces `{level}`, and Marina's pods keep to `restricted`"))
-    return [*found, *_quotas(seen), *_limits(seen)]
+    return [*found, *_quotas(observed), *_limits(observed)]
 
 
 def needs(release: Release) -> list[tuple[str, Values]]:
@@ -53,17 +53,17 @@ def needs(release: Release) -> list[tuple[str, Values]]:
     return pods
 
 
-def _quotas(seen: Seen) -> list[Finding]:
+def _quotas(observed: Observed) -> list[Finding]:
     found = []
-    needed = _needed(seen.release)
-    for quota in seen.quotas or ():
+    needed = _needed(observed.release)
+    for quota in observed.quotas or ():
         # What is only for some pods, such as those of one priority, says nothing about ours.
         if quota.spec.scopes or quota.spec.scope_selector:
             continue
         hard, used = _amounts(quota.status.hard), _amounts(quota.status.used)
         left = {name: hard[name] - used.get(name, Decimal(0)) for name in hard}
         name = f"the ResourceQuota {quota.metadata.name}"
-        if seen.release.installed:
+        if observed.release.installed:
             found += [
                 warn(CHECK, f"{name} has no {what} left", "Raise it: a rollout starts one more pod of a part")
                 for what, amount in left.items()
@@ -76,20 +76,20 @@ def _quotas(seen: Seen) -> list[Finding]:
                     f"{name} leaves {_short(amount)} of {what}, and the release needs {_short(needed[what])}"
                 )
                 found.append(fail(CHECK, text, f"Raise it to at least {_short(needed[what] + used[what])}"))
-        found += _unstated(seen, name, hard)
-    return found or ([ok(CHECK, "its ResourceQuotas leave room")] if seen.quotas else [])
+        found += _unstated(observed, name, hard)
+    return found or ([ok(CHECK, "its ResourceQuotas leave room")] if observed.quotas else [])
 
 
-def _unstated(seen: Seen, name: str, hard: Amounts) -> list[Finding]:
+def _unstated(observed: Observed, name: str, hard: Amounts) -> list[Finding]:
     """A quota on limits lets in no pod that states none, unless a LimitRange gives it one."""
     given = [
-        limit for one in seen.limit_ranges or () for limit in one.spec.limits if limit.type == "Container"
+        limit for one in observed.limit_ranges or () for limit in one.spec.limits if limit.type == "Container"
     ]
     found = []
     for what in ("cpu", "memory"):
         if f"limits.{what}" not in hard or any(what in (limit.default or {}) for limit in given):
             continue
-        parts = {part for part, block in needs(seen.release) if what not in (block.get("limits") or {})}
+        parts = {part for part, block in needs(observed.release) if what not in (block.get("limits") or {})}
         if parts:
             text = (
                 f"{name} wants a limit of {what} in every pod, and the values give none to {_listed(parts)}"
@@ -101,18 +101,18 @@ def _unstated(seen: Seen, name: str, hard: Amounts) -> list[Finding]:
     return found
 
 
-def _limits(seen: Seen) -> list[Finding]:
+def _limits(observed: Observed) -> list[Finding]:
     """What a LimitRange would not let in; only before the installation, for afterwards pods say so themselves."""
     found = []
-    limits = [(one, limit) for one in seen.limit_ranges or () for limit in one.spec.limits]
-    for one, limit in limits if not seen.release.installed else ():
+    limits = [(one, limit) for one in observed.limit_ranges or () for limit in one.spec.limits]
+    for one, limit in limits if not observed.release.installed else ():
         if limit.type != "Container":
             continue
         for kind, bound, wrong in (("limits", limit.max, ">"), ("requests", limit.min, "<")):
             for what, amount in _amounts(bound).items():
                 parts = {
                     part
-                    for part, block in needs(seen.release)
+                    for part, block in needs(observed.release)
                     if (stated := (block.get(kind) or {}).get(what)) is not None
                     and (parse_quantity(stated) > amount if wrong == ">" else parse_quantity(stated) < amount)
                 }
@@ -124,7 +124,7 @@ def _limits(seen: Seen) -> list[Finding]:
                     found.append(
                         fail(CHECK, text, f"Change the LimitRange, or resources.{kind} of these parts")
                     )
-    return found or ([ok(CHECK, "its LimitRanges fit")] if seen.limit_ranges else [])
+    return found or ([ok(CHECK, "its LimitRanges fit")] if observed.limit_ranges else [])
 
 
 def _needed(release: Release) -> Amounts:
@@ -138,7 +138,7 @@ def _needed(release: Release) -> Amounts:
                 needed[key] = needed.get(key, Decimal(0)) + parse_quantity(amount)
     for short, long in SHORT.items():
         needed[short] = needed.get(long, Decimal(0))
-    claims = volumes.expected(release)
+    claims = volumes.required(release)
     needed["pods"] = Decimal(len(pods))
     needed["persistentvolumeclaims"] = Decimal(len(claims))
     needed["requests.storage"] = sum((parse_quantity(one["size"]) for one in claims.values()), Decimal(0))
