@@ -17,7 +17,7 @@ from metadata_api.curves import Curve
 from metadata_api.database.tables import Deployment, Experiment, MetricPoints, ModelVersion
 from metadata_api.errors import Conflict, Invalid, NotFound
 from metadata_api.schemas import experiments as bodies
-from metadata_api.schemas.fields import NAME
+from serving_runtime.contracts import NAME_PATTERN
 
 Json = dict[str, Any]
 COLUMNS = {
@@ -159,7 +159,7 @@ def _value(column: str, value: Any) -> Any:
     if column == "created_at":
         return datetime.fromisoformat(value)
     if column == "name":
-        if not re.fullmatch(NAME, value):
+        if not re.fullmatch(NAME_PATTERN, value):
             raise ValueError("not a name")
         return value
     # Exact types: true is an int for Python and no number for Postgres.

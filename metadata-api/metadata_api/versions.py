@@ -17,11 +17,10 @@ from metadata_api.errors import Invalid, NotFound, Unavailable
 from metadata_api.schemas.versions import Tensor, Version, VersionPage
 from metadata_api.storage.base import ObjectStore
 from serving_runtime.archive import mar
+from serving_runtime.archive.model_spec import PLAIN_INPUTS, PLAIN_OUTPUTS
 
 T = TypeVar("T")
 # What the serving front offers for an archive that says nothing about its tensors.
-PLAIN_INPUTS = [{"name": "data", "datatype": "BYTES", "shape": [-1], "accepts": ["BYTES"]}]
-PLAIN_OUTPUTS = [{"name": "result", "datatype": "BYTES", "shape": [-1], "accepts": []}]
 
 
 def require_experiment(session: Session, name: str) -> None:
@@ -119,8 +118,8 @@ def _row(info: mar.MarInfo, uploaded_sha256: str) -> ModelVersion:
         size=info.size,
         handler=info.handler,
         files=list(info.files),
-        inputs=[asdict(tensor) for tensor in spec.inputs] if spec else PLAIN_INPUTS,
-        outputs=[asdict(tensor) for tensor in spec.outputs] if spec else PLAIN_OUTPUTS,
+        inputs=[asdict(tensor) for tensor in (spec.inputs if spec else PLAIN_INPUTS)],
+        outputs=[asdict(tensor) for tensor in (spec.outputs if spec else PLAIN_OUTPUTS)],
         labels=list(spec.labels) if spec else [],
         metrics=metrics if isinstance(metrics, dict) else None,
         golden=_storable("golden.json", info.golden),

@@ -23,12 +23,14 @@ from serving_runtime import processes
 from serving_runtime.errors import LoadFailed
 from serving_runtime.front.app import App
 from serving_runtime.front.connection import CoalescedHttpProtocol
+from serving_runtime.models.dataplane import DataPlane
 from serving_runtime.models.metrics import Metrics
 from serving_runtime.models.registry import Models
 from serving_runtime.models.source import ModelSource
 from serving_runtime.models.version import Shared, WorkFolder
+from serving_runtime.runtimes.base import Resources
 from serving_runtime.runtimes.forkserver import ForkServer
-from serving_runtime.runtimes.torchserve import java
+from serving_runtime.runtimes.registry import REGISTRY
 from serving_runtime.settings import Settings
 
 _STARTS_AT_ONCE = 2
@@ -44,8 +46,8 @@ def main() -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         settings = Settings()
-        if settings.model_name is not None and settings.runtime == "torchserve":
-            java.java_home()  # a pod without it can never become ready
+        if settings.model_name is not None:
+            REGISTRY[settings.runtime].check()  # a pod that fails it can never become ready
     except (ValidationError, LoadFailed) as error:
         _log.error("%s", error)
         return 2
@@ -62,9 +64,9 @@ def main() -> int:
 class _Server(uvicorn.Server):
     """Ends with exit code 0 on a signal; uvicorn's own handling raises the signal again at its end."""
 
-    def __init__(self, config: uvicorn.Config, app: App) -> None:
+    def __init__(self, config: uvicorn.Config, dataplane: DataPlane) -> None:
         super().__init__(config)
-        self._app = app
+        self._dataplane = dataplane
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -74,7 +76,7 @@ class _Server(uvicorn.Server):
         yield
 
     def _stop(self) -> None:
-        self._app.stopping = True  # not ready any more; what is under way is still answered
+        self._dataplane.stopping = True  # not ready any more; what is under way is still answered
         self.should_exit = True
 
 
@@ -83,14 +85,13 @@ async def _serve(settings: Settings, folder: Path) -> int:
     if listener is None:
         return 1
     metrics = Metrics()
-    cache = java.Cache(settings.java_cache)
     forkserver = ForkServer(folder, settings.threads, settings.worker_variables)
-    shared = Shared(
-        settings, WorkFolder(folder), forkserver, metrics, cache, asyncio.Semaphore(_STARTS_AT_ONCE)
-    )
+    resources = Resources(forkserver, settings.java_cache)
+    shared = Shared(settings, WorkFolder(folder), resources, metrics, asyncio.Semaphore(_STARTS_AT_ONCE))
     models = Models(shared)
     source = ModelSource(settings, models)
-    app = App(settings, models, metrics, source)
+    dataplane = DataPlane(models, source, max_batch=settings.max_batch)
+    app = App(settings, dataplane, metrics)
     config = uvicorn.Config(
         app,
         loop="none",
@@ -111,7 +112,7 @@ async def _serve(settings: Settings, folder: Path) -> int:
     if os.getpid() == 1:
         tasks.append(asyncio.create_task(processes.reap_orphans()))
     try:
-        await _Server(config, app).serve(sockets=[listener])
+        await _Server(config, dataplane).serve(sockets=[listener])
     finally:
         for task in tasks:
             task.cancel()

@@ -1,76 +1,57 @@
-"""What can go wrong between a request and its answer; each class is one HTTP status of the v2 front.
+"""What can go wrong between a request and its response; nothing here knows HTTP, whose statuses are the front's.
 
 ServingError
-├── InvalidRequest      400  the request is wrong; the text says what to send instead
-├── NotOffered          403  v2 has it, this server does not let clients do it
-├── UnknownModel        404  no such model, version or path
-├── WrongMethod         405
-├── SlowBody            408  the body did not arrive in time
-├── BodyTooLarge        413
-├── UnsupportedEncoding 415
-├── Rejected            421 or 403  a host that is not ours, or a page of another site
-├── ModelFailed         502  the model raised, or its answer is not what its model spec promises
-├── Unavailable         503  not ready, queue full, worker died: try again after a second
-└── DeadlineExceeded    504
+├── InvalidRequest    the request is wrong; the text says what to send instead
+├── NotOffered        v2 has it, this server does not let clients do it
+├── NotFound          no such model, version or address
+├── ModelFailed       the model raised, or its answer is not what its model spec declares
+├── Unavailable       try again after a second: the version is not ready
+│   ├── QueueFull     load shedding: too many requests wait for the model
+│   └── WorkerFailed  the worker died or hung during the request, and is being replaced
+└── DeadlineExceeded
 """
+
+from typing import ClassVar
+
+from serving_runtime.contracts import ErrorCode
 
 
 class ServingError(Exception):
-    """A request that is answered with `status` and `{"error": text}`."""
+    """A request that is answered with an error: its text for people, and `code`, by which clients decide."""
 
-    status = 500
+    code: ClassVar[ErrorCode] = ErrorCode.INTERNAL
 
 
 class InvalidRequest(ServingError):
-    status = 400
+    code = ErrorCode.INVALID_REQUEST
 
 
 class NotOffered(ServingError):
-    status = 403
+    code = ErrorCode.NOT_OFFERED
 
 
-class UnknownModel(ServingError):
-    status = 404
-
-
-class WrongMethod(ServingError):
-    status = 405
-
-    def __init__(self, allowed: str) -> None:
-        super().__init__(f"this address takes {allowed} only")
-        self.allowed = allowed
-
-
-class SlowBody(ServingError):
-    status = 408
-
-
-class BodyTooLarge(ServingError):
-    status = 413
-
-
-class UnsupportedEncoding(ServingError):
-    status = 415
-
-
-class Rejected(ServingError):
-    """Turned away before any work; see `hosts.AllowedHosts.rejection`."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
+class NotFound(ServingError):
+    code = ErrorCode.NOT_FOUND
 
 
 class ModelFailed(ServingError):
-    status = 502
+    code = ErrorCode.MODEL_FAILED
 
 
 class Unavailable(ServingError):
-    status = 503
+    code = ErrorCode.NOT_READY
+
+
+class QueueFull(Unavailable):
+    code = ErrorCode.QUEUE_FULL
+
+
+class WorkerFailed(Unavailable):
+    code = ErrorCode.WORKER_FAILED
 
 
 class DeadlineExceeded(ServingError):
-    status = 504
+    code = ErrorCode.DEADLINE_EXCEEDED
 
 
 class LoadFailed(Exception):

@@ -11,8 +11,9 @@ import tempfile
 from pathlib import Path
 
 from serving_runtime.archive.manifest import MANIFEST
+from serving_runtime.archive.model_spec import PLAIN_INPUTS, PLAIN_OUTPUTS
 from serving_runtime.errors import LoadFailed
-from serving_runtime.models.self_test import BODIES, RESULTS, SelfTest
+from serving_runtime.models.self_test import SelfTest
 from serving_runtime.runtimes.forkserver import ForkServer
 from serving_runtime.runtimes.torchserve import java
 from serving_runtime.runtimes.torchserve.server import TorchServe
@@ -43,7 +44,9 @@ async def _train(folder: Path, target: Path) -> None:
     forkserver = ForkServer(folder, threads=1)
     torchserve = TorchServe(folder / "t", forkserver, java.Cache(new, training=True), lambda _reason: None)
     try:
-        await torchserve.start(_model(folder), SelfTest(BODIES, RESULTS, None, has_spec=False).frame)
+        await torchserve.start(
+            _model(folder), SelfTest(PLAIN_INPUTS, PLAIN_OUTPUTS, None, has_spec=False).frame
+        )
         await torchserve.finish(_END_SECONDS)
         if not new.stat().st_size:
             raise LoadFailed("Java ended without writing one")

@@ -2,15 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from serving_runtime import hosts
+from serving_runtime.contracts import RUNTIMES, Runtime
 
-Runtime = Literal["torchserve", "native"]
-RUNTIMES: tuple[str, ...] = get_args(Runtime)
 _NAMES = r"^\s*([A-Za-z_]\w*(\s*,\s*[A-Za-z_]\w*)*)?\s*$"
 
 
@@ -35,7 +34,7 @@ class Settings(BaseSettings):
     """Version that the only model answers with."""
     model_sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
     """SHA-256 that the only model's archive must have; empty when it is not known."""
-    runtime: Runtime = "torchserve"
+    runtime: Runtime = RUNTIMES[0]
     """What runs the only model: TorchServe, or a worker of our own without Java."""
     work_dir: Path = Path(".marina/serving")
     """Unpacked models, sockets and TorchServe's files; everything in it may be lost."""

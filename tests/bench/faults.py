@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from serving_runtime.settings import RUNTIMES
+from serving_runtime.contracts import RUNTIMES
 from tests.bench import bench, faults_report, overload, servers
 from tests.bench.digits import Digits
 from tests.bench.rounds import Bench, Row

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from serving_runtime.settings import RUNTIMES
+from serving_runtime.contracts import RUNTIMES
 from serving_runtime.starter import handler
 from tests.bench import servers
 from tests.serving import starters

@@ -6,7 +6,7 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serving_runtime.models.metrics import Metrics
+from serving_runtime.models.metrics import Gauges, Metrics
 from tests.chart.rendering import CHART, render, shape
 from tests.conftest import ROOT
 
@@ -31,9 +31,8 @@ def own_metrics() -> set[str]:
     version.batch_rows.observe(1)
     version.batch_requests.observe(1)
     version.restarts.inc()
-    metrics.count("cnn", "1", 200)
-    metrics.show("cnn", "1", queued=0, ready=True)
-    families = text_string_to_metric_families(metrics.text().decode())
+    metrics.count(version, 200, rows=1, began=1.0)
+    families = text_string_to_metric_families(metrics.text([Gauges(version, 0, True)]).decode())
     return {sample.name for family in families for sample in family.samples}
 
 

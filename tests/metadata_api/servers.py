@@ -177,11 +177,12 @@ def says(content: bytes, seconds: float = 0) -> Behaviour:
     return behave
 
 
-def rejects(status: int, text: str) -> Behaviour:
-    """Answer an error as the serving front does."""
+def rejects(status: int, text: str, code: str | None = None) -> Behaviour:
+    """Answer an error as the serving front does; without a code, as what stands before it does."""
 
     async def behave(request: dict[str, Any]) -> Reply:
-        return status, json.dumps({"error": text}).encode()
+        said = {"error": text} if code is None else {"error": text, "code": code}
+        return status, json.dumps(said).encode()
 
     return behave
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from serving_runtime.archive import mar
-from serving_runtime.settings import RUNTIMES
+from serving_runtime.contracts import RUNTIMES
 from tests.waiting import until
 
 from . import archives

@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from metadata_api.database.session import Base
+from serving_runtime.contracts import NAME_PATTERN, RUNTIMES
 
 Json = dict[str, Any]
 
@@ -59,7 +60,7 @@ class Experiment(Base):
     created_at: Mapped[datetime] = _now()
 
     __table_args__ = (
-        CheckConstraint("name ~ '^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$'", name="name"),
+        CheckConstraint(f"name ~ '{NAME_PATTERN}'", name="name"),
         CheckConstraint("source in ('api', 'import', 'starter')", name="source"),
         Index("ix_experiments_created_at_id", "created_at", "id"),
         # Experiments without a loss come last both ways, which one index cannot give.
@@ -155,9 +156,9 @@ class Deployment(Base):
     updated_at: Mapped[datetime] = _now()
 
     __table_args__ = (
-        CheckConstraint("name ~ '^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$'", name="name"),
+        CheckConstraint(f"name ~ '{NAME_PATTERN}'", name="name"),
         CheckConstraint("desired in ('running', 'stopped')", name="desired"),
-        CheckConstraint("runtime in ('torchserve', 'native')", name="runtime"),
+        CheckConstraint(f"runtime in {RUNTIMES!r}", name="runtime"),
         CheckConstraint("owner in ('api', 'helm')", name="owner"),
         CheckConstraint("replicas >= 0", name="replicas"),
         CheckConstraint(
@@ -194,7 +195,7 @@ class Alias(Base):
     created_at: Mapped[datetime] = _now()
     updated_at: Mapped[datetime] = _now()
 
-    __table_args__ = (CheckConstraint("name ~ '^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$'", name="name"),)
+    __table_args__ = (CheckConstraint(f"name ~ '{NAME_PATTERN}'", name="name"),)
 
 
 class AliasEvent(Base):

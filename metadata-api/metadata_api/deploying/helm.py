@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 from metadata_api.database.tables import Alias, Deployment, DeploymentEvent, Experiment, ModelVersion
 from metadata_api.deploying.base import HelmSpec, Observed
 from metadata_api.errors import Conflict
+from serving_runtime.contracts import RUNTIMES
 
 HELM = "helm"
 API = "api"
-RUNTIMES = ("torchserve", "native")
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,7 @@ from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Image
 from metadata_api.errors import Invalid, NotFound, TooLarge, UnsupportedMedia
 from metadata_api.storage.base import ObjectStore
-
-MAX_PIXELS = 4_000_000
-MAX_BYTES = 10 * 1024 * 1024
-MAGIC = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"}
+from serving_runtime.contracts import IMAGE_MAGIC, IMAGE_MAX_BYTES, IMAGE_MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -41,13 +38,13 @@ def decode(data: bytes) -> DecodedImage:
     Raises UnsupportedMedia for other formats, TooLarge by bytes or by the size in its header, before
     anything is decoded, and Invalid for a file that is damaged.
     """
-    kind = next((name for magic, name in MAGIC.items() if data.startswith(magic)), None)
+    kind = next((name for magic, name in IMAGE_MAGIC.items() if data.startswith(magic)), None)
     if kind is None:
         raise UnsupportedMedia(
             "not_an_image", "Only PNG and JPEG are read. Convert the file and send it again."
         )
-    if len(data) > MAX_BYTES:
-        raise TooLarge("image_too_large", f"The image is over {MAX_BYTES:,} bytes. Send a smaller one.")
+    if len(data) > IMAGE_MAX_BYTES:
+        raise TooLarge("image_too_large", f"The image is over {IMAGE_MAX_BYTES:,} bytes. Send a smaller one.")
     try:
         with warnings.catch_warnings():
             # Pillow's own warning of large images comes too late and is looser than our limit.
@@ -80,7 +77,7 @@ def png(sessions: Sessions, store: ObjectStore, sha256: str) -> bytes:
 def _open(data: bytes, kind: str) -> Pillow.Image:
     """Read the header only and reject by what it says."""
     image = Pillow.open(io.BytesIO(data), formats=[kind])
-    if image.width * image.height > MAX_PIXELS:
+    if image.width * image.height > IMAGE_MAX_PIXELS:
         raise _too_many_pixels()
     if getattr(image, "n_frames", 1) > 1:
         raise Invalid("image_animated", "The image has several frames. Send a single one.")
@@ -110,4 +107,4 @@ def _flat(image: Pillow.Image) -> Pillow.Image:
 
 
 def _too_many_pixels() -> TooLarge:
-    return TooLarge("image_too_large", f"The image has over {MAX_PIXELS:,} pixels. Send a smaller one.")
+    return TooLarge("image_too_large", f"The image has over {IMAGE_MAX_PIXELS:,} pixels. Send a smaller one.")

@@ -36,7 +36,7 @@ def record(
     """Write every outcome as a prediction, in one statement; returns them as they are told, in order.
 
     The version recorded is the one that the answer names, whichever is the desired one now. An answer that
-    fits no registered version is an error row, because its origin would be unknown.
+    fits no registered version is an error row, because its version would be unknown.
     """
     versions = _answering_versions(session, outcomes)
     results, rows = [], []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from PIL import Image as Pillow
 
 from metadata_api.http_pool import HttpPool, ResponseTooLarge
+from serving_runtime.contracts import ErrorCode
 from serving_runtime.protocol import rest
 from serving_runtime.protocol.tensors import Tensor
 
@@ -21,15 +22,23 @@ RETURN_PREPROCESSED, PREPROCESSED = "return_preprocessed", "preprocessed"
 PREPROCESSED_SIDE = 28
 HEAVY_BYTES = 1024 * 1024
 LONGEST_SIDE = 1024
-# How the serving front says that it is busy; otherwise a 503 means that the model is not there yet.
-QUEUE_FULL = "requests are waiting"
-# Statuses of the serving front, as codes of this API; 503 needs a look at the text.
+# Codes of the serving front's errors, as codes of this API; all others mean that the model failed.
 CODES = {
+    ErrorCode.INVALID_REQUEST: "input_rejected",
+    ErrorCode.BODY_TOO_LARGE: "input_rejected",
+    ErrorCode.NOT_FOUND: "model_not_ready",
+    ErrorCode.NOT_READY: "model_not_ready",
+    ErrorCode.WORKER_FAILED: "model_not_ready",
+    ErrorCode.QUEUE_FULL: "model_overloaded",
+    ErrorCode.DEADLINE_EXCEEDED: "deadline_exceeded",
+}
+# The same by status, for answers of what stands between us and the front, which have no code.
+STATUSES = {
     400: "input_rejected",
     404: "model_not_ready",
     413: "input_rejected",
     429: "model_overloaded",
-    502: "model_failed",
+    503: "model_not_ready",
     504: "deadline_exceeded",
 }
 
@@ -93,7 +102,7 @@ async def infer(pool: HttpPool, serving_url: str, model: str, body: bytes, *, en
             "model_unreachable", f"No answer of the serving process: {_plain(str(error))}"
         ) from error
     if response.status != 200:
-        raise _rejection(response.status, rest.parse_error(response.body))
+        raise _failure(response.status, response.body)
     try:
         return _answer(rest.parse_response(response.body))
     except (rest.InvalidResponse, ValueError) as error:
@@ -101,10 +110,10 @@ async def infer(pool: HttpPool, serving_url: str, model: str, body: bytes, *, en
         raise InferenceFailed("bad_answer", _plain(detail)) from error
 
 
-def _rejection(status: int, said: str) -> InferenceFailed:
-    if status == 503:
-        return InferenceFailed("model_overloaded" if QUEUE_FULL in said else "model_not_ready", _plain(said))
-    return InferenceFailed(CODES.get(status, "model_failed"), _plain(said))
+def _failure(status: int, content: bytes) -> InferenceFailed:
+    code = rest.parse_error_code(content)
+    meaning = STATUSES.get(status) if code is None else CODES.get(code)
+    return InferenceFailed(meaning or "model_failed", _plain(rest.parse_error(content)))
 
 
 def _answer(response: rest.InferResponse) -> ModelOutput:

@@ -9,7 +9,8 @@ from metadata_api.database.session import SessionDep
 from metadata_api.errors import responses
 from metadata_api.routes.deployments import Declared
 from metadata_api.schemas.aliases import Alias, AliasChange, AliasEventPage, AliasPage, AliasTarget
-from metadata_api.schemas.fields import NAME, NameInPath, ShortText, Text
+from metadata_api.schemas.fields import NameInPath, ShortText, Text
+from serving_runtime.contracts import NAME_PATTERN
 
 router = APIRouter(prefix="/v1/aliases", tags=["aliases"])
 
@@ -36,7 +37,7 @@ def set_alias(
 def list_aliases(
     session: SessionDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    cursor: Annotated[str | None, Query(pattern=NAME)] = None,
+    cursor: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
 ) -> AliasPage:
     """Aliases by name, with what answers for them."""
     return aliases.list_page(session, limit=limit, after=cursor)

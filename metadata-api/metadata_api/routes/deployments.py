@@ -16,7 +16,8 @@ from metadata_api.schemas.deployments import (
     DeploymentPage,
     NewDeployment,
 )
-from metadata_api.schemas.fields import NAME, NameInPath
+from metadata_api.schemas.fields import NameInPath
+from serving_runtime.contracts import NAME_PATTERN
 
 router = APIRouter(prefix="/v1/deployments", tags=["deployments"])
 
@@ -64,7 +65,7 @@ def list_deployments(
     url: ServingUrl,
     declared: Declared,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    cursor: Annotated[str | None, Query(pattern=NAME)] = None,
+    cursor: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
 ) -> DeploymentPage:
     """Deployments by name, with desired and observed state."""
     return deployments.list_page(session, limit=limit, after=cursor, serving_url=url, declared=declared)

@@ -8,10 +8,11 @@ from metadata_api import curves, experiments
 from metadata_api.database.session import SessionDep
 from metadata_api.errors import responses
 from metadata_api.schemas import experiments as bodies
-from metadata_api.schemas.fields import NAME, NameInPath
+from metadata_api.schemas.fields import NameInPath
+from serving_runtime.contracts import NAME_PATTERN
 
 router = APIRouter(prefix="/v1", tags=["experiments"])
-OneName = Annotated[str, Query(pattern=NAME)]
+OneName = Annotated[str, Query(pattern=NAME_PATTERN)]
 
 
 @router.get("/experiments", responses=responses(400))

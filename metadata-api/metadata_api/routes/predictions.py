@@ -9,8 +9,9 @@ from metadata_api.database.session import SessionDep
 from metadata_api.errors import Invalid, responses
 from metadata_api.predicting import predictions
 from metadata_api.predicting.predictions import Dependencies, PredictionRequest
-from metadata_api.schemas.fields import NAME, Name
+from metadata_api.schemas.fields import Name
 from metadata_api.schemas.predictions import Comparison, PredictionPage, RecordedPrediction
+from serving_runtime.contracts import NAME_PATTERN
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
 SHA256 = r"^[0-9a-f]{64}$"
@@ -39,7 +40,7 @@ async def predict(
 @router.get("", responses=responses())
 def list_predictions(
     session: SessionDep,
-    deployment: Annotated[str | None, Query(pattern=NAME)] = None,
+    deployment: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
     image: Annotated[str | None, Query(pattern=SHA256, description="sha256 of the image")] = None,
     request_id: Annotated[UUID | None, Query(description="The id of one call.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from metadata_api.schemas.fields import MAX_INT, Body, Name
+from serving_runtime.contracts import Runtime
 
 Number = Annotated[int, Field(ge=1, le=MAX_INT)]
-Runtime = Literal["torchserve", "native"]
 Replicas = Annotated[int, Field(ge=1, le=100, description="One machine always runs a single one.")]
 State = Literal["pending", "starting", "ready", "failed", "stopped", "unknown"]
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-NAME = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
+from serving_runtime.contracts import NAME_PATTERN
+
 MAX_INT = 2**31 - 1
 
 
@@ -39,11 +40,13 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-Name = Annotated[str, Field(pattern=NAME, description="A DNS label: a-z, 0-9 and -, at most 40 characters.")]
+Name = Annotated[
+    str, Field(pattern=NAME_PATTERN, description="A DNS label: a-z, 0-9 and -, at most 40 characters.")
+]
 ShortText = Annotated[str, Field(max_length=200), AfterValidator(_no_nul)]
 Text = Annotated[str, Field(max_length=10_000), AfterValidator(_no_nul)]
 Scalars = Annotated[dict[str, Any], Field(max_length=200), AfterValidator(_plain)]
 NameInPath = Annotated[
-    str, Path(pattern=NAME, description="A DNS label: a-z, 0-9 and -, at most 40 characters.")
+    str, Path(pattern=NAME_PATTERN, description="A DNS label: a-z, 0-9 and -, at most 40 characters.")
 ]
 NumberInPath = Annotated[int, Path(ge=1, le=MAX_INT)]

@@ -12,24 +12,9 @@ from typing import Any
 
 import yaml
 
-MAX_BYTES = 64 * 1024
-DATATYPES = (
-    "BOOL",
-    "UINT8",
-    "UINT16",
-    "UINT32",
-    "UINT64",
-    "INT8",
-    "INT16",
-    "INT32",
-    "INT64",
-    "FP16",
-    "FP32",
-    "FP64",
-    "BYTES",
-)
+from serving_runtime.contracts import DATATYPES, NAME
 
-NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
+MAX_BYTES = 64 * 1024
 _NETWORK = re.compile(r"([a-z][a-z0-9_-]{0,39})?")
 _TENSOR = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_. -]{0,63}")
@@ -52,6 +37,11 @@ class TensorSpec:
     datatype: str
     shape: tuple[int, ...]
     accepts: tuple[str, ...]
+
+
+PLAIN_INPUTS = (TensorSpec("data", "BYTES", (-1,), ("BYTES",)),)
+PLAIN_OUTPUTS = (TensorSpec("result", "BYTES", (-1,), ("BYTES",)),)
+"""What a model without a spec takes and gives: one element is what TorchServe's handlers get as a body."""
 
 
 @dataclass(frozen=True)

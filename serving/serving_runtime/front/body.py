@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from serving_runtime.errors import BodyTooLarge, InvalidRequest, SlowBody
+from serving_runtime.errors import InvalidRequest
 from serving_runtime.front import compression
+from serving_runtime.front.errors import BodyTooLarge, SlowBody
 
 BODY_SECONDS = 30.0  # a slower body holds a connection open for nothing
 

@@ -2,7 +2,8 @@
 
 import zlib
 
-from serving_runtime.errors import BodyTooLarge, InvalidRequest, UnsupportedEncoding
+from serving_runtime.errors import InvalidRequest
+from serving_runtime.front.errors import BodyTooLarge, UnsupportedEncoding
 
 ACCEPTED = "gzip, deflate"
 SMALLEST = 1024  # packing less than this costs more time than its bytes on the wire

@@ -9,15 +9,22 @@ gather as many. Runs in one event loop, with callbacks only: no task is made for
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
-from serving_runtime.errors import DeadlineExceeded, InvalidRequest, ModelFailed, ServingError, Unavailable
+from serving_runtime.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    ModelFailed,
+    QueueFull,
+    ServingError,
+    Unavailable,
+    WorkerFailed,
+)
 from serving_runtime.models.admission import Admission
 from serving_runtime.protocol import frames
 from serving_runtime.protocol.rest import InferRequest
 from serving_runtime.protocol.tensors import Tensor
-from serving_runtime.runtimes.channel import Done
+from serving_runtime.runtimes.base import OK, Callee
 
 Outputs = list[Tensor]
 MAX_BATCH_BYTES = 16 * 1024 * 1024
@@ -25,16 +32,6 @@ MAX_BATCH_BYTES = 16 * 1024 * 1024
 _GATHER_SECONDS = 0.0002
 # To wake a core that has gone to sleep costs a lone client a fifth of its time. Longer calls can bear it.
 _BUSY_POLL_SECONDS = 0.002
-
-
-class Backend(Protocol):
-    """What runs the batches: a TorchServe, or a native worker."""
-
-    @property
-    def free(self) -> bool: ...
-    def call(self, frame: Sequence[bytes], done: Done) -> None: ...
-    def poll(self) -> None: ...
-    def fail(self, reason: str) -> None: ...
 
 
 class _Job:
@@ -70,7 +67,7 @@ class Batcher:
         self._deadline_seconds = deadline_seconds
         self._busy_polls = busy_poll
         self._on_batch = on_batch
-        self._backend: Backend | None = None
+        self._backend: Callee | None = None
         self._reason = "the model is starting"
         self._queues: dict[tuple[object, ...], deque[_Job]] = {}
         self._count = 0
@@ -91,7 +88,7 @@ class Batcher:
         """Whether nothing waits and nothing is being answered."""
         return not self._count and not self._in_flight
 
-    def open(self, backend: Backend) -> None:
+    def open(self, backend: Callee) -> None:
         """Begin to send batches to `backend`."""
         self._backend = backend
 
@@ -186,7 +183,7 @@ class Batcher:
         self._count -= len(batch)
         return batch
 
-    def _send(self, backend: Backend, batch: list[_Job]) -> None:
+    def _send(self, backend: Callee, batch: list[_Job]) -> None:
         rows = [job.request.rows for job in batch]
         header: dict[str, object] = {"rows": rows}
         if parameters := batch[0].request.parameters:
@@ -217,9 +214,9 @@ class Batcher:
         self._progress_at = asyncio.get_running_loop().time()
         self._admission.record_call(self._progress_at - began)
         self._pump()  # first, so that the model works while we write the answers
-        if status != 200:
+        if status != OK:
             for job in batch:
-                _fail(job, Unavailable("the model's worker failed during the request; it is being replaced"))
+                _fail(job, WorkerFailed("the model's worker failed during the request; it is being replaced"))
             return
         try:
             _deliver(batch, body)
@@ -282,8 +279,8 @@ def _fail(job: _Job, error: ServingError) -> None:
         job.answer.set_exception(error)
 
 
-def _full(count: int) -> Unavailable:
-    return Unavailable(f"{count} requests are waiting for the model already; try again later")
+def _full(count: int) -> QueueFull:
+    return QueueFull(f"{count} requests are waiting for the model already; try again later")
 
 
 def _key(request: InferRequest) -> tuple[object, ...]:

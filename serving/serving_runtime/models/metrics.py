@@ -1,7 +1,9 @@
 """What /metrics shows; one registry for each front, so that tests can run several in one process."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -21,9 +23,9 @@ class InferenceCounters:
     failure_ns: int = 0
     last_ms: int = 0  # since 1970
 
-    def count(self, rows: int, began: float) -> None:
-        """One more request: `rows` is 0 when it failed, `began` is what time.perf_counter() was at its start."""
-        spent = int((time.perf_counter() - began) * 1e9)
+    def count(self, rows: int, seconds: float) -> None:
+        """One more request: `rows` is 0 when it failed."""
+        spent = int(seconds * 1e9)
         self.last_ms = int(time.time() * 1000)
         if rows:
             self.success += 1
@@ -38,6 +40,8 @@ class InferenceCounters:
 class VersionMetrics:
     """The series of one version, looked up once: the look-up costs more than the increment."""
 
+    model: str
+    version: str
     seconds: Histogram
     batch_rows: Histogram
     batch_requests: Histogram
@@ -49,6 +53,14 @@ class VersionMetrics:
         """Calls of the model so far, one for each batch."""
         samples = (sample for found in self.batch_requests.collect() for sample in found.samples)
         return int(next(sample.value for sample in samples if sample.name.endswith("_count")))
+
+
+class Gauges(NamedTuple):
+    """What is read of one version when /metrics is asked for."""
+
+    metrics: VersionMetrics
+    queued: int
+    ready: bool
 
 
 class Metrics:
@@ -104,30 +116,36 @@ class Metrics:
     def version(self, model: str, version: str) -> VersionMetrics:
         """The series of one version."""
         return VersionMetrics(
+            model,
+            version,
             self._seconds.labels(model, version),
             self._rows.labels(model, version),
             self._batched.labels(model, version),
             self._restarts.labels(model, version),
         )
 
-    def count(self, model: str, version: str, code: int) -> None:
-        """Count one answered infer request; both names are empty when there is no such model."""
-        key = (model, version, code)
+    def count(self, found: VersionMetrics | None, code: int, rows: int, began: float) -> None:
+        """Count one infer request, of no version when there is no such model; called once for each.
+
+        `rows` is 0 when it failed; `began` is what time.perf_counter() was when it was complete, 0 if it never was.
+        """
+        key = (found.model, found.version, code) if found is not None else ("", "", code)
         counter = self._codes.get(key)
         if counter is None:
+            model, version, _ = key
             counter = self._codes[key] = self._requests.labels(model, version, str(code))
         counter.inc()
+        if found is not None and began:
+            seconds = time.perf_counter() - began
+            found.counters.count(rows, seconds)
+            if rows:
+                found.seconds.observe(seconds)
 
-    def show(self, model: str, version: str, *, queued: int, ready: bool) -> None:
-        """Set the gauges of one version, just before they are read."""
-        self._queued.labels(model, version).set(queued)
-        self._ready.labels(model, version).set(ready)
-
-    def forget(self, model: str, version: str) -> None:
-        """Drop the gauges of a version that is not served any more."""
-        self._queued.remove(model, version)
-        self._ready.remove(model, version)
-
-    def text(self) -> bytes:
-        """Everything in Prometheus' text format."""
+    def text(self, gauges: Iterable[Gauges]) -> bytes:
+        """Everything in Prometheus' text format; versions without `gauges` have none: they take no traffic."""
+        self._queued.clear()
+        self._ready.clear()
+        for metrics, queued, ready in gauges:
+            self._queued.labels(metrics.model, metrics.version).set(queued)
+            self._ready.labels(metrics.model, metrics.version).set(ready)
         return generate_latest(self._registry)

@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from serving_runtime.errors import LoadFailed, Unavailable, UnknownModel
+from serving_runtime.errors import LoadFailed, NotFound, Unavailable
 from serving_runtime.models.version import ModelEntry, Shared, Version
 
 _RETRY_SECONDS = (5.0, 15.0, 60.0, 300.0)
@@ -75,17 +75,17 @@ class Models:
             self._set_desired(known, entry)
 
     def find(self, name: str, version: str | None = None) -> Version:
-        """The version that answers for a model. Raises UnknownModel, or Unavailable while there is none."""
+        """The version that answers for a model. Raises NotFound, or Unavailable while there is none."""
         model = self._models.get(name)
         if model is None:
-            raise UnknownModel(f"there is no model {name[:64]!r}")
+            raise NotFound(f"there is no model {name[:64]!r}")
         live = model.live
         if version is not None and (live is None or live.entry.version != version):
             if model.desired.version == version:
                 raise Unavailable(
                     f"version {version} of model {name!r} is not ready: {model.failed or 'starting'}"
                 )
-            raise UnknownModel(f"model {name!r} has no version {version[:64]!r}")
+            raise NotFound(f"model {name!r} has no version {version[:64]!r}")
         if live is None:
             raise Unavailable(f"model {name!r} is not ready: {model.failed or model.status()['state']}")
         return live

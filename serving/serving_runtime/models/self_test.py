@@ -17,9 +17,6 @@ from serving_runtime.protocol import frames, rest
 from serving_runtime.protocol.rest import InferRequest
 from serving_runtime.protocol.tensors import NUMBERS, Tensor
 
-# What a model without a spec takes and gives.
-BODIES = (TensorSpec("data", "BYTES", (-1,), ("BYTES",)),)
-RESULTS = (TensorSpec("result", "BYTES", (-1,), ("BYTES",)),)
 _TOLERANCE = 1e-3  # other processors round differently; another model is further away
 
 

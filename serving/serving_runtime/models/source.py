@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
-from serving_runtime.archive.model_spec import NAME
+from serving_runtime.contracts import NAME, RUNTIMES
 from serving_runtime.models.registry import Models
 from serving_runtime.models.version import ModelEntry
-from serving_runtime.settings import RUNTIMES, Settings
+from serving_runtime.settings import Settings
 
 POLL_SECONDS = 0.3
 _VERSION = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -100,7 +100,7 @@ def read_models_file(path: Path) -> list[ModelEntry]:
 
 def _entry(item: dict[str, Any]) -> ModelEntry:
     name, version = str(item["name"]), str(item["version"])
-    runtime = item.get("runtime", "torchserve")
+    runtime = item.get("runtime", RUNTIMES[0])
     sha256 = item.get("sha256")
     if not NAME.fullmatch(name) or not _VERSION.fullmatch(version):
         raise ValueError(f"bad name or version: {name[:64]!r} {version[:64]!r}")

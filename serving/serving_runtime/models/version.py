@@ -3,24 +3,20 @@
 import asyncio
 import logging
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from serving_runtime import processes
 from serving_runtime.archive import mar
-from serving_runtime.archive.model_spec import TensorSpec
+from serving_runtime.archive.model_spec import PLAIN_INPUTS, PLAIN_OUTPUTS, TensorSpec
 from serving_runtime.errors import InvalidRequest, LoadFailed, ModelFailed, ServingError
 from serving_runtime.models.batching import Batcher
 from serving_runtime.models.metrics import Metrics
-from serving_runtime.models.self_test import BODIES, RESULTS, SelfTest
-from serving_runtime.protocol import rest
-from serving_runtime.protocol.rest import InferRequest
-from serving_runtime.protocol.tensors import Tensor
-from serving_runtime.runtimes.forkserver import ForkServer
-from serving_runtime.runtimes.native import Native
-from serving_runtime.runtimes.torchserve import java
-from serving_runtime.runtimes.torchserve.server import TorchServe
+from serving_runtime.models.self_test import SelfTest
+from serving_runtime.runtimes.base import Resources, Runtime
+from serving_runtime.runtimes.registry import REGISTRY, RuntimeEntry
 from serving_runtime.settings import Settings
 
 PROBE_SECONDS = 3.0  # a version without traffic for this long is probed
@@ -61,10 +57,10 @@ class Shared:
 
     settings: Settings
     folder: WorkFolder
-    forkserver: ForkServer
+    resources: Resources
     metrics: Metrics
-    java_cache: java.Cache
     starts: asyncio.Semaphore
+    runtimes: Mapping[str, RuntimeEntry] = field(default_factory=lambda: REGISTRY)
 
 
 class Version:
@@ -75,8 +71,9 @@ class Version:
         self.ready = False
         self.reason: str | None = None
         self.restarts = 0
-        self.inputs: tuple[TensorSpec, ...] = BODIES
-        self.outputs: tuple[TensorSpec, ...] = RESULTS
+        self.inputs: tuple[TensorSpec, ...] = PLAIN_INPUTS
+        self.outputs: tuple[TensorSpec, ...] = PLAIN_OUTPUTS
+        self.runtime = shared.runtimes[entry.runtime]
         self.parameters: frozenset[str] = frozenset()
         self.metrics = shared.metrics.version(entry.name, entry.version)
         self.batcher = Batcher(
@@ -90,7 +87,7 @@ class Version:
         self._shared = shared
         self._model: Path | None = None
         self._self_test: SelfTest | None = None
-        self._backend: TorchServe | Native | None = None
+        self._backend: Runtime | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._ready_at = 0.0
@@ -106,19 +103,6 @@ class Version:
         await self._unpack()
         await self._start_backend()
         self._run(self._probe_now_and_then())
-
-    async def infer(self, request: InferRequest) -> list[Tensor]:
-        """Answer one request: the outputs it asked for, checked. Raises ServingError."""
-        answered = await self.batcher.submit(request)
-        rest.check_outputs(answered, self.outputs, request.rows, more=bool(request.parameters))
-        if not request.outputs:
-            return answered
-        found = {tensor.name: tensor for tensor in answered}
-        declared = {spec.name for spec in self.outputs}
-        return [
-            *(found[name] for name in request.outputs),
-            *(tensor for tensor in answered if tensor.name not in declared),
-        ]
 
     async def stop(self, *, drain_seconds: float = 0.0) -> None:
         """Let requests that are here be answered for at most `drain_seconds`, then end the processes."""
@@ -161,7 +145,9 @@ class Version:
         self._self_test = SelfTest(self.inputs, self.outputs, info.golden, has_spec=info.spec is not None)
 
     async def _start_backend(self) -> None:
-        self._backend = backend = self._new_backend()
+        self._backend = backend = self.runtime.make(
+            self._shared.folder.new(), self._shared.resources, self._failed
+        )
         assert self._model is not None
         assert self._self_test is not None
         answer = await backend.start(self._model, self._self_test.frame)
@@ -169,12 +155,6 @@ class Version:
         self.batcher.open(backend)
         self.ready, self.reason = True, None
         self._ready_at = asyncio.get_running_loop().time()
-
-    def _new_backend(self) -> TorchServe | Native:
-        shared, folder = self._shared, self._shared.folder.new()
-        if self.entry.runtime == "native":
-            return Native(folder, shared.forkserver, self._failed)
-        return TorchServe(folder, shared.forkserver, shared.java_cache, self._failed)
 
     async def _probe_now_and_then(self) -> None:
         """Probe the idle worker: detect hangs and wrong answers when there is no traffic."""

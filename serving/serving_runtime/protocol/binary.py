@@ -6,16 +6,14 @@ row-major, BOOL as one byte, each BYTES element as a uint32 length and its bytes
 """
 
 import math
-import struct
-from collections.abc import Sequence
 
 from serving_runtime.errors import InvalidRequest
 from serving_runtime.protocol import tensors
-from serving_runtime.protocol.tensors import NUMBERS, Tensor
+from serving_runtime.protocol.tensors import NUMBERS, ImageCheck, Tensor
 
 HEADER = "Inference-Header-Content-Length"
 SIZE = "binary_data_size"
-_LENGTH = struct.Struct("<I")
+_FORM = "the binary data does not hold %d elements, each a uint32 length and its bytes"
 
 
 class Tail:
@@ -45,16 +43,21 @@ class Tail:
             raise InvalidRequest(f"{left} bytes follow the last tensor; the sizes must add up to the body")
 
 
-def decode(name: str, datatype: str, shape: tuple[int, ...], raw: bytes, *, image: bool = False) -> Tensor:
-    """Build a tensor from its raw bytes; `image`: each element must be a PNG or JPEG file.
+def decode(
+    name: str, datatype: str, shape: tuple[int, ...], raw: bytes, *, image: ImageCheck | None = None
+) -> Tensor:
+    """Build a tensor from its raw bytes; `image`: each element must be a PNG or JPEG file, and is looked at by it.
 
     Raises InvalidRequest with the tensor's name.
     """
     count = math.prod(shape)
     if datatype == "BYTES":
         elements = _elements(name, count, raw)
-        if image and not all(map(tensors.is_image, elements)):
-            raise InvalidRequest(f"input {name!r}: each BYTES element must hold a PNG or JPEG file")
+        if image is not None:
+            if not all(map(tensors.is_image, elements)):
+                raise InvalidRequest(f"input {name!r}: each BYTES element must hold a PNG or JPEG file")
+            for element in elements:
+                image(name, element)
         return Tensor(name, datatype, shape, elements)
     size = count * NUMBERS[datatype][1]
     if len(raw) != size:
@@ -72,31 +75,15 @@ def decode(name: str, datatype: str, shape: tuple[int, ...], raw: bytes, *, imag
 def encode(tensor: Tensor) -> bytes:
     """The tensor's raw bytes."""
     if isinstance(tensor.data, list):
-        return join(tensor.data)
+        return tensors.pack_elements(tensor.data)
     return tensor.data
 
 
-def join(elements: Sequence[bytes]) -> bytes:
-    """BYTES elements, each behind its length."""
-    return b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))
-
-
 def _elements(name: str, count: int, raw: bytes) -> list[bytes]:
-    elements: list[bytes] = []
-    position, end = 0, len(raw)
-    while position < end and len(elements) < count:
-        if end - position < _LENGTH.size:
-            break
-        (size,) = _LENGTH.unpack_from(raw, position)
-        position += _LENGTH.size
-        if size > end - position:
-            raise InvalidRequest(
-                f"input {name!r}: element {len(elements)} says {size} bytes, {end - position} are left"
-            )
-        elements.append(raw[position : position + size])
-        position += size
-    if len(elements) != count or position != end:
-        raise InvalidRequest(
-            f"input {name!r}: the binary data does not hold {count} elements, each a uint32 length and its bytes"
-        )
+    try:
+        elements = tensors.unpack_elements(raw, most=count)
+    except ValueError as error:
+        raise InvalidRequest(f"input {name!r}: {error}; {_FORM % count}") from None
+    if len(elements) != count:
+        raise InvalidRequest(f"input {name!r}: {_FORM % count}")
     return elements

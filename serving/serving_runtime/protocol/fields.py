@@ -10,7 +10,7 @@ from typing import Any
 from serving_runtime.archive.model_spec import TensorSpec
 from serving_runtime.errors import InvalidRequest
 from serving_runtime.protocol import binary, tensors
-from serving_runtime.protocol.tensors import NUMBERS, Tensor
+from serving_runtime.protocol.tensors import NUMBERS, ImageCheck, Tensor
 
 MAX_DIMENSIONS = 8
 MAX_ELEMENTS = 64 * 1024 * 1024
@@ -47,7 +47,11 @@ def read_switch(parameters: dict[str, Parameter], name: str, default: bool, wher
 
 
 def read_inputs(
-    listed: object, specs: Sequence[TensorSpec], tail: binary.Tail | None, may_hold_booleans: bool
+    listed: object,
+    specs: Sequence[TensorSpec],
+    tail: binary.Tail | None,
+    may_hold_booleans: bool,
+    check_image: ImageCheck,
 ) -> tuple[Tensor, ...]:
     """Every input of the model once, in the model's order; binary ones are taken from `tail`."""
     if type(listed) is not list:
@@ -61,7 +65,7 @@ def read_inputs(
             raise InvalidRequest(f"unknown input {name[:64]!r}; the model takes {', '.join(by_name)}")
         if name in found:
             raise InvalidRequest(f"input {name!r} is given twice")
-        found[name] = _input(item, spec, tail, may_hold_booleans)
+        found[name] = _input(item, spec, tail, may_hold_booleans, check_image)
     if tail is not None:
         tail.finish()
     if len(found) < len(by_name):
@@ -73,7 +77,7 @@ def read_inputs(
     return ordered
 
 
-def read_raw(body: bytes, specs: Sequence[TensorSpec]) -> tuple[Tensor, ...]:
+def read_raw(body: bytes, specs: Sequence[TensorSpec], check_image: ImageCheck) -> tuple[Tensor, ...]:
     """The only input of a model, when the body is its raw bytes and nothing else.
 
     Numbers come in the model's own datatype, as many rows as there are; BYTES are one element, and so is an image.
@@ -86,6 +90,8 @@ def read_raw(body: bytes, specs: Sequence[TensorSpec]) -> tuple[Tensor, ...]:
     if "BYTES" in spec.accepts and (spec.datatype == "BYTES" or tensors.is_image(body)):
         if spec.datatype == "BYTES" and spec.shape != (-1,):
             raise InvalidRequest(f"input {spec.name!r} has more than one element: send it with JSON")
+        if spec.datatype != "BYTES":
+            check_image(spec.name, body)
         return (Tensor(spec.name, "BYTES", (1,), [body]),)
     row = math.prod(spec.shape[1:]) * NUMBERS[spec.datatype][1]
     if not body or len(body) % row:
@@ -117,16 +123,20 @@ def fits(sizes: tuple[int, ...], declared: tuple[int, ...]) -> bool:
 
 
 def _input(
-    item: dict[str, Any], spec: TensorSpec, tail: binary.Tail | None, may_hold_booleans: bool
+    item: dict[str, Any],
+    spec: TensorSpec,
+    tail: binary.Tail | None,
+    may_hold_booleans: bool,
+    check_image: ImageCheck,
 ) -> Tensor:
     name, datatype = spec.name, item.get("datatype")
     if type(datatype) is not str or datatype not in spec.accepts:
         raise InvalidRequest(f"input {name!r}: datatype must be one of {', '.join(spec.accepts)}")
     parameters = read_parameters(item.get("parameters"), f"input {name!r}")
     # An image file stands for one whole row, so its tensor has only the batch dimension.
-    image = datatype == "BYTES" and spec.datatype != "BYTES"
+    image = check_image if datatype == "BYTES" and spec.datatype != "BYTES" else None
     most = MAX_STRINGS if datatype == "BYTES" else MAX_ELEMENTS
-    shape = _shape(name, item.get("shape"), (-1,) if image else spec.shape, most)
+    shape = _shape(name, item.get("shape"), (-1,) if image is not None else spec.shape, most)
     if binary.SIZE in parameters:
         raw = _raw(item, name, parameters[binary.SIZE], tail)
         return binary.decode(name, datatype, shape, raw, image=image)

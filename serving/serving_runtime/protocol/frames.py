@@ -12,10 +12,9 @@ from typing import Any
 
 import orjson
 
-from serving_runtime.protocol.tensors import Tensor
+from serving_runtime.protocol.tensors import Tensor, pack_elements, unpack_elements
 
 SIZE = struct.Struct("<I")
-_LENGTH = SIZE
 
 
 class BrokenFrame(ValueError):
@@ -30,7 +29,7 @@ def encode(header: dict[str, Any], tensors: Iterable[Tensor]) -> list[bytes]:
         for tensor, raw in raws
     ]
     text = orjson.dumps({**header, "tensors": listed})
-    return [_LENGTH.pack(len(text)), text, *(raw for _, raw in raws)]
+    return [SIZE.pack(len(text)), text, *(raw for _, raw in raws)]
 
 
 def sized(parts: Sequence[bytes]) -> list[bytes]:
@@ -75,7 +74,7 @@ def decode(frame: bytes | bytearray | memoryview) -> tuple[dict[str, Any], list[
     """Take a frame apart: its header without `tensors`, and the tensors. Raises BrokenFrame."""
     try:
         view = memoryview(frame)
-        (size,) = _LENGTH.unpack_from(view)
+        (size,) = SIZE.unpack_from(view)
         header = orjson.loads(view[4 : 4 + size])
         position = 4 + size
         tensors = []
@@ -84,7 +83,7 @@ def decode(frame: bytes | bytearray | memoryview) -> tuple[dict[str, Any], list[
             if end > len(view):
                 raise BrokenFrame("shorter than its header says")
             raw = bytes(view[position:end])
-            data = _elements(raw) if item["datatype"] == "BYTES" else raw
+            data = unpack_elements(raw) if item["datatype"] == "BYTES" else raw
             tensors.append(Tensor(item["name"], item["datatype"], tuple(item["shape"]), data))
             position = end
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -93,18 +92,4 @@ def decode(frame: bytes | bytearray | memoryview) -> tuple[dict[str, Any], list[
 
 
 def _raw(tensor: Tensor) -> bytes:
-    if not isinstance(tensor.data, list):
-        return tensor.data
-    return b"".join(part for item in tensor.data for part in (_LENGTH.pack(len(item)), item))
-
-
-def _elements(data: bytes) -> list[bytes]:
-    elements = []
-    position = 0
-    while position < len(data):
-        (size,) = _LENGTH.unpack_from(data, position)
-        position += 4 + size
-        if position > len(data):
-            raise BrokenFrame("a BYTES element is longer than its tensor")
-        elements.append(data[position - size : position])
-    return elements
+    return pack_elements(tensor.data) if isinstance(tensor.data, list) else tensor.data

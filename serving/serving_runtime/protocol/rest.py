@@ -13,10 +13,11 @@ from typing import Any
 import orjson
 
 from serving_runtime.archive.model_spec import TensorSpec
+from serving_runtime.contracts import ErrorCode
 from serving_runtime.errors import InvalidRequest, ModelFailed
 from serving_runtime.protocol import binary, fields, json_body, tensors
 from serving_runtime.protocol.fields import Parameter, fits
-from serving_runtime.protocol.tensors import Tensor
+from serving_runtime.protocol.tensors import ImageCheck, Tensor
 
 __all__ = [
     "InferRequest",
@@ -30,6 +31,7 @@ __all__ = [
     "encode_error",
     "encode_response",
     "parse_error",
+    "parse_error_code",
     "parse_response",
 ]
 
@@ -68,14 +70,15 @@ def decode_request(
     *,
     accepts: Container[str] = (),
     json_size: int | None = None,
+    check_image: ImageCheck = tensors.accept_image,
 ) -> InferRequest:
     """Check one v2 request against what the model takes and gives. Raises InvalidRequest.
 
     `accepts` are the request parameters that the model's handler takes; all others are ignored. `json_size` 0 means
-    that there is no JSON at all: the body is the raw bytes of the only input.
+    that there is no JSON at all: the body is the raw bytes of the only input. `check_image` looks at each image file.
     """
     if json_size == 0:
-        found = fields.read_raw(body, inputs)
+        found = fields.read_raw(body, inputs, check_image)
         fields.read_outputs(None, outputs, False)
         return InferRequest(None, found, found[0].shape[0], ())
     text, tail = body, None
@@ -85,7 +88,7 @@ def decode_request(
     document = json_body.load(text)
     parameters = fields.read_parameters(document.get("parameters"), "the request")
     may_hold_booleans = b"true" in text or b"false" in text
-    found = fields.read_inputs(document.get("inputs"), inputs, tail, may_hold_booleans)
+    found = fields.read_inputs(document.get("inputs"), inputs, tail, may_hold_booleans, check_image)
     all_binary = False
     forwarded: tuple[tuple[str, Parameter], ...] = ()
     if parameters:
@@ -93,7 +96,6 @@ def decode_request(
         forwarded = tuple(sorted((name, value) for name, value in parameters.items() if name in accepts))
     requested, in_binary = fields.read_outputs(document.get("outputs"), outputs, all_binary)
     request_id = fields.read_id(document.get("id"))
-    json_body.reject_duplicate_keys(text, document)
     return InferRequest(request_id, found, found[0].shape[0], requested, forwarded, in_binary, all_binary)
 
 
@@ -117,9 +119,9 @@ def encode_binary_response(
     return b"".join((text, *raws)), len(text)
 
 
-def encode_error(text: str) -> bytes:
-    """`{"error": text}`, cut to a length that no proxy minds."""
-    return orjson.dumps({"error": text[:2000].encode("utf-8", "replace").decode()})
+def encode_error(text: str, code: str) -> bytes:
+    """`{"error": text, "code": code}`, the text cut to a length that no proxy minds."""
+    return orjson.dumps({"error": text[:2000].encode("utf-8", "replace").decode(), "code": code})
 
 
 def check_outputs(
@@ -205,6 +207,14 @@ def parse_error(body: bytes) -> str:
     except (ValueError, KeyError, TypeError):
         text = None
     return text if isinstance(text, str) else "the server gave no reason"
+
+
+def parse_error_code(body: bytes) -> ErrorCode | None:
+    """The code of an error that the front has written; None for errors of others."""
+    try:
+        return ErrorCode(orjson.loads(body)["code"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _response(name: str, version: str | None, request_id: str | None, listed: list[dict[str, Any]]) -> bytes:

@@ -8,10 +8,12 @@ import binascii
 import math
 import struct
 from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from serving_runtime.contracts import IMAGE_MAGIC
 from serving_runtime.errors import InvalidRequest
 
 # v2 datatype -> (code of the struct module, bytes per element); BYTES has no fixed size.
@@ -31,7 +33,12 @@ NUMBERS = {
 }
 _FLOATS = ("FP16", "FP32", "FP64")
 _FP16_ENDLESS = bytes(byte for byte in range(256) if byte & 0x7C == 0x7C)
-_IMAGE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+_IMAGE_STARTS = tuple(IMAGE_MAGIC)
+_LENGTH = struct.Struct("<I")
+
+
+ImageCheck = Callable[[str, bytes], None]
+"""Looks at an image file of the input with this name. Raises InvalidRequest for one that is not accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ def from_json(
     data: object,
     *,
     base64: bool = False,
-    image: bool = False,
+    image: ImageCheck | None = None,
     may_hold_booleans: bool = True,
 ) -> Tensor:
     """Build a tensor from the `data` of a v2 JSON request, flat or nested like `shape`.
@@ -105,9 +112,36 @@ def all_finite(tensor: Tensor) -> bool:
     return _finite(tensor.datatype, numbers)
 
 
+def accept_image(_name: str, _file: bytes) -> None:
+    """The check that takes every image file."""
+
+
 def is_image(element: bytes) -> bool:
     """Whether it begins as a PNG or JPEG file does."""
     return element.startswith(_IMAGE_STARTS)
+
+
+def pack_elements(elements: Sequence[bytes]) -> bytes:
+    """BYTES elements as raw bytes: each behind its length, a uint32."""
+    return b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))
+
+
+def unpack_elements(raw: bytes, *, most: int | None = None) -> list[bytes]:
+    """Undo `pack_elements`; stops behind `most` elements. Raises ValueError when an element is cut off."""
+    elements: list[bytes] = []
+    position, end = 0, len(raw)
+    while position < end and len(elements) != most:
+        if end - position < _LENGTH.size:
+            raise ValueError(f"the length of element {len(elements)} is cut off")
+        (size,) = _LENGTH.unpack_from(raw, position)
+        position += _LENGTH.size
+        if size > end - position:
+            raise ValueError(f"element {len(elements)} says {size} bytes, {end - position} are left")
+        elements.append(raw[position : position + size])
+        position += size
+    if position < end:
+        raise ValueError(f"{end - position} bytes follow element {len(elements) - 1}")
+    return elements
 
 
 def _flat(name: str, shape: tuple[int, ...], data: object) -> list[Any]:
@@ -165,23 +199,25 @@ def _finite(datatype: str, numbers: "array[Any]") -> bool:
     return all(map(math.isfinite, numbers))
 
 
-def _element(name: str, item: object, base64: bool, image: bool) -> bytes:
+def _element(name: str, item: object, base64: bool, image: ImageCheck | None) -> bytes:
     if type(item) is not str:
         raise InvalidRequest(f"input {name!r}: {_shown(item)} is not of datatype BYTES; send strings")
-    if not (base64 or image):
+    if not base64 and image is None:
         return item.encode()
     try:
         # Line breaks, as the `base64` command writes them, are not part of the alphabet but are common.
         decoded = binascii.a2b_base64("".join(item.split()), strict_mode=True) if item else b""
     except ValueError:
         decoded = None
-    if image and (decoded is None or not is_image(decoded)):
+    if image is not None and (decoded is None or not is_image(decoded)):
         raise InvalidRequest(
             f"input {name!r}: BYTES must hold a PNG or JPEG file as base64 text, one string for each image "
             '(`base64 -w0 FILE`), such as "iVBORw0KGgo..."'
         )
     if decoded is None:
         raise InvalidRequest(f"input {name!r}: content_type is base64, but a string is not base64")
+    if image is not None:
+        image(name, decoded)
     return decoded
 
 

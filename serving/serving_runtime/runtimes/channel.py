@@ -10,9 +10,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from serving_runtime.protocol import frames
+from serving_runtime.runtimes.base import OK, Done
 
-Done = Callable[[int, bytes], None]
-OK = 200
 _AT_ONCE = 256 * 1024
 _LARGEST = 256 * 1024 * 1024
 

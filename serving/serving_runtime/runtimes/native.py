@@ -13,12 +13,11 @@ from pathlib import Path
 
 from serving_runtime import processes
 from serving_runtime.errors import LoadFailed
-from serving_runtime.protocol import frames
-from serving_runtime.runtimes.channel import Channel, Done
+from serving_runtime.runtimes.base import START_SECONDS, Done, first_answer
+from serving_runtime.runtimes.channel import Channel
 from serving_runtime.runtimes.forkserver import ForkServer
 
 CALLS_IN_FLIGHT = 1
-START_SECONDS = 60.0
 
 
 class Native:
@@ -50,9 +49,6 @@ class Native:
         finally:
             if self._channel is None:
                 ours.close()
-        header, _ = frames.decode(answer)
-        if "load_error" in header:
-            raise LoadFailed(str(header["load_error"]))
         if self._on_failure is None:  # it failed before anything watched it
             raise LoadFailed("the worker process died after its first answer")
         self._watch = processes.Watch(self._worker, self._died)
@@ -99,20 +95,13 @@ class Native:
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
     async def _first_answer(self, ours: socket.socket, probe: Sequence[bytes]) -> bytes:
-        answered: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
-
-        def done(status: int, body: bytes) -> None:
-            if not answered.done():
-                answered.set_result((status, body))
-
         self._channel = Channel(ours, self._died)
-        self._channel.call(probe, done)
-        status, body = await answered
-        if not status:
+        answer = await first_answer(self._channel.call, probe, check=lambda: None)
+        if answer is None:
             raise LoadFailed(
                 "the worker process died while it loaded the model: its code ended it, or memory ran out"
             )
-        return body
+        return answer
 
     def _died(self) -> None:
         self.fail("the model's worker process died")

@@ -1,6 +1,6 @@
 """The model behind TorchServe: loads an unpacked archive and answers whole batches.
 
-TorchServe's worker calls it; a frozen copy lies in every archive that we build, with `predictor.py` and
+TorchServe's worker calls it; a frozen copy lies in every archive that we build, with `predictor.py`, `fastest.py` and
 `preprocess.py` beside it. TorchServe demands exactly one class in this file.
 """
 

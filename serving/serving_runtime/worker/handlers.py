@@ -15,24 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from serving_runtime.protocol.tensors import Tensor
+from serving_runtime.protocol.tensors import NUMBERS, Tensor
 
 RESULT = "result"
-_DTYPES = {
-    "BOOL": np.bool_,
-    "UINT8": np.uint8,
-    "UINT16": np.uint16,
-    "UINT32": np.uint32,
-    "UINT64": np.uint64,
-    "INT8": np.int8,
-    "INT16": np.int16,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "FP16": np.float16,
-    "FP32": np.float32,
-    "FP64": np.float64,
-}
-_DATATYPES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
+_DTYPES = {name: np.dtype(name.lower().replace("fp", "float")) for name in NUMBERS}
+_DATATYPES = {dtype: name for name, dtype in _DTYPES.items()}
 
 Handle = Callable[[Any, Any], Any]
 

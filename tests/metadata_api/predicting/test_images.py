@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from metadata_api.errors import Invalid, MarinaError, TooLarge, UnsupportedMedia
 from metadata_api.predicting import images
 from metadata_api.storage.folder import FolderStore
+from serving_runtime.contracts import IMAGE_MAX_BYTES
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.making import make_deployment
 
@@ -93,7 +94,7 @@ REFUSED = {
     "an animation": (
         encoded(Image.new("L", (2, 2)), save_all=True, append_images=[Image.new("L", (2, 2), 9)]), Invalid
     ),
-    "over ten megabytes": (b"\xff\xd8\xff" + bytes(images.MAX_BYTES), TooLarge),
+    "over ten megabytes": (b"\xff\xd8\xff" + bytes(IMAGE_MAX_BYTES), TooLarge),
 }  # fmt: skip
 
 

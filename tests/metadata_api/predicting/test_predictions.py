@@ -139,7 +139,7 @@ class TestAnswers:
         assert "e" not in rows(ask(api))
         assert rows(ask(api, deployments=["a", "e"])) == {"a": "5", "e": "deployment_stopped"}
 
-    def test_carry_the_version_that_answered_not_the_desired_one(
+    def test_carry_the_version_that_answered_not_the_one_that_is_wanted(
         self, api: httpx.Client, four: None, engine: Engine, serving: V2Server
     ) -> None:
         make_version(engine, 2, experiment="a", labels=["no", "yes"])
@@ -281,7 +281,7 @@ class TestRecord:
         assert (answer.status_code, answer.json()["error"]) == (404, "prediction_unknown")
 
 
-class TestRejected:
+class TestRefused:
     """Each with a clear 4xx, and nothing stored."""
 
     @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from serving_runtime.archive import mar
-from serving_runtime.archive.model_spec import DATATYPES
+from serving_runtime.contracts import DATATYPES
 
 SIZE = 2  # elements of a row
 

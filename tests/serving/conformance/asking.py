@@ -100,7 +100,8 @@ def reason(answer: httpx.Response, status: int) -> str:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
     document = answer.json()
-    assert list(document) == ["error"]
+    assert list(document) == ["error", "code"]
+    assert document["code"]
     text = document["error"]
     assert isinstance(text, str)
     assert text

@@ -30,7 +30,7 @@ SECTIONS = {
     "Binary tensor data": "Tensors as raw bytes after the JSON.",
     "Datatypes": "Each with small and large values of its range, which must come back unchanged.",
     "Compression": "",
-    "Errors": 'Each is `{"error": text}` with Content-Type `application/json`.',
+    "Errors": 'Each is `{"error": text, "code": code}` with Content-Type `application/json`.',
     "tritonclient.http.InferenceServerClient": "NVIDIA's client, blocking.",
     "tritonclient.http.aio.InferenceServerClient": "The same client, for asyncio.",
     "kserve.InferenceRESTClient": "KServe's client.",

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from serving_runtime.archive.model_spec import DATATYPES
+from serving_runtime.contracts import DATATYPES
 
 from ..conftest import Front
 from .asking import VALUES, echoed, parted, reason, strings

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from serving_runtime.archive.model_spec import DATATYPES
+from serving_runtime.contracts import DATATYPES
 
 from ..conftest import Front
 

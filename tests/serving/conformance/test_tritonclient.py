@@ -10,7 +10,7 @@ import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
-from serving_runtime.archive.model_spec import DATATYPES
+from serving_runtime.contracts import DATATYPES
 
 from ..conftest import Front
 from .archives import input_name, output_name

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving_runtime.errors import BodyTooLarge, InvalidRequest, UnsupportedEncoding
+from serving_runtime.errors import InvalidRequest
 from serving_runtime.front import compression
+from serving_runtime.front.errors import BodyTooLarge, UnsupportedEncoding
 
 TEXT = b'{"inputs": []}' * 50
 PACK: dict[str, Any] = {"gzip": gzip.compress, "deflate": zlib.compress}

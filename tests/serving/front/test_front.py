@@ -34,7 +34,7 @@ def ask_with_images(front: Front, *texts: str) -> httpx.Response:
 
 def error_of(response: httpx.Response) -> str:
     document = response.json()
-    assert list(document) == ["error"]
+    assert list(document) == ["error", "code"]
     return str(document["error"])
 
 

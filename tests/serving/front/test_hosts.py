@@ -40,7 +40,7 @@ def assert_rejected(answer: httpx.Response, status: int) -> None:
     assert answer.status_code == status, answer.request
     assert_safe(answer)
     if answer.request.method != "HEAD":
-        assert list(answer.json()) == ["error"]
+        assert list(answer.json()) == ["error", "code"]
         assert "SERVING_ALLOWED_HOSTS" in answer.json()["error"]
 
 

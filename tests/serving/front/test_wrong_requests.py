@@ -64,8 +64,8 @@ async def ask(front: Front, seeds: range) -> tuple[list[str], list[str], Counter
 
 
 def proper(answer: httpx.Response) -> bool:
-    """A 4xx with `{"error": text}` that is short and does not repeat a large input."""
+    """A 4xx with `{"error": text, "code": code}` that is short and does not repeat a large input."""
     if not 400 <= answer.status_code < 500 or len(answer.content) > 3000:
         return False
     said = json.loads(answer.content)
-    return isinstance(said, dict) and said.keys() == {"error"} and bool(said["error"])
+    return isinstance(said, dict) and said.keys() == {"error", "code"} and bool(said["error"])

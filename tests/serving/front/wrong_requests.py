@@ -148,12 +148,6 @@ def _deep(chance: random.Random) -> bytes:
     return (opening * depth + b"1" + closing * depth)[: 1024 * 1024]
 
 
-def _twice(chance: random.Random) -> bytes:
-    text = json.dumps(_good())
-    key = chance.choice(['"name": "image"', '"shape": [1, 2, 3]', '"datatype": "UINT8"'])
-    return text.replace(key, f"{key}, {key}").encode()
-
-
 def _encoding(chance: random.Random) -> bytes:
     text = json.dumps(_good())
     return chance.choice(
@@ -207,7 +201,6 @@ WAYS: tuple[Callable[[random.Random], Any], ...] = (
     _fields,
     _numbers_that_json_does_not_have,
     _deep,
-    _twice,
     _encoding,
     _binary,
     _binary_header,

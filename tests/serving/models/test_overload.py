@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from serving_runtime.contracts import RUNTIMES
 from serving_runtime.errors import Unavailable
 from serving_runtime.models.admission import Admission
 from serving_runtime.models.batching import Batcher
 from serving_runtime.protocol.rest import InferRequest
 from serving_runtime.protocol.tensors import Tensor
-from serving_runtime.runtimes.channel import Done
-from serving_runtime.settings import RUNTIMES
+from serving_runtime.runtimes.base import Done
 from tests.bench import open_loop
 from tests.waiting import until, until_async
 

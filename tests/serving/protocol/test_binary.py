@@ -183,7 +183,7 @@ class TestHostile:
             try:
                 request = rest.decode_request(text + raw, (spec(datatype),), (), json_size=json_size)
             except InvalidRequest as error:
-                orjson.loads(rest.encode_error(str(error)))
+                orjson.loads(rest.encode_error(str(error), error.code))
                 continue
             data = request.inputs[0].data
             read = b"".join(data) if isinstance(data, list) else data
@@ -200,7 +200,7 @@ class TestHostile:
             try:
                 rest.decode_request(candidate, (spec("BYTES"),), (), json_size=json_size)
             except InvalidRequest as error:
-                orjson.loads(rest.encode_error(str(error)))
+                orjson.loads(rest.encode_error(str(error), error.code))
 
 
 class TestAnswers:

@@ -92,6 +92,10 @@ class TestDecode:
         request = decode({"id": "a:b", "inputs": [image()], "outputs": [{"name": "label"}]})
         assert (request.id, request.outputs) == ("a:b", ("label",))
 
+    def test_of_a_key_given_twice_the_last_counts(self) -> None:
+        body = GOOD.replace(b'"name"', b'"name":"other","name"')
+        assert rest.decode_request(body, (IMAGE,), (TOTAL, LABEL)).inputs[0].name == "image"
+
     def test_only_parameters_that_the_handler_takes_go_on(self) -> None:
         body = orjson.dumps({"inputs": [image()], "parameters": {"top": 3, "priority": 1, "all": True}})
         request = rest.decode_request(body, (IMAGE,), (TOTAL, LABEL), accepts={"top", "all", "half"})
@@ -136,9 +140,6 @@ REJECTED: dict[str, Any] = {
     "depth 1000": nested(1000),
     "depth 100000": nested(100_000),
     "depth a million": nested(1_000_000),
-    "duplicate key": GOOD.replace(b'"name"', b'"name":"other","name"'),
-    "duplicate key at the top": b'{"inputs":[],' + GOOD[1:],
-    "duplicate parameter": b'{"parameters":{"a":1,"a":2},' + GOOD[1:],
     "NaN": GOOD.replace(b"[1,2,3,4", b"[NaN,2,3,4"),
     "Infinity": GOOD.replace(b"[1,2,3,4", b"[Infinity,2,3,4"),
     "a number of 5,000 digits": GOOD.replace(b"[1,2,3,4", b"[" + b"9" * 5000 + b",2,3,4"),
@@ -312,4 +313,4 @@ def read_or_reject(body: bytes) -> None:
         try:
             rest.decode_request(body, inputs, (TOTAL, LABEL))
         except InvalidRequest as error:
-            orjson.loads(rest.encode_error(str(error)))
+            orjson.loads(rest.encode_error(str(error), error.code))

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from serving_runtime.archive.model_spec import TensorSpec as Spec
+from serving_runtime.contracts import ErrorCode
 from serving_runtime.errors import ModelFailed
 from serving_runtime.protocol import rest
 from serving_runtime.protocol.tensors import Tensor
@@ -58,8 +59,13 @@ class TestAnswers:
             rest.parse_response(body)
 
     def test_errors_are_read_from_any_body(self) -> None:
-        assert rest.parse_error(rest.encode_error("no")) == "no"
+        assert rest.parse_error(rest.encode_error("no", ErrorCode.NOT_READY)) == "no"
         assert rest.parse_error(b"<html>") == "the server gave no reason"
+
+    def test_clients_decide_by_the_code_of_an_error(self) -> None:
+        assert rest.parse_error_code(rest.encode_error("no", ErrorCode.QUEUE_FULL)) is ErrorCode.QUEUE_FULL
+        for body in (b"<html>", b'{"error":"no"}', b'{"error":"no","code":"other"}', b'{"code":[]}'):
+            assert rest.parse_error_code(body) is None
 
 
 class TestCheckOutputs:

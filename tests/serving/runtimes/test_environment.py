@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from serving_runtime.contracts import RUNTIMES
 from serving_runtime.runtimes import environment
-from serving_runtime.settings import RUNTIMES, Settings
+from serving_runtime.settings import Settings
 
 from .. import archives
 from ..conftest import Front

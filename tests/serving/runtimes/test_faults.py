@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving_runtime.settings import RUNTIMES
+from serving_runtime.contracts import RUNTIMES
 from tests.bench import faults, faults_report
 from tests.bench.victims import FAULTS
 

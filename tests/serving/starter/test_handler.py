@@ -63,7 +63,7 @@ class TestPredict:
         assert model.predict({"image": raw()}, return_preprocessed=True)["preprocessed"].dtype == np.uint8
 
     @pytest.mark.parametrize(
-        "inputs", [{}, {"image": raw()}, {"image": raw(0)}, {"image": raw().reshape(1, 784)}]
+        "inputs", [{}, {"img": raw()}, {"image": raw(0)}, {"image": raw().reshape(1, 784)}]
     )
     def test_rejects_what_is_no_image(self, inputs: dict[str, Any], model: Any) -> None:
         with pytest.raises(ValueError, match="image"):

@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from serving_runtime.starter import predictor
-from serving_runtime.starter.predictor import Predictor, load_network, with_fast_layers
+from serving_runtime.starter import fastest
+from serving_runtime.starter.fastest import with_fast_layers
+from serving_runtime.starter.predictor import Predictor, load_network
 
 from ..untrained import untrained
 
@@ -162,10 +163,10 @@ class TestFastLayers:
     ) -> None:
         folder = untrained(tmp_path)
         monkeypatch.setattr(
-            predictor, "with_fast_layers", lambda form: nn.Sequential(form, nn.Softmax(1)).eval()
+            fastest, "with_fast_layers", lambda form: nn.Sequential(form, nn.Softmax(1)).eval()
         )
         # The last form counts as the fastest.
-        monkeypatch.setattr(predictor, "_seconds", lambda forms, _: [-at for at in range(len(forms))])
+        monkeypatch.setattr(fastest, "_seconds", lambda forms, _: [-at for at in range(len(forms))])
         assert np.abs(Predictor(folder).predict(images(4)) - plainly(folder, images(4))).max() < 1e-5
 
 

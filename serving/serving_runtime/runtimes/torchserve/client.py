@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from serving_runtime.runtimes.channel import Done
+from serving_runtime.runtimes.base import Done
 
 _MODEL = "model"
 _HEAD = (

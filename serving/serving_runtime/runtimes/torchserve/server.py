@@ -17,15 +17,13 @@ from pathlib import Path
 
 from serving_runtime import processes
 from serving_runtime.errors import LoadFailed
-from serving_runtime.protocol import frames
-from serving_runtime.runtimes.channel import Done
+from serving_runtime.runtimes.base import OK, START_SECONDS, Done, first_answer
 from serving_runtime.runtimes.forkserver import ForkServer
 from serving_runtime.runtimes.torchserve import config, java
 from serving_runtime.runtimes.torchserve.client import TorchServeClient
 
 # With a second call waiting in Java the worker idles less but batches are smaller: no gain up to 128 clients.
 CALLS_IN_FLIGHT = 1
-START_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 
 
@@ -86,7 +84,7 @@ class TorchServe:
             return
 
         def finished(status: int, body: bytes) -> None:
-            if status == 200:
+            if status == OK:
                 self._clients.append(client)
             else:
                 self.fail(f"TorchServe answered {status or 'nothing'}")
@@ -176,24 +174,8 @@ class TorchServe:
             client = await TorchServeClient.connect(self._socket)
         except OSError:
             return None
-        answered: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
-
-        def done(status: int, body: bytes) -> None:
-            if not answered.done():
-                answered.set_result((status, body))
-
-        client.call(frame, done)
         try:
-            while not answered.done():
-                await asyncio.wait([answered], timeout=0.1)
-                self._check_alive(deadline)
-            status, body = answered.result()
-            if status != 200:
-                return None
-            header, _ = frames.decode(body)
-            if "load_error" in header:
-                raise LoadFailed(str(header["load_error"]))
-            return body
+            return await first_answer(client.call, frame, lambda: self._check_alive(deadline))
         finally:
             client.close()
 

@@ -7,11 +7,8 @@ its clients ask for them.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from serving_runtime import __version__
 from serving_runtime.archive.model_spec import TensorSpec
 from serving_runtime.models.version import Version
-
-EXTENSIONS = ("binary_tensor_data", "model_configuration", "statistics")
 
 _TYPES = {"BYTES": "TYPE_STRING"}  # everything else is TYPE_ and the datatype
 _STATES = {"ready": "READY", "starting": "LOADING", "stopping": "UNLOADING", "failed": "UNAVAILABLE"}
@@ -20,17 +17,12 @@ _NOT_MEASURED = {"count": 0, "ns": 0}
 Document = dict[str, Any]
 
 
-def server() -> Document:
-    """`GET /v2`."""
-    return {"name": "marina", "version": __version__, "extensions": EXTENSIONS}
-
-
 def metadata(version: Version) -> Document:
     """`GET /v2/models/NAME`: the tensors, -1 is any number from 1."""
     return {
         "name": version.entry.name,
         "versions": [version.entry.version],
-        "platform": _platform(version),
+        "platform": version.runtime.platform,
         "inputs": _tensors(version.inputs),
         "outputs": _tensors(version.outputs),
     }
@@ -40,8 +32,8 @@ def configuration(version: Version, max_batch: int) -> Document:
     """`GET /v2/models/NAME/config`: `dims` are without the batch; `max_batch` rows go to the model in one call."""
     return {
         "name": version.entry.name,
-        "platform": _platform(version),
-        "backend": "pytorch",
+        "platform": version.runtime.platform,
+        "backend": version.runtime.backend,
         "max_batch_size": max_batch,
         "dynamic_batching": {},
         "input": _dims(version.inputs),
@@ -63,10 +55,6 @@ def repository_index(status: Iterable[Document], *, only_ready: bool) -> list[Do
         if live is not None and live != desired:
             listed.append(_indexed(model["name"], live, "READY", None))
     return [item for item in listed if item["state"] == "READY" or not only_ready]
-
-
-def _platform(version: Version) -> str:
-    return f"pytorch_{version.entry.runtime}"
 
 
 def _tensors(specs: Sequence[TensorSpec]) -> list[Document]:

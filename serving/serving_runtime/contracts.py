@@ -1,0 +1,52 @@
+"""What serving and the metadata API must agree on, each thing said once; pure, and the lowest layer of both."""
+
+import re
+from enum import StrEnum
+from typing import Literal, get_args
+
+NAME_PATTERN = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
+"""Of experiments, deployments and aliases, and so of models under v2."""
+NAME = re.compile(NAME_PATTERN.strip("^$"))
+
+Runtime = Literal["torchserve", "native"]
+RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
+"""Each has an entry in `runtimes.base`; the first is the default."""
+
+DATATYPES = (
+    "BOOL",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "FP16",
+    "FP32",
+    "FP64",
+    "BYTES",
+)
+
+IMAGE_MAX_BYTES = 10 * 1024 * 1024
+IMAGE_MAX_PIXELS = 4_000_000
+IMAGE_MAGIC = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"}
+"""How the image files that are accepted begin. The starters' preprocessing is frozen, with limits of its own."""
+
+
+class ErrorCode(StrEnum):
+    """`code` of the front's errors, beside `error`, which is for people: clients decide by the code."""
+
+    INVALID_REQUEST = "invalid_request"
+    NOT_OFFERED = "not_offered"
+    NOT_FOUND = "not_found"
+    WRONG_METHOD = "wrong_method"
+    SLOW_BODY = "slow_body"
+    BODY_TOO_LARGE = "body_too_large"
+    UNSUPPORTED_ENCODING = "unsupported_encoding"
+    MODEL_FAILED = "model_failed"
+    NOT_READY = "not_ready"
+    QUEUE_FULL = "queue_full"
+    WORKER_FAILED = "worker_failed"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    INTERNAL = "internal"

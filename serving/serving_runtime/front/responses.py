@@ -1,0 +1,72 @@
+"""HTTP responses: a document, an error with its status and headers, and packing for clients that can read it."""
+
+import asyncio
+from typing import NamedTuple
+
+import orjson
+
+from serving_runtime.errors import ServingError, Unavailable
+from serving_runtime.front import compression
+from serving_runtime.front.body import Scope, header
+from serving_runtime.front.errors import STATUS, SlowBody, UnsupportedEncoding, WrongMethod
+from serving_runtime.hosts import Rejection
+from serving_runtime.protocol import rest
+
+Header = tuple[bytes, bytes]
+
+_JSON: tuple[Header, ...] = ((b"content-type", b"application/json"),)
+_VARY: Header = (b"vary", b"accept-encoding")
+_LARGE = 64 * 1024  # packing more than this takes long enough to leave the event loop
+
+
+class Response(NamedTuple):
+    status: int
+    body: bytes
+    headers: tuple[Header, ...] = _JSON
+    packable: bool = False
+    """Whether a client that says so in Accept-Encoding can read it packed.
+
+    Not true for metadata and errors: tritonclient's asyncio client says so with each call, and then does not unpack.
+    """
+
+
+def document(content: object, status: int = 200) -> Response:
+    """A JSON document."""
+    return Response(status, orjson.dumps(content))
+
+
+def error_response(error: ServingError) -> Response:
+    """`{"error": text, "code": code}` with the error's status and headers."""
+    return Response(STATUS[error.code], rest.encode_error(str(error), error.code), (*_JSON, *_headers(error)))
+
+
+def rejection_response(rejection: Rejection) -> Response:
+    """For a host that is not ours, or a page of another site."""
+    return Response(rejection.status, rest.encode_error(rejection.detail, rejection.code))
+
+
+async def packed(scope: Scope, response: Response) -> Response:
+    """The response as the client's Accept-Encoding asks for it."""
+    status, body, headers, packable = response
+    if not packable or len(body) < compression.SMALLEST:
+        return response
+    encoding = compression.chosen(header(scope, b"accept-encoding"))
+    if encoding is None:
+        return Response(status, body, (*headers, _VARY))
+    if len(body) > _LARGE:
+        body = await asyncio.to_thread(compression.packed, body, encoding)
+    else:
+        body = compression.packed(body, encoding)
+    return Response(status, body, (*headers, _VARY, (b"content-encoding", encoding.encode())))
+
+
+def _headers(error: ServingError) -> list[Header]:
+    if isinstance(error, Unavailable):
+        return [(b"retry-after", b"1")]
+    if isinstance(error, WrongMethod):
+        return [(b"allow", error.allowed.encode())]
+    if isinstance(error, UnsupportedEncoding):
+        return [(b"accept-encoding", compression.ACCEPTED.encode())]
+    if isinstance(error, SlowBody):
+        return [(b"connection", b"close")]
+    return []

@@ -1,0 +1,35 @@
+"""The runtimes of this product, by the names of `contracts.RUNTIMES`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving_runtime.runtimes.base import OnFailure, Resources, Runtime
+from serving_runtime.runtimes.native import Native
+from serving_runtime.runtimes.torchserve import java
+from serving_runtime.runtimes.torchserve.server import TorchServe
+
+
+@dataclass(frozen=True)
+class RuntimeEntry:
+    """One runtime: how one is made for a version, in a private folder, and what v2 calls it."""
+
+    make: Callable[[Path, Resources, OnFailure], Runtime]
+    platform: str
+    backend: str
+    check: Callable[[], object] = lambda: None
+    """Raises LoadFailed when this machine cannot run it at all."""
+
+
+def _native(folder: Path, resources: Resources, on_failure: OnFailure) -> Runtime:
+    return Native(folder, resources.forkserver, on_failure)
+
+
+def _torchserve(folder: Path, resources: Resources, on_failure: OnFailure) -> Runtime:
+    return TorchServe(folder, resources.forkserver, java.Cache(resources.java_cache), on_failure)
+
+
+REGISTRY: Mapping[str, RuntimeEntry] = {
+    "torchserve": RuntimeEntry(_torchserve, "pytorch_torchserve", "pytorch", java.java_home),
+    "native": RuntimeEntry(_native, "pytorch_native", "pytorch"),
+}
