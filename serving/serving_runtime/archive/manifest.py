@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from serving_runtime.archive.zip_reader import MarError
+from serving_runtime.archive.errors import MarError
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 # Entries in which the front keeps what TorchServe's worker needs.

@@ -7,20 +7,20 @@ exactly one header, one file's data or the directory. The format is described in
 """
 
 import os
-import re
 import stat
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from serving_runtime.archive.errors import MarError
+from serving_runtime.archive.zip_names import MAX_ENTRIES, check_name, check_names
+
 MAX_TOTAL_BYTES = 1024**3
-MAX_ENTRIES = 1000
 MAX_RATIO = 100
 # Small files may be packed better than MAX_RATIO: nothing of this size can fill a disk.
 RATIO_FLOOR_BYTES = 1024**2
-MAX_NAME_BYTES = 255
 CHUNK_BYTES = 256 * 1024
 
 _END = struct.Struct("<4s4H2LH")
@@ -31,18 +31,9 @@ _DESCRIPTOR = 0x0008
 _KNOWN_FLAGS = 0x0006 | _DESCRIPTOR | 0x0800
 # Times, user ids and the mark of a jar. Other extra fields may change a name, a size or make a link.
 _HARMLESS_EXTRAS = {0x000A, 0x5455, 0x5855, 0x7855, 0x7875, 0xCAFE}
-_PORTABLE = re.compile(r"[ !#-)+-.0-9;=@-Z\[\]^-{}~]+")
 
 _REPACK = "Pack it again with torch-model-archiver."
 _UNPACKED = "Pack it without compression (torch-model-archiver --archive-format zip-store)."
-
-
-class MarError(ValueError):
-    """The archive is rejected. `code` is stable (snake_case); the text says what is wrong and what to do."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -92,7 +83,7 @@ def open_zip(file: BinaryIO) -> dict[str, Entry]:
         entries[name] = entry
     _check_sizes(entries, end)
     files = {name: entry for name, entry in entries.items() if not name.endswith("/")}
-    _check_names(set(files), {name[:-1] for name in entries if name.endswith("/")})
+    check_names(set(files), {name[:-1] for name in entries if name.endswith("/")})
     return files
 
 
@@ -114,16 +105,6 @@ def read(file: BinaryIO, entry: Entry, limit: int) -> bytes:
     if entry.size > limit:
         raise MarError("file_too_large", f"{entry.name} has {entry.size} bytes; at most {limit} are allowed.")
     return b"".join(chunks(file, entry))
-
-
-def check_new_names(names: Iterable[str]) -> None:
-    """Reject names that `open_zip` would reject. Raises MarError."""
-    files = list(names)
-    for name in files:
-        _check_name(name)
-    if len(files) > MAX_ENTRIES:
-        raise MarError("too_many_files", f"There are {len(files)} files; at most {MAX_ENTRIES} are accepted.")
-    _check_names(set(files), set())
 
 
 def _directory_start(file: BinaryIO, end: int) -> int:
@@ -200,40 +181,13 @@ def _name(record: _Record) -> str:
         name = record.raw_name.decode("utf-8" if record.flags & 0x0800 else "ascii")
     except UnicodeDecodeError:
         name = "\ufffd"
-    _check_name(name.removesuffix("/"))
+    check_name(name.removesuffix("/"))
     kind = stat.S_IFMT(record.mode)
     if kind not in (0, stat.S_IFDIR if name.endswith("/") else stat.S_IFREG):
         raise MarError("not_a_file", f"{name} is a link or a device. Put the file itself into the archive.")
     if record.mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX):
         raise MarError("not_a_file", f"{name} is setuid, setgid or sticky. Remove that mode and pack again.")
     return name
-
-
-def _check_name(name: str) -> None:
-    shown = ascii(name[:80])
-    if not name or len(name) > MAX_NAME_BYTES:
-        raise MarError("bad_name", f"{shown} must have 1 to {MAX_NAME_BYTES} characters. Rename the file.")
-    for part in name.split("/"):
-        if not part or part != part.strip(" ") or part.endswith("."):
-            raise MarError(
-                "bad_name", f"{shown} leads out of its folder or is not portable. Rename the file."
-            )
-        if not _PORTABLE.fullmatch(part):
-            raise MarError("bad_name", f"{shown} has characters that are not portable. Rename the file.")
-
-
-def _check_names(files: set[str], folders: set[str]) -> None:
-    known: dict[str, str] = {}
-    for name in sorted(files):
-        other = known.setdefault(name.lower(), name)
-        if other != name:
-            raise MarError("duplicate_name", f"{other} and {name} differ by case only. Rename one of them.")
-    for name in files | folders:
-        parts = name.lower().split("/")
-        above = ["/".join(parts[:count]) for count in range(1, len(parts) + (name in folders))]
-        clash = next((folder for folder in above if folder in known), None)
-        if clash:
-            raise MarError("duplicate_name", f"{known[clash]} is a file and a folder. Rename one of them.")
 
 
 def _entry(file: BinaryIO, record: _Record, name: str, following: int) -> Entry:
