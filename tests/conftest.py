@@ -24,6 +24,7 @@ from marina_local.settings import LocalSettings
 from marina_local.supervisor import Supervised
 from tests import leftovers
 from tests.groups import pytest_collection_modifyitems as pytest_collection_modifyitems
+from tests.groups import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.ports import free_port
 from tests.waiting import until
 
