@@ -205,6 +205,6 @@ class TestExtensions:
         assert states({"ready": True}) == {"echo": "READY", "mymodel": "READY", "summing": "READY"}
 
     @pytest.mark.row("repository index: a wrong filter is 400")
-    @pytest.mark.parametrize("body", [b"[]", b'{"ready": 1}', b'{"ready": true, "ready": false}', b"{"])
+    @pytest.mark.parametrize("body", [b"[]", b'{"ready": 1}', b'{"ready": null}', b"{"])
     def test_a_wrong_filter_of_the_index_is_rejected(self, served: Front, body: bytes) -> None:
         assert served.client.post(INDEX, content=body).status_code == 400
