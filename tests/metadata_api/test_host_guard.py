@@ -34,7 +34,8 @@ def assert_rejected(answer: httpx.Response, status: int, code: str) -> None:
     if answer.request.method == "HEAD":
         return
     if answer.request.url.path.startswith("/v2/"):
-        assert list(answer.json()) == ["error"]
+        assert answer.json().keys() == {"error", "code"}
+        assert answer.json()["code"] == code
         assert "METADATA_API_ALLOWED_HOSTS" in answer.json()["error"]
     else:
         assert answer.json()["error"] == code
