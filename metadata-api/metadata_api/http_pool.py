@@ -1,6 +1,7 @@
 """Kept HTTP connections to serving processes: the proxy under /v2 and the predictions send everything over them."""
 
 import io
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -10,6 +11,7 @@ import aiohttp
 CONNECTIONS = 256
 KEPT_SECONDS = 30.0
 READ_BYTES = 64 * 1024
+LARGE_BYTES = 1024 * 1024
 LARGE_BYTES = 1024 * 1024
 # Nothing that the caller did not ask for: the server behind sees the headers of its client, and no others.
 _SKIPPED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
