@@ -14,7 +14,7 @@ MarinaError
 403 and 421, for requests that are meant for another host or come from another site, are answered by `host_guard`.
 
 Raised by the domain functions, turned into `{"error": code, "detail": text}` by `create_app`, under /v2 into
-`{"error": text}`.
+`{"error": text, "code": code}`.
 """
 
 from collections.abc import Mapping
@@ -96,15 +96,16 @@ class ErrorBody(BaseModel):
 
 
 class V2ErrorBody(BaseModel):
-    """Body of every answer of 400 and above under /v2: the text is the error."""
+    """Body of every answer of 400 and above under /v2: the text is the error, as at the front."""
 
     error: str
+    code: str
 
 
 def body_of(scope: Mapping[str, Any], code: str, detail: str) -> dict[str, str]:
     """An error as it is written for the address of an ASGI scope."""
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return {"error": detail} if path.startswith("/v2/") else {"error": code, "detail": detail}
+    return {"error": detail, "code": code} if path.startswith("/v2/") else {"error": code, "detail": detail}
 
 
 DESCRIPTIONS = {

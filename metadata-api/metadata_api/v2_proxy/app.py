@@ -1,7 +1,7 @@
 """The addresses under /v2 as a plain ASGI layer: an inference costs little more here than at the server itself.
 
 Model addresses are passed on as they came, with nothing of the response changed; those of the server are answered from
-the route table. Errors are `{"error": text}`, as in v2.
+the route table. Errors are `{"error": text, "code": code}`, as at the front.
 """
 
 import logging
@@ -19,6 +19,7 @@ from metadata_api.limits import BodyRefused
 from metadata_api.v2_proxy import server
 from metadata_api.v2_proxy.forward import forward, request_headers
 from metadata_api.v2_proxy.live_table import LiveRouteTable
+from serving_runtime.contracts import ErrorCode
 from serving_runtime.protocol import server as about
 
 ACTIONS = ("infer", "ready", "config", "stats")
@@ -52,12 +53,12 @@ class V2Proxy:
             response = await self._answer(scope, receive, parts[1:])
         except MarinaError as error:
             retry = {"retry-after": "1"} if error.status == 503 else {}
-            response = _error(error.status, error.detail, retry)
+            response = _error(error.status, error.code, error.detail, retry)
         except BodyRefused as error:
-            response = _error(error.status_code, str(error.detail), {"connection": "close"})
+            response = _error(error.status_code, error.code, str(error.detail), {"connection": "close"})
         except Exception as error:
             log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
-            response = _error(500, "A fault of the metadata API; its log says more.", {})
+            response = _error(500, ErrorCode.INTERNAL, "A fault of the metadata API; its log says more.", {})
         await _send(scope, send, response)
         return None
 
@@ -68,7 +69,7 @@ class V2Proxy:
             case ["models", *address] if address:
                 return await self._model(scope, receive, address)
             case ["repository", "models", name, "load" | "unload"] if name:
-                return _checked(scope, "POST") or _error(403, about.NOT_OFFERED, {})
+                return _checked(scope, "POST") or _error(403, ErrorCode.NOT_OFFERED, about.NOT_OFFERED, {})
             case ["repository", "index"]:
                 if refused := _checked(scope, "POST"):
                     return refused
@@ -143,15 +144,15 @@ def _checked(scope: Scope, allowed: str) -> Response | None:
     """The response to a method that an address does not take; HEAD goes where GET goes."""
     if scope["method"] == allowed or (allowed == "GET" and scope["method"] == "HEAD"):
         return None
-    return _error(405, f"this address takes {allowed} only", {"allow": allowed})
+    return _error(405, ErrorCode.WRONG_METHOD, f"this address takes {allowed} only", {"allow": allowed})
 
 
 def _json(document: object, status: int = 200) -> Response:
     return Response(status, JSON, orjson.dumps(document))
 
 
-def _error(status: int, text: str, headers: Mapping[str, str]) -> Response:
-    return Response(status, {**JSON, **headers}, orjson.dumps({"error": text}))
+def _error(status: int, code: str, text: str, headers: Mapping[str, str]) -> Response:
+    return Response(status, {**JSON, **headers}, orjson.dumps({"error": text, "code": code}))
 
 
 async def _send(scope: Scope, send: Send, response: Response) -> None:

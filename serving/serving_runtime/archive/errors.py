@@ -1,4 +1,4 @@
-"""Why an archive is rejected."""
+"""What is wrong with an archive."""
 
 
 class MarError(ValueError):

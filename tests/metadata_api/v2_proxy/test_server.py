@@ -111,7 +111,7 @@ def test_the_index_lists_what_shall_run_with_its_state(api: httpx.Client, front:
 def test_a_filter_of_the_index_that_cannot_be_read_is_a_400(api: httpx.Client, body: bytes) -> None:
     answer = api.post(INDEX, content=body)
     assert answer.status_code == 400
-    assert list(answer.json()) == ["error"]
+    assert list(answer.json()) == ["error", "code"]
 
 
 def test_statistics_are_those_of_every_server_that_answers(api: httpx.Client, serving: V2Server) -> None:
@@ -134,7 +134,7 @@ def test_statistics_are_those_of_every_server_that_answers(api: httpx.Client, se
 @pytest.mark.parametrize("action", ["load", "unload"])
 def test_models_are_neither_loaded_nor_unloaded_here(api: httpx.Client, action: str) -> None:
     answer = api.post(f"/v2/repository/models/digits/{action}")
-    assert (answer.status_code, list(answer.json())) == (403, ["error"])
+    assert (answer.status_code, list(answer.json())) == (403, ["error", "code"])
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_another_method_is_a_405_that_names_the_right_one(
 ) -> None:
     answer = api.request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
-    assert list(answer.json()) == ["error"]
+    assert list(answer.json()) == ["error", "code"]
 
 
 @pytest.mark.parametrize(
@@ -161,4 +161,4 @@ def test_another_method_is_a_405_that_names_the_right_one(
 )
 def test_what_v2_does_not_have_is_a_404(api: httpx.Client, path: str) -> None:
     answer = api.get(path)
-    assert (answer.status_code, list(answer.json())) == (404, ["error"])
+    assert (answer.status_code, list(answer.json())) == (404, ["error", "code"])

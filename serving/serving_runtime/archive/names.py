@@ -1,28 +1,27 @@
-"""Which names the files of an archive may have: the same on every system, and never two for one file."""
+"""Names that the files of an archive may have: those that every file system and every zip reader takes alike."""
 
 import re
 from collections.abc import Iterable
 
 from serving_runtime.archive.errors import MarError
 
-MAX_ENTRIES = 1000
 MAX_NAME_BYTES = 255
-
+MAX_ENTRIES = 1000
 _PORTABLE = re.compile(r"[ !#-)+-.0-9;=@-Z\[\]^-{}~]+")
 
 
 def check_new_names(names: Iterable[str]) -> None:
-    """Reject names that `zip_reader.open_zip` would reject. Raises MarError."""
+    """Reject names that `open_zip` would reject. Raises MarError."""
     files = list(names)
     for name in files:
         check_name(name)
     if len(files) > MAX_ENTRIES:
         raise MarError("too_many_files", f"There are {len(files)} files; at most {MAX_ENTRIES} are accepted.")
-    check_names(set(files), set())
+    check_together(set(files), set())
 
 
 def check_name(name: str) -> None:
-    """Reject a name that another system reads differently, or that leads out of its folder. Raises MarError."""
+    """Reject a name that leads out of its folder or cannot be written everywhere. Raises MarError."""
     shown = ascii(name[:80])
     if not name or len(name) > MAX_NAME_BYTES:
         raise MarError("bad_name", f"{shown} must have 1 to {MAX_NAME_BYTES} characters. Rename the file.")
@@ -35,8 +34,8 @@ def check_name(name: str) -> None:
             raise MarError("bad_name", f"{shown} has characters that are not portable. Rename the file.")
 
 
-def check_names(files: set[str], folders: set[str]) -> None:
-    """Reject names that are one on some systems, or a file and a folder at once. Raises MarError."""
+def check_together(files: set[str], folders: set[str]) -> None:
+    """Reject names that are the same on some file system, and a file that is a folder as well. Raises MarError."""
     known: dict[str, str] = {}
     for name in sorted(files):
         other = known.setdefault(name.lower(), name)
