@@ -24,6 +24,7 @@ from marina_local.settings import LocalSettings
 from marina_local.supervisor import Supervised
 from tests import leftovers
 from tests.groups import pytest_collection_modifyitems as pytest_collection_modifyitems
+from tests.groups import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -92,7 +93,7 @@ class Database:
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A real Postgres with an empty database, made as the one-machine mode makes it; stopped at the end."""
     settings = LocalSettings(home=tmp_path_factory.mktemp("postgres"), postgres_port=free_port())
-    with folder.held(settings):
+    with folder.lock(settings):
         try:
             yield from _database(settings)
         finally:
@@ -101,16 +102,16 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 def _database(settings: LocalSettings) -> Iterator[Database]:
     postgres = Postgres(settings)
-    part = postgres.prepare()
+    service = postgres.prepare()
     who: dict[str, Any] = {}
-    if part.account:
-        who = {"user": part.account.uid, "group": part.account.gid, "extra_groups": []}
+    if service.account:
+        who = {"user": service.account.uid, "group": service.account.gid, "extra_groups": []}
     with (settings.logs / "postgres.log").open("wb") as log:
         process = subprocess.Popen(
-            part.command, cwd=part.folder, env=dict(part.environment), stdout=log, stderr=log, **who
+            service.command, cwd=service.folder, env=dict(service.environment), stdout=log, stderr=log, **who
         )
     try:
-        asyncio.run(postgres.ready(Supervised(part, settings.logs), 30))
+        asyncio.run(postgres.ready(Supervised(service, settings.logs), 30))
         url = make_url(postgres.url).set(password=postgres.password_file.read_text())
         superuser = url.set(username="postgres", password=postgres.superuser_password_file.read_text())
         # Tests make databases of their own; the role of the product may not.

@@ -5,55 +5,86 @@ it starts once: the running system, the fronts of both runtimes, those of the co
 by file, or by class where a file takes long. What takes longest begins first, so that all processes end together.
 """
 
-from collections.abc import Generator
+import os
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-# Fixture that takes seconds -> the group of the tests that use it.
-SHARED = {
-    "stack": "stack",
-    "served": "conformance",
-    "front": "fronts",
-    "torchserve_front": "fronts",
-    "native_front": "fronts",
+RUNTIMES = "tests/serving/runtimes/test_runtimes.py"
+NATIVE = "tests/serving/runtimes/test_native.py"
+PAGES = "tests/ui/test_pages.py"
+# How the ids of a group's tests begin -> the group. The first that fits counts.
+GROUPS = {
+    "tests/system/test_leftovers.py": "leftovers",
+    "tests/system/": "stack",
+    "tests/ui/test_browser.py": "stack",
+    f"{RUNTIMES}::TestHealing": "healing",
+    f"{NATIVE}::TestSameAnswers": "same answers",
+    "tests/serving/runtimes/": "fronts",
+    "tests/serving/front/": "fronts",
+    "tests/serving/conformance/": "conformance",
+    f"{PAGES}::TestTry": "try",
+    f"{PAGES}::TestExperiments": "experiments",
+    f"{PAGES}::TestDeployments": "deployments",
+    "tests/models/test_every_experiment.py": "every experiment",
+    "tests/chart/test_shapes.py": "shapes",
 }
 # What takes longest, in this order; all others follow in the order of the command line.
 FIRST = (
     "stack",
-    "test_runtimes.py::TestHealing",
+    "healing",
     "fronts",
-    "test_pages.py::TestTry",
-    "test_native.py::TestSameAnswers",
-    "test_pages.py::TestExperiments",
+    "leftovers",
+    "try",
+    "same answers",
+    "experiments",
     "conformance",
-    "test_runtimes.py::TestEnd",
-    "test_pages.py::TestDeployments",
-    "test_every_experiment.py",
-    "test_shapes.py",
+    "deployments",
+    "every experiment",
+    "shapes",
 )
-# Classes that are groups of their own, whatever they share.
-BY_CLASS = {name for name in FIRST if "::" in name}
+# Fixtures that take seconds -> where they are known, and the groups that may use them.
+FIXTURES = {
+    "stack": ("tests/", {"stack"}),
+    "served": ("tests/serving/", {"conformance"}),
+    "front": ("tests/serving/", {"fronts", "healing"}),
+    "native_front": ("tests/serving/", {"fronts", "healing"}),
+    "torchserve_front": ("tests/serving/", {"fronts", "healing"}),
+}
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
-    """Mark each test with its group for xdist, which puts it into the test's id; then sort."""
-    if not getattr(config.option, "loadgroup", False):
-        return (yield)
-    groups = {item: group_of(item) for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    yield
-    items.sort(key=lambda item: FIRST.index(groups[item]) if groups[item] in FIRST else len(FIRST))
+class Groups(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each process whole groups, in the order of the tests."""
+
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
 
 
-def group_of(item: pytest.Item) -> str:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    """The scheduler of every run with `-n`."""
+    return Groups(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """UsageError for a test outside its group, as another process would start everything for it; sort by group."""
+    for item in items:
+        for fixture in FIXTURES.keys() & set(getattr(item, "fixturenames", ())):
+            place, groups = FIXTURES[fixture]
+            if item.nodeid.startswith(place) and group_of(item.nodeid) not in groups:
+                raise pytest.UsageError(f"{item.nodeid} takes {fixture}: put it into a group in {__name__}")
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    ranks = {name: rank for rank, name in enumerate(FIRST)}
+    items.sort(key=lambda item: ranks.get(group_of(item.nodeid), len(ranks)))
+
+
+def group_of(nodeid: str) -> str:
     """Name of the group that a test belongs to."""
-    parent = item.getparent(pytest.Class)
-    by_class = f"{item.path.name}::{parent.name}" if parent else ""
-    if by_class in BY_CLASS:
-        return by_class
-    for fixture, group in SHARED.items():
-        if fixture in getattr(item, "fixturenames", ()):
-            return group
-    return item.path.name if item.path.name in FIRST else item.location[0]
+    found = (group for start, group in GROUPS.items() if nodeid.startswith(start))
+    return next(found, nodeid.partition("::")[0])

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 from pydantic import ValidationError
 
-from marina_local import folder, launcher, parts
+from marina_local import folder, launcher, services
 from marina_local.errors import LocalError
 from marina_local.process import run
 from marina_local.settings import LocalSettings
@@ -33,7 +33,7 @@ def main() -> int:
     importing = commands.add_parser("import", help="import experiments from a CSV into the running system")
     importing.add_argument("file", type=Path)
     arguments = parser.parse_args()
-    os.umask(0o077)  # logs, archives and models are for nobody else, and so is what the parts write
+    os.umask(0o077)  # logs, archives and models are closed to others, and so is what the services write
     try:
         settings = LocalSettings()
         return int(COMMANDS[arguments.command](settings, arguments))
@@ -72,7 +72,7 @@ def _reset(settings: LocalSettings, arguments: argparse.Namespace) -> int:
     if not settings.lock_file.exists():
         raise LocalError(f"{settings.home} is no data folder of Marina: nothing deleted")
     folder.stop(settings)
-    with folder.held(settings):
+    with folder.lock(settings):
         folder.empty(settings, everything=arguments.all)
     _tell(f"{settings.home} is empty{'' if arguments.all else ', except for the trained models'}")
     return 0
@@ -85,7 +85,7 @@ def _train(settings: LocalSettings, _: argparse.Namespace) -> int:
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await run(parts.training(settings), None)
+        return await run(services.training(settings), None)
 
     try:
         return asyncio.run(train())

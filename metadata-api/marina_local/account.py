@@ -12,34 +12,34 @@ from marina_local.process import Account
 USUAL, OWN = "postgres", "marina-postgres"
 
 
-def choose(wanted: str = "") -> Account | None:
-    """The user for Postgres: None (ourselves) unless we are root, which Postgres refuses.
+def choose(requested: str = "") -> Account | None:
+    """The user for Postgres: None (ourselves) unless we are root, which Postgres rejects.
 
-    Raises Unusable when a user is wanted that is not there or none can be made.
+    Raises Unusable when a user is requested that is not there or none can be made.
     """
     if os.geteuid() != 0:
         return None
-    for name in [wanted] if wanted else [USUAL, OWN]:
+    for name in [requested] if requested else [USUAL, OWN]:
         found = _find(name)
         if found:
             return found
-    if wanted:
-        raise Unusable(f"MARINA_POSTGRES_USER names {wanted}, and this machine has no such user")
+    if requested:
+        raise Unusable(f"MARINA_POSTGRES_USER names {requested}, and this machine has no such user")
     return _make()
 
 
-def reaches(account: Account | None, *paths: Path) -> bool:
+def can_read(account: Account | None, *paths: Path) -> bool:
     """Whether the user can enter and read all of these; asked of the kernel, as that user."""
     test = 'for path in "$@"; do test -r "$path" && test -x "$path" || exit 1; done'
     return account is None or _may(account, test, *paths)
 
 
-def enters(account: Account | None, folder: Path) -> bool:
-    """Whether the user can get through a folder to one of its own in it; looking around is not needed."""
+def can_enter(account: Account | None, folder: Path) -> bool:
+    """Whether the user can get through a folder to one of its own in it; listing it is not needed."""
     return account is None or _may(account, 'cd "$1"', folder)
 
 
-def give(path: Path, account: Account | None) -> None:
+def chown(path: Path, account: Account | None) -> None:
     """Make a folder or file the user's own, closed to others."""
     path.chmod(0o700 if path.is_dir() else 0o600)
     if account is not None:

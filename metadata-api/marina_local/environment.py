@@ -1,4 +1,4 @@
-"""What the parts inherit of the launcher's environment: named variables, not everything that a shell exports."""
+"""What the services inherit of the launcher's environment: named variables, not everything that a shell exports."""
 
 from collections.abc import Mapping
 
@@ -33,18 +33,18 @@ OWN_PREFIXES = {
     "migration": ("METADATA_API_",),
     "ui": ("UI_", "GRADIO_"),
 }
-"""Part -> groups of variables that are its settings, or those of a library that it uses."""
+"""Service -> groups of variables that are its settings, or those of a library that it uses."""
 PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"})
 """How the API reaches an object store; nothing else leaves the machine."""
 
 
-def of_part(part: str, ours: Mapping[str, str]) -> dict[str, str]:
-    """What one part gets from our environment; the caller adds what it sets itself."""
-    prefixes = INHERITED_PREFIXES + OWN_PREFIXES.get(part, ())
+def of_service(service: str, ours: Mapping[str, str]) -> dict[str, str]:
+    """What one service gets from our environment; the caller adds what it sets itself."""
+    prefixes = INHERITED_PREFIXES + OWN_PREFIXES.get(service, ())
     names = set(INHERITED)
-    if part == "serving":
+    if service == "serving":
         # Handlers may need them, and serving can pass on only what it has.
         names.update(name.strip() for name in ours.get("SERVING_WORKER_ENVIRONMENT", "").split(","))
-    if part == "api":
+    if service == "api":
         names |= PROXIES
     return {key: value for key, value in ours.items() if key in names or key.startswith(prefixes)}

@@ -2,7 +2,7 @@
 
 LocalError
 ├── AlreadyRunning   another launcher holds the data folder
-├── NotReady         a part does not start or does not answer in time
+├── NotReady         a service does not start or does not answer in time
 └── Unusable         the machine lacks something: a port, a package, space on the disk, a user
 """
 
@@ -16,7 +16,7 @@ class AlreadyRunning(LocalError):
 
 
 class NotReady(LocalError):
-    """A part does not start, ends again and again, or does not answer within its deadline."""
+    """A service does not start, ends again and again, or does not answer within its deadline."""
 
 
 class Unusable(LocalError):

@@ -32,7 +32,7 @@ class Holder:
 
 
 @contextmanager
-def held(settings: LocalSettings) -> Iterator[None]:
+def lock(settings: LocalSettings) -> Iterator[None]:
     """Hold the data folder; the kernel lets go of it even when the launcher is killed.
 
     Raises AlreadyRunning with who holds it, Unusable when the folder cannot be made or the disk is full.
@@ -51,7 +51,7 @@ def held(settings: LocalSettings) -> Iterator[None]:
 
 
 def prepare(settings: LocalSettings) -> None:
-    """Make the folders, closed to others; refuse a disk that is as good as full, before a database notices."""
+    """Make the folders, closed to others; reject a disk that is as good as full, before a database notices."""
     home = settings.home
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def prepare(settings: LocalSettings) -> None:
 
 
 def holder(settings: LocalSettings) -> Holder | None:
-    """Who holds the data folder now, None if nobody does."""
+    """Who holds the data folder now, None if it is free."""
     try:
         descriptor = os.open(settings.lock_file, os.O_RDWR)
     except FileNotFoundError:
@@ -104,7 +104,7 @@ def stop(settings: LocalSettings) -> float | None:
 
 
 def empty(settings: LocalSettings, *, everything: bool = False) -> None:
-    """Delete the data; trained models stay unless `everything` is wanted. The caller holds the folder."""
+    """Delete the data; trained models stay unless `everything` is set. The caller holds the folder."""
     postgres.delete(settings)
     for name in (*DATA, "models") if everything else DATA:
         shutil.rmtree(settings.home / name, ignore_errors=True)
@@ -115,14 +115,14 @@ def empty(settings: LocalSettings, *, everything: bool = False) -> None:
 
 
 def _close(home: Path) -> None:
-    """Keep others out of the data folder; one that has somebody's other files in it stays as open as it was."""
+    """Keep others out of the data folder; one that has other files in it stays as open as it was."""
     is_ours = {path.name for path in home.iterdir()} <= {*DATA, *FOLDERS}
     # Postgres runs as another user when we are root, and must get through, but need not look around.
     through = 0o011 if os.geteuid() == 0 else 0
     before = home.stat().st_mode & 0o7777
-    wanted = (0o700 if is_ours else before) | through
-    if wanted != before:
-        home.chmod(wanted)
+    mode = (0o700 if is_ours else before) | through
+    if mode != before:
+        home.chmod(mode)
 
 
 def _lock(descriptor: int) -> bool:

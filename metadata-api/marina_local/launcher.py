@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 
-from marina_local import folder, parts
+from marina_local import folder, services
 from marina_local.errors import LocalError, NotReady, Unusable
-from marina_local.first_answers import first_answers
 from marina_local.ports import NAMES, check_ports
 from marina_local.postgres import Postgres
-from marina_local.process import Part, run
+from marina_local.process import Service, run
+from marina_local.readiness import await_predictions
 from marina_local.settings import LocalSettings
 from marina_local.supervisor import Supervised, Supervisor
 
@@ -29,8 +29,8 @@ async def up(settings: LocalSettings) -> int:
 
     Raises a LocalError, after having stopped what was started, when something keeps it from starting.
     """
-    with folder.held(settings):
-        parts.check_packages()
+    with folder.lock(settings):
+        services.check_packages()
         await check_ports(settings)
         launcher = Launcher(settings)
         try:
@@ -49,7 +49,7 @@ class Launcher:
         self.supervisor = Supervisor(settings.logs)
         self._begin = time.monotonic()
         self._signals = 0
-        self._stop_wanted = asyncio.Event()
+        self._stop_requested = asyncio.Event()
 
     async def run(self) -> int:
         """Start, wait for a signal, stop; 0 after a signal, also when it came during the start."""
@@ -57,7 +57,7 @@ class Launcher:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._on_signal)
         start = asyncio.create_task(self._start())
-        stop = asyncio.create_task(self._stop_wanted.wait())
+        stop = asyncio.create_task(self._stop_requested.wait())
         try:
             await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
             if start.done():
@@ -77,20 +77,20 @@ class Launcher:
         self._say("starting", f"data and logs are in {self.settings.home}")
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._http(parts.serving(self.settings), "serving", "/v2/health/live"))
+                group.create_task(self._http(services.serving(self.settings), "serving", "/v2/health/live"))
                 group.create_task(self._database_and_api())
-                group.create_task(self._http(parts.ui(self.settings), "ui", "/"))
+                group.create_task(self._http(services.ui(self.settings), "ui", "/"))
                 group.create_task(self._train())
         except* LocalError as errors:
             raise _first(errors) from None
-        await self._step("register", parts.registration(self.settings))
+        await self._step("register", services.registration(self.settings))
         await self._predictions()
         self._addresses()
 
     async def _database_and_api(self) -> None:
         postgres = await asyncio.to_thread(Postgres, self.settings)
-        part = await asyncio.to_thread(postgres.prepare)
-        await postgres.ready(self.supervisor.start(part), self.settings.start_seconds)
+        service = await asyncio.to_thread(postgres.prepare)
+        await postgres.ready(self.supervisor.start(service), self.settings.start_seconds)
         self._say("postgres", f"ready on 127.0.0.1:{postgres.port}")
         await self._api(postgres)
 
@@ -108,10 +108,10 @@ class Launcher:
                 and not migrated
             ):
                 migrated = True
-                await self._step("database", parts.migration(self.settings, postgres))
+                await self._step("database", services.migration(self.settings, postgres))
             return answer is not None and answer.status_code == 200
 
-        supervised = self.supervisor.start(parts.api(self.settings, postgres))
+        supervised = self.supervisor.start(services.api(self.settings, postgres))
         url = f"{self.settings.address('api')}/readyz"
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
             await self._until(look, f"{NAMES['api']} does not answer on {url}", supervised)
@@ -119,26 +119,26 @@ class Launcher:
 
     async def _train(self) -> None:
         """On the terminal, because it shows progress bars; the first run takes minutes."""
-        code = await run(parts.training(self.settings), None)
+        code = await run(services.training(self.settings), None)
         if code != 0:
             raise NotReady(f"training the starter experiments failed (exit code {code}): see the lines above")
         self._say("models", f"{len(list(self.settings.models_dir.rglob('*.mar')))} trained")
 
-    async def _step(self, name: str, part: Part) -> None:
-        """A part that ends by itself, with its output in its log; its last line is what the step says."""
-        supervised = Supervised(part, self.settings.logs)
+    async def _step(self, name: str, service: Service) -> None:
+        """A service that ends by itself, with its output in its log; its last line is what the step says."""
+        supervised = Supervised(service, self.settings.logs)
         with supervised.log_path.open("ab") as output:
             try:
-                code = await asyncio.wait_for(run(part, output), self.settings.start_seconds)
+                code = await asyncio.wait_for(run(service, output), self.settings.start_seconds)
             except TimeoutError:
                 raise NotReady(f"{name} took longer than {self.settings.start_seconds:.0f} s") from None
         if code != 0:
             raise NotReady(f"{name} failed: {supervised.last_line()} (log: {supervised.log_path})")
         self._say(name, supervised.last_line())
 
-    async def _http(self, part: Part, name: str, path: str) -> None:
-        """Start a part and wait until an address of it answers 200."""
-        supervised = self.supervisor.start(part)
+    async def _http(self, service: Service, name: str, path: str) -> None:
+        """Start a service and wait until an address of it answers 200."""
+        supervised = self.supervisor.start(service)
         url = self.settings.address(name) + path
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
             await self._until(
@@ -159,7 +159,7 @@ class Launcher:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _predictions(self) -> None:
-        answers = await first_answers(self.settings)
+        answers = await await_predictions(self.settings)
         silent = {name: reason for name, reason in answers.items() if reason is not None}
         count = f"{len(answers) - len(silent)} of {len(answers)}"
         self._say("predict", f"{count} deployments answer a real prediction")
@@ -187,7 +187,7 @@ class Launcher:
         self._signals += 1
         if self._signals == 1:
             log.info("stopping")
-            self._stop_wanted.set()
+            self._stop_requested.set()
         else:
             self.supervisor.kill()
 

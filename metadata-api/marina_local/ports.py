@@ -8,24 +8,26 @@ from marina_local.errors import Unusable
 from marina_local.settings import LocalSettings
 
 LOOK_SECONDS = 0.1
-# A part that was killed with its launcher may need a moment to let go of its port.
+# A service that was killed with its launcher may need a moment to let go of its port.
 PATIENCE_SECONDS = 3.0
 NAMES = {"ui": "the UI", "api": "the API", "serving": "the v2 endpoint", "postgres": "Postgres"}
 
 
 async def check_ports(settings: LocalSettings, seconds: float = PATIENCE_SECONDS) -> None:
-    """Raise Unusable for the first port that somebody else uses, or that two parts are to share."""
+    """Raise Unusable for the first port that another program uses, or that two services are to share."""
     end = time.monotonic() + seconds
     seen: dict[int, str] = {}
-    for part, port in settings.ports.items():
+    for service, port in settings.ports.items():
         if port in seen:
-            raise Unusable(f"{NAMES[seen[port]]} and {NAMES[part]} cannot both have port {port}: change one")
-        seen[port] = part
+            raise Unusable(
+                f"{NAMES[seen[port]]} and {NAMES[service]} cannot both have port {port}: change one"
+            )
+        seen[port] = service
         while not _free(port):
             if time.monotonic() > end:
-                variable = f"MARINA_{part.upper()}_PORT"
+                variable = f"MARINA_{service.upper()}_PORT"
                 raise Unusable(
-                    f"port {port} for {NAMES[part]} is taken by another program: "
+                    f"port {port} for {NAMES[service]} is taken by another program: "
                     f"stop that, or choose another, such as make up {variable}={port + 1}"
                 )
             await asyncio.sleep(LOOK_SECONDS)

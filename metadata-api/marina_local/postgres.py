@@ -17,9 +17,9 @@ import psycopg2
 from psycopg2 import sql
 
 from marina_local import aside, passwords
-from marina_local.account import choose, enters, give, reaches, run_as
+from marina_local.account import can_enter, can_read, choose, chown, run_as
 from marina_local.errors import NotReady, Unusable
-from marina_local.process import Account, Part, has_workers
+from marina_local.process import Account, Service, has_workers
 from marina_local.settings import LocalSettings
 from marina_local.supervisor import Supervised
 
@@ -38,7 +38,7 @@ class Postgres:
         self.password_file = settings.lock_file.parent / "postgres-password"
         """The password of the role that the API uses."""
         self.superuser_password_file = settings.lock_file.parent / "postgres-superuser-password"
-        """The superuser's password; no part is told where it is."""
+        """The superuser's password; no service is told where it is."""
         self._home = settings.home
         self._account = choose(settings.postgres_user)
         self._place = _place(settings, self._account)
@@ -49,7 +49,7 @@ class Postgres:
         """Address of the database, without its password: that is in `password_file`."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{DATABASE}"
 
-    def prepare(self) -> Part:
+    def prepare(self) -> Service:
         """Make the cluster if there is none; what to run.
 
         Raises Unusable when the wheel is missing, or the data is of another major version.
@@ -73,7 +73,7 @@ class Postgres:
             "log_timezone": "UTC",
         }
         arguments = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
-        return Part(
+        return Service(
             name="postgres",
             command=(str(programs / "postgres"), "-D", str(self._data), *arguments),
             environment=_environment(),
@@ -104,10 +104,10 @@ class Postgres:
             await asyncio.sleep(0.05)
 
     async def clear_leftovers(self) -> None:
-        """End a postmaster that a killed launcher left behind.
+        """End a postmaster that a killed launcher could not stop.
 
         Postgres itself knows what to do with the pid file of one that has died, except when that number
-        now belongs to somebody else. Only then is the file deleted, and only when nobody works in the
+        now belongs to another process. Only then is the file deleted, and only when no process works in the
         data folder: the file is also what keeps a second server off the memory of orphaned backends.
         """
         pid_file = self._data / "postmaster.pid"
@@ -116,11 +116,11 @@ class Postgres:
         while (pid := _pid(pid_file)) is not None and self._is_ours(pid):
             left = end - time.monotonic()
             gentle = signal.SIGINT if left > LEFTOVER_SECONDS / 2 else signal.SIGQUIT
-            wanted = gentle if left > 2 else signal.SIGKILL
-            if wanted not in sent:
-                sent.append(wanted)
+            chosen = gentle if left > 2 else signal.SIGKILL
+            if chosen not in sent:
+                sent.append(chosen)
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, wanted)
+                    os.kill(pid, chosen)
             if left < 0:
                 raise NotReady(f"an old Postgres (process {pid}) does not end")
             await asyncio.sleep(0.05)
@@ -131,7 +131,7 @@ class Postgres:
     async def _before_start(self) -> None:
         """The superuser gets a password of its own before anybody can connect.
 
-        Without its file it has the role's password, as in data folders of older releases, or somebody deleted the file.
+        Without its file it has the role's password, as in data folders of older releases, or the file was deleted.
         """
         await self.clear_leftovers()
         if not self.superuser_password_file.exists():
@@ -157,7 +157,7 @@ class Postgres:
         # Shared libraries lie beside the package; the programs look for them by a relative path.
         folders = [package / "pginstall", *package.parent.glob(f"{package.name}.libs")]
         programs = Path("pginstall", "bin")
-        if reaches(self._account, package / programs / "postgres", *folders):
+        if can_read(self._account, package / programs / "postgres", *folders):
             return package / programs
         copy = aside.make(self._home) / f"programs-{metadata.version(PACKAGE)}"
         if not copy.exists():
@@ -169,13 +169,13 @@ class Postgres:
         if self._place.parent != self._home:
             aside.make(self._home)
         self._place.mkdir(exist_ok=True)
-        give(self._place, self._account)
+        chown(self._place, self._account)
         new, password = self._place / "new", self._place / "password"
         shutil.rmtree(new, ignore_errors=True)
         passwords.ensure(self.password_file)
         passwords.ensure(self.superuser_password_file)
         password.write_text(self.superuser_password_file.read_text())
-        give(password, self._account)
+        chown(password, self._account)
         names = ["-D", str(new), "-U", SUPERUSER, f"--pwfile={password}", "--auth=scram-sha-256"]
         locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command = [str(programs / "initdb"), *names, *locale, "--no-instructions"]
@@ -186,9 +186,14 @@ class Postgres:
         new.rename(self._data)
 
     def _check_version(self) -> None:
-        have, want = (self._data / "PG_VERSION").read_text().strip(), metadata.version(PACKAGE).split(".")[0]
-        if have != want:
-            raise Unusable(f"{self._data} is of Postgres {have}, this release has {want}: see the changelog")
+        have, needed = (
+            (self._data / "PG_VERSION").read_text().strip(),
+            metadata.version(PACKAGE).split(".")[0],
+        )
+        if have != needed:
+            raise Unusable(
+                f"{self._data} is of Postgres {have}, this release has {needed}: see the changelog"
+            )
         if not self.password_file.exists():
             raise Unusable(f"{self.password_file} is gone: restore it or `make demo-reset`")
 
@@ -229,7 +234,7 @@ class Postgres:
         return (self.superuser_password_file if user == SUPERUSER else self.password_file).read_text()
 
     def _is_ours(self, pid: int) -> bool:
-        """Whether a process is a postmaster on our data; a number may belong to somebody else by now."""
+        """Whether a process is a postmaster on our data; a number may belong to another process by now."""
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
@@ -248,7 +253,7 @@ def _place(settings: LocalSettings, account: Account | None) -> Path:
     inside, outside = settings.home / "postgres", aside.of(settings.home) / "postgres"
     if (outside / "data" / "PG_VERSION").exists():
         return outside
-    if (inside / "data" / "PG_VERSION").exists() or enters(account, settings.home):
+    if (inside / "data" / "PG_VERSION").exists() or can_enter(account, settings.home):
         return inside
     return outside
 

@@ -1,4 +1,4 @@
-"""One part of the system as a process that cannot outlive the launcher; supervisor and launcher call it."""
+"""One service of the system as a process that cannot outlive the launcher; supervisor and launcher call it."""
 
 import asyncio
 import contextlib
@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-CHILD = Path(__file__).with_name("child.py")
+CHILD = Path(__file__).with_name("exec_child.py")
 KEEP = "-1"
 
 
 @dataclass(frozen=True)
 class Account:
-    """A system user that a part runs as."""
+    """A system user that a service runs as."""
 
     name: str
     uid: int
@@ -24,7 +24,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Part:
+class Service:
     """What to run and how to end it; `name` is also the name of its log."""
 
     name: str
@@ -35,38 +35,38 @@ class Part:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 15.0
     death_signal: signal.Signals = signal.SIGKILL
-    """What the kernel sends to the part when the launcher itself is killed."""
+    """What the kernel sends to the service when the launcher itself is killed."""
     before_start: Callable[[], Awaitable[None]] | None = None
-    """Called before every start; clears what a killed predecessor left behind."""
+    """Called before every start; clears what a killed predecessor could not."""
 
 
-async def spawn(part: Part, output: int | IO[bytes] | None) -> asyncio.subprocess.Process:
-    """Start a part in its own session, with its output in `output` (None: the terminal).
+async def spawn(service: Service, output: int | IO[bytes] | None) -> asyncio.subprocess.Process:
+    """Start a service in its own session, with its output in `output` (None: the terminal).
 
     Must be called on the main thread: the kernel sends the death signal when the *thread* that
-    started the part ends.
+    started the service ends.
     """
-    who = (str(part.account.uid), str(part.account.gid)) if part.account else (KEEP, KEEP)
-    wrapper = (sys.executable, "-I", "-S", str(CHILD), str(os.getpid()), str(int(part.death_signal)), *who)
+    who = (str(service.account.uid), str(service.account.gid)) if service.account else (KEEP, KEEP)
+    wrapper = (sys.executable, "-I", "-S", str(CHILD), str(os.getpid()), str(int(service.death_signal)), *who)
     return await asyncio.create_subprocess_exec(
         *wrapper,
-        *part.command,
+        *service.command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=output,
         stderr=output,
-        cwd=part.folder,
-        env=dict(part.environment),
+        cwd=service.folder,
+        env=dict(service.environment),
         start_new_session=True,
     )
 
 
-async def end(part: Part, process: asyncio.subprocess.Process) -> None:
-    """Ask a part to stop, wait for its deadline, then kill it and whatever it left in its process group."""
+async def end(service: Service, process: asyncio.subprocess.Process) -> None:
+    """Ask a service to stop, wait for its deadline, then kill it and whatever it left in its process group."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
-            process.send_signal(part.stop_signal)
+            process.send_signal(service.stop_signal)
         try:
-            await asyncio.wait_for(process.wait(), part.stop_seconds)
+            await asyncio.wait_for(process.wait(), service.stop_seconds)
         except TimeoutError:
             kill_group(process.pid)
             await process.wait()
@@ -74,18 +74,18 @@ async def end(part: Part, process: asyncio.subprocess.Process) -> None:
 
 
 def kill_group(leader: int) -> None:
-    """Kill what is left of a part's process group; nothing if it is gone."""
+    """Kill what is left of a service's process group; nothing if it is gone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
 
 
-async def run(part: Part, output: int | IO[bytes] | None) -> int:
-    """Run a part that ends by itself, such as a migration; its exit code. A cancelled caller ends it."""
-    process = await spawn(part, output)
+async def run(service: Service, output: int | IO[bytes] | None) -> int:
+    """Run a service that ends by itself, such as a migration; its exit code. A cancelled caller ends it."""
+    process = await spawn(service, output)
     try:
         return await process.wait()
     finally:
-        await asyncio.shield(end(part, process))
+        await asyncio.shield(end(service, process))
 
 
 def has_workers(folder: Path) -> bool:

@@ -24,19 +24,19 @@ class LocalSettings(BaseSettings):
     postgres_port: int = Field(54320, ge=1, le=65535)
     """Port of Postgres."""
     start_seconds: float = Field(180.0, gt=0)
-    """Longest wait for the parts to answer, in seconds; training and installing are not part of it."""
+    """Longest wait for the services to answer, in seconds; training and installing are not service of it."""
     postgres_user: str = ""
     """System user that runs Postgres when the launcher is root; empty: `postgres`, or one made for it."""
 
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
-        # Every part has its own working directory, so a relative path would mean several folders.
+        # Every service has its own working directory, so a relative path would mean several folders.
         return home.expanduser().resolve()
 
     @property
     def ports(self) -> dict[str, int]:
-        """Part -> port, in the order in which a person cares."""
+        """Service -> port, in the order in which a person cares."""
         return {
             "ui": self.ui_port,
             "api": self.api_port,
@@ -56,7 +56,7 @@ class LocalSettings(BaseSettings):
 
     @property
     def logs(self) -> Path:
-        """One log for each part."""
+        """One log for each service."""
         return self.home / "logs"
 
     @property
@@ -64,6 +64,6 @@ class LocalSettings(BaseSettings):
         """Held by the one launcher that may use this data folder."""
         return self.home / "run" / "launcher.lock"
 
-    def address(self, part: str) -> str:
-        """Address of a part that speaks HTTP, for programs on this machine."""
-        return f"http://127.0.0.1:{self.ports[part]}"
+    def address(self, service: str) -> str:
+        """Address of a service that speaks HTTP, for programs on this machine."""
+        return f"http://127.0.0.1:{self.ports[service]}"

@@ -1,4 +1,4 @@
-"""Keep the parts running: start, log, restart with growing pauses, stop in order; the launcher owns one."""
+"""Keep the services running: start, log, restart with growing pauses, stop in order; the launcher owns one."""
 
 import asyncio
 import logging
@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 from marina_local.errors import LocalError, NotReady
-from marina_local.process import Part, end, kill_group, spawn
+from marina_local.process import Service, end, kill_group, spawn
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.3, 5.0
 SETTLED_SECONDS = 30.0
-# Ends in a row, before a part ever answered, after which waiting for it makes no sense.
+# Ends in a row, before a service ever answered, after which waiting for it makes no sense.
 HOPELESS = 4
 LOG_BYTES = 10 * 2**20
 LOG_LOOK_SECONDS = 10.0
@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 
 
 class Supervised:
-    """One part and the task that keeps it running."""
+    """One service and the task that keeps it running."""
 
-    def __init__(self, part: Part, logs: Path) -> None:
-        self.part = part
-        self.log_path = logs / f"{part.name}.log"
+    def __init__(self, service: Service, logs: Path) -> None:
+        self.service = service
+        self.log_path = logs / f"{service.name}.log"
         self.restarts = 0
         self.ends_in_a_row = 0
         self.process: asyncio.subprocess.Process | None = None
@@ -31,30 +31,30 @@ class Supervised:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start the part and, from now on, whenever it ends."""
-        self._task = asyncio.create_task(self._keep_running(), name=self.part.name)
+        """Start the service and, from now on, whenever it ends."""
+        self._task = asyncio.create_task(self._keep_running(), name=self.service.name)
 
     async def stop(self) -> None:
-        """Stop the part for good; returns when no process of it is left."""
+        """Stop the service for good; returns when no process of it is left."""
         self._stopping = True
         if self.process is not None:
-            await end(self.part, self.process)
+            await end(self.service, self.process)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         # The cancelled task may have started a process after the look above.
         if self.process is not None and self.process.returncode is None:
-            await end(self.part, self.process)
+            await end(self.service, self.process)
 
     def check(self) -> None:
-        """Raise NotReady if the part ends again and again; called by whoever waits for its answer."""
+        """Raise NotReady if the service ends again and again; called by whoever waits for its answer."""
         if self.ends_in_a_row >= HOPELESS:
             raise NotReady(
-                f"{self.part.name} ends again and again: {self.last_line()} (log: {self.log_path})"
+                f"{self.service.name} ends again and again: {self.last_line()} (log: {self.log_path})"
             )
 
     def last_line(self) -> str:
-        """The last line that the part logged, for messages."""
+        """The last line that the service logged, for messages."""
         try:
             with self.log_path.open("rb") as file:
                 file.seek(max(0, self.log_path.stat().st_size - 4096))
@@ -75,19 +75,19 @@ class Supervised:
             self.ends_in_a_row = 1 if settled else self.ends_in_a_row + 1
             pause = FIRST_PAUSE if settled or self.ends_in_a_row == 1 else min(pause * 2, LONGEST_PAUSE)
             self.restarts += 1
-            log.warning("%s %s; starting it again in %.1f s", self.part.name, reason, pause)
+            log.warning("%s %s; starting it again in %.1f s", self.service.name, reason, pause)
             await asyncio.sleep(pause)
 
     def _stops(self) -> bool:
         return self._stopping
 
     async def _run_once(self) -> str:
-        """Run the part until it ends; says how it ended."""
+        """Run the service until it ends; says how it ended."""
         try:
-            if self.part.before_start is not None:
-                await self.part.before_start()
+            if self.service.before_start is not None:
+                await self.service.before_start()
             with self.log_path.open("ab") as output:
-                self.process = await spawn(self.part, output)
+                self.process = await spawn(self.service, output)
         except (OSError, LocalError) as error:
             return f"does not start: {error}"
         code = await self.process.wait()
@@ -96,45 +96,45 @@ class Supervised:
 
 
 class Supervisor:
-    """All parts of one launcher, and the size of their logs."""
+    """All services of one launcher, and the size of their logs."""
 
     def __init__(self, logs: Path) -> None:
         self.logs = logs
-        self.parts: dict[str, Supervised] = {}
+        self.services: dict[str, Supervised] = {}
         self._rotation: asyncio.Task[None] | None = None
 
-    def start(self, part: Part) -> Supervised:
-        """Start a part and keep it running until `stop`."""
+    def start(self, service: Service) -> Supervised:
+        """Start a service and keep it running until `stop`."""
         if self._rotation is None:
             self._rotation = asyncio.create_task(self._rotate(), name="log rotation")
-        supervised = self.parts[part.name] = Supervised(part, self.logs)
+        supervised = self.services[service.name] = Supervised(service, self.logs)
         supervised.start()
         return supervised
 
     async def stop(self, *, last: str) -> None:
-        """Stop all parts at once, but `last` after the others, which need it to finish their work."""
-        await asyncio.gather(*(part.stop() for name, part in self.parts.items() if name != last))
-        if last in self.parts:
-            await self.parts[last].stop()
+        """Stop all services at once, but `last` after the others, which need it to finish their work."""
+        await asyncio.gather(*(service.stop() for name, service in self.services.items() if name != last))
+        if last in self.services:
+            await self.services[last].stop()
         if self._rotation is not None:
             self._rotation.cancel()
             await asyncio.gather(self._rotation, return_exceptions=True)
 
     def kill(self) -> None:
         """Kill everything at once: for people who press Ctrl-C twice."""
-        for part in self.parts.values():
-            if part.process is not None and part.process.returncode is None:
-                kill_group(part.process.pid)
+        for service in self.services.values():
+            if service.process is not None and service.process.returncode is None:
+                kill_group(service.process.pid)
 
     async def _rotate(self) -> None:
-        """Copy and truncate: parts write into their logs directly, whatever the launcher does."""
+        """Copy and truncate: services write into their logs directly, whatever the launcher does."""
         while True:
             await asyncio.sleep(LOG_LOOK_SECONDS)
-            for part in self.parts.values():
+            for service in self.services.values():
                 try:
-                    if part.log_path.stat().st_size > LOG_BYTES:
-                        shutil.copyfile(part.log_path, part.log_path.with_suffix(".log.1"))
-                        with part.log_path.open("r+b") as file:
+                    if service.log_path.stat().st_size > LOG_BYTES:
+                        shutil.copyfile(service.log_path, service.log_path.with_suffix(".log.1"))
+                        with service.log_path.open("r+b") as file:
                             file.truncate(0)
                 except OSError as error:
-                    log.warning("the log of %s cannot be rotated: %s", part.part.name, error)
+                    log.warning("the log of %s cannot be rotated: %s", service.service.name, error)

@@ -10,7 +10,7 @@ from metadata_api.app import create_app
 from metadata_api.deploying.kserve.config import Unreadable
 from metadata_api.settings import Settings
 
-# Requests that are being answered when a stop is wanted get this long.
+# Requests that are being answered when a stop is requested get this long.
 DRAIN_SECONDS = 8
 
 

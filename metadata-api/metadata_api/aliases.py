@@ -4,7 +4,7 @@ Every change leaves an event in its transaction. Called by the routes for aliase
 addresses under /v2 and therefore no name with them; and by `inference`, which asks where a name leads.
 
 An alias points at one version and never follows its deployment: who moves a deployment to another version leaves its
-aliases behind. They say so, and are refused under /v2, until the alias or the deployment is moved.
+aliases stale. They say so, and are rejected under /v2, until the alias or the deployment is moved.
 """
 
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ from sqlalchemy.orm import Session, aliased
 
 from metadata_api import versions
 from metadata_api.database.tables import Alias, AliasEvent, Deployment, Experiment, ModelVersion
-from metadata_api.deploying.base import Seen
+from metadata_api.deploying.base import Observed
 from metadata_api.errors import Conflict, NotFound
 from metadata_api.schemas import aliases as bodies
 
 NAMES_LOCK = 7_303
 NAMED = 10
-WantedVersion, WantedExperiment = aliased(ModelVersion), aliased(Experiment)
+DesiredVersion, DesiredExperiment = aliased(ModelVersion), aliased(Experiment)
 Namesake = aliased(Deployment)
 
 
@@ -37,18 +37,18 @@ class Pointer:
     deployment: str
     experiment: str
     version: int
-    wanted: str
+    desired: str
     """`running` or `stopped`."""
     moved_to: str
-    """Version and experiment that are wanted of the deployment now."""
-    is_wanted: bool
+    """Version and experiment that the deployment is to serve now."""
+    is_desired: bool
     answers: bool | None
     shadowed: bool
 
     @property
-    def left_behind(self) -> str | None:
+    def stale(self) -> str | None:
         """What to do when the deployment runs, but neither wants nor serves this version any more."""
-        if self.wanted != "running" or self.is_wanted or self.answers:
+        if self.desired != "running" or self.is_desired or self.answers:
             return None
         return (
             f"Alias {self.name} points at version {self.version} of {self.experiment}, but deployment "
@@ -56,24 +56,24 @@ class Pointer:
         )
 
     @property
-    def trouble(self) -> str | None:
+    def problem(self) -> str | None:
         """Why the version does not answer for the alias, None when it does."""
         if self.shadowed:
             return (
                 f"A deployment is called {self.name} too and gets its requests. Delete the alias and set "
                 "one by another name."
             )
-        if self.wanted != "running":
+        if self.desired != "running":
             return f"Deployment {self.deployment} is stopped. Start it, or move the alias."
         if self.answers:
             return None
-        return self.left_behind or (
+        return self.stale or (
             f"Version {self.version} of deployment {self.deployment} does not answer. "
             f"/v1/deployments/{self.deployment} says why."
         )
 
 
-def put(session: Session, name: str, new: bodies.AliasTarget, declared: Mapping[str, Seen]) -> bool:
+def put(session: Session, name: str, new: bodies.AliasTarget, declared: Mapping[str, Observed]) -> bool:
     """Point a name at what a deployment serves; True when the alias is new. Raises NotFound and Conflict.
 
     Where it points already it is left as it is. `declared` are Helm's deployments, which may have no row.
@@ -159,7 +159,7 @@ def find(session: Session, name: str) -> Pointer | None:
     return Pointer(**row) if row else None
 
 
-def refuse_name(session: Session, name: str) -> None:
+def reserve_name(session: Session, name: str) -> None:
     """Raise Conflict when a new deployment cannot have this name, and keep aliases from taking it meanwhile."""
     _lock(session, name)
     if _exists(session, Alias, name):
@@ -168,7 +168,7 @@ def refuse_name(session: Session, name: str) -> None:
         )
 
 
-def refuse_to_leave(session: Session, deployment: Deployment) -> None:
+def require_no_aliases(session: Session, deployment: Deployment) -> None:
     """Raise Conflict when aliases still point at a deployment, which then cannot be deleted."""
     here = select(Alias.name).where(Alias.deployment_id == deployment.id)
     if names := session.scalars(here.order_by(Alias.name).limit(NAMED)).all():
@@ -194,29 +194,29 @@ def _pointers() -> Select[*tuple[Any, ...]]:
             Deployment.name.label("deployment"),
             Experiment.name.label("experiment"),
             ModelVersion.number.label("version"),
-            Deployment.wanted,
-            func.format("version %s of %s", WantedVersion.number, WantedExperiment.name).label("moved_to"),
-            (Alias.version_id == Deployment.version_id).label("is_wanted"),
+            Deployment.desired,
+            func.format("version %s of %s", DesiredVersion.number, DesiredExperiment.name).label("moved_to"),
+            (Alias.version_id == Deployment.version_id).label("is_desired"),
             answers.label("answers"),
             select(Namesake.id).where(Namesake.name == Alias.name).exists().label("shadowed"),
         )
         .join(Deployment, Alias.deployment_id == Deployment.id)
         .join(ModelVersion, Alias.version_id == ModelVersion.id)
         .join(Experiment, ModelVersion.experiment_id == Experiment.id)
-        .join(WantedVersion, Deployment.version_id == WantedVersion.id)
-        .join(WantedExperiment, Deployment.experiment_id == WantedExperiment.id)
+        .join(DesiredVersion, Deployment.version_id == DesiredVersion.id)
+        .join(DesiredExperiment, Deployment.experiment_id == DesiredExperiment.id)
     )
 
 
 def _shown(pointer: Pointer) -> bodies.Alias:
-    trouble = pointer.trouble
+    problem = pointer.problem
     return bodies.Alias(
         name=pointer.name,
         deployment=pointer.deployment,
         experiment=pointer.experiment,
         version=pointer.version,
-        live=trouble is None,
-        reason=trouble,
+        live=problem is None,
+        reason=problem,
         url=f"/v2/models/{pointer.name}",
         created_at=pointer.created_at,
         updated_at=pointer.updated_at,
@@ -224,14 +224,14 @@ def _shown(pointer: Pointer) -> bodies.Alias:
 
 
 def _servable(session: Session, name: str, number: int | None) -> tuple[Deployment, int]:
-    """A deployment and the version that is wanted of it; nobody changes either until the transaction ends."""
-    # This lock stops changes of what is wanted, but not the reconciler, which writes down what it sees.
+    """A deployment and its desired version, locked against changes until the transaction ends."""
+    # This lock stops changes of the desired state, but not the reconciler, which writes down what it sees.
     query = select(Deployment).where(Deployment.name == name)
     row = session.scalar(query.with_for_update(read=True, key_share=True))
     if row is None:
         raise NotFound("deployment_unknown", f"There is no deployment {name}. See /v1/deployments.")
-    wanted = session.scalars(select(ModelVersion.number).where(ModelVersion.id == row.version_id)).one()
-    if number not in (None, wanted):
+    desired = session.scalars(select(ModelVersion.number).where(ModelVersion.id == row.version_id)).one()
+    if number not in (None, desired):
         versions.find(
             session,
             session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one(),
@@ -239,12 +239,12 @@ def _servable(session: Session, name: str, number: int | None) -> tuple[Deployme
         )
         raise Conflict(
             "version_not_served",
-            f"Deployment {name} serves version {wanted}, not {number}. Change or roll back the deployment "
+            f"Deployment {name} serves version {desired}, not {number}. Change or roll back the deployment "
             f"first, or deploy version {number} under another name.",
         )
-    if row.wanted != "running":
+    if row.desired != "running":
         raise Conflict("deployment_stopped", f"Deployment {name} is stopped. Start it first.")
-    return row, wanted
+    return row, desired
 
 
 def _move(row: Alias, deployment: Deployment) -> bool:
@@ -274,7 +274,7 @@ def _note(
 
 
 def _lock(session: Session, name: str) -> None:
-    """Until the transaction ends nobody else changes this alias, or makes a deployment of this name.
+    """Lock a name until the transaction ends: no other request changes this alias or makes such a deployment.
 
     Not the row's own lock, because the name may have no row yet, and may get one in either table.
     """

@@ -28,7 +28,7 @@ from metadata_api.deploying.local import LocalDeployer
 from metadata_api.errors import MarinaError, body_of
 from metadata_api.host_guard import HostGuard
 from metadata_api.http_pool import HttpPool
-from metadata_api.limits import BodyRefused, RequestGuard
+from metadata_api.limits import BodyRejected, RequestGuard
 from metadata_api.routes import (
     aliases,
     artifacts,
@@ -198,7 +198,7 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
-        if isinstance(error, BodyRefused):
+        if isinstance(error, BodyRejected):
             return _error(request, error.status_code, error.code, error.detail, error.headers)
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
         return _error(request, error.status_code, code, _hint(error), error.headers)
@@ -211,7 +211,7 @@ def _answer_errors(app: FastAPI) -> None:
                 request,
                 409,
                 "conflict",
-                "Somebody changed the same thing at the same time. Read it and try again.",
+                "The same thing was changed at the same time. Read it and try again.",
             )
         if isinstance(error, exc.DataError):
             return _error(

@@ -1,6 +1,6 @@
 """Curves of metrics: checked, cut into chunks, summarised, read back downsampled; for experiments and imports.
 
-Downsampling keeps the first, last, least and greatest point of each bucket, so no extreme is lost. See
+Downsampling keeps the first, last, minimum and maximum point of each bucket, so no extreme is lost. See
 docs/adr/0005-chunked-metric-curves.md.
 """
 
@@ -48,7 +48,7 @@ class Curve:
 def summary(metric: str, curve: Curve) -> Json:
     """Final and best value with their steps, None where no value is finite.
 
-    Best is the greatest for a metric whose name ends with accuracy, for all others the least.
+    Best is the highest for a metric whose name ends with accuracy, for all others the lowest.
     """
     best_of = max if metric.endswith("accuracy") else min
     finite = [
@@ -71,7 +71,7 @@ def chunks(experiment_id: int, metric: str, curve: Curve) -> Iterator[Json]:
         steps = list(curve.steps[start : start + CHUNK_POINTS])
         values = list(curve.values[start : start + CHUNK_POINTS])
         finite = [(value, step) for step, value in zip(steps, values, strict=True) if math.isfinite(value)]
-        least, greatest = (min(finite), max(finite)) if finite else ((None, None), (None, None))
+        lowest, highest = (min(finite), max(finite)) if finite else ((None, None), (None, None))
         yield {
             "experiment_id": experiment_id,
             "metric": metric,
@@ -82,10 +82,10 @@ def chunks(experiment_id: int, metric: str, curve: Curve) -> Iterator[Json]:
             "first_value": values[0],
             "last_step": steps[-1],
             "last_value": values[-1],
-            "min_step": least[1],
-            "min_value": least[0],
-            "max_step": greatest[1],
-            "max_value": greatest[0],
+            "min_step": lowest[1],
+            "min_value": lowest[0],
+            "max_step": highest[1],
+            "max_value": highest[0],
             "steps": steps,
             "values": values,
         }
@@ -107,13 +107,13 @@ def read(session: Session, names: Sequence[str], metric: str, points: int) -> bo
     what = {"ids": [row.id for row in rows], "metric": metric, "buckets": max(1, points // POINTS_PER_BUCKET)}
     kept: dict[int, dict[int, float]] = {row.id: {} for row in rows}
     totals: dict[int, int] = {}
-    for id_, total, first, least, greatest, last in session.execute(_BUCKETS, what | {"points": points}):
+    for id_, total, first, lowest, highest, last in session.execute(_BUCKETS, what | {"points": points}):
         totals[id_] = total
-        kept[id_].update((int(step), value) for value, step in (least, greatest) if step is not None)
+        kept[id_].update((int(step), value) for value, step in (lowest, highest) if step is not None)
         kept[id_].update((int(step), value) for step, value in (first, last))
-    strange: dict[int, list[bodies.NonFinite]] = {row.id: [] for row in rows}
+    non_finite: dict[int, list[bodies.NonFinite]] = {row.id: [] for row in rows}
     for id_, step, value in session.execute(_NON_FINITE, what):
-        strange[id_].append(bodies.NonFinite(step=step, value=_name(value)))
+        non_finite[id_].append(bodies.NonFinite(step=step, value=_name(value)))
     curves = []
     for name in dict.fromkeys(names):
         row = found[name]
@@ -126,7 +126,7 @@ def read(session: Session, names: Sequence[str], metric: str, points: int) -> bo
                 steps=steps,
                 values=[value if math.isfinite(value) else None for value in values],
                 points=totals.get(row.id, 0),
-                non_finite=strange[row.id],
+                non_finite=non_finite[row.id],
             )
         )
     return bodies.Curves(metric=metric, curves=curves)
@@ -136,7 +136,7 @@ def _name(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-# A pair as an array sorts by its first part, so least and greatest come with their steps. Long curves are grouped by
+# A pair as an array sorts by its first part, so minimum and maximum come with their steps. Long curves are grouped by
 # chunks, short ones point by point; a curve that fits as it is has a bucket for each point.
 _BUCKETS = text("""
 with size as (

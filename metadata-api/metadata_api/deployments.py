@@ -1,7 +1,7 @@
-"""Deployments: which version of which experiment is wanted under which name, and what was seen of it.
+"""Deployments: which version of which experiment is desired under which name, and what was observed.
 
-Requests change only what is wanted, in their own transaction, and leave an event; `reconcile` makes it
-real and writes what it sees. Called by the routes for deployments. What Helm owns can only be looked at:
+Requests change only the desired state, in their own transaction, and leave an event; `reconcile` makes it
+real and writes what it observes. Called by the routes for deployments. What Helm owns can only be looked at:
 every change of it is a Conflict that says what to run instead.
 """
 
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 from metadata_api import aliases, versions
 from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
 from metadata_api.deploying import helm
-from metadata_api.deploying.base import Seen
+from metadata_api.deploying.base import Observed
 from metadata_api.deploying.helm import HelmRelease
 from metadata_api.errors import Conflict, NotFound
 from metadata_api.schemas import deployments as bodies
@@ -25,7 +25,7 @@ Previous = aliased(ModelVersion)
 
 
 def create(
-    session: Session, new: bodies.NewDeployment, release: HelmRelease, declared: Mapping[str, Seen]
+    session: Session, new: bodies.NewDeployment, release: HelmRelease, declared: Mapping[str, Observed]
 ) -> str:
     """Want a deployment to run; returns its name. Raises NotFound and Conflict.
 
@@ -33,9 +33,9 @@ def create(
     """
     name = new.name or new.experiment
     if name in declared:
-        wish = {"experiment": new.experiment, **({"version": new.version} if new.version else {})}
-        raise release.refuse(name, **wish)
-    aliases.refuse_name(session, name)
+        values = {"experiment": new.experiment, **({"version": new.version} if new.version else {})}
+        raise release.conflict(name, **values)
+    aliases.reserve_name(session, name)
     versions.require_experiment(session, new.experiment)
     version = versions.find(session, new.experiment, new.version)
     statement = insert(Deployment).values(
@@ -44,7 +44,7 @@ def create(
         version_id=version.id,
         runtime=new.runtime,
         replicas=new.replicas,
-        wanted="running",
+        desired="running",
     )
     made = session.scalar(statement.on_conflict_do_nothing(index_elements=["name"]).returning(Deployment.id))
     if made is None:
@@ -58,24 +58,24 @@ def create(
 def change(session: Session, name: str, new: bodies.DeploymentChange, release: HelmRelease) -> None:
     """Want another version of the same experiment, another runtime, or more or fewer replicas.
 
-    The version wanted until now can be rolled back to.
+    The version desired until now can be rolled back to.
     """
     row = _locked(session, name)
     if row.owner == helm.HELM:
-        raise release.refuse(name, **new.model_dump(exclude_none=True))
+        raise release.conflict(name, **new.model_dump(exclude_none=True))
     said = []
     old = _number(session, row.version_id)
     if new.version is not None and new.version != old:
         experiment = session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one()
         version = versions.find(session, experiment, new.version)
-        _want(row, version_id=version.id, previous_version_id=row.version_id)
+        _set_desired(row, version_id=version.id, previous_version_id=row.version_id)
         said.append(f"from version {old}")
     if new.runtime is not None and new.runtime != row.runtime:
         said.append(f"from runtime {row.runtime} to {new.runtime}")
-        _want(row, runtime=new.runtime)
+        _set_desired(row, runtime=new.runtime)
     if new.replicas is not None and new.replicas != row.replicas:
         said.append(f"from {row.replicas} to {new.replicas} replicas")
-        _want(row, replicas=new.replicas)
+        _set_desired(row, replicas=new.replicas)
     if said:
         _note(session, name, "change", new.version or old, ", ".join(said))
 
@@ -88,9 +88,9 @@ def roll_back(session: Session, name: str, release: HelmRelease) -> None:
             "no_previous_version", f"Deployment {name} never had another version. Deploy one first."
         )
     if row.owner == helm.HELM:
-        raise release.refuse(name, version=_number(session, row.previous_version_id))
+        raise release.conflict(name, version=_number(session, row.previous_version_id))
     old = _number(session, row.version_id)
-    _want(row, version_id=row.previous_version_id, previous_version_id=row.version_id)
+    _set_desired(row, version_id=row.previous_version_id, previous_version_id=row.version_id)
     _note(session, name, "rollback", _number(session, row.version_id), f"from version {old}")
 
 
@@ -98,8 +98,8 @@ def stop(session: Session, name: str, release: HelmRelease) -> None:
     """Want nothing to run, and keep the deployment; nothing happens when that is so already."""
     row = _locked(session, name)
     if row.owner == helm.HELM:
-        raise release.refuse(name)
-    _want_state(session, row, "stopped", "stop")
+        raise release.conflict(name)
+    _set_desired_state(session, row, "stopped", "stop")
 
 
 def start(session: Session, name: str, release: HelmRelease) -> None:
@@ -107,16 +107,16 @@ def start(session: Session, name: str, release: HelmRelease) -> None:
     row = _locked(session, name)
     if row.owner == helm.HELM:
         experiment = session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one()
-        raise release.refuse(name, experiment=experiment, version=_number(session, row.version_id))
-    _want_state(session, row, "running", "start")
+        raise release.conflict(name, experiment=experiment, version=_number(session, row.version_id))
+    _set_desired_state(session, row, "running", "start")
 
 
 def delete(session: Session, name: str, release: HelmRelease) -> None:
-    """Want nothing of this name any more; its events and predictions stay. Refused while aliases point at it."""
+    """Want nothing of this name any more; its events and predictions stay. Rejected while aliases point at it."""
     row = _locked(session, name)
     if row.owner == helm.HELM:
-        raise release.refuse(name)
-    aliases.refuse_to_leave(session, row)
+        raise release.conflict(name)
+    aliases.require_no_aliases(session, row)
     number = _number(session, row.version_id)
     session.delete(row)
     _note(session, name, "delete", number, "")
@@ -134,7 +134,7 @@ def show(session: Session, name: str, *, serving_url: str) -> bodies.DeploymentD
 
 
 def list_page(
-    session: Session, *, limit: int, after: str | None, serving_url: str, declared: Mapping[str, Seen]
+    session: Session, *, limit: int, after: str | None, serving_url: str, declared: Mapping[str, Observed]
 ) -> bodies.DeploymentPage:
     """`limit` deployments by name, those after the name `after` if given; `declared` are Helm's."""
     query = _everything().order_by(Deployment.name).limit(limit + 1)
@@ -176,9 +176,9 @@ def _fields(found: Row[Deployment, str, int, list[str], int], serving_url: str) 
         "runtime": row.runtime,
         "replicas": row.replicas,
         "owner": row.owner,
-        "wanted": row.wanted,
+        "desired": row.desired,
         "observed": observed,
-        "ready": row.wanted == "running" and observed.state == "ready" and observed.version == number,
+        "ready": row.desired == "running" and observed.state == "ready" and observed.version == number,
         "previous_version": previous,
         "url": f"{serving_url.replace('{name}', row.name)}/v2/models/{row.name}",
         "labels": labels,
@@ -187,13 +187,13 @@ def _fields(found: Row[Deployment, str, int, list[str], int], serving_url: str) 
     }
 
 
-def _want_state(session: Session, row: Deployment, wanted: str, kind: str) -> None:
-    if row.wanted != wanted:
-        _want(row, wanted=wanted)
+def _set_desired_state(session: Session, row: Deployment, desired: str, kind: str) -> None:
+    if row.desired != desired:
+        _set_desired(row, desired=desired)
         _note(session, row.name, kind, _number(session, row.version_id), "")
 
 
-def _want(row: Deployment, **changes: Any) -> None:
+def _set_desired(row: Deployment, **changes: Any) -> None:
     for column, value in changes.items():
         setattr(row, column, value)
     row.updated_at = func.now()
@@ -215,9 +215,9 @@ def _number(session: Session, version_id: int) -> int:
     return session.scalars(select(ModelVersion.number).where(ModelVersion.id == version_id)).one()
 
 
-def _unregistered(name: str, seen: Seen) -> bodies.Unregistered:
-    uri = seen.declared.storage_uri if seen.declared else ""
-    return bodies.Unregistered(name=name, storage_uri=uri, state=seen.state, reason=seen.reason)
+def _unregistered(name: str, observed: Observed) -> bodies.Unregistered:
+    uri = observed.declared.storage_uri if observed.declared else ""
+    return bodies.Unregistered(name=name, storage_uri=uri, state=observed.state, reason=observed.reason)
 
 
 def _unknown(name: str) -> NotFound:

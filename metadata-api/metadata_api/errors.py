@@ -2,7 +2,7 @@
 
 MarinaError
 ├── Invalid            400 the request can be read but not accepted
-├── NotFound           404 a name or number that nobody has
+├── NotFound           404 a name or number that does not exist
 ├── Conflict           409 the state of the system forbids it now
 ├── TooLarge           413 more bytes or pixels than allowed
 ├── UnsupportedMedia   415 a format that is not read here
@@ -41,7 +41,7 @@ class Invalid(MarinaError):
 
 
 class NotFound(MarinaError):
-    """A name or number that nobody has."""
+    """A name or number that does not exist."""
 
     status = 404
 

@@ -55,7 +55,7 @@ def list_page(
     session: Session, *, order: bodies.Order, search: str | None, limit: int, cursor: str | None
 ) -> bodies.ExperimentPage:
     """`limit` experiments that hold `search` in a name, after the one that the cursor names."""
-    column, falls = COLUMNS[order.removeprefix("-")], order.startswith("-")
+    column, descending = COLUMNS[order.removeprefix("-")], order.startswith("-")
     query = select(Experiment)
     if search:
         holds = (
@@ -64,8 +64,8 @@ def list_page(
         query = query.where(or_(*holds))
     total = session.scalar(query.with_only_columns(func.count(Experiment.id))) or 0
     if cursor is not None:
-        query = query.where(_after(column, falls, *_decode(cursor, order)))
-    rows = session.scalars(_sorted(query, column, falls).limit(limit + 1)).all()
+        query = query.where(_after(column, descending, *_decode(cursor, order)))
+    rows = session.scalars(_sorted(query, column, descending).limit(limit + 1)).all()
     page = rows[:limit]
     following = _encode(page[-1], order) if len(rows) > limit else None
     return bodies.ExperimentPage(items=_shaped(session, page), total=total, next=following)
@@ -116,21 +116,21 @@ def _shaped(session: Session, rows: Sequence[Experiment]) -> list[bodies.Experim
     ]
 
 
-def _sorted(query: Select[Experiment], column: Any, falls: bool) -> Select[Experiment]:
+def _sorted(query: Select[Experiment], column: Any, descending: bool) -> Select[Experiment]:
     """By the column, experiments without a value last, equal ones by age."""
-    direction = column.desc() if falls else column.asc()
+    direction = column.desc() if descending else column.asc()
     if column.nullable:
         # Only where it means something: it would keep the others' indexes from being used.
         direction = direction.nulls_last()
-    return query.order_by(direction, Experiment.id.desc() if falls else Experiment.id.asc())
+    return query.order_by(direction, Experiment.id.desc() if descending else Experiment.id.asc())
 
 
-def _after(column: Any, falls: bool, value: Any, identity: int) -> ColumnElement[bool]:
+def _after(column: Any, descending: bool, value: Any, identity: int) -> ColumnElement[bool]:
     """What comes after the row with this value and id, in the order of `_sorted`."""
-    later = Experiment.id < identity if falls else Experiment.id > identity
+    later = Experiment.id < identity if descending else Experiment.id > identity
     if value is None:
         return and_(column.is_(None), later)
-    beyond = column < value if falls else column > value
+    beyond = column < value if descending else column > value
     after = or_(beyond, and_(column == value, later))
     return or_(after, column.is_(None)) if column.nullable else after
 

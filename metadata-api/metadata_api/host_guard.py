@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from metadata_api.limits import refuse
+from metadata_api.limits import reject
 from serving_runtime.hosts import SECURITY_HEADERS, AllowedHosts
 
 _CSP = "content-security-policy"
@@ -37,7 +37,7 @@ class HostGuard:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         send = _with_headers(send, is_page=path in self.pages)
         if rejection := self.hosts.rejection(scope):
-            return await refuse(scope, send, *rejection)
+            return await reject(scope, send, *rejection)
         await self.app(scope, receive, send)
 
 

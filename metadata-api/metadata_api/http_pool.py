@@ -1,5 +1,6 @@
 """Kept HTTP connections to serving processes: the proxy under /v2 and the predictions send everything over them."""
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -9,6 +10,7 @@ import aiohttp
 CONNECTIONS = 256
 KEPT_SECONDS = 30.0
 READ_BYTES = 64 * 1024
+LARGE_BYTES = 1024 * 1024
 # Nothing that the caller did not ask for: the server behind sees the headers of its client, and no others.
 _SKIPPED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
@@ -95,7 +97,8 @@ class HttpPool:
         async with self._session.request(
             method,
             url,
-            data=body or None,
+            # From a file, a large body is written in pieces and does not hold up the event loop.
+            data=io.BytesIO(body) if len(body) > LARGE_BYTES else body or None,
             headers=headers,
             timeout=timeout or aiohttp.ClientTimeout(),
             allow_redirects=False,

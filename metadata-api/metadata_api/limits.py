@@ -14,7 +14,7 @@ SECONDS_TO_START = 10.0
 SLOWEST_BYTES_PER_SECOND = 1024
 
 
-class BodyRefused(HTTPException):
+class BodyRejected(HTTPException):
     """A body that is not read to its end.
 
     Not a MarinaError, because FastAPI turns any other exception while it reads a body into a 400 of its own.
@@ -26,7 +26,7 @@ class BodyRefused(HTTPException):
 
 
 class RequestGuard:
-    """Refuses bodies over the limit of their path, bodies that trickle, and URLs that Postgres cannot hold.
+    """Rejects bodies over the limit of their path, bodies that trickle, and URLs that Postgres cannot hold.
 
     The limit counts while the body arrives, so neither a missing nor a lying Content-Length helps.
     """
@@ -40,12 +40,12 @@ class RequestGuard:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
-            return await refuse(
+            return await reject(
                 scope, send, 400, "invalid_request", "The URL contains a NUL character. Remove it."
             )
         limit = self.limit_of(scope["path"])
         if _declared(scope) > limit:
-            return await refuse(scope, send, 413, "body_too_large", _too_large(limit))
+            return await reject(scope, send, 413, "body_too_large", _too_large(limit))
         await self.app(scope, _Counted(receive, limit), send)
 
 
@@ -69,13 +69,13 @@ class _Counted:
             ):
                 message = await self.receive()
         except TimeoutError:
-            raise BodyRefused(
+            raise BodyRejected(
                 408, "body_too_slow", "The body did not arrive in time. Send it again."
             ) from None
         self.seen += len(message.get("body", b""))
         self.complete = not message.get("more_body", False)
         if self.seen > self.limit:
-            raise BodyRefused(413, "body_too_large", _too_large(self.limit))
+            raise BodyRejected(413, "body_too_large", _too_large(self.limit))
         return message
 
 
@@ -90,7 +90,7 @@ def _too_large(limit: int) -> str:
     return f"The body is over the limit of {limit:,} bytes for this address. Send less."
 
 
-async def refuse(scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
+async def reject(scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
     """Answer an error without reading the body."""
     body = json.dumps(body_of(scope, code, detail)).encode()
     headers = [

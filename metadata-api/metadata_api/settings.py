@@ -70,7 +70,7 @@ class Settings(DatabaseSettings):
     s3: S3 | None = None
     """Bucket that holds artifacts and images instead of the folder."""
     deployer: Literal["local", "kserve"] = "local"
-    """Who makes a wanted deployment real: a serving process on this machine, or KServe on Kubernetes."""
+    """Who makes a desired deployment real: a serving process on this machine, or KServe on Kubernetes."""
     serving_url: str = "http://127.0.0.1:8080"
     """Address that the API sends predictions to; `{name}` in it becomes the deployment's name."""
     serving_models_file: Path | None = None

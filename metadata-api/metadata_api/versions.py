@@ -74,8 +74,10 @@ def find(session: Session, experiment: str, number: int | None) -> ModelVersion:
     row = session.scalar(query.order_by(ModelVersion.number.desc()).limit(1))
     if row is None:
         require_experiment(session, experiment)
-        wanted = "any version yet" if number is None else f"a version {number}"
-        raise NotFound("version_unknown", f"Experiment {experiment} does not have {wanted}. Upload its .mar.")
+        missing = "any version yet" if number is None else f"a version {number}"
+        raise NotFound(
+            "version_unknown", f"Experiment {experiment} does not have {missing}. Upload its .mar."
+        )
     return row
 
 

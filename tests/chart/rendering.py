@@ -19,7 +19,7 @@ BUILT_IN = ("apps/", "batch/", "autoscaling/", "policy/", "networking.k8s.io/", 
 Object = dict[str, Any]
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """The chart does not render; the text is what a person reads."""
 
 
@@ -95,7 +95,7 @@ def render(
 ) -> Rendered:
     """What the chart makes of values; the same question is answered once, unless it is asked `again`.
 
-    Raises Refused with Helm's message.
+    Raises Rejected with Helm's message.
     """
     ask = _render.__wrapped__ if again else _render
     return ask(json.dumps(values or {}), name, namespace, chart)
@@ -107,7 +107,7 @@ def _render(values: str, name: str, namespace: str, chart: Path) -> Rendered:
         with Chart.load(chart) as loaded:
             return Rendered(loaded.render(json.loads(values), name=name, namespace=namespace))
     except HelmError as error:
-        raise Refused(str(error)) from None
+        raise Rejected(str(error)) from None
 
 
 def shape(name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.rendering import CHART, Refused, environment, leaves, render, shape
+from tests.chart.rendering import CHART, Rejected, environment, leaves, render, shape
 
 VALUES = (CHART / "values.yaml").read_text()
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
@@ -37,9 +37,9 @@ SCHEMA = json.loads((CHART / "values.schema.json").read_text())
     ids=lambda value: "" if isinstance(value, str) else json.dumps(value),
 )
 def test_a_value_that_the_schema_does_not_know_is_named(values: dict[str, Any], words: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejected) as rejected:
         render(values)
-    assert words in str(refused.value)
+    assert words in str(rejected.value)
 
 
 EXTERNAL = {"existingSecret": "db"}
@@ -106,9 +106,9 @@ EXTERNAL = {"existingSecret": "db"}
     ids=lambda value: "" if isinstance(value, str) else json.dumps(value),
 )
 def test_choices_that_do_not_fit_together_are_refused_in_one_line(values: dict[str, Any], words: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejected) as rejected:
         render(values)
-    message = str(refused.value)
+    message = str(rejected.value)
     assert words in message
     assert "\n" not in message.strip().rpartition("executing")[2].rpartition("error calling fail: ")[2]
 
@@ -131,7 +131,7 @@ def asked(tmp_path: Path, template: str) -> str:
     ],
 )
 def test_what_the_cluster_lacks_is_said_with_what_to_do(tmp_path: Path, missing: str, words: str) -> None:
-    with pytest.raises(Refused, match=re.escape(words)):
+    with pytest.raises(Rejected, match=re.escape(words)):
         asked(tmp_path, f'{{{{ include "marina.reject" (dict "{missing}" true) }}}}')
 
 
@@ -155,9 +155,9 @@ class TestPasswords:
         assert kept["superuser-password"]
 
     def test_a_volume_without_its_secret_is_refused_by_both_names(self, tmp_path: Path) -> None:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(Rejected) as rejected:
             asked(tmp_path, self.CALL.format(secret="dict", claim='(dict "kind" "x")'))
-        assert "claim data-marina-postgres-0 exists, but the Secret marina-postgres" in str(refused.value)
+        assert "claim data-marina-postgres-0 exists, but the Secret marina-postgres" in str(rejected.value)
 
     def test_the_secret_outlives_the_release(self) -> None:
         secret = render().one("Secret", "marina-postgres")

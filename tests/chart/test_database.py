@@ -33,7 +33,7 @@ class TestOwn:
         assert {"name": "data", "mountPath": "/var/lib/postgresql"} in container["volumeMounts"]
         assert statefulset()["template"]["spec"]["securityContext"]["fsGroup"] == 999
 
-    def test_its_volume_is_deleted_by_nobody_but_people(self) -> None:
+    def test_its_volume_is_deleted_by_people_only(self) -> None:
         policy = statefulset()["persistentVolumeClaimRetentionPolicy"]
         assert policy == {"whenDeleted": "Retain", "whenScaled": "Retain"}
 

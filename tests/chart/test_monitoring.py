@@ -92,5 +92,5 @@ def test_the_dashboard_is_found_by_grafana() -> None:
     assert json.loads(found["data"]["marina.json"])["panels"]
 
 
-def test_nothing_of_it_is_there_unless_it_is_wanted() -> None:
+def test_nothing_of_it_is_there_unless_it_is_asked_for() -> None:
     assert not {"PodMonitor", "PrometheusRule"} & {found["kind"] for found in render().objects}

@@ -94,7 +94,7 @@ def test_names_are_resolved_over_udp_and_tcp(part: str) -> None:
     assert {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]} in rules
 
 
-def test_postgres_asks_nobody() -> None:
+def test_postgres_calls_nothing() -> None:
     assert policy(render(), "postgres")["egress"] == []
 
 
@@ -137,5 +137,5 @@ def test_a_database_outside_is_reached_at_its_port(name: str, port: int) -> None
 def test_the_kubernetes_api_is_reached_by_the_api_alone() -> None:
     rendered = render(EVERYTHING)
     for found in rendered.kind("NetworkPolicy"):
-        wanted = found["metadata"]["name"] == "marina-metadata-api"
-        assert ("6443" in str(found["spec"])) is wanted, found["metadata"]["name"]
+        expected = found["metadata"]["name"] == "marina-metadata-api"
+        assert ("6443" in str(found["spec"])) is expected, found["metadata"]["name"]

@@ -27,9 +27,9 @@ def test_the_api_knows_the_prefix_of_all_names_and_what_helm_calls_the_release(t
     assert (found.release, found.helm_release) == ("digits-marina", "digits")
 
 
-def wanted(runtime: str) -> Any:
+def desired(runtime: str) -> Any:
     """The deployment `cnn` as the API wants it."""
-    return import_module("metadata_api.deploying.base").Wanted(
+    return import_module("metadata_api.deploying.base").Desired(
         name="cnn", experiment="cnn-baseline", version=3, sha256=DIGEST, runtime=runtime, replicas=2
     )
 
@@ -52,7 +52,7 @@ def without_owner(found: Object) -> Object:
 def test_an_inference_service_is_the_same_from_both(name: str, runtime: str, tmp_path: Path) -> None:
     rendered = rendered_with(name, runtime)
     build = import_module("metadata_api.deploying.kserve.inference_services").build
-    made = build(read(rendered, tmp_path), wanted(runtime))
+    made = build(read(rendered, tmp_path), desired(runtime))
     assert without_owner(made) == without_owner(rendered.one("InferenceService", "cnn"))
 
 
@@ -60,7 +60,7 @@ def test_an_inference_service_is_the_same_from_both(name: str, runtime: str, tmp
 def test_a_route_is_the_same_from_both(name: str, kind: str, tmp_path: Path) -> None:
     rendered = rendered_with(name, "torchserve")
     build = import_module("metadata_api.deploying.kserve.routes").build
-    made = build(read(rendered, tmp_path), wanted("torchserve"), "uid")
+    made = build(read(rendered, tmp_path), desired("torchserve"), "uid")
     assert without_owner(made) == without_owner(rendered.one(kind, "cnn-v2"))
 
 

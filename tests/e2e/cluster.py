@@ -59,7 +59,7 @@ def helm(*words: str, program: str = "helm", namespace: str = NAMESPACE, seconds
 
 
 def wait_flag(program: str) -> str:
-    """The flag by which this helm waits without looking at InferenceServices."""
+    """The flag by which this helm waits without checking InferenceServices."""
     return (
         "--wait=legacy"
         if run(program, "version", "--template", "{{.Version}}").startswith("v4")
@@ -115,7 +115,7 @@ def wait_ready(name: str, version: int | None = None, seconds: float = SECONDS) 
 
 
 def infer(name: str, version: str = "") -> dict[str, Any]:
-    """The answer of a model to a picture of a five, asked from outside over v2."""
+    """The answer of a model to an image of a five, asked from outside over v2."""
     body = (ROOT / "models" / "examples" / "five.json").read_bytes()
     path = f"/v2/models/{name}" + (f"/versions/{version}" if version else "") + "/infer"
     with outside() as client:

@@ -11,7 +11,7 @@ from tests.network import KUBERNETES, STRANGER, Matrix
 
 MATRIX = Matrix()
 IMAGE = "marina-metadata-api"  # has a Python, and is on every node
-# Some networks refuse what a policy forbids, others never answer; every target listens, so both mean closed.
+# Some networks reject what a policy forbids, others never answer; every target listens, so both mean closed.
 CONNECT = """
 import json, socket, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -71,15 +71,15 @@ def probes(release: str, namespace: str) -> Iterator[Callable[[], set[Pair]]]:
         kubectl("delete", "pods", *names.values(), "--grace-period=0", "--force", namespace=namespace)
 
 
-def wait_until(look: Callable[[], set[Pair]], wanted: set[Pair], what: str) -> None:
-    """Wait until exactly the wanted pairs connect, of those that the table decides about.
+def wait_until(look: Callable[[], set[Pair]], expected: set[Pair], what: str) -> None:
+    """Wait until exactly the expected pairs connect, of those that the table decides about.
 
     Policies reach the nodes a moment after they were made.
     """
 
     def same() -> bool:
         seen = look() & MATRIX.asked()
-        assert seen == wanted, f"too much: {sorted(seen - wanted)}, too little: {sorted(wanted - seen)}"
+        assert seen == expected, f"too much: {sorted(seen - expected)}, too little: {sorted(expected - seen)}"
         return True
 
     wait_for(what, same, 60)

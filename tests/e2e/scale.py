@@ -56,7 +56,7 @@ def measure() -> int:
         for number in range(SERVICES):
             body = {"name": f"model-{number}", "experiment": "summing", "runtime": "native"}
             client.post("/v1/deployments", json=body).raise_for_status()
-        say(f"{SERVICES} deployments are wanted after {time.monotonic() - began:.0f} s at {ADDRESS}")
+        say(f"{SERVICES} deployments are requested after {time.monotonic() - began:.0f} s at {ADDRESS}")
 
         def ready() -> bool:
             items = client.get("/v1/deployments", params={"limit": 1000}).json()["items"]

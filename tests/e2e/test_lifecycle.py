@@ -63,7 +63,7 @@ def test_wrong_values_fail_at_install_with_one_line_that_says_what_to_do(namespa
         "expose.mode=ingress": "expose.host",
     }
     for setting, word in wrong.items():
-        with pytest.raises(AssertionError) as refused:
+        with pytest.raises(AssertionError) as rejected:
             helm("install", "wrong", CHART, "--set", setting, namespace=namespace)
-        assert word in str(refused.value)
+        assert word in str(rejected.value)
     assert left() == set()

@@ -32,7 +32,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         cluster.run("kubectl", "delete", "namespace", NAMESPACE, "--wait", "--timeout=120s")
 
 
-def test_models_fetch_their_archives_from_s3_and_nobody_else_reaches_it(release: str) -> None:
+def test_models_fetch_their_archives_from_s3_and_nothing_else_reaches_it(release: str) -> None:
     isvc = cluster.objects("isvc", namespace=NAMESPACE)[0]
     assert isvc["spec"]["predictor"]["model"]["storageUri"].startswith("s3://marina/")
     assert "golden" in cluster.script("smoke", NAMESPACE=NAMESPACE)

@@ -26,7 +26,7 @@ from tests.e2e.cluster import (
 )
 from tests.ui import visits
 
-PICTURES = ROOT / ".artifacts" / "screenshots"
+SCREENSHOTS = ROOT / ".artifacts" / "screenshots"
 GATEWAY = """
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -63,12 +63,12 @@ def test_a_digit_drawn_in_the_browser_is_answered_through_the_ingress(release: s
     visits.draw(page)
     said = visits.see_answers(page, {"cnn-baseline", "mlp-helm"})
     assert said["cnn-baseline"] == "5"
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / "e2e-try-1280.png", full_page=True)
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / "e2e-try-1280.png", full_page=True)
     visits.open_tab(page, "Deployments")
     page.get_by_text("mlp-helm").last.wait_for()
     page.wait_for_timeout(1500)
-    page.screenshot(path=PICTURES / "e2e-deployments-1280.png", full_page=True)
+    page.screenshot(path=SCREENSHOTS / "e2e-deployments-1280.png", full_page=True)
 
 
 def test_v2_inference_through_the_ingress_with_and_without_version(release: str) -> None:

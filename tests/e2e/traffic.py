@@ -46,8 +46,8 @@ class Traffic:
 
     def go_on(self, count: int = 100) -> None:
         """Wait for so many more answers."""
-        wanted = len(self.answers) + count
-        wait_for("traffic", lambda: len(self.answers) >= wanted, 120)
+        target = len(self.answers) + count
+        wait_for("traffic", lambda: len(self.answers) >= target, 120)
 
     @property
     def faults(self) -> list[Answered]:

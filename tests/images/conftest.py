@@ -72,7 +72,7 @@ class Container:
     id: str
 
     def ask(self, url: str, body: bytes = b"") -> tuple[int, bytes]:
-        """Status and body of an address inside; GET without a body, else POST. Status 0: nobody listens."""
+        """Status and body of an address inside; GET without a body, else POST. Status 0: nothing listens."""
         code = (
             "import sys, urllib.error, urllib.request\n"
             "body = sys.stdin.buffer.read()\n"

@@ -136,7 +136,7 @@ def test_the_job_ends_when_it_is_told_to(start: Start) -> None:
     assert seconds < 5
 
 
-# Nobody listens there, unless a test starts a Postgres in the same network namespace.
+# Nothing listens there, unless a test starts a Postgres in the same network namespace.
 DATABASE = tuple(
     word
     for name, value in {

@@ -15,7 +15,7 @@ NETWORK = """
 import io, sys, torch
 from torch import nn
 network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 10)).eval()
-pictures = torch.rand(2, 1, 28, 28)
+images = torch.rand(2, 1, 28, 28)
 def stored(save, load, what):
     file = io.BytesIO()
     save(what, file)
@@ -25,8 +25,8 @@ def stored(save, load, what):
 SERVES = """
 import safetensors.torch
 with torch.inference_mode():
-    expected = network(pictures)
-    traced = torch.jit.trace(network, pictures, check_trace=False)
+    expected = network(images)
+    traced = torch.jit.trace(network, images, check_trace=False)
     others = [
         torch.jit.freeze(traced),
         torch.jit.optimize_for_inference(traced),
@@ -36,15 +36,15 @@ with torch.inference_mode():
         stored(torch.save, lambda file: torch.load(file, weights_only=False), network),
     ]
     for other in others:
-        assert torch.allclose(other(pictures), expected, atol=1e-5)
+        assert torch.allclose(other(images), expected, atol=1e-5)
     assert torch.vmap(network[3])(torch.rand(2, 4 * 26 * 26)).shape == (2, 10)
 safetensors.torch.load(safetensors.torch.save(network.state_dict()))
 print("fine", torch.__version__)
 """
 LEARNS = """
-torch.jit.trace(network, pictures)
+torch.jit.trace(network, images)
 optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-nn.functional.cross_entropy(network(pictures), torch.tensor([1, 2])).backward()
+nn.functional.cross_entropy(network(images), torch.tensor([1, 2])).backward()
 optimizer.step()
 assert torch.func.grad(lambda values: (values ** 2).sum())(torch.ones(3)).tolist() == [2, 2, 2]
 print("fine")

@@ -1,4 +1,4 @@
-"""A data folder of its own for each test, with ports that nobody uses."""
+"""A data folder of its own for each test, with free ports."""
 
 import tempfile
 from collections.abc import Iterator

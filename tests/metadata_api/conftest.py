@@ -83,7 +83,7 @@ def api(address: str, clean: None) -> Iterator[httpx.Client]:
 
 
 def row_counts(engine: Engine) -> dict[str, int]:
-    """Rows per table, to show that a refused request stored nothing."""
+    """Rows per table, to show that a rejected request stored nothing."""
     with engine.connect() as connection:
         names = [table.name for table in Base.metadata.sorted_tables]
         return {name: connection.execute(text(f"select count(*) from {name}")).scalar_one() for name in names}

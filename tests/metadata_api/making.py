@@ -69,7 +69,7 @@ def make_mar(folder: Path, *, salt: str = "", card: str | None = CARD, **files: 
     return path.read_bytes()
 
 
-def make_picture(shade: int = 0) -> bytes:
+def make_image(shade: int = 0) -> bytes:
     """A small PNG; another shade is another image."""
     file = io.BytesIO()
     Image.new("L", (40, 30), shade).save(file, "PNG")
@@ -109,7 +109,7 @@ def make_version(
         )
 
 
-def make_deployment(engine: Engine, name: str, *, wanted: str = "running", **version: Any) -> None:
+def make_deployment(engine: Engine, name: str, *, desired: str = "running", **version: Any) -> None:
     """A deployment of version 1 of an experiment of its own."""
     make_experiment(engine, name)
     make_version(engine, experiment=name, **version)
@@ -122,13 +122,13 @@ def make_deployment(engine: Engine, name: str, *, wanted: str = "running", **ver
                 version_id=one.id,
                 runtime="torchserve",
                 replicas=1,
-                wanted=wanted,
+                desired=desired,
             )
         )
 
 
 def huge_png(width: int, height: int) -> bytes:
-    """A small file that says it is a large picture."""
+    """A small file that says it is a large image."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -125,7 +125,7 @@ class Front:
         """What the file says now."""
         return list(json.loads(self.models_file.read_text())["models"])
 
-    def wanted(self) -> dict[str, str]:
+    def desired(self) -> dict[str, str]:
         """Versions by name, as the file has them now."""
         return {model["name"]: model["version"] for model in self.models()}
 

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from metadata_api.deploying.base import Seen
+from metadata_api.deploying.base import Observed
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.making import make_deployment, make_version
 
@@ -24,7 +24,7 @@ def deployed(api: httpx.Client, engine: Engine) -> None:
     make_deployment(engine, "digits")
     make_version(engine, 2)
     make_deployment(engine, "letters")
-    make_deployment(engine, "asleep", wanted="stopped")
+    make_deployment(engine, "asleep", desired="stopped")
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ class TestSet:
     @pytest.mark.parametrize(
         ("body", "status", "code"),
         [
-            ({"deployment": "nobody"}, 404, "deployment_unknown"),
+            ({"deployment": "unknown"}, 404, "deployment_unknown"),
             ({"deployment": "digits", "version": 9}, 404, "version_unknown"),
             ({"deployment": "digits", "version": 2}, 409, "version_not_served"),
             ({"deployment": "asleep"}, 409, "deployment_stopped"),
@@ -166,7 +166,7 @@ class TestNames:
     def test_nor_that_of_one_in_helms_values_alone(
         self, api: httpx.Client, app: FastAPI, deployed: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        one = Seen("ready", 1, 1, None, None)
+        one = Observed("ready", 1, 1, None, None)
         monkeypatch.setattr(app.state.deployer, "declared", lambda: {"champion": one})
         assert failure(api.put(CHAMPION, json={"deployment": "digits"})) == (409, "deployment_exists")
 
@@ -264,8 +264,8 @@ class TestDelete:
     @pytest.mark.parametrize(
         ("method", "path"), [("get", ""), ("delete", ""), ("get", "/events"), ("post", "/rollback")]
     )
-    def test_nobody_has_this_name(self, api: httpx.Client, method: str, path: str) -> None:
-        assert failure(api.request(method, f"{URL}/nobody{path}")) == (404, "alias_unknown")
+    def test_there_is_none_of_this_name(self, api: httpx.Client, method: str, path: str) -> None:
+        assert failure(api.request(method, f"{URL}/unknown{path}")) == (404, "alias_unknown")
 
 
 class TestLists:

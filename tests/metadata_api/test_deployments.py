@@ -1,4 +1,4 @@
-"""What is wanted of deployments: created, changed, rolled back, stopped, deleted, and every change kept."""
+"""What is desired of deployments: created, changed, rolled back, stopped, deleted, and every change kept."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -47,7 +47,7 @@ class TestCreate:
         assert answer.status_code == 201
         made = answer.json()
         assert (made["name"], made["version"], made["previous_version"]) == ("digits", 3, None)
-        assert (made["wanted"], made["observed"]["state"], made["ready"]) == ("running", "pending", False)
+        assert (made["desired"], made["observed"]["state"], made["ready"]) == ("running", "pending", False)
         assert (made["labels"], made["runtime"], made["replicas"]) == (LABELS, "torchserve", 1)
         assert made["url"] == "http://127.0.0.1:9/v2/models/digits"
         assert asked(api) == [("create", 3)]
@@ -64,7 +64,7 @@ class TestCreate:
     @pytest.mark.parametrize(
         ("body", "status", "code"),
         [
-            ({"experiment": "nobody"}, 404, "experiment_unknown"),
+            ({"experiment": "unknown"}, 404, "experiment_unknown"),
             ({"experiment": "digits", "version": 9}, 404, "version_unknown"),
             ({"experiment": "empty"}, 404, "version_unknown"),
             ({"experiment": "digits", "name": "../etc"}, 422, "invalid_request"),
@@ -75,7 +75,7 @@ class TestCreate:
             ({"experiment": "digits", "color": "red"}, 422, "invalid_request"),
         ],
     )
-    def test_what_cannot_be_wanted_is_refused_and_leaves_nothing(
+    def test_what_cannot_be_desired_is_rejected_and_leaves_nothing(
         self, api: httpx.Client, digits: None, engine: Engine, body: dict[str, Any], status: int, code: str
     ) -> None:
         make_experiment(engine, "empty")
@@ -146,14 +146,14 @@ class TestChange:
 
 
 class TestStopAndDelete:
-    """What is not wanted any more."""
+    """What is not desired any more."""
 
     def test_a_stopped_deployment_stays_and_starts_again(
         self, api: httpx.Client, deployed: dict[str, Any]
     ) -> None:
-        assert api.post(f"{URL}/digits/stop").json()["wanted"] == "stopped"
+        assert api.post(f"{URL}/digits/stop").json()["desired"] == "stopped"
         assert api.post(f"{URL}/digits/stop").status_code == 200
-        assert api.post(f"{URL}/digits/start").json()["wanted"] == "running"
+        assert api.post(f"{URL}/digits/start").json()["desired"] == "running"
         assert asked(api) == [("start", 1), ("stop", 1), ("create", 1)]
 
     def test_a_deleted_deployment_is_gone_and_its_events_stay(
@@ -170,8 +170,8 @@ class TestStopAndDelete:
         ("method", "path"),
         [("get", ""), ("delete", ""), ("post", "/stop"), ("post", "/start"), ("post", "/rollback")],
     )
-    def test_nobody_has_this_name(self, api: httpx.Client, method: str, path: str) -> None:
-        assert failure(api.request(method, f"{URL}/nobody{path}")) == (404, "deployment_unknown")
+    def test_there_is_none_of_this_name(self, api: httpx.Client, method: str, path: str) -> None:
+        assert failure(api.request(method, f"{URL}/unknown{path}")) == (404, "deployment_unknown")
 
 
 def test_deployments_are_listed_by_name_page_by_page(api: httpx.Client, digits: None) -> None:

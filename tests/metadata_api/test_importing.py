@@ -202,7 +202,7 @@ def test_the_command_line_prints_the_report_and_tells_by_its_exit_code(
     [
         (None, "METADATA_API_DATABASE_URL: Field required"),
         ("nonsense", "the settings of the database are wrong: "),
-        ("postgresql://nobody@127.0.0.1:9/none", "the database does not take the import: "),
+        ("postgresql://stranger@127.0.0.1:9/none", "the database does not take the import: "),
     ],
 )
 def test_wrong_settings_are_one_line_and_no_traceback(

@@ -1,4 +1,4 @@
-"""Files that break importers: whole files are refused, broken rows cost themselves only."""
+"""Files that break importers: whole files are rejected, broken rows cost themselves only."""
 
 import codecs
 
@@ -23,7 +23,7 @@ WHOLE_FILES = {
     ),
     "ends within a character": (csv(GOOD) + "é".encode()[:1], "not_utf8"),
     "carriage returns only": (csv(GOOD).replace(b"\n", b"\r"), "bad_line_ends"),
-    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(100), "not_utf8"),
+    "an image": (b"\x89PNG\r\n\x1a\n" + bytes(100), "not_utf8"),
     "no header": (f"{GOOD}\n{GOOD}\n".encode(), "missing_column"),
     "a column missing": (csv(GOOD, header="Experiment Name,Learning Rate,Loss"), "missing_column"),
     "a column twice": (csv(GOOD, header=HEADER + ",Momentum"), "bad_header"),

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from tests.metadata_api.making import make_deployment, make_picture
+from tests.metadata_api.making import make_deployment, make_image
 
 HEX = "0" * 64
 UUID = "00000000-0000-4000-8000-000000000000"
@@ -110,7 +110,7 @@ def stored(api: httpx.Client, engine: Engine) -> None:
     curve = {"loss": {"steps": [1, 2], "values": [2.0, 1.0]}}
     assert api.post("/v1/experiments", json={"name": "net", "curves": curve}).status_code == 201
     assert api.put("/v1/aliases/champion", json={"deployment": "digits"}).status_code == 201
-    answer = api.post("/v1/predictions", files={"image": make_picture()}, data={"deadline_ms": "100"})
+    answer = api.post("/v1/predictions", files={"image": make_image()}, data={"deadline_ms": "100"})
     assert answer.status_code == 200
 
 
@@ -175,7 +175,7 @@ def test_values_in_paths_and_queries(send: Send, operations: list[Operation]) ->
 
 def test_values_in_queries_of_changes(send: Send) -> None:
     for name, value in itertools.product(("actor", "reason"), URL_VALUES):
-        send("DELETE", f"/v1/aliases/nobody?{name}={value}")
+        send("DELETE", f"/v1/aliases/unknown?{name}={value}")
     for name, value in itertools.product(("filename", "dry_run"), URL_VALUES):
         send("POST", f"/v1/imports?{name}={value}", content=b"x")
 
@@ -209,10 +209,10 @@ def test_parts_of_forms(send: Send, url: str) -> None:
     kinds = [kind for kind in KINDS if kind.endswith("boundary=b")]
     field = "file" if url == "/v1/imports" else "image"
     others = [b"filename", b"deployments", b"deadline_ms", b"image_sha256", b"\xff", b"+2AA-"]
-    picture = make_picture()
+    image = make_image()
     for kind, value in itertools.product(kinds, FORM_VALUES):
         headers = {"content-type": kind}
-        named = part(field.encode(), picture, b'; filename="' + value.replace(b'"', b"") + b'"')
+        named = part(field.encode(), image, b'; filename="' + value.replace(b'"', b"") + b'"')
         send("POST", url, content=named + b"--b--\r\n", headers=headers)
         good = b"Experiment Name,Learning Rate,Momentum,Loss\r\n"
         send(

@@ -55,9 +55,9 @@ def trained(folder: Path, name: str, salt: str = "") -> Path:
 
 
 def deployments(api: httpx.Client) -> dict[str, tuple[str, int]]:
-    """Name -> wanted state and version of every deployment."""
+    """Name -> desired state and version of every deployment."""
     items = api.get("/v1/deployments").json()["items"]
-    return {item["name"]: (item["wanted"], item["version"]) for item in items}
+    return {item["name"]: (item["desired"], item["version"]) for item in items}
 
 
 def test_a_starter_becomes_experiment_version_and_deployment(
@@ -112,7 +112,7 @@ def test_an_archive_that_the_api_refuses_is_named(
     nameless = tmp_path / "nameless.mar"
     files: dict[str, bytes | Path] = {"handler.py": b"class Handler: ...\n"}
     mar.build(nameless, name="nameless", handler="handler.py", serialized_file=None, files=files)
-    with pytest.raises(register.Refused, match=r"nameless.mar has no model.yaml"):
+    with pytest.raises(register.Rejected, match=r"nameless.mar has no model.yaml"):
         register.register(register.Api(api), [nameless])
 
 
@@ -122,9 +122,9 @@ def test_an_api_that_is_away_is_waited_for_but_not_forever(
     monkeypatch.setattr(register, "PATIENCE_SECONDS", 0.2)
     monkeypatch.setattr(register, "PAUSE_SECONDS", 0.05)
     archives = [trained(tmp_path, "mlp-test")]
-    with httpx.Client(base_url="http://127.0.0.1:9") as nobody:
-        api = register.Api(nobody)
-        with pytest.raises(register.Refused, match="does not answer"):
+    with httpx.Client(base_url="http://127.0.0.1:9") as nothing:
+        api = register.Api(nothing)
+        with pytest.raises(register.Rejected, match="does not answer"):
             register.register(api, archives)
 
 

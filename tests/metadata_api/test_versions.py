@@ -131,8 +131,8 @@ class TestDownload:
         assert api.get(f"/artifacts/{path}").status_code in (404, 422)
 
 
-class TestRefused:
-    """Nothing of a refused upload stays, neither a row nor a file."""
+class TestRejected:
+    """Nothing of a rejected upload stays, neither a row nor a file."""
 
     @pytest.fixture
     def unchanged(self, app: FastAPI, engine: Engine, experiment: None) -> object:
@@ -146,22 +146,22 @@ class TestRefused:
         yield None
         assert (row_counts(engine), files()) == before
 
-    def refused(self, api: httpx.Client, content: bytes, url: str = VERSIONS) -> tuple[int, str]:
+    def rejected(self, api: httpx.Client, content: bytes, url: str = VERSIONS) -> tuple[int, str]:
         answer = api.post(url, content=content)
         assert answer.json()["detail"]
         return answer.status_code, answer.json()["error"]
 
     def test_not_a_zip(self, api: httpx.Client, unchanged: object) -> None:
-        assert self.refused(api, b"this is no archive" * 100) == (400, "not_a_zip")
+        assert self.rejected(api, b"this is no archive" * 100) == (400, "not_a_zip")
 
     def test_an_empty_body(self, api: httpx.Client, unchanged: object) -> None:
-        assert self.refused(api, b"") == (400, "body_empty")
+        assert self.rejected(api, b"") == (400, "body_empty")
 
     def test_a_zip_without_a_manifest(self, api: httpx.Client, unchanged: object) -> None:
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w") as archive:
             archive.writestr("handler.py", "")
-        assert self.refused(api, file.getvalue()) == (400, "manifest_missing")
+        assert self.rejected(api, file.getvalue()) == (400, "manifest_missing")
 
     @pytest.mark.parametrize("name", ["../evil.py", "/etc/evil.py", "a/../../evil.py", "..\\evil.py"])
     def test_a_name_that_leads_out_of_the_archive(
@@ -170,16 +170,16 @@ class TestRefused:
         file = io.BytesIO(make_mar(tmp_path))
         with zipfile.ZipFile(file, "a") as archive:
             archive.writestr(name, "print('evil')")
-        assert self.refused(api, file.getvalue()) == (400, "bad_name")
+        assert self.rejected(api, file.getvalue()) == (400, "bad_name")
 
     def test_half_an_archive(self, api: httpx.Client, unchanged: object, tmp_path: Path) -> None:
         archive = make_mar(tmp_path)
-        assert self.refused(api, archive[: len(archive) // 2])[0] == 400
+        assert self.rejected(api, archive[: len(archive) // 2])[0] == 400
 
-    def test_an_experiment_that_nobody_created(
+    def test_an_experiment_that_does_not_exist(
         self, api: httpx.Client, unchanged: object, tmp_path: Path
     ) -> None:
-        found = self.refused(api, make_mar(tmp_path), "/v1/experiments/nobody/versions")
+        found = self.rejected(api, make_mar(tmp_path), "/v1/experiments/unknown/versions")
         assert found == (404, "experiment_unknown")
 
     def test_an_experiment_named_by_a_path(
@@ -197,7 +197,7 @@ class TestRefused:
         with zipfile.ZipFile(io.BytesIO(plain)) as source, zipfile.ZipFile(path, "w") as target:
             for name in source.namelist():
                 target.writestr(name, text if name == "training.json" else source.read(name))
-        assert self.refused(api, path.read_bytes())[0] == 400
+        assert self.rejected(api, path.read_bytes())[0] == 400
 
     @pytest.mark.parametrize("number", ["0", "-1", "99999999999999999999", "one"])
     def test_a_number_that_is_none(self, api: httpx.Client, unchanged: object, number: str) -> None:

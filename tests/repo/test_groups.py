@@ -5,24 +5,22 @@ import re
 import pytest
 
 from tests.conftest import ROOT
-from tests.groups import FIRST, SHARED
-
-SOURCES = {path: path.read_text() for path in (ROOT / "tests").rglob("*.py")}
+from tests.groups import FIRST, FIXTURES, GROUPS
 
 
-@pytest.mark.parametrize("name", [name for name in FIRST if ".py" in name])
-def test_every_file_and_class_exists_once(name: str) -> None:
-    file, _, parent = name.partition("::")
-    found = [text for path, text in SOURCES.items() if path.name == file]
-    assert len(found) == 1
-    assert not parent or f"\nclass {parent}:" in found[0]
+@pytest.mark.parametrize("start", GROUPS)
+def test_every_path_and_class_exists(start: str) -> None:
+    path, _, parent = start.partition("::")
+    assert (ROOT / path).exists()
+    assert not parent or f"\nclass {parent}:" in (ROOT / path).read_text()
 
 
-@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("name", FIXTURES)
 def test_every_fixture_exists(name: str) -> None:
-    conftests = [text for path, text in SOURCES.items() if path.name == "conftest.py"]
+    conftests = [path.read_text() for path in (ROOT / "tests").rglob("conftest.py")]
     assert any(re.search(rf"@pytest\.fixture[^\n]*\ndef {name}\(", text) for text in conftests)
 
 
-def test_every_group_that_begins_first_is_one() -> None:
-    assert {name for name in FIRST if ".py" not in name} <= set(SHARED.values())
+def test_every_group_that_begins_first_or_shares_is_one() -> None:
+    sharing = set().union(*(groups for _, groups in FIXTURES.values()))
+    assert set(FIRST) | sharing == set(GROUPS.values())

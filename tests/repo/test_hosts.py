@@ -60,7 +60,7 @@ def test_loopback_with_our_port_is_ours(rule: ModuleType, host: str, method: str
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("method", METHODS)
-def test_everything_else_is_somebody_elses(rule: ModuleType, host: str | None, method: str) -> None:
+def test_everything_else_is_foreign(rule: ModuleType, host: str | None, method: str) -> None:
     assert status(rule, host, method) == 421
 
 

@@ -75,9 +75,9 @@ def test_what_torch_needs_besides_itself_is_locked() -> None:
 
 def test_one_version_of_torch_everywhere() -> None:
     project = tomllib.loads((ROOT / "serving" / "pyproject.toml").read_text())
-    wanted = next(w for w in project["project"]["optional-dependencies"]["torch"] if w.startswith("torch=="))
-    assert entries(ROOT / "serving" / "torch.lock")[0].startswith(f"{wanted} ")
-    assert entries(ROOT / "serving" / "torch-cpu.lock")[0].startswith(f"{wanted}+cpu ")
+    pinned = next(w for w in project["project"]["optional-dependencies"]["torch"] if w.startswith("torch=="))
+    assert entries(ROOT / "serving" / "torch.lock")[0].startswith(f"{pinned} ")
+    assert entries(ROOT / "serving" / "torch-cpu.lock")[0].startswith(f"{pinned}+cpu ")
 
 
 class TestTorchSource:

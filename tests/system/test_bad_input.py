@@ -28,7 +28,7 @@ def nothing_is_stored(api: httpx.Client, stack: Stack) -> Iterator[None]:
     assert state() == before
 
 
-def refused(answer: httpx.Response, status: int, words: str) -> None:
+def rejected(answer: httpx.Response, status: int, words: str) -> None:
     """The answer has this status, a code, and a text that names the problem without showing our insides."""
     assert answer.status_code == status, answer.text[:500]
     body = answer.json()
@@ -38,7 +38,7 @@ def refused(answer: httpx.Response, status: int, words: str) -> None:
     assert len(answer.content) < 8192
 
 
-def refused_by_v2(answer: httpx.Response, status: int, words: str) -> None:
+def rejected_by_v2(answer: httpx.Response, status: int, words: str) -> None:
     """The same for v2, whose errors have one key."""
     assert answer.status_code == status, answer.text[:500]
     assert set(answer.json()) == {"error"}
@@ -46,23 +46,23 @@ def refused_by_v2(answer: httpx.Response, status: int, words: str) -> None:
 
 
 def test_a_file_that_is_no_image(api: httpx.Client) -> None:
-    refused(api.post("/v1/predictions", files={"image": b"this is text"}), 415, "png")
+    rejected(api.post("/v1/predictions", files={"image": b"this is text"}), 415, "png")
 
 
 def test_a_png_of_100_megapixels(api: httpx.Client) -> None:
-    picture = huge_png(10_000, 10_000)
-    assert len(picture) < 100_000
-    refused(api.post("/v1/predictions", files={"image": picture}), 413, "pixels")
+    image = huge_png(10_000, 10_000)
+    assert len(image) < 100_000
+    rejected(api.post("/v1/predictions", files={"image": image}), 413, "pixels")
 
 
 def test_a_body_of_50_megabytes(api: httpx.Client, v2: httpx.Client) -> None:
-    refused(api.post("/v1/predictions", content=b"x" * 50_000_000), 413, "limit")
-    refused_by_v2(v2.post("/cnn-baseline/infer", content=b"x" * 50_000_000), 413, "bytes")
+    rejected(api.post("/v1/predictions", content=b"x" * 50_000_000), 413, "limit")
+    rejected_by_v2(v2.post("/cnn-baseline/infer", content=b"x" * 50_000_000), 413, "bytes")
 
 
 def test_a_tensor_of_the_wrong_shape(v2: httpx.Client) -> None:
     tensor = {"name": "image", "shape": [1, 28, 27], "datatype": "UINT8", "data": [0] * 756}
-    refused_by_v2(v2.post("/cnn-baseline/infer", json={"inputs": [tensor]}), 400, "shape")
+    rejected_by_v2(v2.post("/cnn-baseline/infer", json={"inputs": [tensor]}), 400, "shape")
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
@@ -75,22 +75,22 @@ def test_a_number_that_is_none(v2: httpx.Client, number: str) -> None:
 
 
 def test_an_unknown_experiment(api: httpx.Client) -> None:
-    refused(api.get("/v1/experiments/nobody"), 404, "nobody")
-    refused(api.post("/v1/deployments", json={"experiment": "nobody"}), 404, "nobody")
-    refused(api.post("/v1/experiments/nobody/versions", content=b"PK"), 404, "nobody")
+    rejected(api.get("/v1/experiments/unknown"), 404, "unknown")
+    rejected(api.post("/v1/deployments", json={"experiment": "unknown"}), 404, "unknown")
+    rejected(api.post("/v1/experiments/unknown/versions", content=b"PK"), 404, "unknown")
 
 
 def test_an_alias_that_leads_nowhere_or_takes_a_deployments_name(api: httpx.Client) -> None:
-    refused(api.put("/v1/aliases/champion", json={"deployment": "nobody"}), 404, "nobody")
-    refused(api.put("/v1/aliases/mlp-wide", json={"deployment": "cnn-baseline"}), 409, "another name")
+    rejected(api.put("/v1/aliases/champion", json={"deployment": "unknown"}), 404, "unknown")
+    rejected(api.put("/v1/aliases/mlp-wide", json={"deployment": "cnn-baseline"}), 409, "another name")
 
 
 def test_a_second_experiment_of_the_same_name(api: httpx.Client) -> None:
-    refused(api.post("/v1/experiments", json={"name": "cnn-baseline"}), 409, "cnn-baseline")
+    rejected(api.post("/v1/experiments", json={"name": "cnn-baseline"}), 409, "cnn-baseline")
 
 
 def test_an_archive_that_is_no_zip(api: httpx.Client) -> None:
-    refused(api.post("/v1/experiments/cnn-baseline/versions", content=b"not a zip" * 100), 400, "zip")
+    rejected(api.post("/v1/experiments/cnn-baseline/versions", content=b"not a zip" * 100), 400, "zip")
 
 
 def test_an_archive_that_writes_outside_its_folder(api: httpx.Client) -> None:
@@ -100,12 +100,12 @@ def test_an_archive_that_writes_outside_its_folder(api: httpx.Client) -> None:
         archive.writestr("MAR-INF/MANIFEST.json", json.dumps({"runtime": "python", "model": model}))
         archive.writestr("handler.py", "")
         archive.writestr("../../etc/cron.d/evil", "")
-    refused(api.post("/v1/experiments/cnn-baseline/versions", content=file.getvalue()), 400, "name")
+    rejected(api.post("/v1/experiments/cnn-baseline/versions", content=file.getvalue()), 400, "name")
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "..%2f..%2fetc%2fpasswd", "a/../b"])
 def test_a_name_that_climbs(api: httpx.Client, name: str) -> None:
-    refused(api.post("/v1/experiments", json={"name": name}), 422, "name")
+    rejected(api.post("/v1/experiments", json={"name": name}), 422, "name")
     # The path is written by hand, because a polite client would resolve the dots itself.
     answer = api.get(httpx.URL(str(api.base_url), raw_path=f"/v1/experiments/{name}".encode()))
     assert answer.status_code in (404, 422)
@@ -114,8 +114,8 @@ def test_a_name_that_climbs(api: httpx.Client, name: str) -> None:
 
 def test_a_csv_in_utf_16(api: httpx.Client) -> None:
     text = 'Experiment Name,Learning Rate,Momentum,Loss\na,0.1,0.9,"{""Step"": [1], ""Value"": [1]}"\n'
-    refused(api.post("/v1/imports", content=text.encode("utf-16")), 400, "utf-8")
+    rejected(api.post("/v1/imports", content=text.encode("utf-16")), 400, "utf-8")
 
 
 def test_an_empty_csv(api: httpx.Client) -> None:
-    refused(api.post("/v1/imports", content=b""), 400, "empty")
+    rejected(api.post("/v1/imports", content=b""), 400, "empty")

@@ -73,7 +73,7 @@ class Blank(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def foreign_port() -> Iterator[int]:
-    """A web server of somebody else on this machine."""
+    """A web server of another program on this machine."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Blank) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_port
@@ -116,7 +116,7 @@ def state(stack: Stack) -> Any:
         for kind in ("experiments", "imports")
     ]
     deployments = httpx.get(f"{stack.api_url}/v1/deployments", params={"limit": 200}, timeout=20).json()
-    return [*listed, [(one["name"], one["version"], one["wanted"]) for one in deployments["items"]]]
+    return [*listed, [(one["name"], one["version"], one["desired"]) for one in deployments["items"]]]
 
 
 def simple_requests(stack: Stack) -> list[tuple[str, str]]:

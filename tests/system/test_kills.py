@@ -14,7 +14,7 @@ from tests.conftest import ROOT, Stack
 from tests.waiting import until
 
 BACK_SECONDS = 15.0
-PICTURE = (ROOT / "models" / "examples" / "digit-5.png").read_bytes()
+IMAGE = (ROOT / "models" / "examples" / "digit-5.png").read_bytes()
 
 
 class Traffic:
@@ -32,7 +32,7 @@ class Traffic:
         with httpx.Client(timeout=20) as client:
             while not self.ends.wait(0.05):
                 try:
-                    answer = client.post(self.url, files={"image": PICTURE}, data={"deadline_ms": "3000"})
+                    answer = client.post(self.url, files={"image": IMAGE}, data={"deadline_ms": "3000"})
                 except httpx.TransportError:
                     continue
                 if answer.status_code == 200:
@@ -46,7 +46,7 @@ class Traffic:
             self.whole.append(time.monotonic())
 
     def wait_for_whole_answer(self, since: float, seconds: float) -> float:
-        """Seconds from `since` to the first answer in which every model took part."""
+        """Seconds from `since` to the first answer in which every model took service."""
         later = until(
             lambda: [at for at in self.whole if at > since],
             lambda: f"a whole answer after the kill; odd answers: {self.odd[:3]}",
@@ -68,18 +68,18 @@ def traffic(stack: Stack) -> Iterator[Traffic]:
         running.thread.join(30)
 
 
-@pytest.mark.parametrize("part", ["api", "serving", "java", "worker", "postgres"])
+@pytest.mark.parametrize("service", ["api", "serving", "java", "worker", "postgres"])
 def test_after_a_kill_all_models_answer_again_and_no_acknowledged_prediction_is_lost(
-    stack: Stack, part: str
+    stack: Stack, service: str
 ) -> None:
-    others = {name: stack.pids(name) for name in ("ui", "api", "serving", "postgres") if name != part}
+    others = {name: stack.pids(name) for name in ("ui", "api", "serving", "postgres") if name != service}
     with traffic(stack) as running:
-        victim = stack.pids(part)[0]
+        victim = stack.pids(service)[0]
         killed = time.monotonic()
         os.kill(victim, signal.SIGKILL)
         time.sleep(0.3)
         seconds = running.wait_for_whole_answer(killed + 0.3, BACK_SECONDS) + 0.3
-    print(f"{part}: every model answers {seconds:.1f} s after the kill")
+    print(f"{service}: every model answers {seconds:.1f} s after the kill")
     assert running.odd == []
     assert {name: stack.pids(name) for name in others} == others
     with httpx.Client(base_url=stack.api_url, timeout=20) as client:

@@ -19,7 +19,7 @@ from marina_local import folder
 from marina_local.postgres import Postgres
 from marina_local.settings import LocalSettings
 settings = LocalSettings(home=Path(sys.argv[1]))
-with folder.held(settings):
+with folder.lock(settings):
     Postgres(settings).prepare()
     os.kill(os.getpid(), 9)
 """
@@ -47,7 +47,7 @@ def test_what_a_killed_test_run_left_is_removed_by_the_next(tmp_path: Path) -> N
     killed = subprocess.run([sys.executable, "-c", KILLED, str(home)], timeout=120, check=False)
     assert killed.returncode == -9
     assert (aside.of(home) / "postgres" / "data" / "PG_VERSION").exists()
-    with folder.held(LocalSettings(home=home)):
+    with folder.lock(LocalSettings(home=home)):
         leftovers.remove()
         assert places(tmp_path) == [aside.of(home)], "a run that still uses it keeps it"
     leftovers.remove()

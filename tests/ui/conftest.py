@@ -1,4 +1,4 @@
-"""A browser, the UI in front of a fake API, and a place for pictures of what was seen."""
+"""A browser, the UI in front of a fake API, and a place for screenshots of what was seen."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tests.ui.fake_api import FakeApi
 
 HEIGHT = 844
 ACTION_MS = 20_000
-PICTURES = Path(__file__).parents[2] / ".artifacts" / "screenshots"
+SCREENSHOTS = Path(__file__).parents[2] / ".artifacts" / "screenshots"
 BAD_ROWS = (
     "Experiment Name,Learning Rate,Momentum,Loss,Optimizer\n"
     'Old One,0.1,0.9,"{""Step"": [0, 1, 2], ""Value"": [2.3, 0.9, 0.4]}",sgd\n'
@@ -37,7 +37,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium; without one the tests fail, because then nobody has seen the pages.
+    """A real Chromium; without one the tests fail, because then the pages were not seen.
 
     Of one module only: as long as Playwright lives, no other event loop can run in this thread.
     """
@@ -108,15 +108,15 @@ def page(site: Site, pages_of_class: Pages) -> Iterator[Page]:
 
 
 @pytest.fixture
-def picture(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
+def screenshot(request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
     """Keep a screenshot of the whole page as an artefact of the test run, which git does not see."""
 
     def keep(page: Page, name: str) -> None:
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        (PICTURES.parent / ".gitignore").write_text("*\n")
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        (SCREENSHOTS.parent / ".gitignore").write_text("*\n")
         module = request.module.__name__.rpartition(".")[2].removeprefix("test_")
         width = page.evaluate("window.innerWidth")
-        page.screenshot(path=PICTURES / f"{module}-{name}-{width}.png", full_page=True)
+        page.screenshot(path=SCREENSHOTS / f"{module}-{name}-{width}.png", full_page=True)
 
     return keep
 

@@ -55,7 +55,7 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
         "runtime": "torchserve",
         "replicas": 1,
         "owner": "api",
-        "wanted": "running",
+        "desired": "running",
         "observed": {"state": "ready", "version": version, "reason": None, "since": NOW},
         "ready": True,
         "previous_version": None,
@@ -214,7 +214,7 @@ class FakeApi:
                 item["observed"] = {**item["observed"], "version": item["version"]}
             else:
                 state = "stopped" if verb == "stop" else "ready"
-                item |= {"wanted": "stopped" if verb == "stop" else "running", "ready": verb == "start"}
+                item |= {"desired": "stopped" if verb == "stop" else "running", "ready": verb == "start"}
                 version = item["version"] if verb == "start" else None
                 item["observed"] = {"state": state, "version": version, "reason": None, "since": NOW}
             return detail(item)
@@ -230,19 +230,19 @@ class FakeApi:
         async def predict(image: UploadFile = File(), deployments: list[str] = Form(default=[])) -> Any:
             self.asked.append(deployments)
             try:
-                picture = Image.open(io.BytesIO(await image.read())).convert("L")
+                digit = Image.open(io.BytesIO(await image.read())).convert("L")
             except OSError:
                 return error(415, "image_unreadable", "This is not a PNG or JPEG.")
-            running = [name for name, item in self.deployments.items() if item["wanted"] == "running"]
+            running = [name for name, item in self.deployments.items() if item["desired"] == "running"]
             names = deployments or running
-            seen = picture_seen(picture)
+            seen = seen_image(digit)
             results = [self._answer(name, seen) for name in names]
             said = [row["label"] for row in results if row["status"] == "ok"]
             top = max(sorted(set(said)), key=said.count) if said else None
             votes = said.count(top)
             return {
                 "id": str(uuid.uuid4()),
-                "image": {"sha256": "0" * 64, "width": picture.width, "height": picture.height, "url": "/v1/images/0"},
+                "image": {"sha256": "0" * 64, "width": digit.width, "height": digit.height, "url": "/v1/images/0"},
                 "deadline_ms": 5000,
                 "results": results,
                 "agreement": {
@@ -299,9 +299,9 @@ def error(status: int, code: str, detail: str) -> JSONResponse:
     return JSONResponse({"error": code, "detail": detail}, status)
 
 
-def picture_seen(picture: Image.Image) -> str:
+def seen_image(image: Image.Image) -> str:
     """Base64 of the 28 x 28 PNG that a model would see, white on black."""
-    small = picture.resize((28, 28), Image.Resampling.BOX)
+    small = image.resize((28, 28), Image.Resampling.BOX)
     if small.tobytes()[0] > 127:
         small = small.point([255 - level for level in range(256)])
     content = io.BytesIO()

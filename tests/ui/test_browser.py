@@ -15,21 +15,21 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WIDTHS = [1280, 390]
 LOADED_SECONDS = 60
 OpenPage = Callable[[int], Page]
-Picture = Callable[[Page, str], None]
+Screenshot = Callable[[Page, str], None]
 
 
 def deployed(stack: Stack) -> set[str]:
     answer = httpx.get(f"{stack.api_url}/v1/deployments", params={"limit": 200}, timeout=10)
-    return {item["name"] for item in answer.json()["items"] if item["wanted"] == "running"}
+    return {item["name"] for item in answer.json()["items"] if item["desired"] == "running"}
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_drawn_digit_is_answered_by_every_deployed_experiment(
-    stack: Stack, open_page: OpenPage, picture: Picture, width: int
+    stack: Stack, open_page: OpenPage, screenshot: Screenshot, width: int
 ) -> None:
     page = open_page(width)
     visits.enter(page, stack.ui_url)
-    picture(page, "try-before")
+    screenshot(page, "try-before")
     visits.draw(page)
     names = deployed(stack)
     assert len(names) >= 5
@@ -38,7 +38,7 @@ def test_a_drawn_digit_is_answered_by_every_deployed_experiment(
     assert list(said.values()).count("5") >= len(said) / 2, said
     expect(page.locator(".m-verdict h3")).to_contain_text(f"of {len(names)} say")
     visits.fits(page)
-    picture(page, "try")
+    screenshot(page, "try")
 
 
 def test_the_screenshot_of_the_readme_shows_a_prediction_of_every_experiment(
@@ -55,32 +55,32 @@ def test_the_screenshot_of_the_readme_shows_a_prediction_of_every_experiment(
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_loss_curves_of_the_experiments_are_in_one_chart(
-    stack: Stack, open_page: OpenPage, picture: Picture, width: int
+    stack: Stack, open_page: OpenPage, screenshot: Screenshot, width: int
 ) -> None:
     page = open_page(width)
     visits.enter(page, stack.ui_url)
     visits.see_curves(page, 5)
     visits.fits(page)
-    picture(page, "experiments")
+    screenshot(page, "experiments")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_an_import_reports_the_lines_that_it_refused(
-    stack: Stack, open_page: OpenPage, picture: Picture, bad_csv: Path, width: int
+    stack: Stack, open_page: OpenPage, screenshot: Screenshot, bad_csv: Path, width: int
 ) -> None:
     page = open_page(width)
     visits.enter(page, stack.ui_url)
     report = visits.import_csv(page, bad_csv)
     visits.see_two_bad_rows(report)
     visits.fits(page)
-    picture(page, "import")
+    screenshot(page, "import")
     visits.open_tab(page, "Experiments")
     expect(page.locator("#runs")).to_contain_text("Old One")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_deployments_are_shown_as_ready(
-    stack: Stack, open_page: OpenPage, picture: Picture, width: int
+    stack: Stack, open_page: OpenPage, screenshot: Screenshot, width: int
 ) -> None:
     page = open_page(width)
     visits.enter(page, stack.ui_url)
@@ -90,4 +90,4 @@ def test_the_deployments_are_shown_as_ready(
         len(deployed(stack)), timeout=LOADED_SECONDS * 1000
     )
     visits.fits(page)
-    picture(page, "deployments")
+    screenshot(page, "deployments")

@@ -9,7 +9,7 @@ import anyio
 import httpx
 import pytest
 
-from model_ui.metadata_client import ApiAway, ApiFaulty, ApiRefused, MetadataClient
+from model_ui.metadata_client import ApiAway, ApiFaulty, ApiRejected, MetadataClient
 from tests.ui.fake_api import FakeApi
 
 
@@ -67,9 +67,9 @@ def test_a_deployment_is_asked_for_with_its_runtime(fake: FakeApi, api: httpx.AS
 
 
 def test_a_picture_is_asked_about_at_the_chosen_deployments(fake: FakeApi, api: httpx.ASGITransport) -> None:
-    picture = (Path(__file__).parents[2] / "ui" / "model_ui" / "examples" / "digit-5.png").read_bytes()
+    image = (Path(__file__).parents[2] / "ui" / "model_ui" / "examples" / "digit-5.png").read_bytes()
     names = ["cnn-baseline", "mlp-poor"]
-    found = ask(api, lambda client: client.predict(picture, deployments=names))
+    found = ask(api, lambda client: client.predict(image, deployments=names))
     assert fake.asked == [names]
     assert [row.label for row in found.results] == ["5", "3"]
 
@@ -82,13 +82,13 @@ def test_a_csv_is_sent_with_its_name(api: httpx.ASGITransport, bad_csv: Path) ->
 
 def test_a_name_from_the_browser_cannot_become_another_path(fake: FakeApi, api: httpx.ASGITransport) -> None:
     for name in ("../experiments", "a/../../v1/imports", "", ".."):
-        with pytest.raises(ApiRefused, match="nothing of this name"):
+        with pytest.raises(ApiRejected, match="nothing of this name"):
             ask(api, partial(remove, name))
     assert fake.calls == []
 
 
 def test_no_is_refused_with_the_words_of_the_api(api: httpx.ASGITransport) -> None:
-    with pytest.raises(ApiRefused, match="cnn-fast is deployed already") as caught:
+    with pytest.raises(ApiRejected, match="cnn-fast is deployed already") as caught:
         ask(api, lambda client: client.deploy("cnn-fast"))
     assert (caught.value.status, caught.value.code) == (409, "deployment_exists")
 

@@ -23,13 +23,13 @@ from tests.ui.fake_api import LONG, FakeApi
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[[int], Page]
-Picture = Callable[[Page, str], None]
+Screenshot = Callable[[Page, str], None]
 
 
 class TestTry:
     @pytest.mark.parametrize("width", [1280, 390])
     def test_the_first_stroke_draws_and_is_answered_by_all(
-        self, site: Site, open_page: OpenPage, picture: Picture, width: int
+        self, site: Site, open_page: OpenPage, screenshot: Screenshot, width: int
     ) -> None:
         page = open_page(width)
         visits.enter(page, site.url)
@@ -41,7 +41,7 @@ class TestTry:
         assert "mlp-small is not ready" in said["mlp-small"]
         expect(page.locator(".m-verdict h3")).to_have_text("4 of 5 say 5")
         visits.fits(page)
-        picture(page, "try")
+        screenshot(page, "try")
 
     def test_clear_takes_drawing_and_answers_away(self, site: Site, page: Page) -> None:
         visits.draw(page)
@@ -94,16 +94,16 @@ class TestTry:
     ) -> None:
         visits.clear(page)
         text = tmp_path / "notes.png"
-        text.write_text("not a picture")
+        text.write_text("not an image")
         page.locator("#sketchpad input[type=file]").set_input_files(text)
-        expect(page.locator(".m-pad-note")).to_contain_text("not a picture that can be read")
+        expect(page.locator(".m-pad-note")).to_contain_text("not an image that can be read")
         assert site.api.asked == []
 
 
 class TestExperiments:
     @pytest.mark.parametrize("width", [1280, 390])
     def test_curves_parameters_and_values(
-        self, site: Site, open_page: OpenPage, picture: Picture, width: int
+        self, site: Site, open_page: OpenPage, screenshot: Screenshot, width: int
     ) -> None:
         page = open_page(width)
         visits.enter(page, site.url)
@@ -115,7 +115,7 @@ class TestExperiments:
         assert link is not None
         assert link.endswith("/artifacts/cnn-baseline/1/cnn-baseline.mar")
         visits.fits(page)
-        picture(page, "experiments")
+        screenshot(page, "experiments")
 
     def test_unticking_takes_a_curve_away(self, site: Site, page: Page) -> None:
         visits.see_curves(page, 6)
@@ -161,7 +161,7 @@ class TestExperiments:
 class TestDeployments:
     @pytest.mark.parametrize("width", [1280, 390])
     def test_state_and_reason_are_shown(
-        self, site: Site, open_page: OpenPage, picture: Picture, width: int
+        self, site: Site, open_page: OpenPage, screenshot: Screenshot, width: int
     ) -> None:
         page = open_page(width)
         visits.enter(page, site.url)
@@ -170,7 +170,7 @@ class TestDeployments:
         expect(service(page, "mlp-small")).to_contain_text("the worker died while loading")
         expect(service(page, LONG)).to_be_visible()
         visits.fits(page)
-        picture(page, "deployments")
+        screenshot(page, "deployments")
 
     def test_stop_start_roll_back_and_change(self, site: Site, page: Page) -> None:
         visits.open_tab(page, "Deployments")
@@ -201,13 +201,13 @@ class TestDeployments:
 class TestImport:
     @pytest.mark.parametrize("width", [1280, 390])
     def test_bad_rows_are_named_with_line_and_reason(
-        self, site: Site, open_page: OpenPage, picture: Picture, bad_csv: Path, width: int
+        self, site: Site, open_page: OpenPage, screenshot: Screenshot, bad_csv: Path, width: int
     ) -> None:
         page = open_page(width)
         visits.enter(page, site.url)
         visits.see_two_bad_rows(visits.import_csv(page, bad_csv))
         visits.fits(page)
-        picture(page, "import")
+        screenshot(page, "import")
         visits.open_tab(page, "Experiments")
         expect(page.locator("#runs")).to_contain_text("Old One")
 
@@ -233,13 +233,13 @@ class TestImport:
 
 class TestAway:
     def test_an_api_that_is_away_is_named_and_its_return_noticed(
-        self, site: Site, open_page: OpenPage, picture: Picture
+        self, site: Site, open_page: OpenPage, screenshot: Screenshot
     ) -> None:
         page = open_page(1280)
         site.api.away = True
         page.goto(site.url)
         expect(page.locator("#alarm")).to_contain_text("The API is away. The database does not answer.")
-        picture(page, "away")
+        screenshot(page, "away")
         site.api.away = False
         expect(page.locator("#alarm .m-banner")).to_have_count(0)
         visits.draw(page)

@@ -75,8 +75,8 @@ class TestAnswers:
     def test_a_tie_and_a_failure_of_all_are_named(self) -> None:
         tie = Comparison(results=(result("a"), result("b", label="3")), agreement=Agreement(votes=1, of=2))
         assert "tied" in answers.answers(tie)
-        nobody = Comparison(results=(failed("a", "no"),), agreement=Agreement())
-        assert "No model could answer" in answers.answers(nobody)
+        silent = Comparison(results=(failed("a", "no"),), agreement=Agreement())
+        assert "No model could answer" in answers.answers(silent)
 
     def test_bars_stand_in_the_order_of_the_labels(self) -> None:
         html = answers.answers(
@@ -172,7 +172,7 @@ class TestOwners:
         assert "change its values" in html
         assert "<dt>replicas</dt><dd>3</dd>" in html
 
-    def test_what_nobody_registered_is_shown_with_where_it_comes_from(self) -> None:
+    def test_what_is_not_registered_is_shown_with_where_it_comes_from(self) -> None:
         one = Unregistered(name="foreign", storage_uri="s3://b/x.mar", state="failed", reason="404")
         html = services.services([], [one], versions={}, api="")
         assert all(said in html for said in ("foreign", "s3://b/x.mar", "failed", "404"))

@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """A private file that nobody uploaded."""
+    """A private file that was not uploaded."""
     path = tmp_path / "private" / "runs.csv"
     path.parent.mkdir(mode=0o700)
     path.write_text(CSV)
@@ -140,7 +140,7 @@ def test_what_is_not_json_is_turned_away(folder: Path, body: bytes) -> None:
 
 
 class TestTheFolder:
-    def test_nobody_else_may_look_into_it(self, tmp_path: Path, folder: Path) -> None:
+    def test_other_users_may_not_look_into_it(self, tmp_path: Path, folder: Path) -> None:
         assert folder.stat().st_mode & 0o777 == 0o700
         folder.chmod(0o755)
         uploads.prepare(folder, keep_seconds=HOUR)

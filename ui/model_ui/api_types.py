@@ -6,13 +6,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class Answer(BaseModel):
+class ApiModel(BaseModel):
     """Parent of all: read only, and tolerant of what a newer API adds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Metric(Answer):
+class Metric(ApiModel):
     """One recorded metric: the last value and the best one, each with its step."""
 
     final: float | None = None
@@ -22,7 +22,7 @@ class Metric(Answer):
     points: int = 0
 
 
-class Experiment(Answer):
+class Experiment(ApiModel):
     """One training effort; `latest_version` is None when no model was uploaded."""
 
     name: str
@@ -36,21 +36,21 @@ class Experiment(Answer):
     deployments: tuple[str, ...] = ()
 
 
-class ExperimentPage(Answer):
+class ExperimentPage(ApiModel):
     """The first experiments of a search, and how many there are in all."""
 
     items: tuple[Experiment, ...]
     total: int
 
 
-class NonFinite(Answer):
+class NonFinite(ApiModel):
     """A point of a curve that is not a number one can draw."""
 
     step: float
     value: str
 
 
-class Curve(Answer):
+class Curve(ApiModel):
     """One curve, downsampled by the API; `points` is how many were recorded."""
 
     experiment: str
@@ -61,14 +61,14 @@ class Curve(Answer):
     non_finite: tuple[NonFinite, ...] = ()
 
 
-class Curves(Answer):
+class Curves(ApiModel):
     """One metric of several experiments."""
 
     metric: str
     curves: tuple[Curve, ...]
 
 
-class Observed(Answer):
+class Observed(ApiModel):
     """What the serving side was last seen doing."""
 
     state: str = "unknown"
@@ -77,8 +77,8 @@ class Observed(Answer):
     since: datetime | None = None
 
 
-class Deployment(Answer):
-    """What is wanted of one deployment, and what is seen of it."""
+class Deployment(ApiModel):
+    """What is desired of one deployment, and what is observed of it."""
 
     name: str
     experiment: str
@@ -86,14 +86,14 @@ class Deployment(Answer):
     runtime: str = ""
     replicas: int = 1
     owner: str = "api"
-    wanted: Literal["running", "stopped"] = "running"
+    desired: Literal["running", "stopped"] = "running"
     observed: Observed = Observed()
     ready: bool = False
     previous_version: int | None = None
     url: str = ""
 
 
-class Unregistered(Answer):
+class Unregistered(ApiModel):
     """A deployment of a Helm release that the API knows nothing about."""
 
     name: str
@@ -102,7 +102,7 @@ class Unregistered(Answer):
     reason: str | None = None
 
 
-class DeploymentPage(Answer):
+class DeploymentPage(ApiModel):
     """One page of deployments; `next` is the cursor of the following one."""
 
     items: tuple[Deployment, ...]
@@ -110,21 +110,21 @@ class DeploymentPage(Answer):
     unregistered: tuple[Unregistered, ...] = ()
 
 
-class Fault(Answer):
+class Fault(ApiModel):
     """A typed error: a stable code and a text for people."""
 
     error: str = ""
     detail: str = ""
 
 
-class Probability(Answer):
+class Probability(ApiModel):
     """How sure a model is of one label, 0 to 1."""
 
     label: str
     probability: float
 
 
-class Result(Answer):
+class Result(ApiModel):
     """What one deployment said, or why it said nothing; `preprocessed` is a PNG in base64."""
 
     deployment: str
@@ -138,7 +138,7 @@ class Result(Answer):
     error: Fault | None = None
 
 
-class Agreement(Answer):
+class Agreement(ApiModel):
     """How the models that answered voted; no label when the most votes are shared."""
 
     label: str | None = None
@@ -147,22 +147,22 @@ class Agreement(Answer):
     unanimous: bool = False
 
 
-class Comparison(Answer):
-    """What every asked deployment says about one picture."""
+class Comparison(ApiModel):
+    """What every asked deployment says about one image."""
 
     results: tuple[Result, ...]
     agreement: Agreement
 
 
-class Problem(Answer):
-    """Why one row of a CSV was refused; `line` counts as text editors do."""
+class Problem(ApiModel):
+    """Why one row of a CSV was rejected; `line` counts as text editors do."""
 
     line: int
     column: str | None = None
     reason: str
 
 
-class ImportReport(Answer):
+class ImportReport(ApiModel):
     """What became of a CSV."""
 
     filename: str | None = None

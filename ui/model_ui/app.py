@@ -118,7 +118,7 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
 async def _refresh(
     client: MetadataClient,
     api: str,
-    wanted: list[str],
+    selected: list[str],
     known: try_it.Offer,
     versions: dict[str, int],
     away: bool,
@@ -129,7 +129,7 @@ async def _refresh(
         found, unregistered = await client.everything_deployed()
     except ApiError as error:
         return banner(error.detail), gr.skip(), gr.skip(), gr.skip(), True, gr.skip()
-    chosen, names = try_it.offer(found, wanted, known)
+    chosen, names = try_it.offer(found, selected, known)
     cards = deployments.cards_of(found, unregistered, versions, api)
     return banner(""), chosen, names, cards, False, returned + 1 if away else returned
 

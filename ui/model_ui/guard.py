@@ -21,7 +21,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# A drawing or a picture made small by the page, in base64, is far below.
+# A drawing or an image made small by the page, in base64, is far below.
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 # Room for the frame of a multipart form.
 FORM_BYTES = 64 * 1024

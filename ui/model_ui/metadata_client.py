@@ -2,8 +2,8 @@
 
 Errors:
     ApiError                what went wrong, as a sentence that may be shown
-    ├── ApiAway             nobody answers, or only says that it cannot work now: worth trying again
-    ├── ApiRefused          the API understood and said no (4xx); `code` is its stable error code
+    ├── ApiAway             no answer, or only says that it cannot work now: worth trying again
+    ├── ApiRejected         the API understood and said no (4xx); `code` is its stable error code
     └── ApiFaulty           an answer that is not one: 5xx, or JSON of another shape
 """
 
@@ -16,7 +16,7 @@ import httpx
 from pydantic import ValidationError
 
 from model_ui.api_types import (
-    Answer,
+    ApiModel,
     Comparison,
     Curves,
     Deployment,
@@ -28,13 +28,13 @@ from model_ui.api_types import (
     Unregistered,
 )
 
-A = TypeVar("A", bound=Answer)
+A = TypeVar("A", bound=ApiModel)
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
 # A CSV of the largest size is parsed and stored in one call.
 IMPORT_SECONDS = 120.0
-# Pages of deployments that one refresh reads at most; a page that shows thousands helps nobody.
+# Pages of deployments that one refresh reads at most; a page that shows thousands helps no one.
 DEPLOYMENT_PAGES = 5
 
 
@@ -47,10 +47,10 @@ class ApiError(Exception):
 
 
 class ApiAway(ApiError):
-    """Nobody answers, or only says that it cannot work now."""
+    """No answer, or only that it cannot work now."""
 
 
-class ApiRefused(ApiError):
+class ApiRejected(ApiError):
     """The API understood and said no; `code` is its stable error code."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
@@ -159,7 +159,7 @@ class MetadataClient:
         await self._request("DELETE", f"/v1/deployments/{_segment(name)}")
 
     async def predict(
-        self, picture: bytes, *, deployments: list[str] | None = None, deadline_ms: int = 5000
+        self, image: bytes, *, deployments: list[str] | None = None, deadline_ms: int = 5000
     ) -> Comparison:
         """Ask deployments (None means all that shall run) about a PNG or JPEG file."""
         # Our own wait is longer than the models' deadline: the API answers in time even when they do not.
@@ -167,7 +167,7 @@ class MetadataClient:
         form: dict[str, Any] = {"deadline_ms": str(deadline_ms)}
         if deployments is not None:
             form["deployments"] = deployments
-        files = {"image": ("picture", picture, "application/octet-stream")}
+        files = {"image": ("image", image, "application/octet-stream")}
         return await self._call(Comparison, "POST", "/v1/predictions", data=form, files=files, timeout=wait)
 
     async def import_csv(self, path: Path, *, filename: str, dry_run: bool = False) -> ImportReport:
@@ -209,7 +209,7 @@ class MetadataClient:
 def _segment(name: str) -> str:
     # Names come back from the browser: what is not a name must not become another path.
     if not NAME.fullmatch(name):
-        raise ApiRefused(404, "name_invalid", "There is nothing of this name.")
+        raise ApiRejected(404, "name_invalid", "There is nothing of this name.")
     return name
 
 
@@ -223,4 +223,4 @@ def _error(answer: httpx.Response) -> ApiError:
         return ApiAway(detail)
     if answer.status_code >= 500:
         return ApiFaulty(detail)
-    return ApiRefused(answer.status_code, fault.error, detail)
+    return ApiRejected(answer.status_code, fault.error, detail)

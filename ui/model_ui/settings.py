@@ -40,10 +40,10 @@ class Settings(BaseSettings):
     root_path: Annotated[str, AfterValidator(_prefix)] = ""
     """Path prefix under which a proxy publishes the UI; the proxy may strip it or not."""
     deadline_ms: Annotated[int, Field(ge=100, le=30_000)] = 5000
-    """How long the models may take to answer one picture, in milliseconds."""
+    """How long the models may take to answer one image, in milliseconds."""
     max_csv_bytes: Annotated[int, Field(ge=1024)] = 50 * MEBIBYTE
     """Largest CSV that may be uploaded, in bytes."""
     upload_dir: Path = Field(default_factory=_own_folder)
-    """Folder for uploaded files, which nobody else may read; a file is deleted after an hour."""
+    """Folder for uploaded files, closed to other users; a file is deleted after an hour."""
     refresh_seconds: Annotated[float, Field(ge=0.2, le=60)] = 3.0
     """How often a page asks the API what has changed."""

@@ -74,7 +74,7 @@ def _inside(path: str, folder: Path) -> bool:
 
 
 def _delete_old(folder: Path, before: float) -> None:
-    """Delete files that a process left behind which was killed; one that ends deletes its own."""
+    """Delete files of a process that was killed; one that ends deletes its own."""
     for path in folder.rglob("*"):
         try:
             if not path.is_dir() and path.lstat().st_mtime < before:

@@ -72,7 +72,7 @@
 {{/*
 Data of a generated Secret: what is there already wins, what is missing is made.
 (dict "secret" FOUND "claim" FOUND "secretName" "..." "claimName" "..." "keys" (list "password"))
-A volume without its Secret has passwords that nobody knows any more: new ones would lock the API out.
+A volume without its Secret has passwords that are lost: new ones would lock the API out.
 */}}
 {{- define "marina.keptPasswords" -}}
 {{- if and .claim (not .secret) -}}

@@ -44,7 +44,7 @@ podSelector:
 {{- else if .Values.externalDatabase.port }}
 - ports: [{port: {{ .Values.externalDatabase.port }}}]
 {{- else }}
-{{- /* The port is in the Secret, which nobody has read yet. */}}
+{{- /* The port is in the Secret, which has not been read yet. */}}
 - ports: [{port: 5432}]
 {{- end }}
 {{- end -}}

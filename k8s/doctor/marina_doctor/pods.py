@@ -177,10 +177,10 @@ def age(item: Any) -> int:
 
 def _answers(observed: Observed, part: str) -> bool:
     """Whether other pods of the part do its work meanwhile."""
-    owners = [*observed.of_release(observed.deployments), *observed.of_release(observed.stateful_sets)]
+    controllers = [*observed.of_release(observed.deployments), *observed.of_release(observed.stateful_sets)]
     return any(
-        labels(owner).get("app.kubernetes.io/component") == part and (owner.status.ready_replicas or 0) > 0
-        for owner in owners
+        labels(one).get("app.kubernetes.io/component") == part and (one.status.ready_replicas or 0) > 0
+        for one in controllers
     )
 
 

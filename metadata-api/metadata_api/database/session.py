@@ -22,7 +22,7 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 
-UNPROVEN_SHARE = 0.3
+UNVERIFIED_DEADLINE_SHARE = 0.3
 
 longer_seconds: ContextVar[float | None] = ContextVar("longer_seconds", default=None)
 
@@ -35,7 +35,7 @@ class BoundedConnection(psycopg2.extensions.connection):
     """
 
     seconds = 5.0
-    proven = False
+    verified = False
 
 
 class Base(DeclarativeBase):
@@ -69,7 +69,7 @@ def connect(url: str, *, password_file: Path | None = None, seconds: float = 5.0
         pool_pre_ping=True,
         connect_args={"options": options, "application_name": "metadata-api", "connection_factory": bounded},
     )
-    event.listen(engine, "checkin", _doubt)
+    event.listen(engine, "checkin", _mark_unverified)
     return engine
 
 
@@ -101,8 +101,8 @@ def _wait(connection: psycopg2.extensions.connection) -> None:
     """
     bounded = connection if isinstance(connection, BoundedConnection) else None
     limit = bounded.seconds if bounded else BoundedConnection.seconds
-    if bounded and not bounded.proven:
-        limit *= UNPROVEN_SHARE
+    if bounded and not bounded.verified:
+        limit *= UNVERIFIED_DEADLINE_SHARE
     end = time.monotonic() + (longer_seconds.get() or limit)
     poller = select.poll()
     while (state := connection.poll()) != psycopg2.extensions.POLL_OK:
@@ -112,10 +112,10 @@ def _wait(connection: psycopg2.extensions.connection) -> None:
         if left <= 0 or not poller.poll(left * 1000):
             raise psycopg2.OperationalError("the database did not answer within the deadline")
     if bounded:
-        bounded.proven = True
+        bounded.verified = True
 
 
-def _doubt(connection: "BoundedConnection | None", _record: object) -> None:
+def _mark_unverified(connection: "BoundedConnection | None", _record: object) -> None:
     """Called when a connection goes back to the pool; the server may be gone when it is used next."""
     if connection is not None:
-        connection.proven = False
+        connection.verified = False

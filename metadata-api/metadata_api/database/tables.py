@@ -72,7 +72,7 @@ class Experiment(Base):
 
 
 class MetricPoints(Base):
-    """Up to 32 consecutive points of one curve, with the first, last, least and greatest beside them.
+    """Up to 32 consecutive points of one curve, with the first, last, minimum and maximum beside them.
 
     Chunks make 100 curves of 10,000 points 31,300 rows instead of a million: a long curve is
     downsampled by reading the four named points of each chunk, without touching the arrays.
@@ -87,7 +87,7 @@ class MetricPoints(Base):
     chunk: Mapped[int] = mapped_column(primary_key=True)
     points: Mapped[int]
     non_finite: Mapped[int]
-    """How many of the points are NaN or infinite; these are neither least nor greatest."""
+    """How many of the points are NaN or infinite; these are neither minimum nor maximum."""
     first_step: Mapped[int] = mapped_column(BigInteger)
     first_value: Mapped[float] = mapped_column(Double)
     last_step: Mapped[int] = mapped_column(BigInteger)
@@ -132,7 +132,7 @@ class ModelVersion(Base):
 
 
 class Deployment(Base):
-    """An experiment being served: what is wanted, and what was last seen."""
+    """An experiment being served: desired and last observed state."""
 
     __tablename__ = "deployments"
 
@@ -147,7 +147,7 @@ class Deployment(Base):
     replicas: Mapped[int]
     owner: Mapped[str] = mapped_column(Text, server_default="api")
     """Who may change it: requests to this API, or the values of a Helm release."""
-    wanted: Mapped[str] = mapped_column(Text)
+    desired: Mapped[str] = mapped_column(Text)
     observed_state: Mapped[str] = mapped_column(Text, server_default="pending")
     observed_version: Mapped[int | None]
     observed_reason: Mapped[str | None] = mapped_column(Text)
@@ -157,7 +157,7 @@ class Deployment(Base):
 
     __table_args__ = (
         CheckConstraint(f"name ~ '{NAME_PATTERN}'", name="name"),
-        CheckConstraint("wanted in ('running', 'stopped')", name="wanted"),
+        CheckConstraint("desired in ('running', 'stopped')", name="desired"),
         CheckConstraint(f"runtime in {RUNTIMES!r}", name="runtime"),
         CheckConstraint("owner in ('api', 'helm')", name="owner"),
         CheckConstraint("replicas >= 0", name="replicas"),
@@ -169,7 +169,7 @@ class Deployment(Base):
 
 
 class DeploymentEvent(Base):
-    """One change of a deployment, wanted or seen; kept after the deployment is gone."""
+    """One change of a deployment's desired or observed state; kept after the deployment is gone."""
 
     __tablename__ = "deployment_events"
 
@@ -211,7 +211,6 @@ class AliasEvent(Base):
     version: Mapped[int]
     actor: Mapped[str] = mapped_column(Text, server_default="")
     reason: Mapped[str] = mapped_column(Text, server_default="")
-    evidence: Mapped[Json | None] = mapped_column(JSONB)
 
     __table_args__ = (Index("ix_alias_events_alias_id", "alias", "id"),)
 
@@ -249,7 +248,6 @@ class Prediction(Base):
     latency_ms: Mapped[float] = mapped_column(Double)
     error: Mapped[str | None] = mapped_column(Text)
     error_detail: Mapped[str | None] = mapped_column(Text)
-    alias: Mapped[str | None] = mapped_column(Text)
     lineage: Mapped[Json] = _object()
     created_at: Mapped[datetime] = _now()
 
@@ -257,18 +255,6 @@ class Prediction(Base):
         CheckConstraint("status in ('ok', 'error')", name="status"),
         Index("ix_predictions_deployment_id", "deployment", "id"),
     )
-
-
-class Label(Base):
-    """What a person says an image shows."""
-
-    __tablename__ = "labels"
-
-    id: Mapped[int] = _id()
-    image_sha256: Mapped[str] = mapped_column(ForeignKey("images.sha256", ondelete="RESTRICT"), index=True)
-    label: Mapped[str] = mapped_column(Text)
-    author: Mapped[str] = mapped_column(Text, server_default="")
-    created_at: Mapped[datetime] = _now()
 
 
 class Import(Base):

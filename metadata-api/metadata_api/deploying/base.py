@@ -1,4 +1,4 @@
-"""What a deployer is: it makes wanted deployments real and says what it sees; reconcile drives it.
+"""What a deployer is: it makes desired deployments real and says what it sees; reconcile drives it.
 
 `local` writes the file that a serving process on the same machine follows; `kserve` writes
 InferenceServices.
@@ -13,7 +13,7 @@ State = Literal["pending", "starting", "ready", "failed", "stopped", "unknown"]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Desired:
     """A deployment that shall run: which archive, under which name."""
 
     name: str
@@ -25,8 +25,8 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """What the values of a Helm release say about a deployment; nobody else may change it."""
+class HelmSpec:
+    """What the values of a Helm release say about a deployment; only Helm may change it."""
 
     experiment: str
     version: int | None
@@ -36,7 +36,7 @@ class Declared:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observed:
     """What runs: `target` is the version that is being brought up, `live` the one that answers.
 
     `runtime` is None when the deployer cannot tell, `declared` unless Helm owns it.
@@ -47,25 +47,25 @@ class Seen:
     live: int | None
     reason: str | None
     runtime: str | None = None
-    declared: Declared | None = None
+    declared: HelmSpec | None = None
 
 
 class Deployer(Protocol):
-    """Makes wanted deployments real."""
+    """Makes desired deployments real."""
 
     changed: asyncio.Event
-    """Set when something new is wanted or seen, so that nobody waits for the next round."""
-    place: str
+    """Set when the desired or the observed state changes, so that a change does not wait for the next round."""
+    backend_name: str
     """Who has to take a deployment up, as the first words of a sentence."""
 
     async def follow(self) -> None:
         """Whatever has to go on in the background for as long as the application runs."""
 
-    async def apply(self, wanted: Sequence[Wanted]) -> None:
+    async def apply(self, desired: Sequence[Desired]) -> None:
         """Ask for exactly these deployments; anything else that is ours shall go."""
 
-    async def observe(self) -> Mapping[str, Seen]:
-        """What runs now, by name; raises Unavailable when nobody can say."""
+    async def observe(self) -> Mapping[str, Observed]:
+        """What runs now, by name; raises Unavailable when it is not known."""
 
-    def declared(self) -> Mapping[str, Seen]:
+    def declared(self) -> Mapping[str, Observed]:
         """Those that Helm owns, as they were seen last."""

@@ -11,7 +11,7 @@ from sqlalchemy import delete, exists, select, tuple_
 from sqlalchemy.orm import Session
 
 from metadata_api.database.tables import Alias, Deployment, DeploymentEvent, Experiment, ModelVersion
-from metadata_api.deploying.base import Declared, Seen
+from metadata_api.deploying.base import HelmSpec, Observed
 from metadata_api.errors import Conflict
 from serving_runtime.contracts import RUNTIMES
 
@@ -26,21 +26,21 @@ class HelmRelease:
     name: str = "marina"
     namespace: str = ""
 
-    def refuse(self, deployment: str, **values: object) -> Conflict:
+    def conflict(self, deployment: str, **values: object) -> Conflict:
         """The error for a change of one of them; no values means to remove it."""
         changed = [f"experiments.{deployment}.{key}={value}" for key, value in values.items()]
         where = f" --namespace {self.namespace}" if self.namespace else ""
-        wish = " ".join(f"--set {one}" for one in changed or [f"experiments.{deployment}=null"])
+        spec = " ".join(f"--set {one}" for one in changed or [f"experiments.{deployment}=null"])
         return Conflict(
             "owned_by_helm",
             f"Helm owns deployment {deployment}. Run: "
-            f"helm upgrade {self.name} charts/marina{where} --reuse-values {wish}",
+            f"helm upgrade {self.name} charts/marina{where} --reuse-values {spec}",
         )
 
 
-def follow(session: Session, seen: Mapping[str, Seen]) -> None:
+def sync(session: Session, observed: Mapping[str, Observed]) -> None:
     """Make the rows of Helm's deployments say what its values say; what is not registered gets no row."""
-    declared = {name: one.declared for name, one in seen.items() if one.declared}
+    declared = {name: one.declared for name, one in observed.items() if one.declared}
     versions = _registered(session, declared)
     rows = {
         row.name: row
@@ -50,23 +50,23 @@ def follow(session: Session, seen: Mapping[str, Seen]) -> None:
     }
     for name, (experiment_id, version_id) in versions.items():
         one = declared[name]
-        wish = {
+        spec = {
             "owner": HELM,
             "experiment_id": experiment_id,
             "version_id": version_id,
             "runtime": one.runtime,
             "replicas": one.replicas,
-            "wanted": "running",
+            "desired": "running",
         }
-        _keep(session, name, rows.get(name), wish, one)
+        _upsert(session, name, rows.get(name), spec, one)
     gone = [row for name, row in rows.items() if row.owner == HELM and name not in versions]
     for row in gone:
-        _forget(session, row)
+        _remove(session, row)
     session.flush()
 
 
-def unregistered(session: Session, declared: Mapping[str, Seen]) -> dict[str, Seen]:
-    """Those of Helm's deployments that have no row, because nobody registered their experiment or version."""
+def unregistered(session: Session, declared: Mapping[str, Observed]) -> dict[str, Observed]:
+    """Those of Helm's deployments that have no row, because their experiment or version is not registered."""
     if not declared:
         return {}
     query = select(Deployment.name).where(Deployment.owner == HELM, Deployment.name.in_(declared))
@@ -74,7 +74,7 @@ def unregistered(session: Session, declared: Mapping[str, Seen]) -> dict[str, Se
     return {name: one for name, one in sorted(declared.items()) if name not in known}
 
 
-def _registered(session: Session, declared: Mapping[str, Declared]) -> dict[str, tuple[int, int]]:
+def _registered(session: Session, declared: Mapping[str, HelmSpec]) -> dict[str, tuple[int, int]]:
     """Ids of experiment and version by deployment."""
     pairs = {
         (one.experiment, one.version)
@@ -96,37 +96,37 @@ def _registered(session: Session, declared: Mapping[str, Declared]) -> dict[str,
     }
 
 
-def _keep(
-    session: Session, name: str, row: Deployment | None, wish: dict[str, Any], declared: Declared
+def _upsert(
+    session: Session, name: str, row: Deployment | None, spec: dict[str, Any], declared: HelmSpec
 ) -> None:
     if row is None:
-        session.add(Deployment(name=name, **wish))
+        session.add(Deployment(name=name, **spec))
         _note(session, name, "create", declared, "declared by Helm")
         return
-    different = {key: value for key, value in wish.items() if getattr(row, key) != value}
+    different = {key: value for key, value in spec.items() if getattr(row, key) != value}
     if not different:
         return
     if "version_id" in different:
-        row.previous_version_id = row.version_id if row.experiment_id == wish["experiment_id"] else None
+        row.previous_version_id = row.version_id if row.experiment_id == spec["experiment_id"] else None
     for key, value in different.items():
         setattr(row, key, value)
     said = "Helm owns it now" if "owner" in different else "declared by Helm"
     _note(session, name, "change", declared, said)
 
 
-def _forget(session: Session, row: Deployment) -> None:
+def _remove(session: Session, row: Deployment) -> None:
     """An alias still points at some: those stay, stopped."""
     free = delete(Deployment).where(Deployment.id == row.id, ~exists().where(Alias.deployment_id == row.id))
     if session.scalar(free.returning(Deployment.id)) is not None:
         session.add(
             DeploymentEvent(deployment=row.name, kind="delete", detail="not in Helm's values any more")
         )
-    elif row.wanted != "stopped":
-        row.wanted = "stopped"
+    elif row.desired != "stopped":
+        row.desired = "stopped"
         session.add(DeploymentEvent(deployment=row.name, kind="stop", detail="not in Helm's values any more"))
 
 
-def _note(session: Session, name: str, kind: str, declared: Declared, detail: str) -> None:
+def _note(session: Session, name: str, kind: str, declared: HelmSpec, detail: str) -> None:
     session.add(
         DeploymentEvent(
             deployment=name,

@@ -12,12 +12,12 @@ import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from metadata_api.deploying.base import Seen, State, Wanted
+from metadata_api.deploying.base import Desired, Observed, State
 from metadata_api.errors import Unavailable
 from metadata_api.storage.folder import FolderStore
 
 STATUS_SECONDS = 2.0
-# A model that is still on its way out is not what is wanted, whatever that is.
+# A model that is still on its way out is not what is desired, whatever that is.
 STATES: dict[str, State] = {
     "starting": "starting",
     "ready": "ready",
@@ -29,7 +29,7 @@ STATES: dict[str, State] = {
 class LocalDeployer:
     """Writes the models file that the serving process at `serving_url` watches."""
 
-    place = "The serving process"
+    backend_name = "The serving process"
 
     def __init__(
         self, models_file: Path, serving_url: str, client: httpx.AsyncClient, artifacts: FolderStore
@@ -43,11 +43,11 @@ class LocalDeployer:
     async def follow(self) -> None:
         """Nothing: the serving process is asked in every round."""
 
-    async def apply(self, wanted: Sequence[Wanted]) -> None:
+    async def apply(self, desired: Sequence[Desired]) -> None:
         """Replace the models file when it says something else."""
-        await asyncio.to_thread(_replace, self._models_file, _models(wanted, self._artifacts))
+        await asyncio.to_thread(_replace, self._models_file, _models(desired, self._artifacts))
 
-    async def observe(self) -> Mapping[str, Seen]:
+    async def observe(self) -> Mapping[str, Observed]:
         """The models of `GET /status`, by name."""
         try:
             async with asyncio.timeout(STATUS_SECONDS):
@@ -65,7 +65,7 @@ class LocalDeployer:
             raise Unavailable("serving_unreadable", reason) from error
         return {model.name: model.seen() for model in status.models}
 
-    def declared(self) -> Mapping[str, Seen]:
+    def declared(self) -> Mapping[str, Observed]:
         """None: there is no Helm on one machine."""
         return {}
 
@@ -80,18 +80,18 @@ class _Model(BaseModel):
     reason: str | None = None
     runtime: str | None = None
 
-    def seen(self) -> Seen:
+    def seen(self) -> Observed:
         # A model's own words may be in the reason, so they are cut to what the database can hold.
         reason = self.reason and self.reason.replace("\x00", "")[:2000]
         state = STATES.get(self.state, "unknown")
-        return Seen(state, self.desired_version, self.live_version, reason, self.runtime)
+        return Observed(state, self.desired_version, self.live_version, reason, self.runtime)
 
 
 class _Status(BaseModel):
     models: list[_Model]
 
 
-def _models(wanted: Sequence[Wanted], artifacts: FolderStore) -> bytes:
+def _models(desired: Sequence[Desired], artifacts: FolderStore) -> bytes:
     models = [
         {
             "name": one.name,
@@ -100,7 +100,7 @@ def _models(wanted: Sequence[Wanted], artifacts: FolderStore) -> bytes:
             "sha256": one.sha256,
             "runtime": one.runtime,
         }
-        for one in sorted(wanted, key=lambda one: one.name)
+        for one in sorted(desired, key=lambda one: one.name)
     ]
     return orjson.dumps({"models": models}, option=orjson.OPT_INDENT_2)
 

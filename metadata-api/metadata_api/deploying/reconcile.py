@@ -1,7 +1,7 @@
-"""The background task that makes wanted deployments real and writes down what is seen of them.
+"""The background task that makes desired deployments real and writes down what is observed of them.
 
 `create_app` runs it for as long as the API lives. It depends on nothing that a request does: after any
-outage the next round compares what is wanted with what is there and goes on.
+outage the next round compares what is desired with what is there and goes on.
 """
 
 import asyncio
@@ -18,27 +18,27 @@ from sqlalchemy.orm import Session
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
 from metadata_api.deploying import helm
-from metadata_api.deploying.base import Deployer, Seen, State, Wanted
+from metadata_api.deploying.base import Deployer, Desired, Observed, State
 from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.errors import Unavailable
 
-SWARM_SECONDS = 0.05
+DEBOUNCE_SECONDS = 0.05
 ROUND_SECONDS = 20.0
 ADVISORY_LOCK = 7_303_014_482
 log = logging.getLogger(__name__)
 
-Judged = tuple[State, int | None, str | None]
+Status = tuple[State, int | None, str | None]
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A deployment as the database has it: what is wanted, and what was last written down."""
+    """A deployment as the database has it: what is desired, and what was last written down."""
 
     id: int
-    wanted: Wanted
+    desired: Desired
     running: bool
     owner: str
-    observed: Judged
+    observed: Status
 
 
 async def run(sessions: Sessions, deployer: Deployer, intervals: Intervals = DEFAULT) -> None:
@@ -61,7 +61,7 @@ async def run(sessions: Sessions, deployer: Deployer, intervals: Intervals = DEF
         with suppress(TimeoutError):
             await asyncio.wait_for(deployer.changed.wait(), pause)
             # Changes come in swarms: one round for all of them.
-            await asyncio.sleep(SWARM_SECONDS)
+            await asyncio.sleep(DEBOUNCE_SECONDS)
 
 
 async def _round(sessions: Sessions, deployer: Deployer) -> None:
@@ -69,51 +69,59 @@ async def _round(sessions: Sessions, deployer: Deployer) -> None:
     rows = await asyncio.to_thread(_read, sessions)
     failure: Exception | None = None
     try:
-        await deployer.apply([row.wanted for row in rows if row.running and row.owner == helm.API])
+        await deployer.apply([row.desired for row in rows if row.running and row.owner == helm.API])
     except Exception as error:
-        # What runs now is worth writing down even when the wish could not be passed on.
+        # What runs now is worth writing down even when the desired state could not be passed on.
         failure = error
-    seen: Mapping[str, Seen] | str
+    observed: Mapping[str, Observed] | str
     try:
-        seen = await deployer.observe()
+        observed = await deployer.observe()
     except Unavailable as error:
-        seen = error.detail
-    if _differ(rows, seen) or any(_judge(row, seen, deployer.place) != row.observed for row in rows):
-        await asyncio.to_thread(_record, sessions, seen, deployer.place)
+        observed = error.detail
+    if _differ(rows, observed) or any(
+        _compare(row, observed, deployer.backend_name) != row.observed for row in rows
+    ):
+        await asyncio.to_thread(_record, sessions, observed, deployer.backend_name)
     if failure is not None:
         raise failure
 
 
-def _differ(rows: Sequence[_Row], seen: Mapping[str, Seen] | str) -> bool:
+def _differ(rows: Sequence[_Row], observed: Mapping[str, Observed] | str) -> bool:
     """Whether Helm declares something else than the rows say."""
-    if isinstance(seen, str):
+    if isinstance(observed, str):
         return False
     declared = {
         (name, one.declared.experiment, one.declared.version, one.declared.runtime, one.declared.replicas)
-        for name, one in seen.items()
+        for name, one in observed.items()
         if one.declared
     }
     known = {
-        (row.wanted.name, row.wanted.experiment, row.wanted.version, row.wanted.runtime, row.wanted.replicas)
+        (
+            row.desired.name,
+            row.desired.experiment,
+            row.desired.version,
+            row.desired.runtime,
+            row.desired.replicas,
+        )
         for row in rows
         if row.owner == helm.HELM and row.running
     }
     return declared != known
 
 
-def _judge(row: _Row, seen: Mapping[str, Seen] | str, place: str) -> Judged:
+def _compare(row: _Row, observed: Mapping[str, Observed] | str, backend_name: str) -> Status:
     """State, answering version and reason of a deployment."""
-    if isinstance(seen, str):
-        return "unknown", None, seen
-    wanted, one = row.wanted, seen.get(row.wanted.name)
+    if isinstance(observed, str):
+        return "unknown", None, observed
+    desired, one = row.desired, observed.get(row.desired.name)
     if not row.running:
         return ("stopped", None, None) if one is None else ("pending", one.live, "It is being stopped.")
     if one is None:
-        return "pending", None, f"{place} has not taken it up yet."
-    if one.target != wanted.version:
-        return "pending", one.live, f"{place} has not taken up version {wanted.version} yet."
-    if one.runtime is not None and one.runtime != wanted.runtime:
-        return "pending", one.live, f"{place} has not taken up the runtime {wanted.runtime} yet."
+        return "pending", None, f"{backend_name} has not taken it up yet."
+    if one.target != desired.version:
+        return "pending", one.live, f"{backend_name} has not taken up version {desired.version} yet."
+    if one.runtime is not None and one.runtime != desired.runtime:
+        return "pending", one.live, f"{backend_name} has not taken up the runtime {desired.runtime} yet."
     return one.state, one.live, one.reason
 
 
@@ -122,19 +130,21 @@ def _read(sessions: Sessions) -> list[_Row]:
         return _rows(session)
 
 
-def _record(sessions: Sessions, seen: Mapping[str, Seen] | str, place: str) -> None:
-    """Write what changed, judged by what is wanted now; of several replicas only one does."""
+def _record(sessions: Sessions, observed: Mapping[str, Observed] | str, backend_name: str) -> None:
+    """Write what changed, compared by what is desired now; of several replicas only one does."""
     with sessions.begin() as session:
         if not session.scalar(text("select pg_try_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK}):
             return
-        if not isinstance(seen, str):
-            helm.follow(session, seen)
-        judged = [(row, _judge(row, seen, place)) for row in _rows(session)]
-        moved = [(row, now) for row, now in judged if now[:2] != row.observed[:2]]
-        reworded = [(row, now) for row, now in judged if now[:2] == row.observed[:2] and now != row.observed]
+        if not isinstance(observed, str):
+            helm.sync(session, observed)
+        compared = [(row, _compare(row, observed, backend_name)) for row in _rows(session)]
+        moved = [(row, now) for row, now in compared if now[:2] != row.observed[:2]]
+        reworded = [
+            (row, now) for row, now in compared if now[:2] == row.observed[:2] and now != row.observed
+        ]
         still = set(_write(session, moved, {"observed_at": func.now()}))
         session.add_all(
-            DeploymentEvent(deployment=row.wanted.name, kind=now[0], version=now[1], detail=now[2] or "")
+            DeploymentEvent(deployment=row.desired.name, kind=now[0], version=now[1], detail=now[2] or "")
             for row, now in moved
             if row.id in still
         )
@@ -142,7 +152,7 @@ def _record(sessions: Sessions, seen: Mapping[str, Seen] | str, place: str) -> N
 
 
 def _write(
-    session: Session, changes: Sequence[tuple[_Row, Judged]], more: Mapping[str, Any]
+    session: Session, changes: Sequence[tuple[_Row, Status]], more: Mapping[str, Any]
 ) -> Sequence[int]:
     """All changes in one statement; ids of the deployments that are still there."""
     if not changes:
@@ -183,7 +193,7 @@ def _rows(session: Session) -> list[_Row]:
             ModelVersion.sha256,
             Deployment.runtime,
             Deployment.replicas,
-            Deployment.wanted,
+            Deployment.desired,
             Deployment.owner,
             Deployment.observed_state,
             Deployment.observed_version,
@@ -195,8 +205,8 @@ def _rows(session: Session) -> list[_Row]:
     return [
         _Row(
             id=row.id,
-            wanted=Wanted(row.name, row.experiment, row.number, row.sha256, row.runtime, row.replicas),
-            running=row.wanted == "running",
+            desired=Desired(row.name, row.experiment, row.number, row.sha256, row.runtime, row.replicas),
+            running=row.desired == "running",
             owner=row.owner,
             observed=(row.observed_state, row.observed_version, row.observed_reason),
         )

@@ -49,12 +49,12 @@ class _Writer:
     def take(self, batch: list[Row | Problem]) -> None:
         """Judge every row of a batch, then insert the new ones."""
         rows = [item for item in batch if isinstance(item, Row)]
-        there = self._there(rows)
+        existing = self._existing(rows)
         new = []
         for item in batch:
             if isinstance(item, Problem):
                 self._reject(item)
-            elif self._is_new(item, there):
+            elif self._is_new(item, existing):
                 new.append(item)
         self._insert(new)
 
@@ -77,7 +77,7 @@ class _Writer:
         if len(self.report.problems) < KEPT_PROBLEMS:
             self.report.problems.append(problem)
 
-    def _there(self, rows: list[Row]) -> dict[str, str | None]:
+    def _existing(self, rows: list[Row]) -> dict[str, str | None]:
         """Content by name of those experiments that were stored before this import."""
         names = [row.name for row in rows if row.name not in self.seen]
         found = select(Experiment.display_name, Experiment.content_hash).where(
@@ -113,10 +113,10 @@ class _Writer:
 
     def _names(self, rows: list[Row]) -> list[str]:
         """A free DNS label for each row: derived from its name, with -2, -3, ... where another has it."""
-        wanted = [slug(row.name) for row in rows]
-        self.taken.update(self.session.scalars(select(Experiment.name).where(Experiment.name.in_(wanted))))
+        slugs = [slug(row.name) for row in rows]
+        self.taken.update(self.session.scalars(select(Experiment.name).where(Experiment.name.in_(slugs))))
         names = []
-        for base in wanted:
+        for base in slugs:
             name = base if base not in self.taken else self._numbered(base)
             self.taken.add(name)
             names.append(name)

@@ -1,6 +1,6 @@
-"""The gate for pictures: what may come in, and how it is kept; called by predictions and by the route for images.
+"""The gate for images: what may come in, and how it is kept; called by predictions and by the route for images.
 
-Only PNG and JPEG, at most 4 megapixels in 10 MB, one frame. A picture is decoded and encoded again, so that nothing of
+Only PNG and JPEG, at most 4 megapixels in 10 MB, one frame. An image is decoded and encoded again, so that nothing of
 the sender's file is kept: no metadata, no position, no second file hidden behind the first. Transparency is kept,
 because a model decides itself what it lays it over.
 """
@@ -24,7 +24,7 @@ from serving_runtime.contracts import IMAGE_MAGIC, IMAGE_MAX_BYTES, IMAGE_MAX_PI
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """A picture that passed the gate: its pixels as PNG bytes, their sha256 and size."""
+    """An image that passed the gate: its pixels as PNG bytes, their sha256 and size."""
 
     png: bytes
     sha256: str
@@ -44,12 +44,10 @@ def decode(data: bytes) -> DecodedImage:
             "not_an_image", "Only PNG and JPEG are read. Convert the file and send it again."
         )
     if len(data) > IMAGE_MAX_BYTES:
-        raise TooLarge(
-            "image_too_large", f"The picture is over {IMAGE_MAX_BYTES:,} bytes. Send a smaller one."
-        )
+        raise TooLarge("image_too_large", f"The image is over {IMAGE_MAX_BYTES:,} bytes. Send a smaller one.")
     try:
         with warnings.catch_warnings():
-            # Pillow's own warning of large pictures comes too late and is looser than our limit.
+            # Pillow's own warning of large images comes too late and is looser than our limit.
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
             return _encode(_open(data, kind))
     except Pillow.DecompressionBombError:
@@ -61,14 +59,14 @@ def decode(data: bytes) -> DecodedImage:
 
 
 def put(session: Session, image: DecodedImage) -> Image:
-    """Know a picture whose bytes are in the store already, once."""
+    """Know an image whose bytes are in the store already, once."""
     row = {"sha256": image.sha256, "width": image.width, "height": image.height, "size": len(image.png)}
     session.execute(insert(Image).values(row).on_conflict_do_nothing())
     return session.get_one(Image, image.sha256)
 
 
 def png(sessions: Sessions, store: ObjectStore, sha256: str) -> bytes:
-    """A kept picture as PNG bytes; raises NotFound, and Unavailable when its bytes are missing or damaged."""
+    """A kept image as PNG bytes; raises NotFound, and Unavailable when its bytes are missing or damaged."""
     with sessions() as session:
         known = session.get(Image, sha256) is not None
     if not known:
@@ -77,18 +75,18 @@ def png(sessions: Sessions, store: ObjectStore, sha256: str) -> bytes:
 
 
 def _open(data: bytes, kind: str) -> Pillow.Image:
-    """Read the header only and refuse by what it says."""
-    picture = Pillow.open(io.BytesIO(data), formats=[kind])
-    if picture.width * picture.height > IMAGE_MAX_PIXELS:
+    """Read the header only and reject by what it says."""
+    image = Pillow.open(io.BytesIO(data), formats=[kind])
+    if image.width * image.height > IMAGE_MAX_PIXELS:
         raise _too_many_pixels()
-    if getattr(picture, "n_frames", 1) > 1:
-        raise Invalid("image_animated", "The picture has several frames. Send a single one.")
-    return picture
+    if getattr(image, "n_frames", 1) > 1:
+        raise Invalid("image_animated", "The image has several frames. Send a single one.")
+    return image
 
 
-def _encode(picture: Pillow.Image) -> DecodedImage:
-    picture.load()
-    upright = ImageOps.exif_transpose(picture)
+def _encode(image: Pillow.Image) -> DecodedImage:
+    image.load()
+    upright = ImageOps.exif_transpose(image)
     plain = _flat(upright)
     # A new image has no metadata to inherit.
     clean = Pillow.frombytes(plain.mode, plain.size, plain.tobytes())
@@ -98,17 +96,15 @@ def _encode(picture: Pillow.Image) -> DecodedImage:
     return DecodedImage(encoded, hashlib.sha256(encoded).hexdigest(), clean.width, clean.height)
 
 
-def _flat(picture: Pillow.Image) -> Pillow.Image:
+def _flat(image: Pillow.Image) -> Pillow.Image:
     """One of three plain modes: grey, colour, or colour with transparency; 16 bits become 8."""
-    if picture.mode.startswith("I"):
-        return picture.convert("I").point(lambda value: value / 257).convert("L")
-    if picture.mode in ("1", "L"):
-        return picture.convert("L") if "transparency" not in picture.info else picture.convert("RGBA")
-    transparent = picture.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in picture.info
-    return picture.convert("RGBA" if transparent else "RGB")
+    if image.mode.startswith("I"):
+        return image.convert("I").point(lambda value: value / 257).convert("L")
+    if image.mode in ("1", "L"):
+        return image.convert("L") if "transparency" not in image.info else image.convert("RGBA")
+    transparent = image.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in image.info
+    return image.convert("RGBA" if transparent else "RGB")
 
 
 def _too_many_pixels() -> TooLarge:
-    return TooLarge(
-        "image_too_large", f"The picture has over {IMAGE_MAX_PIXELS:,} pixels. Send a smaller one."
-    )
+    return TooLarge("image_too_large", f"The image has over {IMAGE_MAX_PIXELS:,} pixels. Send a smaller one.")

@@ -21,7 +21,7 @@ from metadata_api.http_pool import HttpPool
 from metadata_api.predicting import images, v2_client
 from metadata_api.predicting.results import Outcome, agreement, record
 from metadata_api.predicting.targets import Target, find_targets, image_input
-from metadata_api.predicting.v2_client import Answer, InferenceFailed
+from metadata_api.predicting.v2_client import InferenceFailed, ModelOutput
 from metadata_api.schemas import predictions as bodies
 from metadata_api.storage.base import ObjectStore
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Backend:
+class Dependencies:
     """What a prediction needs of the application."""
 
     sessions: Sessions
@@ -40,10 +40,10 @@ class Backend:
 
 
 @dataclass(frozen=True)
-class Question:
+class PredictionRequest:
     """One image, as a file or as the sha256 of a stored one, for some deployments or all that shall run."""
 
-    picture: bytes | None
+    image: bytes | None
     image_sha256: str | None
     deployments: tuple[str, ...]
     deadline_ms: int
@@ -59,21 +59,21 @@ class _Plan:
     image: images.DecodedImage | Image
 
 
-async def predict_all(backend: Backend, question: Question) -> bodies.Comparison:
+async def predict_all(dependencies: Dependencies, request: PredictionRequest) -> bodies.Comparison:
     """Ask every deployment at once and record what they said.
 
     The deadline counts from here to the last answer; a model that is late, dead or wrong is one error
     row. Raises Invalid, TooLarge, UnsupportedMedia for the image, NotFound for an unknown deployment
     or image, Conflict when nothing is deployed; then nothing is stored.
     """
-    end = asyncio.get_running_loop().time() + question.deadline_ms / 1000
-    plan = await run_in_threadpool(_prepare, backend, question)
+    end = asyncio.get_running_loop().time() + request.deadline_ms / 1000
+    plan = await run_in_threadpool(_prepare, dependencies, request)
     # The file is written and synced while the models compute; its row follows with the answers.
     _, outcomes = await asyncio.gather(
-        run_in_threadpool(backend.images.put, plan.file),
-        asyncio.gather(*(_ask(backend, target, plan.requests, end) for target in plan.targets)),
+        run_in_threadpool(dependencies.images.put, plan.file),
+        asyncio.gather(*(_ask(dependencies, target, plan.requests, end) for target in plan.targets)),
     )
-    return await run_in_threadpool(_record, backend, question, plan.image, outcomes)
+    return await run_in_threadpool(_record, dependencies, request, plan.image, outcomes)
 
 
 def show(session: Session, uid: UUID) -> bodies.RecordedPrediction:
@@ -113,27 +113,27 @@ def list_page(
     )
 
 
-def _prepare(backend: Backend, question: Question) -> _Plan:
-    """One short transaction that writes nothing, and what takes time with the picture."""
+def _prepare(dependencies: Dependencies, request: PredictionRequest) -> _Plan:
+    """One short transaction that writes nothing, and what takes time with the image."""
     image: images.DecodedImage | Image | None = None
-    if question.picture is not None:
-        image = images.decode(question.picture)
-    with backend.sessions() as session:
-        targets = find_targets(session, question.deployments)
-        image = image or session.get(Image, question.image_sha256)
+    if request.image is not None:
+        image = images.decode(request.image)
+    with dependencies.sessions() as session:
+        targets = find_targets(session, request.deployments)
+        image = image or session.get(Image, request.image_sha256)
     if image is None:
-        raise NotFound("image_unknown", f"There is no image {question.image_sha256}. Send the file itself.")
-    file = image.png if isinstance(image, images.DecodedImage) else backend.images.read(image.sha256)
-    sent = v2_client.light(file)
+        raise NotFound("image_unknown", f"There is no image {request.image_sha256}. Send the file itself.")
+    file = image.png if isinstance(image, images.DecodedImage) else dependencies.images.read(image.sha256)
+    sent = v2_client.shrink(file)
     names = {name for name in map(image_input, targets) if name}
     requests = {name: v2_client.image_request(name, sent) for name in names}
     return _Plan(targets, requests, file, image)
 
 
-async def _ask(backend: Backend, target: Target, requests: dict[str, bytes], end: float) -> Outcome:
+async def _ask(dependencies: Dependencies, target: Target, requests: dict[str, bytes], end: float) -> Outcome:
     """Ask one target; whatever happens is an outcome, so that no model spoils the answers of the others."""
     start = time.perf_counter()
-    result: Answer | InferenceFailed
+    result: ModelOutput | InferenceFailed
     try:
         name = image_input(target)
         if not target.running:
@@ -141,8 +141,8 @@ async def _ask(backend: Backend, target: Target, requests: dict[str, bytes], end
         if name is None:
             raise InferenceFailed("not_an_image_model", "The model does not take exactly one image.")
         result = await v2_client.infer(
-            backend.pool,
-            backend.serving_url.replace("{name}", target.name),
+            dependencies.pool,
+            dependencies.serving_url.replace("{name}", target.name),
             target.name,
             requests[name],
             end=end,
@@ -156,18 +156,21 @@ async def _ask(backend: Backend, target: Target, requests: dict[str, bytes], end
 
 
 def _record(
-    backend: Backend, question: Question, asked: images.DecodedImage | Image, outcomes: Sequence[Outcome]
+    dependencies: Dependencies,
+    request: PredictionRequest,
+    asked: images.DecodedImage | Image,
+    outcomes: Sequence[Outcome],
 ) -> bodies.Comparison:
     """Write the image and all outcomes in one transaction; returns them as they are told."""
     uid = uuid4()
-    with backend.sessions.begin() as session:
+    with dependencies.sessions.begin() as session:
         image = asked if isinstance(asked, Image) else images.put(session, asked)
         results = record(session, uid, image.sha256, outcomes)
     shown = bodies.PredictedImage(
         sha256=image.sha256, width=image.width, height=image.height, url=f"/v1/images/{image.sha256}"
     )
     return bodies.Comparison(
-        id=uid, image=shown, deadline_ms=question.deadline_ms, results=results, agreement=agreement(results)
+        id=uid, image=shown, deadline_ms=request.deadline_ms, results=results, agreement=agreement(results)
     )
 
 

@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 from metadata_api.database.tables import ModelVersion, Prediction
 from metadata_api.errors import ErrorBody
 from metadata_api.predicting.targets import VERSION_COLUMNS, AnsweringVersion, Target
-from metadata_api.predicting.v2_client import PREPROCESSED_SIDE, Answer, InferenceFailed
+from metadata_api.predicting.v2_client import PREPROCESSED_SIDE, InferenceFailed, ModelOutput
 from metadata_api.schemas import predictions as bodies
 
-Origins = dict[tuple[int, str], AnsweringVersion]
+Versions = dict[tuple[int, str], AnsweringVersion]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Outcome:
     """What asking one target came to."""
 
     target: Target
-    result: Answer | InferenceFailed
+    result: ModelOutput | InferenceFailed
     latency_ms: float
 
 
@@ -35,23 +35,23 @@ def record(
 ) -> list[bodies.Result]:
     """Write every outcome as a prediction, in one statement; returns them as they are told, in order.
 
-    The version recorded is the one that the answer names, whichever is wanted now. An answer that
-    fits no registered version is an error row, because nobody could say where it came from.
+    The version recorded is the one that the answer names, whichever is the desired one now. An answer that
+    fits no registered version is an error row, because its version would be unknown.
     """
-    origins = _origins(session, outcomes)
+    versions = _answering_versions(session, outcomes)
     results, rows = [], []
     for outcome in outcomes:
-        origin, answer = _judged(outcome, origins)
-        result = _result(outcome, origin, answer)
+        version, answer = _checked(outcome, versions)
+        result = _result(outcome, version, answer)
         results.append(result)
-        lineage = _lineage(outcome, origin)
+        lineage = _lineage(outcome, version)
         rows.append(
             {
                 "uid": result.prediction_id,
                 "request_uid": request_uid,
                 "image_sha256": image_sha256,
                 "deployment": result.deployment,
-                "version_id": origin.id if origin else None,
+                "version_id": version.id if version else None,
                 "status": result.status,
                 "label": result.label,
                 "probabilities": [one.model_dump() for one in result.probabilities or ()] or None,
@@ -77,13 +77,15 @@ def agreement(results: Sequence[bodies.Result]) -> bodies.Agreement:
     return bodies.Agreement(label=label, votes=votes, of=labels.total(), unanimous=len(labels) == 1)
 
 
-def _origins(session: Session, outcomes: Sequence[Outcome]) -> Origins:
-    """Every version that answered, by experiment and number: mostly those wanted, which are known already."""
-    known = {(one.target.experiment_id, str(one.target.wanted.number)): one.target.wanted for one in outcomes}
+def _answering_versions(session: Session, outcomes: Sequence[Outcome]) -> Versions:
+    """Every version that answered, by experiment and number: mostly those desired, which are known already."""
+    known = {
+        (one.target.experiment_id, str(one.target.desired.number)): one.target.desired for one in outcomes
+    }
     answered = {
         (one.target.experiment_id, one.result.model_version)
         for one in outcomes
-        if isinstance(one.result, Answer)
+        if isinstance(one.result, ModelOutput)
     }
     numbers = [
         (experiment_id, int(number))
@@ -99,36 +101,38 @@ def _origins(session: Session, outcomes: Sequence[Outcome]) -> Origins:
     return known
 
 
-def _judged(outcome: Outcome, origins: Origins) -> tuple[AnsweringVersion | None, Answer | InferenceFailed]:
+def _checked(
+    outcome: Outcome, versions: Versions
+) -> tuple[AnsweringVersion | None, ModelOutput | InferenceFailed]:
     """The version that answered, and its answer if it fits that version."""
     answer = outcome.result
     if isinstance(answer, InferenceFailed):
         return None, answer
-    origin = origins.get((outcome.target.experiment_id, answer.model_version))
-    if origin is None:
-        return None, InferenceFailed("bad_answer", "The answer names a version that nobody registered.")
-    said, expected = len(answer.probabilities), len(origin.labels)
+    version = versions.get((outcome.target.experiment_id, answer.model_version))
+    if version is None:
+        return None, InferenceFailed("bad_answer", "The answer names a version that is not registered.")
+    said, expected = len(answer.probabilities), len(version.labels)
     if said != expected:
         detail = f"The model answered {said} probabilities and has {expected} labels."
-        return origin, InferenceFailed("bad_answer", detail)
-    return origin, answer
+        return version, InferenceFailed("bad_answer", detail)
+    return version, answer
 
 
 def _result(
-    outcome: Outcome, origin: AnsweringVersion | None, answer: Answer | InferenceFailed
+    outcome: Outcome, version: AnsweringVersion | None, answer: ModelOutput | InferenceFailed
 ) -> bodies.Result:
     label, ranked, preprocessed, error = None, None, None, None
     if isinstance(answer, InferenceFailed):
         error = ErrorBody(error=answer.code, detail=answer.detail)
-    elif origin is not None:
-        ranked = _ranked(origin.labels, answer.probabilities)
+    elif version is not None:
+        ranked = _ranked(version.labels, answer.probabilities)
         label = answer.label or ranked[0].label
         preprocessed = _png(answer.preprocessed) if answer.preprocessed else None
     return bodies.Result(
         prediction_id=uuid4(),
         deployment=outcome.target.name,
         experiment=outcome.target.experiment,
-        version=origin.number if origin else None,
+        version=version.number if version else None,
         status="error" if error else "ok",
         label=label,
         probabilities=ranked,
@@ -138,16 +142,16 @@ def _result(
     )
 
 
-def _lineage(outcome: Outcome, origin: AnsweringVersion | None) -> dict[str, Any]:
+def _lineage(outcome: Outcome, version: AnsweringVersion | None) -> dict[str, Any]:
     """Where an answer came from, for readers long after the deployment has changed or gone."""
     answer = outcome.result
     return {
         "experiment": outcome.target.experiment,
-        "wanted_version": outcome.target.wanted.number,
-        "version": origin.number if origin else None,
-        "mar_sha256": origin.sha256 if origin else None,
+        "desired_version": outcome.target.desired.number,
+        "version": version.number if version else None,
+        "mar_sha256": version.sha256 if version else None,
         "runtime": outcome.target.runtime,
-        "model_version": answer.model_version if isinstance(answer, Answer) else None,
+        "model_version": answer.model_version if isinstance(answer, ModelOutput) else None,
     }
 
 

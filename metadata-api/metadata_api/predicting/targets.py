@@ -26,7 +26,7 @@ class AnsweringVersion:
 
 @dataclass(frozen=True)
 class Target:
-    """A deployment to ask, and the version that is wanted of it."""
+    """A deployment to ask, and its desired version."""
 
     name: str
     experiment: str
@@ -34,29 +34,29 @@ class Target:
     runtime: str
     running: bool
     inputs: list[Json]
-    wanted: AnsweringVersion
+    desired: AnsweringVersion
 
 
 def find_targets(session: Session, names: Sequence[str]) -> list[Target]:
     """The named deployments, each once, or all that shall run; raises NotFound and Conflict."""
     # Columns instead of rows: a version's golden pair and training record are large and not needed.
     query = (
-        select(Deployment.name, Deployment.experiment_id, Deployment.runtime, Deployment.wanted)
+        select(Deployment.name, Deployment.experiment_id, Deployment.runtime, Deployment.desired)
         .add_columns(Experiment.name.label("experiment"), ModelVersion.inputs, *VERSION_COLUMNS)
         .join(Experiment, Deployment.experiment_id == Experiment.id)
         .join(ModelVersion, Deployment.version_id == ModelVersion.id)
         .order_by(Deployment.name)
     )
-    query = query.where(Deployment.name.in_(names)) if names else query.where(Deployment.wanted == "running")
+    query = query.where(Deployment.name.in_(names)) if names else query.where(Deployment.desired == "running")
     found = {
         row.name: Target(
             name=row.name,
             experiment=row.experiment,
             experiment_id=row.experiment_id,
             runtime=row.runtime,
-            running=row.wanted == "running",
+            running=row.desired == "running",
             inputs=row.inputs,
-            wanted=AnsweringVersion(row.id, row.number, row.sha256, row.labels),
+            desired=AnsweringVersion(row.id, row.number, row.sha256, row.labels),
         )
         for row in session.execute(query)
     }

@@ -57,7 +57,7 @@ class InferenceFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ModelOutput:
     """What a model said about one image."""
 
     model_version: str
@@ -69,25 +69,25 @@ class Answer:
     """28 x 28 bytes that really went into the network, if the model can tell."""
 
 
-def light(picture: bytes) -> bytes:
+def shrink(image: bytes) -> bytes:
     """The file as it is sent: a heavy one is made smaller, as bodies are limited and models look at little."""
-    if len(picture) <= HEAVY_BYTES:
-        return picture
-    smaller = Pillow.open(io.BytesIO(picture))
+    if len(image) <= HEAVY_BYTES:
+        return image
+    smaller = Pillow.open(io.BytesIO(image))
     smaller.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     file = io.BytesIO()
     smaller.save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 
-def image_request(input_name: str, picture: bytes) -> bytes:
+def image_request(input_name: str, image: bytes) -> bytes:
     """The v2 JSON body that sends one PNG or JPEG file and asks for what the model sees of it."""
     return rest.build_request(
-        [Tensor(input_name, "BYTES", (1,), [picture])], parameters={RETURN_PREPROCESSED: True}
+        [Tensor(input_name, "BYTES", (1,), [image])], parameters={RETURN_PREPROCESSED: True}
     )
 
 
-async def infer(pool: HttpPool, serving_url: str, model: str, body: bytes, *, end: float) -> Answer:
+async def infer(pool: HttpPool, serving_url: str, model: str, body: bytes, *, end: float) -> ModelOutput:
     """Ask a model until the event loop's time is `end`; whatever goes wrong outside is an InferenceFailed."""
     url = f"{serving_url}/v2/models/{model}/infer"
     try:
@@ -116,7 +116,7 @@ def _failure(status: int, content: bytes) -> InferenceFailed:
     return InferenceFailed(meaning or "model_failed", _plain(rest.parse_error(content)))
 
 
-def _answer(response: rest.InferResponse) -> Answer:
+def _answer(response: rest.InferResponse) -> ModelOutput:
     """Raises ValueError when it is not the answer of an image model to one image."""
     probabilities = response.outputs.get("probabilities")
     if probabilities is None or probabilities.datatype not in ("FP32", "FP64") or not probabilities.data:
@@ -129,7 +129,7 @@ def _answer(response: rest.InferResponse) -> Answer:
     size = PREPROCESSED_SIDE**2
     if preprocessed is not None and (preprocessed.datatype != "UINT8" or len(preprocessed.data) != size):
         raise ValueError(f"`{PREPROCESSED}` is not {PREPROCESSED_SIDE} x {PREPROCESSED_SIDE} bytes")
-    return Answer(
+    return ModelOutput(
         model_version=str(response.model_version)[:100],
         probabilities=probabilities.values(),
         label=said,

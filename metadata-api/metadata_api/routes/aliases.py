@@ -9,7 +9,7 @@ from metadata_api.database.session import SessionDep
 from metadata_api.errors import responses
 from metadata_api.routes.deployments import Declared
 from metadata_api.schemas.aliases import Alias, AliasChange, AliasEventPage, AliasPage, AliasTarget
-from metadata_api.schemas.fields import Line, NameInPath, Text
+from metadata_api.schemas.fields import NameInPath, ShortText, Text
 from serving_runtime.contracts import NAME_PATTERN
 
 router = APIRouter(prefix="/v1/aliases", tags=["aliases"])
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/aliases", tags=["aliases"])
 def set_alias(
     session: SessionDep, declared: Declared, name: NameInPath, body: AliasTarget, response: Response
 ) -> Alias:
-    """Set an alias, or move it in one step, to the version that a deployment is wanted to serve.
+    """Set an alias, or move it in one step, to the version that a deployment is to serve.
 
     It stays at that version: when the deployment is moved to another one, the alias is not `live` any more and gets 409
     under /v2 until it or the deployment is moved. To change versions without a gap, deploy the new one under another
@@ -71,7 +71,7 @@ def roll_back_alias(session: SessionDep, name: NameInPath, body: AliasChange | N
 def delete_alias(
     session: SessionDep,
     name: NameInPath,
-    actor: Annotated[Line, Query()] = "",
+    actor: Annotated[ShortText, Query()] = "",
     reason: Annotated[Text, Query()] = "",
 ) -> None:
     """Forget an alias; its events stay."""

@@ -7,7 +7,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request
 
 from metadata_api import deployments
 from metadata_api.database.session import SessionDep
-from metadata_api.deploying.base import Seen
+from metadata_api.deploying.base import Observed
 from metadata_api.deploying.helm import HelmRelease
 from metadata_api.errors import responses
 from metadata_api.schemas.deployments import (
@@ -31,7 +31,7 @@ def _helm(request: Request) -> HelmRelease:
     return request.app.state.helm  # type: ignore[no-any-return]
 
 
-def _declared(request: Request) -> Mapping[str, Seen]:
+def _declared(request: Request) -> Mapping[str, Observed]:
     return request.app.state.deployer.declared()  # type: ignore[no-any-return]
 
 
@@ -46,7 +46,7 @@ async def _wake(request: Request, background: BackgroundTasks) -> None:
 
 ServingUrl = Annotated[str, Depends(_serving_url)]
 Helm = Annotated[HelmRelease, Depends(_helm)]
-Declared = Annotated[Mapping[str, Seen], Depends(_declared)]
+Declared = Annotated[Mapping[str, Observed], Depends(_declared)]
 wakes = [Depends(_wake)]
 
 
@@ -67,7 +67,7 @@ def list_deployments(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
 ) -> DeploymentPage:
-    """Deployments by name, with what is wanted and what is seen."""
+    """Deployments by name, with desired and observed state."""
     return deployments.list_page(session, limit=limit, after=cursor, serving_url=url, declared=declared)
 
 
@@ -83,7 +83,7 @@ def change_deployment(
 ) -> DeploymentDetail:
     """Serve another version or by another runtime; the old one answers until the new one has proved itself.
 
-    Aliases do not follow: those that point at the old version are left behind, and say so.
+    Aliases do not follow: those that point at the old version become stale, and say so.
     """
     deployments.change(session, name, body, helm)
     return deployments.show(session, name, serving_url=url)

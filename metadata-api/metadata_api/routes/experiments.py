@@ -48,7 +48,7 @@ def read_curves(
     metric: Annotated[bodies.Metric, Query()] = "loss",
     points: Annotated[int, Query(ge=4, le=5000, description="About how many points a curve may have.")] = 400,
 ) -> Response:
-    """One metric of many experiments; each bucket of a long curve keeps its first, last, least and greatest point."""
+    """One metric of many experiments; each bucket of a long curve keeps its first, last, minimum and maximum point."""
     found = curves.read(session, experiment, metric, points)
     # Shaped by hand: validating 40,000 points a second time would take longer than reading them.
     return Response(found.model_dump_json(), media_type="application/json")

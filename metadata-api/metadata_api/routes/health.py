@@ -10,7 +10,7 @@ router = APIRouter(tags=["health"])
 
 @router.get("/livez")
 async def livez() -> dict[str, str]:
-    """The event loop answers. Looks at no dependency, so a database that is away restarts nobody."""
+    """The event loop answers. Looks at no dependency, so a database that is away restarts no process."""
     return {"status": "ok"}
 
 

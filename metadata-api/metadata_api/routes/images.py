@@ -1,4 +1,4 @@
-"""Kept pictures."""
+"""Stored images."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="sha256 of th
     "/{sha256}", responses={200: {"content": {"image/png": {}}}, **responses(404)}, response_class=Response
 )
 def show(sha256: Digest, request: Request) -> Response:
-    """A picture that was asked about, as PNG: its pixels, encoded by us."""
+    """An image that was asked about, as PNG: its pixels, encoded by us."""
     png = images.png(request.app.state.sessions, request.app.state.images, sha256)
     # The name is a hash of the content, so the content never changes.
     headers = {

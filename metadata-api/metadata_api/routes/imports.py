@@ -11,7 +11,7 @@ from starlette.datastructures import UploadFile
 from metadata_api import importing
 from metadata_api.database.session import SessionDep
 from metadata_api.errors import Invalid, responses
-from metadata_api.schemas.fields import MAX_INT, Line, NumberInPath
+from metadata_api.schemas.fields import MAX_INT, NumberInPath, ShortText
 from metadata_api.schemas.imports import ImportPage, ImportReport
 
 router = APIRouter(prefix="/v1/imports", tags=["imports"])
@@ -39,7 +39,7 @@ async def import_file(
     response: Response,
     session: SessionDep,
     dry_run: Annotated[bool, Query(description="Report only, store nothing.")] = False,
-    filename: Annotated[Line, Query()] = "",
+    filename: Annotated[ShortText, Query()] = "",
 ) -> ImportReport:
     """Import a CSV: the body itself, or the field `file` of a form. 201 when something was new, else 200."""
     with request.app.state.artifacts.temporary() as path:

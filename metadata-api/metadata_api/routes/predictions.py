@@ -8,7 +8,7 @@ from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from metadata_api.database.session import SessionDep
 from metadata_api.errors import Invalid, responses
 from metadata_api.predicting import predictions
-from metadata_api.predicting.predictions import Backend, Question
+from metadata_api.predicting.predictions import Dependencies, PredictionRequest
 from metadata_api.schemas.fields import Name
 from metadata_api.schemas.predictions import Comparison, PredictionPage, RecordedPrediction
 from serving_runtime.contracts import NAME_PATTERN
@@ -28,11 +28,13 @@ async def predict(
     """Ask deployments about one image, all at once; a model that fails is one error row of the answer."""
     if (image is None) == (image_sha256 is None):
         raise Invalid("image_missing", "Send either the file `image` or the `image_sha256` of a stored one.")
-    picture = await image.read() if image is not None else None
+    content = await image.read() if image is not None else None
     state = request.app.state
-    backend = Backend(state.sessions, state.images, state.pool, state.settings.serving_url.rstrip("/"))
-    question = Question(picture, image_sha256, tuple(deployments or ()), deadline_ms)
-    return await predictions.predict_all(backend, question)
+    dependencies = Dependencies(
+        state.sessions, state.images, state.pool, state.settings.serving_url.rstrip("/")
+    )
+    asked = PredictionRequest(content, image_sha256, tuple(deployments or ()), deadline_ms)
+    return await predictions.predict_all(dependencies, asked)
 
 
 @router.get("", responses=responses())

@@ -1,1 +1,1 @@
-"""Bodies of requests and answers, one module per noun; unknown keys are refused on input."""
+"""Bodies of requests and answers, one module per noun; unknown keys are rejected on input."""

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from metadata_api.schemas.deployments import Number
-from metadata_api.schemas.fields import Body, Line, Name, Text
+from metadata_api.schemas.fields import Body, Name, ShortText, Text
 
 
 class AliasChange(Body):
     """Who changes an alias and why, as they say it; both are kept in its log."""
 
-    actor: Line = ""
+    actor: ShortText = ""
     reason: Text = ""
 
 
@@ -20,9 +20,9 @@ class AliasTarget(AliasChange):
     """Where an alias shall point; without a version it is the one that the deployment serves."""
 
     deployment: Name
-    version: Annotated[
-        Number | None, Field(description="Only the one that the deployment is wanted to serve.")
-    ] = None
+    version: Annotated[Number | None, Field(description="Only the one that the deployment is to serve.")] = (
+        None
+    )
 
 
 class Alias(BaseModel):
@@ -33,7 +33,7 @@ class Alias(BaseModel):
     experiment: str
     version: int
     live: bool
-    """Its version was seen answering, so that requests for the alias are answered by it."""
+    """Its version was observed answering, so that requests for the alias are answered by it."""
     reason: str | None
     """Why it is not live, and what to do about it."""
     url: str

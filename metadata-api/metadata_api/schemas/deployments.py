@@ -38,7 +38,7 @@ class DeploymentChange(Body):
 
 
 class Observed(BaseModel):
-    """What the serving side was last seen doing; `version` is the one that answers."""
+    """What the serving side was last observed doing; `version` is the one that answers."""
 
     state: State
     version: int | None
@@ -47,7 +47,7 @@ class Observed(BaseModel):
 
 
 class Deployment(BaseModel):
-    """What is wanted of one deployment, and what is seen of it."""
+    """Desired and observed state of one deployment."""
 
     name: str
     experiment: str
@@ -56,10 +56,10 @@ class Deployment(BaseModel):
     replicas: int
     owner: Literal["api", "helm"]
     """Who may change it: requests to this API, or the values of a Helm release."""
-    wanted: Literal["running", "stopped"]
+    desired: Literal["running", "stopped"]
     observed: Observed
     ready: bool
-    """The wanted version was seen answering."""
+    """The desired version was observed answering."""
     previous_version: int | None
     url: str
     labels: list[str]

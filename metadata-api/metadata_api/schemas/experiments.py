@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from metadata_api.schemas.fields import Body, Line, Name, Scalars, Text
+from metadata_api.schemas.fields import Body, Name, Scalars, ShortText, Text
 
 Metric = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,59}$")]
 Source = Literal["api", "import", "starter"]
@@ -25,7 +25,7 @@ class NewExperiment(Body):
     """An experiment to create."""
 
     name: Name
-    display_name: Line | None = None
+    display_name: ShortText | None = None
     description: Text = ""
     parameters: Scalars = {}
     tags: Scalars = {}

@@ -43,7 +43,7 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
 Name = Annotated[
     str, Field(pattern=NAME_PATTERN, description="A DNS label: a-z, 0-9 and -, at most 40 characters.")
 ]
-Line = Annotated[str, Field(max_length=200), AfterValidator(_no_nul)]
+ShortText = Annotated[str, Field(max_length=200), AfterValidator(_no_nul)]
 Text = Annotated[str, Field(max_length=10_000), AfterValidator(_no_nul)]
 Scalars = Annotated[dict[str, Any], Field(max_length=200), AfterValidator(_plain)]
 NameInPath = Annotated[

@@ -23,7 +23,7 @@ class Prediction(BaseModel):
     deployment: str
     experiment: str
     version: int | None
-    """The version that answered, which during a change may not be the wanted one."""
+    """The version that answered, which during a change may not be the desired one."""
     status: Literal["ok", "error"]
     label: str | None
     probabilities: list[Probability] | None
@@ -33,7 +33,7 @@ class Prediction(BaseModel):
 
 
 class Result(Prediction):
-    """A prediction as it is answered at once, with the picture that the model saw."""
+    """A prediction as it is answered at once, with the image that the model saw."""
 
     preprocessed: str | None
     """PNG in base64 of what really went into the network; not recorded."""

@@ -36,9 +36,6 @@ class ObjectStore(Protocol):
     def stream(self, digest: str) -> Iterator[bytes]:
         """All bytes of an object, part by part."""
 
-    def delete(self, digest: str) -> None:
-        """Remove an object; nothing happens if it is not there."""
-
 
 def checked(digest: str) -> str:
     """The digest itself; raises ValueError when it is none, so that it can be part of a path."""

@@ -30,7 +30,7 @@ class FolderStore:
         self.partial = root / "partial"
 
     def prepare(self) -> None:
-        """Make the folders and remove what an interrupted upload left behind long ago.
+        """Make the folders and remove partial files of uploads that were interrupted long ago.
 
         What is younger may belong to another replica that is just receiving it.
         """
@@ -102,11 +102,6 @@ class FolderStore:
         with _readable(digest), self.path(digest).open("rb") as file:
             while part := file.read(PART_BYTES):
                 yield part
-
-    def delete(self, digest: str) -> None:
-        """Remove an object; nothing happens if it is not there."""
-        with suppress(FileNotFoundError):
-            self.path(digest).unlink()
 
 
 @contextmanager

@@ -93,14 +93,6 @@ class S3Store:
             log.error("the bucket has other bytes under %s", self._key(digest))
             raise Unavailable("artifact_damaged", f"The bucket has other bytes for {digest}. Restore it.")
 
-    def delete(self, digest: str) -> None:
-        """Remove an object; nothing happens if it is not there."""
-        with _translated():
-            try:
-                obstore.delete(self._bucket, self._key(digest))
-            except FileNotFoundError:
-                return
-
     def _send(self, digest: str, content: bytes | Path) -> None:
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
         if self._size(digest) == size:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from metadata_api.errors import MarinaError, NotFound
 from metadata_api.http_pool import HttpPool, Response
-from metadata_api.limits import BodyRefused
+from metadata_api.limits import BodyRejected
 from metadata_api.v2_proxy import server
 from metadata_api.v2_proxy.forward import forward, request_headers
 from metadata_api.v2_proxy.live_table import LiveRouteTable
@@ -54,7 +54,7 @@ class V2Proxy:
         except MarinaError as error:
             retry = {"retry-after": "1"} if error.status == 503 else {}
             response = _error(error.status, error.code, error.detail, retry)
-        except BodyRefused as error:
+        except BodyRejected as error:
             response = _error(error.status_code, error.code, str(error.detail), {"connection": "close"})
         except Exception as error:
             log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
@@ -71,8 +71,8 @@ class V2Proxy:
             case ["repository", "models", name, "load" | "unload"] if name:
                 return _checked(scope, "POST") or _error(403, ErrorCode.NOT_OFFERED, about.NOT_OFFERED, {})
             case ["repository", "index"]:
-                if refused := _checked(scope, "POST"):
-                    return refused
+                if rejected := _checked(scope, "POST"):
+                    return rejected
                 only_ready = server.only_ready(await _body(receive))
                 return _json(server.repository_index(await self._table.current(), only_ready=only_ready))
             case []:
@@ -86,8 +86,8 @@ class V2Proxy:
     async def _model(self, scope: Scope, receive: Receive, parts: list[str]) -> Response:
         action = parts[-1] if len(parts) > 1 and parts[-1] in ACTIONS else ""
         name, version = _named(parts[:-1] if action else parts)
-        if refused := _checked(scope, "POST" if action == "infer" else "GET"):
-            return refused
+        if rejected := _checked(scope, "POST" if action == "infer" else "GET"):
+            return rejected
         headers = request_headers(scope["headers"])
         route = (await self._table.current()).find(name, version)
         body = await _body(receive) if action == "infer" else b""

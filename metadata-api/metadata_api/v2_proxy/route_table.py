@@ -57,9 +57,9 @@ class RouteTable:
             return _running(found.name, found.running, version)
         pointer = self.aliases.get(name)
         if pointer is not None and version in ("", str(pointer.version)):
-            if pointer.left_behind:
-                raise Conflict("alias_left_behind", pointer.left_behind)
-            return _running(pointer.deployment, pointer.wanted == "running", str(pointer.version))
+            if pointer.stale:
+                raise Conflict("alias_stale", pointer.stale)
+            return _running(pointer.deployment, pointer.desired == "running", str(pointer.version))
         if version:
             found = self.versions.get((name, int(version)))
             if found is not None:
@@ -74,7 +74,7 @@ def read(session: Session) -> RouteTable:
             Deployment.name,
             Experiment.name.label("experiment"),
             ModelVersion.number.label("version"),
-            (Deployment.wanted == "running").label("running"),
+            (Deployment.desired == "running").label("running"),
             Deployment.observed_state.label("state"),
             Deployment.observed_version.label("live"),
             Deployment.observed_reason.label("reason"),

@@ -1,4 +1,4 @@
-"""What is wrong with an archive."""
+"""Why an archive is rejected."""
 
 
 class MarError(ValueError):

@@ -1,7 +1,8 @@
 """A model archive, TorchServe's `.mar`: builds, checks, rewrites, unpacks hashes; never runs what it holds.
 
 The metadata API rewrites every upload with it, the serving front unpacks with it, the trainer builds with it.
-Imports neither torch nor numpy. `zip_reader` knows what a zip may look like, `manifest` what a manifest is.
+Imports neither torch nor numpy. `zip_reader` knows what a zip may look like, `zip_names` what its files may be
+called, `manifest` what a manifest is.
 
 Rejections raise MarError. Its `code` is one of
     of the zip       not_a_zip truncated zip_layout zip64 encrypted compression damaged
@@ -25,11 +26,10 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
-from serving_runtime.archive import zip_reader
+from serving_runtime.archive import zip_names, zip_reader
 from serving_runtime.archive.errors import MarError
 from serving_runtime.archive.manifest import MANIFEST, canonical
 from serving_runtime.archive.model_spec import ModelSpec, ModelSpecError, parse
-from serving_runtime.archive.names import check_new_names
 
 __all__ = ["MarError", "MarInfo", "build", "inspect", "rewrite", "sha256_of", "unpack"]
 
@@ -75,7 +75,7 @@ def build(
     `output` and renamed, so `output` is whole or not there. Raises MarError, OSError.
     """
     model = {"modelName": name, "handler": handler, "serializedFile": serialized_file}
-    check_new_names(files)
+    zip_names.check_new_names(files)
     manifest = canonical({"runtime": "python", "model": model}, set(files))
     parts = ((key, *_source(files[key])) for key in sorted(files))
     descriptor, temporary = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)

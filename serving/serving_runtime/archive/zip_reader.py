@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from serving_runtime.archive.errors import MarError
-from serving_runtime.archive.names import MAX_ENTRIES, check_name, check_together
+from serving_runtime.archive.zip_names import MAX_ENTRIES, check_name, check_names
 
 MAX_TOTAL_BYTES = 1024**3
 MAX_RATIO = 100
@@ -83,7 +83,7 @@ def open_zip(file: BinaryIO) -> dict[str, Entry]:
         entries[name] = entry
     _check_sizes(entries, end)
     files = {name: entry for name, entry in entries.items() if not name.endswith("/")}
-    check_together(set(files), {name[:-1] for name in entries if name.endswith("/")})
+    check_names(set(files), {name[:-1] for name in entries if name.endswith("/")})
     return files
 
 

@@ -14,7 +14,7 @@ import pytest
 from kubernetes import client as kubernetes
 
 from marina_doctor.cluster import ClientWithDeadline, register_kserve_models
-from metadata_api.deploying.base import Wanted
+from metadata_api.deploying.base import Desired
 from metadata_api.deploying.kserve import inference_services
 from metadata_api.deploying.kserve.config import KServeConfig
 
@@ -40,14 +40,14 @@ def config(**more: Any) -> KServeConfig:
 
 CASES = {
     "plain": inference_services.build(
-        config(), Wanted("digits", "cnn-baseline", 1, "ab" * 32, "torchserve", 1)
+        config(), Desired("digits", "cnn-baseline", 1, "ab" * 32, "torchserve", 1)
     ),
     "native with everything": inference_services.build(
-        config(predictor=PREDICTOR), Wanted("digits", "cnn-baseline", 12, "ab" * 32, "native", 3)
+        config(predictor=PREDICTOR), Desired("digits", "cnn-baseline", 12, "ab" * 32, "native", 3)
     ),
     "from a bucket": inference_services.build(
         config(artifact_url="s3://marina/artifacts"),
-        Wanted("digits", "cnn-baseline", 1, "ab" * 32, "torchserve", 1),
+        Desired("digits", "cnn-baseline", 1, "ab" * 32, "torchserve", 1),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""What is wanted reaches the serving process, and what is seen there comes back, through every outage."""
+"""What is desired reaches the serving process, and what is seen there comes back, through every outage."""
 
 import httpx
 import pytest
@@ -18,7 +18,8 @@ def test_while_a_new_version_starts_the_old_one_is_the_one_that_answers(
     api: httpx.Client, front: Front
 ) -> None:
     deploy(api)
-    front.states["digits"] = {"state": "starting", "live_version": "1"}
+    # What it says once it has read the file, whatever is wanted until then.
+    front.states["digits"] = {"state": "starting", "wanted_version": "2", "live_version": "1"}
     api.patch(f"{URL}/digits", json={"version": 2})
     until(lambda: seen(api) == ("starting", 1, None))
     assert (shown(api)["version"], shown(api)["ready"]) == (2, False)
@@ -56,7 +57,7 @@ def test_a_stopped_deployment_leaves_the_file_and_is_seen_stopped(api: httpx.Cli
     deploy(api)
     api.post(f"{URL}/digits/stop")
     until(lambda: seen(api) == ("stopped", None, None))
-    assert front.wanted() == {}
+    assert front.desired() == {}
     api.post(f"{URL}/digits/start")
     until(lambda: shown(api)["ready"])
 
@@ -64,7 +65,7 @@ def test_a_stopped_deployment_leaves_the_file_and_is_seen_stopped(api: httpx.Cli
 def test_a_deleted_deployment_leaves_the_file(api: httpx.Client, front: Front) -> None:
     deploy(api)
     api.delete(f"{URL}/digits")
-    until(lambda: front.wanted() == {})
+    until(lambda: front.desired() == {})
 
 
 def test_a_reason_that_no_database_can_hold_is_cut(api: httpx.Client, front: Front) -> None:
@@ -96,10 +97,10 @@ def test_a_status_that_cannot_be_read_leaves_the_state_unknown(
     until(lambda: shown(api)["ready"])
 
 
-def test_a_models_file_that_somebody_changed_is_put_right(api: httpx.Client, front: Front) -> None:
+def test_a_models_file_that_was_changed_is_put_right(api: httpx.Client, front: Front) -> None:
     deploy(api)
     front.models_file.write_text('{"models": []}')
-    until(lambda: front.wanted() == {"digits": "1"})
+    until(lambda: front.desired() == {"digits": "1"})
 
 
 def test_a_models_file_that_cannot_be_written_is_seen_as_not_taken_up(
@@ -141,11 +142,11 @@ def test_it_goes_on_after_the_database_was_away(
         connection.execute(end, {"name": name})
     try:
         assert api.get(URL).status_code == 503
-        front.states["digits"] = {"state": "failed", "reason": "while nobody could write"}
+        front.states["digits"] = {"state": "failed", "reason": "while the database was away"}
         wait_for_rounds(reconciling, 5)  # all fail
     finally:
         with admin.connect() as connection:
             connection.execute(text(f"alter database {name} with allow_connections true"))
         admin.dispose()
-    there = ("failed", 1, "while nobody could write")
+    there = ("failed", 1, "while the database was away")
     until(lambda: api.get(f"{URL}/digits").status_code == 200 and seen(api) == there, seconds=4)

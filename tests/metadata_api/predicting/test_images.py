@@ -1,4 +1,4 @@
-"""The gate for pictures: what it lets through is ours, what it refuses is refused before it costs."""
+"""The gate for images: what it lets through is ours, what it rejects is rejected before it costs."""
 
 import io
 import tracemalloc
@@ -17,15 +17,15 @@ from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.making import make_deployment
 
 
-def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    """A picture as a file."""
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    """An image as a file."""
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
 def decoded(data: bytes) -> Image.Image:
-    """The gate's picture of a file."""
+    """The gate's image of a file."""
     return Image.open(io.BytesIO(images.decode(data).png))
 
 
@@ -57,13 +57,13 @@ def test_a_turned_photo_is_set_upright() -> None:
 
 def test_nothing_of_the_senders_file_is_kept() -> None:
     notes = PngImagePlugin.PngInfo()
-    notes.add_text("Author", "somebody")
+    notes.add_text("Author", "a person")
     exif = Image.Exif()
     exif[0x010F] = "camera"
     data = encoded(Image.new("RGB", (4, 4)), pnginfo=notes, exif=exif) + b"<script>PK\x03\x04"
     kept = images.decode(data).png
     assert not any(
-        word in kept for word in (b"somebody", b"camera", b"script", b"PK\x03\x04", b"eXIf", b"tEXt")
+        word in kept for word in (b"a person", b"camera", b"script", b"PK\x03\x04", b"eXIf", b"tEXt")
     )
 
 

@@ -20,7 +20,7 @@ from tests.metadata_api.conftest import as_json, row_counts
 from tests.metadata_api.making import (
     huge_png,
     make_deployment,
-    make_picture,
+    make_image,
     make_version,
     own_database,
     url_of,
@@ -77,9 +77,9 @@ def four(engine: Engine, api: httpx.Client, serving: V2Server) -> None:
         serving.models[name] = answers(label)
 
 
-def ask(api: httpx.Client, picture: bytes | None = None, **fields: Any) -> httpx.Response:
-    """Send a picture, to all deployments unless `deployments` names some."""
-    return api.post(URL, files={"image": ("digit.png", picture or make_picture())}, data=fields)
+def ask(api: httpx.Client, image: bytes | None = None, **fields: Any) -> httpx.Response:
+    """Send an image, to all deployments unless `deployments` names some."""
+    return api.post(URL, files={"image": ("digit.png", image or make_image())}, data=fields)
 
 
 def rows(answer: httpx.Response) -> dict[str, str]:
@@ -121,7 +121,7 @@ class TestAnswers:
         assert Image.open(io.BytesIO(sent)).size == (1024, 973)
         assert len(sent) < 4_000_000
 
-    def test_keep_the_order_that_was_asked_for_and_ask_nobody_twice(
+    def test_keep_the_order_that_was_asked_for_and_ask_none_twice(
         self, api: httpx.Client, four: None
     ) -> None:
         assert list(rows(ask(api, deployments=["d", "a", "d"]))) == ["d", "a"]
@@ -135,7 +135,7 @@ class TestAnswers:
     def test_skip_what_is_stopped_unless_it_is_asked_for(
         self, api: httpx.Client, four: None, engine: Engine
     ) -> None:
-        make_deployment(engine, "e", wanted="stopped")
+        make_deployment(engine, "e", desired="stopped")
         assert "e" not in rows(ask(api))
         assert rows(ask(api, deployments=["a", "e"])) == {"a": "5", "e": "deployment_stopped"}
 
@@ -148,7 +148,7 @@ class TestAnswers:
         assert (row["version"], row["label"]) == (2, "yes")
         assert [one["label"] for one in row["probabilities"]] == ["yes", "no"]
         recorded = api.get(f"{URL}/{row['prediction_id']}").json()
-        assert (recorded["lineage"]["version"], recorded["lineage"]["wanted_version"]) == (2, 1)
+        assert (recorded["lineage"]["version"], recorded["lineage"]["desired_version"]) == (2, 1)
 
 
 class TestFailures:
@@ -168,7 +168,7 @@ class TestFailures:
         serving.models["a"] = rejects(503, "the model is starting")
         serving.models["b"] = rejects(502, "the model raised")
         serving.models["c"] = says(b"<html>")
-        serving.models["d"] = rejects(400, "not a picture")
+        serving.models["d"] = rejects(400, "not an image")
         codes = ["model_not_ready", "model_failed", "bad_answer", "input_rejected"]
         answer = ask(api)
         assert list(rows(answer).values()) == codes
@@ -190,7 +190,7 @@ class TestFailures:
         make_deployment(engine, "e", inputs=numbers)
         assert rows(ask(api, deployments=["a", "e"])) == {"a": "5", "e": "not_an_image_model"}
 
-    def test_an_answer_of_a_version_that_nobody_registered_is_bad(
+    def test_an_answer_of_a_version_that_is_not_registered_is_bad(
         self, api: httpx.Client, four: None, serving: V2Server
     ) -> None:
         serving.models["a"] = answers(version="77")
@@ -234,7 +234,7 @@ class TestRecord:
         assert len(lineage["mar_sha256"]) == 64
 
     def test_is_listed_newest_first_by_deployment_and_image(self, api: httpx.Client, four: None) -> None:
-        first, second = ask(api).json(), ask(api, make_picture(9)).json()
+        first, second = ask(api).json(), ask(api, make_image(9)).json()
         page = api.get(URL, params={"limit": 5}).json()
         rest = api.get(URL, params={"limit": 5, "cursor": page["next"]}).json()
         assert [item["request_id"] for item in page["items"] + rest["items"]] == [second["id"]] * 4 + [
@@ -252,9 +252,9 @@ class TestRecord:
         assert (counts["images"], counts["predictions"]) == (1, 24)
 
     def test_is_whole_or_absent(self, api: httpx.Client, four: None, engine: Engine) -> None:
-        refuse = "alter table predictions add constraint ck_dead check (deployment <> 'c') not valid"
+        reject = "alter table predictions add constraint ck_dead check (deployment <> 'c') not valid"
         with engine.begin() as connection:
-            connection.execute(text(refuse))
+            connection.execute(text(reject))
         try:
             assert ask(api).status_code >= 400
             assert row_counts(engine)["predictions"] == 0
@@ -265,7 +265,7 @@ class TestRecord:
     def test_is_503_when_the_database_cannot_write(
         self, api: httpx.Client, four: None, engine: Engine, serving: V2Server
     ) -> None:
-        # A lock that nobody releases: the statement meets its deadline on this side.
+        # A lock that is never released: the statement meets its deadline on this side.
         with engine.connect() as connection, ThreadPoolExecutor(1) as pool:
             connection.execute(text("lock table predictions in access exclusive mode"))
             start = time.monotonic()
@@ -276,7 +276,7 @@ class TestRecord:
         assert answer.headers["retry-after"]
         assert row_counts(engine)["predictions"] == 0
 
-    def test_of_nobody_is_a_404(self, api: httpx.Client) -> None:
+    def test_of_no_deployment_is_a_404(self, api: httpx.Client) -> None:
         answer = api.get(f"{URL}/{uuid4()}")
         assert (answer.status_code, answer.json()["error"]) == (404, "prediction_unknown")
 
@@ -295,28 +295,28 @@ class TestRefused:
         yield
         assert (row_counts(engine), files()) == before
 
-    @pytest.mark.parametrize("picture", [b"not an image", b"\x89PNG\r\n\x1a\n", b"GIF89a" + b"\0" * 99])
-    def test_not_an_image(self, api: httpx.Client, picture: bytes) -> None:
-        answer = ask(api, picture)
+    @pytest.mark.parametrize("image", [b"not an image", b"\x89PNG\r\n\x1a\n", b"GIF89a" + b"\0" * 99])
+    def test_not_an_image(self, api: httpx.Client, image: bytes) -> None:
+        answer = ask(api, image)
         assert answer.status_code in (400, 415)
         assert answer.json()["detail"]
 
     def test_a_hundred_megapixels(self, api: httpx.Client) -> None:
-        picture = huge_png(10_000, 10_000)
+        image = huge_png(10_000, 10_000)
         start = time.monotonic()
-        assert ask(api, picture).status_code == 413
+        assert ask(api, image).status_code == 413
         assert time.monotonic() - start < 2
 
     def test_fifty_megabytes(self, api: httpx.Client) -> None:
         answer = ask(api, b"\x89PNG\r\n\x1a\n" + b"x" * 50_000_000)
         assert (answer.status_code, answer.json()["error"]) == (413, "body_too_large")
 
-    def test_a_deployment_that_nobody_made(self, api: httpx.Client) -> None:
-        answer = ask(api, make_picture(77), deployments=["a", "nobody"])
+    def test_a_deployment_that_does_not_exist(self, api: httpx.Client) -> None:
+        answer = ask(api, make_image(77), deployments=["a", "unknown"])
         assert (answer.status_code, answer.json()["error"]) == (404, "deployment_unknown")
-        assert "nobody" in answer.json()["detail"]
+        assert "unknown" in answer.json()["detail"]
 
-    def test_an_image_that_nobody_sent(self, api: httpx.Client) -> None:
+    def test_an_image_that_was_never_sent(self, api: httpx.Client) -> None:
         answer = api.post(URL, data={"image_sha256": "0" * 64})
         assert (answer.status_code, answer.json()["error"]) == (404, "image_unknown")
 
@@ -332,14 +332,14 @@ class TestRefused:
         ],
     )
     def test_fields_of_the_wrong_kind(self, api: httpx.Client, fields: dict[str, Any]) -> None:
-        assert ask(api, make_picture(78), **fields).status_code == 422
+        assert ask(api, make_image(78), **fields).status_code == 422
 
     def test_no_image_at_all(self, api: httpx.Client) -> None:
         answer = api.post(URL, data={"deployments": "a"})
         assert (answer.status_code, answer.json()["error"]) == (400, "image_missing")
 
     def test_two_images(self, api: httpx.Client) -> None:
-        assert ask(api, make_picture(79), image_sha256="0" * 64).status_code == 400
+        assert ask(api, make_image(79), image_sha256="0" * 64).status_code == 400
 
 
 def test_when_nothing_is_deployed_a_call_is_a_409_and_stores_nothing(

@@ -9,8 +9,8 @@ import pytest
 
 from metadata_api.http_pool import HttpPool
 from metadata_api.predicting import v2_client
-from metadata_api.predicting.v2_client import Answer, InferenceFailed
-from tests.metadata_api.making import make_picture
+from metadata_api.predicting.v2_client import InferenceFailed, ModelOutput
+from tests.metadata_api.making import make_image
 from tests.metadata_api.servers import Behaviour, V2Server, answers, closes, hangs, rejects, says
 
 WELL = b'{"model_name": "m", "model_version": "1", "outputs": [%s]}'
@@ -23,13 +23,13 @@ def serving() -> Iterator[V2Server]:
         yield server
 
 
-def ask(serving: V2Server, behaviour: Behaviour, *, seconds: float = 5) -> Answer:
+def ask(serving: V2Server, behaviour: Behaviour, *, seconds: float = 5) -> ModelOutput:
     """One call to a model that behaves like this."""
     serving.models["m"] = behaviour
 
-    async def call() -> Answer:
+    async def call() -> ModelOutput:
         end = asyncio.get_running_loop().time() + seconds
-        body = v2_client.image_request("image", make_picture())
+        body = v2_client.image_request("image", make_image())
         async with HttpPool() as pool:
             return await v2_client.infer(pool, serving.url, "m", body, end=end)
 
@@ -56,7 +56,7 @@ def test_an_answer_has_probabilities_label_version_and_what_was_seen(serving: V2
 def test_the_image_travels_as_a_file_in_base64_and_asks_for_what_is_seen(serving: V2Server) -> None:
     ask(serving, answers())
     sent = serving.requests[-1]
-    assert base64.b64decode(sent["inputs"][0]["data"][0]) == make_picture()
+    assert base64.b64decode(sent["inputs"][0]["data"][0]) == make_image()
     assert (sent["inputs"][0]["datatype"], sent["inputs"][0]["shape"]) == ("BYTES", [1])
     assert sent["parameters"] == {"return_preprocessed": True}
 

@@ -23,7 +23,7 @@ def test_the_same_bytes_are_stored_once(store: FolderStore) -> None:
     assert len([path for path in store.root.rglob("*") if path.is_file()]) == 1
 
 
-def test_a_temporary_file_that_nobody_adopts_disappears(store: FolderStore) -> None:
+def test_a_temporary_file_that_is_not_adopted_disappears(store: FolderStore) -> None:
     with store.temporary() as path:
         path.write_bytes(b"half")
     assert list(store.partial.iterdir()) == []

@@ -76,7 +76,7 @@ def engine(postgres_url: str) -> Iterator[Engine]:
     """A database of its own with a deployment, a stopped one, and an alias."""
     with own_database(postgres_url) as engine:
         make_deployment(engine, "digits")
-        make_deployment(engine, "asleep", wanted="stopped")
+        make_deployment(engine, "asleep", desired="stopped")
         with Session(engine) as session, session.begin():
             row = session.query(Deployment).filter_by(name="digits").one()
             row.name = "champ-pod"  # so that the experiment, the alias and the deployment differ
@@ -125,12 +125,12 @@ def test_each_name_leads_to_the_deployment_that_answers_for_it(
 @pytest.mark.parametrize(
     "asked",
     [
-        "nobody/infer",
+        "unknown/infer",
         "digits/infer",  # an experiment is asked by its version
         "digits/versions/2/infer",
         "digits/versions/one/infer",
         "champion/versions/2/infer",
-        "nobody/versions/1",
+        "unknown/versions/1",
         "champ-pod/versions/1/infer/more",
         "champ-pod/versions/%2E%2E/infer",
         "champ-pod/versions/1%3Fx/infer",

@@ -76,7 +76,7 @@ def test_while_postgres_is_stopped_no_inference_through_the_api_fails(
         assert asked(api) == "digits"
         with stopped(database):
             statuses = asyncio.run(ask_many(address, count))
-            assert api.get("/v2/models/nobody").status_code == 404
+            assert api.get("/v2/models/unknown").status_code == 404
             assert api.post("/v2/repository/index").status_code == 200
         assert statuses == [200] * count
         until(lambda: api.get(CHAMPION).status_code == 200, "the database is back")

@@ -78,7 +78,7 @@ def test_it_is_live_once_its_version_was_seen_answering(api: httpx.Client, front
     )
 
 
-def test_left_behind_it_answers_until_the_other_version_does_and_then_says_so(
+def test_a_stale_one_answers_until_the_other_version_does_and_then_says_so(
     api: httpx.Client, front: Front
 ) -> None:
     until(lambda: api.get(CHAMPION).json()["live"])

@@ -23,7 +23,7 @@ def engine(postgres_url: str) -> Iterator[Engine]:
     with own_database(postgres_url) as engine:
         make_deployment(engine, "digits")
         make_deployment(engine, "letters")
-        make_deployment(engine, "asleep", wanted="stopped")
+        make_deployment(engine, "asleep", desired="stopped")
         yield engine
 
 

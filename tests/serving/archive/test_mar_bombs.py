@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from serving_runtime.archive import mar
-from serving_runtime.archive.names import MAX_ENTRIES
+from serving_runtime.archive.zip_names import MAX_ENTRIES
 from serving_runtime.archive.zip_reader import chunks, open_zip
 
 from .crafted import HANDLER, MODEL, files, item, laid, manifest, rejected

@@ -12,13 +12,13 @@ def text(name: str) -> str:
 def sketchpad() -> str:
     """HTML of the sketchpad with the example digits in it."""
     folder = resources.files("model_ui").joinpath("examples")
-    pictures = sorted(
+    images = sorted(
         (file for file in folder.iterdir() if file.name.endswith(".png")), key=lambda file: file.name
     )
     buttons = []
-    for picture in pictures:
-        digit = picture.name.removeprefix("digit-").removesuffix(".png")
-        data = base64.b64encode(picture.read_bytes()).decode()
+    for image in images:
+        digit = image.name.removeprefix("digit-").removesuffix(".png")
+        data = base64.b64encode(image.read_bytes()).decode()
         buttons.append(
             f'<button type="button" data-example="{digit}" aria-label="Example: a {digit}">'
             f'<img src="data:image/png;base64,{data}" alt="" width="28" height="28"></button>'

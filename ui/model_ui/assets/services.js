@@ -13,7 +13,7 @@ element.addEventListener("click", (event) => {
 // A choice made by hand stays with the card that it was made in: after a change of the list, all start anew.
 watch("value", () => {
   for (const select of element.querySelectorAll("select")) {
-    const wanted = select.querySelector("option[selected]");
-    if (wanted) select.value = wanted.value;
+    const preselected = select.querySelector("option[selected]");
+    if (preselected) select.value = preselected.value;
   }
 });

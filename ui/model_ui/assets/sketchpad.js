@@ -1,5 +1,5 @@
 // The sketchpad of the Try page. Gradio gives: element, props (props.value is what Python gets), trigger.
-// The value is the picture as a data URL, or "" when the paper is blank.
+// The value is the image as a data URL, or "" when the paper is blank.
 const PEN = 30; // of 392: about two pixels when the digit is fitted to 28 x 28, as in the training data
 const PAUSE_MS = 250; // a digit of several strokes is asked about once, not after each stroke
 const LONGEST_SIDE = 1024; // the models see 28 x 28: a photo is made small before it travels
@@ -82,14 +82,14 @@ const lift = () => {
 canvas.addEventListener("pointerup", lift);
 canvas.addEventListener("pointercancel", lift);
 
-// Show a picture on the paper; `invert` turns white ink on black into ink on paper.
-const show = (picture, invert) => {
+// Show an image on the paper; `invert` turns white ink on black into ink on paper.
+const show = (image, invert) => {
   remember();
   blank();
-  const scale = Math.min(canvas.width / picture.width, canvas.height / picture.height);
-  const [width, height] = [picture.width * scale, picture.height * scale];
+  const scale = Math.min(canvas.width / image.width, canvas.height / image.height);
+  const [width, height] = [image.width * scale, image.height * scale];
   if (invert) pen.filter = "invert(1)";
-  pen.drawImage(picture, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);
+  pen.drawImage(image, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);
   pen.filter = "none";
 };
 
@@ -102,24 +102,24 @@ const asUrl = (blob) =>
   });
 
 const take = async (blob) => {
-  let picture;
+  let image;
   try {
-    picture = await createImageBitmap(blob);
+    image = await createImageBitmap(blob);
   } catch {
-    note.textContent = "This file is not a picture that can be read. Take a PNG or JPEG.";
+    note.textContent = "This file is not an image that can be read. Take a PNG or JPEG.";
     return;
   }
-  show(picture, false);
+  show(image, false);
   const known = blob.type === "image/png" || blob.type === "image/jpeg";
-  if (known && blob.size <= SMALL_BYTES && Math.max(picture.width, picture.height) <= LONGEST_SIDE) {
+  if (known && blob.size <= SMALL_BYTES && Math.max(image.width, image.height) <= LONGEST_SIDE) {
     changed(await asUrl(blob), true);
     return;
   }
-  const scale = Math.min(1, LONGEST_SIDE / Math.max(picture.width, picture.height));
+  const scale = Math.min(1, LONGEST_SIDE / Math.max(image.width, image.height));
   const small = document.createElement("canvas");
-  small.width = Math.max(1, Math.round(picture.width * scale));
-  small.height = Math.max(1, Math.round(picture.height * scale));
-  small.getContext("2d").drawImage(picture, 0, 0, small.width, small.height);
+  small.width = Math.max(1, Math.round(image.width * scale));
+  small.height = Math.max(1, Math.round(image.height * scale));
+  small.getContext("2d").drawImage(image, 0, 0, small.width, small.height);
   changed(small.toDataURL("image/png"), true);
 };
 
@@ -138,16 +138,16 @@ const actions = {
   upload: () => file.click(),
   predict: () => {
     if (props.value) changed(props.value, true);
-    else note.textContent = "Draw something first, upload a picture, or take an example.";
+    else note.textContent = "Draw something first, upload an image, or take an example.";
   },
 };
 
 element.addEventListener("click", async (event) => {
   const example = event.target.closest("[data-example]");
   if (example) {
-    const picture = example.querySelector("img");
-    show(picture, true);
-    changed(picture.src, true);
+    const image = example.querySelector("img");
+    show(image, true);
+    changed(image.src, true);
     return;
   }
   const button = event.target.closest("button[data-do]");

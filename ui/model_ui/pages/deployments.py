@@ -81,17 +81,17 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
             return text, gr.skip()
 
     async def create(
-        wanted: str | None,
+        selected: str | None,
         number: int | None,
         called: str | None,
         served_by: str | None,
         known: dict[str, int],
     ) -> tuple[str, Any]:
-        if not wanted:
+        if not selected:
             return note("Choose an experiment first.", "warn"), gr.skip()
         try:
             made = await client.deploy(
-                wanted, version=number, name=(called or "").strip(), runtime=served_by or ""
+                selected, version=number, name=(called or "").strip(), runtime=served_by or ""
             )
         except ApiError as error:
             return note(error.detail, "bad"), gr.skip()

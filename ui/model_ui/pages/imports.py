@@ -1,4 +1,4 @@
-"""The Import tab: check a CSV, import it, read which lines were refused; built by `app.build_ui`."""
+"""The Import tab: check a CSV, import it, read which lines were rejected; built by `app.build_ui`."""
 
 from dataclasses import dataclass
 from pathlib import Path

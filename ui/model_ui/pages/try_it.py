@@ -1,4 +1,4 @@
-"""The Try tab: draw or upload a picture, choose deployments, see what each says; built by `app.build_ui`."""
+"""The Try tab: draw or upload an image, choose deployments, see what each says; built by `app.build_ui`."""
 
 import base64
 import binascii
@@ -43,18 +43,18 @@ def build(client: MetadataClient, *, deadline_ms: int) -> TryTab:
         with gr.Column(scale=1, min_width=320, elem_classes="m-right"):
             results = gr.HTML(answers.waiting(), js_on_load=None, apply_default_css=False, elem_id="answers")
 
-    async def ask(picture: str | None, wanted: list[str], offered: Offer) -> str:
-        if not picture:
+    async def ask(image: str | None, selected: list[str], offered: Offer) -> str:
+        if not image:
             return answers.waiting()
         if not offered:
             return note("Nothing is deployed. Open the Deployments tab and deploy an experiment.", "warn")
-        if not wanted:
+        if not selected:
             return note("Choose at least one deployment to ask.", "warn")
         try:
             # Everything that is offered means everything that shall run, also what was deployed a moment ago.
-            names = None if set(wanted) == {name for _, name in offered} else wanted
+            names = None if set(selected) == {name for _, name in offered} else selected
             return answers.answers(
-                await client.predict(_content(picture), deployments=names, deadline_ms=deadline_ms)
+                await client.predict(_content(image), deployments=names, deadline_ms=deadline_ms)
             )
         except ApiError as error:
             return note(error.detail, "bad")
@@ -71,20 +71,20 @@ def build(client: MetadataClient, *, deadline_ms: int) -> TryTab:
     return TryTab(chosen, known)
 
 
-def offer(deployments: Sequence[Deployment], wanted: list[str], known: Offer) -> tuple[Any, Any]:
+def offer(deployments: Sequence[Deployment], selected: list[str], known: Offer) -> tuple[Any, Any]:
     """New contents of `chosen` and `known`: what is new is chosen, what someone has put off stays off."""
-    offered = tuple((choice(item), item.name) for item in deployments if item.wanted == "running")
+    offered = tuple((choice(item), item.name) for item in deployments if item.desired == "running")
     if offered == tuple(map(tuple, known)):
         # Not even the same again: someone may be ticking a box at this moment.
         return gr.skip(), gr.skip()
     before = {name for _, name in known}
-    kept = [name for _, name in offered if name in wanted or name not in before]
+    kept = [name for _, name in offered if name in selected or name not in before]
     return gr.CheckboxGroup(choices=list(offered), value=kept), offered
 
 
-def _content(picture: str) -> bytes:
-    """The bytes of a data URL; anything else becomes what the API refuses as not being an image."""
+def _content(image: str) -> bytes:
+    """The bytes of a data URL; anything else becomes what the API rejects as not being an image."""
     try:
-        return base64.b64decode(picture.partition(",")[2], validate=True)
+        return base64.b64decode(image.partition(",")[2], validate=True)
     except (binascii.Error, ValueError):
         return b""

@@ -1,4 +1,4 @@
-"""What the models say about one picture: agreement, the picture they saw, a card for each; used by the Try page."""
+"""What the models say about one image: agreement, the image they saw, a card for each; used by the Try page."""
 
 import base64
 import binascii
@@ -16,8 +16,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 def answers(comparison: Comparison) -> str:
     """HTML of a whole answer: the vote on top, then a card for each deployment, in the API's order."""
-    pictures = {picture for result in comparison.results if (picture := _picture(result.preprocessed))}
-    shared = pictures.pop() if len(pictures) == 1 else ""
+    images = {image for result in comparison.results if (image := _picture(result.preprocessed))}
+    shared = images.pop() if len(images) == 1 else ""
     cards = "".join(
         _card(result, comparison.agreement, own_picture=not shared) for result in comparison.results
     )
@@ -29,7 +29,7 @@ def waiting() -> str:
     return empty("Draw a digit", "Every chosen deployment answers as soon as you lift the pen.")
 
 
-def _vote(comparison: Comparison, picture: str) -> str:
+def _vote(comparison: Comparison, image: str) -> str:
     agreement = comparison.agreement
     failed = sum(result.status == "error" for result in comparison.results)
     kind = "bad" if agreement.of == 0 else "ok" if agreement.unanimous else "warn"
@@ -42,7 +42,7 @@ def _vote(comparison: Comparison, picture: str) -> str:
         f'<section class="m-vote {kind}" aria-live="polite">'
         f'<div class="m-glyph{long}">{glyph}</div>'
         f'<div class="m-verdict"><h3>{_headline(agreement)}</h3><p>{_dissent(comparison)}</p>{broken}</div>'
-        f"{_seen(picture, 'What the models saw') if picture else ''}</section>"
+        f"{_seen(image, 'What the models saw') if image else ''}</section>"
     )
 
 
@@ -84,10 +84,10 @@ def _card(result: Result, agreement: Agreement, *, own_picture: bool) -> str:
         return f'<article class="m-card failed">{head}<p class="m-error" role="alert">{reason}</p></article>'
     differs = agreement.label is not None and result.label != agreement.label
     seen = _picture(result.preprocessed) if own_picture else ""
-    picture = _seen(seen, "saw") if seen else ""
+    image = _seen(seen, "saw") if seen else ""
     return (
         f'<article class="m-card{" differs" if differs else ""}">{head}<div class="m-card-body">'
-        f"{_answer(result)}{_bars(result)}{picture}</div></article>"
+        f"{_answer(result)}{_bars(result)}{image}</div></article>"
     )
 
 
@@ -123,9 +123,9 @@ def _bar(share: Probability, *, top: bool) -> str:
     )
 
 
-def _seen(picture: str, caption: str) -> str:
+def _seen(image: str, caption: str) -> str:
     return (
-        f'<figure class="m-seen"><img src="data:image/png;base64,{picture}" alt="{text(caption)}: 28 by 28 pixels" '
+        f'<figure class="m-seen"><img src="data:image/png;base64,{image}" alt="{text(caption)}: 28 by 28 pixels" '
         f'width="28" height="28"><figcaption>{text(caption)}</figcaption></figure>'
     )
 

@@ -1,4 +1,4 @@
-"""What became of a CSV, and which lines were refused and why; used by the Import page."""
+"""What became of a CSV, and which lines were rejected and why; used by the Import page."""
 
 from model_ui.api_types import ImportReport
 from model_ui.render.markup import chip, empty, text
@@ -7,12 +7,12 @@ NAMES = 12
 
 
 def report(result: ImportReport) -> str:
-    """HTML of an import report: the counts, then every refused line."""
+    """HTML of an import report: the counts, then every rejected line."""
     verb = "would be imported" if result.dry_run else "imported"
     counts = (
         _count(result.accepted, verb, "ok" if result.accepted else "")
         + _count(result.unchanged, "unchanged", "")
-        + _count(result.rejected, "refused", "bad" if result.rejected else "")
+        + _count(result.rejected, "rejected", "bad" if result.rejected else "")
     )
     title = "Check of" if result.dry_run else "Import of"
     name = result.filename or "the file"
@@ -44,7 +44,7 @@ def _names(result: ImportReport) -> str:
 
 def _problems(result: ImportReport) -> str:
     if not result.problems:
-        return '<p class="m-sub">No line was refused.</p>' if not result.rejected else ""
+        return '<p class="m-sub">No line was rejected.</p>' if not result.rejected else ""
     rows = "".join(
         f'<tr><td class="num">{problem.line:,}</td><td>{text(problem.column or "–")}</td>'
         f"<td>{text(problem.reason)}</td></tr>"
@@ -53,7 +53,7 @@ def _problems(result: ImportReport) -> str:
     listed = len(result.problems)
     first = f"the first {listed:,} of {result.rejected:,}" if result.rejected > listed else "all"
     return (
-        f'<div class="m-table-wrap"><table class="m-table m-problems"><caption>Refused lines ({first})</caption>'
+        f'<div class="m-table-wrap"><table class="m-table m-problems"><caption>Rejected lines ({first})</caption>'
         f'<thead><tr><th scope="col" class="num">Line</th><th scope="col">Column</th><th scope="col">Reason</th></tr>'
         f"</thead><tbody>{rows}</tbody></table></div>"
     )

@@ -13,7 +13,7 @@ KINDS = {
     "stopped": "quiet",
     "unknown": "warn",
 }
-# More than this in one list helps nobody; the API takes any version.
+# More than this in one list helps no one; the API takes any version.
 VERSIONS = 50
 HELM = "helm"
 
@@ -37,8 +37,8 @@ def services(
     cards = "".join(_service(item, versions.get(item.experiment, item.version), api) for item in deployments)
     cards += "".join(_unregistered(item) for item in unregistered)
     ready = sum(item.ready for item in deployments)
-    wanted = sum(item.wanted == "running" for item in deployments)
-    return f'<p class="m-count">{ready} of {wanted} ready</p><div class="m-services">{cards}</div>'
+    desired = sum(item.desired == "running" for item in deployments)
+    return f'<p class="m-count">{ready} of {desired} ready</p><div class="m-services">{cards}</div>'
 
 
 def choice(item: Deployment) -> str:
@@ -61,10 +61,10 @@ def _service(item: Deployment, latest: int, api: str) -> str:
     origin = "" if item.name == item.experiment else f'<span class="m-sub">{text(item.experiment)}</span>'
     reason = item.observed.reason
     kind = KINDS.get(item.observed.state, "warn")
-    trouble = f'<p class="m-reason {kind}">{text(reason)}</p>' if reason else ""
+    problem = f'<p class="m-reason {kind}">{text(reason)}</p>' if reason else ""
     return (
         f'<article class="m-service {kind}" data-name="{name}"><header><h4 title="{name}">{name}</h4>'
-        f"{chip(item.observed.state, kind)}{origin}{_link(item, api)}</header>{_facts(item)}{trouble}"
+        f"{chip(item.observed.state, kind)}{origin}{_link(item, api)}</header>{_facts(item)}{problem}"
         f'<div class="m-actions">{_actions(item, latest)}</div></article>'
     )
 
@@ -82,7 +82,7 @@ def _unregistered(item: Unregistered) -> str:
 def _facts(item: Deployment) -> str:
     serving = f"v{item.observed.version}" if item.observed.version is not None else "none"
     facts = [
-        ("wanted", f"v{item.version}" if item.wanted == "running" else "stopped"),
+        ("desired", f"v{item.version}" if item.desired == "running" else "stopped"),
         ("answering", serving),
     ]
     if item.runtime:
@@ -109,7 +109,7 @@ def _actions(item: Deployment, latest: int) -> str:
         return '<p class="m-sub">Deployed by Helm: change its values.</p>'
     buttons = []
     if latest > 1 or latest != item.version:
-        # The wanted version is always among them, however many newer ones there are.
+        # The desired version is always among them, however many newer ones there are.
         numbers = sorted({*range(max(1, latest - VERSIONS + 1), latest + 1), item.version}, reverse=True)
         options = "".join(
             f'<option value="{version}"{" selected" if version == item.version else ""}>v{version}</option>'
@@ -119,9 +119,9 @@ def _actions(item: Deployment, latest: int) -> str:
             f'<span class="m-pair"><select aria-label="Version of {text(item.name)}">{options}</select>'
             f"{_button('change', 'Change', item)}</span>"
         )
-    if item.previous_version is not None and item.wanted == "running":
+    if item.previous_version is not None and item.desired == "running":
         buttons.append(_button("rollback", f"Roll back to v{item.previous_version}", item))
-    if item.wanted == "running":
+    if item.desired == "running":
         buttons.append(_button("stop", "Stop", item))
     else:
         buttons.append(_button("start", "Start", item))

@@ -60,10 +60,10 @@ class ClusterError(Exception):
 
 
 class ClusterAway(ClusterError):
-    """Nobody answers in time, or only says that it cannot work now."""
+    """No answer in time, or only that it cannot work now."""
 
 
-class ClusterRefused(ClusterError):
+class ClusterRejected(ClusterError):
     """The Kubernetes API understood and said no."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -124,7 +124,7 @@ class Cluster:
     async def watch(self, kind: Kind, selector: str, version: str) -> AsyncIterator[tuple[str, Json]]:
         """Changes since a version as (type, object); ends by itself after half a minute of quiet or not.
 
-        A BOOKMARK only brings a newer version. Raises ClusterRefused(410) when the version is too old.
+        A BOOKMARK only brings a newer version. Raises ClusterRejected(410) when the version is too old.
         """
         query = {
             "watch": "true",
@@ -152,7 +152,7 @@ class Cluster:
         """One object, or None."""
         try:
             return await self._call("GET", kind.path(self.namespace, name))
-        except ClusterRefused as error:
+        except ClusterRejected as error:
             if error.status == 404:
                 return None
             raise
@@ -177,7 +177,7 @@ class Cluster:
                 content=orjson.dumps(body),
                 headers={"Content-Type": "application/json"},
             )
-        except ClusterRefused as error:
+        except ClusterRejected as error:
             if error.status not in (404, 409):
                 raise
 
@@ -230,4 +230,4 @@ def _error(status: int, content: bytes) -> ClusterError:
         message = content[:300].decode(errors="replace") or f"status {status}"
     if status == 429 or status >= 500:
         return ClusterAway(f"the Kubernetes API cannot work now ({status}: {message})")
-    return ClusterRefused(status, message)
+    return ClusterRejected(status, message)

@@ -1,4 +1,4 @@
-"""The deployer for Kubernetes: InferenceServices and their routes, kept as wanted; `create_app` makes it.
+"""The deployer for Kubernetes: InferenceServices and their routes, kept as desired; `create_app` makes it.
 
 One watch on InferenceServices (and one on routes) says what is there; pods are listed only for deployments
 that are not settled. Nothing is written to the Kubernetes API unless it differs from what this process wrote last.
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from metadata_api.deploying.base import Seen, Wanted
+from metadata_api.deploying.base import Desired, Observed
 from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import inference_services, routes
 from metadata_api.deploying.kserve.client import (
@@ -23,30 +23,30 @@ from metadata_api.deploying.kserve.client import (
     Cluster,
     ClusterAway,
     ClusterError,
-    ClusterRefused,
+    ClusterRejected,
     Kind,
 )
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.deploying.kserve.inference_services import HELM, INSTANCE, MANAGER, Service
-from metadata_api.deploying.kserve.informer import Watched
-from metadata_api.deploying.kserve.pod_inspector import Looking
+from metadata_api.deploying.kserve.informer import Informer
+from metadata_api.deploying.kserve.pod_inspector import PodInspector
 from metadata_api.deploying.kserve.routes import Route, route_name
-from metadata_api.deploying.kserve.stale_routes import remove_former_routes
-from metadata_api.deploying.kserve.status import judge
+from metadata_api.deploying.kserve.stale_routes import remove_stale_routes
+from metadata_api.deploying.kserve.status import derive
 from metadata_api.errors import Unavailable
 
 Json = dict[str, Any]
 OWNED = ["get", "list", "watch", "create", "patch", "delete"]
-FORMER = ["list", "delete"]
+STALE = ["list", "delete"]
 RULES: dict[str, list[Json]] = {
     mode: [
         {"apiGroups": [kind.group], "resources": [kind.plural], "verbs": verbs}
         for kind, verbs in [(INFERENCE_SERVICE, OWNED), *routes, (POD, ["list"])]
     ]
     for mode, routes in {
-        "ingress": [(INGRESS, OWNED), (HTTP_ROUTE, FORMER)],
-        "gateway": [(HTTP_ROUTE, OWNED), (INGRESS, FORMER)],
-        "none": [(INGRESS, FORMER), (HTTP_ROUTE, FORMER)],
+        "ingress": [(INGRESS, OWNED), (HTTP_ROUTE, STALE)],
+        "gateway": [(HTTP_ROUTE, OWNED), (INGRESS, STALE)],
+        "none": [(INGRESS, STALE), (HTTP_ROUTE, STALE)],
     }.items()
 }
 """What the API's Role must allow, by `expose.mode`, as it stands in the Role."""
@@ -56,9 +56,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Written:
-    """What was applied last: as long as the object's generation is not newer, nobody changed it."""
+    """What was applied last: as long as the object's generation is not newer, it is unchanged."""
 
-    wanted: Wanted
+    desired: Desired
     owner: str
     uid: str
     generation: int
@@ -66,10 +66,10 @@ class _Written:
 
 
 @dataclass(frozen=True)
-class _Refused:
+class _Rejected:
     """An object that could not be written, why, and when to try again."""
 
-    wanted: Wanted
+    desired: Desired
     reason: str
     again: float
 
@@ -77,7 +77,7 @@ class _Refused:
 class KServeDeployer:
     """Writes InferenceServices, and Ingresses or HTTPRoutes, into one namespace."""
 
-    place = "KServe"
+    backend_name = "KServe"
 
     def __init__(self, config: KServeConfig, cluster: Cluster, intervals: Intervals = DEFAULT) -> None:
         self._intervals = intervals
@@ -86,19 +86,19 @@ class KServeDeployer:
         self._cluster = cluster
         self._route_kind = routes.KINDS.get(config.expose.mode)
         selector = self._selector = f"{INSTANCE}={config.release}"
-        self._former_are_gone = False
-        self._services: Watched[Service] = Watched(
-            cluster, INFERENCE_SERVICE, selector, inference_services.record, self.changed.set, intervals
+        self._stale_routes_are_gone = False
+        self._services: Informer[Service] = Informer(
+            cluster, INFERENCE_SERVICE, selector, inference_services.parse, self.changed.set, intervals
         )
-        self._routes: Watched[Route] | None = None
+        self._routes: Informer[Route] | None = None
         if self._route_kind:
-            self._routes = Watched(
-                cluster, self._route_kind, selector, routes.record, self.changed.set, intervals
+            self._routes = Informer(
+                cluster, self._route_kind, selector, routes.parse, self.changed.set, intervals
             )
-        self._looking = Looking(cluster, selector, intervals)
+        self._inspector = PodInspector(cluster, selector, intervals)
         self._written: dict[tuple[Kind, str], _Written] = {}
-        self._refused: dict[str, _Refused] = {}
-        self._seen: dict[str, Seen] = {}
+        self._rejected: dict[str, _Rejected] = {}
+        self._observed: dict[str, Observed] = {}
 
     async def follow(self) -> None:
         """Keep the watches, until cancelled."""
@@ -107,110 +107,112 @@ class KServeDeployer:
             if self._routes:
                 tasks.create_task(self._routes.follow())
 
-    async def apply(self, wanted: Sequence[Wanted]) -> None:
-        """Write what is missing or differs, delete what is ours and not wanted; raises Unavailable.
+    async def apply(self, desired: Sequence[Desired]) -> None:
+        """Write what is missing or differs, delete what is ours and not desired; raises Unavailable.
 
-        One object that is refused holds up no other.
+        One object that is rejected holds up no other.
         """
         await self._listed()
-        by_name = {one.name: one for one in wanted}
-        self._refused = {name: one for name, one in self._refused.items() if by_name.get(name) == one.wanted}
+        by_name = {one.name: one for one in desired}
+        self._rejected = {
+            name: one for name, one in self._rejected.items() if by_name.get(name) == one.desired
+        }
         for name, one in by_name.items():
             service = self._services.records.get(name)
             if service is not None and service.manager not in (MANAGER, HELM):
-                self._refused[name] = _Refused(one, _not_ours(INFERENCE_SERVICE, name), time.monotonic())
+                self._rejected[name] = _Rejected(one, _not_ours(INFERENCE_SERVICE, name), time.monotonic())
         # What is new or changed goes first: after a restart everything is written once more.
-        order = sorted(wanted, key=lambda one: self._is_as_seen(one))
+        order = sorted(desired, key=lambda one: self._is_as_observed(one))
         room = asyncio.Semaphore(AT_ONCE)
         jobs = [self._one(one, room) for one in order if self._may_write(one) and not self._is_done(one)]
-        jobs += [self._remove(kind, found, room) for kind, found in self._unwanted(by_name)]
+        jobs += [self._remove(kind, found, room) for kind, found in self._surplus(by_name)]
         away = [error for error in await asyncio.gather(*jobs) if error is not None]
         if away:
             raise Unavailable("kubernetes_unreachable", _sentence(away[0]))
-        if not self._former_are_gone:
+        if not self._stale_routes_are_gone:
             mode = self._config.expose.mode
-            self._former_are_gone = await remove_former_routes(self._cluster, mode, self._selector)
+            self._stale_routes_are_gone = await remove_stale_routes(self._cluster, mode, self._selector)
 
-    async def observe(self) -> Mapping[str, Seen]:
+    async def observe(self) -> Mapping[str, Observed]:
         """What runs now, by name; raises Unavailable when the Kubernetes API was away for too long."""
         await self._listed()
         if self._services.away_seconds > self._intervals.believed:
             raise Unavailable("kubernetes_unreachable", _sentence(self._services.problem or "no answer"))
         services = self._services.records
-        pods = await self._looking.look(services)
-        seen = {
-            name: judge(service, pods.get(name), self._refusal(name)) for name, service in services.items()
+        pods = await self._inspector.inspect(services)
+        observed = {
+            name: derive(service, pods.get(name), self._rejection(name)) for name, service in services.items()
         }
-        for name, refused in self._refused.items():
-            live = seen[name].live if name in seen and not seen[name].declared else None
-            wanted = refused.wanted
-            seen[name] = Seen("failed", wanted.version, live, refused.reason, wanted.runtime)
-        self._seen = seen
-        return seen
+        for name, rejected in self._rejected.items():
+            live = observed[name].live if name in observed and not observed[name].declared else None
+            desired = rejected.desired
+            observed[name] = Observed("failed", desired.version, live, rejected.reason, desired.runtime)
+        self._observed = observed
+        return observed
 
-    def declared(self) -> Mapping[str, Seen]:
+    def declared(self) -> Mapping[str, Observed]:
         """Those that Helm owns, as they were seen last."""
-        return {name: seen for name, seen in self._seen.items() if seen.declared}
+        return {name: one for name, one in self._observed.items() if one.declared}
 
     async def _listed(self) -> None:
-        watches: list[Watched[Any]] = [self._services, *([self._routes] if self._routes else [])]
-        for watched in watches:
-            if not await watched.listed(0 if watched.problem else self._intervals.first_list):
-                problem = watched.problem or "the Kubernetes API has not answered yet"
+        informers: list[Informer[Any]] = [self._services, *([self._routes] if self._routes else [])]
+        for informer in informers:
+            if not await informer.listed(0 if informer.problem else self._intervals.first_list):
+                problem = informer.problem or "the Kubernetes API has not answered yet"
                 raise Unavailable("kubernetes_unreachable", _sentence(problem))
 
-    def _is_as_seen(self, wanted: Wanted) -> bool:
-        service = self._services.records.get(wanted.name)
+    def _is_as_observed(self, desired: Desired) -> bool:
+        service = self._services.records.get(desired.name)
         return service is not None and (service.version, service.runtime, service.replicas) == (
-            wanted.version,
-            wanted.runtime,
-            wanted.replicas,
+            desired.version,
+            desired.runtime,
+            desired.replicas,
         )
 
-    def _may_write(self, wanted: Wanted) -> bool:
-        service = self._services.records.get(wanted.name)
-        refused = self._refused.get(wanted.name)
-        if refused is not None and time.monotonic() < refused.again:
+    def _may_write(self, desired: Desired) -> bool:
+        service = self._services.records.get(desired.name)
+        rejected = self._rejected.get(desired.name)
+        if rejected is not None and time.monotonic() < rejected.again:
             return False
         return service is None or (service.manager == MANAGER and not service.deleting)
 
-    async def _one(self, wanted: Wanted, room: asyncio.Semaphore) -> ClusterAway | None:
+    async def _one(self, desired: Desired, room: asyncio.Semaphore) -> ClusterAway | None:
         """Write an InferenceService, then its route; an answer that never came is returned."""
-        name = wanted.name
+        name = desired.name
         try:
-            if not self._is_written(INFERENCE_SERVICE, name, wanted, ""):
-                body = inference_services.build(self._config, wanted)
-                await self._write(INFERENCE_SERVICE, body, wanted, "", room)
+            if not self._is_written(INFERENCE_SERVICE, name, desired, ""):
+                body = inference_services.build(self._config, desired)
+                await self._write(INFERENCE_SERVICE, body, desired, "", room)
             owner = self._written[INFERENCE_SERVICE, name].uid
-            if self._route_kind and not self._is_written(self._route_kind, route_name(name), wanted, owner):
-                body = routes.build(self._config, wanted, owner)
-                await self._write(self._route_kind, body, wanted, owner, room)
+            if self._route_kind and not self._is_written(self._route_kind, route_name(name), desired, owner):
+                body = routes.build(self._config, desired, owner)
+                await self._write(self._route_kind, body, desired, owner, room)
         except ClusterAway as error:
             return error
-        except ClusterRefused as error:
-            reason = _refused(body, error)
-            if name not in self._refused:
+        except ClusterRejected as error:
+            reason = _rejected(body, error)
+            if name not in self._rejected:
                 log.warning("deployment %s: %s", name, reason)
-            self._refused[name] = _Refused(wanted, reason, time.monotonic() + self._intervals.retry)
+            self._rejected[name] = _Rejected(desired, reason, time.monotonic() + self._intervals.retry)
         else:
-            self._refused.pop(name, None)
+            self._rejected.pop(name, None)
         return None
 
-    def _is_done(self, wanted: Wanted) -> bool:
-        service = self._written.get((INFERENCE_SERVICE, wanted.name))
+    def _is_done(self, desired: Desired) -> bool:
+        service = self._written.get((INFERENCE_SERVICE, desired.name))
         return (
             service is not None
-            and self._is_written(INFERENCE_SERVICE, wanted.name, wanted, "")
+            and self._is_written(INFERENCE_SERVICE, desired.name, desired, "")
             and (
                 self._route_kind is None
-                or self._is_written(self._route_kind, route_name(wanted.name), wanted, service.uid)
+                or self._is_written(self._route_kind, route_name(desired.name), desired, service.uid)
             )
         )
 
-    def _is_written(self, kind: Kind, name: str, wanted: Wanted, owner: str) -> bool:
-        """Whether an object was applied as it has to be, is there, and nobody changed it since."""
+    def _is_written(self, kind: Kind, name: str, desired: Desired, owner: str) -> bool:
+        """Whether an object was applied as it has to be, is there, and is unchanged since."""
         written = self._written.get((kind, name))
-        if written is None or (written.wanted, written.owner) != (wanted, owner):
+        if written is None or (written.desired, written.owner) != (desired, owner):
             return False
         found = self._found(kind, name)
         if found is None:
@@ -218,18 +220,18 @@ class KServeDeployer:
         return found.deleting or (found.uid == written.uid and found.generation <= written.generation)
 
     async def _write(
-        self, kind: Kind, body: Json, wanted: Wanted, owner: str, room: asyncio.Semaphore
+        self, kind: Kind, body: Json, desired: Desired, owner: str, room: asyncio.Semaphore
     ) -> None:
         name = body["metadata"]["name"]
         async with room:
             found = self._found(kind, name)
-            # Without force, fields of somebody else's object of the same name are a conflict.
+            # Without force, fields of another owner's object of the same name are a conflict.
             if found is None and not await self._is_free(kind, name):
-                raise ClusterRefused(409, _not_ours(kind, name))
+                raise ClusterRejected(409, _not_ours(kind, name))
             item = await self._cluster.apply(kind, body, force=found is not None)
         metadata = item["metadata"]
         generation = int(metadata.get("generation") or 0)
-        self._written[kind, name] = _Written(wanted, owner, metadata["uid"], generation, time.monotonic())
+        self._written[kind, name] = _Written(desired, owner, metadata["uid"], generation, time.monotonic())
 
     def _found(self, kind: Kind, name: str) -> Service | Route | None:
         if kind is INFERENCE_SERVICE:
@@ -238,20 +240,20 @@ class KServeDeployer:
 
     async def _is_free(self, kind: Kind, name: str) -> bool:
         item = await self._cluster.get(kind, name)
-        marks = item["metadata"].get("labels") or {} if item else {}
-        ours = marks.get(INSTANCE) == self._config.release
-        return item is None or (ours and marks.get(inference_services.MANAGED_BY) == MANAGER)
+        item_labels = item["metadata"].get("labels") or {} if item else {}
+        ours = item_labels.get(INSTANCE) == self._config.release
+        return item is None or (ours and item_labels.get(inference_services.MANAGED_BY) == MANAGER)
 
-    def _unwanted(self, wanted: Mapping[str, Wanted]) -> list[tuple[Kind, Service | Route]]:
-        """Ours, by label, and in nobody's wish; routes first, so that no request goes to a model that ends."""
+    def _surplus(self, desired: Mapping[str, Desired]) -> list[tuple[Kind, Service | Route]]:
+        """Ours, by label, and not desired any more; routes first, so that no request goes to a model that ends."""
         found: list[tuple[Kind, Service | Route]] = []
         if self._routes and self._route_kind:
-            names = {route_name(name) for name in wanted}
+            names = {route_name(name) for name in desired}
             found += [
                 (self._route_kind, one) for one in self._routes.records.values() if one.name not in names
             ]
         found += [
-            (INFERENCE_SERVICE, one) for one in self._services.records.values() if one.name not in wanted
+            (INFERENCE_SERVICE, one) for one in self._services.records.values() if one.name not in desired
         ]
         return [(kind, one) for kind, one in found if one.manager == MANAGER and not one.deleting]
 
@@ -268,12 +270,12 @@ class KServeDeployer:
         self._written.pop((kind, found.name), None)
         return None
 
-    def _refusal(self, name: str) -> str | None:
+    def _rejection(self, name: str) -> str | None:
         route = self._routes.records.get(route_name(name)) if self._routes else None
-        return route.refusal if route else None
+        return route.rejection if route else None
 
 
-def _refused(body: Json, error: ClusterRefused) -> str:
+def _rejected(body: Json, error: ClusterRejected) -> str:
     what = f"{body['kind']} {body['metadata']['name']}"
     if error.status == 409:
         return str(error)[:1000]
@@ -281,7 +283,7 @@ def _refused(body: Json, error: ClusterRefused) -> str:
         return f"The cluster does not know {body['kind']}s of {body['apiVersion']}. Install what brings them."
     if error.status == 403:
         return f"Kubernetes does not allow the {what}: {error}"[:1000]
-    return f"Kubernetes refuses the {what}: {error}"[:1000]
+    return f"Kubernetes rejects the {what}: {error}"[:1000]
 
 
 def _not_ours(kind: Kind, name: str) -> str:

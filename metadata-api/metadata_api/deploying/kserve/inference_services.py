@@ -1,9 +1,9 @@
-"""InferenceServices: how a wanted deployment is written as one, and what is kept of one that was seen."""
+"""InferenceServices: how a desired deployment is written as one, and what is kept of one that was seen."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from metadata_api.deploying.base import Declared, Wanted
+from metadata_api.deploying.base import Desired, HelmSpec
 from metadata_api.deploying.kserve.client import INFERENCE_SERVICE
 from metadata_api.deploying.kserve.config import KServeConfig
 
@@ -33,20 +33,20 @@ class Service:
     replicas: int
     storage_uri: str
     ready: bool
-    trouble: str | None
+    problem: str | None
     """Why it is not ready, in KServe's words."""
     failure: str | None
     """Why it can never become ready as it is written."""
 
     @property
-    def declared(self) -> Declared | None:
+    def declared(self) -> HelmSpec | None:
         """What Helm's values say, when it is Helm's."""
         if self.manager != HELM:
             return None
-        return Declared(self.experiment, self.version, self.runtime, self.replicas, self.storage_uri)
+        return HelmSpec(self.experiment, self.version, self.runtime, self.replicas, self.storage_uri)
 
 
-def labels(config: KServeConfig, wanted: Wanted) -> dict[str, str]:
+def labels(config: KServeConfig, desired: Desired) -> dict[str, str]:
     """KServe copies them to the pods, so they change only when the pods have to change."""
     return {
         PART_OF: "marina",
@@ -54,64 +54,64 @@ def labels(config: KServeConfig, wanted: Wanted) -> dict[str, str]:
         MANAGED_BY: MANAGER,
         # The route is ours: no Ingress of KServe's own.
         "networking.kserve.io/visibility": "cluster-local",
-        EXPERIMENT: wanted.experiment,
-        VERSION: str(wanted.version),
-        RUNTIME: wanted.runtime,
+        EXPERIMENT: desired.experiment,
+        VERSION: str(desired.version),
+        RUNTIME: desired.runtime,
     }
 
 
-def storage_uri(config: KServeConfig, wanted: Wanted) -> str:
+def storage_uri(config: KServeConfig, desired: Desired) -> str:
     """Where KServe's storage-initializer fetches the archive; another version is another address."""
     root = config.artifact_url.rstrip("/")
     if root.startswith("s3://"):
-        return f"{root}/{wanted.sha256}.mar"
-    return f"{root}/{wanted.experiment}/{wanted.version}/{wanted.experiment}.mar"
+        return f"{root}/{desired.sha256}.mar"
+    return f"{root}/{desired.experiment}/{desired.version}/{desired.experiment}.mar"
 
 
-def build(config: KServeConfig, wanted: Wanted) -> Json:
+def build(config: KServeConfig, desired: Desired) -> Json:
     """The InferenceService of a deployment, ready to be applied."""
     return {
         "apiVersion": INFERENCE_SERVICE.api_version,
         "kind": INFERENCE_SERVICE.kind,
         "metadata": {
-            "name": wanted.name,
+            "name": desired.name,
             "namespace": config.namespace,
-            "labels": labels(config, wanted),
+            "labels": labels(config, desired),
             "annotations": {
                 "serving.kserve.io/deploymentMode": "Standard",
                 "serving.kserve.io/autoscalerClass": "none",
             },
         },
-        "spec": {"predictor": _predictor(config, wanted)},
+        "spec": {"predictor": _predictor(config, desired)},
     }
 
 
-def record(item: Json) -> Service:
+def parse(item: Json) -> Service:
     """What is kept of an InferenceService as the Kubernetes API shows it."""
     metadata, status = item["metadata"], item.get("status") or {}
     predictor = item.get("spec", {}).get("predictor") or {}
     model = predictor.get("model") or {}
-    marks = metadata.get("labels") or {}
-    number = marks.get(VERSION, "")
-    ready, trouble = _readiness(status)
+    item_labels = metadata.get("labels") or {}
+    number = item_labels.get(VERSION, "")
+    ready, problem = _readiness(status)
     return Service(
         name=metadata["name"],
         uid=metadata["uid"],
         generation=int(metadata.get("generation") or 0),
-        manager=marks.get(MANAGED_BY, ""),
+        manager=item_labels.get(MANAGED_BY, ""),
         deleting="deletionTimestamp" in metadata,
-        experiment=marks.get(EXPERIMENT, ""),
+        experiment=item_labels.get(EXPERIMENT, ""),
         version=int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else None,
-        runtime=marks.get(RUNTIME, ""),
+        runtime=item_labels.get(RUNTIME, ""),
         replicas=int(predictor.get("minReplicas", 1)),
         storage_uri=str(model.get("storageUri") or ""),
         ready=ready,
-        trouble=trouble,
+        problem=problem,
         failure=_failure(status),
     )
 
 
-def _predictor(config: KServeConfig, wanted: Wanted) -> Json:
+def _predictor(config: KServeConfig, desired: Desired) -> Json:
     extra = config.predictor
     # What is empty is left out: an empty field of ours would still be owned by us.
     optional = {
@@ -121,7 +121,7 @@ def _predictor(config: KServeConfig, wanted: Wanted) -> Json:
         "imagePullSecrets": extra.image_pull_secrets,
     }
     return {
-        "minReplicas": wanted.replicas,
+        "minReplicas": desired.replicas,
         "deploymentStrategy": {
             "type": "RollingUpdate",
             "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
@@ -139,12 +139,12 @@ def _predictor(config: KServeConfig, wanted: Wanted) -> Json:
         **{key: value for key, value in optional.items() if value},
         "model": {
             "modelFormat": {"name": "marina-mar", "version": "1"},
-            "runtime": f"{config.release}-{wanted.runtime}",
+            "runtime": f"{config.release}-{desired.runtime}",
             "protocolVersion": "v2",
-            "storageUri": storage_uri(config, wanted),
+            "storageUri": storage_uri(config, desired),
             "env": [
-                {"name": "SERVING_MODEL_VERSION", "value": str(wanted.version)},
-                {"name": "SERVING_MODEL_SHA256", "value": wanted.sha256},
+                {"name": "SERVING_MODEL_VERSION", "value": str(desired.version)},
+                {"name": "SERVING_MODEL_SHA256", "value": desired.sha256},
             ],
             **({"resources": extra.resources} if extra.resources else {}),
         },

@@ -8,16 +8,16 @@ from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from metadata_api.deploying.intervals import Intervals
-from metadata_api.deploying.kserve.client import Cluster, ClusterError, ClusterRefused, Kind
+from metadata_api.deploying.kserve.client import Cluster, ClusterError, ClusterRejected, Kind
 
 T = TypeVar("T")
-# After so many failures in a row nobody knows whether the version that we go on from still means anything.
+# After so many failures in a row the version to resume from may not mean anything any more.
 RESUMES = 3
 GONE = 410
 log = logging.getLogger(__name__)
 
 
-class Watched(Generic[T]):
+class Informer(Generic[T]):
     """`records` by name, kept by `follow`; whole objects are never kept.
 
     A watch that ends or breaks goes on where it was. A version that the server has forgotten (410), and
@@ -29,7 +29,7 @@ class Watched(Generic[T]):
         cluster: Cluster,
         kind: Kind,
         selector: str,
-        record: Callable[[dict[str, Any]], T],
+        parse: Callable[[dict[str, Any]], T],
         changed: Callable[[], None],
         intervals: Intervals,
     ) -> None:
@@ -38,7 +38,7 @@ class Watched(Generic[T]):
         self._cluster = cluster
         self._kind = kind
         self._selector = selector
-        self._record = record
+        self._parse = parse
         self._changed = changed
         self._intervals = intervals
         self._listed = asyncio.Event()
@@ -67,7 +67,7 @@ class Watched(Generic[T]):
                 await self._watch()
                 pause, failures = self._intervals.watch_pause, 0
                 continue
-            except ClusterRefused as error:
+            except ClusterRejected as error:
                 self._version = ""
                 if error.status == GONE:
                     continue
@@ -75,8 +75,8 @@ class Watched(Generic[T]):
             except ClusterError as error:
                 self._note(str(error))
             except Exception as error:
-                # The edge of the task: an object that nobody foresaw must not end the watch.
-                log.error("watching %s failed", self._kind.plural, exc_info=error)
+                # The edge of the task: an unforeseen object must not end the watch.
+                log.error("the watch of %s failed", self._kind.plural, exc_info=error)
                 self._version = ""
                 self._note(f"{type(error).__name__}: {error}")
             failures += 1
@@ -89,7 +89,7 @@ class Watched(Generic[T]):
         found: dict[str, T] = {}
 
         def take(item: dict[str, Any]) -> None:
-            found[item["metadata"]["name"]] = self._record(item)
+            found[item["metadata"]["name"]] = self._parse(item)
 
         version = await self._cluster.list(self._kind, self._selector, take)
         self.records, self._version = found, version
@@ -103,7 +103,7 @@ class Watched(Generic[T]):
             metadata = item["metadata"]
             self._version = metadata["resourceVersion"]
             if kind in ("ADDED", "MODIFIED"):
-                record = self._record(item)
+                record = self._parse(item)
                 if self.records.get(metadata["name"]) == record:
                     continue
                 self.records[metadata["name"]] = record

@@ -9,7 +9,7 @@ from dataclasses import replace
 from metadata_api.deploying.intervals import Intervals
 from metadata_api.deploying.kserve.client import POD, Cluster, ClusterError
 from metadata_api.deploying.kserve.inference_services import Service
-from metadata_api.deploying.kserve.pods import SERVICE, Pod, Trouble, reason_of_status, record
+from metadata_api.deploying.kserve.pods import SERVICE, Pod, PodProblem, parse, reason_of_status
 from metadata_api.deploying.kserve.status import is_settled, waiting
 
 # A look takes at most this share of the time, however many pods there are.
@@ -20,8 +20,8 @@ ASK_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
 
-class Looking:
-    """`look` gives the pods of every deployment that is not settled."""
+class PodInspector:
+    """`inspect` gives the pods of every deployment that is not settled."""
 
     def __init__(self, cluster: Cluster, selector: str, intervals: Intervals) -> None:
         self._intervals = intervals
@@ -30,19 +30,19 @@ class Looking:
         self._pods: dict[str, list[Pod]] = {}
         self._settled: dict[str, tuple[str, int]] = {}
         self._since: dict[str, tuple[str, int, float]] = {}
-        self._looked: dict[str, Service] = {}
+        self._inspected: dict[str, Service] = {}
         self._next = 0.0
         self._next_changed = 0.0
         self._problem: str | None = None
 
-    async def look(self, services: Mapping[str, Service]) -> Mapping[str, list[Pod]]:
-        """Pods by service; a service that is settled, or whose pods nobody could list, is not in it."""
+    async def inspect(self, services: Mapping[str, Service]) -> Mapping[str, list[Pod]]:
+        """Pods by service; a service that is settled, or whose pods could not be listed, is not in it."""
         now = time.monotonic()
         self._since = {name: self._first_seen(one, now) for name, one in services.items()}
         open_ = {name: one for name, one in services.items() if not self._is_settled(one)}
         self._pods = {name: pods for name, pods in self._pods.items() if name in open_}
-        self._looked = {name: one for name, one in self._looked.items() if name in open_}
-        changed = {name: one for name, one in open_.items() if self._looked.get(name) != one}
+        self._inspected = {name: one for name, one in self._inspected.items() if name in open_}
+        changed = {name: one for name, one in open_.items() if self._inspected.get(name) != one}
         if open_ and now >= self._next:
             await self._list(open_)
             took = time.monotonic() - now
@@ -66,7 +66,7 @@ class Looking:
         found: dict[str, list[Pod]] = {name: [] for name in services}
 
         def take(item: dict[str, object]) -> None:
-            pod = record(item)
+            pod = parse(item)
             if pod is not None and pod.service in found:
                 found[pod.service].append(pod)
 
@@ -81,7 +81,7 @@ class Looking:
             return
         self._problem = None
         self._pods |= found
-        self._looked |= services
+        self._inspected |= services
         await self._ask(services)
         for name, one in services.items():
             is_old = time.monotonic() - self._since[name][2] > self._intervals.new_pods
@@ -94,7 +94,7 @@ class Looking:
         answers = await asyncio.gather(*(self._reason(pod) for _, pod in quiet[:ASKED_AT_ONCE]))
         for (name, pod), reason in zip(quiet, answers, strict=False):
             if reason is not None:
-                told = replace(pod, trouble=Trouble("failed", reason))
+                told = replace(pod, problem=PodProblem("failed", reason))
                 self._pods[name] = [told if one is pod else one for one in self._pods[name]]
 
     async def _reason(self, pod: Pod) -> str | None:

@@ -14,17 +14,17 @@ from metadata_api.deploying.kserve.inference_services import RUNTIME, VERSION
 Json = dict[str, Any]
 SERVICE = "serving.kserve.io/inferenceservice"
 TEMPLATE = "pod-template-hash"
-FETCHER = "storage-initializer"
+STORAGE_INITIALIZER = "storage-initializer"
 MODEL = "kserve-container"
 LONGEST_LINE = 300
-# Time, logger and place, which nobody needs in a reason.
+# Time, logger and place, which a reason does not need.
 LOG_HEAD = re.compile(r"^\d{4}-\d\d-\d\d .{0,80}?\b(?:ERROR|CRITICAL|WARNING)\b:? (?:\[[^\]]*\] ?)?")
 NO_IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 NO_CONTAINER = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class PodProblem:
     """What keeps a pod from answering; `failed` when waiting alone will not help."""
 
     state: Literal["failed", "pending"]
@@ -42,33 +42,33 @@ class Pod:
     """Hash of what the pod was made from: the newest pod's is the one that is being rolled out."""
     created: str
     ready: bool
-    trouble: Trouble | None
+    problem: PodProblem | None
     status_url: str | None
     """Where a model's process that runs but is not ready says why."""
-    leaving: bool = False
+    terminating: bool = False
     """Whether it is on its way out and answers all the same, until every proxy has forgotten it."""
 
 
-def record(item: Json) -> Pod | None:
+def parse(item: Json) -> Pod | None:
     """What is kept of a pod as the Kubernetes API shows it; None for one that has ended or is about to."""
     metadata, status = item["metadata"], item.get("status") or {}
-    marks = metadata.get("labels") or {}
-    number = marks.get(VERSION, "")
+    item_labels = metadata.get("labels") or {}
+    number = item_labels.get(VERSION, "")
     conditions = {one.get("type"): one for one in status.get("conditions") or ()}
     ready = conditions.get("Ready", {}).get("status") == "True"
-    leaving = "deletionTimestamp" in metadata
-    if status.get("phase") in ("Succeeded", "Failed") or (leaving and not ready):
+    terminating = "deletionTimestamp" in metadata
+    if status.get("phase") in ("Succeeded", "Failed") or (terminating and not ready):
         return None
     return Pod(
-        service=marks.get(SERVICE, ""),
+        service=item_labels.get(SERVICE, ""),
         version=int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else None,
-        runtime=marks.get(RUNTIME, ""),
-        template=marks.get(TEMPLATE, ""),
+        runtime=item_labels.get(RUNTIME, ""),
+        template=item_labels.get(TEMPLATE, ""),
         created=str(metadata.get("creationTimestamp") or ""),
         ready=ready,
-        trouble=None if ready else _trouble(item, conditions),
+        problem=None if ready else _problem_of(item, conditions),
         status_url=None if ready else _status_url(item),
-        leaving=leaving,
+        terminating=terminating,
     )
 
 
@@ -83,35 +83,35 @@ def reason_of_status(body: bytes) -> str | None:
     return None
 
 
-def _trouble(item: Json, conditions: dict[Any, Json]) -> Trouble | None:
+def _problem_of(item: Json, conditions: dict[Any, Json]) -> PodProblem | None:
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
         said = _plain(str(scheduled.get("message") or scheduled.get("reason") or ""))
-        return Trouble("pending", f"No node can take the pod: {said}")
+        return PodProblem("pending", f"No node can take the pod: {said}")
     status = item.get("status") or {}
     images = {one["name"]: one.get("image", "") for one in (item.get("spec") or {}).get("containers") or ()}
     for one in status.get("initContainerStatuses") or ():
         if _finished_well(one):
             continue
-        if trouble := _container(one, images):
-            return trouble
+        if problem := _container(one, images):
+            return problem
     for one in status.get("containerStatuses") or ():
-        if not one.get("ready") and (trouble := _container(one, images)):
-            return trouble
+        if not one.get("ready") and (problem := _container(one, images)):
+            return problem
     return None
 
 
-def _container(one: Json, images: dict[str, str]) -> Trouble | None:
+def _container(one: Json, images: dict[str, str]) -> PodProblem | None:
     """Judge a container that does not do its work; also by its last end, so that a restart hides nothing."""
     waiting = (one.get("state") or {}).get("waiting") or {}
     name, reason = one.get("name", ""), waiting.get("reason", "")
     if reason in NO_IMAGE:
         image = one.get("image") or images.get(name, "")
-        return Trouble(
+        return PodProblem(
             "failed", f"The image {image} cannot be pulled: {_plain(waiting.get('message') or reason)}"
         )
     if reason in NO_CONTAINER:
-        return Trouble(
+        return PodProblem(
             "failed",
             f"The container {name} cannot be started: {_plain(waiting.get('message') or reason)}",
         )
@@ -119,16 +119,16 @@ def _container(one: Json, images: dict[str, str]) -> Trouble | None:
     if not ended:
         return None
     if ended.get("reason") == "OOMKilled":
-        return Trouble(
+        return PodProblem(
             "failed",
             f"The container {name} needs more memory than its limit and was killed. Raise the limit of the runtime.",
         )
     said = _last_line(ended.get("message") or "")
-    if name == FETCHER:
-        return Trouble("failed", f"The archive cannot be fetched: {said or _code(ended)}")
+    if name == STORAGE_INITIALIZER:
+        return PodProblem("failed", f"The archive cannot be fetched: {said or _code(ended)}")
     if name == MODEL:
-        return Trouble("failed", f"The model's process ended: {said or _code(ended)}")
-    return Trouble("failed", f"The container {name} ended: {said or _code(ended)}")
+        return PodProblem("failed", f"The model's process ended: {said or _code(ended)}")
+    return PodProblem("failed", f"The container {name} ended: {said or _code(ended)}")
 
 
 def _finished_well(one: Json) -> bool:
@@ -137,7 +137,7 @@ def _finished_well(one: Json) -> bool:
 
 
 def _status_url(item: Json) -> str | None:
-    """Only when the model's container runs: before that nobody listens."""
+    """Only when the model's container runs: before that nothing listens."""
     status = item.get("status") or {}
     running = any(
         one.get("name") == MODEL and "running" in (one.get("state") or {})

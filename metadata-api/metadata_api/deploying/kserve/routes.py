@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from metadata_api.deploying.base import Wanted
+from metadata_api.deploying.base import Desired
 from metadata_api.deploying.kserve.client import HTTP_ROUTE, INFERENCE_SERVICE, INGRESS, Kind
 from metadata_api.deploying.kserve.config import Expose, KServeConfig
 from metadata_api.deploying.kserve.inference_services import MANAGED_BY, labels
@@ -23,7 +23,7 @@ class Route:
     deleting: bool
     owner: str
     """uid of the InferenceService that owns it."""
-    refusal: str | None
+    rejection: str | None
     """Why the Gateway does not take it."""
 
 
@@ -32,46 +32,46 @@ def route_name(deployment: str) -> str:
     return f"{deployment}-v2"
 
 
-def build(config: KServeConfig, wanted: Wanted, owner_uid: str) -> Json:
+def build(config: KServeConfig, desired: Desired, owner_uid: str) -> Json:
     """The route of a deployment; `owner_uid` names the InferenceService with which it goes away."""
     kind = KINDS[config.expose.mode]
     return {
         "apiVersion": kind.api_version,
         "kind": kind.kind,
         "metadata": {
-            "name": route_name(wanted.name),
+            "name": route_name(desired.name),
             "namespace": config.namespace,
-            "labels": labels(config, wanted),
+            "labels": labels(config, desired),
             **({"annotations": config.expose.annotations} if config.expose.annotations else {}),
             "ownerReferences": [
                 {
                     "apiVersion": INFERENCE_SERVICE.api_version,
                     "kind": INFERENCE_SERVICE.kind,
-                    "name": wanted.name,
+                    "name": desired.name,
                     "uid": owner_uid,
                     "controller": False,
                     "blockOwnerDeletion": False,
                 }
             ],
         },
-        "spec": _ingress(config.expose, wanted.name)
+        "spec": _ingress(config.expose, desired.name)
         if kind is INGRESS
-        else _http_route(config.expose, wanted.name),
+        else _http_route(config.expose, desired.name),
     }
 
 
-def record(item: Json) -> Route:
+def parse(item: Json) -> Route:
     """What is kept of a route as the Kubernetes API shows it."""
     metadata = item["metadata"]
-    owners = metadata.get("ownerReferences") or ()
+    references = metadata.get("ownerReferences") or ()
     return Route(
         name=metadata["name"],
         uid=metadata["uid"],
         generation=int(metadata.get("generation") or 0),
         manager=(metadata.get("labels") or {}).get(MANAGED_BY, ""),
         deleting="deletionTimestamp" in metadata,
-        owner=next((one["uid"] for one in owners if one.get("kind") == INFERENCE_SERVICE.kind), ""),
-        refusal=_refusal(item.get("status") or {}),
+        owner=next((one["uid"] for one in references if one.get("kind") == INFERENCE_SERVICE.kind), ""),
+        rejection=_rejection(item.get("status") or {}),
     )
 
 
@@ -107,7 +107,7 @@ def _http_route(expose: Expose, name: str) -> Json:
     }
 
 
-def _refusal(status: Json) -> str | None:
+def _rejection(status: Json) -> str | None:
     for parent in status.get("parents") or ():
         for one in parent.get("conditions") or ():
             if one.get("type") in ("Accepted", "ResolvedRefs") and one.get("status") == "False":

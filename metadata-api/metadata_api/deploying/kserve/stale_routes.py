@@ -1,21 +1,21 @@
-"""Removes the routes that another `expose.mode` left behind; the deployer calls it once its own routes are there."""
+"""Removes the routes of another `expose.mode`; the deployer calls it once its own routes are there."""
 
 import logging
 
 from metadata_api.deploying.kserve.client import Cluster, ClusterAway, ClusterError
 from metadata_api.deploying.kserve.inference_services import MANAGER
-from metadata_api.deploying.kserve.routes import KINDS, Route, record
+from metadata_api.deploying.kserve.routes import KINDS, Route, parse
 
 log = logging.getLogger(__name__)
 
 
-async def remove_former_routes(cluster: Cluster, mode: str, selector: str) -> bool:
+async def remove_stale_routes(cluster: Cluster, mode: str, selector: str) -> bool:
     """Delete this installation's routes of every kind but that of `mode`; False when it has to be tried again."""
     done = True
     for kind in (kind for name, kind in KINDS.items() if name != mode):
         found: list[Route] = []
         try:
-            await cluster.list(kind, selector, lambda item, found=found: found.append(record(item)))  # type: ignore[misc]
+            await cluster.list(kind, selector, lambda item, found=found: found.append(parse(item)))  # type: ignore[misc]
             for route in found:
                 if route.manager == MANAGER and not route.deleting:
                     await cluster.delete(kind, route.name, route.uid)

@@ -2,66 +2,66 @@
 
 from collections.abc import Sequence
 
-from metadata_api.deploying.base import Seen, State
+from metadata_api.deploying.base import Observed, State
 from metadata_api.deploying.kserve.inference_services import Service
 from metadata_api.deploying.kserve.pods import Pod
 
 
-def judge(service: Service, pods: Sequence[Pod] | None, refusal: str | None = None) -> Seen:
+def derive(service: Service, pods: Sequence[Pod] | None, rejection: str | None = None) -> Observed:
     """State, answering version and reason.
 
     Args:
-        pods: those of the service; None when nobody looked, because it was seen settled, or because
+        pods: those of the service; None when they were not listed, because it was seen settled, or because
             they cannot be listed.
-        refusal: why the Gateway does not take the route; the model answers inside of the cluster all the same.
+        rejection: why the Gateway does not take the route; the model answers inside of the cluster all the same.
     """
-    state, live, reason = _judged(service, pods)
-    if state == "ready" and refusal and reason is None:
-        reason = f"It is not reachable from outside: {refusal}"
-    return Seen(state, service.version, live, reason, service.runtime or None, service.declared)
+    state, live, reason = _derived(service, pods)
+    if state == "ready" and rejection and reason is None:
+        reason = f"It is not reachable from outside: {rejection}"
+    return Observed(state, service.version, live, reason, service.runtime or None, service.declared)
 
 
 def is_settled(service: Service, pods: Sequence[Pod]) -> bool:
-    """Whether every pod is of what is wanted and answers: then the InferenceService alone can be believed."""
+    """Whether every pod is of what is desired and answers: then the InferenceService alone can be believed."""
     return (
         service.ready
         and len(pods) == service.replicas
         and len({pod.template for pod in pods}) <= 1
-        and all(pod.ready and not pod.leaving and _is_of(pod, service) for pod in pods)
+        and all(pod.ready and not pod.terminating and _is_of(pod, service) for pod in pods)
     )
 
 
 def waiting(service: Service, pods: Sequence[Pod]) -> Pod | None:
-    """The newest pod of what is wanted, if it runs, is not ready and says nothing to Kubernetes about why."""
-    newest = _newest(_wanted(pods, service))
-    return newest if newest and not newest.ready and newest.trouble is None and newest.status_url else None
+    """The newest pod of what is desired, if it runs, is not ready and says nothing to Kubernetes about why."""
+    newest = _newest(_desired(pods, service))
+    return newest if newest and not newest.ready and newest.problem is None and newest.status_url else None
 
 
-def _judged(service: Service, pods: Sequence[Pod] | None) -> tuple[State, int | None, str | None]:
+def _derived(service: Service, pods: Sequence[Pod] | None) -> tuple[State, int | None, str | None]:
     if service.deleting:
         return "pending", None, "The earlier InferenceService of this name is being deleted."
     if pods is None:
         if service.ready:
             return "ready", service.version, None
         return _unseen(service)
-    wanted = _wanted(pods, service)
-    ready = [pod for pod in wanted if pod.ready]
-    # Also those that are leaving: ready in a version means that no other version answers any more.
+    desired = _desired(pods, service)
+    ready = [pod for pod in desired if pod.ready]
+    # Also those that are terminating: ready in a version means that no other version answers any more.
     others = [pod for pod in pods if not _is_of(pod, service)]
     live = service.version if ready else _live(others)
-    newest = _newest(wanted)
-    trouble = newest.trouble if newest else None
+    newest = _newest(desired)
+    problem = newest.problem if newest else None
     if service.failure and not ready:
         return "failed", live, service.failure
-    if trouble is not None and (len(ready) < service.replicas or others):
-        if ready and not others and len({pod.template for pod in wanted}) == 1:
+    if problem is not None and (len(ready) < service.replicas or others):
+        if ready and not others and len({pod.template for pod in desired}) == 1:
             # Not a rollout: some replicas answer, one has a problem.
-            return "ready", live, f"{len(ready)} of {service.replicas} replicas answer. {trouble.reason}"
-        return trouble.state, live, trouble.reason
+            return "ready", live, f"{len(ready)} of {service.replicas} replicas answer. {problem.reason}"
+        return problem.state, live, problem.reason
     if ready and not others and service.ready:
         short = len(ready) < service.replicas
         return "ready", live, f"{len(ready)} of {service.replicas} replicas answer." if short else None
-    if not wanted and not others:
+    if not desired and not others:
         return _unseen(service)
     return "starting", live, None
 
@@ -70,13 +70,13 @@ def _unseen(service: Service) -> tuple[State, int | None, str | None]:
     """No pod is known: what the InferenceService itself says is all there is."""
     if service.failure:
         return "failed", None, service.failure
-    if service.trouble:
-        return "pending", None, service.trouble
+    if service.problem:
+        return "pending", None, service.problem
     return "pending", None, "KServe has not made its pods yet."
 
 
-def _wanted(pods: Sequence[Pod], service: Service) -> list[Pod]:
-    return [pod for pod in pods if not pod.leaving and _is_of(pod, service)]
+def _desired(pods: Sequence[Pod], service: Service) -> list[Pod]:
+    return [pod for pod in pods if not pod.terminating and _is_of(pod, service)]
 
 
 def _is_of(pod: Pod, service: Service) -> bool:

@@ -92,7 +92,7 @@ class TestPods:
         found = lines(well(**UI, pods=[starting]))
         assert any(line.startswith("warn  pods: marina-ui-1 has been starting for ") for line in found)
 
-    def test_pods_of_tests_and_of_others_are_nobodys_business(self) -> None:
+    def test_pods_of_tests_and_of_others_are_ignored(self) -> None:
         broken = [pod("t", "test", container=ended("x")), pod("o", container=ended("x"), service="")]
         assert lines(well(pods=broken)) == []
 

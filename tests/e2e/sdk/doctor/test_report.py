@@ -28,7 +28,7 @@ def test_before_the_installation_only_what_it_needs_is_looked_at() -> None:
     assert "info  release: release marina is not installed in namespace models" in report.as_lines(found)
 
 
-def test_what_nobody_could_look_at_is_one_line_for_each_reason() -> None:
+def test_what_could_not_be_checked_is_one_line_for_each_reason() -> None:
     observed = before(
         unreadable={
             "pods": "no answer in time",

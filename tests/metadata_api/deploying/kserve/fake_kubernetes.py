@@ -1,6 +1,6 @@
 """A small Kubernetes API on a real socket: list, watch, apply and delete, and a KServe behind it.
 
-It forgets old versions, drops watches, is away, refuses and is slow when it is told to.
+It forgets old versions, drops watches, is away, rejects and is slow when it is told to.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class FakeKubernetes:
         self.cluster = Cluster()
         self.calls: list[tuple[str, str]] = []
         self.watches = 0
-        self.refuse: Refuse = refusing()
+        self.reject: Refuse = rejecting()
         self.broken: dict[tuple[str, str], Json] = {}
         """(deployment, version) -> status of the pods of that version."""
         self.kserve = True
@@ -102,7 +102,7 @@ class FakeKubernetes:
         return [path.rsplit("/", 1)[1] for method, path in self.calls if method == "PATCH" and plural in path]
 
     def put(self, plural: str, item: Json) -> Json:
-        """Make or change an object as somebody else would."""
+        """Make or change an object as another client would."""
         with self._lock:
             name = item["metadata"]["name"]
             old = self.cluster.objects.get((plural, name))
@@ -131,8 +131,8 @@ class FakeKubernetes:
             item["metadata"]["resourceVersion"] = str(self.cluster.version)
             self.cluster.history.append((self.cluster.version, plural, "DELETED", item))
             for other, owned in list(self.cluster.objects):
-                owners = self.cluster.objects[other, owned]["metadata"].get("ownerReferences", ())
-                if any(one["uid"] == item["metadata"]["uid"] for one in owners):
+                references = self.cluster.objects[other, owned]["metadata"].get("ownerReferences", ())
+                if any(one["uid"] == item["metadata"]["uid"] for one in references):
                     self.remove(other, owned)
 
     def control(self, name: str) -> None:
@@ -142,9 +142,9 @@ class FakeKubernetes:
         """
         with self._lock:
             service = self.cluster.objects[ISVC, name]
-            marks = service["metadata"]["labels"]
-            version, replicas = marks["marina/version"], service["spec"]["predictor"]["minReplicas"]
-            template = f"{version}-{marks['marina/runtime']}"
+            item_labels = service["metadata"]["labels"]
+            version, replicas = item_labels["marina/version"], service["spec"]["predictor"]["minReplicas"]
+            template = f"{version}-{item_labels['marina/runtime']}"
             mine = [
                 one
                 for (plural, _), one in self.cluster.objects.items()
@@ -168,9 +168,9 @@ class FakeKubernetes:
         if not found or found[1] not in KINDS:
             return _status(404, "the server could not find the requested resource")
         plural, name = found[1], found[2] or ""
-        refusal = await asyncio.to_thread(self.refuse, request.method, plural, name)
-        if refusal:
-            return _status(*refusal)
+        rejection = await asyncio.to_thread(self.reject, request.method, plural, name)
+        if rejection:
+            return _status(*rejection)
         if request.method == "PATCH":
             return self._apply(plural, name, json.loads(await request.body()), request.query_params)
         if request.method == "DELETE":
@@ -254,22 +254,22 @@ class FakeKubernetes:
 SERVICE = "serving.kserve.io/inferenceservice"
 
 
-def refusing(*, status: int = 0, message: str = "", **only: str) -> Refuse:
+def rejecting(*, status: int = 0, message: str = "", **only: str) -> Refuse:
     """Answer calls of `method`, `plural`, `name`, as far as they are given, with a status; none without one."""
 
-    def refuse(method: str, plural: str, name: str) -> tuple[int, str] | None:
+    def reject(method: str, plural: str, name: str) -> tuple[int, str] | None:
         asked = {"method": method, "plural": plural, "name": name}
         return (status, message) if status and only.items() <= asked.items() else None
 
-    return refuse
+    return reject
 
 
 def make_pod(service: Json, template: str, number: int, status: Json | None = None) -> Json:
     """A pod of an InferenceService, ready unless a status says otherwise."""
     metadata = service["metadata"]
-    marks = {**metadata["labels"], SERVICE: metadata["name"], "pod-template-hash": template}
+    item_labels = {**metadata["labels"], SERVICE: metadata["name"], "pod-template-hash": template}
     return {
-        "metadata": {"name": f"{metadata['name']}-predictor-{template}-{number}", "labels": marks},
+        "metadata": {"name": f"{metadata['name']}-predictor-{template}-{number}", "labels": item_labels},
         "spec": {"containers": [{"name": PULLED, "image": "marina-serving:0.1.0"}]},
         "status": status or {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
     }
@@ -303,13 +303,13 @@ def _selector(text: str) -> Callable[[Json], bool]:
     parts = re.findall(r"([^,\s=]+) in \(([^)]*)\)|([^,=]+)=([^,]*)|([^,]+)", text)
 
     def chosen(item: Json) -> bool:
-        marks = item["metadata"].get("labels", {})
+        item_labels = item["metadata"].get("labels", {})
         for key_in, names, key_is, value, key in parts:
-            if key_in and marks.get(key_in) not in names.split(","):
+            if key_in and item_labels.get(key_in) not in names.split(","):
                 return False
-            if key_is and marks.get(key_is) != value:
+            if key_is and item_labels.get(key_is) != value:
                 return False
-            if key and key not in marks:
+            if key and key not in item_labels:
                 return False
         return True
 

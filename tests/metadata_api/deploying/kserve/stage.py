@@ -60,8 +60,8 @@ def seen(api: httpx.Client, name: str = "digits") -> tuple[str, int | None, str]
 
 
 def inference_service(name: str, manager: str, release: str = "marina", **more: Any) -> dict[str, Any]:
-    """An InferenceService, or anything with its labels, as somebody else writes it."""
-    marks = {
+    """An InferenceService, or anything with its labels, as another client writes it."""
+    item_labels = {
         "app.kubernetes.io/instance": release,
         "app.kubernetes.io/managed-by": manager,
         "marina/experiment": more.get("experiment", "digits"),
@@ -70,7 +70,7 @@ def inference_service(name: str, manager: str, release: str = "marina", **more: 
     }
     model = {"storageUri": f"http://artifacts/{name}.mar"}
     return {
-        "metadata": {"name": name, "labels": marks},
+        "metadata": {"name": name, "labels": item_labels},
         "spec": {"predictor": {"minReplicas": more.get("replicas", 1), "model": model}},
     }
 

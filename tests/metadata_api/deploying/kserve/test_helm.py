@@ -13,7 +13,7 @@ from tests.waiting import until
 
 
 class TestHelm:
-    """Deployments that Helm owns are shown, and changed by nobody else."""
+    """Deployments that Helm owns are shown, and changed by Helm alone."""
 
     @pytest.fixture
     def helms(self, api: httpx.Client, kubernetes: FakeKubernetes) -> None:
@@ -69,7 +69,7 @@ class TestHelm:
         assert command in said
         assert shown(api)["version"] == 1
 
-    def test_one_whose_version_nobody_registered_is_listed_apart(
+    def test_one_whose_version_is_not_registered_is_listed_apart(
         self, api: httpx.Client, kubernetes: FakeKubernetes
     ) -> None:
         kubernetes.put(ISVC, inference_service("foreign", "Helm", experiment="unknown", version=7))

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 import yaml
 
-from metadata_api.deploying.base import Wanted
+from metadata_api.deploying.base import Desired
 from metadata_api.deploying.kserve import inference_services, pods, routes
 from metadata_api.deploying.kserve.config import KServeConfig, Unreadable, read
 from metadata_api.deploying.kserve.deployer import RULES
-from metadata_api.deploying.kserve.pods import Pod, Trouble
-from metadata_api.deploying.kserve.status import is_settled, judge
+from metadata_api.deploying.kserve.pods import Pod, PodProblem
+from metadata_api.deploying.kserve.status import derive, is_settled
 from metadata_api.settings import Settings
 
-WANTED = Wanted("champion", "cnn-baseline", 3, "ab" * 32, "native", 2)
+DESIRED = Desired("champion", "cnn-baseline", 3, "ab" * 32, "native", 2)
 WHOLE = """
 release: marina
 namespace: models
@@ -46,7 +46,7 @@ def changed(config: KServeConfig, **values: Any) -> KServeConfig:
 
 
 def test_an_inference_service_field_by_field(config: KServeConfig) -> None:
-    assert inference_services.build(config, WANTED) == {
+    assert inference_services.build(config, DESIRED) == {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
         "metadata": {
@@ -105,30 +105,30 @@ def test_an_inference_service_field_by_field(config: KServeConfig) -> None:
 
 
 def test_what_the_installation_leaves_open_is_left_out(config: KServeConfig) -> None:
-    predictor = inference_services.build(changed(config, predictor={}), WANTED)["spec"]["predictor"]
+    predictor = inference_services.build(changed(config, predictor={}), DESIRED)["spec"]["predictor"]
     assert {"serviceAccountName", "nodeSelector", "tolerations", "imagePullSecrets"} & set(predictor) == set()
     assert "resources" not in predictor["model"]
 
 
 def test_archives_in_a_bucket_are_named_by_their_hash(config: KServeConfig) -> None:
     in_bucket = changed(config, artifact_url="s3://marina/artifacts/")
-    assert inference_services.storage_uri(in_bucket, WANTED) == f"s3://marina/artifacts/{'ab' * 32}.mar"
+    assert inference_services.storage_uri(in_bucket, DESIRED) == f"s3://marina/artifacts/{'ab' * 32}.mar"
 
 
 def test_more_replicas_change_nothing_that_restarts_pods(config: KServeConfig) -> None:
-    one = inference_services.build(config, WANTED)
-    more = inference_services.build(config, Wanted("champion", "cnn-baseline", 3, "ab" * 32, "native", 9))
+    one = inference_services.build(config, DESIRED)
+    more = inference_services.build(config, Desired("champion", "cnn-baseline", 3, "ab" * 32, "native", 9))
     one["spec"]["predictor"].pop("minReplicas")
     assert more["spec"]["predictor"].pop("minReplicas") == 9
     assert one == more
 
 
 def test_an_ingress_field_by_field(config: KServeConfig) -> None:
-    route = routes.build(config, WANTED, "uid-1")
+    route = routes.build(config, DESIRED, "uid-1")
     assert (route["apiVersion"], route["kind"]) == ("networking.k8s.io/v1", "Ingress")
     assert route["metadata"]["name"] == "champion-v2"
     assert route["metadata"]["annotations"] == {"team": "vision"}
-    assert route["metadata"]["labels"] == inference_services.labels(config, WANTED)
+    assert route["metadata"]["labels"] == inference_services.labels(config, DESIRED)
     backend = {"service": {"name": "champion-predictor", "port": {"number": 80}}}
     path = {"path": "/v2/models/champion", "pathType": "Prefix", "backend": backend}
     assert route["spec"] == {
@@ -140,7 +140,7 @@ def test_an_ingress_field_by_field(config: KServeConfig) -> None:
 
 def test_an_http_route_field_by_field(config: KServeConfig) -> None:
     exposed = changed(config, expose={**config.expose.model_dump(), "mode": "gateway", "host": ""})
-    route = routes.build(exposed, WANTED, "uid-1")
+    route = routes.build(exposed, DESIRED, "uid-1")
     assert (route["apiVersion"], route["kind"]) == ("gateway.networking.k8s.io/v1", "HTTPRoute")
     assert route["spec"] == {
         "parentRefs": [{"name": "traefik", "namespace": "traefik", "sectionName": "web"}],
@@ -200,11 +200,11 @@ def test_the_rules_name_what_is_written_and_nothing_else() -> None:
         mode: {rule["resources"][0]: set(rule["verbs"]) for rule in rules} for mode, rules in RULES.items()
     }
     written = {"get", "list", "watch", "create", "patch", "delete"}
-    former, models, pods = {"list", "delete"}, {"inferenceservices": written}, {"pods": {"list"}}
+    stale, models, pods = {"list", "delete"}, {"inferenceservices": written}, {"pods": {"list"}}
     assert found == {
-        "ingress": {**models, "ingresses": written, "httproutes": former, **pods},
-        "gateway": {**models, "ingresses": former, "httproutes": written, **pods},
-        "none": {**models, "ingresses": former, "httproutes": former, **pods},
+        "ingress": {**models, "ingresses": written, "httproutes": stale, **pods},
+        "gateway": {**models, "ingresses": stale, "httproutes": written, **pods},
+        "none": {**models, "ingresses": stale, "httproutes": stale, **pods},
     }
 
 
@@ -221,7 +221,7 @@ def service(**changes: Any) -> inference_services.Service:
         "replicas": 1,
         "storage_uri": "",
         "ready": True,
-        "trouble": None,
+        "problem": None,
         "failure": None,
     }
     return inference_services.Service(**{**known, **changes})
@@ -231,14 +231,14 @@ def pod(
     version: int,
     *,
     ready: bool = True,
-    trouble: Trouble | None = None,
+    problem: PodProblem | None = None,
     created: str = "1",
-    leaving: bool = False,
+    terminating: bool = False,
 ) -> Pod:
-    return Pod("a", version, "torchserve", f"t{version}", created, ready, trouble, None, leaving)
+    return Pod("a", version, "torchserve", f"t{version}", created, ready, problem, None, terminating)
 
 
-BAD = Trouble("failed", "it fails")
+BAD = PodProblem("failed", "it fails")
 
 
 @pytest.mark.parametrize(
@@ -249,20 +249,20 @@ BAD = Trouble("failed", "it fails")
         (service(), [pod(1)], ("starting", 1, None)),
         (service(), [pod(1), pod(2, ready=False, created="2")], ("starting", 1, None)),
         (service(), [pod(1), pod(2, created="2")], ("starting", 2, None)),
-        (service(), [pod(1, leaving=True), pod(2, created="2")], ("starting", 2, None)),
-        (service(), [pod(2, leaving=True), pod(2, created="2")], ("ready", 2, None)),
-        (service(), [pod(2, leaving=True)], ("pending", None, "KServe has not made its pods yet.")),
-        (service(), [pod(1), pod(2, ready=False, trouble=BAD, created="2")], ("failed", 1, "it fails")),
-        (service(ready=False), [pod(2, ready=False, trouble=BAD)], ("failed", None, "it fails")),
+        (service(), [pod(1, terminating=True), pod(2, created="2")], ("starting", 2, None)),
+        (service(), [pod(2, terminating=True), pod(2, created="2")], ("ready", 2, None)),
+        (service(), [pod(2, terminating=True)], ("pending", None, "KServe has not made its pods yet.")),
+        (service(), [pod(1), pod(2, ready=False, problem=BAD, created="2")], ("failed", 1, "it fails")),
+        (service(ready=False), [pod(2, ready=False, problem=BAD)], ("failed", None, "it fails")),
         (
             service(replicas=2),
-            [pod(2), pod(2, ready=False, trouble=BAD, created="2")],
+            [pod(2), pod(2, ready=False, problem=BAD, created="2")],
             ("ready", 2, "1 of 2 replicas answer. it fails"),
         ),
         (service(replicas=2), [pod(2)], ("ready", 2, "1 of 2 replicas answer.")),
         (service(ready=False), [pod(2)], ("starting", 2, None)),
         (
-            service(ready=False, trouble="quota"),
+            service(ready=False, problem="quota"),
             [],
             ("pending", None, "quota"),
         ),
@@ -277,7 +277,7 @@ BAD = Trouble("failed", "it fails")
 def test_what_a_deployment_is_doing(
     found: inference_services.Service, running: list[Pod] | None, expected: tuple[str, int | None, str | None]
 ) -> None:
-    seen = judge(found, running)
+    seen = derive(found, running)
     assert (seen.state, seen.live, seen.reason) == expected
 
 
@@ -287,13 +287,15 @@ def test_what_a_deployment_is_doing(
         ([pod(2)], True),
         ([pod(1)], False),
         ([pod(2), pod(1)], False),
-        ([pod(2), pod(1, leaving=True)], False),
-        ([pod(2, leaving=True)], False),
+        ([pod(2), pod(1, terminating=True)], False),
+        ([pod(2, terminating=True)], False),
         ([pod(2, ready=False)], False),
         ([], False),
     ],
 )
-def test_only_pods_that_all_answer_with_what_is_wanted_are_settled(running: list[Pod], settled: bool) -> None:
+def test_only_pods_that_all_answer_in_the_desired_version_are_settled(
+    running: list[Pod], settled: bool
+) -> None:
     assert is_settled(service(), running) is settled
 
 
@@ -304,8 +306,8 @@ def test_a_pod_on_its_way_out_counts_as_long_as_it_answers(ready: str, kept: boo
         "spec": {},
         "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]},
     }
-    found = pods.record(item)
-    assert (found is not None and found.leaving) is kept
+    found = pods.parse(item)
+    assert (found is not None and found.terminating) is kept
 
 
 def test_a_reason_is_the_end_of_the_log_without_its_head() -> None:
@@ -315,9 +317,9 @@ def test_a_reason_is_the_end_of_the_log_without_its_head() -> None:
     )
     ended = {"name": "storage-initializer", "lastState": {"terminated": {"exitCode": 1, "message": log}}}
     item = {"metadata": {"name": "p"}, "status": {"initContainerStatuses": [ended]}}
-    found = pods.record(item)
+    found = pods.parse(item)
     assert found is not None
-    assert found.trouble == Trouble(
+    assert found.problem == PodProblem(
         "failed", "The archive cannot be fetched: Storage initialization failed: status code 503."
     )
 
@@ -326,16 +328,16 @@ def test_a_fetch_that_worked_in_the_end_is_no_trouble_any_more() -> None:
     fetched = {
         "name": "storage-initializer",
         "state": {"terminated": {"exitCode": 0}},
-        "lastState": {"terminated": {"exitCode": 1, "message": "connection refused"}},
+        "lastState": {"terminated": {"exitCode": 1, "message": "connection rejected"}},
     }
     item = {
         "metadata": {"name": "p", "labels": {"marina/version": "2"}},
         "spec": {},
         "status": {"initContainerStatuses": [fetched]},
     }
-    found = pods.record(item)
+    found = pods.parse(item)
     assert found is not None
-    assert found.trouble is None
+    assert found.problem is None
 
 
 @pytest.mark.parametrize("status", [b"", b"[]", b'{"models": []}', b'{"models": [{"state": "ready"}]}'])

@@ -1,4 +1,4 @@
-"""Through every outage the state ends as it is wanted."""
+"""Through every outage the state ends as it is desired."""
 
 from dataclasses import replace
 from threading import Event
@@ -14,7 +14,7 @@ from tests.metadata_api.deploying.kserve.fake_kubernetes import (
     ISVC,
     POD,
     FakeKubernetes,
-    refusing,
+    rejecting,
     status_of,
 )
 from tests.metadata_api.deploying.kserve.stage import URL, api_process, deploy, seen, shown
@@ -100,14 +100,14 @@ class TestOutages:
             killed.wait(30)
             return 503, "whoever asked is dead"
 
-        kubernetes.refuse = hold
+        kubernetes.reject = hold
         with api_process(settings) as (process, api):
             api.post(URL, json={"experiment": "digits"}).raise_for_status()
             until(lambda: bool(held))
             process.kill()
             process.wait(10)
         killed.set()
-        kubernetes.refuse = refusing()
+        kubernetes.reject = rejecting()
         assert (kubernetes.names(ISVC), kubernetes.names(INGRESS)) == (["digits"], [])
         with api_process(settings) as (_, api):
             until(lambda: kubernetes.names(INGRESS) == ["digits-v2"])

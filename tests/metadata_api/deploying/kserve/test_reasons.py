@@ -10,7 +10,7 @@ from tests.metadata_api.deploying.kserve.fake_kubernetes import (
     POD,
     FakeKubernetes,
     container,
-    refusing,
+    rejecting,
     status_of,
 )
 from tests.metadata_api.deploying.kserve.stage import URL, deploy, seen
@@ -149,6 +149,6 @@ class TestReasons:
     def test_pods_that_may_not_be_listed_leave_what_the_service_says(
         self, api: httpx.Client, kubernetes: FakeKubernetes
     ) -> None:
-        kubernetes.refuse = refusing(status=403, message="forbidden", plural=POD)
+        kubernetes.reject = rejecting(status=403, message="forbidden", plural=POD)
         deploy(api)
         assert seen(api) == ("ready", 1, "")

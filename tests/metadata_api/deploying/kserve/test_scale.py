@@ -35,7 +35,7 @@ def test_a_thousand_deployments(
     with engine.begin() as connection:
         connection.execute(
             text(
-                "insert into deployments (name, experiment_id, version_id, runtime, replicas, wanted) "
+                "insert into deployments (name, experiment_id, version_id, runtime, replicas, desired) "
                 "select 'model-' || n, experiment_id, id, 'torchserve', 1, 'running' "
                 "from model_versions, generate_series(1, :n) n"
             ),

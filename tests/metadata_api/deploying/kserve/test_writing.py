@@ -1,4 +1,4 @@
-"""What is wanted becomes InferenceServices and routes."""
+"""What is desired becomes InferenceServices and routes."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.metadata_api.deploying.kserve.fake_kubernetes import (
     POD,
     ROUTE,
     FakeKubernetes,
-    refusing,
+    rejecting,
 )
 from tests.metadata_api.deploying.kserve.stage import (
     CONFIG,
@@ -77,7 +77,7 @@ class TestWriting:
         until(lambda: kubernetes.names(ISVC) == kubernetes.names(INGRESS) == [])
         until(lambda: seen(api, "second") == ("stopped", None, ""))
 
-    def test_what_nobody_wants_is_deleted_only_if_it_is_ours(
+    def test_what_is_not_desired_is_deleted_only_if_it_is_ours(
         self, api: httpx.Client, kubernetes: FakeKubernetes
     ) -> None:
         for name, manager, release in [
@@ -117,11 +117,14 @@ class TestWriting:
         assert len(kubernetes.written(ISVC)) == before
 
     @pytest.mark.parametrize("labelled", [False, True])
-    def test_an_object_of_somebody_else_is_not_taken_over(
+    def test_an_object_of_another_owner_is_not_taken_over(
         self, api: httpx.Client, kubernetes: FakeKubernetes, labelled: bool
     ) -> None:
-        marks = {"app.kubernetes.io/instance": "marina"} if labelled else {}
-        theirs = {"metadata": {"name": "digits", "labels": marks}, "spec": {"predictor": {"theirs": True}}}
+        item_labels = {"app.kubernetes.io/instance": "marina"} if labelled else {}
+        theirs = {
+            "metadata": {"name": "digits", "labels": item_labels},
+            "spec": {"predictor": {"theirs": True}},
+        }
         kubernetes.put(ISVC, theirs)
         api.post(URL, json={"experiment": "digits"}).raise_for_status()
         until(lambda: seen(api)[0] == "failed")
@@ -131,7 +134,7 @@ class TestWriting:
     def test_one_that_is_refused_says_why_and_holds_up_no_other(
         self, api: httpx.Client, kubernetes: FakeKubernetes
     ) -> None:
-        kubernetes.refuse = refusing(
+        kubernetes.reject = rejecting(
             status=403, message="exceeded quota: pods=10", method="PATCH", name="digits"
         )
         api.post(URL, json={"experiment": "digits"}).raise_for_status()
@@ -139,12 +142,12 @@ class TestWriting:
         assert seen(api)[0] == "failed"
         assert "does not allow" in seen(api)[2]
         assert "exceeded quota" in seen(api)[2]
-        kubernetes.refuse = refusing()
+        kubernetes.reject = rejecting()
         until(lambda: shown(api)["ready"])
 
     def test_without_kserve_the_reason_says_so(self, api: httpx.Client, kubernetes: FakeKubernetes) -> None:
         deploy(api)
-        kubernetes.refuse = refusing(status=404, message="not found", method="PATCH")
+        kubernetes.reject = rejecting(status=404, message="not found", method="PATCH")
         api.post(URL, json={"experiment": "digits", "name": "second"}).raise_for_status()
         until(lambda: "does not know InferenceServices" in seen(api, "second")[2])
 

@@ -1,6 +1,6 @@
-"""Become a command that dies with the launcher: `python -I -S child.py PARENT SIGNAL UID GID COMMAND...`.
+"""Become a command that dies with the launcher: `python -I -S exec_child.py PARENT SIGNAL UID GID COMMAND...`.
 
-`process.py` starts every part through this file. It is a program of its own, because what it does must
+`process.py` starts every service through this file. It is a program of its own, because what it does must
 happen between fork and exec, where Python code of a process with threads may hang. It imports little,
 so it costs about 20 ms.
 """
@@ -26,7 +26,7 @@ def main() -> None:
     if libc.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent:
-        sys.exit("the launcher has gone before its part started")
+        sys.exit("the launcher has gone before its service started")
     try:
         os.execv(command[0], command)
     except OSError as error:

@@ -10,7 +10,7 @@ from marina_local.settings import LocalSettings
 LOOK_SECONDS = 0.25
 
 
-async def first_answers(settings: LocalSettings) -> dict[str, str | None]:
+async def await_predictions(settings: LocalSettings) -> dict[str, str | None]:
     """Ask every deployment that is to run until it answers, has failed, or `start_seconds` are over.
 
     Returns name -> None if it answered, else the reason why not.
@@ -20,27 +20,29 @@ async def first_answers(settings: LocalSettings) -> dict[str, str | None]:
     reasons: dict[str, str | None] = {}
     async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
         while time.monotonic() < end:
-            wanted = await _wanted(client, settings.address("api"))
-            if wanted is not None:
-                for name in wanted.keys() - answered:
+            desired = await _desired(client, settings.address("api"))
+            if desired is not None:
+                for name in desired.keys() - answered:
                     if await _predicts(client, f"{settings.address('serving')}/v2/models/{name}"):
                         answered.add(name)
                 reasons = {
-                    name: None if name in answered else seen["reason"] or "no reason known yet"
-                    for name, seen in wanted.items()
+                    name: None if name in answered else observed["reason"] or "no reason known yet"
+                    for name, observed in desired.items()
                 }
-                if all(name in answered or seen["state"] == "failed" for name, seen in wanted.items()):
+                if all(
+                    name in answered or observed["state"] == "failed" for name, observed in desired.items()
+                ):
                     break
             await asyncio.sleep(LOOK_SECONDS)
     return reasons
 
 
-async def _wanted(client: httpx.AsyncClient, api: str) -> dict[str, dict[str, str | None]] | None:
+async def _desired(client: httpx.AsyncClient, api: str) -> dict[str, dict[str, str | None]] | None:
     """Deployments that are to run: name -> observed state; None when the API has no answer."""
     try:
         answer = await client.get(f"{api}/v1/deployments", params={"limit": 200})
         items = answer.json()["items"]
-        return {item["name"]: item["observed"] for item in items if item["wanted"] == "running"}
+        return {item["name"]: item["observed"] for item in items if item["desired"] == "running"}
     except (httpx.HTTPError, ValueError, KeyError):
         return None
 

@@ -1,4 +1,4 @@
-"""What each part is: its command and its environment; the launcher starts them."""
+"""What each service is: its command and its environment; the launcher starts them."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 from marina_local import environment
 from marina_local.errors import Unusable
 from marina_local.postgres import Postgres
-from marina_local.process import Part
+from marina_local.process import Service
 from marina_local.settings import REPOSITORY, LocalSettings
 
 # Import name -> what it is for, in words; all come with the locks.
@@ -32,7 +32,7 @@ def check_packages(ours: Mapping[str, str] = os.environ) -> None:
             raise Unusable(f"the package {module} is missing, which brings {purpose}: run `make clean up`")
 
 
-def serving(settings: LocalSettings) -> Part:
+def serving(settings: LocalSettings) -> Service:
     """The v2 front; it starts TorchServe by itself."""
     return _python(
         "serving",
@@ -47,19 +47,19 @@ def serving(settings: LocalSettings) -> Part:
     )
 
 
-def api(settings: LocalSettings, postgres: Postgres) -> Part:
+def api(settings: LocalSettings, postgres: Postgres) -> Service:
     """The metadata API."""
     return _python("api", settings, "-m", "metadata_api", **api_environment(settings, postgres))
 
 
-def migration(settings: LocalSettings, postgres: Postgres) -> Part:
+def migration(settings: LocalSettings, postgres: Postgres) -> Service:
     """Bring the database to the newest schema; ends by itself."""
     return _python(
         "migration", settings, "-m", "metadata_api.database.migrate", **api_environment(settings, postgres)
     )
 
 
-def ui(settings: LocalSettings) -> Part:
+def ui(settings: LocalSettings) -> Service:
     """The pages for people."""
     return _python(
         "ui",
@@ -74,13 +74,13 @@ def ui(settings: LocalSettings) -> Part:
     )
 
 
-def training(settings: LocalSettings) -> Part:
+def training(settings: LocalSettings) -> Service:
     """Train the starter experiments that have no `.mar` yet, or whose folder has changed; ends by itself."""
     script = str(REPOSITORY / "models" / "train.py")
     return _python("training", settings, script, "--all", "--out", str(settings.models_dir))
 
 
-def registration(settings: LocalSettings) -> Part:
+def registration(settings: LocalSettings) -> Service:
     """Register and deploy the starter experiments; ends by itself."""
     script = str(REPOSITORY / "models" / "register.py")
     remember = settings.lock_file.parent / "deployed-starters.json"
@@ -101,12 +101,12 @@ def api_environment(settings: LocalSettings, postgres: Postgres) -> dict[str, st
     }
 
 
-def _python(name: str, settings: LocalSettings, *arguments: str, **own: str) -> Part:
+def _python(name: str, settings: LocalSettings, *arguments: str, **own: str) -> Service:
     direct = ",".join(filter(None, [os.environ.get("NO_PROXY", ""), "127.0.0.1", "localhost"]))
     fixed = {"PYTHONUNBUFFERED": "1", "NO_PROXY": direct, "no_proxy": direct}
-    return Part(
+    return Service(
         name=name,
         command=(sys.executable, *arguments),
-        environment={**environment.of_part(name, os.environ), **fixed, **own},
+        environment={**environment.of_service(name, os.environ), **fixed, **own},
         folder=Path(settings.home),
     )
