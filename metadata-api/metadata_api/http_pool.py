@@ -1,7 +1,6 @@
 """Kept HTTP connections to serving processes: the proxy under /v2 and the predictions send everything over them."""
 
 import io
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
