@@ -39,9 +39,9 @@ def rejected(answer: httpx.Response, status: int, words: str) -> None:
 
 
 def rejected_by_v2(answer: httpx.Response, status: int, words: str) -> None:
-    """The same for v2, whose errors have one key."""
+    """The same for v2, whose errors are a text and a code."""
     assert answer.status_code == status, answer.text[:500]
-    assert set(answer.json()) == {"error"}
+    assert set(answer.json()) == {"error", "code"}
     assert words in answer.json()["error"].lower()
 
 
@@ -71,7 +71,7 @@ def test_a_number_that_is_none(v2: httpx.Client, number: str) -> None:
     body = f'{{"inputs": [{{"name": "image", "shape": [1, 28, 28], "datatype": "FP32", "data": [{data}]}}]}}'
     answer = v2.post("/cnn-baseline/infer", content=body)
     assert answer.status_code == 400
-    assert set(answer.json()) == {"error"}
+    assert set(answer.json()) == {"error", "code"}
 
 
 def test_an_unknown_experiment(api: httpx.Client) -> None:
