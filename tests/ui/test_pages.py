@@ -20,10 +20,16 @@ from tests.ports import free_port
 from tests.ui import visits
 from tests.ui.conftest import Site
 from tests.ui.fake_api import LONG, FakeApi
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[[int], Page]
 Screenshot = Callable[[Page, str], None]
+
+
+def refreshes(site: Site) -> int:
+    """How often the page has asked for the deployments."""
+    return site.api.calls.count("GET /v1/deployments")
 
 
 class TestTry:
@@ -72,6 +78,10 @@ class TestTry:
         page = open_page(1280)
         visits.enter(page, site.url)
         page.locator("#chosen").get_by_text("mlp-poor").click()
+        expect(page.locator("#chosen").get_by_role("checkbox", name="mlp-poor")).not_to_be_checked()
+        # A refresh that is on its way still carries the choice of before the click.
+        before = refreshes(site)
+        until(lambda: refreshes(site) >= before + 2, "the refresh under way has ended")
         site.api.deployments["cnn-new"] = site.api.deployments["cnn-baseline"] | {"name": "cnn-new"}
         expect(page.locator("#chosen").get_by_role("checkbox", name="cnn-new")).to_be_checked()
         expect(page.locator("#chosen").get_by_role("checkbox", name="mlp-poor")).not_to_be_checked()
