@@ -90,7 +90,7 @@ def stop(settings: LocalSettings) -> float | None:
     if found is None:
         return None
     command = Path(f"/proc/{found.pid}/cmdline")
-    if not command.exists() or b"marina_local" not in command.read_bytes():
+    if not command.exists() or b"marina_local" not in command.read_bytes().split(b"\0"):
         raise LocalError(
             f"process {found.pid} holds {settings.home} and is no launcher of Marina: look at it"
         )

@@ -11,6 +11,7 @@ CONNECTIONS = 256
 KEPT_SECONDS = 30.0
 READ_BYTES = 64 * 1024
 LARGE_BYTES = 1024 * 1024
+LARGE_BYTES = 1024 * 1024
 # Nothing that the caller did not ask for: the server behind sees the headers of its client, and no others.
 _SKIPPED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 

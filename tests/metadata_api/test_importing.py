@@ -251,6 +251,7 @@ def test_a_full_disk_is_a_507_and_stores_nothing(
     assert api.post("/v1/imports", **sent).status_code == 201
 
 
+@pytest.mark.clock
 def test_five_thousand_rows_are_stored_within_seconds(api: httpx.Client) -> None:
     curve = loss(*(1 / (step + 1) for step in range(30)))
     content = csv(*(f"run {number},0.1,0.9,{curve}" for number in range(5000)))

