@@ -28,7 +28,7 @@ from metadata_api.deploying.local import LocalDeployer
 from metadata_api.errors import MarinaError, body_of
 from metadata_api.host_guard import HostGuard
 from metadata_api.http_pool import HttpPool
-from metadata_api.limits import BodyRejected, RequestGuard
+from metadata_api.limits import BodyLimits, BodyRejected, RequestGuard
 from metadata_api.routes import (
     aliases,
     artifacts,
@@ -40,9 +40,11 @@ from metadata_api.routes import (
     predictions,
     versions,
 )
+from metadata_api.routes.dependencies import Components
 from metadata_api.settings import Settings
 from metadata_api.storage.base import ObjectStore
 from metadata_api.storage.folder import FolderStore
+from metadata_api.v2_proxy.app import PREFIX as V2_PREFIX
 from metadata_api.v2_proxy.app import V2Proxy
 from metadata_api.v2_proxy.live_table import LiveRouteTable
 from serving_runtime.hosts import SECURITY_HEADERS
@@ -50,6 +52,20 @@ from serving_runtime.hosts import SECURITY_HEADERS
 THREADS = 100
 # The documentation, as FastAPIOffline makes it: the only HTML.
 PAGES = ("/docs", "/redoc")
+ROUTERS = tuple(
+    module.router
+    for module in (
+        health,
+        experiments,
+        imports,
+        versions,
+        artifacts,
+        deployments,
+        aliases,
+        predictions,
+        images,
+    )
+)
 log = logging.getLogger(__name__)
 
 
@@ -65,44 +81,42 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         root_path=settings.root_path,
         lifespan=_lifespan,
     )
-    app.state.settings = settings
-    app.state.intervals = intervals
-    app.state.engine = connect(
+    engine = connect(
         settings.database_url,
         password_file=settings.database_password_file,
         seconds=settings.database_seconds,
         pool=settings.database_pool,
     )
-    app.state.sessions = sessionmaker(app.state.engine, expire_on_commit=False)
-    app.state.pool = HttpPool()
-    app.state.routes = LiveRouteTable(app.state.sessions)
-    config = kserve_config.read(settings.kserve_file) if settings.kserve_file else None
-    app.state.kserve = config
-    app.state.helm = HelmRelease()
-    if config is not None:
-        app.state.helm = HelmRelease(config.helm_release or config.release, config.namespace)
-    app.state.artifacts, app.state.images = _stores(settings)
-    for module in (
-        health,
-        experiments,
-        imports,
-        versions,
-        artifacts,
-        deployments,
-        aliases,
-        predictions,
-        images,
-    ):
-        app.include_router(module.router)
+    sessions = sessionmaker(engine, expire_on_commit=False)
+    kserve = kserve_config.read(settings.kserve_file) if settings.kserve_file else None
+    archive_store, image_store = _stores(settings)
+    components = Components(
+        settings=settings,
+        intervals=intervals,
+        engine=engine,
+        sessions=sessions,
+        pool=HttpPool(),
+        routes=LiveRouteTable(sessions),
+        kserve=kserve,
+        helm=HelmRelease(kserve.helm_release or kserve.release, kserve.namespace)
+        if kserve
+        else HelmRelease(),
+        artifacts=archive_store,
+        images=image_store,
+    )
+    app.state.components = components
+    for router in ROUTERS:
+        app.include_router(router)
     _answer_errors(app)
     app.add_middleware(
         V2Proxy,
-        table=app.state.routes,
-        pool=app.state.pool,
+        table=components.routes,
+        pool=components.pool,
         serving_url=settings.serving_url,
         root_path=settings.root_path,
     )
-    app.add_middleware(RequestGuard, limit_of=lambda path: _limit(settings, path))
+    limits = BodyLimits(ROUTERS, settings.max, {V2_PREFIX: settings.max.inference_bytes})
+    app.add_middleware(RequestGuard, limits=limits, root_path=settings.root_path)
     # Added last: it stands before everything else.
     app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts, pages=PAGES)
     return app
@@ -112,19 +126,20 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Routes wait in threads; the usual 40 would let requests queue behind a database that does not answer.
     to_thread.current_default_thread_limiter().total_tokens = THREADS
-    app.state.artifacts.prepare()
-    app.state.images.prepare()
+    components: Components = app.state.components
+    components.artifacts.prepare()
+    components.images.prepare()
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
     async with (
-        app.state.pool,
+        components.pool,
         httpx.AsyncClient(limits=limits, trust_env=False) as client,
-        _deployer(app, client) as deployer,
+        _deployer(components, client) as deployer,
     ):
-        app.state.deployer = deployer
+        components.deployer = deployer
         tasks = [
             asyncio.create_task(deployer.follow()),
-            asyncio.create_task(reconcile.run(app.state.sessions, deployer, app.state.intervals)),
-            asyncio.create_task(app.state.routes.run()),
+            asyncio.create_task(reconcile.run(components.sessions, deployer, components.intervals)),
+            asyncio.create_task(components.routes.run()),
         ]
         try:
             yield
@@ -132,23 +147,25 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            app.state.engine.dispose()
+            components.engine.dispose()
 
 
 @asynccontextmanager
-async def _deployer(app: FastAPI, client: httpx.AsyncClient) -> AsyncIterator[Deployer]:
-    settings: Settings = app.state.settings
+async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncIterator[Deployer]:
+    settings = components.settings
     if settings.deployer == "kserve":
-        namespace = app.state.kserve.namespace
+        assert components.kserve, "the settings see to it"
+        namespace = components.kserve.namespace
         url = settings.kubernetes_url
         cluster = Cluster(url, namespace) if url else Cluster.of_this_pod(namespace)
         try:
-            yield KServeDeployer(app.state.kserve, cluster, app.state.intervals)
+            yield KServeDeployer(components.kserve, cluster, components.intervals)
         finally:
             await cluster.close()
     else:
         assert settings.serving_models_file, "the settings see to it"
-        yield LocalDeployer(settings.serving_models_file, settings.serving_url, client, app.state.artifacts)
+        assert isinstance(components.artifacts, FolderStore), "the settings see to it"
+        yield LocalDeployer(settings.serving_models_file, settings.serving_url, client, components.artifacts)
 
 
 def _stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
@@ -163,20 +180,6 @@ def _stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
         S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar"),
         S3Store(settings.s3, folder / "images", prefix="images", ending=".png"),
     )
-
-
-def _limit(settings: Settings, path: str) -> int:
-    """Largest body in bytes for a path; a multipart form adds a little to the file that it carries."""
-    path = path.removeprefix(settings.root_path)
-    if path.startswith("/v1/experiments/") and path.endswith("/versions"):
-        return settings.max.mar_bytes
-    if path == "/v1/imports":
-        return settings.max.csv_bytes
-    if path == "/v1/predictions":
-        return settings.max.image_bytes + 64 * 1024
-    if path.startswith("/v2/"):
-        return settings.max.inference_bytes
-    return settings.max.json_bytes
 
 
 def _answer_errors(app: FastAPI) -> None:

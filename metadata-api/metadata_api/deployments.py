@@ -19,6 +19,7 @@ from metadata_api.deploying.base import Observed
 from metadata_api.deploying.helm import HelmRelease
 from metadata_api.errors import Conflict, NotFound
 from metadata_api.schemas import deployments as bodies
+from serving_runtime.contracts import RUNTIMES
 
 EVENTS_SHOWN = 50
 Previous = aliased(ModelVersion)
@@ -149,6 +150,7 @@ def list_page(
         total=total,
         next=items[-1].name if len(rows) > limit else None,
         unregistered=[_unregistered(name, one) for name, one in unknown.items()],
+        runtimes=list(RUNTIMES),
     )
 
 

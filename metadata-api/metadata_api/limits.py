@@ -3,15 +3,63 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
+from fastapi import APIRouter, params
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metadata_api.errors import body_of
+from metadata_api.settings import Max
 
 SECONDS_TO_START = 10.0
 SLOWEST_BYTES_PER_SECOND = 1024
+_DECLARED = "max_body"
+
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
+MaxOf = Callable[[Max], int]
+
+
+def max_body(largest: MaxOf) -> Callable[[Endpoint], Endpoint]:
+    """Declare how many bytes the body of a route may have; a route that takes an upload has to."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, _DECLARED, largest)
+        return endpoint
+
+    return declare
+
+
+class BodyLimits:
+    """How many bytes a request may carry: what its route declares, else the most that JSON may have.
+
+    `layers` are addresses below which no router stands, with theirs. Raises TypeError for a route that takes an upload
+    and declares no limit.
+    """
+
+    def __init__(self, routers: Iterable[APIRouter], largest: Max, layers: Mapping[str, int]) -> None:
+        self._json_bytes = largest.json_bytes
+        self._layers = layers
+        self._declared: list[tuple[APIRoute, int]] = []
+        for route in (one for router in routers for one in router.routes if isinstance(one, APIRoute)):
+            declared: MaxOf | None = getattr(route.endpoint, _DECLARED, None)
+            if declared is not None:
+                self._declared.append((route, declared(largest)))
+            elif _takes_an_upload(route):
+                raise TypeError(f"{route.path} takes an upload: declare its limit by @max_body")
+
+    def of(self, method: str, path: str) -> int:
+        """The limit for a request, in bytes."""
+        for prefix, limit in self._layers.items():
+            if path.startswith(f"{prefix}/"):
+                return limit
+        for route, limit in self._declared:
+            if method in (route.methods or ()) and route.path_regex.match(path):
+                return limit
+        return self._json_bytes
 
 
 class BodyRejected(HTTPException):
@@ -31,9 +79,10 @@ class RequestGuard:
     The limit counts while the body arrives, so neither a missing nor a lying Content-Length helps.
     """
 
-    def __init__(self, app: ASGIApp, *, limit_of: Callable[[str], int]) -> None:
+    def __init__(self, app: ASGIApp, *, limits: BodyLimits, root_path: str) -> None:
         self.app = app
-        self.limit_of = limit_of
+        self.limits = limits
+        self.root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer 400, 408 or 413."""
@@ -43,7 +92,7 @@ class RequestGuard:
             return await reject(
                 scope, send, 400, "invalid_request", "The URL contains a NUL character. Remove it."
             )
-        limit = self.limit_of(scope["path"])
+        limit = self.limits.of(scope["method"], scope["path"].removeprefix(self.root_path))
         if _declared(scope) > limit:
             return await reject(scope, send, 413, "body_too_large", _too_large(limit))
         await self.app(scope, _Counted(receive, limit), send)
@@ -77,6 +126,15 @@ class _Counted:
         if self.seen > self.limit:
             raise BodyRejected(413, "body_too_large", _too_large(self.limit))
         return message
+
+
+def _takes_an_upload(route: APIRoute) -> bool:
+    """Whether its body is a form, is described by hand, or may be read as it comes."""
+    is_form = route.body_field is not None and isinstance(route.body_field.field_info, params.Form)
+    reads = route.dependant.request_param_name is not None and bool(
+        {"POST", "PUT", "PATCH"} & (route.methods or set())
+    )
+    return is_form or reads or "requestBody" in (route.openapi_extra or {})
 
 
 def _declared(scope: Scope) -> int:

@@ -167,7 +167,7 @@ class TestNames:
         self, api: httpx.Client, app: FastAPI, deployed: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         one = Observed("ready", 1, 1, None, None)
-        monkeypatch.setattr(app.state.deployer, "declared", lambda: {"champion": one})
+        monkeypatch.setattr(app.state.components.deployer, "declared", lambda: {"champion": one})
         assert failure(api.put(CHAMPION, json={"deployment": "digits"})) == (409, "deployment_exists")
 
     def test_a_deployment_cannot_take_an_aliases(self, api: httpx.Client, champion: dict[str, Any]) -> None:

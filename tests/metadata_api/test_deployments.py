@@ -7,6 +7,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
+from serving_runtime.contracts import RUNTIMES
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.making import LABELS, make_experiment, make_version
 
@@ -179,5 +180,6 @@ def test_deployments_are_listed_by_name_page_by_page(api: httpx.Client, digits: 
         api.post(URL, json={"experiment": "digits", "name": name})
     first = api.get(URL, params={"limit": 2}).json()
     assert ([item["name"] for item in first["items"]], first["total"]) == (["a", "b"], 3)
+    assert first["runtimes"] == list(RUNTIMES)
     second = api.get(URL, params={"limit": 2, "cursor": first["next"]}).json()
     assert ([item["name"] for item in second["items"]], second["next"]) == (["c"], None)

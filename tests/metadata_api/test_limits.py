@@ -3,12 +3,15 @@
 import socket
 import time
 from collections.abc import Iterator
+from typing import Annotated
 
 import httpx
 import pytest
+from fastapi import APIRouter, File, Request, UploadFile
 from sqlalchemy import Engine
 
 from metadata_api import limits
+from metadata_api.settings import Max
 from tests.metadata_api.conftest import row_counts
 
 
@@ -45,3 +48,38 @@ def test_a_body_that_trickles_is_ended(address: str, monkeypatch: pytest.MonkeyP
 def test_a_nul_in_the_url_is_a_400(api: httpx.Client, url: str) -> None:
     answer = api.get(url)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+class TestDeclared:
+    """Every route that takes an upload says how large it may be, beside itself."""
+
+    def test_a_route_has_its_own_limit_and_any_other_that_of_json(self) -> None:
+        router = APIRouter(prefix="/v1/files/{name}")
+
+        @router.post("/parts")
+        @limits.max_body(lambda largest: largest.csv_bytes)
+        async def send(request: Request) -> None: ...
+
+        found = limits.BodyLimits([router], Max(), {"/v2": 7})
+        assert found.of("POST", "/v1/files/one/parts") == Max().csv_bytes
+        assert found.of("GET", "/v1/files/one/parts") == Max().json_bytes
+        assert found.of("POST", "/v1/files/one") == Max().json_bytes
+        assert found.of("POST", "/v2/models/one/infer") == 7
+
+    def test_an_upload_without_one_keeps_the_application_from_starting(self) -> None:
+        router = APIRouter()
+
+        @router.post("/v1/stream")
+        async def stream(request: Request) -> None: ...
+
+        with pytest.raises(TypeError, match="/v1/stream takes an upload: declare its limit"):
+            limits.BodyLimits([router], Max(), {})
+
+    def test_so_does_a_form_with_a_file(self) -> None:
+        router = APIRouter()
+
+        @router.post("/v1/form")
+        async def form(image: Annotated[UploadFile, File()]) -> None: ...
+
+        with pytest.raises(TypeError, match="/v1/form takes an upload"):
+            limits.BodyLimits([router], Max(), {})

@@ -137,7 +137,7 @@ class TestRejected:
     @pytest.fixture
     def unchanged(self, app: FastAPI, engine: Engine, experiment: None) -> object:
         """Compares rows and files before and after the test."""
-        artifacts: FolderStore = app.state.artifacts
+        artifacts: FolderStore = app.state.components.artifacts
 
         def files() -> set[Path]:
             return {path for path in artifacts.root.rglob("*") if path.is_file()}

@@ -182,7 +182,8 @@ class FakeApi:
         @self.app.get("/v1/deployments")
         def listing() -> dict[str, Any]:
             items = sorted(self.deployments.values(), key=lambda item: str(item["name"]))
-            return {"items": items, "total": len(items), "next": None, "unregistered": []}
+            found = {"items": items, "total": len(items), "next": None, "unregistered": []}
+            return {**found, "runtimes": ["torchserve", "native"]}
 
         @self.app.post("/v1/deployments", status_code=201)
         async def create(request: Request) -> Any:

@@ -108,6 +108,7 @@ class DeploymentPage(ApiModel):
     items: tuple[Deployment, ...]
     next: str | None = None
     unregistered: tuple[Unregistered, ...] = ()
+    runtimes: tuple[str, ...] = ()
 
 
 class Fault(ApiModel):

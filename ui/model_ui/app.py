@@ -108,7 +108,11 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
         gr.on(reload_runs, comparing.load, comparing.inputs, comparing.outputs, **quiet)
         importing.imported.then(comparing.load, comparing.inputs, comparing.outputs, **quiet)
         gr.on(
-            [page.load, deployments_tab.select, returned.change], running.load, None, running.outputs, **quiet
+            [page.load, deployments_tab.select, returned.change],
+            running.load,
+            running.inputs,
+            running.outputs,
+            **quiet,
         )
         comparing.table.submit(_open, None, tabs, **quiet)
     page.queue(default_concurrency_limit=CALLBACKS, max_size=QUEUE, api_open=False)

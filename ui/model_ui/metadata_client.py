@@ -109,6 +109,11 @@ class MetadataClient:
         """All deployments by name."""
         return (await self.everything_deployed())[0]
 
+    async def runtimes(self) -> list[str]:
+        """What a deployment may name as its runtime, the usual one first."""
+        page = await self._call(DeploymentPage, "GET", "/v1/deployments", params={"limit": "1"})
+        return list(page.runtimes)
+
     async def everything_deployed(self) -> tuple[list[Deployment], list[Unregistered]]:
         """All deployments by name, and what a Helm release deploys without the API knowing its version."""
         found: list[Deployment] = []

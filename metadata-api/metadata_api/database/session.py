@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated
 
 import psycopg2
 import psycopg2.extensions
-from fastapi import Depends, Request
 from sqlalchemy import Engine, MetaData, create_engine, event, make_url
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
@@ -24,6 +22,7 @@ NAMES = {
 
 UNVERIFIED_DEADLINE_SHARE = 0.3
 
+Sessions = sessionmaker[Session]
 longer_seconds: ContextVar[float | None] = ContextVar("longer_seconds", default=None)
 
 
@@ -81,17 +80,6 @@ def deadline(seconds: float) -> Iterator[None]:
         yield
     finally:
         longer_seconds.reset(token)
-
-
-def get_session(request: Request) -> Iterator[Session]:
-    """One request, one transaction: committed before the answer leaves, rolled back on any exception."""
-    with request.app.state.sessions.begin() as session:
-        yield session
-
-
-# Function scope, because FastAPI's default ends a dependency after the answer was sent.
-SessionDep = Annotated[Session, Depends(get_session, scope="function")]
-Sessions = sessionmaker[Session]
 
 
 def _wait(connection: psycopg2.extensions.connection) -> None:

@@ -21,12 +21,17 @@ from metadata_api.errors import Invalid, NotFound, TooLarge, UnsupportedMedia
 from metadata_api.storage.base import ObjectStore
 from serving_runtime.contracts import IMAGE_MAGIC, IMAGE_MAX_BYTES, IMAGE_MAX_PIXELS
 
+HEAVY_BYTES = 1024 * 1024
+LONGEST_SIDE = 1024
+
 
 @dataclass(frozen=True)
 class DecodedImage:
     """An image that passed the gate: its pixels as PNG bytes, their sha256 and size."""
 
     png: bytes
+    sent: bytes
+    """The PNG as models get it: of a heavy image a smaller one."""
     sha256: str
     width: int
     height: int
@@ -56,6 +61,11 @@ def decode(data: bytes) -> DecodedImage:
         raise Invalid(
             "image_unreadable", f"The {kind} file is damaged. Save it again and send it."
         ) from error
+
+
+def shrink(png: bytes) -> bytes:
+    """A stored image as models get it: a heavy one is made smaller, as bodies are limited and models look at little."""
+    return png if len(png) <= HEAVY_BYTES else _thumbnail(Pillow.open(io.BytesIO(png)))
 
 
 def put(session: Session, image: DecodedImage) -> Image:
@@ -93,7 +103,18 @@ def _encode(image: Pillow.Image) -> DecodedImage:
     file = io.BytesIO()
     clean.save(file, "PNG", compress_level=3)
     encoded = file.getvalue()
-    return DecodedImage(encoded, hashlib.sha256(encoded).hexdigest(), clean.width, clean.height)
+    digest, width, height = hashlib.sha256(encoded).hexdigest(), clean.width, clean.height
+    # Made of the pixels that are here already; it takes them.
+    sent = encoded if len(encoded) <= HEAVY_BYTES else _thumbnail(clean)
+    return DecodedImage(encoded, sent, digest, width, height)
+
+
+def _thumbnail(image: Pillow.Image) -> bytes:
+    """Changes the image."""
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=1)
+    return file.getvalue()
 
 
 def _flat(image: Pillow.Image) -> Pillow.Image:

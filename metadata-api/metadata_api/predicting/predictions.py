@@ -19,8 +19,8 @@ from metadata_api.database.tables import Image, Prediction
 from metadata_api.errors import ErrorBody, NotFound
 from metadata_api.http_pool import HttpPool
 from metadata_api.predicting import images, v2_client
-from metadata_api.predicting.results import Outcome, agreement, record
-from metadata_api.predicting.targets import Target, find_targets, image_input
+from metadata_api.predicting.results import Outcome, agreement, encode, record
+from metadata_api.predicting.targets import Target, find_targets
 from metadata_api.predicting.v2_client import InferenceFailed, ModelOutput
 from metadata_api.schemas import predictions as bodies
 from metadata_api.storage.base import ObjectStore
@@ -124,8 +124,8 @@ def _prepare(dependencies: Dependencies, request: PredictionRequest) -> _Plan:
     if image is None:
         raise NotFound("image_unknown", f"There is no image {request.image_sha256}. Send the file itself.")
     file = image.png if isinstance(image, images.DecodedImage) else dependencies.images.read(image.sha256)
-    sent = v2_client.shrink(file)
-    names = {name for name in map(image_input, targets) if name}
+    sent = image.sent if isinstance(image, images.DecodedImage) else images.shrink(file)
+    names = {target.image_input for target in targets if target.image_input}
     requests = {name: v2_client.image_request(name, sent) for name in names}
     return _Plan(targets, requests, file, image)
 
@@ -135,16 +135,15 @@ async def _ask(dependencies: Dependencies, target: Target, requests: dict[str, b
     start = time.perf_counter()
     result: ModelOutput | InferenceFailed
     try:
-        name = image_input(target)
         if not target.running:
             raise InferenceFailed("deployment_stopped", "The deployment is stopped. Start it first.")
-        if name is None:
+        if target.image_input is None:
             raise InferenceFailed("not_an_image_model", "The model does not take exactly one image.")
         result = await v2_client.infer(
             dependencies.pool,
             dependencies.serving_url.replace("{name}", target.name),
             target.name,
-            requests[name],
+            requests[target.image_input],
             end=end,
         )
     except InferenceFailed as failure:
@@ -163,9 +162,10 @@ def _record(
 ) -> bodies.Comparison:
     """Write the image and all outcomes in one transaction; returns them as they are told."""
     uid = uuid4()
+    encoded = encode(outcomes)
     with dependencies.sessions.begin() as session:
         image = asked if isinstance(asked, Image) else images.put(session, asked)
-        results = record(session, uid, image.sha256, outcomes)
+        results = record(session, uid, image.sha256, outcomes, encoded)
     shown = bodies.PredictedImage(
         sha256=image.sha256, width=image.width, height=image.height, url=f"/v1/images/{image.sha256}"
     )

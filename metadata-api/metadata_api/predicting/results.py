@@ -30,19 +30,35 @@ class Outcome:
     latency_ms: float
 
 
+def encode(outcomes: Sequence[Outcome]) -> list[str | None]:
+    """What each model saw as a PNG in base64, None where it did not say; takes time, so never in a session."""
+    return [
+        _png(one.result.preprocessed)
+        if isinstance(one.result, ModelOutput) and one.result.preprocessed
+        else None
+        for one in outcomes
+    ]
+
+
 def record(
-    session: Session, request_uid: UUID, image_sha256: str, outcomes: Sequence[Outcome]
+    session: Session,
+    request_uid: UUID,
+    image_sha256: str,
+    outcomes: Sequence[Outcome],
+    encoded: Sequence[str | None],
 ) -> list[bodies.Result]:
     """Write every outcome as a prediction, in one statement; returns them as they are told, in order.
+
+    `encoded` are the images of `encode`.
 
     The version recorded is the one that the answer names, whichever is the desired one now. An answer that
     fits no registered version is an error row, because its version would be unknown.
     """
     versions = _answering_versions(session, outcomes)
     results, rows = [], []
-    for outcome in outcomes:
+    for outcome, preprocessed in zip(outcomes, encoded, strict=True):
         version, answer = _checked(outcome, versions)
-        result = _result(outcome, version, answer)
+        result = _result(outcome, version, answer, preprocessed)
         results.append(result)
         lineage = _lineage(outcome, version)
         rows.append(
@@ -119,15 +135,17 @@ def _checked(
 
 
 def _result(
-    outcome: Outcome, version: AnsweringVersion | None, answer: ModelOutput | InferenceFailed
+    outcome: Outcome,
+    version: AnsweringVersion | None,
+    answer: ModelOutput | InferenceFailed,
+    preprocessed: str | None,
 ) -> bodies.Result:
-    label, ranked, preprocessed, error = None, None, None, None
+    label, ranked, error = None, None, None
     if isinstance(answer, InferenceFailed):
         error = ErrorBody(error=answer.code, detail=answer.detail)
     elif version is not None:
         ranked = _ranked(version.labels, answer.probabilities)
         label = answer.label or ranked[0].label
-        preprocessed = _png(answer.preprocessed) if answer.preprocessed else None
     return bodies.Result(
         prediction_id=uuid4(),
         deployment=outcome.target.name,
@@ -137,7 +155,7 @@ def _result(
         label=label,
         probabilities=ranked,
         latency_ms=outcome.latency_ms,
-        preprocessed=preprocessed,
+        preprocessed=None if error else preprocessed,
         error=error,
     )
 

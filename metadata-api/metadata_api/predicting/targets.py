@@ -33,7 +33,8 @@ class Target:
     experiment_id: int
     runtime: str
     running: bool
-    inputs: list[Json]
+    image_input: str | None
+    """Name of the input that takes an image file, if that is all the model takes."""
     desired: AnsweringVersion
 
 
@@ -55,7 +56,7 @@ def find_targets(session: Session, names: Sequence[str]) -> list[Target]:
             experiment_id=row.experiment_id,
             runtime=row.runtime,
             running=row.desired == "running",
-            inputs=row.inputs,
+            image_input=_image_input(row.inputs),
             desired=AnsweringVersion(row.id, row.number, row.sha256, row.labels),
         )
         for row in session.execute(query)
@@ -73,10 +74,9 @@ def find_targets(session: Session, names: Sequence[str]) -> list[Target]:
     return [found[name] for name in dict.fromkeys(names)]
 
 
-def image_input(target: Target) -> str | None:
-    """Name of the input that takes an image file, if that is all the model wants."""
-    if len(target.inputs) != 1:
+def _image_input(inputs: Sequence[Json]) -> str | None:
+    if len(inputs) != 1:
         return None
-    only = target.inputs[0]
+    only = inputs[0]
     takes = {only["datatype"], *only.get("accepts", ())}
     return str(only["name"]) if "BYTES" in takes else None

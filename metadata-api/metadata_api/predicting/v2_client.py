@@ -4,10 +4,7 @@ Called by `predictions` for every deployment of a call at once.
 """
 
 import asyncio
-import io
 from dataclasses import dataclass
-
-from PIL import Image as Pillow
 
 from metadata_api.http_pool import HttpPool, ResponseTooLarge
 from serving_runtime.contracts import ErrorCode
@@ -20,8 +17,6 @@ JSON = {"content-type": "application/json"}
 # Of our starter models: the parameter that asks for the pixels that the network got, and the output that has them.
 RETURN_PREPROCESSED, PREPROCESSED = "return_preprocessed", "preprocessed"
 PREPROCESSED_SIDE = 28
-HEAVY_BYTES = 1024 * 1024
-LONGEST_SIDE = 1024
 # Codes of the serving front's errors, as codes of this API; all others mean that the model failed.
 CODES = {
     ErrorCode.INVALID_REQUEST: "input_rejected",
@@ -67,17 +62,6 @@ class ModelOutput:
     label: str | None
     preprocessed: bytes | None
     """28 x 28 bytes that really went into the network, if the model can tell."""
-
-
-def shrink(image: bytes) -> bytes:
-    """The file as it is sent: a heavy one is made smaller, as bodies are limited and models look at little."""
-    if len(image) <= HEAVY_BYTES:
-        return image
-    smaller = Pillow.open(io.BytesIO(image))
-    smaller.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    file = io.BytesIO()
-    smaller.save(file, "PNG", compress_level=1)
-    return file.getvalue()
 
 
 def image_request(input_name: str, image: bytes) -> bytes:

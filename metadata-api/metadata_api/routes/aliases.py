@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from metadata_api import aliases
-from metadata_api.database.session import SessionDep
 from metadata_api.errors import responses
+from metadata_api.routes.dependencies import SessionDep
 from metadata_api.routes.deployments import Declared
 from metadata_api.schemas.aliases import Alias, AliasChange, AliasEventPage, AliasPage, AliasTarget
 from metadata_api.schemas.fields import NameInPath, ShortText, Text

@@ -5,6 +5,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from metadata_api import versions
 from metadata_api.errors import NotFound, responses
+from metadata_api.routes.dependencies import ComponentsDep
 from metadata_api.schemas.fields import NameInPath, NumberInPath
 
 router = APIRouter(prefix="/artifacts", tags=["versions"])
@@ -14,16 +15,17 @@ OCTETS = "application/octet-stream"
 
 @router.head("/{name}/{number}/{file}.mar", include_in_schema=False)
 @router.get("/{name}/{number}/{file}.mar", response_class=FileResponse, responses=responses(404))
-def download(request: Request, name: NameInPath, number: NumberInPath, file: NameInPath) -> Response:
+def download(
+    request: Request, of: ComponentsDep, name: NameInPath, number: NumberInPath, file: NameInPath
+) -> Response:
     """The canonical archive of a version; the ETag is its sha256."""
     if file != name:
         raise NotFound("not_found", f"The file is called {name}.mar.")
-    state = request.app.state
-    digest, size = versions.archive(state.sessions, state.artifacts, name, number)
+    digest, size = versions.archive(of.sessions, of.artifacts, name, number)
     headers = {"ETag": f'"{digest}"', "Cache-Control": "public, max-age=31536000, immutable"}
-    if path := state.artifacts.local(digest):
+    if path := of.artifacts.local(digest):
         return FileResponse(path, media_type=OCTETS, filename=f"{name}.mar", headers=headers)
     headers |= {"Content-Length": str(size), "Content-Disposition": f'attachment; filename="{name}.mar"'}
     if request.method == "HEAD":
         return Response(media_type=OCTETS, headers=headers)
-    return StreamingResponse(state.artifacts.stream(digest), media_type=OCTETS, headers=headers)
+    return StreamingResponse(of.artifacts.stream(digest), media_type=OCTETS, headers=headers)

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Depends, Query
 
 from metadata_api import deployments
-from metadata_api.database.session import SessionDep
 from metadata_api.deploying.base import Observed
 from metadata_api.deploying.helm import HelmRelease
 from metadata_api.errors import responses
+from metadata_api.routes.dependencies import ComponentsDep, SessionDep
 from metadata_api.schemas.deployments import (
     DeploymentChange,
     DeploymentDetail,
@@ -22,24 +22,23 @@ from serving_runtime.contracts import NAME_PATTERN
 router = APIRouter(prefix="/v1/deployments", tags=["deployments"])
 
 
-def _serving_url(request: Request) -> str:
-    settings = request.app.state.settings
-    return str(settings.public_serving_url or settings.serving_url).rstrip("/")
+def _serving_url(of: ComponentsDep) -> str:
+    return (of.settings.public_serving_url or of.settings.serving_url).rstrip("/")
 
 
-def _helm(request: Request) -> HelmRelease:
-    return request.app.state.helm  # type: ignore[no-any-return]
+def _helm(of: ComponentsDep) -> HelmRelease:
+    return of.helm
 
 
-def _declared(request: Request) -> Mapping[str, Observed]:
-    return request.app.state.deployer.declared()  # type: ignore[no-any-return]
+def _declared(of: ComponentsDep) -> Mapping[str, Observed]:
+    return of.deployer.declared()
 
 
-async def _wake(request: Request, background: BackgroundTasks) -> None:
+async def _wake(of: ComponentsDep, background: BackgroundTasks) -> None:
     """Wake the reconciler after the answer, which is after the commit: it must see the change."""
 
     async def wake() -> None:
-        request.app.state.deployer.changed.set()
+        of.deployer.changed.set()
 
     background.add_task(wake)
 

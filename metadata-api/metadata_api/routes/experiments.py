@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from metadata_api import curves, experiments
-from metadata_api.database.session import SessionDep
 from metadata_api.errors import responses
+from metadata_api.routes.dependencies import SessionDep
 from metadata_api.schemas import experiments as bodies
 from metadata_api.schemas.fields import NameInPath
 from serving_runtime.contracts import NAME_PATTERN

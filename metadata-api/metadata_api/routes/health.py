@@ -1,9 +1,10 @@
 """Whether the process lives and whether it can do its work; asked by the launcher and by Kubernetes."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
 from metadata_api.database import migrate
 from metadata_api.errors import responses
+from metadata_api.routes.dependencies import ComponentsDep
 
 router = APIRouter(tags=["health"])
 
@@ -15,7 +16,7 @@ async def livez() -> dict[str, str]:
 
 
 @router.get("/readyz", responses=responses())
-def readyz(request: Request) -> dict[str, str]:
+def readyz(of: ComponentsDep) -> dict[str, str]:
     """The database answers and has at least the schema that this release needs."""
-    migrate.check(request.app.state.engine)
+    migrate.check(of.engine)
     return {"status": "ok"}

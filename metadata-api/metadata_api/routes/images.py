@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Response
 
 from metadata_api.errors import responses
 from metadata_api.predicting import images
+from metadata_api.routes.dependencies import ComponentsDep
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="sha256 of the PNG, in hexadecimal.")]
@@ -14,9 +15,9 @@ Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="sha256 of th
 @router.get(
     "/{sha256}", responses={200: {"content": {"image/png": {}}}, **responses(404)}, response_class=Response
 )
-def show(sha256: Digest, request: Request) -> Response:
+def show(sha256: Digest, of: ComponentsDep) -> Response:
     """An image that was asked about, as PNG: its pixels, encoded by us."""
-    png = images.png(request.app.state.sessions, request.app.state.images, sha256)
+    png = images.png(of.sessions, of.images, sha256)
     # The name is a hash of the content, so the content never changes.
     headers = {
         "Cache-Control": "private, max-age=31536000, immutable",

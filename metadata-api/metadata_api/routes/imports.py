@@ -9,8 +9,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from metadata_api import importing
-from metadata_api.database.session import SessionDep
 from metadata_api.errors import Invalid, responses
+from metadata_api.limits import max_body
+from metadata_api.routes.dependencies import ComponentsDep, SessionDep
 from metadata_api.schemas.fields import MAX_INT, NumberInPath, ShortText
 from metadata_api.schemas.imports import ImportPage, ImportReport
 
@@ -34,15 +35,17 @@ BODY = {
     responses={200: {"model": ImportReport}, **responses(400, 409, 413, 507)},
     openapi_extra=BODY,
 )
+@max_body(lambda largest: largest.csv_bytes)
 async def import_file(
     request: Request,
+    of: ComponentsDep,
     response: Response,
     session: SessionDep,
     dry_run: Annotated[bool, Query(description="Report only, store nothing.")] = False,
     filename: Annotated[ShortText, Query()] = "",
 ) -> ImportReport:
     """Import a CSV: the body itself, or the field `file` of a form. 201 when something was new, else 200."""
-    with request.app.state.artifacts.temporary() as path:
+    with of.artifacts.temporary() as path:
         sent = await _receive(request, path)
         report = await run_in_threadpool(
             importing.import_experiments, session, path, filename=filename or sent, dry_run=dry_run

@@ -3,23 +3,34 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, UploadFile
 
-from metadata_api.database.session import SessionDep
 from metadata_api.errors import Invalid, responses
+from metadata_api.limits import max_body
 from metadata_api.predicting import predictions
 from metadata_api.predicting.predictions import Dependencies, PredictionRequest
+from metadata_api.routes.dependencies import ComponentsDep, SessionDep
 from metadata_api.schemas.fields import Name
 from metadata_api.schemas.predictions import Comparison, PredictionPage, RecordedPrediction
 from serving_runtime.contracts import NAME_PATTERN
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
 SHA256 = r"^[0-9a-f]{64}$"
+# What a form adds to the file in it.
+FORM_BYTES = 64 * 1024
+
+
+def _dependencies(of: ComponentsDep) -> Dependencies:
+    return Dependencies(of.sessions, of.images, of.pool, of.settings.serving_url.rstrip("/"))
+
+
+PredictionDeps = Annotated[Dependencies, Depends(_dependencies)]
 
 
 @router.post("", responses=responses(400, 404, 409, 413, 415, 507))
+@max_body(lambda largest: largest.image_bytes + FORM_BYTES)
 async def predict(
-    request: Request,
+    dependencies: PredictionDeps,
     image: Annotated[UploadFile | None, File(description="PNG or JPEG")] = None,
     image_sha256: Annotated[str | None, Form(pattern=SHA256)] = None,
     deployments: Annotated[list[Name] | None, Form(description="None means all that shall run.")] = None,
@@ -29,10 +40,6 @@ async def predict(
     if (image is None) == (image_sha256 is None):
         raise Invalid("image_missing", "Send either the file `image` or the `image_sha256` of a stored one.")
     content = await image.read() if image is not None else None
-    state = request.app.state
-    dependencies = Dependencies(
-        state.sessions, state.images, state.pool, state.settings.serving_url.rstrip("/")
-    )
     asked = PredictionRequest(content, image_sha256, tuple(deployments or ()), deadline_ms)
     return await predictions.predict_all(dependencies, asked)
 

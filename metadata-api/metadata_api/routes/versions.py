@@ -10,8 +10,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from metadata_api import versions
-from metadata_api.database.session import SessionDep, Sessions
+from metadata_api.database.session import Sessions
 from metadata_api.errors import Invalid, responses
+from metadata_api.limits import max_body
+from metadata_api.routes.dependencies import ComponentsDep, SessionDep
 from metadata_api.schemas.fields import MAX_INT, NameInPath, NumberInPath
 from metadata_api.schemas.versions import Version, VersionPage
 
@@ -31,14 +33,16 @@ ARCHIVE: dict[str, Any] = {
     },
     openapi_extra={"requestBody": {"required": True, **ARCHIVE}},
 )
-async def upload_version(request: Request, name: NameInPath, response: Response) -> Version:
+@max_body(lambda largest: largest.mar_bytes)
+async def upload_version(
+    request: Request, of: ComponentsDep, name: NameInPath, response: Response
+) -> Version:
     """Upload a `.mar` as the body; it is checked, rewritten canonically and becomes the next version."""
-    state = request.app.state
-    await run_in_threadpool(_require_experiment, state.sessions, name)
-    with state.artifacts.temporary() as path:
+    await run_in_threadpool(_require_experiment, of.sessions, name)
+    with of.artifacts.temporary() as path:
         digest = await _receive(request, path)
         version, new = await run_in_threadpool(
-            versions.publish, state.sessions, state.artifacts, name, path, digest
+            versions.publish, of.sessions, of.artifacts, name, path, digest
         )
     response.status_code = 201 if new else 200
     return version

@@ -99,3 +99,5 @@ class DeploymentPage(BaseModel):
     next: str | None
     unregistered: list[Unregistered]
     """On the first page only; they answer under v2, but nothing is known about them here."""
+    runtimes: list[Runtime]
+    """What a deployment may name, the usual one first."""

@@ -22,6 +22,7 @@ from metadata_api.v2_proxy.live_table import LiveRouteTable
 from serving_runtime.contracts import ErrorCode
 from serving_runtime.protocol import server as about
 
+PREFIX = "/v2"
 ACTIONS = ("infer", "ready", "config", "stats")
 # It becomes part of an address inside.
 _VERSION = re.compile("[0-9]{1,9}")

@@ -17,7 +17,7 @@ QUICK = Intervals(
 
 def wait_for_rounds(app: FastAPI, count: int) -> None:
     """Return when the loop has begun, and so ended, that many more rounds, whatever came of them."""
-    changed = app.state.deployer.changed
+    changed = app.state.components.deployer.changed
     clear = changed.clear
     begun: list[None] = []
 

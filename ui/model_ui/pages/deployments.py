@@ -14,7 +14,6 @@ from model_ui.render.markup import note
 from model_ui.render.runs import title
 
 OFFERED = 200
-RUNTIMES = ["torchserve", "native"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,7 @@ class DeploymentsTab:
     cards: gr.HTML
     versions: gr.State
     load: Any
+    inputs: list[Any]
     outputs: list[Any]
 
 
@@ -46,12 +46,12 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
             min_width=200,
         )
         runtime = gr.Dropdown(
-            RUNTIMES,
+            [],
             label="Runtime",
             elem_id="runtime",
             scale=1,
             min_width=130,
-            value=RUNTIMES[0],
+            value=None,
             filterable=False,
         )
         deploy = gr.Button("Deploy", variant="primary", scale=0, min_width=120, elem_classes="m-go")
@@ -60,19 +60,22 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
     )
     cards = gr.HTML("", js_on_load=assets.text("services.js"), apply_default_css=False, elem_id="services")
 
-    async def load() -> tuple[Any, dict[str, int] | Any]:
+    async def load(served_by: str | None) -> tuple[Any, dict[str, int] | Any, Any]:
         try:
+            runtimes = await client.runtimes()
             page = await client.experiments(limit=OFFERED)
             found = {item.name: item for item in page.items}
             for item in await client.deployments():
                 if item.experiment not in found:
                     found[item.experiment] = await client.experiment(item.experiment)
         except ApiError:
-            return gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), gr.skip()
         latest = {
             item.name: item.latest_version for item in found.values() if item.latest_version is not None
         }
-        return gr.Dropdown(choices=_choices(list(found.values()))), latest
+        chosen = served_by if served_by in runtimes else next(iter(runtimes), None)
+        offered = gr.Dropdown(choices=list(runtimes), value=chosen)
+        return gr.Dropdown(choices=_choices(list(found.values()))), latest, offered
 
     async def show(text: str, known: Mapping[str, int]) -> tuple[str, Any]:
         try:
@@ -108,7 +111,7 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
     experiment.input(_versions, [experiment, versions], [version], **quiet)
     deploy.click(create, [experiment, version, name, runtime, versions], [message, cards], **quiet)
     cards.submit(act, [versions], [message, cards], **quiet)
-    return DeploymentsTab(cards, versions, load, [experiment, versions])
+    return DeploymentsTab(cards, versions, load, [runtime], [experiment, versions, runtime])
 
 
 def cards_of(

@@ -1,0 +1,57 @@
+"""What routes get of the application, by type: `create_app` makes one `Components`, and a route names what it needs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from metadata_api.database.session import Sessions
+from metadata_api.deploying.base import Deployer
+from metadata_api.deploying.helm import HelmRelease
+from metadata_api.deploying.intervals import Intervals
+from metadata_api.deploying.kserve.config import KServeConfig
+from metadata_api.http_pool import HttpPool
+from metadata_api.settings import Settings
+from metadata_api.storage.base import ObjectStore
+from metadata_api.v2_proxy.live_table import LiveRouteTable
+
+
+@dataclass
+class Components:
+    """What one application is made of, as `app.state.components`."""
+
+    settings: Settings
+    intervals: Intervals
+    engine: Engine
+    sessions: Sessions
+    pool: HttpPool
+    routes: LiveRouteTable
+    kserve: KServeConfig | None
+    helm: HelmRelease
+    artifacts: ObjectStore
+    images: ObjectStore
+    deployer: Deployer = field(init=False)
+    """There as long as the application runs."""
+
+
+def components(request: Request) -> Components:
+    """Those of the application that a request came to."""
+    found = request.app.state.components
+    assert isinstance(found, Components)
+    return found
+
+
+ComponentsDep = Annotated[Components, Depends(components)]
+
+
+def session(of: ComponentsDep) -> Iterator[Session]:
+    """One request, one transaction: committed before the answer leaves, rolled back on any exception."""
+    with of.sessions.begin() as begun:
+        yield begun
+
+
+# Function scope, because FastAPI's default ends a dependency after the answer was sent.
+SessionDep = Annotated[Session, Depends(session, scope="function")]
