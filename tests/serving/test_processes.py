@@ -70,4 +70,4 @@ def faults(first: str) -> int:
 
 
 def test_memory_of_a_batch_is_kept_for_the_next_one() -> None:
-    assert faults("processes.keep_memory()") < 10 < 1000 < faults("")
+    assert faults("processes.tune_malloc()") < 10 < 1000 < faults("")

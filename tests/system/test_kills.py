@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import ROOT, Stack
 from tests.waiting import until
 
+pytestmark = pytest.mark.clock
+
 BACK_SECONDS = 15.0
 IMAGE = (ROOT / "models" / "examples" / "digit-5.png").read_bytes()
 
