@@ -32,7 +32,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 # `make test` runs them in so many processes; tests/groups.py says which go together. Those that are marked `clock` have
 # tight limits: they run after the others, one at a time.
 TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina_local tests/system tests/ui
-CLOCK_TESTS := tests/metadata_api
+CLOCK_TESTS := tests/metadata_api tests/system
 WORKERS ?= 4
 PARALLEL := -n $(WORKERS) --dist loadscope
 K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh k8s/doctor,$(wildcard k8s/*)) k8s/doctor/run
