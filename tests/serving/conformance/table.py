@@ -63,7 +63,7 @@ def document(suite: Suite, cells: Cells) -> str:
         "",
         "Which parts of the Open Inference Protocol v2 over REST the serving front supports, and what unmodified",
         "clients can do with it. Each row is the result of tests in `tests/serving/conformance` against a real front,",
-        "once per runtime; `make conformance` wrote it. Decisions: [coverage](adr/0011-v2-protocol-coverage.md) and",
+        "once per runtime and once through the metadata API; `make conformance` wrote it. Decisions: [coverage](adr/0011-v2-protocol-coverage.md) and",
         "[clients](adr/0012-conformance-tests-with-real-clients.md).",
         "",
         f"Clients: {', '.join(map(' '.join, versions().items()))}.",
