@@ -25,7 +25,7 @@ class ForkServer:
 
     def __init__(self, directory: Path, threads: int, more: Sequence[str] = ()) -> None:
         """`more` names variables that handlers need beside `environment.INHERITED`."""
-        self.socket = directory / "fork server.sock"
+        self.socket = directory / "forkserver.sock"
         self._directory = directory
         self.environment = environment.of_workers(os.environ, threads, more)
         self._process: subprocess.Popen[bytes] | None = None
@@ -45,7 +45,7 @@ class ForkServer:
             processes.kill(self._process.pid)
             self._process.wait(_END_SECONDS)
         self.socket.unlink(missing_ok=True)
-        with open(self._directory / "fork server.log", "wb") as log:
+        with open(self._directory / "forkserver.log", "wb") as log:
             self._process = processes.start(
                 [sys.executable, "-m", "serving_runtime.worker.forkserver_main", str(self.socket)],
                 cwd=self._directory,
