@@ -94,6 +94,12 @@ def wait_for(what: str, look: Callable[[], T | None], seconds: float = SECONDS) 
     raise AssertionError(f"{what}: not within {seconds:.0f} s; last {last}")
 
 
+def status_of(path: str) -> int:
+    """What a GET from outside answers."""
+    with outside() as client:
+        return client.get(path).status_code
+
+
 def deployment(name: str) -> dict[str, Any]:
     """A deployment as the API shows it."""
     with outside() as client:

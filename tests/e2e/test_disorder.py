@@ -11,6 +11,7 @@ from tests.e2e.cluster import (
     label_of,
     objects,
     outside,
+    status_of,
     wait_for,
     wait_ready,
 )
@@ -30,6 +31,12 @@ def gone(release: str) -> Iterator[None]:
 
 def names(kind: str) -> set[str]:
     return {item["metadata"]["name"] for item in objects(kind)}
+
+
+def uid_of(name: str) -> str:
+    """The identity of an InferenceService, empty when there is none of this name."""
+    found = (item["metadata"] for item in objects("isvc"))
+    return next((str(one["uid"]) for one in found if one["name"] == name), "")
 
 
 def deploy(experiment: str = "mlp-wide") -> None:
@@ -73,7 +80,7 @@ def test_the_api_is_killed_before_it_made_the_route() -> None:
     deploy()
     kubectl("delete", "pod", *pods, "--force", "--grace-period=0")
     kubectl("delete", "ingress", f"{NAME}-v2", "--ignore-not-found")
-    wait_for("the API is back", lambda: outside().get("/readyz").status_code in (200, 404))
+    wait_for("the API is back", lambda: status_of("/readyz") in (200, 404))
     wait_ready(NAME)
     wait_for("its route is there", lambda: label_of(infer(NAME)) == "5")
 
@@ -82,8 +89,9 @@ def test_the_api_is_killed_before_it_made_the_route() -> None:
 def test_what_is_deleted_behind_the_apis_back_is_made_again() -> None:
     deploy()
     wait_ready(NAME)
-    kubectl("delete", "isvc", NAME)
-    wait_for("it is there again", lambda: NAME in names("isvc"))
+    before = uid_of(NAME)
+    kubectl("delete", "isvc", NAME, "--wait=false")
+    wait_for("another is there in its place", lambda: uid_of(NAME) not in ("", before))
     wait_ready(NAME)
     kubectl("delete", "ingress", f"{NAME}-v2")
     wait_for("it answers from outside again", lambda: label_of(infer(NAME)) == "5", 120)

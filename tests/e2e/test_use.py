@@ -21,6 +21,7 @@ from tests.e2e.cluster import (
     outside,
     run,
     script,
+    status_of,
     wait_for,
     wait_ready,
 )
@@ -137,7 +138,7 @@ def test_v2_inference_and_the_api_through_a_gateway(release: str) -> None:
     try:
         wait_for("no Ingress is left", lambda: not objects("ingress"))
         wait_for("both routes are there", lambda: len(objects("httproute")) >= 3)
-        wait_for("the API through the Gateway", lambda: outside().get("/v1/deployments").status_code == 200)
+        wait_for("the API through the Gateway", lambda: status_of("/v1/deployments") == 200)
         for name in ("cnn-baseline", "mlp-helm"):
             answer = wait_for(f"{name} through the Gateway", partial(infer, name))
             assert label_of(answer) == "5"
