@@ -244,6 +244,7 @@ class TestRecord:
         found = api.get(URL, params={"deployment": "a", "image": second["image"]["sha256"]}).json()
         assert [item["request_id"] for item in found["items"]] == [second["id"]]
 
+    @pytest.mark.clock  # each of the six waits for the others' transactions, within the database's deadline
     def test_of_the_same_image_shares_the_image(self, api: httpx.Client, four: None, engine: Engine) -> None:
         with ThreadPoolExecutor(6) as pool:
             calls = list(pool.map(lambda _: ask(api), range(6)))
