@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -47,7 +47,7 @@ class V2Proxy:
         """Answer a request below /v2, whatever happens."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        parts = _parts(scope["raw_path"].removeprefix(self._root))
+        parts = about.path_elements(scope["raw_path"].removeprefix(self._root))
         if parts[0] != "v2":
             return await self._app(scope, receive, send)
         try:
@@ -108,14 +108,6 @@ class V2Proxy:
 
     def _base(self, deployment: str) -> str:
         return self._serving_url.replace("{name}", quote(deployment))
-
-
-def _parts(raw_path: bytes) -> list[str]:
-    """The elements of an address, each unquoted by itself: a quoted slash does not part a name in two."""
-    elements = raw_path.strip(b"/").split(b"/")
-    if b"%" in raw_path:
-        elements = list(map(unquote_to_bytes, elements))
-    return [element.decode(errors="replace") for element in elements]
 
 
 def _named(parts: list[str]) -> tuple[str, str]:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 import orjson
 import yaml
@@ -70,7 +69,7 @@ class App:
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         if rejection := self._hosts.rejection(scope):
             return rejection_response(rejection)
-        parts = _path(scope)
+        parts = about.path_elements(scope["raw_path"])
         if parts[-1] == "infer" and parts[:2] == ["v2", "models"] and len(parts) > 3:
             return await self._infer(scope, receive, parts)
         if parts[:2] == ["v2", "repository"]:
@@ -180,15 +179,6 @@ def _encoded(inference: Inference) -> Response:
         entry.name, entry.version, inference.id, outputs, inference.binary
     )
     return Response(200, body, (_BINARY, (_BINARY_SIZE, b"%d" % size)), packable=True)
-
-
-def _path(scope: Scope) -> list[str]:
-    """The elements of the address, each unquoted by itself: a quoted slash does not part a name in two."""
-    raw: bytes = scope["raw_path"]
-    elements = raw.strip(b"/").split(b"/")
-    if b"%" in raw:
-        elements = list(map(unquote_to_bytes, elements))
-    return [element.decode(errors="replace") for element in elements]
 
 
 def _model_path(parts: list[str]) -> tuple[str, str | None]:
