@@ -37,7 +37,7 @@ def faults(method: str, path: str, status: int, body: object) -> list[str]:
 def _document() -> Json:
     nowhere = Path("/nonexistent")
     url = "postgresql+psycopg2://nobody@127.0.0.1:9/none"
-    settings = Settings(database_url=url, store_dir=nowhere, serving_models_file=nowhere)
+    settings = Settings(auth="off", database_url=url, store_dir=nowhere, serving_models_file=nowhere)
     return dict(_closed(create_app(settings).openapi()))
 
 

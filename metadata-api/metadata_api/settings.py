@@ -91,6 +91,14 @@ class Settings(DatabaseSettings):
     """Hosts that the API answers to beside 127.0.0.1, localhost and [::1] with its port; see `hosts.AllowedHosts`."""
     max: Max = Max()
     """Longest bodies."""
+    auth: Literal["on", "off"] = "on"
+    """Whether callers have to prove who they are; off, everybody may do everything."""
+    admin_token_file: Path | None = None
+    """File with an API token of the role admin, which works without a database and issues the others."""
+    serving_token_file: Path | None = None
+    """File with the token that the API itself sends to the servers of models."""
+    serving_tokens_file: Path | None = None
+    """File that the API writes: the tokens, as hashes, that the serving process on this machine takes."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -99,6 +107,13 @@ class Settings(DatabaseSettings):
         if self.deployer == "local" and self.s3 is not None:
             raise ValueError(
                 "deployer local reads archives from the folder: leave METADATA_API_S3_BUCKET away"
+            )
+        if self.serving_tokens_file is not None and self.serving_token_file is None:
+            raise ValueError("METADATA_API_SERVING_TOKENS_FILE needs METADATA_API_SERVING_TOKEN_FILE")
+        if self.auth == "on" and self.admin_token_file is None:
+            raise ValueError(
+                "authentication needs METADATA_API_ADMIN_TOKEN_FILE "
+                "(or METADATA_API_AUTH=off: everybody may do everything)"
             )
         if self.deployer == "kserve" and self.kserve_file is None:
             raise ValueError("deployer kserve needs METADATA_API_KSERVE_FILE")

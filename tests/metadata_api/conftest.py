@@ -55,6 +55,7 @@ def settings(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
     """Settings of the application under test; its serving address answers nothing."""
     folder = tmp_path_factory.mktemp("api")
     return Settings(
+        auth="off",
         database_url=postgres_url,
         store_dir=folder / "store",
         serving_models_file=folder / "models.json",

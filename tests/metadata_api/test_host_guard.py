@@ -118,7 +118,11 @@ def test_the_setting_is_read_from_the_environment(
 ) -> None:
     monkeypatch.setenv("METADATA_API_ALLOWED_HOSTS", "a.example, b.example:80")
     monkeypatch.setenv("METADATA_API_MAX_CSV_BYTES", "7")
-    given: dict[str, Any] = {"database_url": settings.database_url, "store_dir": settings.store_dir}
+    given: dict[str, Any] = {
+        "auth": "off",
+        "database_url": settings.database_url,
+        "store_dir": settings.store_dir,
+    }
     found = Settings(**given, serving_models_file=settings.serving_models_file)
     assert (found.allowed_hosts, found.max.csv_bytes) == (("a.example", "b.example:80"), 7)
     monkeypatch.setenv("METADATA_API_ALLOWED_HOSTS", "http://a.example")

@@ -39,6 +39,7 @@ def own_settings(
 ) -> Settings:
     """Settings of the application of these tests."""
     return Settings(
+        auth="off",
         database_url=url_of(engine),
         store_dir=tmp_path_factory.mktemp("reconcile"),
         serving_url=serving.url,

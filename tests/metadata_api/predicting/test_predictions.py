@@ -48,6 +48,7 @@ def own_app(engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPath
     """The application, asking the server of these tests, and less patient with the database."""
     folder = tmp_path_factory.mktemp("predictions")
     settings = Settings(
+        auth="off",
         database_url=url_of(engine),
         database_seconds=1.5,
         store_dir=folder / "store",

@@ -143,6 +143,7 @@ def test_an_api_with_a_bucket_keeps_archives_there_and_streams_them(
 ) -> None:
     (tmp_path / "kserve.yaml").write_text(yaml.safe_dump({**CONFIG, "artifact_url": "s3://marina/artifacts"}))
     settings = Settings(
+        auth="off",
         database_url=url_of(engine),
         store_dir=tmp_path / "store",
         s3=bucket,

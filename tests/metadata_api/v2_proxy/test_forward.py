@@ -90,6 +90,7 @@ def api(
 ) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("inference")
     settings = Settings(
+        auth="off",
         database_url=url_of(engine),
         store_dir=folder / "store",
         serving_models_file=folder / "models.json",
@@ -192,6 +193,7 @@ def test_a_body_over_the_limit_is_refused_in_the_form_of_v2(api: httpx.Client) -
 
 def test_a_server_that_is_away_is_a_503(engine: Engine, front: ThreadingHTTPServer, tmp_path: Any) -> None:
     settings = Settings(
+        auth="off",
         database_url=url_of(engine),
         store_dir=tmp_path / "store",
         serving_models_file=tmp_path / "models.json",

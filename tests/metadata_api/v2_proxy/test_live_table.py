@@ -40,6 +40,7 @@ def settings(engine: Engine, tmp_path: Path) -> Iterator[Settings]:
         serving.status = front.status
         serving.models = {name: says(name.encode()) for name in ("digits", "letters")}
         yield Settings(
+            auth="off",
             database_url=url_of(engine),
             store_dir=tmp_path / "store",
             serving_url=serving.url,

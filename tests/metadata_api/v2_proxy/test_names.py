@@ -39,6 +39,7 @@ def api(engine: Engine, clean: None, front: Front, tmp_path: Path) -> Iterator[h
         serving.status = front.status
         serving.models = {name: says(name.encode()) for name in ("digits", "letters")}
         settings = Settings(
+            auth="off",
             database_url=url_of(engine),
             store_dir=tmp_path / "store",
             serving_url=serving.url,

@@ -44,6 +44,7 @@ def api(
     engine: Engine, front: Front, serving: V2Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[httpx.Client]:
     settings = Settings(
+        auth="off",
         database_url=url_of(engine),
         store_dir=tmp_path_factory.mktemp("store"),
         serving_url=serving.url,

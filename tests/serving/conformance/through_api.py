@@ -25,6 +25,7 @@ class ThroughApi(Front):
         engine = self._stack.enter_context(own_database(postgres_url))
         app = create_app(
             Settings(
+                auth="off",
                 database_url=url_of(engine),
                 store_dir=folder / "store",
                 serving_models_file=self.models_file,

@@ -33,6 +33,7 @@ def kserve_settings(
 ) -> Settings:
     (folder / "kserve.yaml").write_text(yaml.safe_dump(config))
     return Settings(
+        auth="off",
         database_url=url_of(engine),
         store_dir=folder / "store",
         deployer="kserve",

@@ -192,7 +192,7 @@ def test_a_file_that_is_missing_or_no_yaml_says_so(tmp_path: Path, content: str 
 )
 def test_settings_that_do_not_fit_together_are_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Settings(database_url="postgresql://x", store_dir=Path("/s"), **given)
+        Settings(auth="off", database_url="postgresql://x", store_dir=Path("/s"), **given)
 
 
 def test_the_rules_name_what_is_written_and_nothing_else() -> None:
