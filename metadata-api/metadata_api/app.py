@@ -108,7 +108,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
     audit.record_changes(sessions)
     kserve = kserve_config.read(settings.kserve_file) if settings.kserve_file else None
     archive_store, image_store = _stores(settings)
-    serving_token = settings.serving_token_file.read_text().strip() if settings.serving_token_file else ""
+    serving_token = _serving_token(settings)
     components = Components(
         settings=settings,
         intervals=intervals,
@@ -172,7 +172,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             asyncio.create_task(components.routes.run()),
             asyncio.create_task(components.tokens.run()),
         ]
-        if path := components.settings.serving_tokens_file:
+        if path := components.settings.auth.serving_tokens_file:
             fixed, own = components.fixed_tokens, components.serving_token
             tasks.append(asyncio.create_task(serving_tokens.keep_file(path, components.tokens, fixed, own)))
         try:
@@ -209,15 +209,20 @@ def _to_servers(components: Components) -> dict[str, str]:
 def _callers(components: Components) -> Callers:
     """Who is asked for the caller of a request."""
     settings = components.settings
-    if settings.auth == "off":
+    if settings.auth.mode == "off":
         log.warning("authentication is off: everybody who reaches this port may do everything")
         return Everybody()
     return Callers(components.tokens, components.fixed_tokens)
 
 
 def _fixed_tokens(settings: Settings) -> TokenTable:
-    path = settings.admin_token_file
-    return tokens.from_file(path, "admin") if settings.auth == "on" and path else {}
+    path = settings.auth.admin_token_file
+    return tokens.from_file(path, "admin") if settings.auth.mode == "on" and path else {}
+
+
+def _serving_token(settings: Settings) -> str:
+    path = settings.auth.serving_token_file
+    return path.read_text().strip() if path else ""
 
 
 def _is_open(method: str, path: str) -> bool:

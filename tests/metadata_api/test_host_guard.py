@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from metadata_api.app import create_app
-from metadata_api.settings import Settings
+from metadata_api.settings import Auth, Settings
 from serving_runtime.hosts import SECURITY_HEADERS
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.servers import running
@@ -119,7 +119,7 @@ def test_the_setting_is_read_from_the_environment(
     monkeypatch.setenv("METADATA_API_ALLOWED_HOSTS", "a.example, b.example:80")
     monkeypatch.setenv("METADATA_API_MAX_CSV_BYTES", "7")
     given: dict[str, Any] = {
-        "auth": "off",
+        "auth": Auth(mode="off"),
         "database_url": settings.database_url,
         "store_dir": settings.store_dir,
     }

@@ -3,7 +3,7 @@
 {{- define "marina.api.environment" -}}
 {{- $s3 := include "marina.s3" . | fromYaml -}}
 {{ include "marina.database.settings" . }}
-- name: METADATA_API_AUTH
+- name: METADATA_API_AUTH_MODE
   value: "off"
 - name: METADATA_API_STORE_DIR
   value: /var/lib/marina

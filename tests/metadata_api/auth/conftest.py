@@ -12,7 +12,7 @@ from sqlalchemy import Engine, update
 from metadata_api.app import create_app
 from metadata_api.database.tables import ApiToken
 from metadata_api.roles import Role
-from metadata_api.settings import Settings
+from metadata_api.settings import Auth, Settings
 from tests.metadata_api.servers import running
 
 ADMIN = f"mrn_0123456789ab_{'s' * 43}"
@@ -27,10 +27,11 @@ def closed_settings(settings: Settings, tmp_path_factory: pytest.TempPathFactory
     (folder / "serving-token").write_text(SERVING + "\n")
     return settings.model_copy(
         update={
-            "auth": "on",
-            "admin_token_file": folder / "token",
-            "serving_token_file": folder / "serving-token",
-            "serving_tokens_file": folder / "serving-tokens.json",
+            "auth": Auth(
+                admin_token_file=folder / "token",
+                serving_token_file=folder / "serving-token",
+                serving_tokens_file=folder / "serving-tokens.json",
+            )
         }
     )
 
@@ -89,5 +90,5 @@ def expire(engine: Engine, token: str) -> None:
 
 def folder_of(settings: Settings) -> Path:
     """Where the files of `closed_settings` are."""
-    assert settings.admin_token_file
-    return settings.admin_token_file.parent
+    assert settings.auth.admin_token_file
+    return settings.auth.admin_token_file.parent

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
-from metadata_api.settings import Settings
+from metadata_api.settings import Auth, Settings
 from tests.metadata_api.auth.conftest import ADMIN, SERVING, client_of, issue
 from tests.metadata_api.making import make_deployment
 from tests.metadata_api.servers import running
@@ -101,7 +101,7 @@ def test_a_token_that_is_limited_to_deployments_changes_no_other(
 def test_the_servers_of_models_get_hashes_within_a_second_and_no_token(
     closed_settings: Settings, admin: httpx.Client
 ) -> None:
-    path = closed_settings.serving_tokens_file
+    path = closed_settings.auth.serving_tokens_file
     assert path
     token = issue(admin, "annotator", deployments=["a"])
 
@@ -119,7 +119,7 @@ def test_the_servers_of_models_get_hashes_within_a_second_and_no_token(
 def test_a_file_without_a_token_is_a_clear_error(closed_settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("admin")
     with pytest.raises(ValueError, match="holds no API token"):
-        create_app(closed_settings.model_copy(update={"admin_token_file": tmp_path / "token"}))
+        create_app(closed_settings.model_copy(update={"auth": Auth(admin_token_file=tmp_path / "token")}))
 
 
 def _listed(path: Path) -> list[dict[str, object]]:
