@@ -118,10 +118,17 @@ def _write(path: Path | None, names: set[str]) -> None:
         os.replace(temporary, path)
 
 
+def _authorization(token_file: Path | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token_file.read_text().strip()}"} if token_file else {}
+
+
 def main() -> int:
     """Register every `.mar` in a folder; exit code 1 with a line when the API rejects one."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--api", default="http://127.0.0.1:8000", help="address of the metadata API")
+    parser.add_argument(
+        "--token-file", type=Path, help="file with an API token of the role publisher or above"
+    )
     parser.add_argument("--models", type=Path, required=True, help="folder with trained .mar files")
     parser.add_argument("--remember", type=Path, help="file that lists starters that were deployed before")
     parser.add_argument("--deploy", help="names of those to deploy, with commas between; by default all")
@@ -131,9 +138,10 @@ def main() -> int:
     archives = sorted(arguments.models.rglob("*.mar"))
     deploy = None if arguments.deploy is None else set(filter(None, arguments.deploy.split(",")))
     try:
-        with httpx.Client(base_url=arguments.api, timeout=60, trust_env=False) as client:
+        headers = _authorization(arguments.token_file)
+        with httpx.Client(base_url=arguments.api, headers=headers, timeout=60, trust_env=False) as client:
             sys.stdout.write(register(Api(client), archives, arguments.remember, deploy) + "\n")
-    except (Rejected, ValueError) as error:
+    except (Rejected, ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 from pydantic import ValidationError
 
-from marina_local import folder, launcher, services
+from marina_local import folder, launcher, services, tokens
 from marina_local.errors import LocalError
 from marina_local.process import run
 from marina_local.settings import LocalSettings
@@ -99,7 +99,8 @@ def _import(settings: LocalSettings, arguments: argparse.Namespace) -> int:
     try:
         with arguments.file.open("rb") as file, httpx.Client(timeout=600, trust_env=False) as client:
             query = {"filename": arguments.file.name}
-            answer = client.post(url, params=query, content=file, headers={"Content-Type": "text/csv"})
+            headers = {"Content-Type": "text/csv", **tokens.header(settings)}
+            answer = client.post(url, params=query, content=file, headers=headers)
     except OSError as error:
         raise LocalError(f"{arguments.file} cannot be read: {error.strerror}") from error
     except httpx.HTTPError as error:

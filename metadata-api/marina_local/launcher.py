@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 
-from marina_local import folder, services
+from marina_local import folder, services, tokens
 from marina_local.errors import LocalError, NotReady, Unusable
 from marina_local.ports import NAMES, check_ports
 from marina_local.postgres import Postgres
@@ -20,6 +20,8 @@ from marina_local.settings import LocalSettings
 from marina_local.supervisor import Supervised, Supervisor
 
 LOOK_SECONDS = 0.1
+# A line for the terminal alone: it holds a token.
+SECRET = {"secret": True}
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ async def up(settings: LocalSettings) -> int:
     with folder.lock(settings):
         services.check_packages()
         await check_ports(settings)
+        tokens.ensure(settings)
         launcher = Launcher(settings)
         try:
             return await launcher.run()
@@ -79,7 +82,7 @@ class Launcher:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._http(services.serving(self.settings), "serving", "/v2/health/live"))
                 group.create_task(self._database_and_api())
-                group.create_task(self._http(services.ui(self.settings), "ui", "/"))
+                group.create_task(self._http(services.ui(self.settings), "ui", "/livez"))
                 group.create_task(self._train())
         except* LocalError as errors:
             raise _first(errors) from None
@@ -168,10 +171,11 @@ class Launcher:
 
     def _addresses(self) -> None:
         address = self.settings.address
+        log.info(
+            "\nMarina is up after %.1f s. Ctrl-C stops it, the data stays.", time.monotonic() - self._begin
+        )
+        log.info("  UI    %s", tokens.link(self.settings), extra=SECRET)
         lines = [
-            "",
-            f"Marina is up after {time.monotonic() - self._begin:.1f} s. Ctrl-C stops it, the data stays.",
-            f"  UI    {address('ui')}",
             f"  API   {address('api')}/docs",
             f"  v2    {address('serving')}/v2",
             "",
@@ -222,5 +226,6 @@ def setup_logging(settings: LocalSettings) -> None:
     root.addHandler(terminal)
     if os.access(settings.logs, os.W_OK):
         file = logging.FileHandler(settings.logs / "launcher.log")
+        file.addFilter(lambda record: not getattr(record, "secret", False))
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         root.addHandler(file)

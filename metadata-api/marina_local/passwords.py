@@ -6,11 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def ensure(path: Path) -> None:
-    """Make the file unless there is one with a password in it."""
+def random() -> str:
+    """A new password."""
+    return secrets.token_urlsafe(24)
+
+
+def ensure(path: Path, new: Callable[[], str] = random) -> None:
+    """Make the file, with what `new` gives, unless there is one with something in it."""
     if path.exists() and path.stat().st_size > 0:
         return
-    _put(_write(path), path)
+    _put(_write(path, new), path)
 
 
 def renew(path: Path, tell: Callable[[str], None]) -> None:
@@ -18,17 +23,17 @@ def renew(path: Path, tell: Callable[[str], None]) -> None:
 
     The file gets its name only then, so that a crash in between is repaired by the next call.
     """
-    new = _write(path)
+    new = _write(path, random)
     tell(new.read_text())
     _put(new, path)
 
 
-def _write(path: Path) -> Path:
-    """A file beside `path` with a new password, readable by its owner only."""
+def _write(path: Path, text: Callable[[], str]) -> Path:
+    """A file beside `path` with a new text, readable by its owner only."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_urlsafe(24))
+        file.write(text())
         file.flush()
         os.fsync(file.fileno())
     return new

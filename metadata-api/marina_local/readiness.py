@@ -5,6 +5,7 @@ import time
 
 import httpx
 
+from marina_local import tokens
 from marina_local.settings import LocalSettings
 
 LOOK_SECONDS = 0.25
@@ -18,7 +19,8 @@ async def await_predictions(settings: LocalSettings) -> dict[str, str | None]:
     end = time.monotonic() + settings.start_seconds
     answered: set[str] = set()
     reasons: dict[str, str | None] = {}
-    async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+    headers = tokens.header(settings)
+    async with httpx.AsyncClient(headers=headers, timeout=10, trust_env=False) as client:
         while time.monotonic() < end:
             desired = await _desired(client, settings.address("api"))
             if desired is not None:

@@ -34,11 +34,13 @@ def check_packages(ours: Mapping[str, str] = os.environ) -> None:
 
 def serving(settings: LocalSettings) -> Service:
     """The v2 front; it starts TorchServe by itself."""
+    tokens = {"SERVING_TOKENS_FILE": str(settings.serving_tokens_file)} if settings.v2_auth == "token" else {}
     return _python(
         "serving",
         settings,
         "-m",
         "serving_runtime",
+        **tokens,
         SERVING_HOST="127.0.0.1",
         SERVING_PORT=str(settings.serving_port),
         SERVING_MODELS_FILE=str(settings.models_file),
@@ -85,13 +87,20 @@ def registration(settings: LocalSettings) -> Service:
     script = str(REPOSITORY / "models" / "register.py")
     remember = settings.lock_file.parent / "deployed-starters.json"
     folders = ["--models", str(settings.models_dir), "--remember", str(remember)]
-    return _python("registration", settings, script, "--api", settings.address("api"), *folders)
+    token = ["--token-file", str(settings.token_file)] if settings.auth == "on" else []
+    return _python("registration", settings, script, "--api", settings.address("api"), *folders, *token)
 
 
 def api_environment(settings: LocalSettings, postgres: Postgres) -> dict[str, str]:
     """What the API and the migration read; the password stays in its file."""
-    return {
-        "METADATA_API_AUTH_MODE": "off",
+    authentication = {"METADATA_API_AUTH_MODE": settings.auth}
+    if settings.auth == "on":
+        authentication |= {
+            "METADATA_API_AUTH_ADMIN_TOKEN_FILE": str(settings.token_file),
+            "METADATA_API_AUTH_SERVING_TOKEN_FILE": str(settings.serving_token_file),
+            "METADATA_API_AUTH_SERVING_TOKENS_FILE": str(settings.serving_tokens_file),
+        }
+    return authentication | {
         "METADATA_API_DATABASE_URL": postgres.url,
         "METADATA_API_DATABASE_PASSWORD_FILE": str(postgres.password_file),
         "METADATA_API_STORE_DIR": str(settings.home / "store"),

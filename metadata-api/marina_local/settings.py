@@ -1,6 +1,7 @@
 """What the launcher reads from its environment; `make up MARINA_UI_PORT=7861` sets one value."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,6 +24,10 @@ class LocalSettings(BaseSettings):
     """Port of the v2 endpoint."""
     postgres_port: int = Field(54320, ge=1, le=65535)
     """Port of Postgres."""
+    auth: Literal["on", "off"] = "on"
+    """Whether callers of API and UI have to prove who they are; `run/token` is the admin's token."""
+    v2_auth: Literal["open", "token"] = "open"
+    """Whether the v2 endpoint answers to every program on this machine, or asks for a token too."""
     start_seconds: float = Field(180.0, gt=0)
     """Longest wait for the services to answer, in seconds; training and installing are not service of it."""
     postgres_user: str = ""
@@ -63,6 +68,26 @@ class LocalSettings(BaseSettings):
     def lock_file(self) -> Path:
         """Held by the one launcher that may use this data folder."""
         return self.home / "run" / "launcher.lock"
+
+    @property
+    def token_file(self) -> Path:
+        """The admin's API token, for people and for the programs of this folder."""
+        return self.home / "run" / "token"
+
+    @property
+    def header_file(self) -> Path:
+        """The same as a header, for `curl -H @FILE`."""
+        return self.home / "run" / "header"
+
+    @property
+    def serving_token_file(self) -> Path:
+        """The token that the API sends to the serving process."""
+        return self.home / "run" / "serving-token"
+
+    @property
+    def serving_tokens_file(self) -> Path:
+        """The tokens, as hashes, that the serving process takes; the API writes it."""
+        return self.home / "serving" / "tokens.json"
 
     def address(self, service: str) -> str:
         """Address of a service that speaks HTTP, for programs on this machine."""

@@ -38,6 +38,8 @@ class ErrorCode(StrEnum):
     """`code` of the front's errors, beside `error`, which is for people: clients decide by the code."""
 
     INVALID_REQUEST = "invalid_request"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
     NOT_OFFERED = "not_offered"
     NOT_FOUND = "not_found"
     WRONG_METHOD = "wrong_method"

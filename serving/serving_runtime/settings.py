@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     """Port of the v2 front; 0 takes a free one and says which in the log."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(hosts.entries)] = ()
     """Hosts that the front answers to beside 127.0.0.1, localhost and [::1] with its port; see `hosts.AllowedHosts`."""
+    tokens_file: Path | None = None
+    """JSON file of the tokens, as hashes, that may ask for anything but health; without it everybody may."""
     models_file: Path | None = None
     """JSON list of the models to serve, watched for changes."""
     model_name: str | None = None

@@ -26,6 +26,7 @@ from serving_runtime.front.responses import (
     packed,
     rejection_response,
 )
+from serving_runtime.front.tokens import Tokens
 from serving_runtime.hosts import AllowedHosts
 from serving_runtime.models.dataplane import DataPlane, Inference
 from serving_runtime.models.metrics import CONTENT_TYPE, Metrics
@@ -45,6 +46,7 @@ _DISCONNECTED = 499
 class App:
     def __init__(self, settings: Settings, dataplane: DataPlane, metrics: Metrics) -> None:
         self._hosts = AllowedHosts(settings.allowed_hosts, "SERVING_ALLOWED_HOSTS")
+        self._tokens = Tokens(settings.tokens_file) if settings.tokens_file is not None else None
         self._max_body_bytes = settings.max_body_bytes
         self._dataplane = dataplane
         self._metrics = metrics
@@ -70,6 +72,8 @@ class App:
         if rejection := self._hosts.rejection(scope):
             return rejection_response(rejection)
         parts = about.path_elements(scope["raw_path"])
+        if self._tokens is not None and (rejection := self._tokens.rejection(scope, parts)):
+            return rejection_response(rejection)
         if parts[-1] == "infer" and parts[:2] == ["v2", "models"] and len(parts) > 3:
             return await self._infer(scope, receive, parts)
         if parts[:2] == ["v2", "repository"]:

@@ -7,6 +7,8 @@ from serving_runtime.errors import ServingError
 
 STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.INVALID_REQUEST: 400,
+    ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.FORBIDDEN: 403,
     ErrorCode.NOT_OFFERED: 403,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.WRONG_METHOD: 405,

@@ -15,6 +15,7 @@ from serving_runtime.protocol import rest
 Header = tuple[bytes, bytes]
 
 _JSON: tuple[Header, ...] = ((b"content-type", b"application/json"),)
+_CHALLENGE: Header = (b"www-authenticate", b'Bearer realm="marina"')
 _VARY: Header = (b"vary", b"accept-encoding")
 _LARGE = 64 * 1024  # packing more than this takes long enough to leave the event loop
 
@@ -41,8 +42,9 @@ def error_response(error: ServingError) -> Response:
 
 
 def rejection_response(rejection: Rejection) -> Response:
-    """For a host that is not ours, or a page of another site."""
-    return Response(rejection.status, rest.encode_error(rejection.detail, rejection.code))
+    """For a host that is not ours, a page of another site, or a caller who may not do this."""
+    headers = (*_JSON, _CHALLENGE) if rejection.status == 401 else _JSON
+    return Response(rejection.status, rest.encode_error(rejection.detail, rejection.code), headers)
 
 
 async def packed(scope: Scope, response: Response) -> Response:

@@ -1,0 +1,120 @@
+"""Who may ask this server: bearer tokens, checked against a file of their hashes, with no network and before any body.
+
+The metadata API writes the file, on Kubernetes through a Secret. It is looked at again at most twice a second, so that
+a revoked token is soon rejected; a file that cannot be read leaves the last one in force, and none lets nobody in.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from serving_runtime.contracts import ErrorCode
+from serving_runtime.hosts import Rejection
+
+LOOK_SECONDS = 0.5
+_RANKS = ("viewer", "annotator", "deployer", "publisher", "admin")
+_HOW = "Send a token in the header `Authorization: Bearer TOKEN`."
+
+_log = logging.getLogger(__name__)
+
+
+class _Needs(IntEnum):
+    """Ranks of roles."""
+
+    VIEWER = 0
+    ANNOTATOR = 1
+
+
+class _Grant(NamedTuple):
+    rank: int
+    models: frozenset[str] | None
+    expires_at: float | None
+
+
+class Tokens:
+    """The tokens of a file, by the sha256 of their text.
+
+    A hash is looked up as it is: it says nothing about a token that somebody tries, so nothing leaks by the time that
+    this takes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._grants: Mapping[str, _Grant] = {}
+        self._state: tuple[int, int, int] | None = None
+        self._look_at = 0.0
+        self._complained = False
+        self._refresh()
+
+    def rejection(self, scope: Mapping[str, Any], parts: Sequence[str]) -> Rejection | None:
+        """Why a request is not answered, None when it is; `parts` are the elements of its path."""
+        if _is_health(scope, parts):
+            return None
+        self._refresh()
+        tokens = [value for name, value in scope["headers"] if name == b"authorization"]
+        scheme, _, token = tokens[0].partition(b" ") if tokens else (b"", b"", b"")
+        if not tokens:
+            return Rejection(401, ErrorCode.UNAUTHENTICATED, f"this needs a credential. {_HOW}")
+        grant = self._grants.get(hashlib.sha256(token).hexdigest()) if scheme.lower() == b"bearer" else None
+        if grant is None or len(tokens) > 1:
+            return Rejection(401, ErrorCode.UNAUTHENTICATED, f"the token is unknown or was revoked. {_HOW}")
+        if grant.expires_at is not None and grant.expires_at <= time.time():
+            return Rejection(
+                401, ErrorCode.UNAUTHENTICATED, "the token has expired. Ask an admin for another."
+            )
+        return _too_little(grant, parts)
+
+    def _refresh(self) -> None:
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_SECONDS
+        try:
+            status = self._path.stat()
+            state = (status.st_mtime_ns, status.st_ino, status.st_size)
+            if state != self._state:
+                self._grants, self._state = _read(self._path), state
+                _log.info("%d tokens are known", len(self._grants))
+            self._complained = False
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if not self._complained:
+                _log.warning("%s is not read: %s; the tokens of before stay", self._path, error)
+            self._complained = True
+
+
+def _read(path: Path) -> dict[str, _Grant]:
+    return {
+        token["sha256"]: _Grant(
+            _RANKS.index(token["role"]),
+            None if token["models"] is None else frozenset(token["models"]),
+            token["expires_at"],
+        )
+        for token in orjson.loads(path.read_bytes())["tokens"]
+    }
+
+
+def _is_health(scope: Mapping[str, Any], parts: Sequence[str]) -> bool:
+    if scope["method"] not in ("GET", "HEAD"):
+        return False
+    return parts[:2] == ["v2", "health"] or (parts[:2] == ["v2", "models"] and parts[3:][-1:] == ["ready"])
+
+
+def _too_little(grant: _Grant, parts: Sequence[str]) -> Rejection | None:
+    about_model = parts[:2] == ["v2", "models"] and len(parts) > 3
+    needed = _Needs.ANNOTATOR if about_model and parts[-1] == "infer" else _Needs.VIEWER
+    if grant.rank < needed:
+        detail = (
+            f"this needs the role {_RANKS[needed]}; the token has {_RANKS[grant.rank]}. Ask an admin for it."
+        )
+        return Rejection(403, ErrorCode.FORBIDDEN, detail)
+    if needed is _Needs.ANNOTATOR and grant.models is not None and parts[2] not in grant.models:
+        return Rejection(
+            403, ErrorCode.FORBIDDEN, "the token is limited to other models. Ask an admin for another."
+        )
+    return None
