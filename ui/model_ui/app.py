@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -36,24 +37,25 @@ def create_app(settings: Settings | None = None, client: MetadataClient | None =
     settings = settings or Settings()
     client = client or MetadataClient(settings.api_url)
     folder = uploads.prepare(settings.upload_dir, keep_seconds=CACHE_SECONDS[1])
+    return protect(mount_pages(settings, client), settings, client, folder)
+
+
+def protect(pages: App, settings: Settings, client: MetadataClient, upload_folder: Path) -> App:
+    """The layers around the pages, from the outside: own hosts and routes, known visitors, bounded bodies."""
     # Lets a page notice that another process has taken the place of the one that it came from.
     instance = secrets.token_hex(8)
-    pages = BodyGuard(
-        mount_pages(settings, client), max_upload_bytes=settings.max_csv_bytes, upload_folder=folder
-    )
+    root = settings.root_path
+    secure = settings.public_url.startswith("https://")
+    bodies = BodyGuard(pages, max_upload_bytes=settings.max_csv_bytes, upload_folder=upload_folder)
     login = Login(
-        pages,
+        bodies,
         Authenticator(client),
-        CredentialCookie(
-            port=settings.port,
-            root_path=settings.root_path,
-            secure=settings.public_url.startswith("https://"),
-        ),
-        root_path=settings.root_path,
+        CredentialCookie(port=settings.port, root_path=root, secure=secure),
+        root_path=root,
         hint=settings.login_hint,
         instance=instance,
     )
-    return Guard(login, root_path=settings.root_path, allowed_hosts=settings.allowed_hosts, instance=instance)
+    return Guard(login, root_path=root, allowed_hosts=settings.allowed_hosts, instance=instance)
 
 
 def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:

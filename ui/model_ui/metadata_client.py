@@ -74,8 +74,8 @@ class ApiFaulty(ApiError):
 class MetadataClient:
     """The metadata API as methods; every call has a deadline and raises only ApiError.
 
-    It has no credential of its own: `as_visitor` gives one that calls in the name of a visitor. A transport may be given
-    instead of the network (tests pass the API itself), or another client's connections.
+    It has no credential of its own: `as_visitor` gives one that calls in the name of a visitor. A transport may be
+    given instead of the network (tests pass the API itself), or another client's connections.
     """
 
     def __init__(
