@@ -13,6 +13,7 @@ from tests.asgi import Server
 from tests.ports import free_port
 from tests.ui import visits
 from tests.ui.fake_api import FakeApi, me, token
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[[int], Page]
@@ -257,6 +258,8 @@ class TestRoles:
         visits.open_tab(page, "Deployments")
         stop = page.locator('.m-service[data-name="cnn-fast"]').get_by_role("button", name="Stop")
         stop.wait_for()
+        asked = closed.api.calls.count("GET /v1/me")
+        until(lambda: closed.api.calls.count("GET /v1/me") > asked, "the UI asks about the token again")
         closed.api.tokens[token("deployer")] = me("viewer")
         stop.click()
         expect(page.locator("#deployed")).to_contain_text(
@@ -273,11 +276,17 @@ class TestARevokedToken:
         assert closed.api.tokens is not None
         page = open_page(1280)
         visits.enter(page, closed.link("deployer"))
+        # Right after the UI has asked about the token, it lets the event through, and the API rejects it.
+        asked = closed.api.calls.count("GET /v1/me")
+        until(lambda: closed.api.calls.count("GET /v1/me") > asked, "the UI asks about the token again")
         del closed.api.tokens[token("deployer")]
         visits.draw(page)
         expect(page.locator("#answers").get_by_role("link", name="Log in again")).to_be_visible()
         bar = page.locator(".m-offline")
         expect(bar).to_contain_text("You are no longer logged in.", timeout=REVOKED_MS)
+        # Each event of the page is rejected now; that is said once.
+        page.wait_for_timeout(1500)
+        expect(page.locator(".toast-wrap:visible")).to_have_count(0)
         screenshot(page, "revoked")
         bar.get_by_role("link", name="Log in again").click()
         see_login(page)
