@@ -67,6 +67,34 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
     }
 
 
+ROLES = ("viewer", "annotator", "deployer", "publisher", "admin")
+NOBODY = {"subject": "anonymous", "role": "admin", "kind": "none", "expires_at": None, "deployments": None}
+
+
+def token(role: str, number: int = 1) -> str:
+    """An API token as the real one makes them; each number is another one."""
+    return f"mrn_{number:012x}_{role:_<43}"
+
+
+def me(role: str, **changes: Any) -> dict[str, Any]:
+    """Whom the API takes a token for."""
+    return {
+        "subject": f"a {role}",
+        "role": role,
+        "kind": "token",
+        "expires_at": None,
+        "deployments": None,
+        **changes,
+    }
+
+
+def needed(method: str, path: str) -> str:
+    """The role that a request needs."""
+    if method == "GET":
+        return "viewer"
+    return {"predictions": "annotator", "deployments": "deployer"}.get(path.split("/")[2], "publisher")
+
+
 def detail(deployment: dict[str, Any]) -> dict[str, Any]:
     """A deployment as the API shows it alone, with what happened to it."""
     return {**deployment, "events": []}
@@ -75,7 +103,8 @@ def detail(deployment: dict[str, Any]) -> dict[str, Any]:
 class FakeApi:
     """State of the fake and its routes in `app`; `away` makes every route answer 503 `database_unavailable`.
 
-    `wrong` says what was answered that the real API would not.
+    `tokens` says whom each token stands for; None is an API without authentication, whose GET /v1/me needs no database.
+    `wrong` says what was answered that the real API would not; `presented` holds the credentials of all requests.
     """
 
     def __init__(self) -> None:
@@ -83,6 +112,7 @@ class FakeApi:
         self.app = FastAPI()
         self.app.middleware("http")(self._maybe_away)
         for module in (
+            self._me_route,
             self._experiment_routes,
             self._deployment_routes,
             self._prediction_routes,
@@ -125,19 +155,49 @@ class FakeApi:
             },
         }
         self.away = False
+        self.tokens: dict[str, dict[str, Any]] | None = None
+        self.presented: list[tuple[str, str | None]] = []
         self.wrong: list[str] = []
         self.calls: list[str] = []
         self.asked: list[list[str]] = []
 
     async def _maybe_away(self, request: Request, go_on: Any) -> Any:
         self.calls.append(f"{request.method} {request.url.path}")
-        if self.away:
+        self.presented.append((self.calls[-1], request.headers.get("authorization")))
+        if self.away and (self.tokens is not None or request.url.path != "/v1/me"):
             return error(503, "database_unavailable", "The database does not answer. Try again in a moment.")
+        if rejection := self._rejection(request):
+            return rejection
         answer = await go_on(request)
         content = b"".join([part async for part in answer.body_iterator])
         body = json.loads(content) if content else None
-        self.wrong += contract.faults(request.method, request.url.path, answer.status_code, body)
+        if request.url.path != "/v1/me":
+            self.wrong += contract.faults(request.method, request.url.path, answer.status_code, body)
         return Response(content, answer.status_code, dict(answer.headers))
+
+    def _rejection(self, request: Request) -> JSONResponse | None:
+        if self.tokens is None:
+            return None
+        caller = self._caller(request)
+        if caller is None:
+            return error(
+                401, "unauthenticated", "This credential is unknown, expired or revoked. Use another."
+            )
+        role = needed(request.method, request.url.path)
+        if ROLES.index(caller["role"]) < ROLES.index(role):
+            words = f"This needs the role {role}; this credential has {caller['role']}."
+            return error(403, "forbidden", words)
+        return None
+
+    def _caller(self, request: Request) -> dict[str, Any] | None:
+        if self.tokens is None:
+            return NOBODY
+        return self.tokens.get(request.headers.get("authorization", "").removeprefix("Bearer "))
+
+    def _me_route(self) -> None:
+        @self.app.get("/v1/me")
+        def show(request: Request) -> Any:
+            return self._caller(request)
 
     def _experiment_routes(self) -> None:
         @self.app.get("/v1/experiments")

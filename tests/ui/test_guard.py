@@ -8,8 +8,12 @@ import httpx
 import pytest
 
 from model_ui.app import create_app
-from model_ui.guard import HEADERS, MAX_EVENT_BYTES, App
+from model_ui.asgi import App
+from model_ui.bodies import MAX_EVENT_BYTES
+from model_ui.guard import HEADERS
+from model_ui.metadata_client import MetadataClient
 from model_ui.settings import Settings
+from tests.ui.fake_api import FakeApi
 
 HOST = "http://marina.example"
 JOIN = "/gradio_api/queue/join"
@@ -18,7 +22,8 @@ EVENT = {"data": [], "fn_index": 0, "session_hash": "x"}
 
 @pytest.fixture(scope="module")
 def app() -> App:
-    return create_app(Settings(max_csv_bytes=100_000, allowed_hosts=("marina.example", "public.example")))
+    settings = Settings(max_csv_bytes=100_000, allowed_hosts=("marina.example", "public.example"))
+    return create_app(settings, MetadataClient("http://api", transport=httpx.ASGITransport(FakeApi().app)))
 
 
 @pytest.fixture
@@ -110,7 +115,7 @@ def test_a_forwarded_host_is_not_believed(send: Callable[..., httpx.Response]) -
     [
         "/gradio_api/file=/etc/passwd", "/gradio_api/file=../../../etc/passwd", "/gradio_api/proxy=http://127.0.0.1/",
         "/file=/etc/passwd", "/monitoring", "/monitoring/summary", "/gradio_api/openapi.json", "/gradio_api/vibe-code",
-        "/gradio_api/call/ask", "/gradio_api/run/predict", "/gradio_api/runs", "/login", "/docs", "/openapi.json",
+        "/gradio_api/call/ask", "/gradio_api/run/predict", "/gradio_api/runs", "/docs", "/openapi.json",
         "/gradio_api/dev/reload", "/gradio_api/component_server", "/gradio_api/stream/x", "/dev/reload", "//etc/passwd",
     ],
 )  # fmt: skip

@@ -13,15 +13,17 @@ from model_ui.api_types import (
     Experiment,
     ExperimentPage,
     ImportReport,
+    Me,
     NonFinite,
     Problem,
     Result,
     Unregistered,
 )
 from model_ui.render import answers, curves, reports, runs, services
-from model_ui.render.markup import number, percent
-from tests.ui.fake_api import HOSTILE, deployment, experiment
+from model_ui.render.markup import header, number, percent
+from tests.ui.fake_api import HOSTILE, ROLES, deployment, experiment, me
 
+ADMIN = Me.model_validate(me("admin"))
 SHARES = [{"label": str(digit), "probability": 0.91 if digit == 5 else 0.01} for digit in range(10)]
 
 
@@ -109,9 +111,13 @@ class TestEscaping:
         bad = deployment("b", ready=False, observed={"state": HOSTILE, "version": None, "reason": HOSTILE})
         shown = [
             runs.runs(page, chosen=[], metric=HOSTILE, api="http://api", searched=False),
-            services.services([Deployment.model_validate(bad)], versions={}, api="http://api"),
+            services.services([Deployment.model_validate(bad)], versions={}, api="http://api", me=ADMIN),
             services.services(
-                [], [Unregistered(name=HOSTILE, storage_uri=HOSTILE, reason=HOSTILE)], versions={}, api=""
+                [],
+                [Unregistered(name=HOSTILE, storage_uri=HOSTILE, reason=HOSTILE)],
+                versions={},
+                api="",
+                me=ADMIN,
             ),
             services.banner(HOSTILE),
             answers.answers(
@@ -164,24 +170,45 @@ class TestCurves:
         assert "NaN" in mark.text[0]
 
 
+class TestRoles:
+    def test_each_role_may_do_what_those_before_it_may(self) -> None:
+        allowed = {
+            role: [other for other in ROLES if Me.model_validate(me(role)).may(other)] for role in ROLES
+        }
+        assert allowed == {role: list(ROLES[: place + 1]) for place, role in enumerate(ROLES)}
+
+    def test_a_card_has_buttons_for_those_who_may_deploy_it(self) -> None:
+        item = Deployment.model_validate(deployment("a"))
+        for role, limits in (("viewer", None), ("annotator", None), ("admin", ["b"])):
+            visitor = Me.model_validate(me(role, deployments=limits))
+            assert "<button" not in services.services([item], versions={}, api="", me=visitor)
+        visitor = Me.model_validate(me("deployer", deployments=["a"]))
+        assert "Stop" in services.services([item], versions={}, api="", me=visitor)
+
+    def test_a_subject_becomes_no_markup(self) -> None:
+        html = header("", Me.model_validate(me("viewer", subject=HOSTILE)), log_out=True)
+        assert "<img src=x" not in html
+        assert "Log out" in html
+
+
 class TestOwners:
     def test_what_helm_owns_has_no_buttons(self) -> None:
         item = deployment("a", owner="helm", replicas=3, previous_version=1)
-        html = services.services([Deployment.model_validate(item)], versions={"a": 5}, api="")
+        html = services.services([Deployment.model_validate(item)], versions={"a": 5}, api="", me=ADMIN)
         assert "<button" not in html
         assert "change its values" in html
         assert "<dt>replicas</dt><dd>3</dd>" in html
 
     def test_what_is_not_registered_is_shown_with_where_it_comes_from(self) -> None:
         one = Unregistered(name="foreign", storage_uri="s3://b/x.mar", state="failed", reason="404")
-        html = services.services([], [one], versions={}, api="")
+        html = services.services([], [one], versions={}, api="", me=ADMIN)
         assert all(said in html for said in ("foreign", "s3://b/x.mar", "failed", "404"))
         assert "Nothing is deployed" not in html
 
     def test_a_reason_is_shown_of_one_that_is_ready_too(self) -> None:
         observed = {"state": "ready", "version": 1, "reason": "1 of 2 replicas answer."}
         item = Deployment.model_validate(deployment("a", observed=observed))
-        assert "1 of 2 replicas answer." in services.services([item], versions={}, api="")
+        assert "1 of 2 replicas answer." in services.services([item], versions={}, api="", me=ADMIN)
 
 
 class TestLinks:
@@ -189,7 +216,7 @@ class TestLinks:
         page = ExperimentPage(items=(Experiment.model_validate(experiment("a")),), total=1)
         assert "href" not in runs.runs(page, chosen=[], metric="loss", api="", searched=False)
         assert "href" not in services.services(
-            [Deployment.model_validate(deployment("a"))], versions={}, api=""
+            [Deployment.model_validate(deployment("a"))], versions={}, api="", me=ADMIN
         )
 
     def test_they_lead_to_the_json_and_the_mar(self) -> None:

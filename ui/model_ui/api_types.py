@@ -3,13 +3,36 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
 class ApiModel(BaseModel):
     """Parent of all: read only, and tolerant of what a newer API adds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+Role = Literal["viewer", "annotator", "deployer", "publisher", "admin"]
+# Each role may do what those before it may.
+ROLES: tuple[Role, ...] = ("viewer", "annotator", "deployer", "publisher", "admin")
+
+
+class Me(ApiModel):
+    """Whom the API takes a credential for; kind `none` where it wants no credential.
+
+    `deployments` names those that the credential is limited to; None means all.
+    """
+
+    subject: str
+    role: Role
+    kind: str
+    expires_at: AwareDatetime | None = None
+    deployments: tuple[str, ...] | None = None
+
+    def may(self, role: Role, deployment: str | None = None) -> bool:
+        """Whether this credential has at least a role, and covers a deployment if one is named."""
+        covered = self.deployments is None or deployment is None or deployment in self.deployments
+        return covered and ROLES.index(self.role) >= ROLES.index(role)
 
 
 class Metric(ApiModel):

@@ -1,17 +1,24 @@
 """Puts the tabs together and keeps them fresh: `build_ui(client)` is the page, `create_app(settings)` its server."""
 
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
 
 from model_ui import assets, uploads
-from model_ui.guard import App, Guard
-from model_ui.metadata_client import ApiError, MetadataClient
+from model_ui.asgi import App
+from model_ui.authentication import Authenticator, Visitor, client_for, visitor_of
+from model_ui.bodies import BodyGuard
+from model_ui.credentials import CredentialCookie
+from model_ui.guard import Guard
+from model_ui.login import Login
+from model_ui.metadata_client import ApiError, ApiRejected, MetadataClient
 from model_ui.pages import deployments, experiments, imports, try_it
+from model_ui.pages.problems import problem
 from model_ui.render.markup import header
 from model_ui.render.services import banner
 from model_ui.settings import Settings
@@ -28,19 +35,31 @@ CACHE_SECONDS = (600, 3600)
 def create_app(settings: Settings | None = None, client: MetadataClient | None = None) -> App:
     """The UI as an ASGI application; without settings they come from the environment."""
     settings = settings or Settings()
+    client = client or MetadataClient(settings.api_url)
     folder = uploads.prepare(settings.upload_dir, keep_seconds=CACHE_SECONDS[1])
-    app = mount_pages(settings, client or MetadataClient(settings.api_url))
-    return Guard(
-        app,
-        root_path=settings.root_path,
-        max_upload_bytes=settings.max_csv_bytes,
-        upload_folder=folder,
-        allowed_hosts=settings.allowed_hosts,
+    return protect(mount_pages(settings, client), settings, client, folder)
+
+
+def protect(pages: App, settings: Settings, client: MetadataClient, upload_folder: Path) -> App:
+    """The layers around the pages, from the outside: own hosts and routes, known visitors, bounded bodies."""
+    # Lets a page notice that another process has taken the place of the one that it came from.
+    instance = secrets.token_hex(8)
+    root = settings.root_path
+    secure = settings.public_url.startswith("https://")
+    bodies = BodyGuard(pages, max_upload_bytes=settings.max_csv_bytes, upload_folder=upload_folder)
+    login = Login(
+        bodies,
+        Authenticator(client),
+        CredentialCookie(port=settings.port, root_path=root, secure=secure),
+        root_path=root,
+        hint=settings.login_hint,
+        instance=instance,
     )
+    return Guard(login, root_path=root, allowed_hosts=settings.allowed_hosts, instance=instance)
 
 
 def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:
-    """The pages as Gradio serves them, without the guard before them; `uploads.prepare` comes first."""
+    """The pages as Gradio serves them, without the layers before them; `uploads.prepare` comes first."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -79,7 +98,7 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
     with gr.Blocks(
         title="Marina", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
     ) as page:
-        gr.HTML(header(api), js_on_load=None, apply_default_css=False)
+        top = gr.HTML(header(api), js_on_load=None, apply_default_css=False)
         alarm = gr.HTML("", js_on_load=None, apply_default_css=False, elem_id="alarm", elem_classes="m-maybe")
         with gr.Tabs(elem_id="tabs", selected="try", overflow_behavior="wrap") as tabs:
             with gr.Tab("Try", id="try"):
@@ -92,14 +111,17 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
                 importing = imports.build(client)
         away = gr.State(False)
         returned = gr.State(0)
+        shown = gr.State(None)
         timer = gr.Timer(settings.refresh_seconds)
-        refresh = partial(_refresh, client, api)
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on(
             [page.load, timer.tick],
-            refresh,
-            inputs=[trying.chosen, trying.known, running.versions, away, returned],
-            outputs=[alarm, trying.chosen, trying.known, running.cards, away, returned],
+            _refresh(client, api),
+            inputs=[trying.chosen, trying.known, running.versions, away, returned, shown],
+            outputs=[
+                *[alarm, trying.chosen, trying.known, running.cards, away, returned],
+                *[shown, top, *trying.parts, *running.parts, *importing.parts],
+            ],
             # A tick that comes while the last one still waits is dropped.
             trigger_mode="once",
             **quiet,
@@ -119,23 +141,40 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
     return page
 
 
-async def _refresh(
-    client: MetadataClient,
-    api: str,
-    selected: list[str],
-    known: try_it.Offer,
-    versions: dict[str, int],
-    away: bool,
-    returned: int,
-) -> tuple[Any, ...]:
-    """What changes by itself: the deployments in two tabs, and whether the API is there at all."""
-    try:
-        found, unregistered = await client.everything_deployed()
-    except ApiError as error:
-        return banner(error.detail), gr.skip(), gr.skip(), gr.skip(), True, gr.skip()
-    chosen, names = try_it.offer(found, selected, known)
-    cards = deployments.cards_of(found, unregistered, versions, api)
-    return banner(""), chosen, names, cards, False, returned + 1 if away else returned
+def _refresh(client: MetadataClient, api: str) -> Callable[..., Awaitable[tuple[Any, ...]]]:
+    """What changes by itself: the deployments in two tabs, who the visitor is, and whether the API is there at all."""
+
+    async def refresh(
+        selected: list[str],
+        known: try_it.Offer,
+        versions: dict[str, int],
+        away: bool,
+        returned: int,
+        shown: Any,
+        request: gr.Request,
+    ) -> tuple[Any, ...]:
+        visitor = visitor_of(request)
+        who = _for(visitor, shown, api)
+        try:
+            found, unregistered = await client_for(request, client).everything_deployed()
+        except ApiError as error:
+            alarm = problem(error) if isinstance(error, ApiRejected) else banner(error.detail)
+            return alarm, gr.skip(), gr.skip(), gr.skip(), True, gr.skip(), *who
+        chosen, names = try_it.offer(found, selected, known, visitor.me)
+        cards = deployments.cards_of(found, unregistered, versions, api, visitor.me)
+        return banner(""), chosen, names, cards, False, returned + 1 if away else returned, *who
+
+    return refresh
+
+
+def _for(visitor: Visitor, shown: Any, api: str) -> list[Any]:
+    """Header and parts of the tabs for a visitor; nothing new when they are shown as they should be."""
+    me = visitor.me
+    now = [me.subject, me.role, me.kind, visitor.from_cookie]
+    allowed = [*try_it.allow(me), *deployments.allow(me), *imports.allow(me)]
+    if now == shown:
+        return [gr.skip() for _ in range(2 + len(allowed))]
+    return [now, header(api, me, log_out=visitor.from_cookie), *allowed]
 
 
 def _open(event: gr.EventData) -> Any:

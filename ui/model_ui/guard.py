@@ -1,35 +1,20 @@
-"""What stands between the network and Gradio: an ASGI layer with the rules that Gradio does not have.
+"""What stands between the network and everything else: an ASGI layer with the rules that Gradio does not have.
 
-Gradio reflects any Origin together with credentials, reads bodies of any size, and has many routes that these pages
-never use. This layer answers only to the UI's own hosts, lets through only what the pages use, from the pages
-themselves, up to a size, naming no file but uploaded ones, and puts security headers on every answer. Called by
-`app.create_app`.
+Gradio reflects any Origin together with credentials, and has many routes that these pages never use. This layer answers
+only to the UI's own hosts, lets through only what the pages use, from the pages themselves, and puts security headers
+on every answer. Behind it come `login.Login` and `bodies.BodyGuard`. Called by `app.create_app`.
 """
 
-import json
-import secrets
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
 
-from model_ui import uploads
+from model_ui import login
+from model_ui.asgi import App, Message, Receive, Scope, Send, redirect, send_json
+from model_ui.bodies import UPLOAD
 from model_ui.hosts import AllowedHosts
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-# A drawing or an image made small by the page, in base64, is far below.
-MAX_EVENT_BYTES = 4 * 1024 * 1024
-# Room for the frame of a multipart form.
-FORM_BYTES = 64 * 1024
-UPLOAD = "/gradio_api/upload"
-PAGES = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"}
+PAGES = {"/", "/config", *login.ROUTES, *login.OPEN}
 PREFIXES = (
-    "/assets/",
-    "/static/",
+    *login.OPEN_PREFIXES,
     "/gradio_api/queue/",
     "/gradio_api/heartbeat/",
     "/gradio_api/upload_progress",
@@ -49,7 +34,9 @@ HEADERS = {
     ),
     "x-content-type-options": "nosniff",
     "x-frame-options": "SAMEORIGIN",
-    "referrer-policy": "no-referrer",
+    # Nothing for other servers. Not `no-referrer`: with it, browsers send `Origin: null` with the forms of login and
+    # logout, which over plain HTTP, where Sec-Fetch-Site is missing, looks like a page of another site.
+    "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
@@ -59,24 +46,13 @@ FORWARDED_HOST = b"x-forwarded-host"
 
 
 class Guard:
-    """The ASGI application around Gradio's; also answers GET /livez."""
+    """The outermost ASGI application; also answers GET /livez with `instance`, the name of this process."""
 
-    def __init__(
-        self,
-        app: App,
-        *,
-        root_path: str,
-        max_upload_bytes: int,
-        upload_folder: Path,
-        allowed_hosts: Iterable[str],
-    ) -> None:
+    def __init__(self, app: App, *, root_path: str, allowed_hosts: Iterable[str], instance: str) -> None:
         self._app = app
-        self._uploads = upload_folder
         self._hosts = AllowedHosts(allowed_hosts, "UI_ALLOWED_HOSTS")
         self._root = root_path
-        self._max_upload = max_upload_bytes + FORM_BYTES
-        # Lets a page notice that another process has taken the place of the one that it came from.
-        self._instance = secrets.token_hex(8)
+        self._instance = instance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -89,108 +65,25 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if rejection := self._hosts.rejection(scope):
-            return await _answer(send, rejection.status, rejection.detail)
+            return await send_json(send, rejection.status, {"detail": rejection.detail})
         path = self._inside(scope["path"])
         scope["headers"] = [pair for pair in scope["headers"] if pair[0] != FORWARDED_HOST]
-        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         scope["path"], scope["raw_path"] = path, path.encode()
         if self._root and path == "":
-            await _answer(send, 307, "Moved.", location=f"{self._root}/")
+            query = scope["query_string"].decode("latin-1")
+            await redirect(send, 307, f"{self._root}/?{query}" if query else f"{self._root}/")
         elif path == "/livez":
-            await _json(send, 200, {"status": "ok", "instance": self._instance})
+            await send_json(send, 200, {"status": "ok", "instance": self._instance})
         elif path not in PAGES and not path.startswith(PREFIXES):
-            await _answer(send, 404, "There is nothing here.")
+            await send_json(send, 404, {"detail": "There is nothing here."})
         else:
-            upload = path.startswith(UPLOAD)
-            limit = self._max_upload if upload else MAX_EVENT_BYTES
-            await self._bounded(
-                scope, receive, send, headers, limit, event=scope["method"] == "POST" and not upload
-            )
+            await self._app(scope, receive, send)
 
     def _inside(self, path: str) -> str:
         """The path without the prefix, which the proxy may or may not have taken away."""
         if self._root and (path == self._root or path.startswith(f"{self._root}/")):
             return path[len(self._root) :]
         return path
-
-    async def _bounded(
-        self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str], limit: int, *, event: bool
-    ) -> None:
-        declared = headers.get("content-length", "0")
-        if not declared.isdecimal() or int(declared) > limit:
-            await _answer(send, 413, f"More than {limit:,} bytes are not accepted here.")
-            return
-        body = _Body(receive, limit)
-        started = False
-
-        async def answer(message: Message) -> None:
-            nonlocal started
-            if body.exceeded and not started:
-                # Whatever Gradio makes of a body that breaks off, this is the reason.
-                message = {**message, "status": 413} if message["type"] == "http.response.start" else message
-            started = True
-            await send(message)
-
-        if event:
-            await self._check_event(scope, body, send, answer)
-        else:
-            await self._app(scope, body, answer)
-
-    async def _check_event(self, scope: Scope, body: "_Body", send: Send, answer: Send) -> None:
-        """Pass an event on once its whole body is there and names no file but uploaded ones."""
-        content = await body.read()
-        if content is None:
-            if body.exceeded:
-                await _answer(send, 413, f"More than {MAX_EVENT_BYTES:,} bytes are not accepted here.")
-            return
-        try:
-            allowed = uploads.names_only_uploads(content, self._uploads)
-        except uploads.BadEvent as error:
-            await _answer(send, 400, str(error))
-            return
-        if not allowed:
-            await _answer(send, 403, "The request names a file that was not uploaded here. Upload it first.")
-            return
-        await self._app(scope, _replay(content, body), answer)
-
-
-class _Body:
-    """A request body that ends when it gets too long; for bodies that do not say their length beforehand."""
-
-    def __init__(self, receive: Receive, limit: int) -> None:
-        self._receive = receive
-        self._left = limit
-        self.exceeded = False
-
-    async def __call__(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "http.request":
-            self._left -= len(message.get("body", b""))
-            if self._left < 0:
-                self.exceeded = True
-                return {"type": "http.disconnect"}
-        return message
-
-    async def read(self) -> bytes | None:
-        """The whole body; None when the client left or it is too long."""
-        content = bytearray()
-        while True:
-            message = await self()
-            if message["type"] != "http.request":
-                return None
-            content += message.get("body", b"")
-            if not message.get("more_body", False):
-                return bytes(content)
-
-
-def _replay(content: bytes, rest: Receive) -> Receive:
-    """A body that has been read, for the application behind; afterwards what else arrives."""
-    pending: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
-
-    async def receive() -> Message:
-        return pending.pop() if pending else await rest()
-
-    return receive
 
 
 def _with_headers(send: Send) -> Send:
@@ -207,19 +100,3 @@ def _with_headers(send: Send) -> Send:
         await send(message)
 
     return sender
-
-
-async def _answer(send: Send, status: int, detail: str, **headers: str) -> None:
-    await _json(send, status, {"detail": detail}, **headers)
-
-
-async def _json(send: Send, status: int, body: dict[str, str], **headers: str) -> None:
-    content = json.dumps(body).encode()
-    fields = {
-        "content-type": "application/json",
-        "content-length": str(len(content)),
-        "cache-control": "no-store",
-    }
-    pairs = [(key.encode(), value.encode()) for key, value in {**fields, **headers}.items()]
-    await send({"type": "http.response.start", "status": status, "headers": pairs})
-    await send({"type": "http.response.body", "body": content})

@@ -4,6 +4,7 @@ Errors:
     ApiError                what went wrong, as a sentence that may be shown
     ├── ApiAway             no answer, or only says that it cannot work now: worth trying again
     ├── ApiRejected         the API understood and said no (4xx); `code` is its stable error code
+    │   └── ApiUnauthenticated  it does not accept the visitor's credential (401)
     └── ApiFaulty           an answer that is not one: 5xx, or JSON of another shape
 """
 
@@ -25,6 +26,7 @@ from model_ui.api_types import (
     ExperimentPage,
     Fault,
     ImportReport,
+    Me,
     Unregistered,
 )
 
@@ -32,6 +34,8 @@ A = TypeVar("A", bound=ApiModel)
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
+# Pages wait for the check of their visitor before anything else.
+ME_SECONDS = 3.0
 # A CSV of the largest size is parsed and stored in one call.
 IMPORT_SECONDS = 120.0
 # Pages of deployments that one refresh reads at most; a page that shows thousands helps no one.
@@ -59,6 +63,10 @@ class ApiRejected(ApiError):
         self.code = code
 
 
+class ApiUnauthenticated(ApiRejected):
+    """The API does not accept the visitor's credential, or wants one."""
+
+
 class ApiFaulty(ApiError):
     """An answer that is not one."""
 
@@ -66,12 +74,21 @@ class ApiFaulty(ApiError):
 class MetadataClient:
     """The metadata API as methods; every call has a deadline and raises only ApiError.
 
-    A transport may be given instead of the network: tests pass the API itself.
+    It has no credential of its own: `as_visitor` gives one that calls in the name of a visitor. A transport may be
+    given instead of the network (tests pass the API itself), or another client's connections.
     """
 
-    def __init__(self, url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        token: str | None = None,
+        connections: httpx.AsyncClient | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.AsyncClient(
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._http = connections or httpx.AsyncClient(
             base_url=self.url,
             transport=transport,
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
@@ -87,6 +104,15 @@ class MetadataClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._http.aclose()
+
+    def as_visitor(self, token: str | None) -> "MetadataClient":
+        """A client over the same connections that presents this token with every request, or none."""
+        return MetadataClient(self.url, token=token, connections=self._http)
+
+    async def me(self) -> Me:
+        """Whom the API takes the visitor for."""
+        wait = httpx.Timeout(ME_SECONDS, connect=CONNECT_SECONDS)
+        return await self._call(Me, "GET", "/v1/me", timeout=wait)
 
     async def experiments(
         self, *, limit: int = 20, search: str = "", order: str = "-created_at"
@@ -201,7 +227,7 @@ class MetadataClient:
 
     async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            answer = await self._http.request(method, path, **options)
+            answer = await self._http.request(method, path, headers=self._headers, **options)
         except httpx.TimeoutException as error:
             raise ApiAway(f"The API at {self.url} did not answer in time.") from error
         except httpx.HTTPError as error:
@@ -228,4 +254,6 @@ def _error(answer: httpx.Response) -> ApiError:
         return ApiAway(detail)
     if answer.status_code >= 500:
         return ApiFaulty(detail)
+    if answer.status_code == 401:
+        return ApiUnauthenticated(401, fault.error, detail)
     return ApiRejected(answer.status_code, fault.error, detail)

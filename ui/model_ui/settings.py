@@ -18,6 +18,12 @@ def _prefix(value: str) -> str:
     return f"/{value}" if value else ""
 
 
+def _address(value: str) -> str:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError("give an absolute address such as https://marina.example")
+    return value.rstrip("/")
+
+
 def _own_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"marina-ui-{os.geteuid()}"
 
@@ -31,6 +37,10 @@ class Settings(BaseSettings):
     """Address of the metadata API as this process reaches it."""
     public_api_url: str = ""
     """Address of the metadata API as browsers reach it, absolute or a path; empty means that no links are shown."""
+    public_url: Annotated[str, AfterValidator(_address)] = ""
+    """Address of the UI as browsers reach it, with the root path; where it is https, the login's cookie is Secure."""
+    login_hint: Annotated[str, Field(max_length=1000)] = ""
+    """Text on the login page that says where a token is found, instead of the general one."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = 7860

@@ -7,10 +7,12 @@ from typing import Any
 import gradio as gr
 
 from model_ui import assets
-from model_ui.api_types import Deployment, Experiment, Unregistered
+from model_ui.api_types import Deployment, Experiment, Me, Unregistered
+from model_ui.authentication import client_for, visitor_of
 from model_ui.metadata_client import ApiError, MetadataClient
+from model_ui.pages.problems import problem
 from model_ui.render import services
-from model_ui.render.markup import note
+from model_ui.render.markup import note, role_needed
 from model_ui.render.runs import title
 
 OFFERED = 200
@@ -18,19 +20,24 @@ OFFERED = 200
 
 @dataclass(frozen=True)
 class DeploymentsTab:
-    """What the refresh of the whole page reads and fills in; `load` fills the choices into `outputs`."""
+    """What the refresh of the whole page reads and fills in; `load` fills the choices into `outputs`.
+
+    `allow` gives the new contents of `parts` for a visitor.
+    """
 
     cards: gr.HTML
     versions: gr.State
     load: Any
     inputs: list[Any]
     outputs: list[Any]
+    parts: list[Any]
 
 
 def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
     """Lay out the tab and wire it."""
     versions = gr.State({})
-    with gr.Row(elem_classes="m-filters", equal_height=True):
+    rejected = gr.HTML("", js_on_load=None, apply_default_css=False, elem_classes="m-maybe")
+    with gr.Row(elem_classes="m-filters", equal_height=True, visible=False) as controls:
         experiment = gr.Dropdown(
             [], label="Experiment", elem_id="experiment", scale=3, min_width=240, value=None
         )
@@ -60,14 +67,15 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
     )
     cards = gr.HTML("", js_on_load=assets.text("services.js"), apply_default_css=False, elem_id="services")
 
-    async def load(served_by: str | None) -> tuple[Any, dict[str, int] | Any, Any]:
+    async def load(served_by: str | None, request: gr.Request) -> tuple[Any, dict[str, int] | Any, Any]:
+        api = client_for(request, client)
         try:
-            runtimes = await client.runtimes()
-            page = await client.experiments(limit=OFFERED)
+            runtimes = await api.runtimes()
+            page = await api.experiments(limit=OFFERED)
             found = {item.name: item for item in page.items}
-            for item in await client.deployments():
+            for item in await api.deployments():
                 if item.experiment not in found:
-                    found[item.experiment] = await client.experiment(item.experiment)
+                    found[item.experiment] = await api.experiment(item.experiment)
         except ApiError:
             return gr.skip(), gr.skip(), gr.skip()
         latest = {
@@ -77,9 +85,10 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
         offered = gr.Dropdown(choices=list(runtimes), value=chosen)
         return gr.Dropdown(choices=_choices(list(found.values()))), latest, offered
 
-    async def show(text: str, known: Mapping[str, int]) -> tuple[str, Any]:
+    async def show(text: str, known: Mapping[str, int], request: gr.Request) -> tuple[str, Any]:
         try:
-            return text, cards_of(*await client.everything_deployed(), known, public_api_url)
+            found, unregistered = await client_for(request, client).everything_deployed()
+            return text, cards_of(found, unregistered, known, public_api_url, visitor_of(request).me)
         except ApiError:
             return text, gr.skip()
 
@@ -89,29 +98,37 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
         called: str | None,
         served_by: str | None,
         known: dict[str, int],
+        request: gr.Request,
     ) -> tuple[str, Any]:
         if not selected:
             return note("Choose an experiment first.", "warn"), gr.skip()
         try:
-            made = await client.deploy(
+            made = await client_for(request, client).deploy(
                 selected, version=number, name=(called or "").strip(), runtime=served_by or ""
             )
         except ApiError as error:
-            return note(error.detail, "bad"), gr.skip()
-        return await show(note(f"{made.name} starts with version {made.version}.", "ok"), known)
+            return problem(error), gr.skip()
+        return await show(note(f"{made.name} starts with version {made.version}.", "ok"), known, request)
 
-    async def act(known: dict[str, int], event: gr.EventData) -> tuple[str, Any]:
+    async def act(known: dict[str, int], event: gr.EventData, request: gr.Request) -> tuple[str, Any]:
         try:
-            done = await _do(client, str(event.act), str(event.name), event.version)
+            done = await _do(client_for(request, client), str(event.act), str(event.name), event.version)
         except ApiError as error:
-            return note(error.detail, "bad"), gr.skip()
-        return await show(note(done, "ok"), known)
+            return problem(error), gr.skip()
+        return await show(note(done, "ok"), known, request)
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     experiment.input(_versions, [experiment, versions], [version], **quiet)
     deploy.click(create, [experiment, version, name, runtime, versions], [message, cards], **quiet)
     cards.submit(act, [versions], [message, cards], **quiet)
-    return DeploymentsTab(cards, versions, load, [runtime], [experiment, versions, runtime])
+    outputs = [experiment, versions, runtime]
+    return DeploymentsTab(cards, versions, load, [runtime], outputs, [controls, rejected])
+
+
+def allow(me: Me) -> list[Any]:
+    """New contents of `parts`: the controls for those who may deploy, the reason for others."""
+    may = me.may("deployer")
+    return [gr.Row(visible=may), "" if may else role_needed("Changing deployments", "deployer", me)]
 
 
 def cards_of(
@@ -119,9 +136,10 @@ def cards_of(
     unregistered: Sequence[Unregistered],
     versions: Mapping[str, int],
     public_api_url: str,
+    me: Me,
 ) -> str:
     """New contents of `cards`."""
-    return services.services(deployments, unregistered, versions=versions, api=public_api_url)
+    return services.services(deployments, unregistered, versions=versions, api=public_api_url, me=me)
 
 
 async def _do(client: MetadataClient, action: str, name: str, version: int | None) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 import gradio as gr
 
 from model_ui import assets
+from model_ui.authentication import client_for
 from model_ui.metadata_client import ApiError, MetadataClient
+from model_ui.pages.problems import problem
 from model_ui.render import curves, runs
 from model_ui.render.markup import note
 
@@ -59,12 +61,14 @@ def build(client: MetadataClient, *, public_api_url: str) -> ExperimentsTab:
         message = gr.HTML("", js_on_load=None, apply_default_css=False, elem_classes="m-maybe")
         chart = gr.Plot(show_label=False, container=False, elem_id="curves")
 
-    async def load(text: str | None, count: float, kind: str, picked: list[str] | None) -> tuple[Any, ...]:
+    async def load(
+        text: str | None, count: float, kind: str, picked: list[str] | None, request: gr.Request
+    ) -> tuple[Any, ...]:
         words = (text or "").strip()
         try:
-            page = await client.experiments(limit=int(count), search=words)
+            page = await client_for(request, client).experiments(limit=int(count), search=words)
         except ApiError as error:
-            return note(error.detail, "bad"), gr.skip(), gr.skip(), gr.skip()
+            return problem(error), gr.skip(), gr.skip(), gr.skip()
         if picked is None:
             with_curves = [item.name for item in page.items if kind in item.metrics]
             picked = with_curves[:DRAWN_FIRST] or None
@@ -72,13 +76,15 @@ def build(client: MetadataClient, *, public_api_url: str) -> ExperimentsTab:
         metrics = gr.Dropdown(choices=runs.metric_names(page.items))
         return html, picked, tuple(item.name for item in page.items), metrics
 
-    async def draw(picked: list[str] | None, kind: str, smooth: float, logarithmic: bool) -> tuple[Any, str]:
+    async def draw(
+        picked: list[str] | None, kind: str, smooth: float, logarithmic: bool, request: gr.Request
+    ) -> tuple[Any, str]:
         if not picked:
             return gr.Plot(visible=False), note("Tick experiments above to see their curves here.")
         try:
-            found = await client.curves(picked[:DRAWN_MOST], metric=kind)
+            found = await client_for(request, client).curves(picked[:DRAWN_MOST], metric=kind)
         except ApiError as error:
-            return gr.skip(), note(error.detail, "bad")
+            return gr.skip(), problem(error)
         figure = curves.figure(found, smoothing=smooth, log=logarithmic)
         return gr.Plot(figure, visible=True), _remark(picked, len(found.curves), kind)
 

@@ -6,9 +6,12 @@ from typing import Any
 
 import gradio as gr
 
+from model_ui.api_types import Me
+from model_ui.authentication import client_for
 from model_ui.metadata_client import ApiError, MetadataClient
+from model_ui.pages.problems import problem
 from model_ui.render import reports
-from model_ui.render.markup import note, text
+from model_ui.render.markup import note, role_needed, text
 
 INTRODUCTION = """
 <div class="m-intro"><p>One line is one experiment. Columns <code>Experiment Name</code>, <code>Learning Rate</code>,
@@ -19,15 +22,20 @@ column becomes a parameter. Importing the same file twice changes nothing.</p></
 
 @dataclass(frozen=True)
 class ImportsTab:
-    """What the rest of the page needs: `imported` fires when something was stored."""
+    """What the rest of the page needs: `imported` fires when something was stored.
+
+    `allow` gives the new contents of `parts` for a visitor.
+    """
 
     imported: Any
+    parts: list[Any]
 
 
 def build(client: MetadataClient) -> ImportsTab:
     """Lay out the tab and wire it."""
     gr.HTML(INTRODUCTION, js_on_load=None, apply_default_css=False)
-    with gr.Row(elem_classes="m-import", equal_height=True):
+    rejected = gr.HTML("", js_on_load=None, apply_default_css=False, elem_classes="m-maybe")
+    with gr.Row(elem_classes="m-import", equal_height=True, visible=False) as controls:
         file = gr.UploadButton(
             "Choose a CSV…", file_types=[".csv", "text/csv"], scale=0, min_width=150, elem_id="csv"
         )
@@ -40,28 +48,36 @@ def build(client: MetadataClient) -> ImportsTab:
         ready = gr.Button(interactive=path is not None)
         return _chosen(path), ready, ready, reports.waiting()
 
-    async def send(path: str | None, dry_run: bool) -> str:
+    async def send(path: str | None, dry_run: bool, request: gr.Request) -> str:
         if path is None:
             return note("Choose a CSV first.", "warn")
         source = Path(path)
+        api = client_for(request, client)
         try:
-            return reports.report(await client.import_csv(source, filename=source.name, dry_run=dry_run))
+            return reports.report(await api.import_csv(source, filename=source.name, dry_run=dry_run))
         except FileNotFoundError:
             return note("The file was uploaded too long ago and is gone. Choose it again.", "warn")
         except ApiError as error:
-            return note(error.detail, "bad")
+            return problem(error)
 
-    async def check_only(path: str | None) -> str:
-        return await send(path, dry_run=True)
+    async def check_only(path: str | None, request: gr.Request) -> str:
+        return await send(path, dry_run=True, request=request)
 
-    async def import_all(path: str | None) -> str:
-        return await send(path, dry_run=False)
+    async def import_all(path: str | None, request: gr.Request) -> str:
+        return await send(path, dry_run=False, request=request)
 
     private: dict[str, Any] = {"api_visibility": "private"}
     file.upload(choose, [file], [name, check, store, result], show_progress="hidden", **private)
     check.click(check_only, [file], [result], show_progress="minimal", **private)
     imported = store.click(import_all, [file], [result], show_progress="minimal", **private)
-    return ImportsTab(imported)
+    return ImportsTab(imported, [controls, result, rejected])
+
+
+def allow(me: Me) -> list[Any]:
+    """New contents of `parts`: the controls for those who may import, the reason for others."""
+    may = me.may("publisher")
+    reason = "" if may else role_needed("Importing", "publisher", me)
+    return [gr.Row(visible=may), gr.HTML(visible=may), reason]
 
 
 def _chosen(path: str | None) -> str:

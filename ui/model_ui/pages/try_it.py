@@ -9,10 +9,12 @@ from typing import Any
 import gradio as gr
 
 from model_ui import assets
-from model_ui.api_types import Deployment
+from model_ui.api_types import Deployment, Me
+from model_ui.authentication import client_for, visitor_of
 from model_ui.metadata_client import ApiError, MetadataClient
+from model_ui.pages.problems import problem
 from model_ui.render import answers
-from model_ui.render.markup import note
+from model_ui.render.markup import note, role_needed
 from model_ui.render.services import choice
 
 # What the visitor can choose from: (text, name of the deployment).
@@ -21,16 +23,20 @@ Offer = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class TryTab:
-    """What the refresh of the whole page reads and fills in; `known` holds what was offered last."""
+    """What the refresh of the whole page reads and fills in; `known` holds what was offered last.
+
+    `allow` gives the new contents of `parts` for a visitor.
+    """
 
     chosen: gr.CheckboxGroup
     known: gr.State
+    parts: list[Any]
 
 
 def build(client: MetadataClient, *, deadline_ms: int) -> TryTab:
     """Lay out the tab and wire it."""
     with gr.Row(elem_classes="m-try", equal_height=False):
-        with gr.Column(scale=0, min_width=320, elem_classes="m-left"):
+        with gr.Column(scale=0, min_width=320, elem_classes="m-left") as controls:
             sketchpad = gr.HTML(
                 "",
                 html_template=assets.sketchpad(),
@@ -43,7 +49,10 @@ def build(client: MetadataClient, *, deadline_ms: int) -> TryTab:
         with gr.Column(scale=1, min_width=320, elem_classes="m-right"):
             results = gr.HTML(answers.waiting(), js_on_load=None, apply_default_css=False, elem_id="answers")
 
-    async def ask(image: str | None, selected: list[str], offered: Offer) -> str:
+    async def ask(image: str | None, selected: list[str], offered: Offer, request: gr.Request) -> str:
+        me = visitor_of(request).me
+        if not me.may("annotator"):
+            return role_needed("Asking models", "annotator", me)
         if not image:
             return answers.waiting()
         if not offered:
@@ -52,12 +61,14 @@ def build(client: MetadataClient, *, deadline_ms: int) -> TryTab:
             return note("Choose at least one deployment to ask.", "warn")
         try:
             # Everything that is offered means everything that shall run, also what was deployed a moment ago.
-            names = None if set(selected) == {name for _, name in offered} else selected
+            every = me.deployments is None and set(selected) == {name for _, name in offered}
+            names = None if every else selected
+            api = client_for(request, client)
             return answers.answers(
-                await client.predict(_content(image), deployments=names, deadline_ms=deadline_ms)
+                await api.predict(_content(image), deployments=names, deadline_ms=deadline_ms)
             )
         except ApiError as error:
-            return note(error.detail, "bad")
+            return problem(error)
 
     gr.on(
         [sketchpad.input, chosen.input],
@@ -68,12 +79,28 @@ def build(client: MetadataClient, *, deadline_ms: int) -> TryTab:
         trigger_mode="always_last",
         api_visibility="private",
     )
-    return TryTab(chosen, known)
+    return TryTab(chosen, known, [controls, results])
 
 
-def offer(deployments: Sequence[Deployment], selected: list[str], known: Offer) -> tuple[Any, Any]:
-    """New contents of `chosen` and `known`: what is new is chosen, what someone has put off stays off."""
-    offered = tuple((choice(item), item.name) for item in deployments if item.desired == "running")
+def allow(me: Me) -> list[Any]:
+    """New contents of `parts`: the sketchpad for those who may ask, the reason for others."""
+    may = me.may("annotator")
+    return [
+        gr.Column(visible=may),
+        answers.waiting() if may else role_needed("Asking models", "annotator", me),
+    ]
+
+
+def offer(deployments: Sequence[Deployment], selected: list[str], known: Offer, me: Me) -> tuple[Any, Any]:
+    """New contents of `chosen` and `known`: what is new is chosen, what someone has put off stays off.
+
+    Offered is what runs and what the visitor's credential covers.
+    """
+    offered = tuple(
+        (choice(item), item.name)
+        for item in deployments
+        if item.desired == "running" and me.may("annotator", item.name)
+    )
     if offered == tuple(map(tuple, known)):
         # Not even the same again: someone may be ticking a box at this moment.
         return gr.skip(), gr.skip()

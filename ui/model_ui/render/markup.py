@@ -4,6 +4,8 @@ import math
 from datetime import UTC, datetime
 from html import escape
 
+from model_ui.api_types import Me, Role
+
 
 def text(value: object) -> str:
     """Any value as text that is safe inside an element and inside a quoted attribute."""
@@ -61,10 +63,40 @@ def empty(title: str, hint: str) -> str:
     return f'<div class="m-empty"><strong>{text(title)}</strong><span>{text(hint)}</span></div>'
 
 
-def header(api: str) -> str:
-    """The line on top of all pages; `api` is the API's address as the browser reaches it, empty for no link."""
+def log_in_again() -> str:
+    """What stands in the place of an answer when the API does not accept the visitor's credential any more."""
+    return (
+        '<div class="m-note bad" role="alert">You are no longer logged in. '
+        '<a href="./">Log in again</a> to go on.</div>'
+    )
+
+
+def header(api: str, me: Me | None = None, *, log_out: bool = False) -> str:
+    """The line on top of all pages: the visitor's subject and role, where the API knows them, and the way out.
+
+    `api` is the API's address as the browser reaches it, empty for no link.
+    """
     docs = link("API", f"{api}/docs") if api else ""
-    return f'<div class="m-header"><h1>Marina</h1><p>Every experiment\'s model, answering</p>{docs}</div>'
+    who = ""
+    if me is not None and me.kind != "none":
+        button = (
+            '<form method="post" action="logout"><button class="m-button">Log out</button></form>'
+            if log_out
+            else ""
+        )
+        name = f'<span class="m-subject" title="{text(me.subject)}">{text(me.subject)}</span>'
+        who = f'<div class="m-who">{name}{chip(me.role, title="your role")}{button}</div>'
+    return (
+        f'<div class="m-header"><h1>Marina</h1><p>Every experiment\'s model, answering</p>'
+        f'<div class="m-corner">{docs}{who}</div></div>'
+    )
+
+
+def role_needed(doing: str, role: Role, me: Me) -> str:
+    """Why a part of the page is read-only for this visitor, in a box; `doing` begins a sentence."""
+    return note(
+        f"{doing} needs the role {role}; you have {me.role}. An administrator can give you another token."
+    )
 
 
 def link(label: str, address: str) -> str:

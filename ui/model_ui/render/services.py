@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from model_ui.api_types import Deployment, Unregistered
+from model_ui.api_types import Deployment, Me, Unregistered
 from model_ui.render.markup import chip, empty, link, moment, text
 
 KINDS = {
@@ -24,6 +24,7 @@ def services(
     *,
     versions: Mapping[str, int],
     api: str,
+    me: Me,
 ) -> str:
     """HTML of all deployments.
 
@@ -31,10 +32,18 @@ def services(
         unregistered: what a Helm release deploys without the API knowing the version.
         versions: latest version of each experiment, for the choice of another one.
         api: address of the API as the browser reaches it; empty means no links.
+        me: the visitor, who sees only buttons for what the role may do.
     """
     if not deployments and not unregistered:
-        return empty("Nothing is deployed", "Choose an experiment above and press Deploy.")
-    cards = "".join(_service(item, versions.get(item.experiment, item.version), api) for item in deployments)
+        hint = (
+            "Choose an experiment above and press Deploy."
+            if me.may("deployer")
+            else "Nobody has deployed an experiment."
+        )
+        return empty("Nothing is deployed", hint)
+    cards = "".join(
+        _service(item, versions.get(item.experiment, item.version), api, me) for item in deployments
+    )
     cards += "".join(_unregistered(item) for item in unregistered)
     ready = sum(item.ready for item in deployments)
     desired = sum(item.desired == "running" for item in deployments)
@@ -56,16 +65,17 @@ def banner(message: str) -> str:
     )
 
 
-def _service(item: Deployment, latest: int, api: str) -> str:
+def _service(item: Deployment, latest: int, api: str, me: Me) -> str:
     name = text(item.name)
     origin = "" if item.name == item.experiment else f'<span class="m-sub">{text(item.experiment)}</span>'
     reason = item.observed.reason
     kind = KINDS.get(item.observed.state, "warn")
     problem = f'<p class="m-reason {kind}">{text(reason)}</p>' if reason else ""
+    actions = _actions(item, latest) if me.may("deployer", item.name) else ""
     return (
         f'<article class="m-service {kind}" data-name="{name}"><header><h4 title="{name}">{name}</h4>'
         f"{chip(item.observed.state, kind)}{origin}{_link(item, api)}</header>{_facts(item)}{problem}"
-        f'<div class="m-actions">{_actions(item, latest)}</div></article>'
+        f'<div class="m-actions">{actions}</div></article>'
     )
 
 

@@ -1,0 +1,106 @@
+"""The ASGI layer right before Gradio: bodies up to a size, and events that name no file but uploaded ones."""
+
+from pathlib import Path
+
+from model_ui import uploads
+from model_ui.asgi import App, Message, Receive, Scope, Send, send_json
+
+# A drawing or an image made small by the page, in base64, is far below.
+MAX_EVENT_BYTES = 4 * 1024 * 1024
+# Room for the frame of a multipart form.
+FORM_BYTES = 64 * 1024
+UPLOAD = "/gradio_api/upload"
+
+
+class BodyGuard:
+    """The ASGI application around Gradio's that reads bodies before it does."""
+
+    def __init__(self, app: App, *, max_upload_bytes: int, upload_folder: Path) -> None:
+        self._app = app
+        self._uploads = upload_folder
+        self._max_upload = max_upload_bytes + FORM_BYTES
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        upload = scope["path"].startswith(UPLOAD)
+        limit = self._max_upload if upload else MAX_EVENT_BYTES
+        declared = dict(scope["headers"]).get(b"content-length", b"0").decode("latin-1")
+        if not declared.isdecimal() or int(declared) > limit:
+            return await _too_long(send, limit)
+        body = _Body(receive, limit)
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if body.exceeded and not started:
+                # Whatever Gradio makes of a body that breaks off, this is the reason.
+                message = {**message, "status": 413} if message["type"] == "http.response.start" else message
+            started = True
+            await send(message)
+
+        if scope["method"] == "POST" and not upload:
+            await self._check_event(scope, body, send, answer)
+        else:
+            await self._app(scope, body, answer)
+
+    async def _check_event(self, scope: Scope, body: "_Body", send: Send, answer: Send) -> None:
+        """Pass an event on once its whole body is there and names no file but uploaded ones."""
+        content = await body.read()
+        if content is None:
+            if body.exceeded:
+                await _too_long(send, MAX_EVENT_BYTES)
+            return
+        try:
+            allowed = uploads.names_only_uploads(content, self._uploads)
+        except uploads.BadEvent as error:
+            await send_json(send, 400, {"detail": str(error)})
+            return
+        if not allowed:
+            detail = "The request names a file that was not uploaded here. Upload it first."
+            await send_json(send, 403, {"detail": detail})
+            return
+        await self._app(scope, _replay(content, body), answer)
+
+
+class _Body:
+    """A request body that ends when it gets too long; for bodies that do not say their length beforehand."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._left = limit
+        self.exceeded = False
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._left -= len(message.get("body", b""))
+            if self._left < 0:
+                self.exceeded = True
+                return {"type": "http.disconnect"}
+        return message
+
+    async def read(self) -> bytes | None:
+        """The whole body; None when the client left or it is too long."""
+        content = bytearray()
+        while True:
+            message = await self()
+            if message["type"] != "http.request":
+                return None
+            content += message.get("body", b"")
+            if not message.get("more_body", False):
+                return bytes(content)
+
+
+def _replay(content: bytes, rest: Receive) -> Receive:
+    """A body that has been read, for the application behind; afterwards what else arrives."""
+    pending: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+
+    async def receive() -> Message:
+        return pending.pop() if pending else await rest()
+
+    return receive
+
+
+async def _too_long(send: Send, limit: int) -> None:
+    await send_json(send, 413, {"detail": f"More than {limit:,} bytes are not accepted here."})
