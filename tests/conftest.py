@@ -58,6 +58,17 @@ class Stack:
     serving_url: str
     launcher: psutil.Process
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a program of this folder sends to the API."""
+        name, _, value = (self.home / "run" / "header").read_text().strip().partition(": ")
+        return {name: value}
+
+    @property
+    def link(self) -> str:
+        """The address of the UI that lets its reader in, as the launcher prints it."""
+        return f"{self.ui_url}/?token={(self.home / 'run' / 'token').read_text().strip()}"
+
     def pids(self, part: str) -> list[int]:
         """Processes of a part, among those that this launcher started."""
         found = []

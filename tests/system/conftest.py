@@ -11,7 +11,7 @@ from tests.conftest import Stack
 @pytest.fixture
 def api(stack: Stack) -> Iterator[httpx.Client]:
     """A client of the running system's metadata API."""
-    with httpx.Client(base_url=stack.api_url, timeout=30) as client:
+    with httpx.Client(base_url=stack.api_url, headers=stack.headers, timeout=30) as client:
         yield client
 
 

@@ -111,12 +111,14 @@ def foreign_page(browser: Browser, foreign_port: int, request: pytest.FixtureReq
 
 def state(stack: Stack) -> Any:
     """What may not change: deployments, experiments, imports, and what serving serves."""
-    listed = [
-        httpx.get(f"{stack.api_url}/v1/{kind}", params={"limit": 200}, timeout=20).json()["items"]
-        for kind in ("experiments", "imports")
-    ]
-    deployments = httpx.get(f"{stack.api_url}/v1/deployments", params={"limit": 200}, timeout=20).json()
-    return [*listed, [(one["name"], one["version"], one["desired"]) for one in deployments["items"]]]
+    listed = {
+        kind: httpx.get(
+            f"{stack.api_url}/v1/{kind}", params={"limit": 200}, headers=stack.headers, timeout=20
+        ).json()["items"]
+        for kind in ("experiments", "imports", "deployments")
+    }
+    deployments = [(one["name"], one["version"], one["desired"]) for one in listed.pop("deployments")]
+    return [listed, deployments]
 
 
 def simple_requests(stack: Stack) -> list[tuple[str, str]]:
@@ -240,9 +242,10 @@ def test_our_own_pages_work(stack: Stack, browser: Browser) -> None:
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto(f"{stack.api_url}/docs")
     page.get_by_text("Marina metadata API").first.wait_for()
-    assert page.evaluate(FETCH, ["/v1/experiments", {"method": "GET"}])[1] == 200
+    get = {"method": "GET", "headers": stack.headers}
+    assert page.evaluate(FETCH, ["/v1/experiments", get])[1] == 200
     assert wrong == []
     # A change, from a page of the API itself: nothing is wrong with it but its body.
-    given = {"method": "POST", "headers": {"content-type": "application/json"}, "body": "{}"}
+    given = {"method": "POST", "headers": {**stack.headers, "content-type": "application/json"}, "body": "{}"}
     assert page.evaluate(FETCH, ["/v1/experiments", given])[1] == 422
     page.close()

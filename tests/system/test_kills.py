@@ -23,6 +23,7 @@ class Traffic:
     """Predictions made one after the other in a thread; what was acknowledged is remembered."""
 
     def __init__(self, stack: Stack) -> None:
+        self.headers = stack.headers
         self.url = f"{stack.api_url}/v1/predictions"
         self.acknowledged: list[str] = []
         self.whole: list[float] = []
@@ -31,7 +32,7 @@ class Traffic:
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
-        with httpx.Client(timeout=20) as client:
+        with httpx.Client(headers=self.headers, timeout=20) as client:
             while not self.ends.wait(0.05):
                 try:
                     answer = client.post(self.url, files={"image": IMAGE}, data={"deadline_ms": "3000"})
@@ -84,7 +85,7 @@ def test_after_a_kill_all_models_answer_again_and_no_acknowledged_prediction_is_
     print(f"{service}: every model answers {seconds:.1f} s after the kill")
     assert running.odd == []
     assert {name: stack.pids(name) for name in others} == others
-    with httpx.Client(base_url=stack.api_url, timeout=20) as client:
+    with httpx.Client(base_url=stack.api_url, headers=stack.headers, timeout=20) as client:
         lost = [
             uid for uid in running.acknowledged if client.get(f"/v1/predictions/{uid}").status_code != 200
         ]
@@ -98,7 +99,7 @@ def test_after_a_kill_the_pages_are_back(stack: Stack) -> None:
     def back() -> bool:
         with suppress(httpx.TransportError):
             new = stack.pids("ui") not in ([], [victim])
-            return new and httpx.get(stack.ui_url, timeout=5).status_code == 200
+            return new and httpx.get(f"{stack.ui_url}/livez", timeout=5).status_code == 200
         return False
 
     until(back, "the UI is back after the kill", BACK_SECONDS)

@@ -17,6 +17,7 @@ def on_this_stack(stack: Stack, command: str) -> str:
     """A command of the README with the addresses of the running system."""
     for port, url in ((8000, stack.api_url), (8080, stack.serving_url), (7860, stack.ui_url)):
         command = command.replace(f"http://127.0.0.1:{port}", url)
+    command = command.replace("@.marina/run/header", f"@{stack.home}/run/header")
     return command
 
 

@@ -6,7 +6,6 @@ make screenshot MARINA_UI_PORT=9060        another one
 
 import argparse
 import io
-import os
 import sys
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from PIL import Image
 from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import Page, expect, sync_playwright
 
+from marina_local import tokens
+from marina_local.settings import LocalSettings
 from tests.ui import browsers, visits
 
 OUT = Path(__file__).parents[2] / "docs" / "try.png"
@@ -26,21 +27,32 @@ ACTION_MS = 20_000
 def main() -> None:
     """Draw a digit in a browser of its own and store what it shows. Exits with one line when nothing answers."""
     parser = argparse.ArgumentParser(description="Write the README's screenshot of the Try page.")
-    parser.add_argument("--url", default=f"http://127.0.0.1:{os.environ.get('MARINA_UI_PORT') or 7860}")
+    parser.add_argument("--url", help="by default that of the system of MARINA_HOME, with its token")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
+    url = arguments.url or _own_url()
     with sync_playwright() as playwright:
         browser = browsers.launch(playwright)
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.set_default_timeout(ACTION_MS)
         try:
-            size = take(page, arguments.url, arguments.out)
+            size = take(page, url, arguments.out)
         except (BrowserError, AssertionError) as error:
             reason = str(error).splitlines()[0]
-            sys.exit(f"no screenshot of {arguments.url}: {reason}. Start the system with `make up` first.")
+            sys.exit(
+                f"no screenshot of {url.partition('?')[0]}: {reason}. Start the system with `make up` first."
+            )
         finally:
             browser.close()
     sys.stderr.write(f"{arguments.out}: {WIDTH} pixels wide, {size / 1000:,.0f} kB\n")
+
+
+def _own_url() -> str:
+    settings = LocalSettings()
+    try:
+        return tokens.link(settings)
+    except FileNotFoundError:
+        return settings.address("ui")
 
 
 def take(page: Page, url: str, out: Path) -> int:

@@ -19,7 +19,9 @@ Screenshot = Callable[[Page, str], None]
 
 
 def deployed(stack: Stack) -> set[str]:
-    answer = httpx.get(f"{stack.api_url}/v1/deployments", params={"limit": 200}, timeout=10)
+    answer = httpx.get(
+        f"{stack.api_url}/v1/deployments", params={"limit": 200}, headers=stack.headers, timeout=10
+    )
     return {item["name"] for item in answer.json()["items"] if item["desired"] == "running"}
 
 
@@ -28,7 +30,7 @@ def test_a_drawn_digit_is_answered_by_every_deployed_experiment(
     stack: Stack, open_page: OpenPage, screenshot: Screenshot, width: int
 ) -> None:
     page = open_page(width)
-    visits.enter(page, stack.ui_url)
+    visits.enter(page, stack.link)
     screenshot(page, "try-before")
     visits.draw(page)
     names = deployed(stack)
@@ -45,7 +47,7 @@ def test_the_screenshot_of_the_readme_shows_a_prediction_of_every_experiment(
     stack: Stack, open_page: OpenPage, tmp_path: Path
 ) -> None:
     page, new = open_page(screenshot.WIDTH), tmp_path / "try.png"
-    screenshot.take(page, stack.ui_url, new)
+    screenshot.take(page, stack.link, new)
     assert page.locator(".m-card .m-label").count() == len(deployed(stack))
     for path in (new, screenshot.OUT):
         assert path.stat().st_size <= screenshot.MOST_BYTES
@@ -58,7 +60,7 @@ def test_the_loss_curves_of_the_experiments_are_in_one_chart(
     stack: Stack, open_page: OpenPage, screenshot: Screenshot, width: int
 ) -> None:
     page = open_page(width)
-    visits.enter(page, stack.ui_url)
+    visits.enter(page, stack.link)
     visits.see_curves(page, 5)
     visits.fits(page)
     screenshot(page, "experiments")
@@ -69,7 +71,7 @@ def test_an_import_reports_the_lines_that_it_refused(
     stack: Stack, open_page: OpenPage, screenshot: Screenshot, bad_csv: Path, width: int
 ) -> None:
     page = open_page(width)
-    visits.enter(page, stack.ui_url)
+    visits.enter(page, stack.link)
     report = visits.import_csv(page, bad_csv)
     visits.see_two_bad_rows(report)
     visits.fits(page)
@@ -83,7 +85,7 @@ def test_the_deployments_are_shown_as_ready(
     stack: Stack, open_page: OpenPage, screenshot: Screenshot, width: int
 ) -> None:
     page = open_page(width)
-    visits.enter(page, stack.ui_url)
+    visits.enter(page, stack.link)
     visits.open_tab(page, "Deployments")
     expect(page.locator(".m-service")).to_have_count(len(deployed(stack)))
     expect(page.locator(".m-service .m-chip.ok")).to_have_count(
