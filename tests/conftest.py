@@ -86,7 +86,8 @@ class Stack:
         found: dict[str, object] = {}
 
         def ready() -> bool:
-            found.update(httpx.get(f"{self.api_url}/v1/deployments/{deployment}", timeout=10).json())
+            url = f"{self.api_url}/v1/deployments/{deployment}"
+            found.update(httpx.get(url, headers=self.headers, timeout=10).json())
             return bool(found.get("ready"))
 
         until(ready, lambda: f"{deployment} is ready, it is {found.get('observed')}", seconds)

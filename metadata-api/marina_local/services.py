@@ -93,7 +93,7 @@ def registration(settings: LocalSettings) -> Service:
 
 def api_environment(settings: LocalSettings, postgres: Postgres) -> dict[str, str]:
     """What the API and the migration read; the password stays in its file."""
-    authentication = {"METADATA_API_AUTH_MODE": settings.auth}
+    authentication: dict[str, str] = {"METADATA_API_AUTH_MODE": settings.auth}
     if settings.auth == "on":
         authentication |= {
             "METADATA_API_AUTH_ADMIN_TOKEN_FILE": str(settings.token_file),

@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     url = arguments.url or _own_url()
+    shown = url.partition("?")[0]  # without the token
     with sync_playwright() as playwright:
         browser = browsers.launch(playwright)
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
@@ -39,9 +40,7 @@ def main() -> None:
             size = take(page, url, arguments.out)
         except (BrowserError, AssertionError) as error:
             reason = str(error).splitlines()[0]
-            sys.exit(
-                f"no screenshot of {url.partition('?')[0]}: {reason}. Start the system with `make up` first."
-            )
+            sys.exit(f"no screenshot of {shown}: {reason}. Start the system with `make up` first.")
         finally:
             browser.close()
     sys.stderr.write(f"{arguments.out}: {WIDTH} pixels wide, {size / 1000:,.0f} kB\n")
