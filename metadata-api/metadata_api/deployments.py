@@ -5,7 +5,6 @@ real and writes what it observes. Called by the routes for deployments. What Hel
 every change of it is a Conflict that says what to run instead.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Row, Select, func, select
@@ -15,8 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from metadata_api import aliases, versions
 from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
 from metadata_api.deploying import helm
-from metadata_api.deploying.base import Observed
-from metadata_api.deploying.helm import HelmRelease
+from metadata_api.deploying.helm_release import HelmDeployment, HelmRelease
 from metadata_api.errors import Conflict, NotFound
 from metadata_api.schemas import deployments as bodies
 from serving_runtime.contracts import RUNTIMES
@@ -25,15 +23,11 @@ EVENTS_SHOWN = 50
 Previous = aliased(ModelVersion)
 
 
-def create(
-    session: Session, new: bodies.NewDeployment, release: HelmRelease, declared: Mapping[str, Observed]
-) -> str:
-    """Want a deployment to run; returns its name. Raises NotFound and Conflict.
-
-    `declared` are Helm's deployments, which may have no row.
-    """
+def create(session: Session, new: bodies.NewDeployment, release: HelmRelease) -> str:
+    """Want a deployment to run; returns its name. Raises NotFound and Conflict."""
     name = new.name or new.experiment
-    if name in declared:
+    # One of Helm's may have no row.
+    if name in release.deployments:
         values = {"experiment": new.experiment, **({"version": new.version} if new.version else {})}
         raise release.conflict(name, **values)
     aliases.reserve_name(session, name)
@@ -135,16 +129,16 @@ def show(session: Session, name: str, *, serving_url: str) -> bodies.DeploymentD
 
 
 def list_page(
-    session: Session, *, limit: int, after: str | None, serving_url: str, declared: Mapping[str, Observed]
+    session: Session, *, limit: int, after: str | None, serving_url: str, release: HelmRelease
 ) -> bodies.DeploymentPage:
-    """`limit` deployments by name, those after the name `after` if given; `declared` are Helm's."""
+    """`limit` deployments by name, those after the name `after` if given."""
     query = _everything().order_by(Deployment.name).limit(limit + 1)
     if after is not None:
         query = query.where(Deployment.name > after)
     rows = session.execute(query).all()
     items = [bodies.Deployment(**_fields(row, serving_url)) for row in rows[:limit]]
     total = session.scalar(select(func.count()).select_from(Deployment)) or 0
-    unknown = helm.unregistered(session, declared) if after is None else {}
+    unknown = helm.unregistered(session, release.deployments) if after is None else {}
     return bodies.DeploymentPage(
         items=items,
         total=total,
@@ -217,9 +211,13 @@ def _number(session: Session, version_id: int) -> int:
     return session.scalars(select(ModelVersion.number).where(ModelVersion.id == version_id)).one()
 
 
-def _unregistered(name: str, observed: Observed) -> bodies.Unregistered:
-    uri = observed.declared.storage_uri if observed.declared else ""
-    return bodies.Unregistered(name=name, storage_uri=uri, state=observed.state, reason=observed.reason)
+def _unregistered(name: str, one: HelmDeployment) -> bodies.Unregistered:
+    return bodies.Unregistered(
+        name=name,
+        storage_uri=one.spec.storage_uri,
+        state=one.observed.state,
+        reason=one.observed.reason,
+    )
 
 
 def _unknown(name: str) -> NotFound:

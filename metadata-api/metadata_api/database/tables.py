@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from metadata_api.database.session import Base
-from serving_runtime.contracts import NAME_PATTERN, RUNTIMES
+from serving_runtime.contracts import DEPLOYMENT_STATES, NAME_PATTERN, RUNTIMES
 
 Json = dict[str, Any]
 
@@ -161,10 +161,7 @@ class Deployment(Base):
         CheckConstraint(f"runtime in {RUNTIMES!r}", name="runtime"),
         CheckConstraint("owner in ('api', 'helm')", name="owner"),
         CheckConstraint("replicas >= 0", name="replicas"),
-        CheckConstraint(
-            "observed_state in ('pending', 'starting', 'ready', 'failed', 'stopped', 'unknown')",
-            name="observed_state",
-        ),
+        CheckConstraint(f"observed_state in {DEPLOYMENT_STATES!r}", name="observed_state"),
     )
 
 

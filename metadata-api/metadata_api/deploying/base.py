@@ -7,9 +7,9 @@ InferenceServices.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-State = Literal["pending", "starting", "ready", "failed", "stopped", "unknown"]
+from serving_runtime.contracts import DeploymentState
 
 
 @dataclass(frozen=True)
@@ -24,30 +24,18 @@ class Desired:
     replicas: int
 
 
-@dataclass(frozen=True, slots=True)
-class HelmSpec:
-    """What the values of a Helm release say about a deployment; only Helm may change it."""
-
-    experiment: str
-    version: int | None
-    runtime: str
-    replicas: int
-    storage_uri: str
-
-
 @dataclass(frozen=True)
 class Observed:
     """What runs: `target` is the version that is being brought up, `live` the one that answers.
 
-    `runtime` is None when the deployer cannot tell, `declared` unless Helm owns it.
+    `runtime` is None when the deployer cannot tell.
     """
 
-    state: State
+    state: DeploymentState
     target: int | None
     live: int | None
     reason: str | None
     runtime: str | None = None
-    declared: HelmSpec | None = None
 
 
 class Deployer(Protocol):
@@ -66,6 +54,3 @@ class Deployer(Protocol):
 
     async def observe(self) -> Mapping[str, Observed]:
         """What runs now, by name; raises Unavailable when it is not known."""
-
-    def declared(self) -> Mapping[str, Observed]:
-        """Those that Helm owns, as they were seen last."""

@@ -1,6 +1,6 @@
 """What routes get of the application, by type: `create_app` makes one `Components`, and a route names what it needs."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from metadata_api.database.session import Sessions
 from metadata_api.deploying.base import Deployer
-from metadata_api.deploying.helm import HelmRelease
+from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deploying.intervals import Intervals
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.http_pool import HttpPool
@@ -45,6 +45,14 @@ def components(request: Request) -> Components:
 
 
 ComponentsDep = Annotated[Components, Depends(components)]
+
+
+def _reserved_names(of: ComponentsDep) -> Collection[str]:
+    return of.helm.deployments.keys()
+
+
+ReservedNames = Annotated[Collection[str], Depends(_reserved_names)]
+"""Of deployments that need not have a row."""
 
 
 def session(of: ComponentsDep) -> Iterator[Session]:

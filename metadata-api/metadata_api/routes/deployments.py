@@ -1,13 +1,11 @@
 """Want, change and look at deployments; every change is taken up by the reconciler at once."""
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Depends, Query
 
 from metadata_api import deployments
-from metadata_api.deploying.base import Observed
-from metadata_api.deploying.helm import HelmRelease
+from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.errors import responses
 from metadata_api.routes.dependencies import ComponentsDep, SessionDep
 from metadata_api.schemas.deployments import (
@@ -30,10 +28,6 @@ def _helm(of: ComponentsDep) -> HelmRelease:
     return of.helm
 
 
-def _declared(of: ComponentsDep) -> Mapping[str, Observed]:
-    return of.deployer.declared()
-
-
 async def _wake(of: ComponentsDep, background: BackgroundTasks) -> None:
     """Wake the reconciler after the answer, which is after the commit: it must see the change."""
 
@@ -45,16 +39,15 @@ async def _wake(of: ComponentsDep, background: BackgroundTasks) -> None:
 
 ServingUrl = Annotated[str, Depends(_serving_url)]
 Helm = Annotated[HelmRelease, Depends(_helm)]
-Declared = Annotated[Mapping[str, Observed], Depends(_declared)]
 wakes = [Depends(_wake)]
 
 
 @router.post("", status_code=201, dependencies=wakes, responses=responses(404, 409))
 def create_deployment(
-    session: SessionDep, url: ServingUrl, helm: Helm, declared: Declared, body: NewDeployment
+    session: SessionDep, url: ServingUrl, helm: Helm, body: NewDeployment
 ) -> DeploymentDetail:
     """Serve a version of an experiment."""
-    name = deployments.create(session, body, helm, declared)
+    name = deployments.create(session, body, helm)
     return deployments.show(session, name, serving_url=url)
 
 
@@ -62,12 +55,12 @@ def create_deployment(
 def list_deployments(
     session: SessionDep,
     url: ServingUrl,
-    declared: Declared,
+    helm: Helm,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
 ) -> DeploymentPage:
     """Deployments by name, with desired and observed state."""
-    return deployments.list_page(session, limit=limit, after=cursor, serving_url=url, declared=declared)
+    return deployments.list_page(session, limit=limit, after=cursor, serving_url=url, release=helm)
 
 
 @router.get("/{name}", responses=responses(404))

@@ -6,11 +6,10 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from metadata_api.schemas.fields import MAX_INT, Body, Name
-from serving_runtime.contracts import Runtime
+from serving_runtime.contracts import DeploymentState, Runtime
 
 Number = Annotated[int, Field(ge=1, le=MAX_INT)]
 Replicas = Annotated[int, Field(ge=1, le=100, description="One machine always runs a single one.")]
-State = Literal["pending", "starting", "ready", "failed", "stopped", "unknown"]
 
 
 class NewDeployment(Body):
@@ -40,7 +39,7 @@ class DeploymentChange(Body):
 class Observed(BaseModel):
     """What the serving side was last observed doing; `version` is the one that answers."""
 
-    state: State
+    state: DeploymentState
     version: int | None
     reason: str | None
     since: datetime | None
@@ -87,7 +86,7 @@ class Unregistered(BaseModel):
 
     name: str
     storage_uri: str
-    state: State
+    state: DeploymentState
     reason: str | None
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metadata_api.deploying.base import Desired, Observed
+from metadata_api.deploying.helm_release import HelmDeployment, HelmRelease
 from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import inference_services, routes
 from metadata_api.deploying.kserve.client import (
@@ -75,12 +76,15 @@ class _Rejected:
 
 
 class KServeDeployer:
-    """Writes InferenceServices, and Ingresses or HTTPRoutes, into one namespace."""
+    """Writes InferenceServices, and Ingresses or HTTPRoutes, into one namespace; tells `helm` what Helm has there."""
 
     backend_name = "KServe"
 
-    def __init__(self, config: KServeConfig, cluster: Cluster, intervals: Intervals = DEFAULT) -> None:
+    def __init__(
+        self, config: KServeConfig, cluster: Cluster, helm: HelmRelease, intervals: Intervals = DEFAULT
+    ) -> None:
         self._intervals = intervals
+        self._helm = helm
         self.changed = asyncio.Event()
         self._config = config
         self._cluster = cluster
@@ -98,7 +102,6 @@ class KServeDeployer:
         self._inspector = PodInspector(cluster, selector, intervals)
         self._written: dict[tuple[Kind, str], _Written] = {}
         self._rejected: dict[str, _Rejected] = {}
-        self._observed: dict[str, Observed] = {}
 
     async def follow(self) -> None:
         """Keep the watches, until cancelled."""
@@ -143,16 +146,17 @@ class KServeDeployer:
         observed = {
             name: derive(service, pods.get(name), self._rejection(name)) for name, service in services.items()
         }
+        self._helm.deployments = {
+            name: HelmDeployment(spec, observed[name])
+            for name, service in services.items()
+            if (spec := service.helm_spec)
+        }
         for name, rejected in self._rejected.items():
-            live = observed[name].live if name in observed and not observed[name].declared else None
+            service = services.get(name)
+            live = observed[name].live if service and service.manager != HELM else None
             desired = rejected.desired
             observed[name] = Observed("failed", desired.version, live, rejected.reason, desired.runtime)
-        self._observed = observed
         return observed
-
-    def declared(self) -> Mapping[str, Observed]:
-        """Those that Helm owns, as they were seen last."""
-        return {name: one for name, one in self._observed.items() if one.declared}
 
     async def _listed(self) -> None:
         informers: list[Informer[Any]] = [self._services, *([self._routes] if self._routes else [])]

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from metadata_api.deploying.base import Desired, HelmSpec
+from metadata_api.deploying.base import Desired
+from metadata_api.deploying.helm_release import HelmSpec
 from metadata_api.deploying.kserve.client import INFERENCE_SERVICE
 from metadata_api.deploying.kserve.config import KServeConfig
 
@@ -39,7 +40,7 @@ class Service:
     """Why it can never become ready as it is written."""
 
     @property
-    def declared(self) -> HelmSpec | None:
+    def helm_spec(self) -> HelmSpec | None:
         """What Helm's values say, when it is Helm's."""
         if self.manager != HELM:
             return None
