@@ -145,6 +145,8 @@ class Deployment(Base):
     )
     runtime: Mapped[str] = mapped_column(Text)
     replicas: Mapped[int]
+    resources: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    """{cpu, memory} of each pod, each a quantity or null; null means the installation's default."""
     owner: Mapped[str] = mapped_column(Text, server_default="api")
     """Who may change it: requests to this API, or the values of a Helm release."""
     desired: Mapped[str] = mapped_column(Text)

@@ -6,10 +6,34 @@ InferenceServices.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 from serving_runtime.contracts import DeploymentState
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What each pod of a deployment requests and may take at most, as Kubernetes' quantities.
+
+    None is the installation's default. An accelerator will be one more field.
+    """
+
+    cpu: str | None = None
+    memory: str | None = None
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any] | None) -> "Resources":
+        """What a row or a body says; keys of a newer release are left out."""
+        found = stored or {}
+        return cls(found.get("cpu"), found.get("memory"))
+
+    def given(self) -> dict[str, str]:
+        """Those that are not the installation's default, by Kubernetes' names."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+DEFAULT_RESOURCES = Resources()
 
 
 @dataclass(frozen=True)
@@ -22,6 +46,7 @@ class Desired:
     sha256: str
     runtime: str
     replicas: int
+    resources: Resources = DEFAULT_RESOURCES
 
 
 @dataclass(frozen=True)

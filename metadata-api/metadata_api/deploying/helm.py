@@ -4,6 +4,7 @@ The reconcile loop keeps the rows; requests only read them and are told what to 
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import delete, exists, select, tuple_
@@ -43,6 +44,7 @@ def sync(session: Session, deployments: Mapping[str, HelmDeployment]) -> None:
             "version_id": version_id,
             "runtime": one.runtime,
             "replicas": one.replicas,
+            "resources": asdict(one.resources) if one.resources.given() else None,
             "desired": "running",
         }
         _upsert(session, name, rows.get(name), spec, one)

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Integer, Text, cast, column, func, literal_co
 from sqlalchemy.orm import Session
 
 from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
-from metadata_api.deploying.base import Desired
+from metadata_api.deploying.base import Desired, Resources
 from metadata_api.deploying.status import Status
 
 # The transaction that wrote a row last, kept by Postgres: another one means that the row was changed.
@@ -40,6 +40,7 @@ def read_all(session: Session) -> list[Row]:
             ModelVersion.sha256,
             Deployment.runtime,
             Deployment.replicas,
+            Deployment.resources,
             Deployment.desired,
             Deployment.owner,
             Deployment.observed_state,
@@ -53,7 +54,15 @@ def read_all(session: Session) -> list[Row]:
         Row(
             id=row.id,
             row_version=row.row_version,
-            desired=Desired(row.name, row.experiment, row.number, row.sha256, row.runtime, row.replicas),
+            desired=Desired(
+                row.name,
+                row.experiment,
+                row.number,
+                row.sha256,
+                row.runtime,
+                row.replicas,
+                Resources.of(row.resources),
+            ),
             is_running=row.desired == "running",
             owner=row.owner,
             status=Status(row.observed_state, row.observed_version, row.observed_reason),

@@ -54,8 +54,10 @@ def _derived(service: Service, pods: Sequence[Pod] | None) -> tuple[DeploymentSt
     problem = newest.problem if newest else None
     if service.failure and not ready:
         return "failed", live, service.failure
-    if problem is not None and (len(ready) < service.replicas or others):
-        if ready and not others and len({pod.template for pod in desired}) == 1:
+    one_template = len({pod.template for pod in desired}) == 1
+    # Other resources are a rollout too: of the same version, and the old pods answer meanwhile.
+    if problem is not None and (len(ready) < service.replicas or others or not one_template):
+        if ready and not others and one_template:
             # Not a rollout: some replicas answer, one has a problem.
             return "ready", live, f"{len(ready)} of {service.replicas} replicas answer. {problem.reason}"
         return problem.state, live, problem.reason

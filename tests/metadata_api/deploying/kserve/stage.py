@@ -68,7 +68,7 @@ def inference_service(name: str, manager: str, release: str = "marina", **more: 
         "marina/version": str(more.get("version", 1)),
         "marina/runtime": more.get("runtime", "torchserve"),
     }
-    model = {"storageUri": f"http://artifacts/{name}.mar"}
+    model = {"storageUri": f"http://artifacts/{name}.mar", "resources": more.get("resources", {})}
     return {
         "metadata": {"name": name, "labels": item_labels},
         "spec": {"predictor": {"minReplicas": more.get("replicas", 1), "model": model}},
