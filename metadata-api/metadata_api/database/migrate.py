@@ -49,6 +49,7 @@ def upgrade(engine: Engine, revision: str = "head", locks: TableLocks = TableLoc
         try:
             _migrate(connection, revision, locks)
         finally:
+            connection.rollback()
             connection.execute(text("reset lock_timeout"))
             connection.execute(text("select pg_advisory_unlock(:key)"), {"key": ADVISORY_LOCK})
             connection.commit()

@@ -1,6 +1,7 @@
 """The deployer of the one-machine mode: a file tells the serving process what to load, `/status` what it did.
 
-`create_app` makes it, reconcile drives it. One process serves everything, so `replicas` changes nothing here.
+`create_app` makes it, reconcile drives it. One process serves everything, so `replicas` and `resources` have no effect
+here.
 """
 
 import asyncio

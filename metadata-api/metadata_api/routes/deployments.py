@@ -73,7 +73,9 @@ def show_deployment(session: SessionDep, url: ServingUrl, name: NameInPath) -> D
 def change_deployment(
     session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath, body: DeploymentChange
 ) -> DeploymentDetail:
-    """Serve another version or by another runtime; the old one answers until the new one has proved itself.
+    """Serve another version, by another runtime, or with other replicas or resources.
+
+    The old one answers until the new one has proved itself.
 
     Aliases do not follow: those that point at the old version become stale, and say so.
     """
