@@ -74,7 +74,7 @@ QUICK = TableLocks(timeout_ms=200, attempts=40, pause_seconds=0.05)
 @pytest.fixture
 def in_use(empty: Engine) -> Iterator[Connection]:
     """A schema one migration behind, with a table that a transaction reads and does not end."""
-    migrate.upgrade(empty, "0004")
+    migrate.upgrade(empty, "0005")
     with empty.connect() as connection:
         connection.execute(text("select * from deployments"))
         yield connection
