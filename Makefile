@@ -77,7 +77,7 @@ test-helm: $(INSTALLED_TESTS) ## render the chart with every Helm on PATH, and t
 	@$(BIN)/pytest -m helm tests/chart $(PYTEST)
 
 test-sdk: $(INSTALLED_KSERVE) ## check what the API writes to a cluster with KServe's own Python SDK, and test the doctor
-	@PYTHONPATH=metadata-api:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
+	@PYTHONPATH=metadata-api:serving:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
 
 check: lint test test-long ## all that a change must pass: tests, format, lint, types, import contracts
 

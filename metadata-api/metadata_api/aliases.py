@@ -7,7 +7,7 @@ An alias points at one version and never follows its deployment: who moves a dep
 aliases stale. They say so, and are rejected under /v2, until the alias or the deployment is moved.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session, aliased
 
 from metadata_api import versions
 from metadata_api.database.tables import Alias, AliasEvent, Deployment, Experiment, ModelVersion
-from metadata_api.deploying.base import Observed
 from metadata_api.errors import Conflict, NotFound
 from metadata_api.schemas import aliases as bodies
 
@@ -73,13 +72,13 @@ class Pointer:
         )
 
 
-def put(session: Session, name: str, new: bodies.AliasTarget, declared: Mapping[str, Observed]) -> bool:
+def put(session: Session, name: str, new: bodies.AliasTarget, reserved: Container[str]) -> bool:
     """Point a name at what a deployment serves; True when the alias is new. Raises NotFound and Conflict.
 
-    Where it points already it is left as it is. `declared` are Helm's deployments, which may have no row.
+    Where it points already it is left as it is. `reserved` are names of deployments that have no row.
     """
     _lock(session, name)
-    if name in declared or _exists(session, Deployment, name):
+    if name in reserved or _exists(session, Deployment, name):
         raise Conflict(
             "deployment_exists", f"There is a deployment {name}. Choose another name for the alias."
         )

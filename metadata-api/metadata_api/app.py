@@ -25,7 +25,7 @@ from metadata_api.auth.tokens import TokenTable
 from metadata_api.database.session import connect
 from metadata_api.deploying import reconcile
 from metadata_api.deploying.base import Deployer
-from metadata_api.deploying.helm import HelmRelease
+from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import config as kserve_config
 from metadata_api.deploying.kserve.client import Cluster
@@ -168,7 +168,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         components.deployer = deployer
         tasks = [
             asyncio.create_task(deployer.follow()),
-            asyncio.create_task(reconcile.run(components.sessions, deployer, components.intervals)),
+            asyncio.create_task(
+                reconcile.run(components.sessions, deployer, components.helm, components.intervals)
+            ),
             asyncio.create_task(components.routes.run()),
             asyncio.create_task(components.tokens.run()),
         ]
@@ -193,7 +195,7 @@ async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncI
         url = settings.kubernetes_url
         cluster = Cluster(url, namespace) if url else Cluster.of_this_pod(namespace)
         try:
-            yield KServeDeployer(components.kserve, cluster, components.intervals)
+            yield KServeDeployer(components.kserve, cluster, components.helm, components.intervals)
         finally:
             await cluster.close()
     else:

@@ -5,7 +5,7 @@ real and writes what it observes. Called by the routes for deployments. What Hel
 every change of it is a Conflict that says what to run instead.
 """
 
-from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row, Select, func, select
@@ -15,25 +15,22 @@ from sqlalchemy.orm import Session, aliased
 from metadata_api import aliases, versions
 from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
 from metadata_api.deploying import helm
-from metadata_api.deploying.base import Observed
-from metadata_api.deploying.helm import HelmRelease
+from metadata_api.deploying.base import Resources
+from metadata_api.deploying.helm_release import HelmDeployment, HelmRelease
 from metadata_api.errors import Conflict, NotFound
 from metadata_api.schemas import deployments as bodies
+from metadata_api.schemas.resources import NewResources
 from serving_runtime.contracts import RUNTIMES
 
 EVENTS_SHOWN = 50
 Previous = aliased(ModelVersion)
 
 
-def create(
-    session: Session, new: bodies.NewDeployment, release: HelmRelease, declared: Mapping[str, Observed]
-) -> str:
-    """Want a deployment to run; returns its name. Raises NotFound and Conflict.
-
-    `declared` are Helm's deployments, which may have no row.
-    """
+def create(session: Session, new: bodies.NewDeployment, release: HelmRelease) -> str:
+    """Want a deployment to run; returns its name. Raises NotFound and Conflict."""
     name = new.name or new.experiment
-    if name in declared:
+    # One of Helm's may have no row.
+    if name in release.deployments:
         values = {"experiment": new.experiment, **({"version": new.version} if new.version else {})}
         raise release.conflict(name, **values)
     aliases.reserve_name(session, name)
@@ -45,6 +42,7 @@ def create(
         version_id=version.id,
         runtime=new.runtime,
         replicas=new.replicas,
+        resources=_stored(new.resources),
         desired="running",
     )
     made = session.scalar(statement.on_conflict_do_nothing(index_elements=["name"]).returning(Deployment.id))
@@ -57,13 +55,16 @@ def create(
 
 
 def change(session: Session, name: str, new: bodies.DeploymentChange, release: HelmRelease) -> None:
-    """Want another version of the same experiment, another runtime, or more or fewer replicas.
+    """Want another version of the same experiment, another runtime, or other replicas or resources.
 
     The version desired until now can be rolled back to.
     """
     row = _locked(session, name)
     if row.owner == helm.HELM:
-        raise release.conflict(name, **new.model_dump(exclude_none=True))
+        values = new.model_dump(exclude_none=True)
+        if new.changes_resources:
+            values["resources"] = _stored(new.resources)
+        raise release.conflict(name, **values)
     said = []
     old = _number(session, row.version_id)
     if new.version is not None and new.version != old:
@@ -77,6 +78,10 @@ def change(session: Session, name: str, new: bodies.DeploymentChange, release: H
     if new.replicas is not None and new.replicas != row.replicas:
         said.append(f"from {row.replicas} to {new.replicas} replicas")
         _set_desired(row, replicas=new.replicas)
+    resources = _stored(new.resources)
+    if new.changes_resources and resources != row.resources:
+        said.append(f"from {_said(row.resources)} to {_said(resources)}")
+        _set_desired(row, resources=resources)
     if said:
         _note(session, name, "change", new.version or old, ", ".join(said))
 
@@ -135,16 +140,16 @@ def show(session: Session, name: str, *, serving_url: str) -> bodies.DeploymentD
 
 
 def list_page(
-    session: Session, *, limit: int, after: str | None, serving_url: str, declared: Mapping[str, Observed]
+    session: Session, *, limit: int, after: str | None, serving_url: str, release: HelmRelease
 ) -> bodies.DeploymentPage:
-    """`limit` deployments by name, those after the name `after` if given; `declared` are Helm's."""
+    """`limit` deployments by name, those after the name `after` if given."""
     query = _everything().order_by(Deployment.name).limit(limit + 1)
     if after is not None:
         query = query.where(Deployment.name > after)
     rows = session.execute(query).all()
     items = [bodies.Deployment(**_fields(row, serving_url)) for row in rows[:limit]]
     total = session.scalar(select(func.count()).select_from(Deployment)) or 0
-    unknown = helm.unregistered(session, declared) if after is None else {}
+    unknown = helm.unregistered(session, release.deployments) if after is None else {}
     return bodies.DeploymentPage(
         items=items,
         total=total,
@@ -177,6 +182,7 @@ def _fields(found: Row[Deployment, str, int, list[str], int], serving_url: str) 
         "version": number,
         "runtime": row.runtime,
         "replicas": row.replicas,
+        "resources": asdict(Resources.of(row.resources)) if row.resources else None,
         "owner": row.owner,
         "desired": row.desired,
         "observed": observed,
@@ -187,6 +193,17 @@ def _fields(found: Row[Deployment, str, int, list[str], int], serving_url: str) 
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }
+
+
+def _stored(resources: NewResources | None) -> dict[str, str | None] | None:
+    """As the row keeps it; nothing of its own is null."""
+    found = resources.model_dump() if resources else {}
+    return found if any(found.values()) else None
+
+
+def _said(resources: dict[str, str | None] | None) -> str:
+    found = Resources.of(resources).given()
+    return " and ".join(f"{name} {value}" for name, value in found.items()) or "the default resources"
 
 
 def _set_desired_state(session: Session, row: Deployment, desired: str, kind: str) -> None:
@@ -217,9 +234,13 @@ def _number(session: Session, version_id: int) -> int:
     return session.scalars(select(ModelVersion.number).where(ModelVersion.id == version_id)).one()
 
 
-def _unregistered(name: str, observed: Observed) -> bodies.Unregistered:
-    uri = observed.declared.storage_uri if observed.declared else ""
-    return bodies.Unregistered(name=name, storage_uri=uri, state=observed.state, reason=observed.reason)
+def _unregistered(name: str, one: HelmDeployment) -> bodies.Unregistered:
+    return bodies.Unregistered(
+        name=name,
+        storage_uri=one.spec.storage_uri,
+        state=one.observed.state,
+        reason=one.observed.reason,
+    )
 
 
 def _unknown(name: str) -> NotFound:

@@ -12,6 +12,10 @@ Runtime = Literal["torchserve", "native"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 """Each has an entry in `runtimes.base`; the first is the default."""
 
+DeploymentState = Literal["pending", "starting", "ready", "failed", "stopped", "unknown"]
+"""What a deployment is observed doing."""
+DEPLOYMENT_STATES: tuple[DeploymentState, ...] = get_args(DeploymentState)
+
 DATATYPES = (
     "BOOL",
     "UINT8",

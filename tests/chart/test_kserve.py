@@ -107,7 +107,7 @@ class TestRuntime:
 
     def test_only_tmp_can_be_written(self, runtime: str) -> None:
         spec = render().one("ServingRuntime", f"marina-{runtime}")["spec"]
-        assert spec["volumes"] == [{"name": "tmp", "emptyDir": {}}]
+        assert spec["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "4Gi"}}]
         assert spec["containers"][0]["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]
 
     def test_five_of_them_fit_on_a_laptop(self, runtime: str) -> None:

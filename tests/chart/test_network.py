@@ -83,6 +83,13 @@ def test_every_pod_is_closed_at_first() -> None:
         assert selects(closed["podSelector"], labels(rendered, part)), part
 
 
+CLUSTER_DNS: Object = {
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+    "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+}
+DNS_PORTS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
+
+
 def policy(rendered: Rendered, part: str) -> Object:
     """spec of a part's policy."""
     return rendered.one("NetworkPolicy", f"marina-{part}")["spec"]
@@ -91,7 +98,17 @@ def policy(rendered: Rendered, part: str) -> Object:
 @pytest.mark.parametrize("part", ["ui", "starter", "backup", "test", "metadata-api", "predictors"])
 def test_names_are_resolved_over_udp_and_tcp(part: str) -> None:
     rules = policy(render(EVERYTHING), part)["egress"]
-    assert {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]} in rules
+    assert {"to": [CLUSTER_DNS], "ports": DNS_PORTS} in rules
+
+
+def test_who_asks_another_dns_server_names_it() -> None:
+    node_local = {"ipBlock": {"cidr": "169.254.20.10/32"}}
+    rendered = render({"networkPolicy": {"dns": [CLUSTER_DNS, node_local]}})
+    assert {"to": [CLUSTER_DNS, node_local], "ports": DNS_PORTS} in policy(rendered, "ui")["egress"]
+
+
+def test_with_no_dns_server_named_any_may_be_asked() -> None:
+    assert {"ports": DNS_PORTS} in policy(render({"networkPolicy": {"dns": []}}), "ui")["egress"]
 
 
 def test_postgres_calls_nothing() -> None:

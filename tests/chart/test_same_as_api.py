@@ -27,17 +27,24 @@ def test_the_api_knows_the_prefix_of_all_names_and_what_helm_calls_the_release(t
     assert (found.release, found.helm_release) == ("digits-marina", "digits")
 
 
-def desired(runtime: str) -> Any:
+def desired(runtime: str, resources: dict[str, str | None]) -> Any:
     """The deployment `cnn` as the API wants it."""
-    return import_module("metadata_api.deploying.base").Desired(
-        name="cnn", experiment="cnn-baseline", version=3, sha256=DIGEST, runtime=runtime, replicas=2
+    base = import_module("metadata_api.deploying.base")
+    return base.Desired(
+        name="cnn",
+        experiment="cnn-baseline",
+        version=3,
+        sha256=DIGEST,
+        runtime=runtime,
+        replicas=2,
+        resources=base.Resources.of(resources),
     )
 
 
-def rendered_with(name: str, runtime: str) -> Rendered:
+def rendered_with(name: str, runtime: str, resources: dict[str, str | None]) -> Rendered:
     """A shape with the same deployment among its experiments."""
     one = {"experiment": "cnn-baseline", "version": 3, "sha256": DIGEST, "runtime": runtime, "replicas": 2}
-    return render({**shape(name), "experiments": {"cnn": one}})
+    return render({**shape(name), "experiments": {"cnn": {**one, "resources": resources}}})
 
 
 def without_owner(found: Object) -> Object:
@@ -49,18 +56,28 @@ def without_owner(found: Object) -> Object:
 
 @pytest.mark.parametrize("runtime", ["torchserve", "native"])
 @pytest.mark.parametrize("name", ["default", "ingress", "gateway", "external-s3", "mirror"])
-def test_an_inference_service_is_the_same_from_both(name: str, runtime: str, tmp_path: Path) -> None:
-    rendered = rendered_with(name, runtime)
+@pytest.mark.parametrize(
+    "resources",
+    [
+        pytest.param({}, id="default resources"),
+        pytest.param({"cpu": "500m", "memory": "1Gi"}, id="its own"),
+        pytest.param({"cpu": None, "memory": "1Gi"}, id="its own memory"),
+    ],
+)
+def test_an_inference_service_is_the_same_from_both(
+    name: str, runtime: str, resources: dict[str, str | None], tmp_path: Path
+) -> None:
+    rendered = rendered_with(name, runtime, resources)
     build = import_module("metadata_api.deploying.kserve.inference_services").build
-    made = build(read(rendered, tmp_path), desired(runtime))
+    made = build(read(rendered, tmp_path), desired(runtime, resources))
     assert without_owner(made) == without_owner(rendered.one("InferenceService", "cnn"))
 
 
 @pytest.mark.parametrize(("name", "kind"), [("ingress", "Ingress"), ("gateway", "HTTPRoute")])
 def test_a_route_is_the_same_from_both(name: str, kind: str, tmp_path: Path) -> None:
-    rendered = rendered_with(name, "torchserve")
+    rendered = rendered_with(name, "torchserve", {})
     build = import_module("metadata_api.deploying.kserve.routes").build
-    made = build(read(rendered, tmp_path), desired("torchserve"), "uid")
+    made = build(read(rendered, tmp_path), desired("torchserve", {}), "uid")
     assert without_owner(made) == without_owner(rendered.one(kind, "cnn-v2"))
 
 

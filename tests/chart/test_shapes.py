@@ -21,6 +21,11 @@ def known_to(version: str, text: str) -> None:
     kubernetes_validate.validate(json.loads(text), version, strict=True)
 
 
+def mebibytes(quantity: str) -> int:
+    """A quantity of bytes as the chart's values have them."""
+    return int(quantity[:-2]) * {"Mi": 1, "Gi": 1024}[quantity[-2:]]
+
+
 @pytest.mark.parametrize("name", EVERY)
 class TestEveryShape:
     def test_lint_finds_nothing(self, name: str) -> None:
@@ -58,6 +63,16 @@ class TestEveryShape:
             assert {"cpu", "memory"} <= spec["resources"]["requests"].keys(), container
             assert "memory" in spec["resources"]["limits"], container
             assert spec["terminationMessagePolicy"] == "FallbackToLogsOnError", container
+
+    def test_no_pod_can_fill_the_disk_of_its_node(self, name: str) -> None:
+        for pod, spec in render(shape(name)).pods():
+            scratch = [volume["emptyDir"] for volume in spec["volumes"] if "emptyDir" in volume]
+            on_disk = [mebibytes(one["sizeLimit"]) for one in scratch if one.get("medium") != "Memory"]
+            for container in spec["containers"]:
+                resources = container["resources"]
+                limit = mebibytes(resources["limits"]["ephemeral-storage"])
+                assert sum(on_disk) <= limit, pod
+                assert 0 < mebibytes(resources["requests"]["ephemeral-storage"]) < limit, pod
 
     def test_only_the_api_gets_a_token(self, name: str) -> None:
         rendered = render(shape(name))

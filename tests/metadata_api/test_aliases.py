@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from metadata_api.deploying.base import Observed
+from metadata_api.deploying.helm_release import HelmDeployment, HelmSpec
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.making import make_deployment, make_version
 
@@ -166,8 +167,8 @@ class TestNames:
     def test_nor_that_of_one_in_helms_values_alone(
         self, api: httpx.Client, app: FastAPI, deployed: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        one = Observed("ready", 1, 1, None, None)
-        monkeypatch.setattr(app.state.components.deployer, "declared", lambda: {"champion": one})
+        one = HelmDeployment(HelmSpec("digits", 1, "native", 1, ""), Observed("ready", 1, 1, None))
+        monkeypatch.setattr(app.state.components.helm, "deployments", {"champion": one})
         assert failure(api.put(CHAMPION, json={"deployment": "digits"})) == (409, "deployment_exists")
 
     def test_a_deployment_cannot_take_an_aliases(self, api: httpx.Client, champion: dict[str, Any]) -> None:

@@ -74,6 +74,10 @@ class TestCreate:
             ({"experiment": "digits", "replicas": 101}, 422, "invalid_request"),
             ({"experiment": "digits", "version": 2**31}, 422, "invalid_request"),
             ({"experiment": "digits", "color": "red"}, 422, "invalid_request"),
+            ({"experiment": "digits", "resources": {"cpu": "fast"}}, 422, "invalid_request"),
+            ({"experiment": "digits", "resources": {"cpu": 2}}, 422, "invalid_request"),
+            ({"experiment": "digits", "resources": {"memory": "1GB"}}, 422, "invalid_request"),
+            ({"experiment": "digits", "resources": {"gpu": "1"}}, 422, "invalid_request"),
         ],
     )
     def test_what_cannot_be_desired_is_rejected_and_leaves_nothing(
@@ -144,6 +148,74 @@ class TestChange:
         kept = asked(api)
         assert (kept[0][1], kept[1][1]) == (now["version"], now["previous_version"])
         assert all(one[1] != two[1] for one, two in zip(kept, kept[1:], strict=False))
+
+
+class TestResources:
+    """CPU and memory of each pod, which one machine keeps without effect."""
+
+    def test_without_any_it_is_the_installations_default(
+        self, api: httpx.Client, deployed: dict[str, Any]
+    ) -> None:
+        assert deployed["resources"] is None
+
+    @pytest.mark.parametrize("given", [None, {}, {"cpu": None, "memory": None}])
+    def test_nothing_of_its_own_is_the_default_too(
+        self, api: httpx.Client, digits: None, given: dict[str, Any] | None
+    ) -> None:
+        made = api.post(URL, json={"experiment": "digits", "resources": given}).json()
+        assert made["resources"] is None
+
+    def test_they_are_kept_and_changed_as_a_whole(self, api: httpx.Client, digits: None) -> None:
+        wish = {"experiment": "digits", "resources": {"cpu": "500m", "memory": "1Gi"}}
+        assert api.post(URL, json=wish).json()["resources"] == {"cpu": "500m", "memory": "1Gi"}
+        changed = api.patch(f"{URL}/digits", json={"resources": {"memory": "2Gi"}}).json()
+        assert changed["resources"] == {"cpu": None, "memory": "2Gi"}
+        assert api.patch(f"{URL}/digits", json={"replicas": 2}).json()["resources"] == changed["resources"]
+        assert api.patch(f"{URL}/digits", json={"resources": None}).json()["resources"] is None
+        details = [
+            one["detail"] for one in api.get(f"{URL}/digits").json()["events"] if one["kind"] == "change"
+        ]
+        assert details == [
+            "from memory 2Gi to the default resources",
+            "from 1 to 2 replicas",
+            "from cpu 500m and memory 1Gi to memory 2Gi",
+        ]
+
+    @pytest.mark.parametrize(
+        ("resources", "said"),
+        [
+            ({"cpu": "9m"}, "resources.cpu: Value error, must be from 10m to 256"),
+            ({"cpu": "257"}, "resources.cpu: Value error, must be from 10m to 256"),
+            ({"memory": "63Mi"}, "resources.memory: Value error, must be from 64Mi to 4Ti"),
+            ({"memory": "5T"}, "resources.memory: Value error, must be from 64Mi to 4Ti"),
+            ({"memory": "much"}, "resources.memory: String should match pattern"),
+        ],
+    )
+    def test_what_no_pod_could_have_is_named(
+        self, api: httpx.Client, deployed: dict[str, Any], resources: dict[str, str], said: str
+    ) -> None:
+        answer = api.patch(f"{URL}/digits", json={"resources": resources})
+        assert failure(answer) == (422, "invalid_request")
+        assert said in answer.json()["detail"]
+        assert asked(api) == [("create", 1)]
+
+    @pytest.mark.parametrize(
+        "resources",
+        [
+            {"cpu": "10m"},
+            {"cpu": "0.5"},
+            {"cpu": "256"},
+            {"memory": "64Mi"},
+            {"memory": "4Ti"},
+            {"memory": "1500M"},
+        ],
+        ids=lambda given: " ".join(next(iter(given.items()))),
+    )
+    def test_every_form_of_a_quantity_is_kept_as_it_was_given(
+        self, api: httpx.Client, digits: None, resources: dict[str, str]
+    ) -> None:
+        made = api.post(URL, json={"experiment": "digits", "resources": resources}).json()
+        assert made["resources"] == {"cpu": None, "memory": None, **resources}
 
 
 class TestStopAndDelete:

@@ -54,6 +54,7 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
         "version": 1,
         "runtime": "torchserve",
         "replicas": 1,
+        "resources": None,
         "owner": "api",
         "desired": "running",
         "observed": {"state": "ready", "version": version, "reason": None, "since": NOW},

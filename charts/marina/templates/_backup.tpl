@@ -45,7 +45,6 @@ spec:
     - name: scripts
       configMap:
         name: {{ include "marina.fullname" $root }}-backup
-    - name: tmp
-      emptyDir: {}
+    {{- include "marina.scratch" (list "tmp" $values.tmpSize) | nindent 4 }}
     {{- include "marina.database.volume" $root | nindent 4 }}
 {{- end -}}

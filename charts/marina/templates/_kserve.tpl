@@ -25,6 +25,20 @@ marina/runtime: {{ $experiment.runtime | default "torchserve" }}
 {{- end -}}
 {{- end -}}
 
+{{/* resources of a model's pod: the default, with what the experiment has of its own both requested and as its limit:
+(list $ EXPERIMENT). */}}
+{{- define "marina.experiment.resources" -}}
+{{- $resources := deepCopy (index . 0).Values.predictor.resources -}}
+{{- range $name, $quantity := (index . 1).resources -}}
+{{- if not (kindIs "invalid" $quantity) -}}
+{{- range $kind := list "requests" "limits" -}}
+{{- $_ := set $resources $kind (set (index $resources $kind | default dict) $name (toString $quantity)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $resources -}}
+{{- end -}}
+
 {{- define "marina.predictor.account" -}}{{ include "marina.fullname" . }}-predictor{{- end -}}
 
 {{/* A ServingRuntime: (list $ "torchserve"). */}}
@@ -104,6 +118,5 @@ spec:
         - name: tmp
           mountPath: /tmp
   volumes:
-    - name: tmp
-      emptyDir: {}
+    {{- include "marina.scratch" (list "tmp" $root.Values.serving.tmpSize) | nindent 4 }}
 {{- end -}}

@@ -29,7 +29,11 @@ podSelector:
 
 {{/* Egress rules. */}}
 {{- define "marina.toDns" -}}
-- ports:
+- {{- with .Values.networkPolicy.dns }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  ports:
     {{- range .Values.networkPolicy.dnsPorts }}
     - {port: {{ . }}, protocol: UDP}
     - {port: {{ . }}, protocol: TCP}

@@ -52,6 +52,13 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
+{{/* A volume on the node's disk, never without a limit: (list "tmp" "1Gi"). */}}
+{{- define "marina.scratch" -}}
+- name: {{ index . 0 }}
+  emptyDir:
+    sizeLimit: {{ index . 1 }}
+{{- end -}}
+
 {{/* Where a part's pods may run: its block of values. */}}
 {{- define "marina.placement" -}}
 {{- with .nodeSelector }}

@@ -28,6 +28,5 @@ spec:
         - name: tmp
           mountPath: /tmp
   volumes:
-    - name: tmp
-      emptyDir: {}
+    {{- include "marina.scratch" (list "tmp" $values.tmpSize) | nindent 4 }}
 {{- end -}}

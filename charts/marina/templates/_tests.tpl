@@ -28,8 +28,8 @@ spec:
         {{- include "marina.containerSecurity" $root | nindent 8 }}
       terminationMessagePolicy: FallbackToLogsOnError
       resources:
-        requests: {cpu: 20m, memory: 64Mi}
-        limits: {memory: 256Mi}
+        requests: {cpu: 20m, memory: 64Mi, ephemeral-storage: 32Mi}
+        limits: {memory: 256Mi, ephemeral-storage: 256Mi}
       volumeMounts:
         - name: tmp
           mountPath: /tmp
@@ -37,8 +37,7 @@ spec:
         {{- include "marina.database.mount" $root | nindent 8 }}
         {{- end }}
   volumes:
-    - name: tmp
-      emptyDir: {}
+    {{- include "marina.scratch" (list "tmp" "64Mi") | nindent 4 }}
     {{- if .database }}
     {{- include "marina.database.volume" $root | nindent 4 }}
     {{- end }}

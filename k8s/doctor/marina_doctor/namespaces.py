@@ -1,5 +1,6 @@
 """The namespace: its Pod Security, its ResourceQuotas and LimitRanges against what the values ask for."""
 
+from collections.abc import Mapping
 from decimal import ROUND_UP, Decimal
 from typing import Any
 
@@ -45,12 +46,18 @@ def needs(release: Release) -> list[tuple[str, Values]]:
         return pods
     for experiment in values["experiments"].values():
         runtime = experiment.get("runtime", "torchserve")
-        resources = experiment.get("resources") or values["serving"][runtime]["resources"]
+        resources = _of_its_own(values["serving"][runtime]["resources"], experiment.get("resources") or {})
         pods += [(f"serving.{runtime}", resources)] * int(experiment.get("replicas", 1))
     if values["starter"]["enabled"] and isinstance(values["starter"]["deploy"], list):
         resources = values["serving"]["torchserve"]["resources"]
         pods += [("serving.torchserve", resources)] * len(values["starter"]["deploy"])
     return pods
+
+
+def _of_its_own(default: Values, own: Mapping[str, object]) -> Values:
+    """`resources` of a runtime, with what an experiment has of its own both requested and as its limit."""
+    given = {name: quantity for name, quantity in own.items() if quantity is not None}
+    return {kind: {**(default.get(kind) or {}), **given} for kind in ("requests", "limits")}
 
 
 def _quotas(observed: Observed) -> list[Finding]:

@@ -4,12 +4,14 @@ import argparse
 import logging
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg2.errors import LockNotAvailable
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -24,20 +26,57 @@ WAIT_SECONDS = 120
 log = logging.getLogger(__name__)
 
 
-def upgrade(engine: Engine, revision: str = "head") -> None:
+@dataclass(frozen=True)
+class TableLocks:
+    """How a migration waits for a table that others use: every request to the table queues behind it meanwhile."""
+
+    timeout_ms: int = 2000
+    """For one lock; then the migration gives way."""
+    attempts: int = 15
+    pause_seconds: float = 2.0
+    """Between two attempts, for the requests that queued."""
+
+
+def upgrade(engine: Engine, revision: str = "head", locks: TableLocks = TableLocks()) -> None:
     """Migrate under an advisory lock: of several that start at once, one works and the others wait.
 
-    Raises sqlalchemy.exc.OperationalError when the database is away or the lock is held for two minutes.
+    Raises Unavailable when a table stays locked through all attempts, and sqlalchemy.exc.OperationalError when the
+    database is away or the advisory lock is held for two minutes.
     """
     with deadline(LOCK_SECONDS), engine.connect() as connection:
         connection.execute(text("select pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
         connection.commit()
         try:
-            command.upgrade(_config(connection), revision)
-            connection.commit()
+            _migrate(connection, revision, locks)
         finally:
+            connection.rollback()
+            connection.execute(text("reset lock_timeout"))
             connection.execute(text("select pg_advisory_unlock(:key)"), {"key": ADVISORY_LOCK})
             connection.commit()
+
+
+def _migrate(connection: Connection, revision: str, locks: TableLocks) -> None:
+    # Only now: the wait for the advisory lock is a long one, and holds up no request.
+    connection.execute(text(f"set lock_timeout = {locks.timeout_ms}"))
+    connection.commit()
+    for attempt in range(1, locks.attempts + 1):
+        try:
+            command.upgrade(_config(connection), revision)
+            connection.commit()
+            return
+        except OperationalError as error:
+            # Each migration is a transaction: those before this one are done.
+            connection.rollback()
+            if not isinstance(error.orig, LockNotAvailable):
+                raise
+        log.info("a table is locked by another transaction: attempt %d of %d", attempt, locks.attempts)
+        if attempt < locks.attempts:
+            time.sleep(locks.pause_seconds)
+    raise Unavailable(
+        "schema_locked",
+        f"A migration got no lock on a table in {locks.attempts} attempts. End the transaction that holds it (the view "
+        "pg_locks names it), and run the migrations again.",
+    )
 
 
 def wait_for_database(engine: Engine, seconds: float) -> None:
@@ -108,9 +147,9 @@ def main() -> None:
         return
     try:
         wait_for_database(engine, WAIT_SECONDS)
+        upgrade(engine)
     except Unavailable as error:
         sys.exit(error.detail)
-    upgrade(engine)
     log.info("database schema is up to date")
 
 

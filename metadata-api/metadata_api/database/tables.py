@@ -23,7 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from metadata_api.database.session import Base
 from metadata_api.roles import Role
-from serving_runtime.contracts import NAME_PATTERN, RUNTIMES
+from serving_runtime.contracts import DEPLOYMENT_STATES, NAME_PATTERN, RUNTIMES
 
 Json = dict[str, Any]
 
@@ -146,6 +146,8 @@ class Deployment(Base):
     )
     runtime: Mapped[str] = mapped_column(Text)
     replicas: Mapped[int]
+    resources: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    """{cpu, memory} of each pod, each a quantity or null; null means the installation's default."""
     owner: Mapped[str] = mapped_column(Text, server_default="api")
     """Who may change it: requests to this API, or the values of a Helm release."""
     desired: Mapped[str] = mapped_column(Text)
@@ -162,10 +164,7 @@ class Deployment(Base):
         CheckConstraint(f"runtime in {RUNTIMES!r}", name="runtime"),
         CheckConstraint("owner in ('api', 'helm')", name="owner"),
         CheckConstraint("replicas >= 0", name="replicas"),
-        CheckConstraint(
-            "observed_state in ('pending', 'starting', 'ready', 'failed', 'stopped', 'unknown')",
-            name="observed_state",
-        ),
+        CheckConstraint(f"observed_state in {DEPLOYMENT_STATES!r}", name="observed_state"),
     )
 
 

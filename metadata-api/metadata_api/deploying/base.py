@@ -6,10 +6,34 @@ InferenceServices.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
-State = Literal["pending", "starting", "ready", "failed", "stopped", "unknown"]
+from serving_runtime.contracts import DeploymentState
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What each pod of a deployment requests and may take at most, as Kubernetes' quantities.
+
+    None is the installation's default. An accelerator will be one more field.
+    """
+
+    cpu: str | None = None
+    memory: str | None = None
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any] | None) -> "Resources":
+        """What a row or a body says; keys of a newer release are left out."""
+        found = stored or {}
+        return cls(found.get("cpu"), found.get("memory"))
+
+    def given(self) -> dict[str, str]:
+        """Those that are not the installation's default, by Kubernetes' names."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+DEFAULT_RESOURCES = Resources()
 
 
 @dataclass(frozen=True)
@@ -22,32 +46,21 @@ class Desired:
     sha256: str
     runtime: str
     replicas: int
-
-
-@dataclass(frozen=True, slots=True)
-class HelmSpec:
-    """What the values of a Helm release say about a deployment; only Helm may change it."""
-
-    experiment: str
-    version: int | None
-    runtime: str
-    replicas: int
-    storage_uri: str
+    resources: Resources = DEFAULT_RESOURCES
 
 
 @dataclass(frozen=True)
 class Observed:
     """What runs: `target` is the version that is being brought up, `live` the one that answers.
 
-    `runtime` is None when the deployer cannot tell, `declared` unless Helm owns it.
+    `runtime` is None when the deployer cannot tell.
     """
 
-    state: State
+    state: DeploymentState
     target: int | None
     live: int | None
     reason: str | None
     runtime: str | None = None
-    declared: HelmSpec | None = None
 
 
 class Deployer(Protocol):
@@ -66,6 +79,3 @@ class Deployer(Protocol):
 
     async def observe(self) -> Mapping[str, Observed]:
         """What runs now, by name; raises Unavailable when it is not known."""
-
-    def declared(self) -> Mapping[str, Observed]:
-        """Those that Helm owns, as they were seen last."""

@@ -1,46 +1,34 @@
-"""Deployments that Helm owns: rows that follow the chart's values, and the command that changes them.
+"""Rows of the deployments that Helm owns: they follow what its values declare, as `helm_release` knows it.
 
-The reconciler keeps the rows; requests only read them and are told what to run instead.
+The reconcile loop keeps the rows; requests only read them and are told what to run instead.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import delete, exists, select, tuple_
 from sqlalchemy.orm import Session
 
 from metadata_api.database.tables import Alias, Deployment, DeploymentEvent, Experiment, ModelVersion
-from metadata_api.deploying.base import HelmSpec, Observed
-from metadata_api.errors import Conflict
+from metadata_api.deploying.base import Desired
+from metadata_api.deploying.helm_release import HelmDeployment, HelmSpec
 from serving_runtime.contracts import RUNTIMES
 
 HELM = "helm"
 API = "api"
 
 
-@dataclass(frozen=True)
-class HelmRelease:
-    """The release whose values declare deployments, for commands that a person can run as they are."""
-
-    name: str = "marina"
-    namespace: str = ""
-
-    def conflict(self, deployment: str, **values: object) -> Conflict:
-        """The error for a change of one of them; no values means to remove it."""
-        changed = [f"experiments.{deployment}.{key}={value}" for key, value in values.items()]
-        where = f" --namespace {self.namespace}" if self.namespace else ""
-        spec = " ".join(f"--set {one}" for one in changed or [f"experiments.{deployment}=null"])
-        return Conflict(
-            "owned_by_helm",
-            f"Helm owns deployment {deployment}. Run: "
-            f"helm upgrade {self.name} charts/marina{where} --reuse-values {spec}",
-        )
+def is_in_sync(rows: Mapping[str, Desired], deployments: Mapping[str, HelmDeployment]) -> bool:
+    """Whether Helm's running rows say what its values say; never while one of them is not registered."""
+    return rows.keys() == deployments.keys() and all(
+        one.spec.is_met_by(rows[name]) for name, one in deployments.items()
+    )
 
 
-def sync(session: Session, observed: Mapping[str, Observed]) -> None:
+def sync(session: Session, deployments: Mapping[str, HelmDeployment]) -> None:
     """Make the rows of Helm's deployments say what its values say; what is not registered gets no row."""
-    declared = {name: one.declared for name, one in observed.items() if one.declared}
+    declared = {name: one.spec for name, one in deployments.items()}
     versions = _registered(session, declared)
     rows = {
         row.name: row
@@ -56,6 +44,7 @@ def sync(session: Session, observed: Mapping[str, Observed]) -> None:
             "version_id": version_id,
             "runtime": one.runtime,
             "replicas": one.replicas,
+            "resources": asdict(one.resources) if one.resources.given() else None,
             "desired": "running",
         }
         _upsert(session, name, rows.get(name), spec, one)
@@ -65,13 +54,13 @@ def sync(session: Session, observed: Mapping[str, Observed]) -> None:
     session.flush()
 
 
-def unregistered(session: Session, declared: Mapping[str, Observed]) -> dict[str, Observed]:
+def unregistered(session: Session, deployments: Mapping[str, HelmDeployment]) -> dict[str, HelmDeployment]:
     """Those of Helm's deployments that have no row, because their experiment or version is not registered."""
-    if not declared:
+    if not deployments:
         return {}
-    query = select(Deployment.name).where(Deployment.owner == HELM, Deployment.name.in_(declared))
+    query = select(Deployment.name).where(Deployment.owner == HELM, Deployment.name.in_(deployments))
     known = set(session.scalars(query))
-    return {name: one for name, one in sorted(declared.items()) if name not in known}
+    return {name: one for name, one in sorted(deployments.items()) if name not in known}
 
 
 def _registered(session: Session, declared: Mapping[str, HelmSpec]) -> dict[str, tuple[int, int]]:

@@ -1,6 +1,7 @@
 """The deployer of the one-machine mode: a file tells the serving process what to load, `/status` what it did.
 
-`create_app` makes it, reconcile drives it. One process serves everything, so `replicas` changes nothing here.
+`create_app` makes it, reconcile drives it. One process serves everything, so `replicas` and `resources` have no effect
+here.
 """
 
 import asyncio
@@ -12,13 +13,14 @@ import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from metadata_api.deploying.base import Desired, Observed, State
+from metadata_api.deploying.base import Desired, Observed
 from metadata_api.errors import Unavailable
 from metadata_api.storage.folder import FolderStore
+from serving_runtime.contracts import DeploymentState
 
 STATUS_SECONDS = 2.0
 # A model that is still on its way out is not what is desired, whatever that is.
-STATES: dict[str, State] = {
+STATES: dict[str, DeploymentState] = {
     "starting": "starting",
     "ready": "ready",
     "failed": "failed",
@@ -64,10 +66,6 @@ class LocalDeployer:
             )
             raise Unavailable("serving_unreadable", reason) from error
         return {model.name: model.seen() for model in status.models}
-
-    def declared(self) -> Mapping[str, Observed]:
-        """None: there is no Helm on one machine."""
-        return {}
 
 
 class _Model(BaseModel):

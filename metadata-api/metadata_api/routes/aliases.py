@@ -8,8 +8,7 @@ from metadata_api import aliases
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
 from metadata_api.roles import Role
-from metadata_api.routes.dependencies import SessionDep
-from metadata_api.routes.deployments import Declared
+from metadata_api.routes.dependencies import ReservedNames, SessionDep
 from metadata_api.schemas.aliases import Alias, AliasChange, AliasEventPage, AliasPage, AliasTarget
 from metadata_api.schemas.fields import NameInPath, ShortText, Text
 from serving_runtime.contracts import NAME_PATTERN
@@ -23,7 +22,7 @@ router = APIRouter(prefix="/v1/aliases", tags=["aliases"])
     responses={201: {"model": Alias, "description": "The alias is new."}, **responses(404, 409)},
 )
 def set_alias(
-    session: SessionDep, declared: Declared, name: NameInPath, body: AliasTarget, response: Response
+    session: SessionDep, reserved: ReservedNames, name: NameInPath, body: AliasTarget, response: Response
 ) -> Alias:
     """Set an alias, or move it in one step, to the version that a deployment is to serve.
 
@@ -31,7 +30,7 @@ def set_alias(
     under /v2 until it or the deployment is moved. To change versions without a gap, deploy the new one under another
     name and move the alias once that is ready.
     """
-    new = aliases.put(session, name, body, declared)
+    new = aliases.put(session, name, body, reserved)
     response.status_code = 201 if new else 200
     return aliases.show(session, name)
 

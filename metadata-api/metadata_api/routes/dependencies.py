@@ -1,7 +1,7 @@
 """What routes get of the application, by type: `create_app` makes one `Components`, and a route names what it needs."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from metadata_api.auth.tokens import TokenTable
 from metadata_api.database.live_table import LiveTable
 from metadata_api.database.session import Sessions
 from metadata_api.deploying.base import Deployer
-from metadata_api.deploying.helm import HelmRelease
+from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deploying.intervals import Intervals
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.http_pool import HttpPool
@@ -56,6 +56,14 @@ def components(request: Request) -> Components:
 
 
 ComponentsDep = Annotated[Components, Depends(components)]
+
+
+def _reserved_names(of: ComponentsDep) -> Collection[str]:
+    return of.helm.deployments.keys()
+
+
+ReservedNames = Annotated[Collection[str], Depends(_reserved_names)]
+"""Of deployments that need not have a row."""
 
 
 async def caller(request: Request) -> Principal:

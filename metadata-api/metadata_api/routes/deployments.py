@@ -1,14 +1,12 @@
 """Want, change and look at deployments; every change is taken up by the reconciler at once."""
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Depends, Query
 
 from metadata_api import deployments
 from metadata_api.auth.access import needs
-from metadata_api.deploying.base import Observed
-from metadata_api.deploying.helm import HelmRelease
+from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.errors import responses
 from metadata_api.roles import Role
 from metadata_api.routes.dependencies import ComponentsDep, SessionDep
@@ -32,10 +30,6 @@ def _helm(of: ComponentsDep) -> HelmRelease:
     return of.helm
 
 
-def _declared(of: ComponentsDep) -> Mapping[str, Observed]:
-    return of.deployer.declared()
-
-
 async def _wake(of: ComponentsDep, background: BackgroundTasks) -> None:
     """Wake the reconciler after the answer, which is after the commit: it must see the change."""
 
@@ -47,7 +41,6 @@ async def _wake(of: ComponentsDep, background: BackgroundTasks) -> None:
 
 ServingUrl = Annotated[str, Depends(_serving_url)]
 Helm = Annotated[HelmRelease, Depends(_helm)]
-Declared = Annotated[Mapping[str, Observed], Depends(_declared)]
 wakes = Depends(_wake)
 
 
@@ -58,10 +51,10 @@ wakes = Depends(_wake)
     responses=responses(404, 409),
 )
 def create_deployment(
-    session: SessionDep, url: ServingUrl, helm: Helm, declared: Declared, body: NewDeployment
+    session: SessionDep, url: ServingUrl, helm: Helm, body: NewDeployment
 ) -> DeploymentDetail:
     """Serve a version of an experiment."""
-    name = deployments.create(session, body, helm, declared)
+    name = deployments.create(session, body, helm)
     return deployments.show(session, name, serving_url=url)
 
 
@@ -69,12 +62,12 @@ def create_deployment(
 def list_deployments(
     session: SessionDep,
     url: ServingUrl,
-    declared: Declared,
+    helm: Helm,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
 ) -> DeploymentPage:
     """Deployments by name, with desired and observed state."""
-    return deployments.list_page(session, limit=limit, after=cursor, serving_url=url, declared=declared)
+    return deployments.list_page(session, limit=limit, after=cursor, serving_url=url, release=helm)
 
 
 @router.get("/{name}", dependencies=[needs(Role.VIEWER)], responses=responses(404))
@@ -89,7 +82,9 @@ def show_deployment(session: SessionDep, url: ServingUrl, name: NameInPath) -> D
 def change_deployment(
     session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath, body: DeploymentChange
 ) -> DeploymentDetail:
-    """Serve another version or by another runtime; the old one answers until the new one has proved itself.
+    """Serve another version, by another runtime, or with other replicas or resources.
+
+    The old one answers until the new one has proved itself.
 
     Aliases do not follow: those that point at the old version become stale, and say so.
     """

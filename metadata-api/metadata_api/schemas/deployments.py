@@ -6,11 +6,14 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from metadata_api.schemas.fields import MAX_INT, Body, Name
-from serving_runtime.contracts import Runtime
+from metadata_api.schemas.resources import NewResources, Resources
+from serving_runtime.contracts import DeploymentState, Runtime
 
 Number = Annotated[int, Field(ge=1, le=MAX_INT)]
 Replicas = Annotated[int, Field(ge=1, le=100, description="One machine always runs a single one.")]
-State = Literal["pending", "starting", "ready", "failed", "stopped", "unknown"]
+RESOURCES = (
+    "CPU and memory of each pod; null means the installation's default. Without effect on one machine."
+)
 
 
 class NewDeployment(Body):
@@ -21,6 +24,7 @@ class NewDeployment(Body):
     version: Number | None = None
     runtime: Runtime = "torchserve"
     replicas: Replicas = 1
+    resources: NewResources | None = Field(default=None, description=RESOURCES)
 
 
 class DeploymentChange(Body):
@@ -29,18 +33,25 @@ class DeploymentChange(Body):
     version: Number | None = None
     runtime: Runtime | None = None
     replicas: Replicas | None = None
+    resources: NewResources | None = Field(default=None, description=RESOURCES)
+    """As a whole, and null, when it is given, returns to the installation's default."""
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not self.model_dump(exclude_none=True):
-            raise ValueError("name a version, a runtime or a number of replicas")
+        if not self.model_dump(exclude_none=True) and not self.changes_resources:
+            raise ValueError("name a version, a runtime, a number of replicas or resources")
         return self
+
+    @property
+    def changes_resources(self) -> bool:
+        """Whether `resources` is given, if only as null."""
+        return "resources" in self.model_fields_set
 
 
 class Observed(BaseModel):
     """What the serving side was last observed doing; `version` is the one that answers."""
 
-    state: State
+    state: DeploymentState
     version: int | None
     reason: str | None
     since: datetime | None
@@ -54,6 +65,8 @@ class Deployment(BaseModel):
     version: int
     runtime: str
     replicas: int
+    resources: Resources | None
+    """CPU and memory of each pod; null means the installation's default. Without effect on one machine."""
     owner: Literal["api", "helm"]
     """Who may change it: requests to this API, or the values of a Helm release."""
     desired: Literal["running", "stopped"]
@@ -87,7 +100,7 @@ class Unregistered(BaseModel):
 
     name: str
     storage_uri: str
-    state: State
+    state: DeploymentState
     reason: str | None
 
 

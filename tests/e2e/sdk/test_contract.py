@@ -14,7 +14,7 @@ import pytest
 from kubernetes import client as kubernetes
 
 from marina_doctor.cluster import ClientWithDeadline, register_kserve_models
-from metadata_api.deploying.base import Desired
+from metadata_api.deploying.base import Desired, Resources
 from metadata_api.deploying.kserve import inference_services
 from metadata_api.deploying.kserve.config import KServeConfig
 
@@ -44,6 +44,10 @@ CASES = {
     ),
     "native with everything": inference_services.build(
         config(predictor=PREDICTOR), Desired("digits", "cnn-baseline", 12, "ab" * 32, "native", 3)
+    ),
+    "with resources of its own": inference_services.build(
+        config(predictor=PREDICTOR),
+        Desired("digits", "cnn-baseline", 1, "ab" * 32, "native", 1, Resources(cpu="500m", memory="1Gi")),
     ),
     "from a bucket": inference_services.build(
         config(artifact_url="s3://marina/artifacts"),

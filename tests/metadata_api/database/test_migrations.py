@@ -1,21 +1,25 @@
 """The schema is made by migrations alone, forwards and backwards, and says what the tables say."""
 
+import dataclasses
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, inspect, make_url, text
+from sqlalchemy import Connection, Engine, inspect, make_url, text
 
 from metadata_api.database import migrate
+from metadata_api.database.migrate import TableLocks
 from metadata_api.database.session import Base, connect
 from metadata_api.errors import Unavailable
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -62,6 +66,57 @@ def test_of_several_migrators_at_once_each_succeeds(empty: Engine) -> None:
         thread.join(60)
     assert failures == []
     migrate.check(empty)
+
+
+QUICK = TableLocks(timeout_ms=200, attempts=40, pause_seconds=0.05)
+
+
+@pytest.fixture
+def in_use(empty: Engine) -> Iterator[Connection]:
+    """A schema one migration behind, with a table that a transaction reads and does not end."""
+    migrate.upgrade(empty, "0005")
+    with empty.connect() as connection:
+        connection.execute(text("select * from deployments"))
+        yield connection
+
+
+class TestLockedTables:
+    """A migration never makes requests queue behind it for long, and comes through once there is room."""
+
+    def test_it_gives_way_to_requests_and_is_done_once_the_table_is_free(
+        self, empty: Engine, in_use: Connection, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level("INFO"), ThreadPoolExecutor(1) as pool:
+            done = pool.submit(migrate.upgrade, empty, locks=QUICK)
+            until(lambda: "attempt 2 of 40" in caplog.text, "it has given way twice")
+            with empty.connect() as request:
+                request.execute(text("set statement_timeout = '2s'"))
+                request.execute(text("select * from deployments"))
+            assert not done.done()
+            in_use.rollback()
+            done.result(30)
+        migrate.check(empty)
+
+    def test_a_table_that_stays_locked_ends_it_with_what_to_do(
+        self, empty: Engine, in_use: Connection
+    ) -> None:
+        few = dataclasses.replace(QUICK, attempts=2)
+        with pytest.raises(Unavailable, match=r"in 2 attempts\. End the transaction"):
+            migrate.upgrade(empty, locks=few)
+        with pytest.raises(Unavailable, match="Run the migrations"):
+            migrate.check(empty)
+        in_use.rollback()
+        migrate.upgrade(empty, locks=few)
+
+    def test_its_connection_goes_back_without_the_limit(self, empty: Engine) -> None:
+        migrate.upgrade(empty)
+        with empty.connect() as connection:
+            assert connection.scalar(text("show lock_timeout")) == "0"
+
+    def test_in_the_product_a_request_waits_two_seconds_at_most(self) -> None:
+        assert TableLocks().timeout_ms == 2000
+        longest = TableLocks().attempts * (TableLocks().timeout_ms / 1000 + TableLocks().pause_seconds)
+        assert longest <= migrate.LOCK_SECONDS, "those that wait for the advisory lock get their turn"
 
 
 def test_a_database_without_a_schema_is_not_ready(empty: Engine) -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from metadata_api.deploying.base import Desired, Observed
+from metadata_api.deploying.helm_release import HelmDeployment, HelmRelease
 from metadata_api.deploying.intervals import DEFAULT, Intervals
-from metadata_api.deploying.kserve import inference_services, routes
+from metadata_api.deploying.kserve import inference_services, reasons, routes
 from metadata_api.deploying.kserve.client import (
     AT_ONCE,
     HTTP_ROUTE,
@@ -75,12 +76,15 @@ class _Rejected:
 
 
 class KServeDeployer:
-    """Writes InferenceServices, and Ingresses or HTTPRoutes, into one namespace."""
+    """Writes InferenceServices, and Ingresses or HTTPRoutes, into one namespace; tells `helm` what Helm has there."""
 
     backend_name = "KServe"
 
-    def __init__(self, config: KServeConfig, cluster: Cluster, intervals: Intervals = DEFAULT) -> None:
+    def __init__(
+        self, config: KServeConfig, cluster: Cluster, helm: HelmRelease, intervals: Intervals = DEFAULT
+    ) -> None:
         self._intervals = intervals
+        self._helm = helm
         self.changed = asyncio.Event()
         self._config = config
         self._cluster = cluster
@@ -98,7 +102,6 @@ class KServeDeployer:
         self._inspector = PodInspector(cluster, selector, intervals)
         self._written: dict[tuple[Kind, str], _Written] = {}
         self._rejected: dict[str, _Rejected] = {}
-        self._observed: dict[str, Observed] = {}
 
     async def follow(self) -> None:
         """Keep the watches, until cancelled."""
@@ -120,7 +123,9 @@ class KServeDeployer:
         for name, one in by_name.items():
             service = self._services.records.get(name)
             if service is not None and service.manager not in (MANAGER, HELM):
-                self._rejected[name] = _Rejected(one, _not_ours(INFERENCE_SERVICE, name), time.monotonic())
+                self._rejected[name] = _Rejected(
+                    one, reasons.not_ours(INFERENCE_SERVICE, name), time.monotonic()
+                )
         # What is new or changed goes first: after a restart everything is written once more.
         order = sorted(desired, key=lambda one: self._is_as_observed(one))
         room = asyncio.Semaphore(AT_ONCE)
@@ -128,7 +133,7 @@ class KServeDeployer:
         jobs += [self._remove(kind, found, room) for kind, found in self._surplus(by_name)]
         away = [error for error in await asyncio.gather(*jobs) if error is not None]
         if away:
-            raise Unavailable("kubernetes_unreachable", _sentence(away[0]))
+            raise Unavailable("kubernetes_unreachable", reasons.sentence(away[0]))
         if not self._stale_routes_are_gone:
             mode = self._config.expose.mode
             self._stale_routes_are_gone = await remove_stale_routes(self._cluster, mode, self._selector)
@@ -137,29 +142,32 @@ class KServeDeployer:
         """What runs now, by name; raises Unavailable when the Kubernetes API was away for too long."""
         await self._listed()
         if self._services.away_seconds > self._intervals.believed:
-            raise Unavailable("kubernetes_unreachable", _sentence(self._services.problem or "no answer"))
+            raise Unavailable(
+                "kubernetes_unreachable", reasons.sentence(self._services.problem or "no answer")
+            )
         services = self._services.records
         pods = await self._inspector.inspect(services)
         observed = {
             name: derive(service, pods.get(name), self._rejection(name)) for name, service in services.items()
         }
+        self._helm.deployments = {
+            name: HelmDeployment(spec, observed[name])
+            for name, service in services.items()
+            if (spec := service.helm_spec)
+        }
         for name, rejected in self._rejected.items():
-            live = observed[name].live if name in observed and not observed[name].declared else None
+            service = services.get(name)
+            live = observed[name].live if service and service.manager != HELM else None
             desired = rejected.desired
             observed[name] = Observed("failed", desired.version, live, rejected.reason, desired.runtime)
-        self._observed = observed
         return observed
-
-    def declared(self) -> Mapping[str, Observed]:
-        """Those that Helm owns, as they were seen last."""
-        return {name: one for name, one in self._observed.items() if one.declared}
 
     async def _listed(self) -> None:
         informers: list[Informer[Any]] = [self._services, *([self._routes] if self._routes else [])]
         for informer in informers:
             if not await informer.listed(0 if informer.problem else self._intervals.first_list):
                 problem = informer.problem or "the Kubernetes API has not answered yet"
-                raise Unavailable("kubernetes_unreachable", _sentence(problem))
+                raise Unavailable("kubernetes_unreachable", reasons.sentence(problem))
 
     def _is_as_observed(self, desired: Desired) -> bool:
         service = self._services.records.get(desired.name)
@@ -190,7 +198,7 @@ class KServeDeployer:
         except ClusterAway as error:
             return error
         except ClusterRejected as error:
-            reason = _rejected(body, error)
+            reason = reasons.rejected(body, error)
             if name not in self._rejected:
                 log.warning("deployment %s: %s", name, reason)
             self._rejected[name] = _Rejected(desired, reason, time.monotonic() + self._intervals.retry)
@@ -227,7 +235,7 @@ class KServeDeployer:
             found = self._found(kind, name)
             # Without force, fields of another owner's object of the same name are a conflict.
             if found is None and not await self._is_free(kind, name):
-                raise ClusterRejected(409, _not_ours(kind, name))
+                raise ClusterRejected(409, reasons.not_ours(kind, name))
             item = await self._cluster.apply(kind, body, force=found is not None)
         metadata = item["metadata"]
         generation = int(metadata.get("generation") or 0)
@@ -273,26 +281,3 @@ class KServeDeployer:
     def _rejection(self, name: str) -> str | None:
         route = self._routes.records.get(route_name(name)) if self._routes else None
         return route.rejection if route else None
-
-
-def _rejected(body: Json, error: ClusterRejected) -> str:
-    what = f"{body['kind']} {body['metadata']['name']}"
-    if error.status == 409:
-        return str(error)[:1000]
-    if error.status == 404:
-        return f"The cluster does not know {body['kind']}s of {body['apiVersion']}. Install what brings them."
-    if error.status == 403:
-        return f"Kubernetes does not allow the {what}: {error}"[:1000]
-    return f"Kubernetes rejects the {what}: {error}"[:1000]
-
-
-def _not_ours(kind: Kind, name: str) -> str:
-    return (
-        f"There is a {kind.kind} {name} already that was not made by Marina. "
-        "Delete it, or deploy under another name."
-    )
-
-
-def _sentence(problem: object) -> str:
-    said = str(problem)
-    return f"{said[:1].upper()}{said[1:].rstrip('.')}."

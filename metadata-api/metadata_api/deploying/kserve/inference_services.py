@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from metadata_api.deploying.base import Desired, HelmSpec
+from metadata_api.deploying.base import Desired, Resources
+from metadata_api.deploying.helm_release import HelmSpec
 from metadata_api.deploying.kserve.client import INFERENCE_SERVICE
 from metadata_api.deploying.kserve.config import KServeConfig
 
@@ -32,6 +33,7 @@ class Service:
     runtime: str
     replicas: int
     storage_uri: str
+    resources: Resources
     ready: bool
     problem: str | None
     """Why it is not ready, in KServe's words."""
@@ -39,11 +41,13 @@ class Service:
     """Why it can never become ready as it is written."""
 
     @property
-    def declared(self) -> HelmSpec | None:
+    def helm_spec(self) -> HelmSpec | None:
         """What Helm's values say, when it is Helm's."""
         if self.manager != HELM:
             return None
-        return HelmSpec(self.experiment, self.version, self.runtime, self.replicas, self.storage_uri)
+        return HelmSpec(
+            self.experiment, self.version, self.runtime, self.replicas, self.storage_uri, self.resources
+        )
 
 
 def labels(config: KServeConfig, desired: Desired) -> dict[str, str]:
@@ -105,6 +109,7 @@ def parse(item: Json) -> Service:
         runtime=item_labels.get(RUNTIME, ""),
         replicas=int(predictor.get("minReplicas", 1)),
         storage_uri=str(model.get("storageUri") or ""),
+        resources=_resources_of(model.get("resources") or {}),
         ready=ready,
         problem=problem,
         failure=_failure(status),
@@ -113,6 +118,7 @@ def parse(item: Json) -> Service:
 
 def _predictor(config: KServeConfig, desired: Desired) -> Json:
     extra = config.predictor
+    resources = _resources(extra.resources, desired.resources)
     # What is empty is left out: an empty field of ours would still be owned by us.
     optional = {
         "serviceAccountName": extra.service_account,
@@ -146,9 +152,24 @@ def _predictor(config: KServeConfig, desired: Desired) -> Json:
                 {"name": "SERVING_MODEL_VERSION", "value": str(desired.version)},
                 {"name": "SERVING_MODEL_SHA256", "value": desired.sha256},
             ],
-            **({"resources": extra.resources} if extra.resources else {}),
+            **({"resources": resources} if resources else {}),
         },
     }
+
+
+def _resources(default: Json, own: Resources) -> Json:
+    """The installation's default, with what a deployment has of its own both requested and as its limit."""
+    given = own.given()
+    if not given:
+        return default
+    return {**default, **{kind: {**(default.get(kind) or {}), **given} for kind in ("requests", "limits")}}
+
+
+def _resources_of(block: Json) -> Resources:
+    """What is requested and the limit alike; this is how a deployment's own are written."""
+    requests, limits = block.get("requests") or {}, block.get("limits") or {}
+    alike = {name: str(value) for name, value in limits.items() if requests.get(name) == value}
+    return Resources.of(alike)
 
 
 def _readiness(status: Json) -> tuple[bool, str | None]:

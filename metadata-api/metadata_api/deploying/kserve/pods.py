@@ -121,7 +121,7 @@ def _container(one: Json, images: dict[str, str]) -> PodProblem | None:
     if ended.get("reason") == "OOMKilled":
         return PodProblem(
             "failed",
-            f"The container {name} needs more memory than its limit and was killed. Raise the limit of the runtime.",
+            f"The container {name} needs more memory than its limit and was killed. Give it more `resources`.",
         )
     said = _last_line(ended.get("message") or "")
     if name == STORAGE_INITIALIZER:

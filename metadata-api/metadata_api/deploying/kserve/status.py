@@ -1,10 +1,11 @@
-"""What a deployment on Kubernetes is doing, from its InferenceService and its pods; pure functions."""
+"""What is observed of a deployment on Kubernetes, from its InferenceService and its pods; pure functions."""
 
 from collections.abc import Sequence
 
-from metadata_api.deploying.base import Observed, State
+from metadata_api.deploying.base import Observed
 from metadata_api.deploying.kserve.inference_services import Service
 from metadata_api.deploying.kserve.pods import Pod
+from serving_runtime.contracts import DeploymentState
 
 
 def derive(service: Service, pods: Sequence[Pod] | None, rejection: str | None = None) -> Observed:
@@ -18,7 +19,7 @@ def derive(service: Service, pods: Sequence[Pod] | None, rejection: str | None =
     state, live, reason = _derived(service, pods)
     if state == "ready" and rejection and reason is None:
         reason = f"It is not reachable from outside: {rejection}"
-    return Observed(state, service.version, live, reason, service.runtime or None, service.declared)
+    return Observed(state, service.version, live, reason, service.runtime or None)
 
 
 def is_settled(service: Service, pods: Sequence[Pod]) -> bool:
@@ -37,7 +38,7 @@ def waiting(service: Service, pods: Sequence[Pod]) -> Pod | None:
     return newest if newest and not newest.ready and newest.problem is None and newest.status_url else None
 
 
-def _derived(service: Service, pods: Sequence[Pod] | None) -> tuple[State, int | None, str | None]:
+def _derived(service: Service, pods: Sequence[Pod] | None) -> tuple[DeploymentState, int | None, str | None]:
     if service.deleting:
         return "pending", None, "The earlier InferenceService of this name is being deleted."
     if pods is None:
@@ -53,8 +54,10 @@ def _derived(service: Service, pods: Sequence[Pod] | None) -> tuple[State, int |
     problem = newest.problem if newest else None
     if service.failure and not ready:
         return "failed", live, service.failure
-    if problem is not None and (len(ready) < service.replicas or others):
-        if ready and not others and len({pod.template for pod in desired}) == 1:
+    one_template = len({pod.template for pod in desired}) == 1
+    # Other resources are a rollout too: of the same version, and the old pods answer meanwhile.
+    if problem is not None and (len(ready) < service.replicas or others or not one_template):
+        if ready and not others and one_template:
             # Not a rollout: some replicas answer, one has a problem.
             return "ready", live, f"{len(ready)} of {service.replicas} replicas answer. {problem.reason}"
         return problem.state, live, problem.reason
@@ -66,7 +69,7 @@ def _derived(service: Service, pods: Sequence[Pod] | None) -> tuple[State, int |
     return "starting", live, None
 
 
-def _unseen(service: Service) -> tuple[State, int | None, str | None]:
+def _unseen(service: Service) -> tuple[DeploymentState, int | None, str | None]:
     """No pod is known: what the InferenceService itself says is all there is."""
     if service.failure:
         return "failed", None, service.failure

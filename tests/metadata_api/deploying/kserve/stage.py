@@ -69,7 +69,7 @@ def inference_service(name: str, manager: str, release: str = "marina", **more: 
         "marina/version": str(more.get("version", 1)),
         "marina/runtime": more.get("runtime", "torchserve"),
     }
-    model = {"storageUri": f"http://artifacts/{name}.mar"}
+    model = {"storageUri": f"http://artifacts/{name}.mar", "resources": more.get("resources", {})}
     return {
         "metadata": {"name": name, "labels": item_labels},
         "spec": {"predictor": {"minReplicas": more.get("replicas", 1), "model": model}},
@@ -80,7 +80,9 @@ def inference_service(name: str, manager: str, release: str = "marina", **more: 
 def api_process(settings: Settings) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
     """The API as its own process, as an image starts it."""
     port = free_port()
-    given = settings.model_dump(exclude_none=True, exclude_defaults=True) | {"port": port}
+    # `auth` has no default that it could be compared with.
+    given = settings.model_dump(exclude_none=True, exclude_defaults=True, exclude={"auth"})
+    given |= {"port": port, "auth_mode": settings.auth.mode}
     environment = {f"METADATA_API_{key}".upper(): str(value) for key, value in given.items()}
     process = subprocess.Popen(
         [sys.executable, "-m", "metadata_api"], env={**os.environ, **environment}, stderr=subprocess.DEVNULL

@@ -29,10 +29,12 @@ class TestHelm:
             1,
             "torchserve",
         )
-        kubernetes.put(ISVC, inference_service("digits", "Helm", version=2, replicas=2))
+        own = {"requests": {"memory": "1Gi"}, "limits": {"memory": "1Gi"}}
+        kubernetes.put(ISVC, inference_service("digits", "Helm", version=2, replicas=2, resources=own))
         kubernetes.control("digits")
         until(lambda: seen(api) == ("ready", 2, ""))
         assert (shown(api)["previous_version"], shown(api)["replicas"]) == (1, 2)
+        assert shown(api)["resources"] == {"cpu": None, "memory": "1Gi"}
         kubernetes.remove(ISVC, "digits")
         until(lambda: api.get(f"{URL}/digits").status_code == 404)
         assert kubernetes.written(ISVC) == []
@@ -47,6 +49,13 @@ class TestHelm:
                 {"runtime": "native", "replicas": 2},
                 "experiments.digits.runtime=native --set experiments.digits.replicas=2",
             ),
+            (
+                "PATCH",
+                "/digits",
+                {"resources": {"cpu": "500m"}},
+                "experiments.digits.resources.cpu=500m --set experiments.digits.resources.memory=null",
+            ),
+            ("PATCH", "/digits", {"resources": None}, "experiments.digits.resources=null"),
             ("POST", "/digits/stop", None, "experiments.digits=null"),
             ("DELETE", "/digits", None, "experiments.digits=null"),
             ("POST", "", {"experiment": "digits", "version": 3}, "experiments.digits.version=3"),

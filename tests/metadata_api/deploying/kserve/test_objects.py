@@ -1,12 +1,13 @@
 """What is written to a cluster, field by field, and how what is seen there is judged."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from metadata_api.deploying.base import Desired
+from metadata_api.deploying.base import Desired, Resources
 from metadata_api.deploying.kserve import inference_services, pods, routes
 from metadata_api.deploying.kserve.config import KServeConfig, Unreadable, read
 from metadata_api.deploying.kserve.deployer import RULES
@@ -108,6 +109,38 @@ def test_what_the_installation_leaves_open_is_left_out(config: KServeConfig) -> 
     predictor = inference_services.build(changed(config, predictor={}), DESIRED)["spec"]["predictor"]
     assert {"serviceAccountName", "nodeSelector", "tolerations", "imagePullSecrets"} & set(predictor) == set()
     assert "resources" not in predictor["model"]
+
+
+@pytest.mark.parametrize(
+    ("default", "own", "written"),
+    [
+        ({}, Resources(), None),
+        (
+            {},
+            Resources(cpu="2", memory="1Gi"),
+            {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1Gi"}},
+        ),
+        (
+            {"requests": {"cpu": "50m", "memory": "1Gi"}, "limits": {"memory": "1Gi"}},
+            Resources(cpu="2"),
+            {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"memory": "1Gi", "cpu": "2"}},
+        ),
+    ],
+    ids=["the runtime's", "its own", "one of its own and one of the installation's"],
+)
+def test_a_deployments_own_resources_are_requested_and_its_limit(
+    config: KServeConfig, default: dict[str, Any], own: Resources, written: dict[str, Any] | None
+) -> None:
+    desired = dataclasses.replace(DESIRED, resources=own)
+    made = inference_services.build(changed(config, predictor={"resources": default}), desired)
+    assert made["spec"]["predictor"]["model"].get("resources") == written
+
+
+def test_what_helm_gives_a_deployment_is_read_back(config: KServeConfig) -> None:
+    own = Resources(cpu="2")
+    item = inference_services.build(config, dataclasses.replace(DESIRED, resources=own))
+    item["metadata"]["uid"] = "u"
+    assert inference_services.parse(item).resources == own, "the default limit of memory is not its own"
 
 
 def test_archives_in_a_bucket_are_named_by_their_hash(config: KServeConfig) -> None:
@@ -220,6 +253,7 @@ def service(**changes: Any) -> inference_services.Service:
         "runtime": "torchserve",
         "replicas": 1,
         "storage_uri": "",
+        "resources": Resources(),
         "ready": True,
         "problem": None,
         "failure": None,
@@ -234,11 +268,14 @@ def pod(
     problem: PodProblem | None = None,
     created: str = "1",
     terminating: bool = False,
+    template: str = "",
 ) -> Pod:
-    return Pod("a", version, "torchserve", f"t{version}", created, ready, problem, None, terminating)
+    template = template or f"t{version}"
+    return Pod("a", version, "torchserve", template, created, ready, problem, None, terminating)
 
 
 BAD = PodProblem("failed", "it fails")
+NO_NODE = PodProblem("pending", "no node")
 
 
 @pytest.mark.parametrize(
@@ -261,6 +298,12 @@ BAD = PodProblem("failed", "it fails")
         ),
         (service(replicas=2), [pod(2)], ("ready", 2, "1 of 2 replicas answer.")),
         (service(ready=False), [pod(2)], ("starting", 2, None)),
+        # Other resources: the old pod answers, and for the new one there is no room.
+        (
+            service(),
+            [pod(2), pod(2, ready=False, problem=NO_NODE, created="2", template="more")],
+            ("pending", 2, "no node"),
+        ),
         (
             service(ready=False, problem="quota"),
             [],

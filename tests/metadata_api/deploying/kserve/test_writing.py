@@ -67,6 +67,17 @@ class TestWriting:
         assert (predictor["minReplicas"], predictor["model"]["runtime"]) == (3, "marina-native")
         assert (shown(api)["runtime"], shown(api)["replicas"]) == ("native", 3)
 
+    def test_resources_of_a_deployment_are_passed_on_and_taken_back(
+        self, api: httpx.Client, kubernetes: FakeKubernetes
+    ) -> None:
+        def written() -> object:
+            return kubernetes.find(ISVC, "digits")["spec"]["predictor"]["model"].get("resources")
+
+        deploy(api, resources={"cpu": "500m"})
+        assert written() == {"requests": {"cpu": "500m"}, "limits": {"cpu": "500m"}}
+        api.patch(f"{URL}/digits", json={"resources": None}).raise_for_status()
+        until(lambda: written() is None)
+
     def test_what_is_deleted_or_stopped_goes_with_its_route(
         self, api: httpx.Client, kubernetes: FakeKubernetes
     ) -> None:

@@ -12,12 +12,8 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-# Each change locks a table for an instant: rather fail and be tried again than make requests queue behind it.
-LOCK_TIMEOUT = "set local lock_timeout = '5s'"
-
 
 def upgrade() -> None:
-    op.execute(LOCK_TIMEOUT)
     _rename("wanted", "desired")
     op.drop_table("labels")
     op.drop_column("alias_events", "evidence")
@@ -25,7 +21,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute(LOCK_TIMEOUT)
     op.add_column("predictions", sa.Column("alias", sa.Text(), nullable=True))
     op.add_column("alias_events", sa.Column("evidence", postgresql.JSONB(), nullable=True))
     op.create_table(

@@ -1,0 +1,61 @@
+"""What the reconcile loop writes down, and what it leaves alone."""
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from metadata_api.deploying import rows
+from metadata_api.deploying.status import Status
+from tests.metadata_api.making import make_deployment
+
+READY = Status("ready", 1, None)
+
+
+@pytest.fixture
+def found(session: Session, engine: Engine) -> rows.Row:
+    """A deployment as it was read."""
+    make_deployment(engine, "digits")
+    [row] = rows.read_all(session)
+    session.rollback()
+    return row
+
+
+def written(session: Session) -> tuple[Status, list[str]]:
+    """The status, and the kinds of all events."""
+    session.commit()
+    [row] = rows.read_all(session)
+    return row.status, list(session.scalars(text("select kind from deployment_events order by id")))
+
+
+def test_a_new_status_is_written_with_an_event(session: Session, found: rows.Row) -> None:
+    rows.write_statuses(session, [(found, READY)])
+    assert written(session) == (READY, ["ready"])
+
+
+def test_another_reason_is_written_without_one(session: Session, found: rows.Row) -> None:
+    reworded = found.status._replace(reason="another")
+    rows.write_statuses(session, [(found, reworded)])
+    assert written(session) == (reworded, [])
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["desired = 'stopped'", "observed_state = 'failed'", "replicas = 2"],
+    ids=["by a request", "by another replica", "by Helm"],
+)
+def test_a_row_that_was_changed_since_it_was_read_is_left_alone(
+    session: Session, engine: Engine, found: rows.Row, change: str
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"update deployments set {change}"))
+    before = written(session)
+    rows.write_statuses(session, [(found, READY)])
+    assert written(session) == before
+
+
+def test_one_that_is_gone_leaves_no_event(session: Session, engine: Engine, found: rows.Row) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("delete from deployments"))
+    rows.write_statuses(session, [(found, READY)])
+    session.commit()
+    assert session.scalar(text("select count(*) from deployment_events")) == 0
