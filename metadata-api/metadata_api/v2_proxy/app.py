@@ -14,7 +14,7 @@ import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from metadata_api.auth.access import Access
-from metadata_api.auth.principal import principal_of
+from metadata_api.auth.principal import STATE, principal_of
 from metadata_api.database.live_table import LiveTable
 from metadata_api.errors import MarinaError, NotFound
 from metadata_api.http_pool import HttpPool, Response
@@ -84,6 +84,9 @@ class V2Proxy:
         return None
 
     async def _answer(self, scope: Scope, receive: Receive, parts: list[str]) -> Response:
+        if STATE in scope["state"]:
+            # Health is open to all; whoever comes here for anything else has a credential.
+            principal_of(scope).require(Role.VIEWER)
         match parts:
             case ["models", "stats"]:
                 return _checked(scope, "GET") or _json(await self._stats())
