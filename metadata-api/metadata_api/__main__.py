@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Any
 
 import uvicorn
 from pydantic import ValidationError
@@ -9,9 +10,12 @@ from pydantic import ValidationError
 from metadata_api.app import create_app
 from metadata_api.deploying.kserve.config import Unreadable
 from metadata_api.settings import Settings
+from serving_runtime.connection import CoalescedHttpProtocol
 
 # Requests that are being answered when a stop is requested get this long.
 DRAIN_SECONDS = 8
+OPTIONS: dict[str, Any] = {"http": CoalescedHttpProtocol, "log_level": "warning", "access_log": False}
+"""How uvicorn serves the API. Its connection adds the security headers to every response."""
 
 
 def main() -> int:
@@ -28,8 +32,7 @@ def main() -> int:
         host=settings.host,
         port=settings.port,
         timeout_graceful_shutdown=DRAIN_SECONDS,
-        log_level="warning",
-        access_log=False,
+        **OPTIONS,
     )
     return 0
 

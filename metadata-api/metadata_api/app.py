@@ -47,7 +47,6 @@ from metadata_api.storage.folder import FolderStore
 from metadata_api.v2_proxy.app import PREFIX as V2_PREFIX
 from metadata_api.v2_proxy.app import V2Proxy
 from metadata_api.v2_proxy.live_table import LiveRouteTable
-from serving_runtime.hosts import SECURITY_HEADERS
 
 THREADS = 100
 # The documentation, as FastAPIOffline makes it: the only HTML.
@@ -234,9 +233,7 @@ def _answer_errors(app: FastAPI) -> None:
 
 def _fault(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
-    # Starlette answers this outside of every middleware.
-    headers = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
-    return _error(request, 500, "internal_error", "A fault of the metadata API; its log says more.", headers)
+    return _error(request, 500, "internal_error", "A fault of the metadata API; its log says more.")
 
 
 def _hint(error: HTTPException) -> str:
