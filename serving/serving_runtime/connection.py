@@ -1,9 +1,9 @@
-"""A connection of uvicorn whose responses leave with one system call, and with the security headers; the API has it too.
+"""A connection of uvicorn whose responses leave with one system call, and with the security headers.
 
 uvicorn writes a response's head and its body apart: two system calls, two packets, and a client that wakes up twice. It
 also looks through every header with regular expressions, so that five constant ones would cost 12 us; here they are put
 in as bytes, for half a microsecond, and stand on the responses of uvicorn itself as well. An HTML page brings a
-Content-Security-Policy of its own.
+Content-Security-Policy of its own. The metadata API has the same connections.
 """
 
 import asyncio
