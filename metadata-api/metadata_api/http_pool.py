@@ -53,7 +53,9 @@ class HttpPool:
     a task for each body cost twice as much as all the rest of a request.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, token: str = "") -> None:
+        """`token` is sent to every server, in place of whatever credential a request had."""
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._connector: aiohttp.TCPConnector | None = None
         self._target: Callable[[str], _Target] = _target
 
@@ -85,7 +87,7 @@ class HttpPool:
         TimeoutError, ResponseTooLarge, and ValueError for headers that are none.
         """
         target = self._target(url)
-        head = _head(method, target, headers, len(body))
+        head = _head(method, target, {**headers, **self._headers}, len(body))
         async with asyncio.timeout(timeout.total):
             try:
                 return await self._send(target, head, body, max_bytes, timeout)
