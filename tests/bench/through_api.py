@@ -133,6 +133,7 @@ def _api(infer: str, folder: Path) -> Iterator[servers.Running]:
             "METADATA_API_SERVING_MODELS_FILE": str(home / "models.json"),
             "METADATA_API_SERVING_URL": f"http://{address.netloc}",
             "METADATA_API_PORT": str(port),
+            "METADATA_API_AUTH_MODE": "off",  # wrk sends no token
         }
         with open(home / "api.log", "ab") as log:
             process = processes.start(
