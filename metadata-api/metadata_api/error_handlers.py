@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 from metadata_api.auth.layer import CHALLENGE
 from metadata_api.errors import MarinaError, body_of
 from metadata_api.limits import BodyRejected
-from serving_runtime.hosts import SECURITY_HEADERS
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +68,7 @@ def answer_errors(app: FastAPI) -> None:
 
 def _fault(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
-    # Starlette answers this outside of every middleware.
-    headers = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
-    return _error(request, 500, "internal_error", "A fault of the metadata API; its log says more.", headers)
+    return _error(request, 500, "internal_error", "A fault of the metadata API; its log says more.")
 
 
 def _hint(error: HTTPException) -> str:

@@ -20,9 +20,9 @@ import uvloop
 from pydantic import ValidationError
 
 from serving_runtime import processes
+from serving_runtime.connection import CoalescedHttpProtocol
 from serving_runtime.errors import LoadFailed
 from serving_runtime.front.app import App
-from serving_runtime.front.connection import CoalescedHttpProtocol
 from serving_runtime.models.dataplane import DataPlane
 from serving_runtime.models.metrics import Metrics
 from serving_runtime.models.registry import Models

@@ -61,6 +61,7 @@ class V2Proxy:
         self._table = table
         self._pool = pool
         self._serving_url = serving_url.rstrip("/")
+        self._by_name = "{name}" in serving_url
         self._root = root_path.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,7 +135,7 @@ class V2Proxy:
         return await server.statistics(await self._table.current(), self._pool, self._base)
 
     def _base(self, deployment: str) -> str:
-        return self._serving_url.replace("{name}", quote(deployment))
+        return self._serving_url.replace("{name}", quote(deployment)) if self._by_name else self._serving_url
 
 
 def is_health(path: str) -> bool:
