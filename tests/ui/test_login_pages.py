@@ -262,9 +262,7 @@ class TestRoles:
         until(lambda: closed.api.calls.count("GET /v1/me") > asked, "the UI asks about the token again")
         closed.api.tokens[token("deployer")] = me("viewer")
         stop.click()
-        expect(page.locator("#deployed")).to_contain_text(
-            "needs the role deployer; this credential has viewer"
-        )
+        expect(page.locator("#deployed")).to_contain_text("needs the role deployer; a viewer has viewer")
         expect(page.locator(".m-service button")).to_have_count(0, timeout=REVOKED_MS)
         expect(page.locator(".m-who .m-chip")).to_have_text("viewer")
 

@@ -1,7 +1,7 @@
 """A visitor's credential: what it may look like, where a request carries it, and the cookie that keeps it.
 
 The cookie's value is the credential itself: the UI keeps no sessions, so a restart or another replica of it logs nobody
-out, and what the API revokes is gone everywhere. See docs/adr/0032-login-of-the-ui.md.
+out, and what the API revokes is gone everywhere. See docs/adr/0034-login-of-the-ui.md.
 """
 
 import re
