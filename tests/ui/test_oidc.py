@@ -18,7 +18,7 @@ import pytest
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from model_ui import oidc
 from model_ui.app import create_app
@@ -337,7 +337,7 @@ def tabs(browser: Browser) -> Iterator[BrowserContext]:
     """A browser of one person; the provider's style sheet of another machine is not fetched."""
     context = browser.new_context(viewport={"width": 1280, "height": 844})
     context.set_default_timeout(20_000)
-    context.route(lambda url: "127.0.0.1" not in url and "localhost" not in url, Route.abort)
+    context.route(lambda url: "127.0.0.1" not in url and "localhost" not in url, lambda route: route.abort())
     yield context
     context.close()
 
@@ -430,4 +430,5 @@ class TestARealProvider:
         page.goto(place.url)
         page.get_by_label("Token").fill(token("admin"))
         page.get_by_role("button", name="Log in").click()
+        page.locator(".m-who").wait_for()
         expect(page.locator(".m-who .m-chip")).to_have_text("admin")

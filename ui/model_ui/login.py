@@ -13,6 +13,7 @@ from model_ui import credentials
 from model_ui.addresses import inside, token_in, without_token
 from model_ui.asgi import (
     App,
+    Header,
     Message,
     Receive,
     Scope,
@@ -261,10 +262,15 @@ class Login:
         *,
         problem: str = "",
         arrived: bool = False,
-        **headers: str,
+        **headers: Header,
     ) -> None:
         page = pages.login(
-            self._root, next_address=address, hint=self._hint, problem=problem, arrived=arrived
+            self._root,
+            next_address=address,
+            hint=self._hint,
+            problem=problem,
+            arrived=arrived,
+            provider=BEGIN if self._oidc else "",
         )
         await send_html(send, status, page, www_authenticate="Bearer", **headers)
 
