@@ -8,8 +8,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from serving_runtime import hosts
+from serving_runtime.containment import Mode
 from serving_runtime.contracts import RUNTIMES, Runtime
 
+_MODELS = r"^\s*(\*|[a-z0-9-]+(\s*,\s*[a-z0-9-]+)*)?\s*$"
 _NAMES = r"^\s*([A-Za-z_]\w*(\s*,\s*[A-Za-z_]\w*)*)?\s*$"
 
 
@@ -58,6 +60,21 @@ class Settings(BaseSettings):
     worker_environment: Annotated[str, Field(pattern=_NAMES)] = ""
     """Names of variables that handlers need, separated by commas; the workers get no others but well-known ones."""
 
+    containment: Mode = "auto"
+    """Measures against the code of an archive: what this machine has, none, or none missing; see docs/security.md."""
+    worker_uids: Annotated[str, Field(pattern=r"^([1-9]\d{0,8}-[1-9]\d{0,8})?$")] = "61000-61999"
+    """Users that workers run as when the server is root, one for each; empty: they stay root, without its rights."""
+    worker_network: Annotated[str, Field(pattern=_MODELS)] = ""
+    """Names of models that may open connections, separated by commas, or `*`; others may not."""
+    worker_readable: str = ""
+    """Files and folders that handlers may read beside their own archive and Python, separated by colons."""
+    worker_scratch_bytes: Annotated[int, Field(ge=1024**2)] = 256 * 1024**2
+    """Most bytes that a worker may keep in its scratch folder."""
+    worker_processes: Annotated[int, Field(ge=16)] = 512
+    """Most processes and threads of a worker, where they can be counted for each."""
+    worker_memory_bytes: Annotated[int, Field(ge=1024**3)] | None = None
+    """Most address space of a worker; PyTorch reserves far more than it uses."""
+
     @model_validator(mode="after")
     def _one_source_of_models(self) -> Self:
         pod = self.model_name is not None and self.model_dir is not None
@@ -69,6 +86,17 @@ class Settings(BaseSettings):
     def worker_variables(self) -> list[str]:
         """The names in `worker_environment`."""
         return [name.strip() for name in self.worker_environment.split(",") if name.strip()]
+
+    @property
+    def uids(self) -> range:
+        """The users in `worker_uids`."""
+        first, _, last = self.worker_uids.partition("-")
+        return range(int(first), int(last) + 1) if last else range(0)
+
+    def may_connect(self, model: str) -> bool:
+        """Whether `worker_network` names a model."""
+        named = [name.strip() for name in self.worker_network.split(",")]
+        return "*" in named or model in named
 
     @property
     def threads(self) -> int:
