@@ -49,17 +49,17 @@ def enter(plan: Plan, *, namespaces_possible: bool) -> dict[str, Any]:
     Raises Uncontained when the plan requires one that cannot be taken, and OSError when the kernel fails half-way:
     then the process must end.
     """
-    readable = _readable(plan)
+    files = readable(plan)
     _LIBC.prctl(_SET_DUMPABLE, 1, 0, 0, 0)  # otherwise the files of /proc that describe us are root's
     if namespaces_possible:
         namespaces.isolate(network=not plan.network)
-    uid = _own_user(plan, readable, mount=namespaces_possible)
+    uid = _own_user(plan, files, mount=namespaces_possible)
     if namespaces_possible:
         namespaces.mount_scratch(plan.scratch, plan.scratch_bytes, os.geteuid() if uid is None else uid)
     counted = uid is not None or namespaces_possible and os.geteuid() != 0
-    _limit(plan, processes=counted)
-    _drop_privileges(uid)
-    abi = landlock.restrict(_reach(plan, readable, private_shm=namespaces_possible))
+    limit(plan, processes=counted)
+    drop_privileges(uid)
+    abi = landlock.restrict(reach(plan, files, private_shm=namespaces_possible))
     if abi is None:
         processes.hide_memory()
     if plan.required:
@@ -81,7 +81,7 @@ def enter(plan: Plan, *, namespaces_possible: bool) -> dict[str, Any]:
     }
 
 
-def _readable(plan: Plan) -> list[str]:
+def readable(plan: Plan) -> list[str]:
     """What Python, the libraries and the handler read; without links, which Landlock would follow anyway."""
     own = [sys.prefix, sys.base_prefix, *sys.path, str(Path(__file__).parents[2]), plan.model, *plan.readable]
     for name in ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH"):
@@ -90,11 +90,11 @@ def _readable(plan: Plan) -> list[str]:
     return [*dict.fromkeys(os.path.realpath(path) for path in own if path and os.path.exists(path))]
 
 
-def _own_user(plan: Plan, readable: list[str], *, mount: bool) -> int | None:
+def _own_user(plan: Plan, files: list[str], *, mount: bool) -> int | None:
     """Give the worker's folders to its user, and make what it reads reachable; None when that cannot be."""
-    if plan.uid is None or namespaces.first_closed([*readable, os.__file__]) is not None:
+    if plan.uid is None or namespaces.first_closed([*files, os.__file__]) is not None:
         return None
-    needed = [*readable, plan.scratch, *filter(None, [plan.sockets])]
+    needed = [*files, plan.scratch, *filter(None, [plan.sockets])]
     if mount:
         namespaces.open_up(needed)
     elif any(map(namespaces.closed_above, needed)):
@@ -110,8 +110,11 @@ def _own_user(plan: Plan, readable: list[str], *, mount: bool) -> int | None:
     return plan.uid
 
 
-def _limit(plan: Plan, *, processes: bool) -> None:
-    """Processes are counted for each user: only a user of its own can be limited."""
+def limit(plan: Plan, *, processes: bool) -> None:
+    """Set the limits of `plan`, and with `processes` that of processes as well.
+
+    Processes are counted for each user: only a user of its own can be limited.
+    """
     limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: plan.scratch_bytes}
     if processes:
         limits[resource.RLIMIT_NPROC] = plan.processes
@@ -123,8 +126,8 @@ def _limit(plan: Plan, *, processes: bool) -> None:
         resource.setrlimit(which, (most, most))
 
 
-def _drop_privileges(uid: int | None) -> None:
-    """No capability is left or can be won."""
+def drop_privileges(uid: int | None) -> None:
+    """Become `uid`, if there is one. No capability is left or can be won."""
     last = int(Path("/proc/sys/kernel/cap_last_cap").read_text("ascii"))
     for capability in range(last + 1):
         _LIBC.prctl(_CAPBSET_DROP, capability, 0, 0, 0)  # fails where we have none to drop
@@ -133,16 +136,24 @@ def _drop_privileges(uid: int | None) -> None:
         os.setresuid(uid, uid, uid)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
     nothing = (ctypes.c_uint32 * 6)()
-    if _LIBC.capset(header, nothing) or _LIBC.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "the worker's privileges cannot be dropped")
+    if _LIBC.capset(header, nothing):
+        raise OSError(ctypes.get_errno(), "the worker's capabilities cannot be dropped")
+    no_new_privileges()
 
 
-def _reach(plan: Plan, readable: list[str], *, private_shm: bool) -> landlock.Reach:
+def no_new_privileges() -> None:
+    """What this process executes gives it no more rights than it has."""
+    if _LIBC.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "no_new_privs cannot be set")
+
+
+def reach(plan: Plan, files: list[str], *, private_shm: bool) -> landlock.Reach:
+    """What Landlock leaves in reach: what `readable` found, what every program needs, the scratch folder."""
     shm = ["/dev/shm"] if private_shm or plan.shared_memory else []
     gpus = [path for pattern in _GPUS for path in glob.glob(pattern)]
     more = ["/sys/bus/pci", "/sys/devices", "/sys/module/nvidia"] if gpus else []
     return landlock.Reach(
-        readable=[*_SYSTEM, *readable, *more],
+        readable=[*_SYSTEM, *files, *more],
         writable=[plan.scratch, *shm],
         sockets=[] if plan.sockets is None else [plan.sockets],
         devices=[*_DEVICES, *gpus],
