@@ -76,7 +76,7 @@ def trace_a_process(targets: Targets) -> str:
 
 def signal_a_process(targets: Targets) -> str:
     def signalled(pid: int) -> str:
-        os.kill(pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGWINCH)  # which everybody ignores
         return str(pid)
 
     return _any(signalled, targets["processes"])
@@ -84,7 +84,8 @@ def signal_a_process(targets: Targets) -> str:
 
 def become_root(_targets: Targets) -> str:
     os.setresuid(0, 0, 0)
-    os.listdir("/proc/1/fd")
+    with tempfile.NamedTemporaryFile() as file:
+        os.chown(file.name, 65534, 65534)
     return str(os.getuid())
 
 
@@ -155,7 +156,7 @@ def fill_the_disk(_targets: Targets) -> str:
 def fill_it_with_deleted_files(_targets: Targets) -> str:
     try:
         for _ in range(MOST_BYTES >> 20):
-            file = tempfile.TemporaryFile()
+            file = tempfile.TemporaryFile()  # noqa: SIM115 - it stays open, that is the point
             _deleted.append(file)
             file.write(_MIB)
             file.flush()

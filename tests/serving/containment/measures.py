@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -70,11 +71,11 @@ def stopped_by(targets: dict[str, Any], folder: Path) -> dict[str, list[str]]:
 
 
 def _alone(take: Callable[[Plan], None], targets: dict[str, Any], folder: Path) -> dict[str, bool]:
-    archive, scratch = folder / "archive", folder / "scratch"
-    for path in (archive, scratch):
-        path.mkdir(parents=True)
-    scratch.chmod(0o777)
-    plan = Plan(str(archive), str(scratch), SCRATCH_BYTES, PROCESSES)
+    archive = folder / "archive"
+    archive.mkdir(parents=True)
+    scratch = tempfile.mkdtemp()  # where every user can get to it
+    os.chmod(scratch, 0o777)
+    plan = Plan(str(archive), scratch, SCRATCH_BYTES, PROCESSES)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -90,4 +91,5 @@ def _alone(take: Callable[[Plan], None], targets: dict[str, Any], folder: Path) 
     with os.fdopen(reading, "rb") as results:
         found: dict[str, bool] = json.loads(results.read())
     os.waitpid(child, 0)
+    shutil.rmtree(scratch)
     return found

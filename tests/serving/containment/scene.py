@@ -20,7 +20,7 @@ from tests.serving.containment import acts
 
 PROCESSES = 32
 SCRATCH_BYTES = 8 * 1024**2
-MODELS = {**{runtime: runtime for runtime in RUNTIMES}, "networked": "native"}
+MODELS: dict[str, str] = {**{runtime: runtime for runtime in RUNTIMES}, "networked": "native"}
 SECRET = "a secret that nobody may see"
 
 
