@@ -30,6 +30,7 @@ _SYSTEM = (
     *("/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/ca-certificates", "/etc/pki/tls/certs"),
     *("/etc/pki/ca-trust/extracted", "/etc/fonts", "/etc/alternatives"),
     *("/sys/devices/system", "/sys/fs/cgroup", "/sys/kernel/mm/transparent_hugepage"),
+    *("/nix/store", "/gnu/store"),
     *("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/loadavg", "/proc/uptime", "/proc/version"),
     *("/proc/filesystems", "/proc/sys/vm/overcommit_memory", "/proc/driver/nvidia"),
     # Not all of /proc/self: its `net/unix` names the sockets of everybody.
@@ -51,9 +52,12 @@ def enter(plan: Plan, *, namespaces_possible: bool) -> dict[str, Any]:
     """
     files = readable(plan)
     _LIBC.prctl(_SET_DUMPABLE, 1, 0, 0, 0)  # otherwise the files of /proc that describe us are root's
+    needed = [*files, plan.scratch, *filter(None, [plan.sockets])]
+    closed = {folder for path in needed if (folder := namespaces.closed_above(path)) is not None}
     if namespaces_possible:
         namespaces.isolate(network=not plan.network)
-    uid = _own_user(plan, files, mount=namespaces_possible)
+        namespaces.hide_all_but(needed, also=closed if plan.uid is not None else ())
+    uid = _own_user(plan, files, reachable=namespaces_possible or not closed)
     if namespaces_possible:
         namespaces.mount_scratch(plan.scratch, plan.scratch_bytes, os.geteuid() if uid is None else uid)
     counted = uid is not None or namespaces_possible and os.geteuid() != 0
@@ -64,6 +68,7 @@ def enter(plan: Plan, *, namespaces_possible: bool) -> dict[str, Any]:
         processes.hide_memory()
     if plan.required:
         _require(abi)
+    os.chdir(plan.model)  # the folder from before is not what its path shows now
     _move_home(plan.scratch)
     return {
         "no_new_privs": True,
@@ -90,14 +95,9 @@ def readable(plan: Plan) -> list[str]:
     return [*dict.fromkeys(os.path.realpath(path) for path in own if path and os.path.exists(path))]
 
 
-def _own_user(plan: Plan, files: list[str], *, mount: bool) -> int | None:
-    """Give the worker's folders to its user, and make what it reads reachable; None when that cannot be."""
-    if plan.uid is None or namespaces.first_closed([*files, os.__file__]) is not None:
-        return None
-    needed = [*files, plan.scratch, *filter(None, [plan.sockets])]
-    if mount:
-        namespaces.open_up(needed)
-    elif any(map(namespaces.closed_above, needed)):
+def _own_user(plan: Plan, files: list[str], *, reachable: bool) -> int | None:
+    """Give the worker's folders to its user; None when it could not read what it needs."""
+    if plan.uid is None or not reachable or namespaces.first_closed([*files, os.__file__]) is not None:
         return None
     os.chown(plan.scratch, plan.uid, plan.uid)
     if plan.sockets is not None:  # Java's temporary files lie there as well: nobody but root may touch them

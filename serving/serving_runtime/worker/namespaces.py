@@ -12,7 +12,12 @@ from pathlib import Path
 
 _NEWNS, _NEWIPC, _NEWUSER, _NEWNET = 0x00020000, 0x08000000, 0x10000000, 0x40000000
 _NOSUID, _NODEV, _BIND, _REC, _SLAVE = 1 << 1, 1 << 2, 1 << 12, 1 << 14, 1 << 19
-_OPENED = "mode=0711,size=1m"
+_COVER = "mode=0711,size=1m"
+# Folders of / that stay as they are: what is in them belongs to the system.
+_SYSTEM = {
+    f"/{name}"
+    for name in ("usr", "bin", "sbin", "lib", "lib32", "lib64", "etc", "dev", "proc", "sys", "nix", "gnu")
+}
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -49,19 +54,29 @@ def mount_scratch(folder: str, size: int, uid: int) -> None:
             _mount("tmpfs", target, "tmpfs", _NOSUID | _NODEV, f"mode=0700,uid={uid},gid={uid},size={size}")
 
 
-def open_up(paths: Sequence[str]) -> None:
-    """Make `paths` reachable for every user: a folder above them that is closed now shows them and nothing else.
+def hide_all_but(paths: Sequence[str], *, also: Iterable[str] = ()) -> None:
+    """Cover the folders of / that are not the system's, and those in `also`, with empty ones that show `paths` only.
 
-    Raises OSError.
+    So no socket in /run, /tmp or a home has a path here, and a closed folder above `paths` is no obstacle for another
+    user. Descriptors and working folders from before lead behind the cover. Raises OSError.
     """
     outermost = [path for path in paths if not any(_is_below(path, other) for other in paths)]
-    for closed in {found for path in outermost if (found := closed_above(path)) is not None}:
-        held = [(path, os.open(path, os.O_PATH)) for path in outermost if _is_below(path, closed)]
-        _mount("tmpfs", closed, "tmpfs", _NOSUID | _NODEV, _OPENED)
-        for path, descriptor in held:
-            _make_place(Path(path), like=descriptor)
-            _mount(f"/proc/self/fd/{descriptor}", path, None, _BIND | _REC, None)
-            os.close(descriptor)
+    covers = {entry.path for entry in os.scandir("/") if entry.is_dir(follow_symlinks=False)} - _SYSTEM | set(
+        also
+    )
+    for folder in covers:
+        shown = any(path == folder or _is_below(folder, path) for path in outermost)
+        if not shown and not any(_is_below(folder, other) for other in covers):
+            _cover(folder, [path for path in outermost if _is_below(path, folder)])
+
+
+def _cover(folder: str, shown: list[str]) -> None:
+    held = [(path, os.open(path, os.O_PATH)) for path in shown]
+    _mount("tmpfs", folder, "tmpfs", _NOSUID | _NODEV, _COVER)
+    for path, descriptor in held:
+        _make_place(Path(path), like=descriptor)
+        _mount(f"/proc/self/fd/{descriptor}", path, None, _BIND | _REC, None)
+        os.close(descriptor)
 
 
 def closed_above(path: str) -> str | None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-MOST_PROCESSES = 100
+MOST_PROCESSES = 64
 MOST_BYTES = 32 * 1024**2
 _MIB = bytes(1024**2)
 _PTRACE_ATTACH, _PTRACE_DETACH = 16, 17

@@ -31,6 +31,7 @@ def _no_capabilities(_plan: Plan) -> None:
 
 def _namespaces(plan: Plan) -> None:
     namespaces.isolate(network=True)
+    namespaces.hide_all_but([plan.model, plan.scratch])
     namespaces.mount_scratch(plan.scratch, plan.scratch_bytes, os.geteuid())
 
 
