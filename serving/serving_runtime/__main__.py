@@ -88,7 +88,7 @@ async def _serve(settings: Settings, folder: Path) -> int:
     if listener is None:
         return 1
     metrics = Metrics()
-    forkserver = ForkServer(folder, settings.threads, settings.worker_variables)
+    forkserver = ForkServer(folder, settings.threads, settings.worker.variables)
     resources = Resources(forkserver, settings.java_cache)
     starts = asyncio.Semaphore(_STARTS_AT_ONCE)
     shared = Shared(settings, WorkFolder(folder), resources, metrics, starts, Containment(settings))

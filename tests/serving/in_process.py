@@ -9,7 +9,7 @@ import httpx
 
 from serving_runtime.archive import mar
 from serving_runtime.archive.manifest import read_manifest
-from serving_runtime.containment import Plan
+from serving_runtime.containment import Plan, Report
 from serving_runtime.errors import LoadFailed
 from serving_runtime.front.app import App
 from serving_runtime.models.containment import Containment
@@ -35,7 +35,8 @@ class InProcessRuntime:
         self._model: HandlerAdapter | None = None
         self._waiting: list[tuple[bytes, Done]] = []
         self.hold = False
-        self.containment = None
+        self.containment: Report | None = None
+        self.plan: Plan | None = None
 
     @property
     def processes(self) -> tuple[int, ...]:
@@ -45,7 +46,8 @@ class InProcessRuntime:
     def free(self) -> bool:
         return not self._waiting
 
-    async def start(self, model: Path, probe: Sequence[bytes], _plan: Plan | None = None) -> bytes:
+    async def start(self, model: Path, probe: Sequence[bytes], plan: Plan | None = None) -> bytes:
+        self.plan = plan
         manifest = read_manifest(model)
         has_spec = (model / "model.yaml").is_file()
         self._model, problem = batches.load(

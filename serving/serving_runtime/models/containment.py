@@ -1,6 +1,7 @@
 """Plans how the workers of this server are contained: which user, which folders, which limits."""
 
 import os
+import secrets
 import stat
 from pathlib import Path
 
@@ -14,9 +15,11 @@ class Containment:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._uids = settings.uids if os.geteuid() == 0 else range(0)
+        self._uids = settings.worker.users if os.geteuid() == 0 else range(0)
+        self._foreign = _running_users() if self._uids else set()
         self._taken: set[int] = set()
-        self._next = 0
+        # Another server on this machine has the same range, and begins elsewhere in it.
+        self._next = secrets.randbelow(len(self._uids)) if self._uids else 0
 
     def plan(self, name: str, model: Path, scratch: Path) -> Plan | None:
         """The plan for a worker of the model `name`; None when containment is off. Raises LoadFailed.
@@ -29,13 +32,13 @@ class Containment:
         return Plan(
             model=str(model),
             scratch=str(scratch),
-            scratch_bytes=settings.worker_scratch_bytes,
-            processes=settings.worker_processes,
-            memory_bytes=settings.worker_memory_bytes,
+            scratch_bytes=settings.worker.scratch_bytes,
+            processes=settings.worker.processes,
+            memory_bytes=settings.worker.memory_bytes,
             uid=self._new_uid(),
-            network=settings.may_connect(name),
+            network=settings.worker.may_connect(name),
             shared_memory=settings.models_file is None,
-            readable=tuple(filter(None, settings.worker_readable.split(os.pathsep))),
+            readable=tuple(filter(None, settings.worker.readable.split(os.pathsep))),
             required=settings.containment == "required",
         )
 
@@ -48,11 +51,10 @@ class Containment:
         """In turn, so that what an ended worker left meets no successor of the same number soon."""
         if not self._uids:
             return None
-        running = _running_users()
         for _ in self._uids:
             uid = self._uids[self._next % len(self._uids)]
             self._next += 1
-            if uid not in self._taken and uid not in running:
+            if uid not in self._taken and uid not in self._foreign:
                 self._taken.add(uid)
                 return uid
         raise LoadFailed("every user of SERVING_WORKER_UIDS is in use; name a larger range")
@@ -80,6 +82,7 @@ def bytes_in(folder: Path) -> int:
 
 
 def _running_users() -> set[int]:
+    """Users of whom something runs, of which we know nothing."""
     users = set()
     for entry in os.listdir("/proc"):
         if entry.isdigit():

@@ -67,7 +67,7 @@ def enter(plan: Plan, *, namespaces_possible: bool) -> dict[str, Any]:
     if abi is None:
         processes.hide_memory()
     if plan.required:
-        _require(abi)
+        require(abi)
     os.chdir(plan.model)  # the folder from before is not what its path shows now
     _move_home(plan.scratch)
     return {
@@ -99,13 +99,15 @@ def _own_user(plan: Plan, files: list[str], *, reachable: bool) -> int | None:
     """Give the worker's folders to its user; None when it could not read what it needs."""
     if plan.uid is None or not reachable or namespaces.first_closed([*files, os.__file__]) is not None:
         return None
-    os.chown(plan.scratch, plan.uid, plan.uid)
-    if plan.sockets is not None:  # Java's temporary files lie there as well: nobody but root may touch them
-        os.chown(plan.sockets, -1, plan.uid)
-        os.chmod(plan.sockets, 0o1730)
     try:
+        os.chown(plan.scratch, plan.uid, plan.uid)
+        if (
+            plan.sockets is not None
+        ):  # Java's temporary files lie there as well: nobody but root may touch them
+            os.chown(plan.sockets, -1, plan.uid)
+            os.chmod(plan.sockets, 0o1730)
         os.setgroups([])
-    except PermissionError:  # a root without this capability
+    except OSError:  # a root without the capabilities, or of a user namespace that has no such user
         return None
     return plan.uid
 
@@ -162,7 +164,8 @@ def reach(plan: Plan, files: list[str], *, private_shm: bool) -> landlock.Reach:
     )
 
 
-def _require(abi: int | None) -> None:
+def require(abi: int | None) -> None:
+    """Raise Uncontained when a measure is not in force in this process."""
     if abi is None or abi < _REQUIRED_ABI:
         raise Uncontained(
             f"this kernel's Landlock ABI is {abi or 'none'}, SERVING_CONTAINMENT=required needs {_REQUIRED_ABI}; "

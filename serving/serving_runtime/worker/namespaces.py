@@ -81,9 +81,11 @@ def _cover(folder: str, shown: list[str]) -> None:
 
 def closed_above(path: str) -> str | None:
     """The outermost folder above `path` that not every user may enter."""
-    for folder in reversed(Path(path).parents):
-        if not folder.stat().st_mode & stat.S_IXOTH:
-            return str(folder)
+    at = path.find("/", 1)
+    while at > 0:
+        if not os.stat(path[:at]).st_mode & stat.S_IXOTH:
+            return path[:at]
+        at = path.find("/", at + 1)
     return None
 
 
@@ -110,7 +112,7 @@ def _make_place(path: Path, *, like: int) -> None:
 
 
 def _is_below(path: str, folder: str) -> bool:
-    return path != folder and Path(path).is_relative_to(folder)
+    return path.startswith(folder.rstrip("/") + "/")
 
 
 def _mount(source: str, target: str, kind: str | None, flags: int, data: str | None) -> None:

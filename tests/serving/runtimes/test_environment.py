@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from serving_runtime.contracts import RUNTIMES
 from serving_runtime.runtimes import environment
-from serving_runtime.settings import Settings
+from serving_runtime.settings import Settings, WorkerSettings
 
 from .. import archives
 from ..conftest import Front
@@ -73,10 +73,10 @@ class TestWorkers:
 class TestSetting:
     @pytest.mark.parametrize("value", ["", "ONE", "ONE,TWO", " ONE , _two3 "])
     def test_names_separated_by_commas_are_taken(self, value: str) -> None:
-        settings = Settings(models_file=Path("models.json"), worker_environment=value)
-        assert settings.worker_variables == value.replace(",", " ").split()
+        settings = Settings(models_file=Path("models.json"), worker=WorkerSettings(environment=value))
+        assert settings.worker.variables == value.replace(",", " ").split()
 
     @pytest.mark.parametrize("value", ["ONE=1", "ONE TWO", "ONE,,TWO", "1ONE", "ONE,"])
     def test_anything_else_is_rejected(self, value: str) -> None:
-        with pytest.raises(ValidationError, match="worker_environment"):
-            Settings(models_file=Path("models.json"), worker_environment=value)
+        with pytest.raises(ValidationError, match="environment"):
+            WorkerSettings(environment=value)
