@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import httpx
 import psutil
 import psycopg2
 import pytest
+from httpx._transports import default as http_transports
 from sqlalchemy import make_url
 
 from marina_local import folder
@@ -23,6 +25,8 @@ from marina_local.postgres import Postgres, delete
 from marina_local.settings import LocalSettings
 from marina_local.supervisor import Supervised
 from tests import leftovers
+from tests.groups import alone as alone
+from tests.groups import others as others
 from tests.groups import pytest_collection_modifyitems as pytest_collection_modifyitems
 from tests.groups import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.ports import free_port
@@ -40,6 +44,8 @@ PARTS = {
     "worker": "serving_runtime.worker.forkserver_main",
     "postgres": "-D",
 }
+# Each client of httpx reads all certificates of authorities, 20 ms, though hardly a test speaks TLS: once is enough.
+http_transports.create_ssl_context = cache(http_transports.create_ssl_context)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -7,9 +7,9 @@ import anyio
 import httpx
 import pytest
 
-from model_ui.app import create_app
 from model_ui.guard import HEADERS, MAX_EVENT_BYTES, App
 from model_ui.settings import Settings
+from tests.ui.apps import create_app
 
 HOST = "http://marina.example"
 JOIN = "/gradio_api/queue/join"

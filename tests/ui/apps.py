@@ -1,0 +1,19 @@
+"""The UI's applications for tests. Gradio takes seconds to import, so only a process which makes one imports it."""
+
+from model_ui.guard import App
+from model_ui.metadata_client import MetadataClient
+from model_ui.settings import Settings
+
+
+def create_app(settings: Settings) -> App:
+    """The whole UI."""
+    from model_ui import app
+
+    return app.create_app(settings)
+
+
+def mount_pages(settings: Settings, client: MetadataClient) -> App:
+    """Its pages without what guards them."""
+    from model_ui import app
+
+    return app.mount_pages(settings, client)
