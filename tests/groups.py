@@ -24,7 +24,18 @@ STACK = "stack"
 CLOCK = "clock"
 OTHERS_SECONDS = 600.0
 # How the ids of a group's tests begin -> the group. The first that fits counts.
+PREDICTIONS = "tests/metadata_api/predicting/test_predictions.py"
+CLIENT = "tests/metadata_api/predicting/test_v2_client.py"
 GROUPS = {
+    "tests/system/test_kills.py": CLOCK,
+    "tests/metadata_api/deploying/test_pace.py": CLOCK,
+    "tests/metadata_api/database/test_outage.py::test_while_postgres_is_stopped": CLOCK,
+    "tests/metadata_api/test_importing.py::test_five_thousand_rows": CLOCK,
+    f"{PREDICTIONS}::TestFailures::test_one_dead_and_one_late": CLOCK,
+    f"{PREDICTIONS}::TestFailures::test_all_that_hang": CLOCK,
+    f"{PREDICTIONS}::TestRecord::test_of_the_same_image": CLOCK,
+    f"{CLIENT}::test_a_model_that_hangs": CLOCK,
+    f"{CLIENT}::test_a_server_that_is_not_there": CLOCK,
     "tests/system/test_leftovers.py": "leftovers",
     "tests/system/": STACK,
     "tests/ui/test_browser.py": STACK,
@@ -55,7 +66,7 @@ FIRST = (
 )
 # Fixtures that take seconds -> where they are known, and the groups that may use them.
 FIXTURES = {
-    "stack": ("tests/", {STACK}),
+    "stack": ("tests/", {STACK, CLOCK}),
     "served": ("tests/serving/", {"conformance"}),
     "front": ("tests/serving/", {"fronts", "healing"}),
     "native_front": ("tests/serving/", {"fronts", "healing"}),
@@ -71,7 +82,7 @@ class Groups(LoadScopeScheduling):  # type: ignore[misc]
         config.option.loadscopereorder = False
 
     def _split_scope(self, nodeid: str) -> str:
-        return CLOCK if nodeid.endswith(f"@{CLOCK}") else group_of(nodeid)
+        return group_of(nodeid)
 
     def _reschedule(self, node: WorkerController) -> None:
         """Give a process its next group. When only the clock's is left, that is the end for all processes but one."""
@@ -95,6 +106,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """UsageError for a test outside its group, as another process would start everything for it; sort by group."""
     for item in items:
+        if _is_clock(item) != (group_of(item.nodeid) == CLOCK):
+            raise pytest.UsageError(
+                f"{item.nodeid}: mark it `{CLOCK}` and put it into that group in {__name__}"
+            )
         for fixture in FIXTURES.keys() & set(getattr(item, "fixturenames", ())):
             place, groups = FIXTURES[fixture]
             if item.nodeid.startswith(place) and group_of(item.nodeid) not in groups:
@@ -104,9 +119,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ranks = {name: rank for rank, name in enumerate(FIRST)}
     items.sort(key=lambda item: ranks.get(group_of(item.nodeid), len(ranks)))
     items.sort(key=_is_clock)
-    for item in filter(_is_clock, items):
-        # The scheduler is in another process and knows the ids only: xdist itself tells its groups in this way.
-        item._nodeid = f"{item.nodeid}@{CLOCK}"
 
 
 @pytest.fixture(scope="session", autouse=True)
