@@ -45,7 +45,7 @@ PARTS = {
     "postgres": "-D",
 }
 # Each client of httpx reads all certificates of authorities, 20 ms, though hardly a test speaks TLS: once is enough.
-http_transports.create_ssl_context = cache(http_transports.create_ssl_context)
+http_transports.create_ssl_context = cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
