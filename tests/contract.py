@@ -8,7 +8,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from metadata_api.app import create_app
-from metadata_api.settings import Settings
+from metadata_api.settings import Auth, Settings
 
 Json = dict[str, Any]
 
@@ -49,7 +49,9 @@ def closed(schema: Any) -> Any:
 def _document() -> Json:
     nowhere = Path("/nonexistent")
     url = "postgresql+psycopg2://nobody@127.0.0.1:9/none"
-    settings = Settings(database_url=url, store_dir=nowhere, serving_models_file=nowhere)
+    settings = Settings(
+        auth=Auth(mode="off"), database_url=url, store_dir=nowhere, serving_models_file=nowhere
+    )
     return dict(closed(create_app(settings).openapi()))
 
 

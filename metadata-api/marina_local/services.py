@@ -91,6 +91,7 @@ def registration(settings: LocalSettings) -> Service:
 def api_environment(settings: LocalSettings, postgres: Postgres) -> dict[str, str]:
     """What the API and the migration read; the password stays in its file."""
     return {
+        "METADATA_API_AUTH_MODE": "off",
         "METADATA_API_DATABASE_URL": postgres.url,
         "METADATA_API_DATABASE_PASSWORD_FILE": str(postgres.password_file),
         "METADATA_API_STORE_DIR": str(settings.home / "store"),

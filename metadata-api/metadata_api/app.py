@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,11 @@ from sqlalchemy import exc
 from sqlalchemy.orm import sessionmaker
 from starlette.exceptions import HTTPException
 
+from metadata_api import audit
+from metadata_api.auth import access, serving_tokens, tokens
+from metadata_api.auth.callers import Callers, Everybody
+from metadata_api.auth.layer import CHALLENGE, Authentication
+from metadata_api.auth.tokens import TokenTable
 from metadata_api.database.session import connect
 from metadata_api.deploying import reconcile
 from metadata_api.deploying.base import Deployer
@@ -40,18 +46,24 @@ from metadata_api.routes import (
     predictions,
     versions,
 )
+from metadata_api.routes import audit as audit_routes
+from metadata_api.routes import tokens as token_routes
 from metadata_api.routes.dependencies import Components
 from metadata_api.settings import Settings
 from metadata_api.storage.base import ObjectStore
 from metadata_api.storage.folder import FolderStore
+from metadata_api.v2_proxy import route_table
+from metadata_api.v2_proxy.app import ACCESS as V2_ACCESS
 from metadata_api.v2_proxy.app import PREFIX as V2_PREFIX
-from metadata_api.v2_proxy.app import V2Proxy
-from metadata_api.v2_proxy.live_table import LiveRouteTable
+from metadata_api.v2_proxy.app import V2Proxy, is_health
 from serving_runtime.hosts import SECURITY_HEADERS
 
 THREADS = 100
 # The documentation, as FastAPIOffline makes it: the only HTML.
 PAGES = ("/docs", "/redoc")
+# What everybody can read in the sources: no credential is needed for it.
+OPEN_PAGES = (*PAGES, "/openapi.json")
+OPEN_FILES = "/static-offline-docs/"
 ROUTERS = tuple(
     module.router
     for module in (
@@ -64,8 +76,13 @@ ROUTERS = tuple(
         aliases,
         predictions,
         images,
+        token_routes,
+        audit_routes,
     )
 )
+ACCESS = (*access.declared(ROUTERS), *V2_ACCESS, *(access.Access("GET", page, None) for page in OPEN_PAGES))
+"""The role that every address needs."""
+_OPEN = frozenset(one.path for one in ACCESS if one.role is None and "{" not in one.path)
 log = logging.getLogger(__name__)
 
 
@@ -88,15 +105,21 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         pool=settings.database_pool,
     )
     sessions = sessionmaker(engine, expire_on_commit=False)
+    audit.record_changes(sessions)
     kserve = kserve_config.read(settings.kserve_file) if settings.kserve_file else None
     archive_store, image_store = _stores(settings)
+    serving_token = _serving_token(settings)
     components = Components(
         settings=settings,
         intervals=intervals,
         engine=engine,
         sessions=sessions,
-        pool=HttpPool(),
-        routes=LiveRouteTable(sessions),
+        pool=HttpPool(serving_token),
+        fixed_tokens=_fixed_tokens(settings),
+        serving_token=serving_token,
+        rejected=Counter(),
+        tokens=tokens.live(sessions),
+        routes=route_table.live(sessions),
         kserve=kserve,
         helm=HelmRelease(kserve.helm_release or kserve.release, kserve.namespace)
         if kserve
@@ -117,6 +140,13 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
     )
     limits = BodyLimits(ROUTERS, settings.max, {V2_PREFIX: settings.max.inference_bytes})
     app.add_middleware(RequestGuard, limits=limits, root_path=settings.root_path)
+    app.add_middleware(
+        Authentication,
+        callers=_callers(components),
+        is_open=_is_open,
+        rejected=components.rejected,
+        root_path=settings.root_path,
+    )
     # Added last: it stands before everything else.
     app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts, pages=PAGES)
     return app
@@ -132,7 +162,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
     async with (
         components.pool,
-        httpx.AsyncClient(limits=limits, trust_env=False) as client,
+        httpx.AsyncClient(limits=limits, headers=_to_servers(components), trust_env=False) as client,
         _deployer(components, client) as deployer,
     ):
         components.deployer = deployer
@@ -140,7 +170,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             asyncio.create_task(deployer.follow()),
             asyncio.create_task(reconcile.run(components.sessions, deployer, components.intervals)),
             asyncio.create_task(components.routes.run()),
+            asyncio.create_task(components.tokens.run()),
         ]
+        if path := components.settings.auth.serving_tokens_file:
+            fixed, own = components.fixed_tokens, components.serving_token
+            tasks.append(asyncio.create_task(serving_tokens.keep_file(path, components.tokens, fixed, own)))
         try:
             yield
         finally:
@@ -166,6 +200,35 @@ async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncI
         assert settings.serving_models_file, "the settings see to it"
         assert isinstance(components.artifacts, FolderStore), "the settings see to it"
         yield LocalDeployer(settings.serving_models_file, settings.serving_url, client, components.artifacts)
+
+
+def _to_servers(components: Components) -> dict[str, str]:
+    return {"Authorization": f"Bearer {components.serving_token}"} if components.serving_token else {}
+
+
+def _callers(components: Components) -> Callers:
+    """Who is asked for the caller of a request."""
+    settings = components.settings
+    if settings.auth.mode == "off":
+        log.warning("authentication is off: everybody who reaches this port may do everything")
+        return Everybody()
+    return Callers(components.tokens, components.fixed_tokens)
+
+
+def _fixed_tokens(settings: Settings) -> TokenTable:
+    path = settings.auth.admin_token_file
+    return tokens.from_file(path, "admin") if settings.auth.mode == "on" and path else {}
+
+
+def _serving_token(settings: Settings) -> str:
+    path = settings.auth.serving_token_file
+    return path.read_text().strip() if path else ""
+
+
+def _is_open(method: str, path: str) -> bool:
+    if method not in ("GET", "HEAD"):
+        return False
+    return path in _OPEN or path.startswith(OPEN_FILES) or is_health(path)
 
 
 def _stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
@@ -249,4 +312,6 @@ def _hint(error: HTTPException) -> str:
 
 def _error(request: Request, status: int, code: str, detail: str, headers: Any = None) -> JSONResponse:
     retry = {"Retry-After": "1"} if status == 503 else {}
+    if status == 401:
+        retry = {CHALLENGE[0].decode(): CHALLENGE[1].decode()}
     return JSONResponse(body_of(request.scope, code, detail), status, {**(headers or {}), **retry})

@@ -2,6 +2,8 @@
 
 MarinaError
 ├── Invalid            400 the request can be read but not accepted
+├── Unauthenticated    401 no credential, or one that proves nothing
+├── Forbidden          403 a caller who may not do this
 ├── NotFound           404 a name or number that does not exist
 ├── Conflict           409 the state of the system forbids it now
 ├── TooLarge           413 more bytes or pixels than allowed
@@ -11,7 +13,7 @@ MarinaError
 ├── DeadlineExceeded   504 a model did not answer in time
 └── OutOfSpace         507 the disk is full
 
-403 and 421, for requests that are meant for another host or come from another site, are answered by `host_guard`.
+421, and 403 for requests that are meant for another host or come from another site, are answered by `host_guard`.
 
 Raised by the domain functions, turned into `{"error": code, "detail": text}` by `create_app`, under /v2 into
 `{"error": text, "code": code}`.
@@ -38,6 +40,18 @@ class Invalid(MarinaError):
     """The request can be read but not accepted."""
 
     status = 400
+
+
+class Unauthenticated(MarinaError):
+    """No credential, or one that proves nothing; the answer carries WWW-Authenticate."""
+
+    status = 401
+
+
+class Forbidden(MarinaError):
+    """A caller who may not do this."""
+
+    status = 403
 
 
 class NotFound(MarinaError):
@@ -110,7 +124,8 @@ def body_of(scope: Mapping[str, Any], code: str, detail: str) -> dict[str, str]:
 
 DESCRIPTIONS = {
     400: "The request can be read but not accepted.",
-    403: "Sent by a page of another site.",
+    401: "No credential, or one that is unknown, expired or revoked.",
+    403: "The caller's role is too low, or the request was sent by a page of another site.",
     404: "No such thing.",
     409: "The state of the system forbids it now.",
     413: "More bytes or pixels than allowed.",
@@ -125,5 +140,6 @@ DESCRIPTIONS = {
 
 
 def responses(*statuses: int, body: type[BaseModel] = ErrorBody) -> dict[int | str, dict[str, Any]]:
-    """The `responses=` of a route: each status with the error body, and 422 and 503, which any route may give."""
-    return {code: {"model": body, "description": DESCRIPTIONS[code]} for code in (*statuses, 422, 503)}
+    """The `responses=` of a route: each status with the error body, and those that any route may give."""
+    every = (401, 403, *statuses, 422, 503)
+    return {code: {"model": body, "description": DESCRIPTIONS[code]} for code in every}

@@ -37,7 +37,9 @@ class Response:
 class HttpPool:
     """Opens connections as they are needed, and keeps them for the next request to the same address."""
 
-    def __init__(self) -> None:
+    def __init__(self, token: str = "") -> None:
+        """`token` is sent to every server, in place of whatever credential a request had."""
+        self._headers = {"Authorization": f"Bearer {token}"} if token else None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -46,6 +48,7 @@ class HttpPool:
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEPT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            headers=self._headers,
             skip_auto_headers=_SKIPPED,
             timeout=aiohttp.ClientTimeout(),
         )

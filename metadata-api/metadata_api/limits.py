@@ -148,13 +148,21 @@ def _too_large(limit: int) -> str:
     return f"The body is over the limit of {limit:,} bytes for this address. Send less."
 
 
-async def reject(scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
-    """Answer an error without reading the body."""
+async def reject(
+    scope: Scope,
+    send: Send,
+    status: int,
+    code: str,
+    detail: str,
+    more: Iterable[tuple[bytes, bytes]] = (),
+) -> None:
+    """Answer an error without reading the body; `more` are further headers."""
     body = json.dumps(body_of(scope, code, detail)).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
+        *more,
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

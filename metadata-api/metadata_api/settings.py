@@ -28,6 +28,32 @@ class S3(BaseModel):
     """Folder with the files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without it the environment decides."""
 
 
+class Auth(BaseModel):
+    """Who may do what; in the environment as METADATA_API_AUTH_MODE, METADATA_API_AUTH_ADMIN_TOKEN_FILE, ..."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Literal["on", "off"] = "on"
+    """Whether callers have to prove who they are; off, everybody may do everything."""
+    admin_token_file: Path | None = None
+    """File with an API token of the role admin, which works without a database and issues the others."""
+    serving_token_file: Path | None = None
+    """File with the token that the API itself sends to the servers of models."""
+    serving_tokens_file: Path | None = None
+    """File that the API writes: the tokens, as hashes, that the serving process on this machine takes."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.serving_tokens_file is not None and self.serving_token_file is None:
+            raise ValueError("SERVING_TOKENS_FILE needs SERVING_TOKEN_FILE")
+        if self.mode == "on" and self.admin_token_file is None:
+            raise ValueError(
+                "authentication needs METADATA_API_AUTH_ADMIN_TOKEN_FILE "
+                "(or METADATA_API_AUTH_MODE=off: everybody may do everything)"
+            )
+        return self
+
+
 class Max(BaseModel):
     """Longest bodies, in bytes; in the environment as METADATA_API_MAX_IMAGE_BYTES, ..."""
 
@@ -91,6 +117,8 @@ class Settings(DatabaseSettings):
     """Hosts that the API answers to beside 127.0.0.1, localhost and [::1] with its port; see `hosts.AllowedHosts`."""
     max: Max = Max()
     """Longest bodies."""
+    auth: Auth = Field(default_factory=Auth)
+    """Who may do what."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from metadata_api.app import create_app
 from metadata_api.database import migrate
 from metadata_api.database.session import Base, connect
-from metadata_api.settings import Settings
+from metadata_api.settings import Auth, Settings
 from metadata_api.storage.folder import FolderStore
 from tests.metadata_api.making import own_database
 from tests.metadata_api.servers import V2Server, running
@@ -70,6 +70,7 @@ def settings(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
     """Settings of the application under test; its serving address answers nothing."""
     folder = tmp_path_factory.mktemp("api")
     return Settings(
+        auth=Auth(mode="off"),
         database_url=postgres_url,
         store_dir=folder / "store",
         serving_models_file=folder / "models.json",

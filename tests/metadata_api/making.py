@@ -11,13 +11,15 @@ from typing import Any
 from uuid import uuid4
 
 from PIL import Image
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
 from metadata_api.database import migrate
 from metadata_api.database.session import connect
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
 from serving_runtime.archive import mar
+from tests.waiting import until
 
 LABELS = [str(digit) for digit in range(10)]
 INPUTS = [
@@ -46,7 +48,7 @@ def own_database(postgres_url: str) -> Iterator[Engine]:
     finally:
         engine.dispose()
         with admin.connect() as connection:
-            connection.execute(text(f"drop database {name} with (force)"))
+            _drop(connection, name)
         admin.dispose()
 
 
@@ -136,3 +138,16 @@ def huge_png(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     pixels = zlib.compress(bytes(width + 1) * height)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def _drop(connection: Connection, name: str) -> None:
+    """Drop a database with whoever is connected; autovacuum, which is nobody's, may be there for an instant."""
+
+    def dropped() -> bool:
+        try:
+            connection.execute(text(f"drop database {name} with (force)"))
+        except ProgrammingError:
+            return False
+        return True
+
+    until(dropped, f"database {name} is dropped", pause=0.2)

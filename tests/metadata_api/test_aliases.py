@@ -309,10 +309,10 @@ def test_every_route_says_which_errors_it_gives(app: FastAPI) -> None:
         for method, route in found.items()
     }
     assert errors == {
-        ("get", ""): {422, 503},
-        ("get", "/{name}"): {404, 422, 503},
-        ("put", "/{name}"): {404, 409, 422, 503},
-        ("delete", "/{name}"): {404, 422, 503},
-        ("get", "/{name}/events"): {404, 422, 503},
-        ("post", "/{name}/rollback"): {404, 409, 422, 503},
+        ("get", ""): {401, 403, 422, 503},
+        ("get", "/{name}"): {401, 403, 404, 422, 503},
+        ("put", "/{name}"): {401, 403, 404, 409, 422, 503},
+        ("delete", "/{name}"): {401, 403, 404, 422, 503},
+        ("get", "/{name}/events"): {401, 403, 404, 422, 503},
+        ("post", "/{name}/rollback"): {401, 403, 404, 409, 422, 503},
     }

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from metadata_api.app import create_app
-from metadata_api.settings import Settings
+from metadata_api.settings import Auth, Settings
 from serving_runtime.hosts import SECURITY_HEADERS
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.servers import running
@@ -118,7 +118,11 @@ def test_the_setting_is_read_from_the_environment(
 ) -> None:
     monkeypatch.setenv("METADATA_API_ALLOWED_HOSTS", "a.example, b.example:80")
     monkeypatch.setenv("METADATA_API_MAX_CSV_BYTES", "7")
-    given: dict[str, Any] = {"database_url": settings.database_url, "store_dir": settings.store_dir}
+    given: dict[str, Any] = {
+        "auth": Auth(mode="off"),
+        "database_url": settings.database_url,
+        "store_dir": settings.store_dir,
+    }
     found = Settings(**given, serving_models_file=settings.serving_models_file)
     assert (found.allowed_hosts, found.max.csv_bytes) == (("a.example", "b.example:80"), 7)
     monkeypatch.setenv("METADATA_API_ALLOWED_HOSTS", "http://a.example")

@@ -3,6 +3,8 @@
 {{- define "marina.api.environment" -}}
 {{- $s3 := include "marina.s3" . | fromYaml -}}
 {{ include "marina.database.settings" . }}
+- name: METADATA_API_AUTH_MODE
+  value: "off"
 - name: METADATA_API_STORE_DIR
   value: /var/lib/marina
 - name: METADATA_API_HOST

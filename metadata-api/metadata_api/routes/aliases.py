@@ -5,7 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from metadata_api import aliases
+from metadata_api.auth.access import needs
 from metadata_api.errors import responses
+from metadata_api.roles import Role
 from metadata_api.routes.dependencies import SessionDep
 from metadata_api.routes.deployments import Declared
 from metadata_api.schemas.aliases import Alias, AliasChange, AliasEventPage, AliasPage, AliasTarget
@@ -17,6 +19,7 @@ router = APIRouter(prefix="/v1/aliases", tags=["aliases"])
 
 @router.put(
     "/{name}",
+    dependencies=[needs(Role.DEPLOYER)],
     responses={201: {"model": Alias, "description": "The alias is new."}, **responses(404, 409)},
 )
 def set_alias(
@@ -33,7 +36,7 @@ def set_alias(
     return aliases.show(session, name)
 
 
-@router.get("", responses=responses())
+@router.get("", dependencies=[needs(Role.VIEWER)], responses=responses())
 def list_aliases(
     session: SessionDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -43,13 +46,13 @@ def list_aliases(
     return aliases.list_page(session, limit=limit, after=cursor)
 
 
-@router.get("/{name}", responses=responses(404))
+@router.get("/{name}", dependencies=[needs(Role.VIEWER)], responses=responses(404))
 def show_alias(session: SessionDep, name: NameInPath) -> Alias:
     """One alias: where it points, and whether that answers."""
     return aliases.show(session, name)
 
 
-@router.get("/{name}/events", responses=responses(404))
+@router.get("/{name}/events", dependencies=[needs(Role.VIEWER)], responses=responses(404))
 def list_alias_events(
     session: SessionDep,
     name: NameInPath,
@@ -60,14 +63,14 @@ def list_alias_events(
     return aliases.list_events(session, name, limit=limit, before=cursor)
 
 
-@router.post("/{name}/rollback", responses=responses(404, 409))
+@router.post("/{name}/rollback", dependencies=[needs(Role.DEPLOYER)], responses=responses(404, 409))
 def roll_back_alias(session: SessionDep, name: NameInPath, body: AliasChange | None = None) -> Alias:
     """Point where it pointed before the last move; that must still be served."""
     aliases.roll_back(session, name, body or AliasChange())
     return aliases.show(session, name)
 
 
-@router.delete("/{name}", status_code=204, responses=responses(404))
+@router.delete("/{name}", dependencies=[needs(Role.DEPLOYER)], status_code=204, responses=responses(404))
 def delete_alias(
     session: SessionDep,
     name: NameInPath,

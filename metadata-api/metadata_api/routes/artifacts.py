@@ -4,7 +4,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from metadata_api import versions
+from metadata_api.auth.access import needs
 from metadata_api.errors import NotFound, responses
+from metadata_api.roles import Role
 from metadata_api.routes.dependencies import ComponentsDep
 from metadata_api.schemas.fields import NameInPath, NumberInPath
 
@@ -13,8 +15,13 @@ router = APIRouter(prefix="/artifacts", tags=["versions"])
 OCTETS = "application/octet-stream"
 
 
-@router.head("/{name}/{number}/{file}.mar", include_in_schema=False)
-@router.get("/{name}/{number}/{file}.mar", response_class=FileResponse, responses=responses(404))
+@router.head("/{name}/{number}/{file}.mar", dependencies=[needs(Role.DEPLOYER)], include_in_schema=False)
+@router.get(
+    "/{name}/{number}/{file}.mar",
+    dependencies=[needs(Role.DEPLOYER)],
+    response_class=FileResponse,
+    responses=responses(404),
+)
 def download(
     request: Request, of: ComponentsDep, name: NameInPath, number: NumberInPath, file: NameInPath
 ) -> Response:

@@ -1,5 +1,6 @@
 """What routes get of the application, by type: `create_app` makes one `Components`, and a route names what it needs."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -8,6 +9,9 @@ from fastapi import Depends, Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from metadata_api.auth.principal import Principal, principal_of
+from metadata_api.auth.tokens import TokenTable
+from metadata_api.database.live_table import LiveTable
 from metadata_api.database.session import Sessions
 from metadata_api.deploying.base import Deployer
 from metadata_api.deploying.helm import HelmRelease
@@ -16,7 +20,7 @@ from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.http_pool import HttpPool
 from metadata_api.settings import Settings
 from metadata_api.storage.base import ObjectStore
-from metadata_api.v2_proxy.live_table import LiveRouteTable
+from metadata_api.v2_proxy.route_table import RouteTable
 
 
 @dataclass
@@ -28,7 +32,14 @@ class Components:
     engine: Engine
     sessions: Sessions
     pool: HttpPool
-    routes: LiveRouteTable
+    fixed_tokens: TokenTable
+    """Those that work without a database."""
+    serving_token: str
+    """What this API sends to the servers of models; empty when they ask for none."""
+    rejected: Counter[str]
+    """Requests that were answered 401 or 403, by status."""
+    routes: LiveTable[RouteTable]
+    tokens: LiveTable[TokenTable]
     kserve: KServeConfig | None
     helm: HelmRelease
     artifacts: ObjectStore
@@ -45,6 +56,14 @@ def components(request: Request) -> Components:
 
 
 ComponentsDep = Annotated[Components, Depends(components)]
+
+
+async def caller(request: Request) -> Principal:
+    """Who sent a request; only for routes that are not open to all."""
+    return principal_of(request.scope)
+
+
+CallerDep = Annotated[Principal, Depends(caller)]
 
 
 def session(of: ComponentsDep) -> Iterator[Session]:

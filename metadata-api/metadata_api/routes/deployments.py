@@ -6,9 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, BackgroundTasks, Depends, Query
 
 from metadata_api import deployments
+from metadata_api.auth.access import needs
 from metadata_api.deploying.base import Observed
 from metadata_api.deploying.helm import HelmRelease
 from metadata_api.errors import responses
+from metadata_api.roles import Role
 from metadata_api.routes.dependencies import ComponentsDep, SessionDep
 from metadata_api.schemas.deployments import (
     DeploymentChange,
@@ -46,10 +48,15 @@ async def _wake(of: ComponentsDep, background: BackgroundTasks) -> None:
 ServingUrl = Annotated[str, Depends(_serving_url)]
 Helm = Annotated[HelmRelease, Depends(_helm)]
 Declared = Annotated[Mapping[str, Observed], Depends(_declared)]
-wakes = [Depends(_wake)]
+wakes = Depends(_wake)
 
 
-@router.post("", status_code=201, dependencies=wakes, responses=responses(404, 409))
+@router.post(
+    "",
+    status_code=201,
+    dependencies=[needs(Role.DEPLOYER), wakes],
+    responses=responses(404, 409),
+)
 def create_deployment(
     session: SessionDep, url: ServingUrl, helm: Helm, declared: Declared, body: NewDeployment
 ) -> DeploymentDetail:
@@ -58,7 +65,7 @@ def create_deployment(
     return deployments.show(session, name, serving_url=url)
 
 
-@router.get("", responses=responses())
+@router.get("", dependencies=[needs(Role.VIEWER)], responses=responses())
 def list_deployments(
     session: SessionDep,
     url: ServingUrl,
@@ -70,13 +77,15 @@ def list_deployments(
     return deployments.list_page(session, limit=limit, after=cursor, serving_url=url, declared=declared)
 
 
-@router.get("/{name}", responses=responses(404))
+@router.get("/{name}", dependencies=[needs(Role.VIEWER)], responses=responses(404))
 def show_deployment(session: SessionDep, url: ServingUrl, name: NameInPath) -> DeploymentDetail:
     """One deployment with its latest events."""
     return deployments.show(session, name, serving_url=url)
 
 
-@router.patch("/{name}", dependencies=wakes, responses=responses(404, 409))
+@router.patch(
+    "/{name}", dependencies=[needs(Role.DEPLOYER, deployment="name"), wakes], responses=responses(404, 409)
+)
 def change_deployment(
     session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath, body: DeploymentChange
 ) -> DeploymentDetail:
@@ -88,7 +97,11 @@ def change_deployment(
     return deployments.show(session, name, serving_url=url)
 
 
-@router.post("/{name}/rollback", dependencies=wakes, responses=responses(404, 409))
+@router.post(
+    "/{name}/rollback",
+    dependencies=[needs(Role.DEPLOYER, deployment="name"), wakes],
+    responses=responses(404, 409),
+)
 def roll_back_deployment(
     session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath
 ) -> DeploymentDetail:
@@ -97,21 +110,34 @@ def roll_back_deployment(
     return deployments.show(session, name, serving_url=url)
 
 
-@router.post("/{name}/stop", dependencies=wakes, responses=responses(404, 409))
+@router.post(
+    "/{name}/stop",
+    dependencies=[needs(Role.DEPLOYER, deployment="name"), wakes],
+    responses=responses(404, 409),
+)
 def stop_deployment(session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath) -> DeploymentDetail:
     """Stop serving, keep the deployment."""
     deployments.stop(session, name, helm)
     return deployments.show(session, name, serving_url=url)
 
 
-@router.post("/{name}/start", dependencies=wakes, responses=responses(404, 409))
+@router.post(
+    "/{name}/start",
+    dependencies=[needs(Role.DEPLOYER, deployment="name"), wakes],
+    responses=responses(404, 409),
+)
 def start_deployment(session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath) -> DeploymentDetail:
     """Serve a stopped deployment again."""
     deployments.start(session, name, helm)
     return deployments.show(session, name, serving_url=url)
 
 
-@router.delete("/{name}", status_code=204, dependencies=wakes, responses=responses(404, 409))
+@router.delete(
+    "/{name}",
+    status_code=204,
+    dependencies=[needs(Role.DEPLOYER, deployment="name"), wakes],
+    responses=responses(404, 409),
+)
 def delete_deployment(session: SessionDep, helm: Helm, name: NameInPath) -> None:
     """Stop serving and forget the deployment, at which no alias may point; its events and predictions stay."""
     deployments.delete(session, name, helm)

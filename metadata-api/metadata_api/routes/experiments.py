@@ -5,7 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from metadata_api import curves, experiments
+from metadata_api.auth.access import needs
 from metadata_api.errors import responses
+from metadata_api.roles import Role
 from metadata_api.routes.dependencies import SessionDep
 from metadata_api.schemas import experiments as bodies
 from metadata_api.schemas.fields import NameInPath
@@ -15,7 +17,7 @@ router = APIRouter(prefix="/v1", tags=["experiments"])
 OneName = Annotated[str, Query(pattern=NAME_PATTERN)]
 
 
-@router.get("/experiments", responses=responses(400))
+@router.get("/experiments", dependencies=[needs(Role.VIEWER)], responses=responses(400))
 def list_experiments(
     session: SessionDep,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
@@ -29,19 +31,26 @@ def list_experiments(
     return experiments.list_page(session, order=order, search=search, limit=limit, cursor=cursor)
 
 
-@router.post("/experiments", status_code=201, responses=responses(400, 409))
+@router.post(
+    "/experiments", dependencies=[needs(Role.PUBLISHER)], status_code=201, responses=responses(400, 409)
+)
 def create_experiment(new: bodies.NewExperiment, session: SessionDep) -> bodies.Experiment:
     """Create an experiment, with the curves of its training if there are any."""
     return experiments.create(session, new)
 
 
-@router.get("/experiments/{name}", responses=responses(404))
+@router.get("/experiments/{name}", dependencies=[needs(Role.VIEWER)], responses=responses(404))
 def show_experiment(name: NameInPath, session: SessionDep) -> bodies.Experiment:
     """One experiment."""
     return experiments.show(session, name)
 
 
-@router.get("/curves", responses={200: {"model": bodies.Curves}, **responses(404)}, response_class=Response)
+@router.get(
+    "/curves",
+    dependencies=[needs(Role.VIEWER)],
+    responses={200: {"model": bodies.Curves}, **responses(404)},
+    response_class=Response,
+)
 def read_curves(
     session: SessionDep,
     experiment: Annotated[list[OneName], Query(min_length=1, max_length=200)],

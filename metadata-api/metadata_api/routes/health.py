@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from metadata_api.auth.access import open_to_all
 from metadata_api.database import migrate
 from metadata_api.errors import responses
 from metadata_api.routes.dependencies import ComponentsDep
@@ -9,13 +10,13 @@ from metadata_api.routes.dependencies import ComponentsDep
 router = APIRouter(tags=["health"])
 
 
-@router.get("/livez")
+@router.get("/livez", dependencies=[open_to_all()])
 async def livez() -> dict[str, str]:
     """The event loop answers. Looks at no dependency, so a database that is away restarts no process."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses=responses())
+@router.get("/readyz", dependencies=[open_to_all()], responses=responses())
 def readyz(of: ComponentsDep) -> dict[str, str]:
     """The database answers and has at least the schema that this release needs."""
     migrate.check(of.engine)

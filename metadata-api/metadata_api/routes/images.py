@@ -4,8 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
+from metadata_api.auth.access import needs
 from metadata_api.errors import responses
 from metadata_api.predicting import images
+from metadata_api.roles import Role
 from metadata_api.routes.dependencies import ComponentsDep
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
@@ -13,7 +15,10 @@ Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="sha256 of th
 
 
 @router.get(
-    "/{sha256}", responses={200: {"content": {"image/png": {}}}, **responses(404)}, response_class=Response
+    "/{sha256}",
+    dependencies=[needs(Role.VIEWER)],
+    responses={200: {"content": {"image/png": {}}}, **responses(404)},
+    response_class=Response,
 )
 def show(sha256: Digest, of: ComponentsDep) -> Response:
     """An image that was asked about, as PNG: its pixels, encoded by us."""

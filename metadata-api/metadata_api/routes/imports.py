@@ -9,8 +9,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from metadata_api import importing
+from metadata_api.auth.access import needs
 from metadata_api.errors import Invalid, responses
 from metadata_api.limits import max_body
+from metadata_api.roles import Role
 from metadata_api.routes.dependencies import ComponentsDep, SessionDep
 from metadata_api.schemas.fields import MAX_INT, NumberInPath, ShortText
 from metadata_api.schemas.imports import ImportPage, ImportReport
@@ -31,6 +33,7 @@ BODY = {
 
 @router.post(
     "",
+    dependencies=[needs(Role.PUBLISHER)],
     status_code=201,
     responses={200: {"model": ImportReport}, **responses(400, 409, 413, 507)},
     openapi_extra=BODY,
@@ -54,7 +57,7 @@ async def import_file(
     return report
 
 
-@router.get("", responses=responses())
+@router.get("", dependencies=[needs(Role.VIEWER)], responses=responses())
 def list_imports(
     session: SessionDep,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
@@ -64,7 +67,7 @@ def list_imports(
     return importing.list_page(session, limit=limit, before=cursor)
 
 
-@router.get("/{number}", responses=responses(404))
+@router.get("/{number}", dependencies=[needs(Role.VIEWER)], responses=responses(404))
 def show_import(number: NumberInPath, session: SessionDep) -> ImportReport:
     """One report."""
     return importing.show(session, number)

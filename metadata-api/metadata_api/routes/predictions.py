@@ -5,11 +5,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, File, Form, Query, UploadFile
 
+from metadata_api.auth.access import IN_BODY, needs
 from metadata_api.errors import Invalid, responses
 from metadata_api.limits import max_body
 from metadata_api.predicting import predictions
 from metadata_api.predicting.predictions import Dependencies, PredictionRequest
-from metadata_api.routes.dependencies import ComponentsDep, SessionDep
+from metadata_api.roles import Role
+from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDep
 from metadata_api.schemas.fields import Name
 from metadata_api.schemas.predictions import Comparison, PredictionPage, RecordedPrediction
 from serving_runtime.contracts import NAME_PATTERN
@@ -27,9 +29,14 @@ def _dependencies(of: ComponentsDep) -> Dependencies:
 PredictionDeps = Annotated[Dependencies, Depends(_dependencies)]
 
 
-@router.post("", responses=responses(400, 404, 409, 413, 415, 507))
+@router.post(
+    "",
+    dependencies=[needs(Role.ANNOTATOR, deployment=IN_BODY)],
+    responses=responses(400, 404, 409, 413, 415, 507),
+)
 @max_body(lambda largest: largest.image_bytes + FORM_BYTES)
 async def predict(
+    caller: CallerDep,
     dependencies: PredictionDeps,
     image: Annotated[UploadFile | None, File(description="PNG or JPEG")] = None,
     image_sha256: Annotated[str | None, Form(pattern=SHA256)] = None,
@@ -40,11 +47,14 @@ async def predict(
     if (image is None) == (image_sha256 is None):
         raise Invalid("image_missing", "Send either the file `image` or the `image_sha256` of a stored one.")
     content = await image.read() if image is not None else None
-    asked = PredictionRequest(content, image_sha256, tuple(deployments or ()), deadline_ms)
+    names = deployments or sorted(caller.deployments or ())
+    for name in names:
+        caller.require_deployment(name)
+    asked = PredictionRequest(content, image_sha256, tuple(names), deadline_ms)
     return await predictions.predict_all(dependencies, asked)
 
 
-@router.get("", responses=responses())
+@router.get("", dependencies=[needs(Role.VIEWER)], responses=responses())
 def list_predictions(
     session: SessionDep,
     deployment: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
@@ -59,7 +69,7 @@ def list_predictions(
     )
 
 
-@router.get("/{uid}", responses=responses(404))
+@router.get("/{uid}", dependencies=[needs(Role.VIEWER)], responses=responses(404))
 def show_prediction(session: SessionDep, uid: UUID) -> RecordedPrediction:
     """One recorded prediction, by its `prediction_id`."""
     return predictions.show(session, uid)

@@ -10,9 +10,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from metadata_api import versions
+from metadata_api.auth.access import needs
 from metadata_api.database.session import Sessions
 from metadata_api.errors import Invalid, responses
 from metadata_api.limits import max_body
+from metadata_api.roles import Role
 from metadata_api.routes.dependencies import ComponentsDep, SessionDep
 from metadata_api.schemas.fields import MAX_INT, NameInPath, NumberInPath
 from metadata_api.schemas.versions import Version, VersionPage
@@ -26,6 +28,7 @@ ARCHIVE: dict[str, Any] = {
 
 @router.post(
     "",
+    dependencies=[needs(Role.PUBLISHER)],
     status_code=201,
     responses={
         200: {"model": Version, "description": "These bytes are a version already."},
@@ -48,7 +51,7 @@ async def upload_version(
     return version
 
 
-@router.get("", responses=responses(404))
+@router.get("", dependencies=[needs(Role.VIEWER)], responses=responses(404))
 def list_versions(
     session: SessionDep,
     name: NameInPath,
@@ -59,7 +62,7 @@ def list_versions(
     return versions.list_page(session, name, limit=limit, before=cursor)
 
 
-@router.get("/{number}", responses=responses(404))
+@router.get("/{number}", dependencies=[needs(Role.VIEWER)], responses=responses(404))
 def show_version(session: SessionDep, name: NameInPath, number: NumberInPath) -> Version:
     """One version."""
     return versions.show(session, name, number)

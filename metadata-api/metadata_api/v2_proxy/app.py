@@ -13,12 +13,16 @@ from urllib.parse import quote
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from metadata_api.auth.access import Access
+from metadata_api.auth.principal import principal_of
+from metadata_api.database.live_table import LiveTable
 from metadata_api.errors import MarinaError, NotFound
 from metadata_api.http_pool import HttpPool, Response
 from metadata_api.limits import BodyRejected
+from metadata_api.roles import Role
 from metadata_api.v2_proxy import server
 from metadata_api.v2_proxy.forward import forward, request_headers
-from metadata_api.v2_proxy.live_table import LiveRouteTable
+from metadata_api.v2_proxy.route_table import RouteTable
 from serving_runtime.contracts import ErrorCode
 from serving_runtime.protocol import server as about
 
@@ -26,6 +30,22 @@ PREFIX = "/v2"
 ACTIONS = ("infer", "ready", "config", "stats")
 # It becomes part of an address inside.
 _VERSION = re.compile("[0-9]{1,9}")
+ACCESS = (
+    Access("GET", "/v2", Role.VIEWER),
+    Access("GET", "/v2/health/live", None),
+    Access("GET", "/v2/health/ready", None),
+    Access("GET", "/v2/models/{name}", Role.VIEWER),
+    Access("GET", "/v2/models/{name}/ready", None),
+    Access("GET", "/v2/models/{name}/config", Role.VIEWER),
+    Access("GET", "/v2/models/{name}/stats", Role.VIEWER),
+    Access("POST", "/v2/models/{name}/infer", Role.ANNOTATOR),
+    Access("GET", "/v2/models/stats", Role.VIEWER),
+    Access("POST", "/v2/repository/index", Role.VIEWER),
+    Access("POST", "/v2/repository/models/{name}/load", Role.VIEWER),
+    Access("POST", "/v2/repository/models/{name}/unload", Role.VIEWER),
+)
+"""The role that each address needs; those with `{name}` also with `/versions/{version}`."""
+_HEALTH = re.compile(r"/v2/health/(live|ready)|/v2/models/[^/]+(/versions/[^/]+)?/ready")
 JSON = {"content-type": "application/json"}
 
 log = logging.getLogger(__name__)
@@ -35,7 +55,7 @@ class V2Proxy:
     """ASGI layer: answers what is below /v2 and passes everything else on."""
 
     def __init__(
-        self, app: ASGIApp, *, table: LiveRouteTable, pool: HttpPool, serving_url: str, root_path: str
+        self, app: ASGIApp, *, table: LiveTable[RouteTable], pool: HttpPool, serving_url: str, root_path: str
     ) -> None:
         self._app = app
         self._table = table
@@ -89,8 +109,12 @@ class V2Proxy:
         name, version = _named(parts[:-1] if action else parts)
         if rejected := _checked(scope, "POST" if action == "infer" else "GET"):
             return rejected
+        if action == "infer":
+            principal_of(scope).require(Role.ANNOTATOR)
         headers = request_headers(scope["headers"])
         route = (await self._table.current()).find(name, version)
+        if action == "infer":
+            principal_of(scope).require_deployment(route.deployment)
         body = await _body(receive) if action == "infer" else b""
         if body:
             # Another deployment may have taken its place while the body arrived.
@@ -108,6 +132,11 @@ class V2Proxy:
 
     def _base(self, deployment: str) -> str:
         return self._serving_url.replace("{name}", quote(deployment))
+
+
+def is_health(path: str) -> bool:
+    """Whether GET of an address of v2 says only that something is alive or ready: those are open to all."""
+    return path.startswith(PREFIX) and _HEALTH.fullmatch(path) is not None
 
 
 def _named(parts: list[str]) -> tuple[str, str]:

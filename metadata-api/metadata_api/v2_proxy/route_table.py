@@ -10,7 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from metadata_api import aliases
-from metadata_api.database.tables import Deployment, Experiment, ModelVersion
+from metadata_api.database.live_table import LiveTable
+from metadata_api.database.session import Sessions
+from metadata_api.database.tables import Alias, Deployment, Experiment, ModelVersion
 from metadata_api.errors import Conflict, NotFound
 
 
@@ -89,6 +91,11 @@ def read(session: Session) -> RouteTable:
         versions.setdefault((one.experiment, one.version), one)
     pointers = {pointer.name: pointer for pointer in aliases.pointers(session)}
     return RouteTable({one.name: one for one in deployed}, pointers, versions)
+
+
+def live(sessions: Sessions) -> LiveTable[RouteTable]:
+    """The table as it is kept current."""
+    return LiveTable(sessions, "models", read, (Deployment, Alias))
 
 
 def _running(deployment: str, running: bool, version: str) -> Route:

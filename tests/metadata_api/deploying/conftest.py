@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from metadata_api.app import create_app
 from metadata_api.deploying.intervals import Intervals
-from metadata_api.settings import Settings
+from metadata_api.settings import Auth, Settings
 from tests.metadata_api.deploying.rounds import QUICK
 from tests.metadata_api.making import make_experiment, make_version, url_of
 from tests.metadata_api.servers import Front, V2Server, running
@@ -31,6 +31,7 @@ def own_settings(
 ) -> Settings:
     """Settings of the application of these tests."""
     return Settings(
+        auth=Auth(mode="off"),
         database_url=url_of(engine),
         store_dir=tmp_path_factory.mktemp("reconcile"),
         serving_url=serving.url,

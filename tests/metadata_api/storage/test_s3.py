@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from metadata_api.app import create_app
 from metadata_api.errors import OutOfSpace, Unavailable
-from metadata_api.settings import S3, Settings
+from metadata_api.settings import S3, Auth, Settings
 from metadata_api.storage import s3
 from metadata_api.storage.s3 import S3Store
 from tests.metadata_api.deploying.kserve.stage import CONFIG
@@ -143,6 +143,7 @@ def test_an_api_with_a_bucket_keeps_archives_there_and_streams_them(
 ) -> None:
     (tmp_path / "kserve.yaml").write_text(yaml.safe_dump({**CONFIG, "artifact_url": "s3://marina/artifacts"}))
     settings = Settings(
+        auth=Auth(mode="off"),
         database_url=url_of(engine),
         store_dir=tmp_path / "store",
         s3=bucket,

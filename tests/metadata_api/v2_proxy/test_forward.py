@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from metadata_api.app import create_app
 from metadata_api.database.tables import Alias, Deployment
-from metadata_api.settings import Settings
+from metadata_api.settings import Auth, Settings
 from tests.metadata_api.making import make_deployment, own_database, url_of
 from tests.metadata_api.servers import running
 
@@ -90,6 +90,7 @@ def api(
 ) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("inference")
     settings = Settings(
+        auth=Auth(mode="off"),
         database_url=url_of(engine),
         store_dir=folder / "store",
         serving_models_file=folder / "models.json",
@@ -192,6 +193,7 @@ def test_a_body_over_the_limit_is_refused_in_the_form_of_v2(api: httpx.Client) -
 
 def test_a_server_that_is_away_is_a_503(engine: Engine, front: ThreadingHTTPServer, tmp_path: Any) -> None:
     settings = Settings(
+        auth=Auth(mode="off"),
         database_url=url_of(engine),
         store_dir=tmp_path / "store",
         serving_models_file=tmp_path / "models.json",

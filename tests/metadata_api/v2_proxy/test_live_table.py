@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from metadata_api.app import create_app
 from metadata_api.http_pool import HttpPool
-from metadata_api.settings import Settings
+from metadata_api.settings import Auth, Settings
 from tests.conftest import Database
 from tests.metadata_api.database.test_outage import stopped
 from tests.metadata_api.making import make_deployment, own_database, url_of
@@ -40,6 +40,7 @@ def settings(engine: Engine, tmp_path: Path) -> Iterator[Settings]:
         serving.status = front.status
         serving.models = {name: says(name.encode()) for name in ("digits", "letters")}
         yield Settings(
+            auth=Auth(mode="off"),
             database_url=url_of(engine),
             store_dir=tmp_path / "store",
             serving_url=serving.url,

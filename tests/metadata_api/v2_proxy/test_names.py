@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
-from metadata_api.settings import Settings
+from metadata_api.settings import Auth, Settings
 from tests.metadata_api.making import make_deployment, make_version, own_database, url_of
 from tests.metadata_api.servers import Front, V2Server, running, says
 from tests.waiting import until
@@ -39,6 +39,7 @@ def api(engine: Engine, clean: None, front: Front, tmp_path: Path) -> Iterator[h
         serving.status = front.status
         serving.models = {name: says(name.encode()) for name in ("digits", "letters")}
         settings = Settings(
+            auth=Auth(mode="off"),
             database_url=url_of(engine),
             store_dir=tmp_path / "store",
             serving_url=serving.url,

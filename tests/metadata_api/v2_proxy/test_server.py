@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from metadata_api.app import create_app
-from metadata_api.settings import Settings
+from metadata_api.settings import Auth, Settings
 from serving_runtime.protocol import server as about
 from tests.metadata_api.making import make_deployment, own_database, url_of
 from tests.metadata_api.servers import Front, V2Server, running
@@ -44,6 +44,7 @@ def api(
     engine: Engine, front: Front, serving: V2Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[httpx.Client]:
     settings = Settings(
+        auth=Auth(mode="off"),
         database_url=url_of(engine),
         store_dir=tmp_path_factory.mktemp("store"),
         serving_url=serving.url,

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from metadata_api.app import create_app
-from metadata_api.settings import Max, Settings
+from metadata_api.settings import Auth, Max, Settings
 from tests.metadata_api.making import own_database, url_of
 from tests.metadata_api.servers import running
 from tests.waiting import until
@@ -25,6 +25,7 @@ class ThroughApi(Front):
         engine = self._stack.enter_context(own_database(postgres_url))
         app = create_app(
             Settings(
+                auth=Auth(mode="off"),
                 database_url=url_of(engine),
                 store_dir=folder / "store",
                 serving_models_file=self.models_file,

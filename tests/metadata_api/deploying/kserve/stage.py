@@ -13,7 +13,7 @@ import httpx
 import yaml
 from sqlalchemy import Engine
 
-from metadata_api.settings import Settings
+from metadata_api.settings import Auth, Settings
 from tests.metadata_api.deploying.kserve.fake_kubernetes import FakeKubernetes
 from tests.metadata_api.making import url_of
 from tests.ports import free_port
@@ -33,6 +33,7 @@ def kserve_settings(
 ) -> Settings:
     (folder / "kserve.yaml").write_text(yaml.safe_dump(config))
     return Settings(
+        auth=Auth(mode="off"),
         database_url=url_of(engine),
         store_dir=folder / "store",
         deployer="kserve",

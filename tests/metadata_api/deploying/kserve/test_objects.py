@@ -12,7 +12,7 @@ from metadata_api.deploying.kserve.config import KServeConfig, Unreadable, read
 from metadata_api.deploying.kserve.deployer import RULES
 from metadata_api.deploying.kserve.pods import Pod, PodProblem
 from metadata_api.deploying.kserve.status import derive, is_settled
-from metadata_api.settings import Settings
+from metadata_api.settings import Auth, Settings
 
 DESIRED = Desired("champion", "cnn-baseline", 3, "ab" * 32, "native", 2)
 WHOLE = """
@@ -192,7 +192,7 @@ def test_a_file_that_is_missing_or_no_yaml_says_so(tmp_path: Path, content: str 
 )
 def test_settings_that_do_not_fit_together_are_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Settings(database_url="postgresql://x", store_dir=Path("/s"), **given)
+        Settings(auth=Auth(mode="off"), database_url="postgresql://x", store_dir=Path("/s"), **given)
 
 
 def test_the_rules_name_what_is_written_and_nothing_else() -> None:

@@ -1,41 +1,55 @@
-"""Keeps the route table current: at once after a change by this process, and within half a second after any other.
+"""Something read from the database that is kept current in memory, for requests that must not wait for a query.
 
-It polls instead of using LISTEN, which no connection pooler in transaction mode passes on. While the database is away
-the last table stays, so that v2 goes on.
+It follows a change by this process at once, and any other within half a second: it polls instead of using LISTEN,
+which no connection pooler in transaction mode passes on. While the database is away the last reading stays, so that v2
+goes on.
 """
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import chain
-from typing import Any
+from typing import Generic, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import ORMExecuteState, Session
 
-from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Alias, Deployment
+from metadata_api.database.session import Base, Sessions
 from metadata_api.errors import Unavailable
-from metadata_api.v2_proxy import route_table
-from metadata_api.v2_proxy.route_table import RouteTable
 
 INTERVAL_SECONDS = 0.5
 # A request that follows a change of its own client waits this long for the new table, then takes the old one.
 FRESH_SECONDS = 0.25
-_CHANGED = "route_table_changed"
-_TABLES = (Deployment, Alias)
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class LiveRouteTable:
-    """The newest table that could be read; `run` keeps it so."""
+class LiveTable(Generic[T]):
+    """The newest reading that there could be; `run` keeps it so.
 
-    def __init__(self, sessions: Sessions, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
+    Args:
+        what: in words, for the log and for an error before the first reading.
+        read: makes the reading, which nobody changes.
+        tables: those that it is made from.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        what: str,
+        read: Callable[[Session], T],
+        tables: tuple[type[Base], ...],
+        *,
+        interval_seconds: float = INTERVAL_SECONDS,
+    ) -> None:
         self._sessions = sessions
+        self._what = what
+        self._read_session = read
         self._interval = interval_seconds
-        self._table: RouteTable | None = None
+        self._table: T | None = None
         self._commits = 0
         """Changes of this process that were committed, counted in whichever thread committed."""
         self._read_commits = -1
@@ -44,7 +58,7 @@ class LiveRouteTable:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stale = asyncio.Event()
         self._refreshed = asyncio.Condition()
-        _listen(sessions, self._committed)
+        _listen(sessions, tables, self._committed)
 
     async def run(self) -> None:
         """Read the table again and again, until cancelled."""
@@ -55,7 +69,7 @@ class LiveRouteTable:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stale.wait(), self._interval)
 
-    async def current(self) -> RouteTable:
+    async def current(self) -> T:
         """The table with every change in it that this process committed before; raises Unavailable without one.
 
         When the database does not answer in time, the last table that there was.
@@ -65,7 +79,7 @@ class LiveRouteTable:
         if self._table is None:
             raise Unavailable(
                 "database_unavailable",
-                "The models are not known yet: the database does not answer. Try again.",
+                f"The {self._what} are not known yet: the database does not answer. Try again.",
             )
         return self._table
 
@@ -83,7 +97,7 @@ class LiveRouteTable:
             self._table = await asyncio.to_thread(self._read)
         except (SQLAlchemyError, OSError) as error:
             if not self._overdue:
-                log.warning("the route table is not refreshed: %s", str(error).splitlines()[0])
+                log.warning("the %s are not refreshed: %s", self._what, str(error).splitlines()[0])
             self._overdue = True
             return
         self._overdue = False
@@ -91,9 +105,9 @@ class LiveRouteTable:
             self._read_commits = commits
             self._refreshed.notify_all()
 
-    def _read(self) -> RouteTable:
+    def _read(self) -> T:
         with self._sessions() as session:
-            return route_table.read(session)
+            return self._read_session(session)
 
     def _committed(self) -> None:
         """Called by whichever thread committed."""
@@ -102,24 +116,26 @@ class LiveRouteTable:
             self._loop.call_soon_threadsafe(self._stale.set)
 
 
-def _listen(sessions: Sessions, committed: Any) -> None:
-    """Call `committed` after each commit that changed a deployment or an alias."""
+def _listen(sessions: Sessions, tables: tuple[type[Base], ...], committed: Callable[[], None]) -> None:
+    """Call `committed` after each commit that changed a row of `tables`."""
+    # In a session's own notes, under a name of this listener alone.
+    changed = object()
 
     def flushed(session: Session, _context: object) -> None:
-        if any(isinstance(row, _TABLES) for row in chain(session.new, session.dirty, session.deleted)):
-            session.info[_CHANGED] = True
+        if any(isinstance(row, tables) for row in chain(session.new, session.dirty, session.deleted)):
+            session.info[changed] = True
 
     def executed(state: ORMExecuteState) -> None:
         mapper = state.bind_mapper
-        if not state.is_select and mapper is not None and mapper.class_ in _TABLES:
-            state.session.info[_CHANGED] = True
+        if not state.is_select and mapper is not None and mapper.class_ in tables:
+            state.session.info[changed] = True
 
     def commit(session: Session) -> None:
-        if session.info.pop(_CHANGED, False):
+        if session.info.pop(changed, False):
             committed()
 
     def rollback(session: Session) -> None:
-        session.info.pop(_CHANGED, None)
+        session.info.pop(changed, None)
 
     event.listen(sessions, "after_flush", flushed)
     event.listen(sessions, "do_orm_execute", executed)

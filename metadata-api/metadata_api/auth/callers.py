@@ -1,0 +1,72 @@
+"""Who sent a request: `Callers` reads its Authorization header and asks whoever can verify such a credential."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from metadata_api.auth import tokens
+from metadata_api.auth.principal import ANONYMOUS, Principal
+from metadata_api.auth.tokens import TokenTable
+from metadata_api.database.live_table import LiveTable
+from metadata_api.errors import Unauthenticated
+
+# An identity token with many groups has some kilobytes.
+MAX_BYTES = 16 * 1024
+HOW = "Send a token in the header `Authorization: Bearer TOKEN`."
+
+
+class Verifier(Protocol):
+    """Whoever can verify tokens that are not ours."""
+
+    async def principal(self, token: str) -> Principal | None:
+        """Its owner; None for a token of another issuer. Raises Unauthenticated for a wrong one, and Unavailable."""
+
+
+class Callers:
+    """Every credential that this API takes: its own tokens first, then those of the verifiers in their order.
+
+    Args:
+        fixed: tokens that are known without the database.
+    """
+
+    def __init__(
+        self, table: LiveTable[TokenTable], fixed: TokenTable, verifiers: Sequence[Verifier] = ()
+    ) -> None:
+        self._table = table
+        self._fixed = fixed
+        self._verifiers = verifiers
+
+    async def of(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
+        """The caller by the headers of an ASGI scope; raises Unauthenticated, Forbidden and Unavailable."""
+        token = _bearer([value for name, value in headers if name == b"authorization"])
+        if token.startswith(tokens.PREFIX):
+            now = datetime.now(UTC)
+            if any(f"{tokens.PREFIX}{identity}_" == token[:17] for identity in self._fixed):
+                return tokens.find(token, (self._fixed,), now)
+            return tokens.find(token, (await self._table.current(),), now)
+        for verifier in self._verifiers:
+            if (found := await verifier.principal(token)) is not None:
+                return found
+        raise Unauthenticated("unauthenticated", f"The credential is of no kind that is known here. {HOW}")
+
+
+class Everybody(Callers):
+    """What stands in its place while authentication is off."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def of(self, _headers: Iterable[tuple[bytes, bytes]]) -> Principal:
+        """The same caller for all."""
+        return ANONYMOUS
+
+
+def _bearer(values: list[bytes]) -> str:
+    if not values:
+        raise Unauthenticated("unauthenticated", f"This needs a credential. {HOW}")
+    scheme, _, token = values[0].partition(b" ")
+    if len(values) > 1 or scheme.lower() != b"bearer" or not token or len(token) > MAX_BYTES:
+        raise Unauthenticated("unauthenticated", f"The Authorization header cannot be read. {HOW}")
+    if not token.isascii():
+        raise Unauthenticated("unauthenticated", f"The Authorization header cannot be read. {HOW}")
+    return token.decode()

@@ -1,0 +1,106 @@
+"""ASGI layer around the API: nobody gets past it without a credential, but to the addresses that are open to all."""
+
+import logging
+import re
+import uuid
+from collections import Counter
+from collections.abc import Callable
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from metadata_api.auth.callers import Callers
+from metadata_api.auth.principal import STATE
+from metadata_api.auth.request import current_request
+from metadata_api.errors import MarinaError
+from metadata_api.limits import reject
+
+REQUEST_ID = "request_id"
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+# These carry an id of their own, in the body, and every microsecond counts there.
+WITHOUT_ID = "/v2/"
+CHALLENGE = (b"www-authenticate", b'Bearer realm="marina"')
+
+log = logging.getLogger(__name__)
+
+
+class Authentication:
+    """Puts the caller into the scope, or answers 401 before the body is read.
+
+    Args:
+        is_open: whether an address, given as method and path, needs no credential.
+        rejected: counts the requests that were rejected, by status, here and by the routes.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        callers: Callers,
+        is_open: Callable[[str, str], bool],
+        rejected: Counter[str],
+        root_path: str,
+    ) -> None:
+        self.app = app
+        self.callers = callers
+        self.is_open = is_open
+        self.rejected = rejected
+        self.root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer 401 or 503."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        state = scope.setdefault("state", {})
+        if not self.is_open(scope["method"], scope["path"].removeprefix(self.root_path)):
+            try:
+                state[STATE] = await self.callers.of(scope["headers"])
+            except MarinaError as error:
+                return await self._reject(scope, send, error)
+        if not scope["path"].startswith(WITHOUT_ID):
+            state[REQUEST_ID] = _request_id(scope)
+        token = current_request.set(scope)
+        try:
+            await self.app(scope, receive, self._counting(scope, send))
+        finally:
+            current_request.reset(token)
+
+    async def _reject(self, scope: Scope, send: Send, error: MarinaError) -> None:
+        headers = [CHALLENGE] if error.status == 401 else [(b"retry-after", b"1")]
+        await reject(scope, self._counting(scope, send), error.status, error.code, error.detail, headers)
+
+    def _counting(self, scope: Scope, send: Send) -> Send:
+        async def sender(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if status in (401, 403):
+                    self.rejected[str(status)] += 1
+                    caller = scope["state"].get(STATE)
+                    who = f"{caller.subject} ({caller.role})" if caller else "no valid credential"
+                    log.warning(
+                        "%s %s: %d, %s, from %s",
+                        scope["method"],
+                        scope["path"],
+                        status,
+                        who,
+                        address_of(scope),
+                    )
+                if REQUEST_ID in scope["state"]:
+                    MutableHeaders(scope=message)["x-request-id"] = scope["state"][REQUEST_ID]
+            await send(message)
+
+        return sender
+
+
+def address_of(scope: Scope) -> str:
+    """Where a request came from, as the server says it; behind a proxy that is trusted, the client's."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's own when it is a plain word, so that both sides find it in their logs; else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return str(value.decode())
+    return uuid.uuid4().hex

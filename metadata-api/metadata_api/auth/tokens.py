@@ -1,0 +1,130 @@
+"""API tokens: issued once, kept as sha256, revoked; and the table of them that every request is checked against.
+
+`mrn_<id>_<secret>`: the id finds the row, the secret has 256 random bits, so that a plain hash is enough and nobody
+guesses one.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hmac import compare_digest
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from metadata_api.auth.principal import Principal
+from metadata_api.database.live_table import LiveTable
+from metadata_api.database.session import Sessions
+from metadata_api.database.tables import ApiToken
+from metadata_api.errors import NotFound, Unauthenticated
+from metadata_api.roles import Role
+from metadata_api.schemas.tokens import IssuedToken, NewToken, Token, TokenPage
+
+PREFIX = "mrn_"
+_FORM = re.compile(r"mrn_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A token as it can be checked: its hash, and who has it."""
+
+    sha256: str
+    principal: Principal
+
+    def expired(self, now: datetime) -> bool:
+        """Whether its time is over."""
+        end = self.principal.expires_at
+        return end is not None and end <= now
+
+
+TokenTable = Mapping[str, Credential]
+"""Every token that is not revoked, by id."""
+
+
+def live(sessions: Sessions) -> LiveTable[TokenTable]:
+    """The table as it is kept current: a token that is revoked at another replica is gone within a second."""
+    return LiveTable(sessions, "tokens", read, (ApiToken,))
+
+
+def read(session: Session) -> TokenTable:
+    """Every token that is not revoked; an expired one stays, so that its owner reads why it is rejected."""
+    rows = session.scalars(select(ApiToken).where(ApiToken.revoked_at.is_(None)))
+    return {row.id: Credential(row.sha256, _principal(row)) for row in rows}
+
+
+def from_file(path: Path, subject: str) -> TokenTable:
+    """The admin token that whoever installed the API keeps in a file; raises ValueError for anything else in it."""
+    token = path.read_text().strip()
+    if not (form := _FORM.fullmatch(token)):
+        raise ValueError(f"{path} holds no API token: mrn_, 12 hexadecimal digits, _ and 43 characters")
+    return {form[1]: Credential(digest(token), Principal(subject, Role.ADMIN, "token", token_id=form[1]))}
+
+
+def find(token: str, tables: Iterable[TokenTable], now: datetime) -> Principal:
+    """Who has a token; raises Unauthenticated."""
+    form = _FORM.fullmatch(token)
+    credential = next((table[form[1]] for table in tables if form[1] in table), None) if form else None
+    if credential is None or not compare_digest(credential.sha256, digest(token)):
+        raise Unauthenticated(
+            "unauthenticated", "The token is unknown or was revoked. Ask an admin for another."
+        )
+    if credential.expired(now):
+        raise Unauthenticated("unauthenticated", "The token has expired. Ask an admin for another.")
+    return credential.principal
+
+
+def issue(session: Session, new: NewToken, *, created_by: str) -> IssuedToken:
+    """Make a token; its text is in the response and nowhere else."""
+    identity, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    text = f"{PREFIX}{identity}_{secret}"
+    days = new.expires_in_days
+    row = ApiToken(
+        id=identity,
+        sha256=digest(text),
+        name=new.name,
+        role=new.role,
+        deployments=sorted(set(new.deployments)) if new.deployments is not None else None,
+        created_by=created_by,
+        expires_at=datetime.now(UTC) + timedelta(days=days) if days is not None else None,
+    )
+    session.add(row)
+    session.flush()
+    session.refresh(row)
+    return IssuedToken(**_shown(row).model_dump(), token=text)
+
+
+def list_page(session: Session, *, limit: int, after: str | None) -> TokenPage:
+    """Tokens by id, those that are revoked too; their texts are not known."""
+    query = select(ApiToken).order_by(ApiToken.id).limit(limit + 1)
+    if after is not None:
+        query = query.where(ApiToken.id > after)
+    rows = session.scalars(query).all()
+    shown = [_shown(row) for row in rows[:limit]]
+    return TokenPage(items=shown, next=shown[-1].id if len(rows) > limit else None)
+
+
+def revoke(session: Session, identity: str) -> None:
+    """Make a token useless; revoking one again changes nothing. Raises NotFound."""
+    row = session.get(ApiToken, identity)
+    if row is None:
+        raise NotFound("token_unknown", f"There is no token {identity}. GET /v1/tokens lists them.")
+    if row.revoked_at is None:
+        row.revoked_at = session.scalar(select(func.now()))
+
+
+def digest(token: str) -> str:
+    """sha256 of a token, in hexadecimal."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _principal(row: ApiToken) -> Principal:
+    limited = frozenset(row.deployments) if row.deployments is not None else None
+    return Principal(row.name, Role(row.role), "token", row.id, limited, row.expires_at)
+
+
+def _shown(row: ApiToken) -> Token:
+    return Token.model_validate(row, from_attributes=True)

@@ -1,0 +1,90 @@
+"""The audit log: every change leaves who made it, in its own transaction; a rejected one leaves nothing."""
+
+import csv
+import io
+from typing import Any
+
+import httpx
+from sqlalchemy import Engine
+
+from metadata_api.roles import Role
+from tests.metadata_api.auth.conftest import client_of
+from tests.metadata_api.making import make_deployment
+
+
+def entries(admin: httpx.Client) -> list[dict[str, Any]]:
+    return list(admin.get("/v1/audit").json()["items"])
+
+
+def test_a_change_says_who_made_it_from_where_by_which_request_and_what(
+    closed_address: str, admin: httpx.Client, tokens: dict[Role, str], engine: Engine
+) -> None:
+    make_deployment(engine, "digits")
+    with client_of(closed_address, tokens[Role.DEPLOYER]) as client:
+        stopped = client.post("/v1/deployments/digits/stop", headers={"X-Request-ID": "ticket-7"})
+    assert stopped.headers["x-request-id"] == "ticket-7"
+    found = entries(admin)[0]
+    assert (found["subject"], found["role"], found["kind"]) == ("some deployer", "deployer", "token")
+    assert found["token_id"] == tokens[Role.DEPLOYER][4:16]
+    assert (found["route"], found["path"]) == (
+        "POST /v1/deployments/{name}/stop",
+        "/v1/deployments/digits/stop",
+    )
+    assert (found["address"], found["request_id"]) == ("127.0.0.1", "ticket-7")
+    change = next(one for one in found["changes"] if one["table"] == "deployments")
+    assert (change["key"], change["before"]["desired"], change["after"]["desired"]) == (
+        "digits", "running", "stopped",
+    )  # fmt: skip
+
+
+def test_every_kind_of_change_is_there_and_reading_is_not(admin: httpx.Client, engine: Engine) -> None:
+    make_deployment(engine, "digits")
+    before = len(entries(admin))
+    assert admin.post("/v1/experiments", json={"name": "new"}).status_code == 201
+    content = b"Experiment Name,Learning Rate,Momentum,Loss\nrun,0.1,0.5,"
+    content += b'"{""Step"": [0], ""Value"": [0.5]}"\n'
+    imported = admin.post("/v1/imports?filename=a.csv", content=content, headers={"Content-Type": "text/csv"})
+    assert imported.status_code == 201, imported.text
+    assert admin.put("/v1/aliases/champion", json={"deployment": "digits"}).status_code == 201
+    assert admin.delete("/v1/aliases/champion").status_code == 204
+    issued = admin.post("/v1/tokens", json={"name": "a", "role": "viewer"}).json()
+    assert admin.delete(f"/v1/tokens/{issued['id']}").status_code == 204
+    for path in ("/v1/experiments", "/v1/deployments", "/v1/audit", "/v1/me"):
+        assert admin.get(path).status_code == 200
+    found = entries(admin)
+    routes = [one["route"] for one in reversed(found[: len(found) - before])]
+    assert routes == [
+        "POST /v1/experiments",
+        "POST /v1/imports",
+        "PUT /v1/aliases/{name}",
+        "DELETE /v1/aliases/{name}",
+        "POST /v1/tokens",
+        "DELETE /v1/tokens/{token_id}",
+    ]
+    assert issued["token"][17:] not in str(found)
+
+
+def test_what_was_rejected_changed_nothing_and_is_counted(
+    closed_address: str, admin: httpx.Client, tokens: dict[Role, str]
+) -> None:
+    before = admin.get("/v1/audit").json()
+    with client_of(closed_address, tokens[Role.VIEWER]) as client:
+        assert client.post("/v1/experiments", json={"name": "new"}).status_code == 403
+    assert httpx.post(f"{closed_address}/v1/experiments", json={"name": "new"}).status_code == 401
+    assert admin.post("/v1/experiments", json={"name": "NOT A NAME"}).status_code == 422
+    after = admin.get("/v1/audit").json()
+    assert after["items"] == before["items"]
+    counted = {
+        status: after["rejected"][status] - before["rejected"].get(status, 0) for status in ("401", "403")
+    }
+    assert counted == {"401": 1, "403": 1}
+
+
+def test_the_log_comes_as_csv_without_formulas(admin: httpx.Client) -> None:
+    admin.post("/v1/tokens", json={"name": "=cmd()", "role": "admin"})
+    with_formula = admin.post("/v1/tokens", json={"name": "=cmd()", "role": "admin"}).json()["token"]
+    with client_of(str(admin.base_url), with_formula) as client:
+        client.post("/v1/experiments", json={"name": "new"})
+    rows = list(csv.DictReader(io.StringIO(admin.get("/v1/audit/export.csv").text)))
+    assert rows[0]["subject"] == "'=cmd()"
+    assert rows[0]["route"] == "POST /v1/experiments"
