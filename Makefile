@@ -33,6 +33,8 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina_local tests/system tests/ui
 WORKERS ?= 4
 PARALLEL := -n $(WORKERS) --dist loadscope
+# It runs beside them. Not by $(MAKE), which a dry run would really start.
+TEST_SDK := PYTHONPATH=metadata-api:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk
 K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh k8s/doctor,$(wildcard k8s/*)) k8s/doctor/run
 PACKAGES := serving/serving_runtime metadata-api/metadata_api metadata-api/marina_local ui/model_ui k8s/doctor/marina_doctor
 
@@ -65,7 +67,7 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 ##@ Check
 .PHONY: test test-long test-helm test-sdk check lint fmt conformance soak faults bench bench-up bench-api screenshot
 test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## run all tests but the slow tiers, in WORKERS (4) processes
-	@status=0; said=$$(mktemp); $(MAKE) test-sdk > "$$said" 2>&1 & sdk=$$!; \
+	@status=0; said=$$(mktemp); $(TEST_SDK) $(PYTEST) > "$$said" 2>&1 & sdk=$$!; \
 	$(BIN)/pytest -m "not long and not bench and not helm" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
 	wait $$sdk || status=$$?; cat "$$said"; rm "$$said"; exit $$status
 
@@ -76,7 +78,7 @@ test-helm: $(INSTALLED_TESTS) ## render the chart with every Helm on PATH, and t
 	@$(BIN)/pytest -m helm tests/chart $(PYTEST)
 
 test-sdk: $(INSTALLED_KSERVE) ## check what the API writes to a cluster with KServe's own Python SDK, and test the doctor
-	@PYTHONPATH=metadata-api:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
+	@$(TEST_SDK) $(PYTEST)
 
 check: lint test test-long ## all that a change must pass: tests, format, lint, types, import contracts
 
