@@ -65,7 +65,7 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m marina_local train
 
 ##@ Check
-.PHONY: test test-long test-helm test-sdk check lint fmt conformance containment soak faults bench bench-up bench-api screenshot
+.PHONY: test test-long test-helm test-sdk check lint fmt conformance containment access soak faults bench bench-up bench-api screenshot
 test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## run all tests but the slow tiers, in WORKERS (4) processes
 	@status=0; said=$$(mktemp); $(TEST_SDK) $(PYTEST) > "$$said" 2>&1 & sdk=$$!; \
 	$(BIN)/pytest -m "not long and not bench and not helm" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
@@ -98,6 +98,9 @@ conformance: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) ## test all of v2 on both ru
 
 containment: $(INSTALLED_TESTS) ## let a hostile .mar do its worst in both runtimes; prints what stops it and, as root, writes docs/security.md
 	@$(BIN)/python -m tests.serving.containment.table
+
+access: $(INSTALLED) ## write the table of routes and roles into docs/security.md
+	@$(BIN)/python -m metadata_api.access_table docs/security.md
 
 soak: $(INSTALLED_TESTS) ## load both runtimes for MINUTES (10); their memory must stay flat. Needs wrk
 	@$(BIN)/python -m tests.bench.soak --minutes $(or $(MINUTES),10)
