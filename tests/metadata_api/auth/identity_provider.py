@@ -21,7 +21,7 @@ Reply = tuple[int, dict[str, str], bytes]
 AUDIENCE = "marina-api"
 DISCOVERY = "/.well-known/openid-configuration"
 KEYS = "/keys"
-ALGORITHMS = {"RS256": jwt.algorithms.RSAAlgorithm, "ES256": jwt.algorithms.ECAlgorithm}
+ALGORITHMS: dict[str, Any] = {"RS256": jwt.algorithms.RSAAlgorithm, "ES256": jwt.algorithms.ECAlgorithm}
 
 
 class Key:
