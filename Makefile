@@ -65,7 +65,7 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m marina_local train
 
 ##@ Check
-.PHONY: test test-long test-helm test-sdk check lint fmt conformance soak faults bench bench-up bench-api screenshot
+.PHONY: test test-long test-helm test-sdk check lint fmt conformance containment soak faults bench bench-up bench-api screenshot
 test: $(INSTALLED_TESTS) test-sdk browser starters ## run all tests but the slow tiers, in WORKERS (4) processes
 	@status=0; $(BIN)/pytest -m "not long and not bench and not helm and not clock" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
 	$(BIN)/pytest -m "clock and not long" $(CLOCK_TESTS) $(PYTEST) || status=$$?; exit $$status
@@ -94,6 +94,9 @@ fmt: $(INSTALLED_TESTS) ## format the code and apply the fixes of lint
 
 conformance: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) ## test all of v2 on both runtimes, with its clients and by fuzzing; writes docs/conformance.md
 	@$(BIN)/python -m tests.serving.conformance.table $(PYTEST)
+
+containment: $(INSTALLED_TESTS) ## let a hostile .mar do its worst in both runtimes; prints what stops it and, as root, writes docs/security.md
+	@$(BIN)/python -m tests.serving.containment.table
 
 soak: $(INSTALLED_TESTS) ## load both runtimes for MINUTES (10); their memory must stay flat. Needs wrk
 	@$(BIN)/python -m tests.bench.soak --minutes $(or $(MINUTES),10)

@@ -15,10 +15,13 @@ class Server:
     """`with Server(app) as server`, or `start` and `stop`, which may follow each other again and again on one port."""
 
     def __init__(
-        self, app: Any, port: int = 0, *, log_level: str = "warning", patience: int | None = 1
+        self, app: Any, port: int = 0, *, log_level: str = "warning", patience: int | None = 1, **options: Any
     ) -> None:
-        """Port 0 is a free one; requests that run are given `patience` seconds at the end, None is until they end."""
-        self._config: dict[str, Any] = {"log_level": log_level, "timeout_graceful_shutdown": patience}
+        """Port 0 is a free one; requests that run are given `patience` seconds at the end, None is until they end.
+
+        `options` are further ones of uvicorn.
+        """
+        self._config = {"log_level": log_level, "timeout_graceful_shutdown": patience, **options}
         self._app = app
         self._server: uvicorn.Server | None = None
         self.port = port

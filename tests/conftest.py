@@ -1,6 +1,5 @@
 """What all tests share: a real Postgres, the trained starter models, the whole running system."""
 
-import asyncio
 import fcntl
 import os
 import signal
@@ -10,19 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
-import psycopg2
 import pytest
-from sqlalchemy import make_url
 
-from marina_local import folder
-from marina_local.postgres import Postgres, delete
+from marina_local.postgres import delete
 from marina_local.settings import LocalSettings
-from marina_local.supervisor import Supervised
-from tests import leftovers
+from tests import leftovers, postgres
 from tests.groups import pytest_collection_modifyitems as pytest_collection_modifyitems
 from tests.groups import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.ports import free_port
@@ -93,53 +87,15 @@ class Stack:
         until(ready, lambda: f"{deployment} is ready, it is {found.get('observed')}", seconds)
 
 
-@dataclass(frozen=True)
-class Database:
-    """A real Postgres server: the URL of its database, and its process."""
-
-    url: str
-    process: subprocess.Popen[bytes]
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Database]:
+    """A real Postgres with an empty database; stopped at the end."""
+    with postgres.database(tmp_path_factory.mktemp("postgres")) as database:
+        yield database
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """A real Postgres with an empty database, made as the one-machine mode makes it; stopped at the end."""
-    settings = LocalSettings(home=tmp_path_factory.mktemp("postgres"), postgres_port=free_port())
-    with folder.lock(settings):
-        try:
-            yield from _database(settings)
-        finally:
-            folder.empty(settings)
-
-
-def _database(settings: LocalSettings) -> Iterator[Database]:
-    postgres = Postgres(settings)
-    service = postgres.prepare()
-    who: dict[str, Any] = {}
-    if service.account:
-        who = {"user": service.account.uid, "group": service.account.gid, "extra_groups": []}
-    with (settings.logs / "postgres.log").open("wb") as log:
-        process = subprocess.Popen(
-            service.command, cwd=service.folder, env=dict(service.environment), stdout=log, stderr=log, **who
-        )
-    try:
-        asyncio.run(postgres.ready(Supervised(service, settings.logs), 30))
-        url = make_url(postgres.url).set(password=postgres.password_file.read_text())
-        superuser = url.set(username="postgres", password=postgres.superuser_password_file.read_text())
-        # Tests make databases of their own; the role of the product may not.
-        admin = psycopg2.connect(superuser.render_as_string(hide_password=False))
-        admin.autocommit = True
-        with admin.cursor() as cursor:
-            cursor.execute("alter role marina createdb")
-        admin.close()
-        yield Database(url.render_as_string(hide_password=False), process)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
-
-
-@pytest.fixture(scope="session")
-def postgres_url(database: Database) -> str:
+def postgres_url(database: postgres.Database) -> str:
     """URL of the database of this test run."""
     return database.url
 

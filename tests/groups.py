@@ -24,6 +24,7 @@ GROUPS = {
     "tests/serving/runtimes/": "fronts",
     "tests/serving/front/": "fronts",
     "tests/serving/conformance/": "conformance",
+    "tests/serving/containment/": "containment",
     f"{PAGES}::TestTry": "try",
     f"{PAGES}::TestExperiments": "experiments",
     f"{PAGES}::TestDeployments": "deployments",
@@ -40,6 +41,7 @@ FIRST = (
     "same answers",
     "experiments",
     "conformance",
+    "containment",
     "deployments",
     "every experiment",
     "shapes",
@@ -47,6 +49,8 @@ FIRST = (
 # Fixtures that take seconds -> where they are known, and the groups that may use them.
 FIXTURES = {
     "stack": ("tests/", {"stack"}),
+    "contained": ("tests/serving/", {"containment"}),
+    "uncontained": ("tests/serving/", {"containment"}),
     "served": ("tests/serving/", {"conformance"}),
     "front": ("tests/serving/", {"fronts", "healing"}),
     "native_front": ("tests/serving/", {"fronts", "healing"}),

@@ -5,37 +5,35 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
 
 import httpx
 from anyio import to_thread
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from sqlalchemy import exc
 from sqlalchemy.orm import sessionmaker
-from starlette.exceptions import HTTPException
 
 from metadata_api import audit
 from metadata_api.auth import access, serving_tokens, tokens, verifiers
 from metadata_api.auth.callers import Callers, Everybody
-from metadata_api.auth.layer import CHALLENGE, Authentication
-from metadata_api.auth.tokens import TokenTable
+from metadata_api.auth.layer import Authentication
+from metadata_api.auth.tokens import Credential, TokenTable
 from metadata_api.database.session import connect
 from metadata_api.deploying import reconcile
 from metadata_api.deploying.base import Deployer
 from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import config as kserve_config
+from metadata_api.deploying.kserve import tokens_secret
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.deploying.kserve.deployer import KServeDeployer
 from metadata_api.deploying.local import LocalDeployer
-from metadata_api.errors import MarinaError, body_of
+from metadata_api.error_handlers import answer_errors
 from metadata_api.host_guard import HostGuard
 from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
-from metadata_api.limits import BodyLimits, BodyRejected, RequestGuard
+from metadata_api.limits import BodyLimits, RequestGuard
+from metadata_api.roles import Role
 from metadata_api.routes import (
     aliases,
     artifacts,
@@ -57,7 +55,6 @@ from metadata_api.v2_proxy import route_table
 from metadata_api.v2_proxy.app import ACCESS as V2_ACCESS
 from metadata_api.v2_proxy.app import PREFIX as V2_PREFIX
 from metadata_api.v2_proxy.app import V2Proxy, is_health
-from serving_runtime.hosts import SECURITY_HEADERS
 
 THREADS = 100
 # The documentation, as FastAPIOffline makes it: the only HTML.
@@ -83,7 +80,7 @@ ROUTERS = tuple(
 )
 ACCESS = (*access.declared(ROUTERS), *V2_ACCESS, *(access.Access("GET", page, None) for page in OPEN_PAGES))
 """The role that every address needs."""
-_OPEN = frozenset(one.path for one in ACCESS if one.role is None and "{" not in one.path)
+_IS_OPEN_ROUTE = access.open_addresses(ROUTERS)
 log = logging.getLogger(__name__)
 
 
@@ -98,6 +95,8 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         redoc_url=PAGES[1],
         root_path=settings.root_path,
         lifespan=_lifespan,
+        # Nothing here configures OpenTelemetry; to look for it costs every request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     engine = connect(
         settings.database_url,
@@ -122,7 +121,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         tokens=tokens.live(sessions),
         routes=route_table.live(sessions),
         kserve=kserve,
-        cluster=_cluster(settings, kserve),
+        cluster=_cluster(settings, kserve, serving_token),
         helm=HelmRelease(kserve.helm_release or kserve.release, kserve.namespace)
         if kserve
         else HelmRelease(),
@@ -132,7 +131,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
     app.state.components = components
     for router in ROUTERS:
         app.include_router(router)
-    _answer_errors(app)
+    answer_errors(app)
     app.add_middleware(
         V2Proxy,
         table=components.routes,
@@ -176,9 +175,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             asyncio.create_task(components.routes.run()),
             asyncio.create_task(components.tokens.run()),
         ]
-        if path := components.settings.auth.serving_tokens_file:
-            fixed, own = components.fixed_tokens, components.serving_token
-            tasks.append(asyncio.create_task(serving_tokens.keep_file(path, components.tokens, fixed, own)))
+        if components.write_tokens is not None:
+            tasks.append(asyncio.create_task(_keep_serving_tokens(components, components.write_tokens)))
         try:
             yield
         finally:
@@ -194,6 +192,8 @@ async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncI
     if settings.deployer == "kserve":
         assert components.kserve, "the settings see to it"
         assert components.cluster, "the settings see to it"
+        if secret := components.kserve.tokens_secret:
+            components.write_tokens = partial(tokens_secret.write, components.cluster, secret)
         try:
             yield KServeDeployer(components.kserve, components.cluster, components.helm, components.intervals)
         finally:
@@ -201,7 +201,15 @@ async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncI
     else:
         assert settings.serving_models_file, "the settings see to it"
         assert isinstance(components.artifacts, FolderStore), "the settings see to it"
+        if path := settings.auth.serving_tokens_file:
+            components.write_tokens = partial(serving_tokens.write_file, path)
         yield LocalDeployer(settings.serving_models_file, settings.serving_url, client, components.artifacts)
+
+
+async def _keep_serving_tokens(of: Components, write: serving_tokens.Write) -> None:
+    path = of.settings.auth.serving_tokens_file
+    first = path is not None and not path.exists()
+    await serving_tokens.keep(write, of.tokens, of.fixed_tokens, of.serving_token, first=first)
 
 
 def _to_servers(components: Components) -> dict[str, str]:
@@ -219,17 +227,24 @@ def _callers(components: Components) -> Callers:
     )
 
 
-def _cluster(settings: Settings, kserve: KServeConfig | None) -> Cluster | None:
+def _cluster(settings: Settings, kserve: KServeConfig | None, serving_token: str) -> Cluster | None:
     if settings.deployer != "kserve":
         return None
     assert kserve, "the settings see to it"
-    url = settings.kubernetes_url
-    return Cluster(url, kserve.namespace) if url else Cluster.of_this_pod(kserve.namespace)
+    if url := settings.kubernetes_url:
+        return Cluster(url, kserve.namespace, serving_token=serving_token)
+    return Cluster.of_this_pod(kserve.namespace, serving_token=serving_token)
 
 
 def _fixed_tokens(settings: Settings) -> TokenTable:
-    path = settings.auth.admin_token_file
-    return tokens.from_file(path, "admin") if settings.auth.mode == "on" and path else {}
+    auth = settings.auth
+    if auth.mode == "off":
+        return {}
+    files = {Role.ADMIN: auth.admin_token_file, Role.FETCHER: auth.fetch_token_file}
+    found: dict[str, Credential] = {}
+    for role, path in files.items():
+        found |= tokens.from_file(path, role) if path else {}
+    return found
 
 
 def _serving_token(settings: Settings) -> str:
@@ -240,7 +255,9 @@ def _serving_token(settings: Settings) -> str:
 def _is_open(method: str, path: str) -> bool:
     if method not in ("GET", "HEAD"):
         return False
-    return path in _OPEN or path.startswith(OPEN_FILES) or is_health(path)
+    return (
+        path in OPEN_PAGES or path.startswith(OPEN_FILES) or is_health(path) or _IS_OPEN_ROUTE(method, path)
+    )
 
 
 def _stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
@@ -255,75 +272,3 @@ def _stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
         S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar"),
         S3Store(settings.s3, folder / "images", prefix="images", ending=".png"),
     )
-
-
-def _answer_errors(app: FastAPI) -> None:
-    """Every error leaves as `{error, detail}`, under /v2 as `{error}`, with the status that tells whose fault it is."""
-
-    @app.exception_handler(MarinaError)
-    async def _marina(request: Request, error: MarinaError) -> JSONResponse:
-        return _error(request, error.status, error.code, error.detail)
-
-    @app.exception_handler(RequestValidationError)
-    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        # Only where and what, never the input itself: it may be huge, secret or not encodable.
-        found = (
-            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()[:20]
-        )
-        return _error(
-            request, 422, "invalid_request", "; ".join(found)[:2000].encode(errors="replace").decode()
-        )
-
-    @app.exception_handler(HTTPException)
-    async def _http(request: Request, error: HTTPException) -> JSONResponse:
-        if isinstance(error, BodyRejected):
-            return _error(request, error.status_code, error.code, error.detail, error.headers)
-        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
-        return _error(request, error.status_code, code, _hint(error), error.headers)
-
-    @app.exception_handler(exc.DBAPIError)
-    @app.exception_handler(exc.TimeoutError)
-    async def _database(request: Request, error: exc.SQLAlchemyError) -> JSONResponse:
-        if isinstance(error, exc.IntegrityError):
-            return _error(
-                request,
-                409,
-                "conflict",
-                "The same thing was changed at the same time. Read it and try again.",
-            )
-        if isinstance(error, exc.DataError):
-            return _error(
-                request, 422, "invalid_request", "A value does not fit into the database. Use a smaller one."
-            )
-        if isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError):
-            log.warning("database: %s", str(error).splitlines()[0])
-            return _error(
-                request, 503, "database_unavailable", "The database does not answer. Try again in a moment."
-            )
-        return _fault(request, error)
-
-    @app.exception_handler(Exception)
-    async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-        return _fault(request, error)
-
-
-def _fault(request: Request, error: Exception) -> JSONResponse:
-    log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
-    # Starlette answers this outside of every middleware.
-    headers = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
-    return _error(request, 500, "internal_error", "A fault of the metadata API; its log says more.", headers)
-
-
-def _hint(error: HTTPException) -> str:
-    hints = {
-        404: "There is nothing at this address. See /docs.",
-        405: "This address has other methods. See /docs.",
-    }
-    return hints.get(error.status_code, str(error.detail))
-
-
-def _error(request: Request, status: int, code: str, detail: str, headers: Any = None) -> JSONResponse:
-    retry = {"Retry-After": "1"} if status == 503 else {}
-    if status == 401:
-        retry = {CHALLENGE[0].decode(): CHALLENGE[1].decode()}
-    return JSONResponse(body_of(request.scope, code, detail), status, {**(headers or {}), **retry})

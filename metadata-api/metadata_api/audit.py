@@ -18,6 +18,7 @@ from metadata_api.auth.layer import REQUEST_ID, address_of
 from metadata_api.auth.principal import principal_of
 from metadata_api.auth.request import current_request
 from metadata_api.database import tables
+from metadata_api.database.auth_tables import ApiToken, AuditEntry
 from metadata_api.database.session import Base, Sessions
 from metadata_api.schemas import audit as bodies
 
@@ -27,7 +28,7 @@ AUDITED = (
     tables.Deployment,
     tables.Alias,
     tables.Import,
-    tables.ApiToken,
+    ApiToken,
 )
 # Secret, long, or said elsewhere; what is observed is nobody's doing.
 _LEFT_OUT = frozenset(
@@ -48,7 +49,7 @@ MAX_ROWS = 50
 MAX_TEXT = 200
 _CHANGES = "audit_changes"
 _MARKS = "audit_marks"
-COLUMNS = tuple(bodies.AuditEntry.model_fields)
+COLUMNS = tuple(bodies.Entry.model_fields)
 
 
 def record_changes(sessions: Sessions) -> None:
@@ -65,7 +66,7 @@ def list_page(
 ) -> bodies.AuditPage:
     """Entries, newest first, or those before an id."""
     rows = session.scalars(_query(subject, before).limit(limit + 1)).all()
-    shown = [bodies.AuditEntry.model_validate(row, from_attributes=True) for row in rows[:limit]]
+    shown = [bodies.Entry.model_validate(row, from_attributes=True) for row in rows[:limit]]
     following = str(shown[-1].id) if len(rows) > limit else None
     return bodies.AuditPage(items=shown, next=following, rejected=dict(rejected))
 
@@ -81,10 +82,10 @@ def as_csv(session: Session, *, subject: str | None, limit: int) -> str:
 
 
 def _query(subject: str | None, before: int | None) -> Select[Any]:
-    query = select(tables.AuditEntry).order_by(tables.AuditEntry.id.desc())
+    query = select(AuditEntry).order_by(AuditEntry.id.desc())
     if subject is not None:
-        query = query.where(tables.AuditEntry.subject == subject)
-    return query if before is None else query.where(tables.AuditEntry.id < before)
+        query = query.where(AuditEntry.subject == subject)
+    return query if before is None else query.where(AuditEntry.id < before)
 
 
 def _cell(value: object) -> str:
@@ -142,10 +143,10 @@ def _write(session: Session) -> None:
     session.add(_entry(scope, changes[:MAX_ROWS] + ([{"more": more}] if more > 0 else [])))
 
 
-def _entry(scope: Scope, changes: list[dict[str, Any]]) -> tables.AuditEntry:
+def _entry(scope: Scope, changes: list[dict[str, Any]]) -> AuditEntry:
     caller = principal_of(scope)
     route = getattr(scope.get("route"), "path", scope["path"])
-    return tables.AuditEntry(
+    return AuditEntry(
         subject=caller.subject,
         kind=caller.kind,
         role=caller.role,

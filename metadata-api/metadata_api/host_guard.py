@@ -1,19 +1,21 @@
-"""ASGI guard around the whole API: only our own hosts, only our own pages, and security headers on every answer."""
+"""ASGI guard around the whole API: only our own hosts, and only our own pages.
+
+The other security headers come from the connection (`serving_runtime.connection`), on every response.
+"""
 
 from collections.abc import Iterable
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metadata_api.limits import reject
-from serving_runtime.hosts import SECURITY_HEADERS, AllowedHosts
+from serving_runtime.hosts import AllowedHosts
 
-_CSP = "content-security-policy"
 # The pages of /docs run scripts of their own; all of it still comes from this server.
-_CSP_OF_PAGES = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
-    "frame-ancestors 'none'"
+_POLICY_OF_PAGES = (
+    b"content-security-policy",
+    b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    b"frame-ancestors 'none'",
 )
 
 
@@ -34,21 +36,17 @@ class HostGuard:
             return await self.app(scope, receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        send = _with_headers(send, is_page=path in self.pages)
         if rejection := self.hosts.rejection(scope):
             return await reject(scope, send, *rejection)
+        if scope["path"].removeprefix(scope.get("root_path", "")) in self.pages:
+            send = _with_policy(send)
         await self.app(scope, receive, send)
 
 
-def _with_headers(send: Send, *, is_page: bool) -> Send:
+def _with_policy(send: Send) -> Send:
     async def sender(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in SECURITY_HEADERS:
-                headers[name.decode()] = value.decode()
-            if is_page and message["status"] == 200:
-                headers[_CSP] = _CSP_OF_PAGES
+        if message["type"] == "http.response.start" and message["status"] == 200:
+            message["headers"] = [*message["headers"], _POLICY_OF_PAGES]
         await send(message)
 
     return sender

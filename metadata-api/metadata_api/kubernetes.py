@@ -53,6 +53,7 @@ INFERENCE_SERVICE = Kind("serving.kserve.io", "v1beta1", "InferenceService", "in
 INGRESS = Kind("networking.k8s.io", "v1", "Ingress", "ingresses")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 POD = Kind("", "v1", "Pod", "pods")
+SECRET = Kind("", "v1", "Secret", "secrets")
 # Of the cluster, not of a namespace; nothing is stored.
 TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 
@@ -77,9 +78,16 @@ class Cluster:
     """One namespace of a cluster."""
 
     def __init__(
-        self, url: str, namespace: str, *, token_file: Path | None = None, ca_file: Path | None = None
+        self,
+        url: str,
+        namespace: str,
+        *,
+        token_file: Path | None = None,
+        ca_file: Path | None = None,
+        serving_token: str = "",
     ) -> None:
         self.namespace = namespace
+        self._serving_token = serving_token
         self._token_file = token_file
         verify = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True
         limits = httpx.Limits(max_connections=AT_ONCE + 4, max_keepalive_connections=AT_ONCE)
@@ -92,7 +100,7 @@ class Cluster:
         )
 
     @classmethod
-    def of_this_pod(cls, namespace: str) -> Self:
+    def of_this_pod(cls, namespace: str, *, serving_token: str = "") -> Self:
         """The cluster that this process runs in, by its service account; raises ClusterError outside of one."""
         host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")
         if not host or not port or not (ACCOUNT / "token").exists():
@@ -102,7 +110,11 @@ class Cluster:
             )
         host = f"[{host}]" if ":" in host else host
         return cls(
-            f"https://{host}:{port}", namespace, token_file=ACCOUNT / "token", ca_file=ACCOUNT / "ca.crt"
+            f"https://{host}:{port}",
+            namespace,
+            token_file=ACCOUNT / "token",
+            ca_file=ACCOUNT / "ca.crt",
+            serving_token=serving_token,
         )
 
     async def close(self) -> None:
@@ -200,10 +212,11 @@ class Cluster:
         return status if isinstance(status, dict) else {}
 
     async def ask(self, url: str, seconds: float) -> bytes:
-        """Body of a GET to a pod; raises ClusterAway. No token goes there."""
+        """Body of a GET to a pod of ours; raises ClusterAway. It gets the token for models, none of Kubernetes."""
+        headers = {"Authorization": f"Bearer {self._serving_token}"} if self._serving_token else {}
         with _as_away():
             async with asyncio.timeout(seconds), httpx.AsyncClient(trust_env=False) as http:
-                answer = await http.get(url, timeout=seconds)
+                answer = await http.get(url, headers=headers, timeout=seconds)
                 return answer.raise_for_status().content
 
     async def _call(self, method: str, path: str, **options: Any) -> Json:

@@ -1,4 +1,4 @@
-"""The five roles, each holding the ones before it."""
+"""The six roles, each holding the ones before it."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -7,6 +7,8 @@ from enum import StrEnum
 class Role(StrEnum):
     """What a caller may do; each role may do what those before it may."""
 
+    FETCHER = "fetcher"
+    """Fetch archives and nothing else: what starts a model's pod has it."""
     VIEWER = "viewer"
     """Look at everything but tokens and the audit log."""
     ANNOTATOR = "annotator"

@@ -81,6 +81,8 @@ class Auth(BaseModel):
     """Whether callers have to prove who they are; off, everybody may do everything."""
     admin_token_file: Path | None = None
     """File with an API token of the role admin, which works without a database and issues the others."""
+    fetch_token_file: Path | None = None
+    """File with an API token of the role fetcher, for what fetches the archives of models' pods."""
     serving_token_file: Path | None = None
     """File with the token that the API itself sends to the servers of models."""
     serving_tokens_file: Path | None = None

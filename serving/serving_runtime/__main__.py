@@ -19,10 +19,11 @@ import uvicorn
 import uvloop
 from pydantic import ValidationError
 
-from serving_runtime import processes
+from serving_runtime import landlock, processes
+from serving_runtime.connection import CoalescedHttpProtocol
 from serving_runtime.errors import LoadFailed
 from serving_runtime.front.app import App
-from serving_runtime.front.connection import CoalescedHttpProtocol
+from serving_runtime.models.containment import Containment
 from serving_runtime.models.dataplane import DataPlane
 from serving_runtime.models.metrics import Metrics
 from serving_runtime.models.registry import Models
@@ -35,7 +36,7 @@ from serving_runtime.settings import Settings
 
 _STARTS_AT_ONCE = 2
 _DRAIN_SECONDS = 5
-_LONGEST_WORK_FOLDER = 70  # a UNIX socket's path may have 107 characters, ours add up to 30
+_LONGEST_WORK_FOLDER = 70  # a UNIX socket's path may have 107 characters, ours add up to 33
 
 _log = logging.getLogger("serving_runtime")
 
@@ -81,13 +82,16 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(settings: Settings, folder: Path) -> int:
+    if settings.containment != "off" and landlock.abi() is None:
+        processes.hide_memory()
     listener = _listen(settings)
     if listener is None:
         return 1
     metrics = Metrics()
-    forkserver = ForkServer(folder, settings.threads, settings.worker_variables)
+    forkserver = ForkServer(folder, settings.threads, settings.worker.variables)
     resources = Resources(forkserver, settings.java_cache)
-    shared = Shared(settings, WorkFolder(folder), resources, metrics, asyncio.Semaphore(_STARTS_AT_ONCE))
+    starts = asyncio.Semaphore(_STARTS_AT_ONCE)
+    shared = Shared(settings, WorkFolder(folder), resources, metrics, starts, Containment(settings))
     models = Models(shared)
     source = ModelSource(settings, models)
     dataplane = DataPlane(models, source, max_batch=settings.max_batch)

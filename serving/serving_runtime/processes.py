@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 _MADV_DONTNEED = 4
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LIBC = ctypes.CDLL(None, use_errno=True)  # loaded here, because nothing may be loaded between fork and exec
@@ -27,10 +27,23 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def hide_memory() -> None:
+    """Keep other processes of this user out of our memory and environment, where no Landlock keeps them out."""
+    _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
 def start(
-    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: IO[bytes] | int | None = None
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    output: IO[bytes] | int | None = None,
+    descriptors: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a process group of its own that dies with this process. Call from the main thread."""
+    """Start a process group of its own that dies with this process. Call from the main thread.
+
+    It inherits `descriptors` beside its standard streams.
+    """
     return subprocess.Popen(
         command,
         cwd=cwd,
@@ -39,14 +52,25 @@ def start(
         stdout=output,
         stderr=output,
         start_new_session=True,
+        pass_fds=descriptors,
         preexec_fn=partial(die_with_parent, os.getpid()),
     )
 
 
-async def end(process: subprocess.Popen[bytes], *, seconds: float = 5.0) -> None:
-    """Kill a process and its group, and wait until it is gone (at most `seconds`)."""
+async def end(process: subprocess.Popen[bytes], *, seconds: float = 5.0, term_seconds: float = 0.0) -> None:
+    """Kill a process and its group, and wait until it is gone (at most `seconds`).
+
+    It is asked first, when it has something to clear away, and has `term_seconds` for that.
+    """
+    if term_seconds and process.poll() is None:
+        process.terminate()
+        await _gone(process, term_seconds)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    await _gone(process, seconds)
+
+
+async def _gone(process: subprocess.Popen[bytes], seconds: float) -> None:
     deadline = asyncio.get_running_loop().time() + seconds
     while process.poll() is None and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.01)

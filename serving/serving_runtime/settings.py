@@ -4,19 +4,64 @@ import os
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from serving_runtime import hosts
+from serving_runtime.containment import Mode
 from serving_runtime.contracts import RUNTIMES, Runtime
 
+_MODELS = r"^\s*(\*|[a-z0-9-]+(\s*,\s*[a-z0-9-]+)*)?\s*$"
 _NAMES = r"^\s*([A-Za-z_]\w*(\s*,\s*[A-Za-z_]\w*)*)?\s*$"
+
+
+class WorkerSettings(BaseModel):
+    """What the workers, which run the code of archives, get and may do; names have the prefix SERVING_WORKER_."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    environment: Annotated[str, Field(pattern=_NAMES)] = ""
+    """Names of variables that handlers need, separated by commas; the workers get no others but well-known ones."""
+    uids: Annotated[str, Field(pattern=r"^([1-9]\d{0,8}-[1-9]\d{0,8})?$")] = "61000-61999"
+    """Users that workers run as when the server is root, one for each; empty: they stay root, without its rights."""
+    network: Annotated[str, Field(pattern=_MODELS)] = ""
+    """Names of models that may open connections, separated by commas, or `*`; others may not."""
+    readable: str = ""
+    """Files and folders that handlers may read beside their own archive and Python, separated by colons."""
+    scratch_bytes: Annotated[int, Field(ge=1024**2)] = 256 * 1024**2
+    """Most bytes that a worker may keep in its scratch folder."""
+    processes: Annotated[int, Field(ge=16)] = 512
+    """Most processes and threads of a worker, where they can be counted for each."""
+    memory_bytes: Annotated[int, Field(ge=1024**3)] | None = None
+    """Most address space of a worker; PyTorch reserves far more than it uses."""
+
+    @property
+    def variables(self) -> list[str]:
+        """The names in `environment`."""
+        return [name.strip() for name in self.environment.split(",") if name.strip()]
+
+    @property
+    def users(self) -> range:
+        """Those in `uids`."""
+        first, _, last = self.uids.partition("-")
+        return range(int(first), int(last) + 1) if last else range(0)
+
+    def may_connect(self, model: str) -> bool:
+        """Whether `network` names a model."""
+        named = [name.strip() for name in self.network.split(",")]
+        return "*" in named or model in named
 
 
 class Settings(BaseSettings):
     """Either MODELS_FILE (many models, watched) or MODEL_NAME and MODEL_DIR (one model: a pod)."""
 
-    model_config = SettingsConfigDict(env_prefix="SERVING_", frozen=True, protected_namespaces=())
+    model_config = SettingsConfigDict(
+        env_prefix="SERVING_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        frozen=True,
+        protected_namespaces=(),
+    )
 
     host: str = "127.0.0.1"
     """Address that the v2 front listens on; TorchServe itself never leaves this machine."""
@@ -56,9 +101,10 @@ class Settings(BaseSettings):
     torch_threads: Annotated[int, Field(ge=1, le=256)] | None = None
     """Threads of PyTorch in each worker; by default one for each core but the front's, or one when many models
     share the cores."""
-
-    worker_environment: Annotated[str, Field(pattern=_NAMES)] = ""
-    """Names of variables that handlers need, separated by commas; the workers get no others but well-known ones."""
+    containment: Mode = "auto"
+    """Measures against the code of an archive: what this machine has, none, or none missing; see docs/security.md."""
+    worker: WorkerSettings = WorkerSettings()
+    """What the workers get and may do."""
 
     @model_validator(mode="after")
     def _one_source_of_models(self) -> Self:
@@ -66,11 +112,6 @@ class Settings(BaseSettings):
         if pod == (self.models_file is not None):
             raise ValueError("set either SERVING_MODELS_FILE or SERVING_MODEL_NAME and SERVING_MODEL_DIR")
         return self
-
-    @property
-    def worker_variables(self) -> list[str]:
-        """The names in `worker_environment`."""
-        return [name.strip() for name in self.worker_environment.split(",") if name.strip()]
 
     @property
     def threads(self) -> int:

@@ -115,7 +115,7 @@ def started(name: str, folder: Path, **settings: str) -> Iterator[Running]:
         process = processes.start(command, cwd=folder, env=environment, output=log)
     running = Running(f"http://127.0.0.1:{port}{path}", psutil.Process(process.pid))
     try:
-        _wait(f"http://127.0.0.1:{port}{ready}", process, folder / f"{name}.log")
+        wait(f"http://127.0.0.1:{port}{ready}", process, folder / f"{name}.log")
         yield running
     finally:
         family = running.family() if process.poll() is None else []
@@ -184,7 +184,7 @@ def _peer(name: str, folder: Path, port: int) -> None:
         (folder / "model-settings.json").write_text(json.dumps(model))
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2) as answer:

@@ -14,11 +14,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import bench, goals, parts, report, servers
+from tests.bench import bench, goals, parts, report, servers, through_api
 from tests.bench.kinds import KINDS, Kind
 from tests.serving.starters import starter
 
 CLIENTS = (1, 8, 32, 128)
+THROUGH_API = 3  # pairs in each round
 WARM_UP_SECONDS = 3  # Java compiles what it runs often
 
 
@@ -50,8 +51,8 @@ def measure(
     )
 
 
-def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts]:
-    """All rounds of the servers, and of the parts of a request."""
+def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts, through_api.Comparison]:
+    """All rounds of the servers, of the parts of a request, and of our servers through the API."""
     names = [*servers.OURS, *servers.COMMANDS]
     if arguments.only:
         chosen = arguments.only.split(",")
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts]:
     for name in names:
         if name in servers.COMMANDS:
             servers.prepare(name)
-    results = report.Results(names)
+    results, compared = report.Results(names), through_api.Comparison()
     kinds = [kind for kind in KINDS if (arguments.kind or "") in kind.name]
     clients = [int(word) for word in arguments.clients.split(",")]
     found = []
@@ -70,9 +71,18 @@ def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts]:
                 folder.mkdir(exist_ok=True)
                 with servers.started(name, folder) as running:
                     _measure_all(results, name, running, kinds, clients, arguments.seconds, folder)
+                    if name in servers.OURS:
+                        through_api.measure(
+                            compared,
+                            name,
+                            running,
+                            rounds=THROUGH_API,
+                            seconds=arguments.seconds,
+                            folder=folder,
+                        )
             found.append(_parts())
             print(f"round {round_ + 1} of {arguments.rounds} done", file=sys.stderr, flush=True)
-    return results, parts.summary(found)
+    return results, parts.summary(found), compared
 
 
 def _measure_all(
@@ -114,9 +124,13 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=servers.ROOT / "docs" / "benchmarks.md")
     arguments = parser.parse_args()
     bench.require_wrk()
-    results, found = run(arguments)
+    results, found, compared = run(arguments)
     load = statistics.mean(os.getloadavg())
-    sections = {"Goals": goals.table(results, found), "Where the time of a request goes": found.table}
+    sections = {
+        "Goals": goals.table(results, found),
+        "v2 through the API": compared.table(),
+        "Where the time of a request goes": found.table,
+    }
     text = report.document(results, servers.versions(), report.this_machine(), load, sys.argv[1:], sections)
     arguments.out.write_text(text)
     print(text)

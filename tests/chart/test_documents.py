@@ -74,9 +74,14 @@ class TestNotes:
     def test_they_have_a_way_in_and_a_warning(self, name: str) -> None:
         notes = render(shape(name)).notes
         assert "http" in notes
-        assert "There is no login" in notes
+        assert "admin-token" in notes
+        assert "There is no login" not in notes
         assert "<no value>" not in notes
         assert not re.search(r"\n\n\n", notes)
+
+    def test_they_warn_of_what_is_open(self) -> None:
+        assert "There is no login" in render({"auth": {"enabled": False}}).notes
+        assert "Whoever can reach a model may ask it" in render({"auth": {"inference": "open"}}).notes
 
     @pytest.mark.parametrize("name", ["default", *SHAPES])
     def test_every_object_that_they_name_is_there(self, name: str) -> None:

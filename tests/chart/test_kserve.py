@@ -107,8 +107,13 @@ class TestRuntime:
 
     def test_only_tmp_can_be_written(self, runtime: str) -> None:
         spec = render().one("ServingRuntime", f"marina-{runtime}")["spec"]
-        assert spec["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "4Gi"}}]
-        assert spec["containers"][0]["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]
+        tmp, tokens = spec["volumes"]
+        assert tmp == {"name": "tmp", "emptyDir": {"sizeLimit": "4Gi"}}
+        assert tokens["secret"]["secretName"] == "marina-serving-tokens"
+        assert spec["containers"][0]["volumeMounts"] == [
+            {"name": "tmp", "mountPath": "/tmp"},
+            {"name": "tokens", "mountPath": "/run/secrets/tokens", "readOnly": True},
+        ]
 
     def test_five_of_them_fit_on_a_laptop(self, runtime: str) -> None:
         (container,) = render().one("ServingRuntime", f"marina-{runtime}")["spec"]["containers"]
@@ -263,6 +268,7 @@ def test_the_api_learns_all_that_it_needs() -> None:
         "helm_release": "marina",
         "namespace": "models",
         "artifact_url": "http://marina-metadata-api.models.svc.cluster.local/artifacts",
+        "tokens_secret": "marina-serving-tokens",
         "expose": {
             "mode": "none",
             "host": "",
@@ -287,9 +293,9 @@ class TestRole:
         rendered = render(shape(name))
         (role,) = rendered.kind("Role")
         assert rendered.kind("ClusterRole") == rendered.kind("ClusterRoleBinding") == []
-        text = json.dumps(role["rules"])
-        assert "*" not in text
-        assert "secrets" not in text
+        assert "*" not in json.dumps(role["rules"])
+        (secrets,) = [rule for rule in role["rules"] if "secrets" in rule["resources"]]
+        assert (secrets["resourceNames"], secrets["verbs"]) == (["marina-serving-tokens"], ["patch"])
 
     def test_only_the_routes_of_the_chosen_mode_may_be_written(self) -> None:
         def written(name: str) -> list[str]:

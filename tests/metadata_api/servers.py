@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from fastapi import FastAPI
 
+from metadata_api.__main__ import OPTIONS
 from tests.asgi import Server
 
 Reply = tuple[int, bytes] | None
@@ -19,8 +20,8 @@ LABELS = [str(digit) for digit in range(10)]
 
 @contextmanager
 def running(app: FastAPI) -> Iterator[str]:
-    """The application behind uvicorn on a free port; yields its address."""
-    with Server(app, patience=None) as server:
+    """The application as its program serves it, on a free port; yields its address."""
+    with Server(app, patience=None, **OPTIONS) as server:
         yield server.url
 
 

@@ -97,11 +97,31 @@ def test_an_answer_that_is_too_long_is_given_up_while_it_arrives(server: V2Serve
         run(lambda pool: post(pool, url(server), 1000))
 
 
+def test_a_large_body_arrives_whole(server: V2Server) -> None:
+    body = b'{"inputs": "' + b"x" * 3_000_000 + b'"}'
+
+    async def work(pool: HttpPool) -> int:
+        response = await pool.request("POST", url(server), headers={}, body=body, max_bytes=MAX_BYTES)
+        return response.status
+
+    assert run(work) == 200
+    assert server.requests == [{"inputs": "x" * 3_000_000}]
+
+
+def test_a_header_with_a_line_break_is_not_sent(server: V2Server) -> None:
+    async def work(pool: HttpPool) -> None:
+        await pool.request("GET", url(server), headers={"a": "b\r\nc: d"}, max_bytes=MAX_BYTES)
+
+    with pytest.raises(ValueError, match="line break"):
+        run(work)
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", (200, b"{}")),
         (b"HTTP/1.1 204 No Content\r\n\r\n", (204, b"")),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", (200, b"{}")),
         (b"SSH-2.0-OpenSSH_9.2\r\n", None),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}", None),
     ],

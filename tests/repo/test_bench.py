@@ -13,7 +13,7 @@ from typing import IO
 import psutil
 import pytest
 
-from tests.bench import bench, goals, report, servers, soak
+from tests.bench import bench, goals, report, servers, soak, through_api
 from tests.bench.parts import Parts
 from tests.waiting import until
 
@@ -162,6 +162,31 @@ class TestGoals:
 
     def test_a_run_without_their_figures_has_none(self) -> None:
         assert goals.table(report.Results(["marina native"]), self.MODEL) == []
+
+
+class TestThroughApi:
+    def table(self, *through: float, errors: int = 0) -> list[str]:
+        found = through_api.Comparison()
+        for p50 in through:
+            pair = through_api.Pair(
+                bench.Result(500.0, 2.0, 9.0, 0), bench.Result(400.0, p50, 9.0, errors), 0.4, 0.5
+            )
+            found.add("marina native", 32, pair)
+        found.add_memory("marina native", 60_000_000, 130_000_000)
+        return found.table()
+
+    def test_the_median_of_the_ratios_decides(self) -> None:
+        lines = self.table(2.8, 9.0, 2.0)
+        assert "| marina native | 32 | 2.00 | 2.80 | 1.40 | yes | 500 | 400 | 0.80 | 0.40 | 0.50 |" in lines
+        assert "| marina native | 60 | 130 |" in lines
+        assert "at most 1.4 times" in lines[0]
+
+    def test_more_than_the_limit_and_errors_are_not_reached(self) -> None:
+        assert any("| 1.45 | no |" in line for line in self.table(2.9))
+        assert any("(3 errors)" in line and "| 1.00 | no |" in line for line in self.table(2.0, errors=3))
+
+    def test_a_run_without_it_has_no_table(self) -> None:
+        assert through_api.Comparison().table() == []
 
 
 class TestSoak:

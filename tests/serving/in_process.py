@@ -9,8 +9,10 @@ import httpx
 
 from serving_runtime.archive import mar
 from serving_runtime.archive.manifest import read_manifest
+from serving_runtime.containment import Plan, Report
 from serving_runtime.errors import LoadFailed
 from serving_runtime.front.app import App
+from serving_runtime.models.containment import Containment
 from serving_runtime.models.dataplane import DataPlane
 from serving_runtime.models.metrics import Metrics
 from serving_runtime.models.registry import Models
@@ -33,6 +35,8 @@ class InProcessRuntime:
         self._model: HandlerAdapter | None = None
         self._waiting: list[tuple[bytes, Done]] = []
         self.hold = False
+        self.containment: Report | None = None
+        self.plan: Plan | None = None
 
     @property
     def processes(self) -> tuple[int, ...]:
@@ -42,7 +46,8 @@ class InProcessRuntime:
     def free(self) -> bool:
         return not self._waiting
 
-    async def start(self, model: Path, probe: Sequence[bytes]) -> bytes:
+    async def start(self, model: Path, probe: Sequence[bytes], plan: Plan | None = None) -> bytes:
+        self.plan = plan
         manifest = read_manifest(model)
         has_spec = (model / "model.yaml").is_file()
         self._model, problem = batches.load(
@@ -90,6 +95,7 @@ class InProcessFront:
             Resources(ForkServer(work, threads=1)),
             metrics,
             asyncio.Semaphore(2),
+            Containment(self.settings),
             {"native": RuntimeEntry(self._make, "fake", "fake")},
         )
         self.models = Models(shared)

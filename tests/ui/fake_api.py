@@ -172,8 +172,7 @@ class FakeApi:
         answer = await go_on(request)
         content = b"".join([part async for part in answer.body_iterator])
         body = json.loads(content) if content else None
-        if request.url.path != "/v1/me":
-            self.wrong += contract.faults(request.method, request.url.path, answer.status_code, body)
+        self.wrong += contract.faults(request.method, request.url.path, answer.status_code, body)
         return Response(content, answer.status_code, dict(answer.headers))
 
     def _rejection(self, request: Request) -> JSONResponse | None:
@@ -186,7 +185,9 @@ class FakeApi:
             )
         role = needed(request.method, request.url.path)
         if ROLES.index(caller["role"]) < ROLES.index(role):
-            words = f"This needs the role {role}; this credential has {caller['role']}."
+            words = (
+                f"This needs the role {role}; {caller['subject']} has {caller['role']}. Ask an admin for it."
+            )
             return error(403, "forbidden", words)
         return None
 

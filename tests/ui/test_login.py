@@ -183,7 +183,7 @@ class TestLinks:
         for path in ("/marina/", "/"):
             answer = send("GET", f"{path}?token={TOKEN}")
             assert answer.headers["location"] == "/marina/"
-            attributes = "Path=/marina; HttpOnly; SameSite=Strict; Secure"
+            attributes = "Path=/marina; HttpOnly; Secure; SameSite=Strict"
             assert answer.headers["set-cookie"] == f"marina_7860={TOKEN}; {attributes}"
         answer = send("GET", f"/marina?token={TOKEN}")
         assert answer.headers["location"] == f"/marina/?token={TOKEN}"

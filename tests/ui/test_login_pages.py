@@ -203,6 +203,17 @@ class TestTheLogin:
         other.get_by_text("Go on to the page").click()
         other.locator("#sketchpad canvas").wait_for()
 
+    def test_a_link_with_a_token_works_from_another_site_too(
+        self, closed: Closed, tabs: BrowserContext
+    ) -> None:
+        page = tabs.new_page()
+        link = f'<a href="{closed.link("deployer")}">there</a>'
+        page.route("**/elsewhere", lambda route: route.fulfill(content_type="text/html", body=link))
+        page.goto("http://localhost:1/elsewhere")
+        page.get_by_text("there").click()
+        page.locator("#sketchpad canvas").wait_for()
+        assert page.url == closed.url
+
 
 class TestRoles:
     def test_a_viewer_sees_everything_and_no_button_that_changes_anything(
@@ -262,9 +273,7 @@ class TestRoles:
         until(lambda: closed.api.calls.count("GET /v1/me") > asked, "the UI asks about the token again")
         closed.api.tokens[token("deployer")] = me("viewer")
         stop.click()
-        expect(page.locator("#deployed")).to_contain_text(
-            "needs the role deployer; this credential has viewer"
-        )
+        expect(page.locator("#deployed")).to_contain_text("needs the role deployer; a viewer has viewer")
         expect(page.locator(".m-service button")).to_have_count(0, timeout=REVOKED_MS)
         expect(page.locator(".m-who .m-chip")).to_have_text("viewer")
 

@@ -17,6 +17,7 @@ from model_ui.credentials import CredentialCookie
 from model_ui.guard import Guard
 from model_ui.login import Login
 from model_ui.metadata_client import ApiError, ApiRejected, MetadataClient
+from model_ui.oidc import OidcLogin
 from model_ui.pages import deployments, experiments, imports, try_it
 from model_ui.pages.problems import problem
 from model_ui.render.markup import header
@@ -54,6 +55,7 @@ def protect(pages: App, settings: Settings, client: MetadataClient, upload_folde
         root_path=root,
         hint=settings.login_hint,
         instance=instance,
+        oidc=OidcLogin(settings) if settings.oidc_issuer else None,
     )
     return Guard(login, root_path=root, allowed_hosts=settings.allowed_hosts, instance=instance)
 

@@ -1,7 +1,7 @@
 """A visitor's credential: what it may look like, where a request carries it, and the cookie that keeps it.
 
 The cookie's value is the credential itself: the UI keeps no sessions, so a restart or another replica of it logs nobody
-out, and what the API revokes is gone everywhere. See docs/adr/0032-login-of-the-ui.md.
+out, and what the API revokes is gone everywhere. See docs/adr/0034-login-of-the-ui.md.
 """
 
 import re
@@ -37,11 +37,18 @@ def pasted(text: str) -> str:
 
 
 class CredentialCookie:
-    """The cookie `marina_PORT`: named by the port, because browsers send cookies to all ports of a host."""
+    """The cookies `marina_PORT` and, during a login at a provider, `marina_login_PORT`.
+
+    They are named by the port, because browsers send cookies to all ports of a host.
+    """
 
     def __init__(self, *, port: int, root_path: str, secure: bool) -> None:
         self._name = f"marina_{port}"
-        self._attributes = f"Path={root_path or '/'}; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
+        self._attempt = f"marina_login_{port}"
+        common = f"Path={root_path or '/'}; HttpOnly{'; Secure' if secure else ''}"
+        self._attributes = f"{common}; SameSite=Strict"
+        # The provider, another site, sends the browser back.
+        self._attempt_attributes = f"{common}; SameSite=Lax"
 
     def credential(self, headers: Headers) -> Credential | None:
         """What a request carries: a bearer token that a proxy or a program adds comes before the cookie."""
@@ -49,10 +56,8 @@ class CredentialCookie:
             scheme, _, token = value.decode("latin-1").partition(" ")
             if name == b"authorization" and scheme.lower() == "bearer" and usable(token.strip()):
                 return Credential(token.strip())
-        for name, value in headers:
-            if name == b"cookie" and (found := self._value(value.decode("latin-1"))):
-                return Credential(found, from_cookie=True)
-        return None
+        found = _value(headers, self._name)
+        return Credential(found, from_cookie=True) if found else None
 
     def keep(self, token: str) -> str:
         """`Set-Cookie` that keeps a usable token until the browser is closed."""
@@ -62,9 +67,26 @@ class CredentialCookie:
         """`Set-Cookie` that deletes it."""
         return f"{self._name}=; Max-Age=0; {self._attributes}"
 
-    def _value(self, cookies: str) -> str | None:
-        for pair in cookies.split(";"):
+    def attempt(self, headers: Headers) -> str:
+        """The sealed attempt of a login at a provider that this browser began; empty for none."""
+        return _value(headers, self._attempt) or ""
+
+    def keep_attempt(self, sealed: str, seconds: int) -> str:
+        """`Set-Cookie` that keeps an attempt for so long."""
+        return f"{self._attempt}={sealed}; Max-Age={seconds}; {self._attempt_attributes}"
+
+    def clear_attempt(self) -> str:
+        """`Set-Cookie` that deletes it: each is used once."""
+        return f"{self._attempt}=; Max-Age=0; {self._attempt_attributes}"
+
+
+def _value(headers: Headers, wanted: str) -> str | None:
+    """The first usable value of a cookie."""
+    for key, cookies in headers:
+        if key != b"cookie":
+            continue
+        for pair in cookies.decode("latin-1").split(";"):
             name, _, value = pair.strip().partition("=")
-            if name == self._name and usable(value):
+            if name == wanted and usable(value):
                 return value
-        return None
+    return None

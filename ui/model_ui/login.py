@@ -7,11 +7,23 @@ visitor that the API knows: a new route is closed until it is named there. Who v
 
 import asyncio
 import logging
-import re
-from urllib.parse import parse_qs, parse_qsl, urlencode
+from urllib.parse import parse_qs
 
 from model_ui import credentials
-from model_ui.asgi import App, Message, Receive, Scope, Send, redirect, send_html, send_json
+from model_ui.addresses import inside, token_in, without_token
+from model_ui.asgi import (
+    App,
+    Header,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    redirect,
+    send_html,
+    send_json,
+    uncached,
+)
 from model_ui.attempts import WrongAttempts
 from model_ui.authentication import (
     FRESH_SECONDS,
@@ -22,10 +34,13 @@ from model_ui.authentication import (
     Visitor,
 )
 from model_ui.credentials import CredentialCookie
+from model_ui.oidc import LIFETIME_SECONDS, OidcError, OidcLogin
 from model_ui.render import login as pages
 
 LOGIN, LOGOUT, SESSION = "/login", "/logout", "/session"
-ROUTES = frozenset((LOGIN, LOGOUT, SESSION))
+# To the OpenID provider, and back.
+BEGIN, CALLBACK = "/login/oidc", "/login/callback"
+ROUTES = frozenset((LOGIN, LOGOUT, SESSION, BEGIN, CALLBACK))
 # What holds no data.
 OPEN = frozenset(("/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"))
 OPEN_PREFIXES = ("/assets/", "/static/")
@@ -34,8 +49,6 @@ STREAMS = ("/gradio_api/queue/data", "/gradio_api/heartbeat/", "/gradio_api/uplo
 FORM_BYTES, FORM_SECONDS = 16 * 1024, 10.0
 SLOW_SECONDS = 1.0
 RETRY_SECONDS = 3
-LONGEST_ADDRESS = 2000
-_ADDRESS = re.compile(r"/[A-Za-z0-9_-]*(\?[!-~]*)?")
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +69,7 @@ class Login:
         root_path: str,
         hint: str,
         instance: str,
+        oidc: OidcLogin | None = None,
         attempts: WrongAttempts | None = None,
     ) -> None:
         self._app = app
@@ -64,6 +78,7 @@ class Login:
         self._root = root_path
         self._hint = hint
         self._instance = instance
+        self._oidc = oidc
         self._attempts = attempts or WrongAttempts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,14 +87,18 @@ class Login:
             await self._app(scope, receive, send)
         elif path == SESSION:
             await self._session(scope, send)
-        elif path in ROUTES and scope["method"] != "POST":
+        elif path == BEGIN and self._oidc and scope["method"] == "GET":
+            await self._begin(self._oidc, scope, send)
+        elif path == CALLBACK and self._oidc and scope["method"] == "GET":
+            await self._callback(self._oidc, scope, send)
+        elif path in (BEGIN, CALLBACK) or (path in ROUTES and scope["method"] != "POST"):
             await redirect(send, 303, f"{self._root}/")
         elif path == LOGOUT:
             await redirect(send, 303, f"{self._root}/", set_cookie=self._cookie.clear())
         elif path == LOGIN:
             await self._form(scope, receive, send)
-        elif _wants_page(scope) and (token := _token_in(scope)) is not None:
-            await self._log_in(scope, send, token, _address(scope))
+        elif _wants_page(scope) and (token := token_in(scope)) is not None:
+            await self._log_in(scope, send, token, without_token(scope))
         else:
             await self._visit(scope, receive, send)
 
@@ -94,9 +113,9 @@ class Login:
         headers = [pair for pair in scope["headers"] if pair[0] not in hidden]
         inner = {**scope, "headers": headers, SCOPE_KEY: visitor}
         if scope["method"] == "GET" and scope["path"].startswith(STREAMS):
-            await self._stream(inner, receive, _private(send), visitor)
+            await self._stream(inner, receive, uncached(send), visitor)
         else:
-            await self._app(inner, receive, _private(send))
+            await self._app(inner, receive, uncached(send))
 
     async def _visitor(self, scope: Scope) -> Visitor:
         """Who asks: anybody where the API wants no credential. Raises Unauthenticated and Unverified."""
@@ -147,7 +166,7 @@ class Login:
         await send_json(send, 200, {"instance": self._instance, "visitor": state})
 
     async def _form(self, scope: Scope, receive: Receive, send: Send) -> None:
-        content = await _body(receive)
+        content = await read_body(receive, FORM_BYTES, FORM_SECONDS)
         if content is None:
             return await send_json(
                 send, 413, {"detail": "Send a form with the field token, within 10 seconds."}
@@ -157,7 +176,7 @@ class Login:
         except ValueError:
             return await send_json(send, 400, {"detail": "Send a form with the field token."})
         token = credentials.pasted(fields.get("token", [""])[0])
-        await self._log_in(scope, send, token, _inside(fields.get("next", ["/"])[0]))
+        await self._log_in(scope, send, token, inside(fields.get("next", ["/"])[0]))
 
     async def _log_in(self, scope: Scope, send: Send, token: str, address: str) -> None:
         """Trade a token for the cookie and go on to an address of ours; a wrong one gets the login page again."""
@@ -177,7 +196,44 @@ class Login:
         except Unauthenticated:
             return await self._wrong(send, client, address)
         logger.info("%s logs in as %s from %s", ascii(me.subject), me.role, client)
-        await redirect(send, 303, location, set_cookie=self._cookie.keep(token))
+        keep = self._cookie.keep(token)
+        if (b"sec-fetch-site", b"cross-site") in scope["headers"]:
+            # After a redirect, browsers would hold the SameSite=Strict cookie back; after a page of ours they send it.
+            await send_html(send, 200, pages.onward(location), set_cookie=keep)
+        else:
+            await redirect(send, 303, location, set_cookie=keep)
+
+    async def _begin(self, oidc: OidcLogin, scope: Scope, send: Send) -> None:
+        """Send the browser to the provider."""
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        address = inside(query.get("next", ["/"])[0])
+        try:
+            location, sealed = await oidc.begin(address)
+        except OidcError as error:
+            return await self._page(send, 503, address, problem=str(error))
+        await redirect(send, 303, location, set_cookie=self._cookie.keep_attempt(sealed, LIFETIME_SECONDS))
+
+    async def _callback(self, oidc: OidcLogin, scope: Scope, send: Send) -> None:
+        """Take the browser back from the provider: its id token becomes the visitor's credential."""
+        over = self._cookie.clear_attempt()
+        try:
+            query = scope["query_string"].decode("latin-1")
+            token, attempt = await oidc.finish(query, self._cookie.attempt(scope["headers"]))
+            if not credentials.usable(token):
+                raise OidcError(
+                    "The id token is too long for a cookie: let the provider put fewer claims in it."
+                )
+            me = await self._authenticator.identify(token)
+            if not oidc.belongs(token, attempt):
+                raise OidcError("The id token does not belong to this login.")
+        except (OidcError, Unauthenticated, Unverified) as error:
+            logger.warning("a login at the provider fails: %s", error)
+            problem = f"You are not logged in. {error}"
+            status = 503 if isinstance(error, Unverified) else 401
+            return await self._page(send, status, "/", problem=problem, set_cookie=over)
+        logger.info("%s logs in as %s at the provider", ascii(me.subject), me.role)
+        cookies = [over, self._cookie.keep(token)]
+        await send_html(send, 200, pages.onward(f"{self._root}{attempt.next_address}"), set_cookie=cookies)
 
     async def _wrong(self, send: Send, client: str, address: str) -> None:
         logger.warning("a wrong token from %s", client)
@@ -196,7 +252,7 @@ class Login:
         problem = pages.EXPIRED if credential and credential.from_cookie else ""
         # Browsers hold a SameSite=Strict cookie back from the first request that a link of another site makes.
         arrived = not credential and (b"sec-fetch-site", b"cross-site") in scope["headers"]
-        await self._page(send, 401, _address(scope), problem=problem, arrived=arrived)
+        await self._page(send, 401, without_token(scope), problem=problem, arrived=arrived)
 
     async def _page(
         self,
@@ -206,10 +262,15 @@ class Login:
         *,
         problem: str = "",
         arrived: bool = False,
-        **headers: str,
+        **headers: Header,
     ) -> None:
         page = pages.login(
-            self._root, next_address=address, hint=self._hint, problem=problem, arrived=arrived
+            self._root,
+            next_address=address,
+            hint=self._hint,
+            problem=problem,
+            arrived=arrived,
+            provider=BEGIN if self._oidc else "",
         )
         await send_html(send, status, page, www_authenticate="Bearer", **headers)
 
@@ -229,50 +290,3 @@ def _wants_page(scope: Scope) -> bool:
     if scope["method"] not in ("GET", "HEAD"):
         return False
     return scope["path"] == "/" or b"text/html" in headers.get(b"accept", b"")
-
-
-def _token_in(scope: Scope) -> str | None:
-    """The token in the query."""
-    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    return query["token"][0] if "token" in query else None
-
-
-def _address(scope: Scope) -> str:
-    """Path and query of a request without a token, below the root path."""
-    query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    rest = urlencode([(key, value) for key, value in query if key != "token"])
-    return _inside(f"{scope['path']}?{rest}" if rest else scope["path"])
-
-
-def _inside(address: str) -> str:
-    """The address, or `/` for one that could lead to another server or into another header."""
-    return address if len(address) <= LONGEST_ADDRESS and _ADDRESS.fullmatch(address) else "/"
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """A small body; None when it is too long, too slow, or breaks off."""
-    content = bytearray()
-    try:
-        async with asyncio.timeout(FORM_SECONDS):
-            while len(content) <= FORM_BYTES:
-                message = await receive()
-                if message["type"] != "http.request":
-                    return None
-                content += message.get("body", b"")
-                if not message.get("more_body", False):
-                    return bytes(content) if len(content) <= FORM_BYTES else None
-    except TimeoutError:
-        pass
-    return None
-
-
-def _private(send: Send) -> Send:
-    """Responses to a visitor stay in no cache: after the logout, `back` shows nothing."""
-
-    async def sender(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            kept = [pair for pair in message.get("headers", []) if pair[0].lower() != b"cache-control"]
-            message = {**message, "headers": [*kept, (b"cache-control", b"no-store")]}
-        await send(message)
-
-    return sender

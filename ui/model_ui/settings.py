@@ -3,14 +3,16 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model_ui import hosts
 
 MEBIBYTE = 1024 * 1024
+LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
 def _prefix(value: str) -> str:
@@ -22,6 +24,12 @@ def _address(value: str) -> str:
     if value and not value.startswith(("http://", "https://")):
         raise ValueError("give an absolute address such as https://marina.example")
     return value.rstrip("/")
+
+
+def is_private(address: str) -> bool:
+    """Whether nobody can listen on the way: https, or an address of this machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 def _own_folder() -> Path:
@@ -41,6 +49,14 @@ class Settings(BaseSettings):
     """Address of the UI as browsers reach it, with the root path; where it is https, the login's cookie is Secure."""
     login_hint: Annotated[str, Field(max_length=1000)] = ""
     """Text on the login page that says where a token is found, instead of the general one."""
+    oidc_issuer: str = ""
+    """Issuer of an OpenID provider at which visitors may log in, as in its tokens; empty means none."""
+    oidc_client_id: str = ""
+    """Name of the UI at the provider, which is the audience of its id tokens."""
+    oidc_client_secret_file: Path | None = None
+    """File with the secret of that client; none for a public client."""
+    oidc_scope: str = "openid profile email"
+    """What the provider is asked for; the claim with the role has to be in the id token."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = 7860
@@ -57,3 +73,15 @@ class Settings(BaseSettings):
     """Folder for uploaded files, closed to other users; a file is deleted after an hour."""
     refresh_seconds: Annotated[float, Field(ge=0.2, le=60)] = 3.0
     """How often a page asks the API what has changed."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.oidc_issuer:
+            return self
+        if not self.oidc_client_id or not self.public_url:
+            raise ValueError("UI_OIDC_ISSUER needs UI_OIDC_CLIENT_ID and UI_PUBLIC_URL")
+        if not is_private(self.oidc_issuer):
+            raise ValueError("UI_OIDC_ISSUER has to be an https address")
+        if self.oidc_client_secret_file is not None and not self.oidc_client_secret_file.is_file():
+            raise ValueError("UI_OIDC_CLIENT_SECRET_FILE is no file")
+        return self

@@ -4,7 +4,15 @@
 {{- $s3 := include "marina.s3" . | fromYaml -}}
 {{ include "marina.database.settings" . }}
 - name: METADATA_API_AUTH_MODE
-  value: "off"
+  value: {{ .Values.auth.enabled | ternary "on" "off" | quote }}
+{{- if .Values.auth.enabled }}
+- name: METADATA_API_AUTH_ADMIN_TOKEN_FILE
+  value: /run/secrets/auth/admin-token
+- name: METADATA_API_AUTH_FETCH_TOKEN_FILE
+  value: /run/secrets/auth/fetch-token
+- name: METADATA_API_AUTH_SERVING_TOKEN_FILE
+  value: /run/secrets/auth/serving-token
+{{- end }}
 - name: METADATA_API_STORE_DIR
   value: /var/lib/marina
 - name: METADATA_API_HOST
@@ -62,6 +70,9 @@
 - name: store
   mountPath: /var/lib/marina
 {{ include "marina.database.mount" . }}
+{{- if .Values.auth.enabled }}
+{{ include "marina.auth.mount" . }}
+{{- end }}
 {{- if .Values.kserve.enabled }}
 - name: config
   mountPath: /etc/marina
@@ -81,6 +92,7 @@ release: {{ include "marina.fullname" . }}
 helm_release: {{ .Release.Name }}
 namespace: {{ .Release.Namespace }}
 artifact_url: {{ include "marina.artifactUrl" . }}
+tokens_secret: {{ include "marina.auth.servingTokens" . | quote }}
 expose:
   mode: {{ $expose.mode }}
   host: {{ $expose.host | quote }}

@@ -81,6 +81,10 @@ spec:
           value: /tmp/serving
         - name: HOME
           value: /tmp
+        {{- if include "marina.auth.servingTokens" $root }}
+        - name: SERVING_TOKENS_FILE
+          value: /run/secrets/tokens/tokens.json
+        {{- end }}
         {{- with $values.extraEnv }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -117,6 +121,19 @@ spec:
       volumeMounts:
         - name: tmp
           mountPath: /tmp
+        {{- if include "marina.auth.servingTokens" $root }}
+        - name: tokens
+          mountPath: /run/secrets/tokens
+          readOnly: true
+        {{- end }}
   volumes:
     {{- include "marina.scratch" (list "tmp" $root.Values.serving.tmpSize) | nindent 4 }}
+    {{- with include "marina.auth.servingTokens" $root }}
+    - name: tokens
+      secret:
+        secretName: {{ . }}
+        defaultMode: 0444
+        items:
+          - {key: tokens.json, path: tokens.json}
+    {{- end }}
 {{- end -}}

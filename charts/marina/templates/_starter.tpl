@@ -14,6 +14,9 @@ spec:
       args:
         - --api=http://{{ include "marina.fullname" . }}-metadata-api{{ include "marina.path" . }}
         - --models=/models
+        {{- if .Values.auth.enabled }}
+        - --token-file=/run/secrets/auth/admin-token
+        {{- end }}
         {{- if or (not .Values.kserve.enabled) (empty $values.deploy) }}
         - --deploy=
         {{- else if ne (toString $values.deploy) "all" }}
@@ -27,6 +30,12 @@ spec:
       volumeMounts:
         - name: tmp
           mountPath: /tmp
+        {{- if .Values.auth.enabled }}
+        {{- include "marina.auth.mount" . | nindent 8 }}
+        {{- end }}
   volumes:
     {{- include "marina.scratch" (list "tmp" $values.tmpSize) | nindent 4 }}
+    {{- if .Values.auth.enabled }}
+    {{- include "marina.auth.volume" (list . "admin-token") | nindent 4 }}
+    {{- end }}
 {{- end -}}

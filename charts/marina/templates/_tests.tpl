@@ -36,10 +36,16 @@ spec:
         {{- if .database }}
         {{- include "marina.database.mount" $root | nindent 8 }}
         {{- end }}
+        {{- if and .token $root.Values.auth.enabled }}
+        {{- include "marina.auth.mount" $root | nindent 8 }}
+        {{- end }}
   volumes:
     {{- include "marina.scratch" (list "tmp" "64Mi") | nindent 4 }}
     {{- if .database }}
     {{- include "marina.database.volume" $root | nindent 4 }}
+    {{- end }}
+    {{- if and .token $root.Values.auth.enabled }}
+    {{- include "marina.auth.volume" (list $root "admin-token") | nindent 4 }}
     {{- end }}
 {{- end -}}
 

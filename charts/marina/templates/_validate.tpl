@@ -31,6 +31,7 @@
 {{- end -}}
 {{- include "marina.validate.expose" . -}}
 {{- include "marina.validate.api" . -}}
+{{- include "marina.validate.auth" . -}}
 {{- include "marina.validate.experiments" . -}}
 {{- include "marina.validate.cluster" . -}}
 {{- end -}}
@@ -65,6 +66,12 @@
 {{- end -}}
 {{- if and (not $api.persistence.enabled) (not (include "marina.s3" .)) -}}
 {{- fail "archives have no place: set api.persistence.enabled=true, or use artifacts.s3" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "marina.validate.auth" -}}
+{{- if and .Values.auth.enabled (not .Values.auth.generate) (not .Values.auth.existingSecret) -}}
+{{- fail "auth.generate=false needs auth.existingSecret: a Secret with the tokens, as the chart's README describes it" -}}
 {{- end -}}
 {{- end -}}
 

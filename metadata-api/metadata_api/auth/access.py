@@ -1,6 +1,6 @@
 """Which role a route needs: each declares it beside its address, and no application is made with one that does not."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from fastapi import APIRouter, Request, params
@@ -38,7 +38,7 @@ class Needs:
             return
         caller = principal_of(request.scope)
         caller.require(self.role)
-        if caller.deployments is None or self.role is Role.VIEWER:
+        if caller.deployments is None or Role.VIEWER.includes(self.role):
             return
         if self.deployment is None:
             raise Forbidden(
@@ -63,14 +63,34 @@ def open_to_all() -> params.Depends:
     return params.Depends(Needs(None, None))
 
 
+def open_addresses(routers: Iterable[APIRouter]) -> Callable[[str, str], bool]:
+    """Whether a method and a path lead to a route that is open to all, as the routers themselves would say."""
+    found = [
+        (route.methods or set(), route.path_regex)
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute) and _role_of(route) is None
+    ]
+
+    def is_open(method: str, path: str) -> bool:
+        return any(method in methods and pattern.match(path) for methods, pattern in found)
+
+    return is_open
+
+
 def declared(routers: Iterable[APIRouter]) -> list[Access]:
     """What every route needs; raises TypeError for one that does not say it, or says it twice."""
     found = []
     for route in (one for router in routers for one in router.routes):
         if not isinstance(route, APIRoute):
             raise TypeError(f"{route} is no API route: its access cannot be declared")
-        checks = [one.dependency for one in route.dependencies if isinstance(one.dependency, Needs)]
-        if len(checks) != 1:
-            raise TypeError(f"{route.path} needs exactly one of needs(role) and open_to_all()")
-        found += [Access(method, route.path, checks[0].role) for method in sorted(route.methods or ())]
+        role = _role_of(route)
+        found += [Access(method, route.path, role) for method in sorted(route.methods or ())]
     return found
+
+
+def _role_of(route: APIRoute) -> Role | None:
+    checks = [one.dependency for one in route.dependencies if isinstance(one.dependency, Needs)]
+    if len(checks) != 1:
+        raise TypeError(f"{route.path} needs exactly one of needs(role) and open_to_all()")
+    return checks[0].role

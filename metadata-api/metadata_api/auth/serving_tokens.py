@@ -4,8 +4,9 @@ A server needs neither network nor database for it, so that a model answers whil
 """
 
 import asyncio
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from metadata_api.errors import Unavailable
 from metadata_api.roles import Role
 
 INTERVAL_SECONDS = 0.5
+WRITE_SECONDS = 15.0
+Write = Callable[[bytes], Awaitable[None]]
+
+log = logging.getLogger(__name__)
 
 
 def document(credentials: Iterable[Credential], own_token: str) -> bytes:
@@ -38,26 +43,44 @@ def document(credentials: Iterable[Credential], own_token: str) -> bytes:
     return orjson.dumps({"tokens": tokens}, option=orjson.OPT_INDENT_2)
 
 
-async def keep_file(path: Path, table: LiveTable[TokenTable], fixed: TokenTable, own_token: str) -> None:
-    """Write the document whenever the tokens change, until cancelled.
+async def keep(
+    write: Write, table: LiveTable[TokenTable], fixed: TokenTable, own_token: str, *, first: bool
+) -> None:
+    """Write the document whenever the tokens change, until cancelled; what fails is tried again.
 
-    While the database is away the file of before stays; a first one holds what is known without it.
+    While the database is away what was written before stays. With `first` there is nothing of before: then what is
+    known without the database is written.
     """
     written: bytes | None = None
+    problem = ""
     while True:
         try:
             issued: TokenTable | None = await table.current()
         except Unavailable:
-            issued = None if path.exists() else {}
-        if issued is not None:
-            new = document([*fixed.values(), *issued.values()], own_token)
-            if new != written:
-                await asyncio.to_thread(_replace, path, new)
-                written = new
+            issued = {} if first and written is None else None
+        if (
+            issued is not None
+            and (new := document([*fixed.values(), *issued.values()], own_token)) != written
+        ):
+            try:
+                async with asyncio.timeout(WRITE_SECONDS):
+                    await write(new)
+                written, problem = new, ""
+            except Exception as error:
+                # The edge of the task: whatever went wrong, the next time may do better.
+                if str(error) != problem:
+                    log.warning("the tokens for the servers of models are not written: %s", error)
+                problem = str(error)
         await asyncio.sleep(INTERVAL_SECONDS)
 
 
+async def write_file(path: Path, content: bytes) -> None:
+    """Replace the file, closed to other users."""
+    await asyncio.to_thread(_replace, path, content)
+
+
 def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

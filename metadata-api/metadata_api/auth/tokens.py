@@ -17,9 +17,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from metadata_api.auth.principal import Principal
+from metadata_api.database.auth_tables import ApiToken
 from metadata_api.database.live_table import LiveTable
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import ApiToken
 from metadata_api.errors import NotFound, Unauthenticated
 from metadata_api.roles import Role
 from metadata_api.schemas.tokens import IssuedToken, NewToken, Token, TokenPage
@@ -56,12 +56,12 @@ def read(session: Session) -> TokenTable:
     return {row.id: Credential(row.sha256, _principal(row)) for row in rows}
 
 
-def from_file(path: Path, subject: str) -> TokenTable:
-    """The admin token that whoever installed the API keeps in a file; raises ValueError for anything else in it."""
+def from_file(path: Path, role: Role) -> Mapping[str, Credential]:
+    """A token that whoever installed the API keeps in a file; raises ValueError for anything else in it."""
     token = path.read_text().strip()
     if not (form := _FORM.fullmatch(token)):
         raise ValueError(f"{path} holds no API token: mrn_, 12 hexadecimal digits, _ and 43 characters")
-    return {form[1]: Credential(digest(token), Principal(subject, Role.ADMIN, "token", token_id=form[1]))}
+    return {form[1]: Credential(digest(token), Principal(role.value, role, "token", token_id=form[1]))}
 
 
 def find(token: str, tables: Iterable[TokenTable], now: datetime) -> Principal:

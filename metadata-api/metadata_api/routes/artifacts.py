@@ -15,10 +15,10 @@ router = APIRouter(prefix="/artifacts", tags=["versions"])
 OCTETS = "application/octet-stream"
 
 
-@router.head("/{name}/{number}/{file}.mar", dependencies=[needs(Role.DEPLOYER)], include_in_schema=False)
+@router.head("/{name}/{number}/{file}.mar", dependencies=[needs(Role.FETCHER)], include_in_schema=False)
 @router.get(
     "/{name}/{number}/{file}.mar",
-    dependencies=[needs(Role.DEPLOYER)],
+    dependencies=[needs(Role.FETCHER)],
     response_class=FileResponse,
     responses=responses(404),
 )
@@ -29,7 +29,7 @@ def download(
     if file != name:
         raise NotFound("not_found", f"The file is called {name}.mar.")
     digest, size = versions.archive(of.sessions, of.artifacts, name, number)
-    headers = {"ETag": f'"{digest}"', "Cache-Control": "public, max-age=31536000, immutable"}
+    headers = {"ETag": f'"{digest}"', "Cache-Control": "private, max-age=31536000, immutable"}
     if path := of.artifacts.local(digest):
         return FileResponse(path, media_type=OCTETS, filename=f"{name}.mar", headers=headers)
     headers |= {"Content-Length": str(size), "Content-Disposition": f'attachment; filename="{name}.mar"'}

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from metadata_api.auth.principal import Principal, principal_of
+from metadata_api.auth.serving_tokens import Write
 from metadata_api.auth.tokens import TokenTable
 from metadata_api.database.live_table import LiveTable
 from metadata_api.database.session import Sessions
@@ -47,6 +48,8 @@ class Components:
     helm: HelmRelease
     artifacts: ObjectStore
     images: ObjectStore
+    write_tokens: Write | None = field(init=False, default=None)
+    """Hands the servers of models what they check tokens against; set with the deployer."""
     deployer: Deployer = field(init=False)
     """There as long as the application runs."""
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 
-class AuditEntry(BaseModel):
+class Entry(BaseModel):
     """One transaction that changed something: who, from where, by which request, and what."""
 
     id: int
@@ -25,6 +25,6 @@ class AuditEntry(BaseModel):
 class AuditPage(BaseModel):
     """Entries, newest first; `rejected` counts requests that were answered 401 or 403 since this process started."""
 
-    items: list[AuditEntry]
+    items: list[Entry]
     next: str | None
     rejected: dict[str, int]

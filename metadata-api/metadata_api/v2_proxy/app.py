@@ -14,7 +14,7 @@ import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from metadata_api.auth.access import Access
-from metadata_api.auth.principal import principal_of
+from metadata_api.auth.principal import STATE, principal_of
 from metadata_api.database.live_table import LiveTable
 from metadata_api.errors import MarinaError, NotFound
 from metadata_api.http_pool import HttpPool, Response
@@ -61,6 +61,7 @@ class V2Proxy:
         self._table = table
         self._pool = pool
         self._serving_url = serving_url.rstrip("/")
+        self._by_name = "{name}" in serving_url
         self._root = root_path.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,6 +85,9 @@ class V2Proxy:
         return None
 
     async def _answer(self, scope: Scope, receive: Receive, parts: list[str]) -> Response:
+        if STATE in scope["state"]:
+            # Health is open to all; whoever comes here for anything else has a credential.
+            principal_of(scope).require(Role.VIEWER)
         match parts:
             case ["models", "stats"]:
                 return _checked(scope, "GET") or _json(await self._stats())
@@ -131,7 +135,7 @@ class V2Proxy:
         return await server.statistics(await self._table.current(), self._pool, self._base)
 
     def _base(self, deployment: str) -> str:
-        return self._serving_url.replace("{name}", quote(deployment))
+        return self._serving_url.replace("{name}", quote(deployment)) if self._by_name else self._serving_url
 
 
 def is_health(path: str) -> bool:

@@ -18,7 +18,7 @@ from serving_runtime.contracts import ErrorCode
 from serving_runtime.hosts import Rejection
 
 LOOK_SECONDS = 0.5
-_RANKS = ("viewer", "annotator", "deployer", "publisher", "admin")
+_RANKS = ("fetcher", "viewer", "annotator", "deployer", "publisher", "admin")
 _HOW = "Send a token in the header `Authorization: Bearer TOKEN`."
 
 _log = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ _log = logging.getLogger(__name__)
 class _Needs(IntEnum):
     """Ranks of roles."""
 
-    VIEWER = 0
-    ANNOTATOR = 1
+    VIEWER = 1
+    ANNOTATOR = 2
 
 
 class _Grant(NamedTuple):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,8 +12,10 @@ from typing import Any
 from serving_runtime import processes
 from serving_runtime.archive import mar
 from serving_runtime.archive.model_spec import PLAIN_INPUTS, PLAIN_OUTPUTS, TensorSpec
+from serving_runtime.containment import Plan, Report
 from serving_runtime.errors import InvalidRequest, LoadFailed, ModelFailed, ServingError
 from serving_runtime.models.batching import Batcher
+from serving_runtime.models.containment import Containment, bytes_in, open_for_all
 from serving_runtime.models.metrics import Metrics
 from serving_runtime.models.self_test import SelfTest
 from serving_runtime.runtimes.base import Resources, Runtime
@@ -38,15 +41,13 @@ class ModelEntry:
 
 
 class WorkFolder:
-    """Hands out short private folders; everything in it is removed at the start and at the end."""
+    """Hands out short private folders that cannot be guessed; all is removed at the start and at the end."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._count = 0
 
     def new(self) -> Path:
-        self._count += 1
-        folder = self.path / str(self._count)
+        folder = self.path / secrets.token_hex(6)
         folder.mkdir(mode=0o700)
         return folder
 
@@ -60,6 +61,7 @@ class Shared:
     resources: Resources
     metrics: Metrics
     starts: asyncio.Semaphore
+    containment: Containment
     runtimes: Mapping[str, RuntimeEntry] = field(default_factory=lambda: REGISTRY)
 
 
@@ -88,6 +90,8 @@ class Version:
         self._model: Path | None = None
         self._self_test: SelfTest | None = None
         self._backend: Runtime | None = None
+        self._plan: Plan | None = None
+        self._scratch: Path | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._ready_at = 0.0
@@ -97,6 +101,11 @@ class Version:
     def processes(self) -> tuple[int, ...]:
         """Process ids of Java, if there is one, and the worker; empty while there are none."""
         return self._backend.processes if self._backend is not None else ()
+
+    @property
+    def containment(self) -> Report | None:
+        """Which measures are in force for the worker; None while there is none, or when containment is off."""
+        return self._backend.containment if self._backend is not None else None
 
     async def start(self) -> None:
         """Bring the version to its first right answer. Raises LoadFailed with the reason."""
@@ -115,9 +124,7 @@ class Version:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._backend is not None:
-            await self._backend.stop()
-            self._backend = None
+        await self._end_backend()
         if self._model is not None:
             await asyncio.to_thread(shutil.rmtree, self._model, ignore_errors=True)
 
@@ -126,6 +133,7 @@ class Version:
         self._model = folder
         try:
             info = await asyncio.to_thread(mar.unpack, self.entry.mar, folder)
+            await asyncio.to_thread(open_for_all, folder)
         except FileNotFoundError:
             # Reasons are shown to everybody, so that paths of this machine are for the log only.
             _log.warning("model %s: there is no archive %s", self.entry.name, self.entry.mar)
@@ -150,11 +158,30 @@ class Version:
         )
         assert self._model is not None
         assert self._self_test is not None
-        answer = await backend.start(self._model, self._self_test.frame)
+        self._scratch = self._shared.folder.new()
+        self._plan = self._shared.containment.plan(self.entry.name, self._model, self._scratch)
+        answer = await backend.start(self._model, self._self_test.frame, self._plan)
         self.parameters = self._self_test.check_first_answer(answer)
         self.batcher.open(backend)
         self.ready, self.reason = True, None
         self._ready_at = asyncio.get_running_loop().time()
+
+    async def _end_backend(self) -> None:
+        if self._backend is not None:
+            await self._backend.stop()
+            self._backend = None
+        self._shared.containment.release(self._plan)
+        self._plan = None
+        if self._scratch is not None:
+            await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+            self._scratch = None
+
+    async def _overfull(self) -> bool:
+        """Whether the scratch folder, which is a part of the disk here, holds more than it may."""
+        watched = self.containment is not None and self.containment["scratch"] == "watched"
+        if not watched or self._plan is None or self._scratch is None:
+            return False
+        return await asyncio.to_thread(bytes_in, self._scratch) > self._plan.scratch_bytes
 
     async def _probe_now_and_then(self) -> None:
         """Probe the idle worker: detect hangs and wrong answers when there is no traffic."""
@@ -165,6 +192,9 @@ class Version:
                 continue
             if any(map(processes.is_stopped, backend.processes)):
                 backend.fail("one of the model's processes is stopped")
+                continue
+            if await self._overfull():
+                backend.fail("the worker wrote more than SERVING_WORKER_SCRATCH_BYTES")
                 continue
             if not self.batcher.idle:
                 continue
@@ -192,9 +222,7 @@ class Version:
 
     async def _replace_backend(self) -> None:
         while True:
-            if self._backend is not None:
-                await self._backend.stop()
-                self._backend = None
+            await self._end_backend()
             await asyncio.sleep(_RESTART_SECONDS[min(self._attempt, len(_RESTART_SECONDS) - 1)])
             self._attempt += 1
             try:

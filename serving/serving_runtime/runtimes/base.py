@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from serving_runtime.containment import Plan, Report
 from serving_runtime.errors import LoadFailed
 from serving_runtime.protocol import frames
 from serving_runtime.runtimes.forkserver import ForkServer
@@ -47,8 +48,15 @@ class Runtime(Callee, Protocol):
     def processes(self) -> tuple[int, ...]:
         """Process ids, for /status and probes; empty until the worker has answered."""
 
-    async def start(self, model: Path, probe: Sequence[bytes]) -> bytes:
-        """Load the unpacked archive `model`, and return the answer to the frame `probe`. Raises LoadFailed."""
+    @property
+    def containment(self) -> Report | None:
+        """Which measures are in force for the worker; None while there is none, or when containment is off."""
+
+    async def start(self, model: Path, probe: Sequence[bytes], plan: Plan | None = None) -> bytes:
+        """Load the unpacked archive `model` in a worker that is contained as `plan` says, or not at all without one.
+
+        Returns the answer to the frame `probe`. Raises LoadFailed.
+        """
 
     async def stop(self) -> None:
         """End the processes and remove the folder. No state is lost: there is none."""

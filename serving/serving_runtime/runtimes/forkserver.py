@@ -4,18 +4,24 @@ import asyncio
 import json
 import logging
 import os
+import secrets
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from serving_runtime import processes
+from serving_runtime.containment import Plan, Report
 from serving_runtime.errors import LoadFailed
 from serving_runtime.runtimes import environment
 
 _POLL_SECONDS = 0.02
 _END_SECONDS = 5.0
+_TERM_SECONDS = 1.0
+_BACKLOG = 64
+_LONGEST_REPORT = 64 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +31,10 @@ class ForkServer:
 
     def __init__(self, directory: Path, threads: int, more: Sequence[str] = ()) -> None:
         """`more` names variables that handlers need beside `environment.INHERITED`."""
-        self.socket = directory / "forkserver.sock"
+        # Who may not list the folder cannot guess the name, and the fork server itself, whose memory the workers
+        # inherit, never learns it: it gets the listening socket.
+        self.socket = directory / f"f{secrets.token_hex(6)}"
+        self._listener: socket.socket | None = None
         self._directory = directory
         self.environment = environment.of_workers(os.environ, threads, more)
         self._process: subprocess.Popen[bytes] | None = None
@@ -44,30 +53,37 @@ class ForkServer:
             self._watch.close()
             processes.kill(self._process.pid)
             self._process.wait(_END_SECONDS)
-        self.socket.unlink(missing_ok=True)
+        if self._listener is None:
+            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._listener.bind(str(self.socket))
+            self._listener.listen(_BACKLOG)
+        descriptor = self._listener.fileno()
         with open(self._directory / "forkserver.log", "wb") as log:
             self._process = processes.start(
-                [sys.executable, "-m", "serving_runtime.worker.forkserver_main", str(self.socket)],
+                # -P: modules are not looked for in the work folder, so that workers need not read it.
+                [sys.executable, "-P", "-m", "serving_runtime.worker.forkserver_main", str(descriptor)],
                 cwd=self._directory,
                 env=self.environment,
                 output=log,
+                descriptors=[descriptor],
             )
         self._watch = processes.Watch(self._process.pid, self._died)
 
-    async def fork(self, model: Path, channel: socket.socket) -> int:
-        """Spawn a native worker for the unpacked archive `model`, which answers on `channel`; its process id.
+    async def fork(self, model: Path, channel: socket.socket, plan: Plan | None) -> tuple[int, Report | None]:
+        """Spawn a native worker for the unpacked archive `model`, which answers on `channel`.
 
-        Raises LoadFailed. The caller sets a deadline: the fork server may be importing PyTorch still.
+        Returns its process id, and which measures of `plan` are in force. Raises LoadFailed. The caller sets a
+        deadline: the fork server may be importing PyTorch still.
         """
         self.ensure()
-        request = json.dumps({"native": str(model)}).encode()
+        request = json.dumps({"native": str(model), "containment": _fields(plan)}).encode()
         with await self._connect() as connection:
             try:
                 socket.send_fds(connection, [request + b"\n"], [channel.fileno()])
-                reply = await asyncio.get_running_loop().sock_recv(connection, 32)
-                return int(reply)
+                report = json.loads(await asyncio.get_running_loop().sock_recv(connection, _LONGEST_REPORT))
             except (OSError, ValueError):
                 raise LoadFailed("the fork server died while it spawned a worker") from None
+        return contained(report)
 
     async def _connect(self) -> socket.socket:
         while True:
@@ -83,10 +99,12 @@ class ForkServer:
                 connection.close()
                 raise
 
-    def worker_command(self, script: Path, pid_file: Path) -> None:
-        """Write the executable that TorchServe starts in place of Python."""
+    def worker_command(self, script: Path, reports: Path, plan: Plan | None) -> None:
+        """Write the executable that TorchServe starts in place of Python; each worker adds a line to `reports`."""
         entry = Path(__file__).parents[1] / "worker" / "torchserve_shim.py"
-        words = [sys.executable, "-I", "-S", str(entry), str(self.socket), str(pid_file)]
+        job = script.with_name("job.json")
+        job.write_text(json.dumps({"pid_file": str(reports), "containment": _fields(plan)}), "utf-8")
+        words = [sys.executable, "-I", "-S", str(entry), str(self.socket), str(job)]
         script.write_text(f'#!/bin/sh\nexec {" ".join(map(_quoted, words))} "$@"\n', "utf-8")
         script.chmod(0o700)
 
@@ -94,13 +112,28 @@ class ForkServer:
         if self._watch is not None:
             self._watch.close()
         if self._process is not None:
-            await processes.end(self._process)
+            await processes.end(self._process, term_seconds=_TERM_SECONDS)
             self._process = None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+            self.socket.unlink(missing_ok=True)
 
     def _died(self) -> None:
         # Its workers died with it, so every model is about to ask for a new one.
         _log.error("the fork server died; starting a new one")
         self.ensure()
+
+
+def contained(report: dict[str, Any]) -> tuple[int, Report | None]:
+    """What a new worker says of itself: process id and measures. Raises LoadFailed when it cannot be contained."""
+    if "error" in report:
+        raise LoadFailed(report["error"])
+    return report["pid"], report["containment"]
+
+
+def _fields(plan: Plan | None) -> dict[str, Any] | None:
+    return None if plan is None else plan.to_json()
 
 
 def _quoted(word: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from serving_runtime import processes
+from serving_runtime.containment import Plan, Report
 from serving_runtime.errors import LoadFailed
 from serving_runtime.runtimes.base import START_SECONDS, Done, first_answer
 from serving_runtime.runtimes.channel import Channel
@@ -32,8 +33,9 @@ class Native:
         self._watch: processes.Watch | None = None
         self._channel: Channel | None = None
         self._in_service = False
+        self.containment: Report | None = None
 
-    async def start(self, model: Path, probe: Sequence[bytes]) -> bytes:
+    async def start(self, model: Path, probe: Sequence[bytes], plan: Plan | None = None) -> bytes:
         """Fork a worker, let it load the unpacked archive `model`, and wait until it answers the frame `probe`.
 
         Returns the answer's frame. Raises LoadFailed with the reason when the model cannot be loaded.
@@ -42,7 +44,7 @@ class Native:
         try:
             async with asyncio.timeout(START_SECONDS):
                 with theirs:
-                    self._worker = await self._forkserver.fork(model, theirs)
+                    self._worker, self.containment = await self._forkserver.fork(model, theirs, plan)
                 answer = await self._first_answer(ours, probe)
         except TimeoutError:
             raise LoadFailed(f"the model did not answer within {START_SECONDS:.0f} s of its start") from None

@@ -2,7 +2,7 @@
 
 Runs with `python -I -S`, standard library only, so that it starts in 15 ms:
 
-    torchserve_shim.py FORKSERVER_SOCKET PID_FILE SCRIPT ARGUMENT...
+    torchserve_shim.py FORKSERVER_SOCKET JOB_FILE SCRIPT ARGUMENT...
 """
 
 import json
@@ -15,10 +15,15 @@ _PATIENCE_SECONDS = 60  # the fork server imports PyTorch while Java starts
 
 
 def main() -> int:
-    """Hand our standard streams, environment and folder to a new worker; return when it is gone."""
-    forkserver, pid_file, *argv = sys.argv[1:]
+    """Hand our standard streams, environment and folder to a new worker; return when it is gone.
+
+    JOB_FILE holds what the front adds to the request: where the worker reports, and how it is contained.
+    """
+    forkserver, job_file, *argv = sys.argv[1:]
+    with open(job_file, "rb") as file:
+        job = json.load(file)
     connection = _connect(forkserver)
-    request = {"argv": argv, "env": dict(os.environ), "cwd": os.getcwd(), "pid_file": pid_file}
+    request = {"argv": argv, "env": dict(os.environ), "cwd": os.getcwd(), **job}
     socket.send_fds(connection, [b"{"], [0, 1, 2])
     connection.sendall(json.dumps(request).encode()[1:] + b"\n")
     for descriptor in (0, 1, 2):

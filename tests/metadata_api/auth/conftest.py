@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine, update
 
 from metadata_api.app import create_app
-from metadata_api.database.tables import ApiToken
+from metadata_api.database.auth_tables import ApiToken
 from metadata_api.roles import Role
 from metadata_api.settings import Auth, Settings
 from tests.metadata_api.servers import running

@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from metadata_api.database.session import BoundedConnection, connect
-from tests.conftest import Database
+from tests.postgres import Database
 from tests.waiting import until
 
 SECONDS = 5.0

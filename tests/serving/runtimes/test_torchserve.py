@@ -1,5 +1,6 @@
 """What only TorchServe has: a Java process, which may die and must stay small."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from .. import grpc_call
 from ..conftest import Front
 from .test_runtimes import GOLDEN, Load
 
@@ -36,6 +38,30 @@ class TestJava:
         assert java.memory_info().rss < 300 * 1024**2
         assert worker.memory_full_info().rss < 400 * 1024**2
         assert torchserve_front.infer("other", GOLDEN).status_code == 200
+
+
+class TestOpenPorts:
+    """Its gRPC servers cannot be switched off: they listen on a free port of 127.0.0.1 each."""
+
+    MANAGEMENT = "/org.pytorch.serve.grpc.management.ManagementAPIsService/ListModels"
+    INFERENCE = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Ping"
+
+    def test_answer_nothing_without_the_token(self, torchserve_front: Front) -> None:
+        java = psutil.Process(torchserve_front.status("other")["processes"][0])
+        listening = [each for each in java.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+        assert len(listening) == 2
+        assert {each.laddr.ip for each in listening} == {"127.0.0.1"}
+        tokens = json.loads(Path(java.cwd(), "key_file.json").read_bytes())
+        for method, kind in ((self.MANAGEMENT, "management"), (self.INFERENCE, "inference")):
+            answers = {
+                token: [grpc_call.messages(each.laddr.port, method, token) for each in listening]
+                for token in (None, "wrong", tokens[kind]["key"])
+            }
+            assert answers[None] == answers["wrong"] == [0, 0]
+            assert sorted(answers[tokens[kind]["key"]]) == [
+                0,
+                1,
+            ]  # the positive control: the port that has this service
 
 
 class TestJavaCache:

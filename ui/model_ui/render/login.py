@@ -1,5 +1,7 @@
 """The pages that somebody sees who is not let in: plain HTML without scripts; sent by `login.Login`."""
 
+from urllib.parse import urlencode
+
 from model_ui.render.markup import text
 
 WRONG = "This token is not accepted. It is mistyped, expired or revoked."
@@ -39,14 +41,15 @@ form {{ margin: 20px 0 24px; }}
 label {{ display: block; margin-bottom: 6px; font-size: 14px; font-weight: 600; }}
 input {{ width: 100%; min-height: 44px; padding: 0 12px; font: inherit; color: inherit; background: var(--page);
   border: 1px solid var(--line); border-radius: 8px; }}
-button {{ width: 100%; min-height: 44px; margin-top: 12px; font: inherit; font-weight: 700; color: #fff;
-  background: #0b6a88; border: 0; border-radius: 8px; cursor: pointer; }}
-button:hover {{ background: #095a74; }}
+button, .button {{ display: block; width: 100%; min-height: 44px; margin-top: 12px; font: inherit; font-weight: 700;
+  line-height: 44px; text-align: center; text-decoration: none; color: #fff; background: #0b6a88; border: 0;
+  border-radius: 8px; cursor: pointer; }}
+button:hover, .button:hover {{ background: #095a74; }}
 :focus-visible {{ outline: 2px solid var(--sea); outline-offset: 2px; }}
 a {{ color: var(--sea); }}
 .hint {{ font-size: 14px; color: var(--soft); overflow-wrap: anywhere; }}
 .hint :last-child {{ margin-bottom: 0; }}
-.problem {{ margin: 16px 0 0; padding: 11px 14px; font-size: 14px; color: var(--bad); background: var(--bad-soft);
+.problem {{ margin: 16px 0; padding: 11px 14px; font-size: 14px; color: var(--bad); background: var(--bad-soft);
   border-radius: 8px; }}
 </style>
 </head>
@@ -57,15 +60,23 @@ a {{ color: var(--sea); }}
 """
 
 
-def login(root: str, *, next_address: str, hint: str, problem: str = "", arrived: bool = False) -> str:
+def login(
+    root: str, *, next_address: str, hint: str, problem: str = "", arrived: bool = False, provider: str = ""
+) -> str:
     """The login: a form that takes a token and leads on to `next_address`, and where a token is found.
 
-    `hint` is text that stands instead of ours; `arrived` says that a link of another site led here.
+    `hint` is text that stands instead of ours; `arrived` says that a link of another site led here; `provider` is the
+    path below `root` that leads to an OpenID provider, empty for none.
     """
     alert = f'<p class="problem" role="alert">{text(problem)}</p>' if problem else ""
     here = text(f"{root}{next_address}")
     known = f'<p>Logged in already? <a href="{here}">Go on to the page</a>.</p>' if arrived else ""
-    content = f"""<p>Log in with a token.</p>{known}{alert}
+    with_account = ""
+    if provider:
+        way = text(f"{root}{provider}?{urlencode({'next': next_address})}")
+        with_account = f'<p><a class="button" href="{way}">Log in with your account</a></p>'
+    how = "Or log in with a token." if provider else "Log in with a token."
+    content = f"""{alert}{known}{with_account}<p>{how}</p>
 <form method="post" action="{text(root)}/login">
 <label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="current-password" autocapitalize="off" spellcheck="false"
@@ -75,6 +86,16 @@ def login(root: str, *, next_address: str, hint: str, problem: str = "", arrived
 </form>
 <div class="hint">{f"<p>{text(hint)}</p>" if hint else HINT}</div>"""
     return _FRAME.format(title="Log in · Marina", content=content)
+
+
+def onward(address: str) -> str:
+    """What leads a browser that has just been given the cookie on to an address of ours."""
+    there = text(address)
+    content = f'<p>You are logged in. <a href="{there}">Go on to the page</a>.</p>'
+    page = _FRAME.format(title="Marina", content=content)
+    return page.replace(
+        "<meta charset", f'<meta http-equiv="refresh" content="0; url={there}">\n<meta charset', 1
+    )
 
 
 def away(detail: str, *, again: bool) -> str:

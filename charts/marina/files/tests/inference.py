@@ -11,10 +11,13 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+TOKEN = Path("/run/secrets/auth/admin-token")
+AUTHORIZATION = {"Authorization": f"Bearer {TOKEN.read_text().strip()}"} if TOKEN.exists() else {}
 MODEL = os.environ["MODEL"]
 END = time.monotonic() + float(os.environ["SECONDS"])
 
@@ -45,8 +48,10 @@ def same(expected: Any, found: Any) -> bool:
 
 
 with (
-    httpx.Client(base_url=os.environ["API_URL"], timeout=30, trust_env=False) as api,
-    httpx.Client(base_url=os.environ["SERVING_URL"], timeout=30, trust_env=False) as serving,
+    httpx.Client(base_url=os.environ["API_URL"], headers=AUTHORIZATION, timeout=30, trust_env=False) as api,
+    httpx.Client(
+        base_url=os.environ["SERVING_URL"], headers=AUTHORIZATION, timeout=30, trust_env=False
+    ) as serving,
 ):
     experiment, version = os.environ.get("EXPERIMENT"), os.environ.get("VERSION")
     if experiment is None:

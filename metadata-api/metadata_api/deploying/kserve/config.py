@@ -67,6 +67,8 @@ class KServeConfig(Section):
     artifact_url: str = Field(pattern=r"^(https?|s3)://.")
     expose: Expose = Expose()
     predictor: Predictor = Predictor()
+    tokens_secret: str = ""
+    """Secret in which model servers find the tokens that they take, as `tokens.json`; empty when they ask for none."""
 
 
 def read(path: Path) -> KServeConfig:

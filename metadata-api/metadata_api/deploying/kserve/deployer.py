@@ -29,6 +29,7 @@ from metadata_api.kubernetes import (
     INFERENCE_SERVICE,
     INGRESS,
     POD,
+    SECRET,
     Cluster,
     ClusterAway,
     ClusterError,
@@ -42,7 +43,7 @@ STALE = ["list", "delete"]
 RULES: dict[str, list[Json]] = {
     mode: [
         {"apiGroups": [kind.group], "resources": [kind.plural], "verbs": verbs}
-        for kind, verbs in [(INFERENCE_SERVICE, OWNED), *routes, (POD, ["list"])]
+        for kind, verbs in [(INFERENCE_SERVICE, OWNED), *routes, (SECRET, ["patch"]), (POD, ["list"])]
     ]
     for mode, routes in {
         "ingress": [(INGRESS, OWNED), (HTTP_ROUTE, STALE)],

@@ -15,7 +15,7 @@ from serving_runtime.runtimes.base import Done
 _MODEL = "model"
 _HEAD = (
     b"POST /predictions/" + _MODEL.encode() + b" HTTP/1.1\r\nHost: torchserve\r\n"
-    b"Content-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n"
+    b"Authorization: Bearer %b\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n"
 )
 _LONGEST_HEAD = 16 * 1024
 _AT_ONCE = 256 * 1024
@@ -24,7 +24,9 @@ _AT_ONCE = 256 * 1024
 class TorchServeClient(asyncio.Protocol):
     """Calls `done(status, body)` once for each `call`; status 0 means that the connection is gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, token: bytes) -> None:
+        """`token` is what TorchServe wants to see with each call."""
+        self._token = token
         self._transport: asyncio.Transport | None = None
         self._descriptor = -1
         self._done: Done | None = None
@@ -34,9 +36,10 @@ class TorchServeClient(asyncio.Protocol):
         self._status = 0
 
     @classmethod
-    async def connect(cls, path: Path) -> "TorchServeClient":
+    async def connect(cls, path: Path, token: bytes) -> "TorchServeClient":
         """Open a connection to a UNIX socket. Raises OSError."""
-        _, client = await asyncio.get_running_loop().create_unix_connection(cls, str(path))
+        loop = asyncio.get_running_loop()
+        _, client = await loop.create_unix_connection(lambda: cls(token), str(path))
         return client
 
     @property
@@ -51,7 +54,7 @@ class TorchServeClient(asyncio.Protocol):
         self._done = done
         self._received.clear()
         self._needed = 0
-        data = b"".join((_HEAD % sum(map(len, frame)), *frame))
+        data = b"".join((_HEAD % (self._token, sum(map(len, frame))), *frame))
         # Written by hand, for the reason that channel.py gives; nothing of an earlier call waits in the transport.
         try:
             sent = os.write(self._descriptor, data)

@@ -9,6 +9,7 @@ from serving_runtime.archive.manifest import HAS_SPEC, MANIFEST, ORIGINAL_HANDLE
 from serving_runtime.errors import LoadFailed
 
 _LARGEST_CALL = 128 * 1024 * 1024
+INFERENCE, MANAGEMENT = "i", "m"
 _LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="off" shutdownHook="disable">
   <Appenders>
@@ -20,14 +21,29 @@ _LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def write(directory: Path, model: Path, *, calls: int, start_seconds: float) -> None:
+_TOKENS = "key_file.json"
+_TOKEN_MINUTES = 30_000_000  # 57 years: Java ends before its token
+
+
+def write(directory: Path, sockets: Path, model: Path, *, calls: int, start_seconds: float) -> None:
     """Write `config` and `log4j2.xml` into `directory` and make the unpacked `model` load our worker.
+
+    TorchServe listens in the folder `sockets`.
 
     `calls` may be under way at once.
     """
-    (directory / "config").write_text(_config(directory, model, calls, start_seconds), "utf-8")
+    (directory / "config").write_text(_config(sockets, model, calls, start_seconds), "utf-8")
     (directory / "log4j2.xml").write_text(_LOG4J, "utf-8")
     _aim_manifest(model)
+
+
+def token(directory: Path) -> bytes:
+    """The token that inference needs, from the file that Java writes before it listens. Raises OSError until then."""
+    try:
+        document = json.loads((directory / _TOKENS).read_bytes())
+    except ValueError:
+        raise FileNotFoundError(f"{_TOKENS} is being written") from None
+    return str(document["inference"]["key"]).encode("ascii")
 
 
 def home_and_jar() -> tuple[Path, Path]:
@@ -52,17 +68,19 @@ def _aim_manifest(model: Path) -> None:
     (model / MANIFEST).write_text(json.dumps(manifest), "utf-8")
 
 
-def _config(directory: Path, model: Path, calls: int, start_seconds: float) -> str:
+def _config(sockets: Path, model: Path, calls: int, start_seconds: float) -> str:
     settings = {
-        "inference_address": f"unix:{directory}/i",
-        "management_address": f"unix:{directory}/m",
+        "inference_address": f"unix:{sockets}/{INFERENCE}",
+        "management_address": f"unix:{sockets}/{MANAGEMENT}",
         "enable_metrics_api": "false",
         "grpc_inference_address": "127.0.0.1",
         "grpc_management_address": "127.0.0.1",
         "grpc_inference_port": 0,
         "grpc_management_port": 0,
         "enable_model_api": "false",
-        "disable_token_authorization": "true",  # its sockets lie in a folder that only we can enter
+        # Its two gRPC servers cannot be switched off and listen on 127.0.0.1: without a token they answer nothing.
+        "disable_token_authorization": "false",
+        "token_expiration_min": _TOKEN_MINUTES,
         "install_py_dep_per_model": "false",
         "allowed_urls": "file:///nowhere",
         # By its name alone: TorchServe cuts a path at the first `.mar` in it, and `.marina` has one.

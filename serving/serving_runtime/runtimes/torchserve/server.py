@@ -2,23 +2,29 @@
 
 Java is started directly, without TorchServe's Python launcher, so that we hold the process that matters. It listens
 on UNIX sockets in a private folder; only its two gRPC servers cannot be switched off and take a free port of
-127.0.0.1 each. TorchServe's own restart of a worker waits a second without notice, so any death or hang ends the
-whole pair: `on_failure` is called once, and whoever owns this object starts a new one.
+127.0.0.1 each, where they want a token that only we know. TorchServe's own restart of a worker waits a second without
+notice, so any death or hang ends the whole pair: `on_failure` is called once, and whoever owns this object starts a
+new one.
 """
 
 import asyncio
+import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from serving_runtime import processes
+from serving_runtime.containment import Plan, Report
 from serving_runtime.errors import LoadFailed
 from serving_runtime.runtimes.base import OK, START_SECONDS, Done, first_answer
-from serving_runtime.runtimes.forkserver import ForkServer
+from serving_runtime.runtimes.forkserver import ForkServer, contained
 from serving_runtime.runtimes.torchserve import config, java
 from serving_runtime.runtimes.torchserve.client import TorchServeClient
 
@@ -35,6 +41,7 @@ class TorchServe:
     ) -> None:
         """`directory` is private to this object, short (UNIX sockets), and removed by `stop`."""
         self._directory = directory
+        self._sockets = directory / secrets.token_hex(6)  # which the model's own worker does not know either
         self._forkserver = forkserver
         self._cache = cache
         self._on_failure: Callable[[str], None] | None = on_failure
@@ -43,26 +50,27 @@ class TorchServe:
         self._watches: list[processes.Watch] = []
         self._clients: deque[TorchServeClient] = deque()
         self._asked: TorchServeClient | None = None
+        self.containment: Report | None = None
 
-    async def start(self, model: Path, probe: Sequence[bytes]) -> bytes:
+    async def start(self, model: Path, probe: Sequence[bytes], plan: Plan | None = None) -> bytes:
         """Start Java on the unpacked archive `model` and wait until its worker answers the frame `probe`.
 
         Returns the answer's frame. Raises LoadFailed with the reason when the model cannot be loaded.
         """
         self._forkserver.ensure()
-        self._launch(model)
+        self._launch(model, plan)
         deadline = asyncio.get_running_loop().time() + START_SECONDS
         while (answer := await self._first_answer(probe, deadline)) is None:
             self._check_alive(deadline)
             await asyncio.sleep(_POLL_SECONDS)
-        self._worker = self._started_workers()[-1]
+        self._worker, self.containment = contained(self._reports()[-1])
         assert self._java is not None
         self._watches = [
             processes.Watch(self._java.pid, lambda: self.fail("TorchServe's Java process died")),
             processes.Watch(self._worker, lambda: self.fail("the model's worker process died")),
         ]
         while len(self._clients) < CALLS_IN_FLIGHT:
-            self._clients.append(await TorchServeClient.connect(self._socket))
+            self._clients.append(await self._connect())
         return answer
 
     @property
@@ -115,8 +123,8 @@ class TorchServe:
         self._clients.clear()
         if self._java is not None:
             await processes.end(self._java)
-        for worker in self._started_workers():
-            processes.kill(worker)
+        for report in self._reports():
+            processes.kill(report["pid"])
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
     async def finish(self, seconds: float) -> None:
@@ -137,18 +145,18 @@ class TorchServe:
         return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
 
     @property
-    def _socket(self) -> Path:
-        return self._directory / "i"
-
-    @property
-    def _pid_file(self) -> Path:
+    def _reports_file(self) -> Path:
         return self._directory / "workers"
 
-    def _launch(self, model: Path) -> None:
+    def _launch(self, model: Path, plan: Plan | None) -> None:
         temporary = self._directory / "t"
         temporary.mkdir(parents=True, exist_ok=True)
-        config.write(self._directory, model, calls=CALLS_IN_FLIGHT, start_seconds=START_SECONDS)
-        self._forkserver.worker_command(self._directory / "python", self._pid_file)
+        self._sockets.mkdir(mode=0o700)
+        config.write(
+            self._directory, self._sockets, model, calls=CALLS_IN_FLIGHT, start_seconds=START_SECONDS
+        )
+        plan = None if plan is None else replace(plan, sockets=str(temporary))
+        self._forkserver.worker_command(self._directory / "python", self._reports_file, plan)
         home, jar = config.home_and_jar()
         command = [
             str(java.java_home() / "bin" / "java"),
@@ -171,7 +179,7 @@ class TorchServe:
     async def _first_answer(self, frame: Sequence[bytes], deadline: float) -> bytes | None:
         """What the worker answers; None while there is none. Raises LoadFailed when it says it cannot load."""
         try:
-            client = await TorchServeClient.connect(self._socket)
+            client = await self._connect()
         except OSError:
             return None
         try:
@@ -185,13 +193,20 @@ class TorchServe:
             raise LoadFailed(f"the model did not answer within {START_SECONDS:.0f} s of its start")
         if self._java.poll() is not None:
             raise LoadFailed(f"TorchServe ended with code {self._java.returncode}: {self.log_tail()}")
-        if len(self._started_workers()) > 1:
+        reports = self._reports()
+        for report in reports:
+            contained(report)
+        if len(reports) > 1:
             raise LoadFailed(
                 "the worker process died while it loaded the model: its code ended it, or memory ran out"
             )
 
-    def _started_workers(self) -> list[int]:
+    async def _connect(self) -> TorchServeClient:
+        return await TorchServeClient.connect(self._sockets / config.INFERENCE, config.token(self._directory))
+
+    def _reports(self) -> list[dict[str, Any]]:
+        """What the workers that were started have said of themselves."""
         try:
-            return [int(line) for line in self._pid_file.read_text("ascii").split()]
+            return [json.loads(line) for line in self._reports_file.read_bytes().splitlines()]
         except (OSError, ValueError):
             return []

@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "role in ('viewer', 'annotator', 'deployer', 'publisher', 'admin')",
+            "role in ('fetcher', 'viewer', 'annotator', 'deployer', 'publisher', 'admin')",
             name=op.f("ck_api_tokens_role"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_tokens")),

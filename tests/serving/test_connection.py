@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from serving_runtime.front.connection import CoalescingTransport
+from serving_runtime.connection import CoalescingTransport
 from serving_runtime.hosts import SECURITY_HEADERS
 from serving_runtime.worker.torchserve_receiving import ReadAhead
 
@@ -56,6 +56,14 @@ class TestAnswers:
 
     def test_a_head_leaves_before_the_end(self) -> None:
         assert written(self.HEAD, close=True) == [[self.SENT, "closed"]] * 2
+
+    def test_a_page_has_its_own_policy_and_the_other_headers(self) -> None:
+        own = b"HTTP/1.1 200 OK\r\ncontent-security-policy: default-src 'self'\r\n\r\n"
+        (sent,) = written(own, b"page")[0]
+        assert isinstance(sent, bytes)
+        assert sent.count(b"content-security-policy: ") == 1
+        assert b"default-src 'self'" in sent
+        assert all(b"\r\n%b: " % name in sent for name, _ in SECURITY_HEADERS)
 
     def test_go_on_is_no_answer_and_has_no_headers(self) -> None:
         goes_on = b"HTTP/1.1 100 Continue\r\n\r\n"

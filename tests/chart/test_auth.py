@@ -1,0 +1,60 @@
+"""Tokens in the chart: one Secret that is kept, who gets what of it, and what is open without it."""
+
+import json
+import re
+from base64 import b64decode
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.chart.rendering import Rejected, render, shape
+from tests.chart.test_choices import asked
+
+
+class TestAuthentication:
+    def test_every_key_of_the_secret_is_a_token_or_for_kserve(self) -> None:
+        data = {
+            key: b64decode(value).decode()
+            for key, value in render().one("Secret", "marina-auth")["data"].items()
+        }
+        for key in ("admin-token", "serving-token", "fetch-token"):
+            assert re.fullmatch(r"mrn_[0-9a-f]{12}_[A-Za-z0-9_-]{43}", data.pop(key)), key
+        assert data["https-host"] == "marina-metadata-api.models.svc.cluster.local"
+        assert json.loads(data["headers"])["Authorization"].startswith("Bearer mrn_")
+
+    def test_tokens_that_are_there_stay(self, tmp_path: Path) -> None:
+        have = '(dict "data" (dict "admin-token" "b2xk" "fetch-token" "b2xk"))'
+        kept = yaml.safe_load(asked(tmp_path, f'{{{{ include "marina.auth.data" (list . {have}) }}}}'))
+        assert (kept["admin-token"], kept["fetch-token"]) == ("b2xk", "b2xk")
+        assert json.loads(b64decode(kept["headers"])) == {"Authorization": "Bearer old"}
+        assert kept["serving-token"]
+
+    def test_the_secret_outlives_the_release(self) -> None:
+        annotations = render().one("Secret", "marina-auth")["metadata"]["annotations"]
+        assert annotations["helm.sh/resource-policy"] == "keep"
+
+    def test_without_a_generated_one_a_secret_must_be_named(self) -> None:
+        with pytest.raises(Rejected, match="auth.existingSecret"):
+            render({"auth": {"generate": False}})
+
+    def test_with_s3_no_token_is_given_to_what_fetches_archives(self) -> None:
+        rendered = render(shape("external-s3"))
+        assert "headers" not in rendered.one("Secret", "marina-auth")["data"]
+        (account,) = [
+            one for one in rendered.kind("ServiceAccount") if one["metadata"]["name"] == "marina-predictor"
+        ]
+        assert [one["name"] for one in account["secrets"]] != ["marina-auth"]
+
+    def test_models_may_be_open_while_the_api_is_not(self) -> None:
+        rendered = render({"auth": {"inference": "open"}})
+        assert [one["metadata"]["name"] for one in rendered.kind("Secret")] == [
+            "marina-auth",
+            "marina-postgres",
+        ]
+        assert "SERVING_TOKENS_FILE" not in json.dumps(rendered.kind("ServingRuntime"))
+
+    def test_without_authentication_there_is_no_token_anywhere(self) -> None:
+        rendered = render({"auth": {"enabled": False}})
+        assert [one["metadata"]["name"] for one in rendered.kind("Secret")] == ["marina-postgres"]
+        assert '"mountPath": "/run/secrets/auth"' not in json.dumps(rendered.objects)

@@ -1,0 +1,98 @@
+"""The UI before the real API: who its login lets in, and how soon a revoked token is out."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from metadata_api.roles import Role
+from model_ui import uploads
+from model_ui.app import create_app
+from model_ui.metadata_client import ApiRejected, ApiUnauthenticated, MetadataClient
+from model_ui.settings import Settings
+from tests.asgi import Server
+from tests.metadata_api.auth.conftest import client_of, expire, issue
+from tests.waiting import until
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for uploads; Gradio's variable is put back afterwards."""
+    monkeypatch.setenv(uploads.GRADIO_FOLDER, str(tmp_path / "uploads"))
+    return tmp_path / "uploads"
+
+
+@pytest.fixture
+def ui(closed_address: str, admin: httpx.Client, folder: Path) -> Iterator[httpx.Client]:
+    """A browser without a cookie before the UI of an API with authentication."""
+    settings = Settings(api_url=closed_address, upload_dir=folder)
+    with Server(create_app(settings)) as server, httpx.Client(base_url=server.url, timeout=30) as browser:
+        yield browser
+
+
+def test_a_link_lets_in_whom_the_api_knows(ui: httpx.Client, tokens: dict[Role, str]) -> None:
+    assert ui.get("/").status_code == 401
+    answer = ui.get("/", params={"token": tokens[Role.VIEWER]})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert ui.get("/config").status_code == 200
+    ui.cookies.clear()
+    assert ui.get("/config").status_code == 401
+
+
+def test_a_revoked_token_is_out_within_five_seconds_and_its_streams_within_ten(
+    ui: httpx.Client, admin: httpx.Client
+) -> None:
+    token = issue(admin, "annotator")
+    assert ui.post("/login", data={"token": token}).status_code == 303
+    with ui.stream("GET", "/gradio_api/heartbeat/some") as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == "data: ALIVE"
+        assert admin.delete(f"/v1/tokens/{token[4:16]}").status_code == 204
+        begin = time.monotonic()
+        until(lambda: ui.get("/config").status_code == 401, "the page is closed", 6)
+        list(lines)
+        assert time.monotonic() - begin < 12
+
+
+def test_an_expired_token_and_a_changed_one_are_wrong(
+    ui: httpx.Client, closed_address: str, admin: httpx.Client, engine: Engine
+) -> None:
+    token = issue(admin)
+    changed = token[:-1] + ("a" if token[-1] != "a" else "b")
+    assert ui.get("/", params={"token": changed}).status_code == 401
+    expire(engine, token)
+    until(lambda: is_out(closed_address, token), "the API knows that the token has expired")
+    assert ui.get("/", params={"token": token}).status_code == 401
+
+
+def test_the_client_acts_as_its_visitor_and_as_nobody_else(
+    closed_address: str, tokens: dict[Role, str]
+) -> None:
+    async def scenario() -> None:
+        async with MetadataClient(closed_address) as client:
+            assert (await client.as_visitor(tokens[Role.DEPLOYER]).me()).role == "deployer"
+            assert (await client.as_visitor(tokens[Role.VIEWER]).experiments()).items == ()
+            with pytest.raises(ApiRejected, match="needs the role deployer"):
+                await client.as_visitor(tokens[Role.VIEWER]).stop("a")
+            for unknown in (client, client.as_visitor(None), client.as_visitor("x")):
+                with pytest.raises(ApiUnauthenticated):
+                    await unknown.experiments()
+
+    anyio.run(scenario)
+
+
+def test_an_api_without_authentication_wants_no_login(address: str, folder: Path) -> None:
+    settings = Settings(api_url=address, upload_dir=folder)
+    with Server(create_app(settings)) as server:
+        assert httpx.get(f"{server.url}/config", timeout=30).status_code == 200
+        wrong = {"authorization": f"Bearer mrn_{'0' * 12}_{'a' * 43}"}
+        assert httpx.get(f"{server.url}/config", headers=wrong, timeout=30).status_code == 200
+
+
+def is_out(address: str, token: str) -> bool:
+    with client_of(address, token) as client:
+        return client.get("/v1/me").status_code == 401
