@@ -7,9 +7,9 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import jwt
@@ -35,8 +35,14 @@ RENEWAL_SECONDS = 1.0
 LAST_RESORT_SECONDS = 24 * 3600.0
 RSA_BITS = range(2048, 8193)
 
-Keys = Mapping[tuple[str, str], jwt.PyJWK]
-"""By key id and algorithm."""
+
+class Published(NamedTuple):
+    """A key of the issuer; one without an id is found only where it is the only one for its algorithm."""
+
+    kid: str | None
+    algorithm: str
+    key: jwt.PyJWK
+
 
 log = logging.getLogger(__name__)
 
@@ -67,27 +73,36 @@ class IssuerKeys:
         )
         self._fetch_seconds = fetch_seconds
         self._clock = clock
-        self._keys: Keys = {}
+        self._keys: Sequence[Published] = ()
         self._fetched = self._asked = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
 
-    async def find(self, kid: str, algorithm: str) -> jwt.PyJWK:
-        """One key; raises Unauthenticated when the issuer has no such key, Unavailable when it cannot be asked."""
-        wanted = (kid, algorithm)
-        if wanted in self._keys and self._age() < LAST_RESORT_SECONDS:
-            if self._age() >= KEPT_SECONDS:
-                await self._renew(RENEWAL_SECONDS)
-        else:
+    async def find(self, kid: str | None, algorithm: str) -> jwt.PyJWK:
+        """One key; without an id the only one for the algorithm.
+
+        Raises Unauthenticated when the issuer has no such key, Unavailable when it cannot be asked.
+        """
+        if self._known(kid, algorithm) is None:
             await self._renew(self._fetch_seconds + RENEWAL_SECONDS)
-        if self._age() < LAST_RESORT_SECONDS and wanted in self._keys:
-            return self._keys[wanted]
+        elif self._age() >= KEPT_SECONDS:
+            await self._renew(RENEWAL_SECONDS)
+        if (found := self._known(kid, algorithm)) is not None:
+            return found
         if self._asked > self._fetched:
             raise Unavailable(
                 "unavailable", f"The identity provider {self._issuer} does not answer. Try again in a moment."
             )
         raise Unauthenticated(
-            "unauthenticated", f"{self._issuer} has no key {kid[:100]!r} for {algorithm}. Log in again."
+            "unauthenticated", f"{self._issuer} has {_missing(kid, algorithm)}. Log in again."
         )
+
+    def _known(self, kid: str | None, algorithm: str) -> jwt.PyJWK | None:
+        if self._age() >= LAST_RESORT_SECONDS:
+            return None
+        fitting = [one for one in self._keys if one.algorithm == algorithm and kid in (None, one.kid)]
+        if not fitting or (kid is None and len(fitting) > 1):
+            return None
+        return fitting[0].key
 
     def _age(self) -> float:
         return self._clock() - self._fetched
@@ -114,14 +129,14 @@ class IssuerKeys:
         finally:
             self._fetching = None
 
-    async def _read(self) -> Keys:
+    async def _read(self) -> Sequence[Published]:
         async with httpx.AsyncClient(
             verify=self._verify, trust_env=False, timeout=self._fetch_seconds
         ) as client:
             discovery = await self._document(client, self._issuer.removesuffix("/") + DISCOVERY)
             if discovery.get("issuer") != self._issuer:
                 raise ValueError(f"the provider calls itself {str(discovery.get('issuer'))[:200]!r}")
-            found = dict(_usable(await self._document(client, discovery.get("jwks_uri"))))
+            found = tuple(_usable(await self._document(client, discovery.get("jwks_uri"))))
         if not found:
             raise ValueError(f"its key set has no key for {' or '.join(ALGORITHMS.values())}")
         return found
@@ -145,16 +160,23 @@ class IssuerKeys:
         return found
 
 
-def _usable(document: dict[str, Any]) -> Iterator[tuple[tuple[str, str], jwt.PyJWK]]:
-    """Public keys for signatures that say their id; all others are passed over."""
+def _missing(kid: str | None, algorithm: str) -> str:
+    if kid is None:
+        return f"no key, or more than one, for {algorithm}, and the token does not say which (kid)"
+    return f"no key {kid[:100]!r} for {algorithm}"
+
+
+def _usable(document: dict[str, Any]) -> Iterator[Published]:
+    """Public keys for signatures; all others are passed over."""
     entries = document.get("keys")
-    for entry in reversed(entries) if isinstance(entries, list) else ():
-        if not isinstance(entry, dict) or not isinstance(kid := entry.get("kid"), str):
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, dict):
             continue
-        algorithm = ALGORITHMS.get(str(entry.get("kty")))
+        kid, algorithm = entry.get("kid"), ALGORITHMS.get(str(entry.get("kty")))
         operations = entry.get("key_ops", ["verify"])
         if (
             algorithm is None
+            or not isinstance(kid, str | None)
             or "d" in entry
             or entry.get("use", "sig") != "sig"
             or entry.get("alg", algorithm) != algorithm
@@ -166,7 +188,7 @@ def _usable(document: dict[str, Any]) -> Iterator[tuple[tuple[str, str], jwt.PyJ
         except (jwt.PyJWTError, ValueError, TypeError):
             continue
         if _strong(key.key):
-            yield (kid, algorithm), key
+            yield Published(kid, algorithm, key)
 
 
 def _strong(key: object) -> bool:

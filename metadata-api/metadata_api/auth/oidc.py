@@ -96,13 +96,13 @@ class Oidc:
         )
 
 
-def _key_of(header: dict[str, Any]) -> tuple[str, str]:
-    """Algorithm and key id; whatever else a header says of keys is ignored."""
+def _key_of(header: dict[str, Any]) -> tuple[str, str | None]:
+    """Algorithm, and key id if there is one; whatever else a header says of keys is ignored."""
     algorithm, kid = header.get("alg"), header.get("kid")
     if algorithm not in ALGORITHMS.values():
         raise _wrong(f"it is signed by another algorithm than {' and '.join(ALGORITHMS.values())}")
-    if not isinstance(kid, str):
-        raise _wrong("it does not say which key it is signed with (kid)")
+    if not isinstance(kid, str | None):
+        raise _wrong("its key id is no text (kid)")
     kind = header.get("typ", "JWT")
     if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in TYPES:
         raise _wrong("it is neither an access token nor an id token (typ)")

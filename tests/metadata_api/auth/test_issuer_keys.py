@@ -162,6 +162,22 @@ class TestBounds:
         assert not knows(keys, FIRST)
         assert not knows(keys, Key("second", "ES256"))
 
+    def test_a_token_that_names_no_key_is_checked_by_the_only_one_of_its_algorithm(
+        self, provider: IdentityProvider, keys: IssuerKeys, clock: Clock
+    ) -> None:
+        def find() -> object:
+            return asyncio.run(keys.find(None, "RS256")).key.public_numbers()
+
+        plain = {name: value for name, value in FIRST.public().items() if name != "kid"}
+        provider.pages[KEYS] = lambda: as_json({"keys": [plain, Key("other", "ES256").public()]})
+        assert find() == FIRST.private.public_key().public_numbers()
+        assert not knows(keys, FIRST), "one that has no name is not the one that was named"
+        del provider.pages[KEYS]
+        provider.keys = [FIRST, SECOND]
+        clock.now += 600
+        with pytest.raises(Unauthenticated, match="more than one"):
+            find()
+
     def test_a_set_without_a_key_is_no_answer(self, provider: IdentityProvider, keys: IssuerKeys) -> None:
         provider.keys = []
         assert unavailable(keys)
