@@ -29,12 +29,12 @@ INSTALLED_CHECKOV := $(VENV)/.checkov-$(call key,tests/checkov.lock)
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
-# `make test` runs them in so many processes; tests/groups.py says which go together. Those that are marked `clock` have
-# tight limits: they run after the others, one at a time.
+# `make test` runs them in so many processes; tests/groups.py says which go together, and which run alone at the end.
 TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina_local tests/system tests/ui
-CLOCK_TESTS := tests/metadata_api tests/system
 WORKERS ?= 4
 PARALLEL := -n $(WORKERS) --dist loadscope
+# It runs beside them. Not by $(MAKE), which a dry run would really start.
+TEST_SDK := PYTHONPATH=metadata-api:serving:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk
 K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh k8s/doctor,$(wildcard k8s/*)) k8s/doctor/run
 PACKAGES := serving/serving_runtime metadata-api/metadata_api metadata-api/marina_local ui/model_ui k8s/doctor/marina_doctor
 
@@ -65,10 +65,11 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m marina_local train
 
 ##@ Check
-.PHONY: test test-long test-helm test-sdk check lint fmt conformance containment soak faults bench bench-up bench-api screenshot
-test: $(INSTALLED_TESTS) test-sdk browser starters ## run all tests but the slow tiers, in WORKERS (4) processes
-	@status=0; $(BIN)/pytest -m "not long and not bench and not helm and not clock" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
-	$(BIN)/pytest -m "clock and not long" $(CLOCK_TESTS) $(PYTEST) || status=$$?; exit $$status
+.PHONY: test test-long test-helm test-sdk check lint fmt conformance containment access soak faults bench bench-up bench-api screenshot
+test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## run all tests but the slow tiers, in WORKERS (4) processes
+	@status=0; said=$$(mktemp); $(TEST_SDK) $(PYTEST) > "$$said" 2>&1 & sdk=$$!; \
+	$(BIN)/pytest -m "not long and not bench and not helm" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
+	wait $$sdk || status=$$?; cat "$$said"; rm "$$said"; exit $$status
 
 test-long: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## run the tests that take minutes, and those of the benchmarks: fuzzing, faults, overload, checkov
 	@$(BIN)/pytest -m "long or bench" $(TESTS) $(PYTEST)
@@ -77,7 +78,7 @@ test-helm: $(INSTALLED_TESTS) ## render the chart with every Helm on PATH, and t
 	@$(BIN)/pytest -m helm tests/chart $(PYTEST)
 
 test-sdk: $(INSTALLED_KSERVE) ## check what the API writes to a cluster with KServe's own Python SDK, and test the doctor
-	@PYTHONPATH=metadata-api:serving:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk $(PYTEST)
+	@$(TEST_SDK) $(PYTEST)
 
 check: lint test test-long ## all that a change must pass: tests, format, lint, types, import contracts
 
@@ -97,6 +98,9 @@ conformance: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) ## test all of v2 on both ru
 
 containment: $(INSTALLED_TESTS) ## let a hostile .mar do its worst in both runtimes; prints what stops it and, as root, writes docs/security.md
 	@$(BIN)/python -m tests.serving.containment.table
+
+access: $(INSTALLED) ## write the table of routes and roles into docs/security.md
+	@$(BIN)/python -m metadata_api.access_table docs/security.md
 
 soak: $(INSTALLED_TESTS) ## load both runtimes for MINUTES (10); their memory must stay flat. Needs wrk
 	@$(BIN)/python -m tests.bench.soak --minutes $(or $(MINUTES),10)

@@ -8,15 +8,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+from httpx._transports import default as http_transports
 
 from marina_local.postgres import delete
 from marina_local.settings import LocalSettings
 from tests import leftovers, postgres
+from tests.groups import alone as alone
+from tests.groups import others as others
 from tests.groups import pytest_collection_modifyitems as pytest_collection_modifyitems
 from tests.groups import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.ports import free_port
@@ -34,6 +38,8 @@ PARTS = {
     "worker": "serving_runtime.worker.forkserver_main",
     "postgres": "-D",
 }
+# Each client of httpx reads all certificates of authorities, 20 ms, though hardly a test speaks TLS: once is enough.
+http_transports.create_ssl_context = cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -33,6 +33,18 @@ def faults(method: str, path: str, status: int, body: object) -> list[str]:
     ]
 
 
+def closed(schema: Any) -> Any:
+    """A schema in which objects have no other properties than those that it names: a renamed field is a fault."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: closed(value) for key, value in schema.items()}
+    if "properties" in found and found.get("type") == "object":
+        found.setdefault("additionalProperties", False)
+    return found
+
+
 @cache
 def _document() -> Json:
     nowhere = Path("/nonexistent")
@@ -40,7 +52,7 @@ def _document() -> Json:
     settings = Settings(
         auth=Auth(mode="off"), database_url=url, store_dir=nowhere, serving_models_file=nowhere
     )
-    return dict(_closed(create_app(settings).openapi()))
+    return dict(closed(create_app(settings).openapi()))
 
 
 def _operation(method: str, path: str) -> Json | None:
@@ -48,15 +60,3 @@ def _operation(method: str, path: str) -> Json | None:
         if method.lower() in operations and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
             return dict(operations[method.lower()])
     return None
-
-
-def _closed(schema: Any) -> Any:
-    """A schema in which objects have no other properties than those that it names: a renamed field is a fault."""
-    if isinstance(schema, list):
-        return [_closed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {key: _closed(value) for key, value in schema.items()}
-    if "properties" in found and found.get("type") == "object":
-        found.setdefault("additionalProperties", False)
-    return found

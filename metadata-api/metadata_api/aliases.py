@@ -72,10 +72,11 @@ class Pointer:
         )
 
 
-def put(session: Session, name: str, new: bodies.AliasTarget, reserved: Container[str]) -> bool:
+def put(session: Session, name: str, new: bodies.AliasTarget, reserved: Container[str], actor: str) -> bool:
     """Point a name at what a deployment serves; True when the alias is new. Raises NotFound and Conflict.
 
-    Where it points already it is left as it is. `reserved` are names of deployments that have no row.
+    Where it points already it is left as it is. `reserved` are names of deployments that have no row; `actor` is the
+    verified caller.
     """
     _lock(session, name)
     if name in reserved or _exists(session, Deployment, name):
@@ -88,11 +89,11 @@ def put(session: Session, name: str, new: bodies.AliasTarget, reserved: Containe
         session.add(Alias(name=name, deployment_id=deployment.id, version_id=deployment.version_id))
     elif not _move(row, deployment):
         return False
-    _note(session, name, "create" if row is None else "move", deployment.name, version, new)
+    _note(session, name, "create" if row is None else "move", deployment.name, version, actor, new.reason)
     return row is None
 
 
-def roll_back(session: Session, name: str, change: bodies.AliasChange) -> None:
+def roll_back(session: Session, name: str, actor: str, reason: str) -> None:
     """Point where the last move came from; a second roll back returns to where the first one started."""
     row = _locked(session, name)
     mine = select(AliasEvent).where(AliasEvent.alias == name)
@@ -102,16 +103,16 @@ def roll_back(session: Session, name: str, change: bodies.AliasChange) -> None:
         raise Conflict("no_previous_target", f"Alias {name} was never moved. Move it first.")
     deployment, version = _servable(session, events[1].deployment, events[1].version)
     _move(row, deployment)
-    _note(session, name, "rollback", deployment.name, version, change)
+    _note(session, name, "rollback", deployment.name, version, actor, reason)
 
 
-def delete(session: Session, name: str, change: bodies.AliasChange) -> None:
+def delete(session: Session, name: str, actor: str, reason: str) -> None:
     """Forget an alias; its events stay."""
     row = _locked(session, name)
     pointer = find(session, name)
     assert pointer, "it is locked"
     session.delete(row)
-    _note(session, name, "delete", pointer.deployment, pointer.version, change)
+    _note(session, name, "delete", pointer.deployment, pointer.version, actor, reason)
 
 
 def show(session: Session, name: str) -> bodies.Alias:
@@ -257,7 +258,7 @@ def _move(row: Alias, deployment: Deployment) -> bool:
 
 
 def _note(
-    session: Session, name: str, kind: str, deployment: str, version: int, change: bodies.AliasChange
+    session: Session, name: str, kind: str, deployment: str, version: int, actor: str, reason: str
 ) -> None:
     session.add(
         AliasEvent(
@@ -265,8 +266,8 @@ def _note(
             kind=kind,
             deployment=deployment,
             version=version,
-            actor=change.actor,
-            reason=change.reason,
+            actor=actor,
+            reason=reason,
         )
     )
     session.flush()

@@ -58,10 +58,11 @@ def _bench(runtime: str) -> Iterator[Bench]:
         folder = Path(temporary)
         (folder / "models").mkdir()
         mar = folder / "models" / "digits.mar"
-        archive(mar, folder / "switch")
+        switch = folder / servers.READABLE / "switch"
+        archive(mar, switch)
         digits = Digits(mar, folder / "unpacked")
         with servers.started(servers.NAMES[runtime], folder) as front:
-            bench = Bench(Scene(front, folder / "switch"), digits.requests, digits.right)
+            bench = Bench(Scene(front, switch), digits.requests, digits.right)
             with bench.running():
                 yield bench
 

@@ -166,6 +166,7 @@ class _Readiness:
                 connection.close()
                 ready = False
             self.looks.append(Look(began, time.perf_counter(), ready))
+        connection.close()
 
 
 def _called_ready_too_early(found: Round, failed: Sequence[open_loop.Answer]) -> bool:

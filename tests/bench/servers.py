@@ -21,6 +21,7 @@ import psutil
 from serving_runtime import processes
 from tests.ports import free_port
 
+READABLE = "readable"  # the folder beside a model that its handler may look into
 PEERS = Path(__file__).with_name("peers")
 ROOT = PEERS.parents[2]
 ENVIRONMENTS = Path(os.environ.get("PEER_ENVS") or "~/.cache/marina/peers").expanduser()
@@ -153,6 +154,9 @@ def _ours(runtime: str, folder: Path, port: int) -> dict[str, str]:
     models.mkdir(exist_ok=True)
     if not list(models.iterdir()):
         starter(models / "digits.mar", "cnn-baseline")
+    readable = folder / READABLE
+    readable.mkdir(exist_ok=True)
+    readable.chmod(0o755)
     return {
         **{key: value for key, value in os.environ.items() if not key.startswith("SERVING_")},
         "SERVING_MODEL_NAME": "digits",
@@ -160,6 +164,7 @@ def _ours(runtime: str, folder: Path, port: int) -> dict[str, str]:
         "SERVING_RUNTIME": runtime,
         "SERVING_PORT": str(port),
         "SERVING_WORK_DIR": str(folder / "work"),
+        "SERVING_WORKER_READABLE": str(readable),
     }
 
 

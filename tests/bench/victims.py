@@ -23,19 +23,25 @@ import time
 
 import starter_handler
 
+BORN = time.time()
+
 class Hanging(starter_handler.Handler):
     def predict(self, inputs, **more):
         try:
-            os.unlink({switch!r})
+            if os.stat({switch!r}).st_mtime > BORN:
+                time.sleep(3600)
         except FileNotFoundError:
-            return super().predict(inputs, **more)
-        time.sleep(3600)
+            pass
+        return super().predict(inputs, **more)
 """
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A front that serves the starter CNN; its model hangs for an hour once the file `switch` is there."""
+    """A front that serves the starter CNN; its model hangs for an hour once the file `switch` is touched.
+
+    A worker that was started later does not.
+    """
 
     front: servers.Running
     switch: Path
@@ -52,7 +58,9 @@ class Scene:
     def shim(self) -> int:
         """The shim that TorchServe starts as its worker; the worker ends with it."""
         children = psutil.Process(self.java).children(recursive=True)
-        return next(each.pid for each in children if any("worker_entry" in word for word in each.cmdline()))
+        return next(
+            each.pid for each in children if any("torchserve_shim" in word for word in each.cmdline())
+        )
 
     @property
     def forkserver(self) -> int:

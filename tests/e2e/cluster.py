@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,10 +75,17 @@ def script(name: str, *words: str, seconds: float = 900, **variables: str) -> st
 
 
 def outside(**settings: Any) -> httpx.Client:
-    """A client that comes in through the Ingress or the Gateway."""
+    """A client that comes in through the Ingress or the Gateway, by default as the admin."""
+    headers = {"Host": HOST, "Authorization": f"Bearer {admin_token()}"}
     return httpx.Client(
-        base_url=ADDRESS, headers={"Host": HOST}, **{"timeout": 30, "trust_env": False, **settings}
+        base_url=ADDRESS, **{"timeout": 30, "trust_env": False, "headers": headers, **settings}
     )
+
+
+def admin_token() -> str:
+    """The token that the chart made, as NOTES say how to read it."""
+    found = kubectl("get", "secret", f"{RELEASE}-auth", "-o", "jsonpath={.data.admin-token}")
+    return b64decode(found).decode()
 
 
 def wait_for(what: str, look: Callable[[], T | None], seconds: float = SECONDS) -> T:

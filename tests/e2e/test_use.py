@@ -13,6 +13,7 @@ from tests.e2e.cluster import (
     NAMESPACE,
     RELEASE,
     ROOT,
+    admin_token,
     helm,
     infer,
     kubectl,
@@ -60,7 +61,7 @@ def test_two_experiments_are_ready_one_of_each_owner(release: str) -> None:
 
 
 def test_a_digit_drawn_in_the_browser_is_answered_through_the_ingress(release: str, page: Page) -> None:
-    visits.enter(page, f"http://{HOST}/")
+    visits.enter(page, f"http://{HOST}/?token={admin_token()}")
     visits.draw(page)
     said = visits.see_answers(page, {"cnn-baseline", "mlp-helm"})
     assert said["cnn-baseline"] == "5"

@@ -15,7 +15,8 @@ from metadata_api.database import migrate
 from metadata_api.database.session import Base, connect
 from metadata_api.settings import Auth, Settings
 from metadata_api.storage.folder import FolderStore
-from tests.metadata_api.servers import running
+from tests.metadata_api.making import own_database
+from tests.metadata_api.servers import V2Server, running
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +26,20 @@ def engine(postgres_url: str) -> Iterator[Engine]:
     migrate.upgrade(engine)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def own_engine(postgres_url: str) -> Iterator[Engine]:
+    """A database of a module's own, so that no other application writes what it sees of its deployments."""
+    with own_database(postgres_url) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[V2Server]:
+    """A serving process that does as it is told."""
+    with V2Server() as server:
+        yield server
 
 
 @pytest.fixture

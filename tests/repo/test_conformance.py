@@ -65,6 +65,7 @@ def test_never(served):
 """
 
 
+@pytest.mark.bench
 class TestTable:
     """In this process, with small suites."""
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request, sync_playwright
 
-from model_ui.app import create_app
 from model_ui.settings import Settings
 from tests.asgi import Server
 from tests.ports import free_port
 from tests.ui import browsers, visits
+from tests.ui.apps import create_app
 from tests.ui.fake_api import FakeApi
 
 HEIGHT = 844
@@ -47,17 +47,26 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """What the pages of a module share: the cache, without which each would load and compile Gradio's scripts anew."""
+    context = browser.new_context()
+    yield context
+    context.close()
+
+
 class Pages:
     """Opens pages, which must ask no other machine and end without an error of their scripts; `wrong` says who did."""
 
-    def __init__(self, browser: Browser) -> None:
+    def __init__(self, context: BrowserContext) -> None:
         self.wrong: list[str] = []
         self.opened: list[Page] = []
-        self._browser = browser
+        self._context = context
 
     def open(self, width: int) -> Page:
         """A blank page of a width."""
-        page = self._browser.new_page(viewport={"width": width, "height": HEIGHT})
+        page = self._context.new_page()
+        page.set_viewport_size({"width": width, "height": HEIGHT})
         page.set_default_timeout(ACTION_MS)
         page.on("pageerror", lambda error: self.wrong.append(f"script error: {error}"))
         page.on("dialog", self._dismiss)
@@ -68,6 +77,7 @@ class Pages:
     def close(self) -> None:
         while self.opened:
             self.opened.pop().close()
+        self._context.clear_cookies()
 
     def _dismiss(self, dialog: Dialog) -> None:
         self.wrong.append(f"dialog: {dialog.message}")
@@ -79,18 +89,18 @@ class Pages:
 
 
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[[int], Page]]:
+def open_page(context: BrowserContext) -> Iterator[Callable[[int], Page]]:
     """Open a blank page of a width, for one test."""
-    pages = Pages(browser)
+    pages = Pages(context)
     yield pages.open
     pages.close()
     assert pages.wrong == []
 
 
 @pytest.fixture(scope="class")
-def pages_of_class(browser: Browser) -> Iterator[Pages]:
+def pages_of_class(context: BrowserContext) -> Iterator[Pages]:
     """Pages that tests of a class share."""
-    pages = Pages(browser)
+    pages = Pages(context)
     yield pages
     pages.close()
 

@@ -7,12 +7,12 @@ import anyio
 import httpx
 import pytest
 
-from model_ui.app import create_app
 from model_ui.asgi import App
 from model_ui.bodies import MAX_EVENT_BYTES
 from model_ui.guard import HEADERS
 from model_ui.metadata_client import MetadataClient
 from model_ui.settings import Settings
+from tests.ui.apps import create_app
 from tests.ui.fake_api import FakeApi
 
 HOST = "http://marina.example"

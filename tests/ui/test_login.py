@@ -13,7 +13,6 @@ import httpx
 import pytest
 
 from model_ui import guard, login
-from model_ui.app import create_app, mount_pages, protect
 from model_ui.asgi import App, Message, Receive, Scope, Send
 from model_ui.attempts import FREE, WINDOW_SECONDS, WrongAttempts
 from model_ui.authentication import visitor_of
@@ -23,6 +22,7 @@ from model_ui.metadata_client import MetadataClient
 from model_ui.settings import Settings
 from tests.asgi import Server
 from tests.ports import free_port
+from tests.ui.apps import create_app, mount_pages, protect
 from tests.ui.fake_api import FakeApi, me, token
 from tests.waiting import until
 

@@ -21,12 +21,12 @@ from joserfc.jwk import KeySet
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from model_ui import oidc
-from model_ui.app import create_app
 from model_ui.oidc import Attempt, OidcError, OidcLogin, ProviderAway
 from model_ui.settings import Settings
 from tests.asgi import Server
 from tests.ports import free_port
 from tests.ui import visits
+from tests.ui.apps import create_app
 from tests.ui.fake_api import FakeApi, me, token
 from tests.waiting import until
 

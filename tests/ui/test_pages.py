@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from model_ui.app import create_app
 from model_ui.settings import Settings
 from tests.asgi import Server
 from tests.ports import free_port
 from tests.ui import visits
+from tests.ui.apps import create_app
 from tests.ui.conftest import Site
 from tests.ui.fake_api import LONG, FakeApi
 from tests.waiting import until

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from model_ui import uploads
-from model_ui.app import create_app, mount_pages
 from model_ui.metadata_client import MetadataClient
 from model_ui.settings import Settings
 from tests.asgi import Server
+from tests.ui.apps import create_app, mount_pages
 from tests.ui.fake_api import FakeApi
 
 CANARY = "not-a-number-CANARY"

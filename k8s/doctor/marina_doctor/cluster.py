@@ -92,12 +92,19 @@ class Cluster:
         return [self.client.read(item, "V1alpha1ClusterServingRuntime") for item in found["items"]]
 
     def model_status(self, namespace: str, pod: str) -> str:
-        """Why the model in a serving pod cannot be served, by the process's own /status; empty when it can."""
-        response = self.core.connect_get_namespaced_pod_proxy_with_path(
-            f"{pod}:8080", namespace, "status", _preload_content=False
-        )
-        models = json.loads(response.data)["models"]
-        return next((str(one["reason"]) for one in models if one["state"] == "failed"), "")
+        """Why the model in a serving pod cannot be served, by the process itself; empty when it can, or may yet.
+
+        Readiness needs no token, which could not be sent through the API server's proxy.
+        """
+        name = pod.partition("-predictor")[0]
+        try:
+            self.core.connect_get_namespaced_pod_proxy_with_path(
+                f"{pod}:8080", namespace, f"v2/models/{name}/ready", _preload_content=False
+            )
+        except kubernetes.client.ApiException as error:
+            document = json.loads(error.body)
+            return str(document["error"]) if document.get("state") == "failed" else ""
+        return ""
 
 
 def message(error: Any) -> str:

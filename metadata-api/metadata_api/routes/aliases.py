@@ -8,9 +8,9 @@ from metadata_api import aliases
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
 from metadata_api.roles import Role
-from metadata_api.routes.dependencies import ReservedNames, SessionDep
+from metadata_api.routes.dependencies import CallerDep, ReservedNames, SessionDep
 from metadata_api.schemas.aliases import Alias, AliasChange, AliasEventPage, AliasPage, AliasTarget
-from metadata_api.schemas.fields import NameInPath, ShortText, Text
+from metadata_api.schemas.fields import NameInPath, Text
 from serving_runtime.contracts import NAME_PATTERN
 
 router = APIRouter(prefix="/v1/aliases", tags=["aliases"])
@@ -22,7 +22,12 @@ router = APIRouter(prefix="/v1/aliases", tags=["aliases"])
     responses={201: {"model": Alias, "description": "The alias is new."}, **responses(404, 409)},
 )
 def set_alias(
-    session: SessionDep, reserved: ReservedNames, name: NameInPath, body: AliasTarget, response: Response
+    session: SessionDep,
+    reserved: ReservedNames,
+    caller: CallerDep,
+    name: NameInPath,
+    body: AliasTarget,
+    response: Response,
 ) -> Alias:
     """Set an alias, or move it in one step, to the version that a deployment is to serve.
 
@@ -30,7 +35,7 @@ def set_alias(
     under /v2 until it or the deployment is moved. To change versions without a gap, deploy the new one under another
     name and move the alias once that is ready.
     """
-    new = aliases.put(session, name, body, reserved)
+    new = aliases.put(session, name, body, reserved, caller.subject)
     response.status_code = 201 if new else 200
     return aliases.show(session, name)
 
@@ -63,18 +68,20 @@ def list_alias_events(
 
 
 @router.post("/{name}/rollback", dependencies=[needs(Role.DEPLOYER)], responses=responses(404, 409))
-def roll_back_alias(session: SessionDep, name: NameInPath, body: AliasChange | None = None) -> Alias:
+def roll_back_alias(
+    session: SessionDep, caller: CallerDep, name: NameInPath, body: AliasChange | None = None
+) -> Alias:
     """Point where it pointed before the last move; that must still be served."""
-    aliases.roll_back(session, name, body or AliasChange())
+    aliases.roll_back(session, name, caller.subject, (body or AliasChange()).reason)
     return aliases.show(session, name)
 
 
 @router.delete("/{name}", dependencies=[needs(Role.DEPLOYER)], status_code=204, responses=responses(404))
 def delete_alias(
     session: SessionDep,
+    caller: CallerDep,
     name: NameInPath,
-    actor: Annotated[ShortText, Query()] = "",
     reason: Annotated[Text, Query()] = "",
 ) -> None:
     """Forget an alias; its events stay."""
-    aliases.delete(session, name, AliasChange(actor=actor, reason=reason))
+    aliases.delete(session, name, caller.subject, reason)

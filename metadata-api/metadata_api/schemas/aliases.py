@@ -6,13 +6,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from metadata_api.schemas.deployments import Number
-from metadata_api.schemas.fields import Body, Name, ShortText, Text
+from metadata_api.schemas.fields import Body, Name, Text
 
 
 class AliasChange(Body):
-    """Who changes an alias and why, as they say it; both are kept in its log."""
+    """Why an alias is changed, as the caller says it; who it is, is known. Both are kept in its log."""
 
-    actor: ShortText = ""
     reason: Text = ""
 
 
@@ -58,6 +57,7 @@ class AliasEvent(BaseModel):
     deployment: str
     version: int
     actor: str
+    """The verified caller."""
     reason: str
 
 

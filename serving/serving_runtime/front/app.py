@@ -171,7 +171,8 @@ class App:
         reason = self._dataplane.model_ready(name, number)
         if reason is None:
             return document({"name": name, "ready": True})
-        return document({"name": name, "ready": False, "error": reason}, 503)
+        state = self._dataplane.model_state(name)
+        return document({"name": name, "ready": False, "error": reason, "state": state}, 503)
 
 
 def _encoded(inference: Inference) -> Response:

@@ -52,6 +52,10 @@ class DataPlane:
             return None
         return version.reason or "not ready"
 
+    def model_state(self, name: str) -> str:
+        """What /status says: starting, ready, failed or stopping. Raises NotFound."""
+        return self._models.state(name)
+
     def server(self) -> Document:
         return about.metadata()
 

@@ -91,6 +91,12 @@ class Models:
             raise Unavailable(f"model {name!r} is not ready: {model.failed or model.status()['state']}")
         return live
 
+    def state(self, name: str) -> str:
+        """The state of one model. Raises NotFound."""
+        if name not in self._models:
+            raise NotFound(f"there is no model {name[:64]!r}")
+        return str(self._models[name].status()["state"])
+
     def status(self) -> list[dict[str, Any]]:
         """One entry for each model, sorted by name."""
         return [self._models[name].status() for name in sorted(self._models)]

@@ -23,7 +23,6 @@ __all__ = [
     "InferRequest",
     "InferResponse",
     "InvalidResponse",
-    "build_binary_request",
     "build_request",
     "check_outputs",
     "decode_request",
@@ -165,24 +164,6 @@ def build_request(
 ) -> bytes:
     """A v2 JSON request for a server; BYTES tensors travel as base64 with the parameter that says so."""
     return _request([_input_json(tensor) for tensor in inputs], request_id, outputs, parameters or {})
-
-
-def build_binary_request(
-    inputs: Sequence[Tensor],
-    *,
-    request_id: str | None = None,
-    outputs: Sequence[str] = (),
-    parameters: Mapping[str, Parameter] | None = None,
-    binary_output: bool = True,
-) -> tuple[bytes, int]:
-    """A v2 request whose inputs follow the JSON as raw bytes; the body and `json_size`, which goes into the header.
-
-    `binary_output` asks for all outputs in binary too.
-    """
-    listed, raws = _listed(inputs, {tensor.name for tensor in inputs})
-    more = {"binary_data_output": True} if binary_output else {}
-    text = _request(listed, request_id, outputs, {**more, **(parameters or {})})
-    return b"".join((text, *raws)), len(text)
 
 
 def parse_response(body: bytes, json_size: int | None = None) -> InferResponse:

@@ -46,6 +46,8 @@ def test_every_kind_of_change_is_there_and_reading_is_not(admin: httpx.Client, e
     imported = admin.post("/v1/imports?filename=a.csv", content=content, headers={"Content-Type": "text/csv"})
     assert imported.status_code == 201, imported.text
     assert admin.put("/v1/aliases/champion", json={"deployment": "digits"}).status_code == 201
+    (created,) = admin.get("/v1/aliases/champion/events").json()["items"]
+    assert created["actor"] == "admin"
     assert admin.delete("/v1/aliases/champion").status_code == 204
     issued = admin.post("/v1/tokens", json={"name": "a", "role": "viewer"}).json()
     assert admin.delete(f"/v1/tokens/{issued['id']}").status_code == 204

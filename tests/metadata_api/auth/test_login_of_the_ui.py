@@ -11,11 +11,11 @@ from sqlalchemy import Engine
 
 from metadata_api.roles import Role
 from model_ui import uploads
-from model_ui.app import create_app
 from model_ui.metadata_client import ApiRejected, ApiUnauthenticated, MetadataClient
 from model_ui.settings import Settings
 from tests.asgi import Server
 from tests.metadata_api.auth.conftest import client_of, expire, issue
+from tests.ui.apps import create_app
 from tests.waiting import until
 
 

@@ -7,10 +7,12 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import Engine
 
+from metadata_api import access_table
 from metadata_api.app import ACCESS
 from metadata_api.auth import access
 from metadata_api.auth.access import Access, needs
 from metadata_api.roles import Role
+from tests.conftest import ROOT
 from tests.metadata_api.auth.conftest import client_of, expire, issue
 from tests.waiting import until
 
@@ -144,6 +146,11 @@ def test_every_route_of_the_application_is_declared(closed_app: FastAPI) -> None
     served = set(closed_app.openapi()["paths"])
     assert len(served) > 20
     assert served - declared == set()
+
+
+def test_the_documents_table_is_what_the_routes_declare() -> None:
+    """`make access` writes it."""
+    assert access_table.table() in (ROOT / "docs" / "security.md").read_text()
 
 
 def test_an_application_with_an_undeclared_route_is_not_made() -> None:

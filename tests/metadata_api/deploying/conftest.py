@@ -11,7 +11,7 @@ from metadata_api.app import create_app
 from metadata_api.deploying.intervals import Intervals
 from metadata_api.settings import Auth, Settings
 from tests.metadata_api.deploying.rounds import QUICK
-from tests.metadata_api.making import make_experiment, make_version, own_database, url_of
+from tests.metadata_api.making import make_experiment, make_version, url_of
 from tests.metadata_api.servers import Front, V2Server, running
 
 
@@ -21,16 +21,8 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Front:
 
 
 @pytest.fixture(scope="module")
-def serving() -> Iterator[V2Server]:
-    with V2Server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def engine(postgres_url: str) -> Iterator[Engine]:
-    """A database of its own, so that no other application writes what it sees of these deployments."""
-    with own_database(postgres_url) as engine:
-        yield engine
+def engine(own_engine: Engine) -> Engine:
+    return own_engine
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,6 @@ from tests.metadata_api.making import (
     make_deployment,
     make_image,
     make_version,
-    own_database,
     url_of,
 )
 from tests.metadata_api.servers import V2Server, answers, closes, hangs, rejects, running, says
@@ -31,16 +30,8 @@ URL = "/v1/predictions"
 
 
 @pytest.fixture(scope="module")
-def serving() -> Iterator[V2Server]:
-    with V2Server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def engine(postgres_url: str) -> Iterator[Engine]:
-    """A database of its own, so that no other application writes what it sees of these deployments."""
-    with own_database(postgres_url) as engine:
-        yield engine
+def engine(own_engine: Engine) -> Engine:
+    return own_engine
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,12 +14,6 @@ from tests.metadata_api.servers import Behaviour, V2Server, answers, closes, han
 
 WELL = b'{"model_name": "m", "model_version": "1", "outputs": [%s]}'
 GOOD = b'{"name": "probabilities", "datatype": "FP32", "shape": [1, 2], "data": [0.5, 0.5]}'
-
-
-@pytest.fixture(scope="module")
-def serving() -> Iterator[V2Server]:
-    with V2Server() as server:
-        yield server
 
 
 def ask(serving: V2Server, behaviour: Behaviour, *, seconds: float = 5) -> ModelOutput:

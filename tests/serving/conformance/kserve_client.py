@@ -115,4 +115,7 @@ async def ask(url: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n" + json.dumps(asyncio.run(ask(sys.argv[1]))))
+    # One server after the other, as the SDK takes seconds to import.
+    for line in sys.stdin:
+        sys.stdout.write("\n" + json.dumps(asyncio.run(ask(line.strip()))) + "\n")
+        sys.stdout.flush()

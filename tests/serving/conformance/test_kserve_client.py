@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -27,14 +29,35 @@ ASKED = {"is_server_live", "is_server_ready", "is_model_ready", "infer"}
 OTHERS = {"close", "explain"}  # no call of v2
 
 
-@pytest.fixture(scope="module")
-def said(served: Front) -> dict[str, Any]:
-    """What each call of the client gave."""
+@pytest.fixture(scope="session")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """The client in its own environment: it reads addresses of servers, and writes what each call gave."""
     assert PYTHON.exists(), "make install"
-    command = [str(PYTHON), "-W", "ignore", "-m", CLIENT, served.url]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert ran.returncode == 0, ran.stderr
-    found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    command = [str(PYTHON), "-W", "ignore", "-m", CLIENT]
+    log = tmp_path_factory.mktemp("kserve-client") / "stderr"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+    with process:
+        yield process
+        process.communicate(timeout=30)
+    assert process.returncode == 0, log.read_text()
+
+
+@pytest.fixture(scope="module")
+def said(served: Front, client: subprocess.Popen[str]) -> dict[str, Any]:
+    """What each call of the client gave."""
+    assert client.stdin
+    assert client.stdout
+    client.stdin.write(f"{served.url}\n")
+    client.stdin.flush()
+    late = Timer(120, client.kill)  # ends the output as well
+    late.start()
+    documents = (line for line in client.stdout if line.startswith("{"))
+    found: dict[str, Any] = json.loads(next(documents, "null"))
+    late.cancel()
+    assert found, "the client ended, or was ended after 120 s"
     return found
 
 

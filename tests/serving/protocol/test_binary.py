@@ -231,17 +231,24 @@ class TestAnswers:
         assert "parameters" not in text["outputs"][0]
 
     def test_a_clients_request_is_what_the_server_reads(self) -> None:
+        def asked(**more: Any) -> rest.InferRequest:
+            """What is read of a request with one file."""
+            raw = struct.pack("<I", len(PNG)) + PNG
+            item = {
+                "name": "image",
+                "datatype": "BYTES",
+                "shape": [1],
+                "parameters": {"binary_data_size": len(raw)},
+            }
+            text = orjson.dumps({"inputs": [item], **more})
+            return rest.decode_request(text + raw, (IMAGE,), (TOTAL, LABEL), json_size=len(text))
+
         sent = Tensor("image", "BYTES", (1,), [PNG])
-        content, size = rest.build_binary_request(
-            [sent], request_id="7", parameters={"return_preprocessed": True}
-        )
-        assert content.endswith(PNG)
-        request = rest.decode_request(content, (IMAGE,), (TOTAL, LABEL), json_size=size)
+        request = asked(id="7", parameters={"return_preprocessed": True, "binary_data_output": True})
         everything = frozenset({"total", "label"})
         assert request == rest.InferRequest("7", (sent,), 1, (), (), everything, binary_by_default=True)
-        content, size = rest.build_binary_request([sent], outputs=["label"], binary_output=False)
-        request = rest.decode_request(content, (IMAGE,), (TOTAL, LABEL), json_size=size)
-        assert (request.outputs, request.binary) == (("label",), frozenset())
+        request = asked(outputs=[{"name": "label"}])
+        assert (request.inputs, request.outputs, request.binary) == ((sent,), ("label",), frozenset())
 
     @pytest.mark.parametrize("size", [0, 5, 10_000, -1])
     def test_another_servers_nonsense_is_no_answer(self, size: int) -> None:

@@ -13,15 +13,8 @@ from metadata_api.settings import Settings
 from tests.metadata_api.deploying.kserve.fake_kubernetes import FakeKubernetes
 from tests.metadata_api.deploying.kserve.stage import CONFIG, kserve_settings
 from tests.metadata_api.deploying.rounds import QUICK
-from tests.metadata_api.making import make_experiment, make_version, own_database
+from tests.metadata_api.making import make_experiment, make_version
 from tests.metadata_api.servers import running
-
-
-@pytest.fixture(scope="module")
-def engine(postgres_url: str) -> Iterator[Engine]:
-    """A database of its own, so that no other application writes what it sees of these deployments."""
-    with own_database(postgres_url) as engine:
-        yield engine
 
 
 @pytest.fixture

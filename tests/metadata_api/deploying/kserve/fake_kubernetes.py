@@ -1,6 +1,7 @@
 """A small Kubernetes API on a real socket: list, watch, apply, delete, reviews of tokens, and a KServe behind it.
 
-It forgets old versions, drops watches, is away, rejects and is slow when it is told to.
+It forgets old versions, drops watches, is away, rejects and is slow when it is told to. What it keeps is held against
+the schemas of the real one, whoever wrote it.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from tests.asgi import Server
+from tests.metadata_api.deploying.kserve import schemas
 from tests.metadata_api.deploying.kserve.token_reviews import TOKEN_REVIEWS, TokenReviews
 
 Json = dict[str, Any]
@@ -43,6 +45,8 @@ class FakeKubernetes:
     def __init__(self) -> None:
         self.cluster = Cluster()
         self.calls: list[tuple[str, str]] = []
+        self.wrong: list[str] = []
+        """What the real API would not have kept so."""
         self.watches = 0
         self.reject: Refuse = rejecting()
         self.broken: dict[tuple[str, str], Json] = {}
@@ -65,8 +69,9 @@ class FakeKubernetes:
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *failed: object) -> None:
         self.stop()
+        assert failed[0] or not self.wrong, "\n".join(self.wrong)
 
     def start(self) -> None:
         """Accept connections, on the same port as before."""
@@ -109,6 +114,7 @@ class FakeKubernetes:
             name = item["metadata"]["name"]
             old = self.cluster.objects.get((plural, name))
             item = copy.deepcopy(item)
+            self.wrong += schemas.faults(plural, item)
             self.cluster.version += 1
             metadata = item["metadata"]
             metadata["resourceVersion"] = str(self.cluster.version)
@@ -227,11 +233,12 @@ class FakeKubernetes:
         with self._lock:
             old = self.cluster.objects.get((plural, name))
             manager = query["fieldManager"]
-            if old and old.get("manager") != manager and query.get("force") != "true":
-                return _status(409, f"Apply failed with 1 conflict: conflict with {old.get('manager')}")
+            if old and _manager(old) != manager and query.get("force") != "true":
+                return _status(409, f"Apply failed with 1 conflict: conflict with {_manager(old)}")
             if old and {**old["spec"], **body["spec"]} == old["spec"] and _marks(old) == _marks(body):
                 return JSONResponse(copy.deepcopy(old))
-            item = {**body, "manager": manager}
+            managed = [{"manager": manager, "operation": "Apply"}]
+            item = {**body, "metadata": {**body["metadata"], "managedFields": managed}}
             if old:
                 item["metadata"]["creationTimestamp"] = old["metadata"]["creationTimestamp"]
                 item |= {"status": old["status"]} if "status" in old else {}
@@ -296,7 +303,13 @@ def container(name: str, **state: Json) -> Json:
     states: Json = {"state": {key: value for key, value in state.items() if key != "last"}}
     if "last" in state:
         states["lastState"] = {"terminated": state["last"]}
-    return {"name": name, "ready": False, "image": "marina-serving:0.1.0", **states}
+    image = {"image": "marina-serving:0.1.0", "imageID": ""}
+    return {"name": name, "ready": False, "restartCount": 0, **image, **states}
+
+
+def _manager(item: Json) -> str | None:
+    managed = item["metadata"].get("managedFields")
+    return managed[0]["manager"] if managed else None
 
 
 def _marks(item: Json) -> Any:

@@ -2,7 +2,6 @@
 
 import statistics
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,10 @@ from sqlalchemy import Engine, text
 
 from tests.metadata_api.deploying.kserve.fake_kubernetes import ISVC, POD, FakeKubernetes, status_of
 from tests.metadata_api.deploying.kserve.stage import CONFIG, URL, api_process, kserve_settings, seen
-from tests.metadata_api.making import make_experiment, make_version, own_database
+from tests.metadata_api.making import make_experiment, make_version
 from tests.waiting import until
 
 SERVICES = 1000
-
-
-@pytest.fixture(scope="module")
-def engine(postgres_url: str) -> Iterator[Engine]:
-    with own_database(postgres_url) as engine:
-        yield engine
 
 
 @pytest.mark.long

@@ -97,7 +97,7 @@ class TestWriting:
             ("neighbours", "marina-metadata-api", "other"),
         ]:
             kubernetes.put(ISVC, inference_service(name, manager, release))
-            kubernetes.put(INGRESS, inference_service(f"{name}-v2", manager, release))
+            kubernetes.put(INGRESS, inference_service(f"{name}-v2", manager, release) | {"spec": {}})
         until(lambda: kubernetes.names(ISVC) == ["helms", "neighbours"])
         until(lambda: kubernetes.names(INGRESS) == ["helms-v2", "neighbours-v2"])
 
@@ -132,15 +132,12 @@ class TestWriting:
         self, api: httpx.Client, kubernetes: FakeKubernetes, labelled: bool
     ) -> None:
         item_labels = {"app.kubernetes.io/instance": "marina"} if labelled else {}
-        theirs = {
-            "metadata": {"name": "digits", "labels": item_labels},
-            "spec": {"predictor": {"theirs": True}},
-        }
-        kubernetes.put(ISVC, theirs)
+        theirs = {"predictor": {"model": {"modelFormat": {"name": "theirs"}}}}
+        kubernetes.put(ISVC, {"metadata": {"name": "digits", "labels": item_labels}, "spec": theirs})
         api.post(URL, json={"experiment": "digits"}).raise_for_status()
         until(lambda: seen(api)[0] == "failed")
         assert "not made by Marina" in seen(api)[2]
-        assert kubernetes.find(ISVC, "digits")["spec"] == {"predictor": {"theirs": True}}
+        assert kubernetes.find(ISVC, "digits")["spec"] == theirs
 
     def test_one_that_is_refused_says_why_and_holds_up_no_other(
         self, api: httpx.Client, kubernetes: FakeKubernetes
@@ -173,8 +170,18 @@ def test_with_a_gateway_the_route_is_an_http_route_and_its_refusal_is_told(
         deploy(api)
         until(lambda: kubernetes.names(ROUTE) == ["digits-v2"])
         route = kubernetes.find(ROUTE, "digits-v2")
-        condition = {"type": "Accepted", "status": "False", "message": "no listener takes it"}
-        kubernetes.put(ROUTE, {**route, "status": {"parents": [{"conditions": [condition]}]}})
+        said = {"reason": "NoMatchingParent", "message": "no listener takes it"}
+        condition = {
+            "type": "Accepted",
+            "status": "False",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+            **said,
+        }
+        parent = {
+            "controllerName": "traefik.io/gateway-controller",
+            "parentRef": route["spec"]["parentRefs"][0],
+        }
+        kubernetes.put(ROUTE, {**route, "status": {"parents": [{**parent, "conditions": [condition]}]}})
         until(lambda: seen(api) == ("ready", 1, "It is not reachable from outside: no listener takes it"))
         api.close()
 
