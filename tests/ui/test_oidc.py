@@ -265,7 +265,7 @@ class TakesIdTokens(FakeApi):
         keys = KeySet.import_key_set(httpx.get(f"{self.issuer}/jwks").json())
         try:
             claims = jwt.decode(presented, keys, algorithms=["RS256"]).claims
-            required = {"essential": True}
+            required: Any = {"essential": True}
             jwt.JWTClaimsRegistry(
                 now=int(time.time()) + self.ahead,
                 iss={**required, "value": self.issuer},
