@@ -22,7 +22,8 @@ def status(path, method="GET"):
     except urllib.error.HTTPError as error:
         return error.code
 
-asked = {path: status(path) for path in ("/v1/deployments", "/v1/experiments", "/artifacts/cnn-baseline/1/cnn-baseline.mar")}
+ARCHIVE = "/artifacts/cnn-baseline/1/cnn-baseline.mar"
+asked = {path: status(path) for path in ("/v1/deployments", "/v1/experiments", ARCHIVE)}
 asked["POST"] = status("/v1/deployments/cnn-baseline/stop", "POST")
 texts = [open("/proc/1/environ", errors="replace").read(), open("/run/secrets/tokens/tokens.json").read()]
 print(json.dumps({"asked": asked, "tokens": sum("mrn_" in text for text in texts)}))
