@@ -9,13 +9,18 @@ import uvicorn
 from pydantic import ValidationError
 
 from metadata_api.app import create_app
-from metadata_api.deploying.kserve.config import Unreadable
 from metadata_api.settings import Settings
 from serving_runtime.connection import CoalescedHttpProtocol
 
 # Requests that are being answered when a stop is requested get this long.
 DRAIN_SECONDS = 8
-OPTIONS: dict[str, Any] = {"http": CoalescedHttpProtocol, "log_level": "warning", "access_log": False}
+OPTIONS: dict[str, Any] = {
+    "http": CoalescedHttpProtocol,
+    "log_level": "warning",
+    "access_log": False,
+    # Anybody can send X-Forwarded-For, so nobody is believed by default, not even this machine.
+    "proxy_headers": False,
+}
 """How uvicorn serves the API. Its connection adds the security headers to every response."""
 
 
@@ -25,7 +30,7 @@ def main() -> int:
     try:
         settings = Settings()
         app = create_app(settings)
-    except (ValidationError, Unreadable) as error:
+    except (ValueError, OSError) as error:
         sys.stderr.write(f"the settings cannot be used: {_line(error)}\n")
         return 2
     gc.collect()
@@ -35,13 +40,18 @@ def main() -> int:
         host=settings.host,
         port=settings.port,
         timeout_graceful_shutdown=DRAIN_SECONDS,
-        **OPTIONS,
+        **{**OPTIONS, **believing(settings.trusted_proxies)},
     )
     return 0
 
 
-def _line(error: ValidationError | Unreadable) -> str:
-    if isinstance(error, Unreadable):
+def believing(proxies: str) -> dict[str, Any]:
+    """Options by which uvicorn takes the client's address from these proxies; none when there are none."""
+    return {"proxy_headers": True, "forwarded_allow_ips": proxies} if proxies else {}
+
+
+def _line(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
         return str(error)
     found = (f"{'.'.join(map(str, item['loc']))} {item['msg']}".strip() for item in error.errors())
     return "; ".join(found)

@@ -3,6 +3,10 @@
 {{- define "marina.api.environment" -}}
 {{- $s3 := include "marina.s3" . | fromYaml -}}
 {{ include "marina.database.settings" . }}
+{{- with .Values.api.trustedProxies }}
+- name: METADATA_API_TRUSTED_PROXIES
+  value: {{ join "," . | quote }}
+{{- end }}
 - name: METADATA_API_AUTH_MODE
   value: {{ .Values.auth.enabled | ternary "on" "off" | quote }}
 {{- if .Values.auth.enabled }}

@@ -5,10 +5,13 @@ import io
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 from sqlalchemy import Engine
 
+from metadata_api.__main__ import OPTIONS, believing
 from metadata_api.roles import Role
-from tests.metadata_api.auth.conftest import client_of
+from tests.asgi import Server
+from tests.metadata_api.auth.conftest import ADMIN, client_of
 from tests.metadata_api.making import make_deployment
 
 
@@ -90,3 +93,19 @@ def test_the_log_comes_as_csv_without_formulas(admin: httpx.Client) -> None:
     rows = list(csv.DictReader(io.StringIO(admin.get("/v1/audit/export.csv").text)))
     assert rows[0]["subject"] == "'=cmd()"
     assert rows[0]["route"] == "POST /v1/experiments"
+
+
+def test_a_forwarded_address_is_believed_from_a_trusted_proxy_only(
+    admin: httpx.Client, closed_app: FastAPI
+) -> None:
+    def address_after(client: httpx.Client, name: str) -> str:
+        sent = {"name": name}
+        assert client.post("/v1/experiments", json=sent, headers={"X-Forwarded-For": "6.6.6.6"}).is_success
+        return str(entries(admin)[0]["address"])
+
+    assert address_after(admin, "direct") == "127.0.0.1"
+    with (
+        Server(closed_app, **{**OPTIONS, **believing("127.0.0.0/8")}) as behind,
+        client_of(behind.url, ADMIN) as client,
+    ):
+        assert address_after(client, "behind-a-proxy") == "6.6.6.6"
