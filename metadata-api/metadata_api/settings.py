@@ -201,7 +201,7 @@ class Settings(DatabaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(hosts.entries)] = ()
     """Hosts that the API answers to beside 127.0.0.1, localhost and [::1] with its port; see `hosts.AllowedHosts`."""
     trusted_proxies: str = ""
-    """Addresses and networks, by commas, whose X-Forwarded-For is believed: the audit log shows the client's address."""
+    """Addresses and networks, by commas, whose X-Forwarded-For is believed, for the audit log."""
     max: Max = Max()
     """Longest bodies."""
     auth: Auth = Field(default_factory=Auth)
