@@ -3,11 +3,13 @@
     pip install "kserve==0.21.*" "kubernetes<36"
     python docs/examples/kserve_client.py --namespace marina --host marina.example --address http://127.0.0.1
 
-It uses a release of Marina for two things only: its ServingRuntime and the archive of a registered version.
+It uses a release of Marina for these only: its ServingRuntime, its service account, which may fetch the archive of a
+registered version, and a token that its models take, that of the admin in the Secret `RELEASE-auth`.
 """
 
 import argparse
 import asyncio
+import base64
 import json
 import sys
 import time
@@ -62,6 +64,7 @@ def inference_service(
     )
     predictor = V1beta1PredictorSpec(
         min_replicas=1,
+        service_account_name=f"{release}-predictor",
         automount_service_account_token=False,
         enable_service_links=False,
         security_context=kubernetes.V1PodSecurityContext(
@@ -104,17 +107,24 @@ def ingress(name: str, namespace: str, host: str, owner_uid: str) -> kubernetes.
     )
 
 
-async def ask(name: str, address: str, host: str) -> Any:
+def token(release: str, namespace: str) -> str:
+    """The admin's token, which every model of the release takes."""
+    secret = kubernetes.CoreV1Api().read_namespaced_secret(f"{release}-auth", namespace, _request_timeout=10)
+    return base64.b64decode(secret.data["admin-token"]).decode()
+
+
+async def ask(name: str, address: str, host: str, credential: str) -> Any:
     """What the model says of the five, as soon as the proxy knows the way."""
     [given] = json.loads(FIVE.read_text())["inputs"]
     image = InferInput(given["name"], given["shape"], given["datatype"], data=given["data"])
     request = InferRequest(model_name=name, infer_inputs=[image])
     models = InferenceRESTClient(RESTConfig(protocol="v2", timeout=10))
+    headers = {"Host": host, "Authorization": f"Bearer {credential}"}
     end = time.monotonic() + ROUTE_SECONDS
     try:
         while True:
             try:
-                return await models.infer(address, request, model_name=name, headers={"Host": host})
+                return await models.infer(address, request, model_name=name, headers=headers)
             except httpx.HTTPError as error:
                 if time.monotonic() > end:
                     raise SystemExit(f"{address} does not lead to {name}: {error}") from error
@@ -149,7 +159,8 @@ def main() -> None:
         )
         route = ingress(given.name, given.namespace, given.host, made["metadata"]["uid"])
         kubernetes.NetworkingV1Api().create_namespaced_ingress(given.namespace, route, _request_timeout=10)
-        answer = asyncio.run(ask(given.name, given.address, given.host))
+        credential = token(given.release, given.namespace)
+        answer = asyncio.run(ask(given.name, given.address, given.host, credential))
         outputs = {output.name: output.data for output in answer.outputs}
         sys.stdout.write(f"{given.name} version {answer.model_version} says {outputs['label'][0]}\n")
     finally:
