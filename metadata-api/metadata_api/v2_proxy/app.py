@@ -121,8 +121,9 @@ class V2Proxy:
             principal_of(scope).require_deployment(route.deployment)
         body = await _body(receive) if action == "infer" else b""
         if body:
-            # Another deployment may have taken its place while the body arrived.
+            # Another deployment may have taken its place while the body arrived, and be none that the caller may ask.
             route = (await self._table.current()).find(name, version)
+            principal_of(scope).require_deployment(route.deployment)
         return await forward(self._pool, self._base(route.deployment), route, action, headers, body)
 
     async def _ready(self) -> Response:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -96,6 +97,25 @@ def test_a_token_that_is_limited_to_deployments_changes_no_other(
         ]
         assert [one.status_code for one in rejected] == [403] * len(rejected)
         assert client.post("/v2/models/mine/infer", json={}).status_code == 409  # stopped above
+
+
+def test_a_token_that_is_limited_reaches_no_deployment_that_an_alias_moves_to_while_the_body_arrives(
+    closed_address: str, admin: httpx.Client, engine: Engine
+) -> None:
+    make_deployment(engine, "mine")
+    make_deployment(engine, "other")
+    admin.put("/v1/aliases/champion", json={"deployment": "mine"}).raise_for_status()
+
+    def body() -> Iterator[bytes]:
+        yield b"{"
+        time.sleep(0.3)
+        admin.put("/v1/aliases/champion", json={"deployment": "other"}).raise_for_status()
+        time.sleep(0.3)
+        yield b"}"
+
+    with client_of(closed_address, issue(admin, "annotator", deployments=["mine"])) as client:
+        response = client.post("/v2/models/champion/infer", content=body())
+    assert (response.status_code, response.json()["code"]) == (403, "forbidden"), response.text
 
 
 def test_the_servers_of_models_get_hashes_within_a_second_and_no_token(
