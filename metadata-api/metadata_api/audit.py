@@ -11,7 +11,6 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Insert, Select, event, inspect, select
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from starlette.types import Scope
 
@@ -136,7 +135,7 @@ def _inserted(state: ORMExecuteState) -> Mapping[str, Any]:
     if given := state.parameters:
         rows = [given] if isinstance(given, Mapping) else given
         return rows[0] if len(rows) == 1 else {}
-    return dict(state.statement.compile(dialect=postgresql.dialect()).params)
+    return dict(state.statement.compile(dialect=state.session.get_bind().dialect).params)
 
 
 def _mark(session: Session, transaction: SessionTransaction) -> None:
