@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import sys
 from typing import Any
 
@@ -15,8 +16,16 @@ from serving_runtime.connection import CoalescedHttpProtocol
 
 # Requests that are being answered when a stop is requested get this long.
 DRAIN_SECONDS = 8
-OPTIONS: dict[str, Any] = {"http": CoalescedHttpProtocol, "log_level": "warning", "access_log": False}
+OPTIONS: dict[str, Any] = {
+    "http": CoalescedHttpProtocol,
+    "log_level": "warning",
+    "access_log": False,
+    # uvicorn would believe X-Forwarded-For of whoever sends from this machine, and the audit log says where from.
+    "forwarded_allow_ips": [],
+}
 """How uvicorn serves the API. Its connection adds the security headers to every response."""
+# Separated by commas: the proxies whose X-Forwarded-For is believed.
+PROXIES = "FORWARDED_ALLOW_IPS"
 
 
 def main() -> int:
@@ -30,13 +39,10 @@ def main() -> int:
         return 2
     gc.collect()
     gc.freeze()  # what is imported stays: to look through it again would hold up every request for 10 ms and more
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        **OPTIONS,
-    )
+    options = {**OPTIONS, "timeout_graceful_shutdown": DRAIN_SECONDS}
+    if proxies := os.environ.get(PROXIES):
+        options["forwarded_allow_ips"] = proxies
+    uvicorn.run(app, host=settings.host, port=settings.port, **options)
     return 0
 
 

@@ -107,6 +107,12 @@ def test_what_was_rejected_changed_nothing_and_is_counted(
     assert counted == {"401": 1, "403": 1}
 
 
+def test_the_address_is_that_of_the_connection_whatever_a_caller_claims(admin: httpx.Client) -> None:
+    claims = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
+    assert admin.post("/v1/experiments", json={"name": "new"}, headers=claims).status_code == 201
+    assert entries(admin)[0]["address"] == "127.0.0.1"
+
+
 def test_the_log_comes_as_csv_without_formulas(admin: httpx.Client) -> None:
     admin.post("/v1/tokens", json={"name": "=cmd()", "role": "admin"})
     with_formula = admin.post("/v1/tokens", json={"name": "=cmd()", "role": "admin"}).json()["token"]
