@@ -79,7 +79,7 @@ class V2Proxy:
         except BodyRejected as error:
             response = _error(error.status_code, error.code, str(error.detail), {"connection": "close"})
         except Exception as error:
-            log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            log.error("%s %.200a failed", scope["method"], scope["path"], exc_info=error)
             response = _error(500, ErrorCode.INTERNAL, "A fault of the metadata API; its log says more.", {})
         await _send(scope, send, response)
         return None
