@@ -14,12 +14,14 @@ from metadata_api.auth.callers import Callers
 from metadata_api.auth.principal import STATE
 from metadata_api.auth.request import current_request
 from metadata_api.errors import MarinaError
-from metadata_api.limits import reject
+from metadata_api.limits import BodyRejected, reject
 
 REQUEST_ID = "request_id"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # These carry an id of their own, in the body, and every microsecond counts there.
 WITHOUT_ID = "/v2/"
+# A body that takes longer is followed by another look at the credential.
+RECHECK_SECONDS = 1.0
 # So many of them are logged one by one; the others are counted.
 STRANGERS_A_MINUTE = 60
 CHALLENGE = (b"www-authenticate", b'Bearer realm="marina"')
@@ -63,6 +65,7 @@ class Authentication:
                 state[STATE] = await self.callers.of(scope["headers"])
             except MarinaError as error:
                 return await self._reject(scope, send, error)
+            receive = self._rechecking(scope, receive)
         if not scope["path"].startswith(WITHOUT_ID):
             state[REQUEST_ID] = _request_id(scope)
         token = current_request.set(scope)
@@ -70,6 +73,22 @@ class Authentication:
             await self.app(scope, receive, self._counting(scope, send))
         finally:
             current_request.reset(token)
+
+    def _rechecking(self, scope: Scope, receive: Receive) -> Receive:
+        """A body that took long counts for nothing when its sender has lost the credential meanwhile."""
+        begin = time.monotonic()
+
+        async def receiver() -> Message:
+            message = await receive()
+            whole = message["type"] == "http.request" and not message.get("more_body", False)
+            if whole and time.monotonic() - begin > RECHECK_SECONDS:
+                try:
+                    scope["state"][STATE] = await self.callers.of(scope["headers"])
+                except MarinaError as error:
+                    raise BodyRejected(error.status, error.code, error.detail) from None
+            return message
+
+        return receiver
 
     async def _reject(self, scope: Scope, send: Send, error: MarinaError) -> None:
         headers = [CHALLENGE] if error.status == 401 else [(b"retry-after", b"1")]

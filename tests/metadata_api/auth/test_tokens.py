@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
+from metadata_api.auth.layer import RECHECK_SECONDS
 from metadata_api.settings import Auth, Settings
 from tests.metadata_api.auth.conftest import ADMIN, SERVING, client_of, issue
 from tests.metadata_api.making import make_deployment
@@ -53,6 +54,33 @@ def test_a_revoked_token_is_gone_at_once_here_and_within_five_seconds_at_another
         assert time.monotonic() - begin < 5
     assert admin.delete(f"/v1/tokens/{token[4:16]}").status_code == 204
     assert admin.delete("/v1/tokens/ffffffffffff").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("address", "body"),
+    [
+        ("/v1/experiments", b'{"name": "new"}'),
+        ("/v1/experiments/digits/versions", b"an archive"),
+        ("/v1/imports", b"Experiment Name,Learning Rate,Momentum,Loss\n"),
+        ("/v2/models/digits/infer", b"{}"),
+    ],
+)
+def test_a_token_that_is_revoked_while_its_body_arrives_does_nothing(
+    closed_address: str, admin: httpx.Client, engine: Engine, address: str, body: bytes
+) -> None:
+    make_deployment(engine, "digits")
+    token = issue(admin, "publisher")
+
+    def slowly() -> Iterator[bytes]:
+        yield body[:1]
+        time.sleep(RECHECK_SECONDS + 0.2)
+        assert admin.delete(f"/v1/tokens/{token[4:16]}").status_code == 204
+        yield body[1:]
+
+    with client_of(closed_address, token) as client:
+        response = client.post(address, content=slowly())
+    assert response.status_code == 401, response.text
+    assert admin.get("/v1/experiments/new").status_code == 404
 
 
 @pytest.mark.parametrize(
