@@ -14,7 +14,7 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy.orm import sessionmaker
 
 from metadata_api import audit
-from metadata_api.auth import access, serving_tokens, tokens
+from metadata_api.auth import access, serving_tokens, tokens, verifiers
 from metadata_api.auth.callers import Callers, Everybody
 from metadata_api.auth.layer import Authentication
 from metadata_api.auth.tokens import Credential, TokenTable
@@ -25,12 +25,13 @@ from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import config as kserve_config
 from metadata_api.deploying.kserve import tokens_secret
-from metadata_api.deploying.kserve.client import Cluster
+from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.deploying.kserve.deployer import KServeDeployer
 from metadata_api.deploying.local import LocalDeployer
 from metadata_api.error_handlers import answer_errors
 from metadata_api.host_guard import HostGuard
 from metadata_api.http_pool import HttpPool
+from metadata_api.kubernetes import Cluster
 from metadata_api.limits import BodyLimits, RequestGuard
 from metadata_api.roles import Role
 from metadata_api.routes import (
@@ -120,6 +121,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         tokens=tokens.live(sessions),
         routes=route_table.live(sessions),
         kserve=kserve,
+        cluster=_cluster(settings, kserve, serving_token),
         helm=HelmRelease(kserve.helm_release or kserve.release, kserve.namespace)
         if kserve
         else HelmRelease(),
@@ -189,20 +191,13 @@ async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncI
     settings = components.settings
     if settings.deployer == "kserve":
         assert components.kserve, "the settings see to it"
-        namespace = components.kserve.namespace
-        url = settings.kubernetes_url
-        token = components.serving_token
-        cluster = (
-            Cluster(url, namespace, serving_token=token)
-            if url
-            else Cluster.of_this_pod(namespace, serving_token=token)
-        )
+        assert components.cluster, "the settings see to it"
         if secret := components.kserve.tokens_secret:
-            components.write_tokens = partial(tokens_secret.write, cluster, secret)
+            components.write_tokens = partial(tokens_secret.write, components.cluster, secret)
         try:
-            yield KServeDeployer(components.kserve, cluster, components.helm, components.intervals)
+            yield KServeDeployer(components.kserve, components.cluster, components.helm, components.intervals)
         finally:
-            await cluster.close()
+            await components.cluster.close()
     else:
         assert settings.serving_models_file, "the settings see to it"
         assert isinstance(components.artifacts, FolderStore), "the settings see to it"
@@ -227,7 +222,18 @@ def _callers(components: Components) -> Callers:
     if settings.auth.mode == "off":
         log.warning("authentication is off: everybody who reaches this port may do everything")
         return Everybody()
-    return Callers(components.tokens, components.fixed_tokens)
+    return Callers(
+        components.tokens, components.fixed_tokens, verifiers.of(settings.auth, components.cluster)
+    )
+
+
+def _cluster(settings: Settings, kserve: KServeConfig | None, serving_token: str) -> Cluster | None:
+    if settings.deployer != "kserve":
+        return None
+    assert kserve, "the settings see to it"
+    if url := settings.kubernetes_url:
+        return Cluster(url, kserve.namespace, serving_token=serving_token)
+    return Cluster.of_this_pod(kserve.namespace, serving_token=serving_token)
 
 
 def _fixed_tokens(settings: Settings) -> TokenTable:

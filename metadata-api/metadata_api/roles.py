@@ -1,5 +1,6 @@
 """The six roles, each holding the ones before it."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -22,6 +23,11 @@ class Role(StrEnum):
     def includes(self, other: "Role") -> bool:
         """Whether this role may do what the other may."""
         return _RANK[self] >= _RANK[other]
+
+
+def highest(roles: Iterable[Role]) -> Role:
+    """The one that includes all others; there must be one at least."""
+    return max(roles, key=_RANK.__getitem__)
 
 
 _RANK = {role: rank for rank, role in enumerate(Role)}

@@ -1,14 +1,58 @@
 """What the API reads from its environment; the launcher, the chart and the tests fill it in."""
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FilePath,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from metadata_api.roles import Role
+from metadata_api.web_address import is_allowed
 from serving_runtime import hosts
 
 MEBIBYTE = 1024 * 1024
+
+
+def _words(value: object) -> object:
+    """Words separated by commas, or a JSON list."""
+    if not isinstance(value, str):
+        return value
+    words = json.loads(value) if value.lstrip().startswith("[") else value.split(",")
+    if not isinstance(words, Sequence):
+        raise ValueError("give words separated by commas, or a JSON list of them")
+    return tuple(word.strip() if isinstance(word, str) else word for word in words if word != "")
+
+
+def _roles(value: object) -> object:
+    """`NAME=ROLE,NAME=ROLE`, or a JSON object for names that hold a comma."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("{"):
+        return json.loads(value)
+    pairs = [pair.rpartition("=") for pair in value.split(",") if pair.strip()]
+    if not all(name.strip() and role.strip() for name, _, role in pairs):
+        raise ValueError("give NAME=ROLE pairs separated by commas, or a JSON object")
+    return {name.strip(): role.strip() for name, _, role in pairs}
+
+
+def _none_if_empty(value: object) -> object:
+    return None if value == "" else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+ServiceAccount = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+]
 
 
 class S3(BaseModel):
@@ -43,6 +87,45 @@ class Auth(BaseModel):
     """File with the token that the API itself sends to the servers of models."""
     serving_tokens_file: Path | None = None
     """File that the API writes: the tokens, as hashes, that the serving process on this machine takes."""
+
+    oidc_issuer: str = ""
+    """Address of the OIDC provider whose access and id tokens are taken, as its tokens name it in `iss`."""
+    oidc_audience: Words = ()
+    """What tokens must name in `aud`: one of these."""
+    oidc_role_claim: str = Field("groups", min_length=1)
+    """Claim that `oidc_roles` looks at; a path such as `realm_access.roles` goes into objects."""
+    oidc_roles: Annotated[Mapping[str, Role], NoDecode, BeforeValidator(_roles)] = {}
+    """Role by value of that claim; the highest that matches counts."""
+    oidc_default_role: Annotated[Role | None, BeforeValidator(_none_if_empty)] = None
+    """Role of those whom no value gives one; without it they have no access."""
+    oidc_subject_claim: str = ""
+    """Claim that names the caller; empty means the verified email address, else `sub`."""
+    oidc_ca_file: Annotated[FilePath | None, BeforeValidator(_none_if_empty)] = None
+    """Certificates that the provider's is checked against, instead of the public ones."""
+    oidc_allow_http: bool = False
+    """Whether the provider may be asked over plain HTTP; without it only on loopback."""
+    service_accounts: Annotated[Mapping[ServiceAccount, Role], NoDecode, BeforeValidator(_roles)] = {}
+    """Role by Kubernetes service account, as NAMESPACE/NAME; only with deployer kserve."""
+    service_account_audience: str = Field("marina", min_length=1)
+    """Audience that the tokens of service accounts must be made for."""
+
+    @model_validator(mode="after")
+    def _oidc(self) -> Self:
+        if not self.oidc_issuer:
+            return self
+        if not is_allowed(self.oidc_issuer, http=self.oidc_allow_http):
+            raise ValueError(
+                "METADATA_API_AUTH_OIDC_ISSUER must be an https address without query and fragment "
+                "(METADATA_API_AUTH_OIDC_ALLOW_HTTP=true: also http)"
+            )
+        if not self.oidc_audience:
+            raise ValueError("METADATA_API_AUTH_OIDC_ISSUER needs METADATA_API_AUTH_OIDC_AUDIENCE")
+        if not self.oidc_roles and self.oidc_default_role is None:
+            raise ValueError(
+                "METADATA_API_AUTH_OIDC_ISSUER needs METADATA_API_AUTH_OIDC_ROLES "
+                "or METADATA_API_AUTH_OIDC_DEFAULT_ROLE: nobody would have access"
+            )
+        return self
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -130,6 +213,8 @@ class Settings(DatabaseSettings):
             raise ValueError(
                 "deployer local reads archives from the folder: leave METADATA_API_S3_BUCKET away"
             )
+        if self.deployer == "local" and self.auth.service_accounts:
+            raise ValueError("METADATA_API_AUTH_SERVICE_ACCOUNTS needs METADATA_API_DEPLOYER=kserve")
         if self.deployer == "kserve" and self.kserve_file is None:
             raise ValueError("deployer kserve needs METADATA_API_KSERVE_FILE")
         return self

@@ -4,11 +4,12 @@ import json
 import re
 from base64 import b64decode
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from tests.chart.rendering import Rejected, render, shape
+from tests.chart.rendering import Rejected, Rendered, render, shape
 from tests.chart.test_choices import asked
 
 
@@ -58,3 +59,58 @@ class TestAuthentication:
         rendered = render({"auth": {"enabled": False}})
         assert [one["metadata"]["name"] for one in rendered.kind("Secret")] == ["marina-postgres"]
         assert '"mountPath": "/run/secrets/auth"' not in json.dumps(rendered.objects)
+
+
+class TestOidc:
+    VALUES: Any = {
+        "auth": {
+            "oidc": {
+                "issuer": "https://id.example",
+                "clientId": "marina",
+                "existingSecret": "marina-oidc",
+                "roles": {"ml-admins": "admin"},
+            },
+            "serviceAccounts": {"training/trainer": "publisher"},
+        },
+        "expose": {"mode": "ingress", "host": "marina.example"},
+    }
+
+    def test_api_and_ui_learn_of_the_provider(self) -> None:
+        rendered = render(self.VALUES)
+        api, ui = (variables(rendered, name) for name in ("marina-metadata-api", "marina-ui"))
+        assert api["METADATA_API_AUTH_OIDC_ISSUER"] == ui["UI_OIDC_ISSUER"] == "https://id.example"
+        assert json.loads(api["METADATA_API_AUTH_OIDC_AUDIENCE"]) == ["marina"] == [ui["UI_OIDC_CLIENT_ID"]]
+        assert json.loads(api["METADATA_API_AUTH_OIDC_ROLES"]) == {"ml-admins": "admin"}
+        assert json.loads(api["METADATA_API_AUTH_SERVICE_ACCOUNTS"]) == {"training/trainer": "publisher"}
+        assert ui["UI_OIDC_CLIENT_SECRET_FILE"] == "/run/secrets/oidc/client-secret"
+
+    def test_the_way_to_the_provider_is_open_and_to_nowhere_else(self) -> None:
+        for name in ("marina-ui", "marina-metadata-api"):
+            egress = render(self.VALUES).one("NetworkPolicy", name)["spec"]["egress"]
+            assert {"ports": [{"port": 443}]} in egress
+            assert {"ports": [{"port": 443}]} not in render().one("NetworkPolicy", name)["spec"]["egress"]
+
+    def test_the_api_may_review_tokens_only_where_service_accounts_have_roles(self) -> None:
+        (binding,) = render(self.VALUES).kind("ClusterRoleBinding")
+        assert binding["roleRef"]["name"] == "system:auth-delegator"
+        assert render().kind("ClusterRoleBinding") == []
+
+    @pytest.mark.parametrize(
+        ("oidc", "words"),
+        [
+            ({"clientId": ""}, "auth.oidc.clientId"),
+            ({"roles": None}, "auth.oidc.roles"),
+            ({"defaultRole": "fetcher"}, "defaultRole"),
+            ({"issuer": "id.example"}, "issuer"),
+        ],
+        ids=["no client", "no roles", "another role", "no address"],
+    )
+    def test_a_provider_that_nobody_could_use_is_rejected(self, oidc: Any, words: str) -> None:
+        values = {**self.VALUES, "auth": {"oidc": {**self.VALUES["auth"]["oidc"], **oidc}}}
+        with pytest.raises(Rejected, match=words):
+            render(values)
+
+
+def variables(rendered: Rendered, deployment: str) -> dict[str, str]:
+    (container,) = rendered.one("Deployment", deployment)["spec"]["template"]["spec"]["containers"]
+    return {one["name"]: one["value"] for one in container["env"] if "value" in one}

@@ -74,17 +74,18 @@ def script(name: str, *words: str, seconds: float = 900, **variables: str) -> st
     return run(str(ROOT / "k8s" / name), *words, seconds=seconds, env=environment)
 
 
-def outside(**settings: Any) -> httpx.Client:
+def outside(namespace: str = NAMESPACE, **settings: Any) -> httpx.Client:
     """A client that comes in through the Ingress or the Gateway, by default as the admin."""
-    headers = {"Host": HOST, "Authorization": f"Bearer {admin_token()}"}
+    headers = {"Host": HOST, "Authorization": f"Bearer {admin_token(namespace)}"}
     return httpx.Client(
         base_url=ADDRESS, **{"timeout": 30, "trust_env": False, "headers": headers, **settings}
     )
 
 
-def admin_token() -> str:
+def admin_token(namespace: str = NAMESPACE) -> str:
     """The token that the chart made, as NOTES say how to read it."""
-    found = kubectl("get", "secret", f"{RELEASE}-auth", "-o", "jsonpath={.data.admin-token}")
+    key = "jsonpath={.data.admin-token}"
+    found = kubectl("get", "secret", f"{RELEASE}-auth", "-o", key, namespace=namespace)
     return b64decode(found).decode()
 
 
@@ -128,11 +129,11 @@ def wait_ready(name: str, version: int | None = None, seconds: float = SECONDS) 
     return wait_for(f"{name} ready", look, seconds)
 
 
-def infer(name: str, version: str = "") -> dict[str, Any]:
+def infer(name: str, version: str = "", namespace: str = NAMESPACE) -> dict[str, Any]:
     """The answer of a model to an image of a five, asked from outside over v2."""
     body = (ROOT / "models" / "examples" / "five.json").read_bytes()
     path = f"/v2/models/{name}" + (f"/versions/{version}" if version else "") + "/infer"
-    with outside() as client:
+    with outside(namespace) as client:
         answer = client.post(path, content=body)
         assert answer.status_code == 200, f"{answer.status_code} {answer.text[:500]}"
         found: dict[str, Any] = answer.json()

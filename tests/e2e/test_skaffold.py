@@ -20,7 +20,7 @@ def ended() -> Iterator[None]:
 
 def test_skaffold_runs_all_of_it_and_a_second_time_restarts_no_model(ended: None) -> None:
     print(run("skaffold", "run", seconds=1200)[-600:])
-    answer = wait_for("the starter model answers", lambda: infer("cnn-baseline"))
+    answer = wait_for("the starter model answers", lambda: infer("cnn-baseline", namespace=NAMESPACE))
     assert label_of(answer) == "5"
     assert (before := predictors())
     run("skaffold", "run", seconds=600)

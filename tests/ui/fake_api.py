@@ -17,6 +17,7 @@ from fastapi import FastAPI, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, Response
 from PIL import Image
 
+from model_ui.api_types import ROLES
 from tests import contract
 
 LABELS = [str(digit) for digit in range(10)]
@@ -68,7 +69,6 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-ROLES = ("viewer", "annotator", "deployer", "publisher", "admin")
 NOBODY = {"subject": "anonymous", "role": "admin", "kind": "none", "expires_at": None, "deployments": None}
 
 

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from model_ui.api_types import (
+    ROLES,
     Agreement,
     Comparison,
     Curve,
@@ -21,7 +22,7 @@ from model_ui.api_types import (
 )
 from model_ui.render import answers, curves, reports, runs, services
 from model_ui.render.markup import header, number, percent
-from tests.ui.fake_api import HOSTILE, ROLES, deployment, experiment, me
+from tests.ui.fake_api import HOSTILE, deployment, experiment, me
 
 ADMIN = Me.model_validate(me("admin"))
 SHARES = [{"label": str(digit), "probability": 0.91 if digit == 5 else 0.01} for digit in range(10)]

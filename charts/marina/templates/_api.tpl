@@ -12,6 +12,28 @@
   value: /run/secrets/auth/fetch-token
 - name: METADATA_API_AUTH_SERVING_TOKEN_FILE
   value: /run/secrets/auth/serving-token
+{{- with .Values.auth.oidc }}
+{{- if .issuer }}
+- name: METADATA_API_AUTH_OIDC_ISSUER
+  value: {{ .issuer | quote }}
+- name: METADATA_API_AUTH_OIDC_AUDIENCE
+  value: {{ toJson (prepend .audiences .clientId | compact) | quote }}
+- name: METADATA_API_AUTH_OIDC_ROLE_CLAIM
+  value: {{ .roleClaim | quote }}
+- name: METADATA_API_AUTH_OIDC_ROLES
+  value: {{ toJson .roles | quote }}
+- name: METADATA_API_AUTH_OIDC_DEFAULT_ROLE
+  value: {{ .defaultRole | quote }}
+{{- if hasPrefix "http://" .issuer }}
+- name: METADATA_API_AUTH_OIDC_ALLOW_HTTP
+  value: "true"
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and .Values.kserve.enabled .Values.auth.serviceAccounts }}
+- name: METADATA_API_AUTH_SERVICE_ACCOUNTS
+  value: {{ toJson .Values.auth.serviceAccounts | quote }}
+{{- end }}
 {{- end }}
 - name: METADATA_API_STORE_DIR
   value: /var/lib/marina

@@ -70,6 +70,17 @@
 {{- end -}}
 
 {{- define "marina.validate.auth" -}}
+{{- with .Values.auth.oidc -}}
+{{- if and .issuer (not .clientId) -}}
+{{- fail "auth.oidc.issuer needs auth.oidc.clientId: the name of the UI at the provider" -}}
+{{- end -}}
+{{- if and .issuer (not .roles) (not .defaultRole) -}}
+{{- fail "auth.oidc.issuer needs auth.oidc.roles or auth.oidc.defaultRole: nobody would have access" -}}
+{{- end -}}
+{{- if and .issuer (not (include "marina.publicUrl" $)) -}}
+{{- fail "auth.oidc.issuer needs expose.host: the provider sends people back to the UI there" -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.auth.enabled (not .Values.auth.generate) (not .Values.auth.existingSecret) -}}
 {{- fail "auth.generate=false needs auth.existingSecret: a Secret with the tokens, as the chart's README describes it" -}}
 {{- end -}}

@@ -4,22 +4,26 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from metadata_api.auth import tokens
+from metadata_api.auth import compact_jwt, tokens
 from metadata_api.auth.principal import ANONYMOUS, Principal
 from metadata_api.auth.tokens import TokenTable
 from metadata_api.database.live_table import LiveTable
 from metadata_api.errors import Unauthenticated
 
-# An identity token with many groups has some kilobytes.
-MAX_BYTES = 16 * 1024
 HOW = "Send a token in the header `Authorization: Bearer TOKEN`."
 
 
 class Verifier(Protocol):
     """Whoever can verify tokens that are not ours."""
 
+    takes: str
+    """Which tokens, in words."""
+
     async def principal(self, token: str) -> Principal | None:
-        """Its owner; None for a token of another issuer. Raises Unauthenticated for a wrong one, and Unavailable."""
+        """Its owner; None for a token of another issuer.
+
+        Raises Unauthenticated for a wrong one, Forbidden for an owner without a role, and Unavailable.
+        """
 
 
 class Callers:
@@ -47,7 +51,10 @@ class Callers:
         for verifier in self._verifiers:
             if (found := await verifier.principal(token)) is not None:
                 return found
-        raise Unauthenticated("unauthenticated", f"The credential is of no kind that is known here. {HOW}")
+        known = ", ".join(("API tokens", *(verifier.takes for verifier in self._verifiers)))
+        raise Unauthenticated(
+            "unauthenticated", f"The credential is of no kind that is known here: {known}. {HOW}"
+        )
 
 
 class Everybody(Callers):
@@ -65,7 +72,7 @@ def _bearer(values: list[bytes]) -> str:
     if not values:
         raise Unauthenticated("unauthenticated", f"This needs a credential. {HOW}")
     scheme, _, token = values[0].partition(b" ")
-    if len(values) > 1 or scheme.lower() != b"bearer" or not token or len(token) > MAX_BYTES:
+    if len(values) > 1 or scheme.lower() != b"bearer" or not token or len(token) > compact_jwt.MAX_BYTES:
         raise Unauthenticated("unauthenticated", f"The Authorization header cannot be read. {HOW}")
     if not token.isascii():
         raise Unauthenticated("unauthenticated", f"The Authorization header cannot be read. {HOW}")

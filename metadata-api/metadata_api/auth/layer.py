@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Authentication:
-    """Puts the caller into the scope, or answers 401 before the body is read.
+    """Puts the caller into the scope, or rejects the request before the body is read.
 
     Args:
         is_open: whether an address, given as method and path, needs no credential.
@@ -56,7 +56,7 @@ class Authentication:
         """Rejected in this minute without a valid credential."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer 401 or 503."""
+        """Pass a request on, or answer 401, 403 or 503."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         state = scope.setdefault("state", {})
@@ -91,7 +91,7 @@ class Authentication:
         return receiver
 
     async def _reject(self, scope: Scope, send: Send, error: MarinaError) -> None:
-        headers = [CHALLENGE] if error.status == 401 else [(b"retry-after", b"1")]
+        headers = {401: [CHALLENGE], 503: [(b"retry-after", b"1")]}.get(error.status, [])
         await reject(scope, self._counting(scope, send), error.status, error.code, error.detail, headers)
 
     def _counting(self, scope: Scope, send: Send) -> Send:

@@ -19,6 +19,7 @@ from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deploying.intervals import Intervals
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.http_pool import HttpPool
+from metadata_api.kubernetes import Cluster
 from metadata_api.settings import Settings
 from metadata_api.storage.base import ObjectStore
 from metadata_api.v2_proxy.route_table import RouteTable
@@ -42,6 +43,8 @@ class Components:
     routes: LiveTable[RouteTable]
     tokens: LiveTable[TokenTable]
     kserve: KServeConfig | None
+    cluster: Cluster | None
+    """What the deployer kserve and the reviews of tokens ask; closed with the application."""
     helm: HelmRelease
     artifacts: ObjectStore
     images: ObjectStore

@@ -3,16 +3,31 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from metadata_api.roles import Role
 from metadata_api.schemas.fields import Body, Name, ShortText
+
+OIDC_PREFIX = "oidc:"
+SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
+
+
+def _no_prefix(name: str) -> str:
+    if name.startswith((OIDC_PREFIX, SERVICE_ACCOUNT_PREFIX)):
+        raise ValueError(
+            f"must not begin with {OIDC_PREFIX} or {SERVICE_ACCOUNT_PREFIX}: others are named so"
+        )
+    return name
 
 
 class NewToken(Body):
     """A token to issue."""
 
-    name: Annotated[ShortText, Field(min_length=1, description="Whose it is: a person or a program.")]
+    name: Annotated[
+        ShortText,
+        Field(min_length=1, description="Whose it is: a person or a program."),
+        AfterValidator(_no_prefix),
+    ]
     role: Role
     deployments: Annotated[
         list[Name] | None,

@@ -1,6 +1,7 @@
 """Every address with every role, and with every credential that proves nothing."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -76,7 +77,7 @@ def test_no_address_takes_a_credential_that_proves_nothing(
     expired, revoked = issue(admin, "admin"), issue(admin, "admin")
     expire(engine, expired)
     assert admin.delete(f"/v1/tokens/{revoked[4:16]}").status_code == 204
-    headers = {
+    headers: dict[str, Any] = {
         "none": [],
         "empty": [("Authorization", "")],
         "another scheme": [("Authorization", f"Basic {issued}")],

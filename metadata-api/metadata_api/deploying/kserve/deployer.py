@@ -15,7 +15,15 @@ from metadata_api.deploying.base import Desired, Observed
 from metadata_api.deploying.helm_release import HelmDeployment, HelmRelease
 from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import inference_services, reasons, routes
-from metadata_api.deploying.kserve.client import (
+from metadata_api.deploying.kserve.config import KServeConfig
+from metadata_api.deploying.kserve.inference_services import HELM, INSTANCE, MANAGER, Service
+from metadata_api.deploying.kserve.informer import Informer
+from metadata_api.deploying.kserve.pod_inspector import PodInspector
+from metadata_api.deploying.kserve.routes import Route, route_name
+from metadata_api.deploying.kserve.stale_routes import remove_stale_routes
+from metadata_api.deploying.kserve.status import derive
+from metadata_api.errors import Unavailable
+from metadata_api.kubernetes import (
     AT_ONCE,
     HTTP_ROUTE,
     INFERENCE_SERVICE,
@@ -28,14 +36,6 @@ from metadata_api.deploying.kserve.client import (
     ClusterRejected,
     Kind,
 )
-from metadata_api.deploying.kserve.config import KServeConfig
-from metadata_api.deploying.kserve.inference_services import HELM, INSTANCE, MANAGER, Service
-from metadata_api.deploying.kserve.informer import Informer
-from metadata_api.deploying.kserve.pod_inspector import PodInspector
-from metadata_api.deploying.kserve.routes import Route, route_name
-from metadata_api.deploying.kserve.stale_routes import remove_stale_routes
-from metadata_api.deploying.kserve.status import derive
-from metadata_api.errors import Unavailable
 
 Json = dict[str, Any]
 OWNED = ["get", "list", "watch", "create", "patch", "delete"]

@@ -5,8 +5,8 @@ from typing import Any
 
 from metadata_api.deploying.base import Desired, Resources
 from metadata_api.deploying.helm_release import HelmSpec
-from metadata_api.deploying.kserve.client import INFERENCE_SERVICE
 from metadata_api.deploying.kserve.config import KServeConfig
+from metadata_api.kubernetes import INFERENCE_SERVICE
 
 Json = dict[str, Any]
 PART_OF = "app.kubernetes.io/part-of"

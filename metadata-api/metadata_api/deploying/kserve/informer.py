@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from metadata_api.deploying.intervals import Intervals
-from metadata_api.deploying.kserve.client import Cluster, ClusterError, ClusterRejected, Kind
+from metadata_api.kubernetes import Cluster, ClusterError, ClusterRejected, Kind
 
 T = TypeVar("T")
 # After so many failures in a row the version to resume from may not mean anything any more.

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from metadata_api.deploying.intervals import Intervals
-from metadata_api.deploying.kserve.client import POD, Cluster, ClusterError
 from metadata_api.deploying.kserve.inference_services import Service
 from metadata_api.deploying.kserve.pods import SERVICE, Pod, PodProblem, parse, reason_of_status
 from metadata_api.deploying.kserve.status import is_settled, waiting
+from metadata_api.kubernetes import POD, Cluster, ClusterError
 
 # A look takes at most this share of the time, however many pods there are.
 SHARE = 5

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from metadata_api.deploying.kserve.client import ClusterRejected, Kind
+from metadata_api.kubernetes import ClusterRejected, Kind
 
 Json = dict[str, Any]
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from metadata_api.deploying.base import Desired
-from metadata_api.deploying.kserve.client import HTTP_ROUTE, INFERENCE_SERVICE, INGRESS, Kind
 from metadata_api.deploying.kserve.config import Expose, KServeConfig
 from metadata_api.deploying.kserve.inference_services import MANAGED_BY, labels
+from metadata_api.kubernetes import HTTP_ROUTE, INFERENCE_SERVICE, INGRESS, Kind
 
 Json = dict[str, Any]
 KINDS: dict[str, Kind] = {"ingress": INGRESS, "gateway": HTTP_ROUTE}

@@ -2,9 +2,9 @@
 
 import logging
 
-from metadata_api.deploying.kserve.client import Cluster, ClusterAway, ClusterError
 from metadata_api.deploying.kserve.inference_services import MANAGER
 from metadata_api.deploying.kserve.routes import KINDS, Route, parse
+from metadata_api.kubernetes import Cluster, ClusterAway, ClusterError
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 import base64
 
-from metadata_api.deploying.kserve.client import SECRET, Cluster
+from metadata_api.kubernetes import SECRET, Cluster
 
 KEY = "tokens.json"
 

@@ -1,4 +1,4 @@
-"""A small Kubernetes API on a real socket: list, watch, apply and delete, and a KServe behind it.
+"""A small Kubernetes API on a real socket: list, watch, apply, delete, reviews of tokens, and a KServe behind it.
 
 It forgets old versions, drops watches, is away, rejects and is slow when it is told to. What it keeps is held against
 the schemas of the real one, whoever wrote it.
@@ -19,6 +19,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from tests.asgi import Server
 from tests.metadata_api.deploying.kserve import schemas
+from tests.metadata_api.deploying.kserve.token_reviews import TOKEN_REVIEWS, TokenReviews
 
 Json = dict[str, Any]
 ISVC, INGRESS, ROUTE, POD = "inferenceservices", "ingresses", "httproutes", "pods"
@@ -52,6 +53,7 @@ class FakeKubernetes:
         """(deployment, version) -> status of the pods of that version."""
         self.kserve = True
         """Whether there is a controller that makes pods."""
+        self.tokens = TokenReviews()
         self._lock = threading.RLock()
         self._drop = 0
         app = FastAPI()
@@ -170,6 +172,9 @@ class FakeKubernetes:
     async def _answer(self, request: Request) -> Response:
         path = request.url.path
         self.calls.append((request.method, path))
+        if path == TOKEN_REVIEWS:
+            rejection = await asyncio.to_thread(self.reject, request.method, "tokenreviews", "")
+            return _status(*rejection) if rejection else self.tokens.review(await request.json())
         found = re.fullmatch(r"/apis?/(?:[^/]+/)?[^/]+/namespaces/[^/]+/([^/]+)(?:/([^/]+))?", path)
         if not found or found[1] not in KINDS:
             return _status(404, "the server could not find the requested resource")

@@ -233,7 +233,11 @@ def test_the_rules_name_what_is_written_and_nothing_else() -> None:
         mode: {rule["resources"][0]: set(rule["verbs"]) for rule in rules} for mode, rules in RULES.items()
     }
     written = {"get", "list", "watch", "create", "patch", "delete"}
-    stale, models, pods = {"list", "delete"}, {"inferenceservices": written}, {"pods": {"list"}}
+    stale, models, pods = (
+        {"list", "delete"},
+        {"inferenceservices": written},
+        {"pods": {"list"}, "secrets": {"patch"}},
+    )
     assert found == {
         "ingress": {**models, "ingresses": written, "httproutes": stale, **pods},
         "gateway": {**models, "ingresses": stale, "httproutes": written, **pods},

@@ -1,4 +1,4 @@
-"""A thin client of the Kubernetes API: list, watch, get, apply and delete objects of a namespace as plain dicts.
+"""A thin client of the Kubernetes API: objects of a namespace as plain dicts, and reviews of tokens.
 
 Written on httpx instead of the official client, which costs more memory than the whole API: see
 docs/adr/0016-kubernetes-client-over-httpx.md. Every call has a deadline.
@@ -54,6 +54,8 @@ INGRESS = Kind("networking.k8s.io", "v1", "Ingress", "ingresses")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 POD = Kind("", "v1", "Pod", "pods")
 SECRET = Kind("", "v1", "Secret", "secrets")
+# Of the cluster, not of a namespace; nothing is stored.
+TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 
 
 class ClusterError(Exception):
@@ -192,6 +194,22 @@ class Cluster:
         except ClusterRejected as error:
             if error.status not in (404, 409):
                 raise
+
+    async def review_token(self, token: str, audience: str) -> Json:
+        """Status of a TokenReview: whose the token is, if it is good for the audience."""
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": {"token": token, "audiences": [audience]},
+        }
+        review = await self._call(
+            "POST",
+            TOKEN_REVIEWS,
+            content=orjson.dumps(body),
+            headers={"Content-Type": "application/json"},
+        )
+        status = review.get("status")
+        return status if isinstance(status, dict) else {}
 
     async def ask(self, url: str, seconds: float) -> bytes:
         """Body of a GET to a pod of ours; raises ClusterAway. It gets the token for models, none of Kubernetes."""
