@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from metadata_api.auth.callers import Callers
 from metadata_api.auth.principal import STATE
 from metadata_api.auth.request import current_request
-from metadata_api.errors import MarinaError
+from metadata_api.errors import MarinaError, Unavailable
 from metadata_api.limits import BodyRejected, reject
 
 REQUEST_ID = "request_id"
@@ -84,6 +84,8 @@ class Authentication:
             if whole and time.monotonic() - begin > RECHECK_SECONDS:
                 try:
                     scope["state"][STATE] = await self.callers.of(scope["headers"])
+                except Unavailable:
+                    pass  # whoever verifies it said yes before, and cannot be asked now
                 except MarinaError as error:
                     raise BodyRejected(error.status, error.code, error.detail) from None
             return message

@@ -10,12 +10,17 @@ import pytest
 from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
+from metadata_api.auth.callers import Callers
 from metadata_api.auth.layer import RECHECK_SECONDS
+from metadata_api.auth.principal import Principal
+from metadata_api.errors import Unavailable
 from metadata_api.settings import Auth, Settings
 from tests.metadata_api.auth.conftest import ADMIN, SERVING, client_of, issue
 from tests.metadata_api.making import make_deployment
 from tests.metadata_api.servers import running
 from tests.waiting import until
+
+JSON = {"Content-Type": "application/json"}
 
 
 def test_a_token_is_shown_once_and_kept_as_a_hash(admin: httpx.Client, engine: Engine) -> None:
@@ -69,6 +74,7 @@ def test_a_token_that_is_revoked_while_its_body_arrives_does_nothing(
     closed_address: str, admin: httpx.Client, engine: Engine, address: str, body: bytes
 ) -> None:
     make_deployment(engine, "digits")
+    until(lambda: admin.get("/v2/models/digits").status_code != 404, "v2 knows the deployment", 5)
     token = issue(admin, "publisher")
 
     def slowly() -> Iterator[bytes]:
@@ -78,9 +84,30 @@ def test_a_token_that_is_revoked_while_its_body_arrives_does_nothing(
         yield body[1:]
 
     with client_of(closed_address, token) as client:
-        response = client.post(address, content=slowly())
+        response = client.post(address, content=slowly(), headers=JSON)
     assert response.status_code == 401, response.text
     assert admin.get("/v1/experiments/new").status_code == 404
+
+
+def test_a_body_that_took_long_counts_when_the_credential_cannot_be_checked_again(
+    closed_settings: Settings, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = issue(admin, "publisher")
+    app = create_app(closed_settings)
+
+    async def away(_: Callers, headers: object) -> Principal:
+        raise Unavailable("unavailable", "Nobody answers.")
+
+    def slowly() -> Iterator[bytes]:
+        yield b"{"
+        time.sleep(RECHECK_SECONDS)
+        monkeypatch.setattr(Callers, "of", away)
+        time.sleep(0.2)
+        yield b'"name": "new"}'
+
+    with running(app) as address, client_of(address, token) as client:
+        until(lambda: client.get("/v1/me").status_code == 200, "the token is known", 5)
+        assert client.post("/v1/experiments", content=slowly(), headers=JSON).status_code == 201
 
 
 @pytest.mark.parametrize(
