@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, event, inspect, select
+from sqlalchemy import Insert, Select, event, inspect, select
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from starlette.types import Scope
 
@@ -45,6 +45,8 @@ _LEFT_OUT = frozenset(
         "updated_at",
     )
 )
+# What a token can be recognised by is nobody's business but of those who check it.
+_LEFT_OUT_OF_TOKENS = frozenset(("sha256",))
 MAX_ROWS = 50
 MAX_TEXT = 200
 _CHANGES = "audit_changes"
@@ -112,12 +114,28 @@ def _changed(session: Session) -> Iterator[dict[str, Any] | None]:
 
 
 def _collect_statement(state: ORMExecuteState) -> None:
-    """Statements over many rows say what they were about only by their table."""
+    """A statement that inserts one row says what is in it; one over many rows says only its table."""
     mapper = state.bind_mapper
     if not state.is_select and mapper is not None and issubclass(mapper.class_, AUDITED):
-        kind = "insert" if state.is_insert else "update" if state.is_update else "delete"
         changes = state.session.info.setdefault(_CHANGES, [])
-        changes.append({"table": mapper.class_.__tablename__, "statement": kind})
+        made: Any = mapper.class_
+        known = {column.key for column in mapper.column_attrs}
+        if values := {key: value for key, value in _inserted(state).items() if key in known}:
+            row = made(**values)
+            changes.append(_change(row, {}, _values(row)))
+        else:
+            kind = "insert" if state.is_insert else "update" if state.is_update else "delete"
+            changes.append({"table": mapper.class_.__tablename__, "statement": kind})
+
+
+def _inserted(state: ORMExecuteState) -> Mapping[str, Any]:
+    """The values of a statement that inserts one row; nothing for every other."""
+    if not isinstance(state.statement, Insert):
+        return {}
+    if given := state.parameters:
+        rows = [given] if isinstance(given, Mapping) else given
+        return rows[0] if len(rows) == 1 else {}
+    return dict(state.statement.compile(dialect=state.session.get_bind().dialect).params)
 
 
 def _mark(session: Session, transaction: SessionTransaction) -> None:
@@ -160,9 +178,9 @@ def _entry(scope: Scope, changes: list[dict[str, Any]]) -> AuditEntry:
 
 
 def _change(row: Base, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    key = next(
-        (str(getattr(row, name)) for name in ("name", "number", "filename", "id") if hasattr(row, name)), ""
-    )
+    # Several tokens may have one name.
+    names = ("id",) if isinstance(row, ApiToken) else ("name", "number", "filename", "id")
+    key = next((str(getattr(row, name)) for name in names if hasattr(row, name)), "")
     return {"table": row.__tablename__, "key": key, "before": before, "after": after}
 
 
@@ -183,8 +201,9 @@ def _difference(row: Base) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _columns(row: Base) -> list[str]:
+    left_out = _LEFT_OUT | _LEFT_OUT_OF_TOKENS if isinstance(row, ApiToken) else _LEFT_OUT
     names = (column.key for column in inspect(row).mapper.column_attrs)
-    return [name for name in names if name not in _LEFT_OUT and not name.startswith("observed_")]
+    return [name for name in names if name not in left_out and not name.startswith("observed_")]
 
 
 def _short(value: object) -> Any:

@@ -67,7 +67,7 @@ def answer_errors(app: FastAPI) -> None:
 
 
 def _fault(request: Request, error: Exception) -> JSONResponse:
-    log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
+    log.error("%s %.200a failed", request.method, request.scope["path"], exc_info=error)
     return _error(request, 500, "internal_error", "A fault of the metadata API; its log says more.")
 
 

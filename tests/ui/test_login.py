@@ -338,6 +338,14 @@ class TestGuessing:
         assert send("POST", "/login", data={"token": TOKEN}).status_code == 303
         assert send("GET", f"/?token={TOKEN}").status_code == 303
 
+    def test_whoever_guesses_does_not_fill_the_log(
+        self, send: Request, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(login, "SLOW_SECONDS", 0)
+        for number in range(3 * FREE):
+            send("GET", f"/?token={token('admin', number)}")
+        assert sum("wrong token" in record.getMessage() for record in caplog.records) == FREE
+
     def test_an_address_has_some_free_ones_in_a_minute(self) -> None:
         now = 0.0
         attempts = WrongAttempts(lambda: now)

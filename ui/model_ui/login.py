@@ -24,7 +24,7 @@ from model_ui.asgi import (
     send_json,
     uncached,
 )
-from model_ui.attempts import WrongAttempts
+from model_ui.attempts import FREE, WrongAttempts
 from model_ui.authentication import (
     FRESH_SECONDS,
     SCOPE_KEY,
@@ -236,11 +236,12 @@ class Login:
         await send_html(send, 200, pages.onward(f"{self._root}{attempt.next_address}"), set_cookie=cookies)
 
     async def _wrong(self, send: Send, client: str, address: str) -> None:
-        logger.warning("a wrong token from %s", client)
         if self._attempts.note(client):
+            # Not logged: nobody fills the log by guessing.
             await asyncio.sleep(SLOW_SECONDS)
             await self._page(send, 429, address, problem=pages.TOO_MANY, retry_after="60")
         else:
+            logger.warning("a wrong token from %s; of one address, %d a minute are logged", client, FREE)
             await self._page(send, 401, address, problem=pages.WRONG)
 
     async def _closed(self, scope: Scope, send: Send) -> None:

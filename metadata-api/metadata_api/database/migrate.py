@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -114,12 +115,18 @@ def check(engine: Engine) -> None:
     """
     with engine.connect() as connection:
         current = MigrationContext.configure(connection).get_current_revision()
-    scripts = ScriptDirectory(str(Path(__file__).parent / "migrations"))
-    known = {script.revision for script in scripts.walk_revisions()}
-    if current is None or (current in known and current != scripts.get_current_head()):
+    known, head = _revisions()
+    if current is None or (current in known and current != head):
         raise Unavailable(
             "schema_behind", "The database schema is older than this release. Run the migrations."
         )
+
+
+@cache
+def _revisions() -> tuple[frozenset[str], str | None]:
+    """All revisions of this release and the newest, read once: anybody may ask for readiness, as often as they like."""
+    scripts = ScriptDirectory(str(Path(__file__).parent / "migrations"))
+    return frozenset(script.revision for script in scripts.walk_revisions()), scripts.get_current_head()
 
 
 def _config(connection: Connection | None = None) -> Config:

@@ -79,7 +79,7 @@ class V2Proxy:
         except BodyRejected as error:
             response = _error(error.status_code, error.code, str(error.detail), {"connection": "close"})
         except Exception as error:
-            log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            log.error("%s %.200a failed", scope["method"], scope["path"], exc_info=error)
             response = _error(500, ErrorCode.INTERNAL, "A fault of the metadata API; its log says more.", {})
         await _send(scope, send, response)
         return None
@@ -121,8 +121,9 @@ class V2Proxy:
             principal_of(scope).require_deployment(route.deployment)
         body = await _body(receive) if action == "infer" else b""
         if body:
-            # Another deployment may have taken its place while the body arrived.
+            # Another deployment may have taken its place while the body arrived, and be none that the caller may ask.
             route = (await self._table.current()).find(name, version)
+            principal_of(scope).require_deployment(route.deployment)
         return await forward(self._pool, self._base(route.deployment), route, action, headers, body)
 
     async def _ready(self) -> Response:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from hashlib import sha256
 from typing import Any
 
 import httpx
@@ -69,6 +70,30 @@ def test_every_kind_of_change_is_there_and_reading_is_not(admin: httpx.Client, e
     assert issued["token"][17:] not in str(found)
 
 
+def test_what_is_created_is_there_by_its_name_and_values(admin: httpx.Client, engine: Engine) -> None:
+    make_deployment(engine, "digits")
+    assert admin.post("/v1/experiments", json={"name": "new", "tags": {"a": "b"}}).status_code == 201
+    made = admin.post("/v1/deployments", json={"name": "second", "experiment": "digits", "replicas": 2})
+    assert made.status_code == 201, made.text
+    assert admin.post("/v1/deployments", json={"name": "second", "experiment": "digits"}).status_code == 409
+    deployment, experiment = entries(admin)
+    (change,) = experiment["changes"]
+    assert (change["table"], change["key"], change["before"]) == ("experiments", "new", {})
+    assert change["after"]["tags"] == {"a": "b"}
+    (change,) = deployment["changes"]
+    assert (change["table"], change["key"]) == ("deployments", "second")
+    assert (change["after"]["replicas"], change["after"]["desired"]) == (2, "running")
+
+
+def test_changes_of_tokens_say_which_and_nothing_that_a_token_is_recognised_by(admin: httpx.Client) -> None:
+    issued = admin.post("/v1/tokens", json={"name": "a", "role": "viewer"}).json()
+    assert admin.delete(f"/v1/tokens/{issued['id']}").status_code == 204
+    revoked, made = (entry["changes"][0] for entry in entries(admin))
+    assert revoked["key"] == made["key"] == issued["id"]
+    assert made["after"]["name"] == "a"
+    assert sha256(issued["token"].encode()).hexdigest() not in str((revoked, made))
+
+
 def test_what_was_rejected_changed_nothing_and_is_counted(
     closed_address: str, admin: httpx.Client, tokens: dict[Role, str]
 ) -> None:
@@ -83,6 +108,12 @@ def test_what_was_rejected_changed_nothing_and_is_counted(
         status: after["rejected"][status] - before["rejected"].get(status, 0) for status in ("401", "403")
     }
     assert counted == {"401": 1, "403": 1}
+
+
+def test_the_address_is_that_of_the_connection_whatever_a_caller_claims(admin: httpx.Client) -> None:
+    claims = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
+    assert admin.post("/v1/experiments", json={"name": "new"}, headers=claims).status_code == 201
+    assert entries(admin)[0]["address"] == "127.0.0.1"
 
 
 def test_the_log_comes_as_csv_without_formulas(admin: httpx.Client) -> None:

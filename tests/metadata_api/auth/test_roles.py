@@ -9,12 +9,15 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy import Engine
 
 from metadata_api import access_table
-from metadata_api.app import ACCESS
+from metadata_api.app import ACCESS, create_app
 from metadata_api.auth import access
 from metadata_api.auth.access import Access, needs
+from metadata_api.auth.layer import STRANGERS_A_MINUTE
 from metadata_api.roles import Role
+from metadata_api.settings import Settings
 from tests.conftest import ROOT
 from tests.metadata_api.auth.conftest import client_of, expire, issue
+from tests.metadata_api.servers import running
 from tests.waiting import until
 
 NAMES = {
@@ -140,6 +143,32 @@ def test_whatever_is_nowhere_or_new_is_closed(nobody: httpx.Client) -> None:
         assert nobody.get(path).status_code == 401, path
     assert nobody.post("/livez").status_code == 401
     assert nobody.post("/v2/models/a/ready").status_code == 401
+
+
+def test_a_rejected_request_is_one_short_line_of_the_log_whatever_its_address(
+    closed_settings: Settings, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(create_app(closed_settings)) as address, httpx.Client(base_url=address) as nobody:
+        assert nobody.get(f"/v1/x%0AWARNING%20forged%E2%80%A8{'a' * 5000}").status_code == 401
+    (line,) = [record.getMessage() for record in caplog.records if "forged" in record.getMessage()]
+    assert line.isascii()
+    assert line.isprintable()
+    assert len(line) < 300
+
+
+def test_requests_without_a_credential_do_not_fill_the_log(
+    closed_settings: Settings, tokens: dict[Role, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(create_app(closed_settings)) as address:
+        with httpx.Client(base_url=address) as nobody:
+            for _ in range(3 * STRANGERS_A_MINUTE):
+                assert nobody.get("/v1/flood").status_code == 401
+        with client_of(address, tokens[Role.VIEWER]) as client:
+            assert client.get("/v1/tokens").status_code == 403
+    lines = [record.getMessage() for record in caplog.records]
+    # The clock may have come to its next minute.
+    assert 0 < sum("flood" in line for line in lines) <= 2 * STRANGERS_A_MINUTE
+    assert any("some viewer (viewer)" in line for line in lines), "whoever has a credential is always logged"
 
 
 def test_every_route_of_the_application_is_declared(closed_app: FastAPI) -> None:

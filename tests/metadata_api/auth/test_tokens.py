@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -9,11 +10,17 @@ import pytest
 from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
+from metadata_api.auth.callers import Callers
+from metadata_api.auth.layer import RECHECK_SECONDS
+from metadata_api.auth.principal import Principal
+from metadata_api.errors import Unavailable
 from metadata_api.settings import Auth, Settings
 from tests.metadata_api.auth.conftest import ADMIN, SERVING, client_of, issue
 from tests.metadata_api.making import make_deployment
 from tests.metadata_api.servers import running
 from tests.waiting import until
+
+JSON = {"Content-Type": "application/json"}
 
 
 def test_a_token_is_shown_once_and_kept_as_a_hash(admin: httpx.Client, engine: Engine) -> None:
@@ -52,6 +59,55 @@ def test_a_revoked_token_is_gone_at_once_here_and_within_five_seconds_at_another
         assert time.monotonic() - begin < 5
     assert admin.delete(f"/v1/tokens/{token[4:16]}").status_code == 204
     assert admin.delete("/v1/tokens/ffffffffffff").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("address", "body"),
+    [
+        ("/v1/experiments", b'{"name": "new"}'),
+        ("/v1/experiments/digits/versions", b"an archive"),
+        ("/v1/imports", b"Experiment Name,Learning Rate,Momentum,Loss\n"),
+        ("/v2/models/digits/infer", b"{}"),
+    ],
+)
+def test_a_token_that_is_revoked_while_its_body_arrives_does_nothing(
+    closed_address: str, admin: httpx.Client, engine: Engine, address: str, body: bytes
+) -> None:
+    make_deployment(engine, "digits")
+    until(lambda: admin.get("/v2/models/digits").status_code != 404, "v2 knows the deployment", 5)
+    token = issue(admin, "publisher")
+
+    def slowly() -> Iterator[bytes]:
+        yield body[:1]
+        time.sleep(RECHECK_SECONDS + 0.2)
+        assert admin.delete(f"/v1/tokens/{token[4:16]}").status_code == 204
+        yield body[1:]
+
+    with client_of(closed_address, token) as client:
+        response = client.post(address, content=slowly(), headers=JSON)
+    assert response.status_code == 401, response.text
+    assert admin.get("/v1/experiments/new").status_code == 404
+
+
+def test_a_body_that_took_long_counts_when_the_credential_cannot_be_checked_again(
+    closed_settings: Settings, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = issue(admin, "publisher")
+    app = create_app(closed_settings)
+
+    async def away(_: Callers, headers: object) -> Principal:
+        raise Unavailable("unavailable", "Nobody answers.")
+
+    def slowly() -> Iterator[bytes]:
+        yield b"{"
+        time.sleep(RECHECK_SECONDS)
+        monkeypatch.setattr(Callers, "of", away)
+        time.sleep(0.2)
+        yield b'"name": "new"}'
+
+    with running(app) as address, client_of(address, token) as client:
+        until(lambda: client.get("/v1/me").status_code == 200, "the token is known", 5)
+        assert client.post("/v1/experiments", content=slowly(), headers=JSON).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -96,6 +152,25 @@ def test_a_token_that_is_limited_to_deployments_changes_no_other(
         ]
         assert [one.status_code for one in rejected] == [403] * len(rejected)
         assert client.post("/v2/models/mine/infer", json={}).status_code == 409  # stopped above
+
+
+def test_a_token_that_is_limited_reaches_no_deployment_that_an_alias_moves_to_while_the_body_arrives(
+    closed_address: str, admin: httpx.Client, engine: Engine
+) -> None:
+    make_deployment(engine, "mine")
+    make_deployment(engine, "other")
+    admin.put("/v1/aliases/champion", json={"deployment": "mine"}).raise_for_status()
+
+    def body() -> Iterator[bytes]:
+        yield b"{"
+        time.sleep(0.3)
+        admin.put("/v1/aliases/champion", json={"deployment": "other"}).raise_for_status()
+        time.sleep(0.3)
+        yield b"}"
+
+    with client_of(closed_address, issue(admin, "annotator", deployments=["mine"])) as client:
+        response = client.post("/v2/models/champion/infer", content=body())
+    assert (response.status_code, response.json()["code"]) == (403, "forbidden"), response.text
 
 
 def test_the_servers_of_models_get_hashes_within_a_second_and_no_token(
