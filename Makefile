@@ -32,7 +32,8 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 # `make test` runs them in so many processes; tests/groups.py says which go together, and which run alone at the end.
 TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina_local tests/system tests/ui
 WORKERS ?= 4
-PARALLEL := -n $(WORKERS) --dist loadscope
+# A worker that dies ends the run: xdist could wait for ever for the one in its place.
+PARALLEL := -n $(WORKERS) --dist loadscope --max-worker-restart 0
 # It runs beside them. Not by $(MAKE), which a dry run would really start.
 TEST_SDK := PYTHONPATH=metadata-api:serving:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk
 K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh k8s/doctor,$(wildcard k8s/*)) k8s/doctor/run

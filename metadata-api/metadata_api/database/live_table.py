@@ -34,6 +34,7 @@ class LiveTable(Generic[T]):
         what: in words, for the log and for an error before the first reading.
         read: makes the reading, which nobody changes.
         tables: those that it is made from.
+        fresh_seconds: how long a request waits for a change by this process, before it takes the last reading.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class LiveTable(Generic[T]):
         tables: tuple[type[Base], ...],
         *,
         interval_seconds: float = INTERVAL_SECONDS,
+        fresh_seconds: float = FRESH_SECONDS,
     ) -> None:
         self._sessions = sessions
         self._what = what
         self._read_session = read
         self._interval = interval_seconds
+        self._fresh_seconds = fresh_seconds
         self._table: T | None = None
         self._commits = 0
         """Changes of this process that were committed, counted in whichever thread committed."""
@@ -85,7 +88,7 @@ class LiveTable(Generic[T]):
 
     async def _wait_for(self, commits: int) -> None:
         try:
-            async with asyncio.timeout(FRESH_SECONDS), self._refreshed:
+            async with asyncio.timeout(self._fresh_seconds), self._refreshed:
                 await self._refreshed.wait_for(lambda: self._read_commits >= commits)
         except TimeoutError:
             # Whoever comes next does not wait for the same database once more.

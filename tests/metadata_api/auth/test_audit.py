@@ -6,11 +6,12 @@ from hashlib import sha256
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from metadata_api.__main__ import OPTIONS, believing
+from metadata_api.app import create_app
 from metadata_api.roles import Role
+from metadata_api.settings import Settings
 from tests.asgi import Server
 from tests.metadata_api.auth.conftest import ADMIN, client_of
 from tests.metadata_api.making import make_deployment
@@ -127,7 +128,7 @@ def test_the_log_comes_as_csv_without_formulas(admin: httpx.Client) -> None:
 
 
 def test_a_forwarded_address_is_believed_from_a_trusted_proxy_only(
-    admin: httpx.Client, closed_app: FastAPI
+    admin: httpx.Client, closed_settings: Settings
 ) -> None:
     def address_after(client: httpx.Client, name: str) -> str:
         sent = {"name": name}
@@ -136,7 +137,7 @@ def test_a_forwarded_address_is_believed_from_a_trusted_proxy_only(
 
     assert address_after(admin, "direct") == "127.0.0.1"
     with (
-        Server(closed_app, **{**OPTIONS, **believing("127.0.0.0/8")}) as behind,
+        Server(create_app(closed_settings), **{**OPTIONS, **believing("127.0.0.0/8")}) as behind,
         client_of(behind.url, ADMIN) as client,
     ):
         assert address_after(client, "behind-a-proxy") == "6.6.6.6"
