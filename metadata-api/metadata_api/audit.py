@@ -43,6 +43,8 @@ _LEFT_OUT = frozenset(
         "problems",
         "created_at",
         "updated_at",
+        "uploaded_by",
+        "uploaded_from",
     )
 )
 MAX_ROWS = 50
