@@ -24,6 +24,8 @@ INSTALLED_TESTS := $(VENV)/.tests-$(call key,$(RUNTIME_INPUTS) tests/requirement
 KSERVE := $(VENV)/kserve-client
 INSTALLED_DOCTOR := $(VENV)/.doctor-$(call key,k8s/doctor/requirements.lock)
 INSTALLED_KSERVE := $(VENV)/.kserve-$(call key,k8s/doctor/requirements.lock tests/kserve_client.lock)
+SUPPLY_CHAIN := $(VENV)/supply-chain
+INSTALLED_SUPPLY_CHAIN := $(VENV)/.supply-chain-$(call key,tests/supply_chain.lock)
 CHECKOV := $(VENV)/checkov
 INSTALLED_CHECKOV := $(VENV)/.checkov-$(call key,tests/checkov.lock)
 UV := $(BIN)/uv
@@ -66,8 +68,8 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m marina_local train
 
 ##@ Check
-.PHONY: test test-long test-helm test-sdk check lint fmt conformance containment access soak faults bench bench-up bench-api screenshot
-test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## run all tests but the slow tiers, in WORKERS (4) processes
+.PHONY: test test-long test-helm test-sdk check lint audit fmt conformance containment access soak faults bench bench-up bench-api screenshot
+test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_SUPPLY_CHAIN) browser starters ## run all tests but the slow tiers, in WORKERS (4) processes
 	@status=0; said=$$(mktemp); $(TEST_SDK) $(PYTEST) > "$$said" 2>&1 & sdk=$$!; \
 	$(BIN)/pytest -m "not long and not bench and not helm" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
 	wait $$sdk || status=$$?; cat "$$said"; rm "$$said"; exit $$status
@@ -81,7 +83,7 @@ test-helm: $(INSTALLED_TESTS) ## render the chart with every Helm on PATH, and t
 test-sdk: $(INSTALLED_KSERVE) ## check what the API writes to a cluster with KServe's own Python SDK, and test the doctor
 	@$(TEST_SDK) $(PYTEST)
 
-check: lint test test-long ## all that a change must pass: tests, format, lint, types, import contracts
+check: lint audit test test-long ## all that a change must pass: tests, format, lint, types, import contracts, advisories
 
 lint: $(INSTALLED_TESTS) ## check format, lint, types and import contracts
 	@$(BIN)/ruff format --check .
@@ -89,6 +91,9 @@ lint: $(INSTALLED_TESTS) ## check format, lint, types and import contracts
 	@$(BIN)/mypy $(PACKAGES)
 	@$(BIN)/mypy --allow-untyped-calls tests models serving/torch_source.py
 	@$(BIN)/lint-imports
+
+audit: $(INSTALLED_SUPPLY_CHAIN) ## look for advisories of the locked packages in the package index; AUDIT="--osv-url URL" asks another
+	@$(SUPPLY_CHAIN)/bin/python .ci/audit $(AUDIT)
 
 fmt: $(INSTALLED_TESTS) ## format the code and apply the fixes of lint
 	@$(BIN)/ruff check --fix-only .
@@ -123,7 +128,7 @@ screenshot: $(INSTALLED_TESTS) browser ## draw a digit in the running system and
 
 ##@ Images
 export DOCKER PYTHON_IMAGE TAG
-.PHONY: images images-native images-test
+.PHONY: images images-native images-test sbom
 images: ## build the four images; fails over a size; PYTHON_IMAGE=name@sha256:... pins the base image
 	@$(PYTHON) .ci/images
 
@@ -132,6 +137,9 @@ images-native: ## build marina-serving-native, without TorchServe and Java
 
 images-test: $(INSTALLED_TESTS) images images-native ## test the images as they will run: read-only, no rights, no network
 	@$(BIN)/pytest tests/images $(PYTEST)
+
+sbom: $(INSTALLED_SUPPLY_CHAIN) ## write a CycloneDX SBOM of each image from the locks: build/sbom/IMAGE.cdx.json
+	@$(SUPPLY_CHAIN)/bin/python .ci/sbom
 
 ##@ Kubernetes
 # CLUSTER=kind, minikube, or test with TEST_CLUSTER=a script that has `env` and `load`; NAMESPACE, RELEASE and HELM as well.
@@ -183,7 +191,7 @@ chart: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## generate the chart's README fr
 
 ##@ Maintain
 .PHONY: install starters browser lock clean
-install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_CHECKOV) starters ## create the virtual environment with everything in it
+install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_CHECKOV) $(INSTALLED_SUPPLY_CHAIN) starters ## create the virtual environment with everything in it
 
 starters: $(INSTALLED) ## train the starter experiments that the tests serve, where one is missing or changed
 	@$(BIN)/python models/train.py --all --out .marina/models | { grep -v "nothing has changed" || true; }
@@ -195,7 +203,7 @@ lock: $(INSTALLED_TESTS) ## renew the locks: make lock LOCK=--upgrade takes the 
 	@$(BIN)/python .ci/lock $(LOCK)
 
 clean: ## delete the virtual environment, caches and test artefacts; data in .marina stays
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .artifacts
+	@rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .artifacts
 	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(UV):
@@ -235,3 +243,5 @@ $(INSTALLED_KSERVE): $(INSTALLED_DOCTOR)
 	@touch $@
 $(INSTALLED_CHECKOV): $(INSTALLED)
 	$(call beside,checkov,$(CHECKOV),tests/checkov.lock)
+$(INSTALLED_SUPPLY_CHAIN): | $(UV)
+	$(call beside,supply-chain,$(SUPPLY_CHAIN),tests/supply_chain.lock)

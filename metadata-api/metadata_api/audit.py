@@ -43,6 +43,8 @@ _LEFT_OUT = frozenset(
         "problems",
         "created_at",
         "updated_at",
+        "uploaded_by",
+        "uploaded_from",
     )
 )
 # What a token can be recognised by is nobody's business but of those who check it.

@@ -4,7 +4,7 @@ Called by the routes for versions and artifacts, and by deployments for the vers
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +20,19 @@ from serving_runtime.archive import mar
 from serving_runtime.archive.model_spec import PLAIN_INPUTS, PLAIN_OUTPUTS
 
 T = TypeVar("T")
-# What the serving front offers for an archive that says nothing about its tensors.
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A `.mar` as it came in: its bytes, their sha256, and where they come from.
+
+    `by` is the verified subject of the caller and `address` its address; nothing that the body says.
+    """
+
+    path: Path
+    sha256: str
+    by: str
+    address: str
 
 
 def require_experiment(session: Session, name: str) -> None:
@@ -30,7 +42,7 @@ def require_experiment(session: Session, name: str) -> None:
 
 
 def publish(
-    sessions: Sessions, artifacts: ObjectStore, experiment: str, upload: Path, uploaded_sha256: str
+    sessions: Sessions, artifacts: ObjectStore, experiment: str, upload: Upload
 ) -> tuple[Version, bool]:
     """Check and rewrite an uploaded `.mar`, store it and register it; False when it was there already.
 
@@ -40,10 +52,10 @@ def publish(
     """
     with artifacts.temporary() as canonical:
         try:
-            info = mar.rewrite(upload, canonical)
+            info = mar.rewrite(upload.path, canonical)
         except mar.MarError as error:
             raise Invalid(error.code, str(error)) from error
-        row = _row(info, uploaded_sha256)
+        row = _row(info, upload)
         artifacts.adopt(canonical)
     with sessions.begin() as session:
         return _register(session, experiment, row)
@@ -110,11 +122,13 @@ def _register(session: Session, experiment: str, row: ModelVersion) -> tuple[Ver
     return _shown(experiment, row), True
 
 
-def _row(info: mar.MarInfo, uploaded_sha256: str) -> ModelVersion:
+def _row(info: mar.MarInfo, upload: Upload) -> ModelVersion:
     spec, metrics = info.spec, (info.training or {}).get("metrics")
     return ModelVersion(
         sha256=info.sha256,
-        uploaded_sha256=uploaded_sha256,
+        uploaded_sha256=upload.sha256,
+        uploaded_by=upload.by,
+        uploaded_from=upload.address,
         size=info.size,
         handler=info.handler,
         files=list(info.files),
@@ -143,6 +157,8 @@ def _shown(experiment: str, row: ModelVersion) -> Version:
         version=row.number,
         sha256=row.sha256,
         uploaded_sha256=row.uploaded_sha256,
+        uploaded_by=row.uploaded_by,
+        uploaded_from=row.uploaded_from,
         size=row.size,
         inputs=[Tensor.model_validate(tensor) for tensor in row.inputs],
         outputs=[Tensor.model_validate(tensor) for tensor in row.outputs],

@@ -6,9 +6,11 @@ from functools import cache
 
 import kubernetes_validate
 import pytest
+import yaml
 from helm_python import lint
 
 from tests.chart.rendering import BUILT_IN, CHART, SHAPES, Object, environment, render, shape
+from tests.conftest import ROOT
 
 EVERY = ["default", *SHAPES]
 LONG = "a-release-with-a-name-as-long-as-helm-will-ever-allow"
@@ -208,3 +210,16 @@ def test_names_can_be_chosen() -> None:
     assert render({}, name="rel").one("Deployment", "rel-marina-metadata-api")
     assert render({"nameOverride": "x"}, name="rel").one("Deployment", "rel-x-metadata-api")
     assert render({"fullnameOverride": "x"}, name="rel").one("Deployment", "x-metadata-api")
+
+
+def test_every_image_can_be_installed_by_digest_as_the_document_says() -> None:
+    document = (ROOT / "docs" / "security.md").read_text()
+    (block,) = re.findall(r"```yaml\n(global: \{imageRegistry.*?)```", document, re.S)
+    digest = f"sha256:{'ab' * 32}"
+    values = yaml.safe_load(block.replace("sha256:...", digest))
+    values["objectStore"]["enabled"] = True
+    rendered = list(render({**values, "backup": {"enabled": True}}).containers())
+    assert any("CronJob" in container for container, _ in rendered)
+    assert any("seaweedfs" in spec["image"] for _, spec in rendered)
+    for container, spec in rendered:
+        assert re.fullmatch(rf"registry\.example/[\w/-]+@{digest}", spec["image"]), container

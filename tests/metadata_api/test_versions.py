@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from metadata_api.storage.folder import FolderStore
 from serving_runtime.archive import mar
 from tests.metadata_api.conftest import row_counts
-from tests.metadata_api.making import LABELS, make_experiment, make_mar
+from tests.metadata_api.making import LABELS, make_experiment, make_mar, make_version
 
 VERSIONS = "/v1/experiments/digits/versions"
 
@@ -36,6 +36,22 @@ def test_an_upload_becomes_the_first_version(api: httpx.Client, experiment: None
     assert version["inputs"][0]["accepts"] == ["UINT8", "FP32", "BYTES"]
     assert version["download"] == "/artifacts/digits/1/digits.mar"
     assert api.get(f"{VERSIONS}/1").json() == version
+
+
+def test_a_version_says_who_uploaded_it_and_from_where(
+    api: httpx.Client, experiment: None, tmp_path: Path
+) -> None:
+    api.post(VERSIONS, content=make_mar(tmp_path))
+    version = api.get(f"{VERSIONS}/1").json()
+    assert (version["uploaded_by"], version["uploaded_from"]) == ("anonymous", "127.0.0.1")
+
+
+def test_a_version_from_before_provenance_was_recorded_is_shown_without(
+    api: httpx.Client, experiment: None, engine: Engine
+) -> None:
+    make_version(engine)
+    version = api.get(f"{VERSIONS}/1").json()
+    assert (version["uploaded_by"], version["uploaded_from"]) == (None, None)
 
 
 def test_the_same_bytes_again_are_the_same_version(

@@ -112,6 +112,10 @@ class ModelVersion(Base):
     """Of the canonical archive in the store, checked at every start of a model."""
     uploaded_sha256: Mapped[str] = mapped_column(Text)
     """Of the bytes as they were uploaded."""
+    uploaded_by: Mapped[str | None] = mapped_column(Text)
+    """The verified subject that uploaded them first; null for versions from before this was recorded."""
+    uploaded_from: Mapped[str | None] = mapped_column(Text)
+    """Its address."""
     size: Mapped[int] = mapped_column(BigInteger)
     handler: Mapped[str] = mapped_column(Text)
     files: Mapped[list[str]] = mapped_column(JSONB)

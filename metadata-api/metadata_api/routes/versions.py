@@ -11,11 +11,12 @@ from starlette.requests import ClientDisconnect
 
 from metadata_api import versions
 from metadata_api.auth.access import needs
+from metadata_api.auth.layer import address_of
 from metadata_api.database.session import Sessions
 from metadata_api.errors import Invalid, responses
 from metadata_api.limits import max_body
 from metadata_api.roles import Role
-from metadata_api.routes.dependencies import ComponentsDep, SessionDep
+from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDep
 from metadata_api.schemas.fields import MAX_INT, NameInPath, NumberInPath
 from metadata_api.schemas.versions import Version, VersionPage
 
@@ -38,15 +39,14 @@ ARCHIVE: dict[str, Any] = {
 )
 @max_body(lambda largest: largest.mar_bytes)
 async def upload_version(
-    request: Request, of: ComponentsDep, name: NameInPath, response: Response
+    request: Request, of: ComponentsDep, caller: CallerDep, name: NameInPath, response: Response
 ) -> Version:
     """Upload a `.mar` as the body; it is checked, rewritten canonically and becomes the next version."""
     await run_in_threadpool(_require_experiment, of.sessions, name)
     with of.artifacts.temporary() as path:
         digest = await _receive(request, path)
-        version, new = await run_in_threadpool(
-            versions.publish, of.sessions, of.artifacts, name, path, digest
-        )
+        upload = versions.Upload(path, digest, by=caller.subject, address=address_of(request.scope))
+        version, new = await run_in_threadpool(versions.publish, of.sessions, of.artifacts, name, upload)
     response.status_code = 201 if new else 200
     return version
 

@@ -24,6 +24,10 @@ class Version(BaseModel):
     """Of the canonical archive that is stored and served."""
     uploaded_sha256: str
     """Of the bytes as they were first uploaded."""
+    uploaded_by: str | None
+    """The caller that uploaded them first, as its credential proved it; null where it was not recorded."""
+    uploaded_from: str | None
+    """The address that they came from."""
     size: int
     inputs: list[Tensor]
     outputs: list[Tensor]

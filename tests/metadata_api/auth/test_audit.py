@@ -3,6 +3,7 @@
 import csv
 import io
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,8 @@ from metadata_api.settings import Settings
 from tests.asgi import Server
 from tests.metadata_api.auth.conftest import ADMIN, client_of
 from tests.metadata_api.making import make_deployment
+from tests.metadata_api.auth.conftest import client_of
+from tests.metadata_api.making import make_deployment, make_experiment, make_mar
 
 
 def entries(admin: httpx.Client) -> list[dict[str, Any]]:
@@ -40,6 +43,20 @@ def test_a_change_says_who_made_it_from_where_by_which_request_and_what(
     assert (change["key"], change["before"]["desired"], change["after"]["desired"]) == (
         "digits", "running", "stopped",
     )  # fmt: skip
+
+
+def test_a_version_names_its_first_uploader_whoever_sends_the_same_bytes_again(
+    closed_address: str, admin: httpx.Client, tokens: dict[Role, str], engine: Engine, tmp_path: Path
+) -> None:
+    make_experiment(engine)
+    archive = make_mar(tmp_path)
+    with client_of(closed_address, tokens[Role.PUBLISHER]) as client:
+        claimed = {"X-Forwarded-User": "somebody", "X-Forwarded-For": "192.0.2.7"}
+        first = client.post("/v1/experiments/digits/versions", content=archive, headers=claimed)
+    assert first.status_code == 201
+    assert first.json()["uploaded_by"] == entries(admin)[0]["subject"] == "some publisher"
+    again = admin.post("/v1/experiments/digits/versions", content=archive)
+    assert (again.status_code, again.json()) == (200, first.json())
 
 
 def test_every_kind_of_change_is_there_and_reading_is_not(admin: httpx.Client, engine: Engine) -> None:
