@@ -87,6 +87,33 @@ def test_a_name_from_the_browser_cannot_become_another_path(fake: FakeApi, api: 
     assert fake.calls == []
 
 
+def test_the_audit_log_is_read_from_a_cursor_on_and_of_one_caller(api: httpx.ASGITransport) -> None:
+    first = ask(api, lambda client: client.audit(limit=2, subject="a deployer"))
+    assert ([item.id for item in first.items], first.next) == ([59, 57], "57")
+    second = ask(api, lambda client: client.audit(limit=2, subject="a deployer", cursor=first.next))
+    assert [item.id for item in second.items] == [55, 53]
+    assert second.rejected == {"401": 3}
+
+
+def test_a_token_is_issued_listed_and_revoked(fake: FakeApi, api: httpx.ASGITransport) -> None:
+    made = ask(
+        api,
+        lambda client: client.issue_token("job", "fetcher", deployments=["a"], expires_in_days=None),
+    )
+    assert (made.role, made.deployments, made.expires_at) == ("fetcher", ("a",), None)
+    assert made.token.startswith(f"mrn_{made.id}_")
+    ask(api, lambda client: client.revoke_token(made.id))
+    found = {item.id: item for item in ask(api, lambda client: client.tokens())}
+    assert found[made.id].revoked_at is not None
+
+
+def test_an_id_from_the_browser_cannot_become_another_path(fake: FakeApi, api: httpx.ASGITransport) -> None:
+    for token_id in ("../deployments/cnn-fast", "", "..", "0" * 13):
+        with pytest.raises(ApiRejected, match="no token of this id"):
+            ask(api, lambda client, token_id=token_id: client.revoke_token(token_id))
+    assert fake.calls == []
+
+
 def test_no_is_refused_with_the_words_of_the_api(api: httpx.ASGITransport) -> None:
     with pytest.raises(ApiRejected, match="cnn-fast is deployed already") as caught:
         ask(api, lambda client: client.deploy("cnn-fast"))
