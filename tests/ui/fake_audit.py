@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 NOW = "2026-03-04T10:30:00+00:00"
-LATER = "2026-06-02T10:30:00+00:00"
+LATER = "2999-06-02T10:30:00+00:00"
 
 
 def entry(number: int, **changes: Any) -> dict[str, Any]:

@@ -340,6 +340,18 @@ class TestTheAuditTab:
         expect(page.locator("#audit-log")).to_be_hidden()
         assert not {"GET /v1/audit", "GET /v1/tokens"} & set(closed.api.calls)
 
+    def test_it_goes_away_with_the_role(self, closed: Closed, open_page: OpenPage) -> None:
+        assert closed.api.tokens is not None
+        page = open_page(390)
+        visits.enter(page, closed.link("admin"))
+        visits.open_tab(page, "Audit")
+        expect(page.locator("#audit-log tbody tr")).to_have_count(50)
+        expect(page.locator("#tokens tbody tr")).to_have_count(1)
+        visits.fits(page)
+        closed.api.tokens[token("admin")] = me("viewer")
+        expect(page.get_by_role("tab", name="Audit", exact=True)).to_have_count(0, timeout=REVOKED_MS)
+        expect(page.locator("#audit-log tr, #tokens tr")).to_have_count(0)
+
 
 class TestARevokedToken:
     def test_an_open_page_says_so_and_leads_to_the_login(

@@ -248,7 +248,7 @@ class TestAudit:
         html = log(entry(7))
         assert "<b>deployments</b> cnn-fast: " in html
         assert "version 7 → 8, previous_version – → 7</span>" in html
-        assert "PATCH /v1/deployments/{name}" in html
+        assert '<td title="PATCH /v1/deployments/{name}">PATCH /v1/deployments/cnn-fast</td>' in html
         assert f"{7:032x}" in html
         assert "Rejected since the API started: 2 with 401, 1 with 403." in html
 
@@ -298,7 +298,7 @@ class TestAudit:
     def test_the_command_names_the_address_that_is_known(self) -> None:
         assert "https://models.example/api/v1/audit/export.csv" in audit.export("https://models.example/api")
         assert "https://HOST/api/v1/audit/export.csv" in audit.export("/api")
-        assert "HOST is where the API is reached." in audit.export("")
+        assert "HOST is where the API is reached:" in audit.export("")
 
 
 class TestTokens:

@@ -34,7 +34,7 @@ def build(client: MetadataClient) -> Tokens:
     gr.HTML(tokens.heading(), js_on_load=None, apply_default_css=False)
     with gr.Row(elem_classes="m-filters", equal_height=True):
         name = gr.Textbox(
-            label="Name",
+            label="Token name",
             placeholder="a person or a program",
             max_length=200,
             elem_id="token-name",

@@ -45,21 +45,21 @@ def export(api: str) -> str:
     """
     address = api if "://" in api else f"https://HOST{api}"
     command = f'curl --fail -H "Authorization: Bearer $TOKEN" -o audit.csv "{address}/v1/audit/export.csv?limit=10000"'
-    where = "" if "://" in api else " HOST is where the API is reached."
+    where = "" if "://" in api else "; HOST is where the API is reached"
     return (
-        f'<div class="m-intro"><p>As CSV, with an admin\'s token:{where}</p>'
+        f'<div class="m-intro"><p>As CSV, with an admin\'s token{where}:</p>'
         f'<p><code class="m-command">{text(command)}</code></p></div>'
     )
 
 
 def _row(entry: AuditEntry) -> str:
     token = f"{entry.kind}, token {entry.token_id}" if entry.token_id else entry.kind
-    asked = text(entry.route)
     # The route names the parameters, the path their values.
-    path = "" if entry.route.endswith(f" {entry.path}") else f'<span class="m-sub">{text(entry.path)}</span>'
+    request = f"{entry.route.partition(' ')[0]} {entry.path}"
     return (
         f'<tr><td>{moment(entry.at)}</td><td><span class="m-name">{text(entry.subject)}</span>'
-        f"{chip(entry.role, title=token)}</td><td>{asked}{path}</td><td>{_changes(entry.changes)}</td>"
+        f'{chip(entry.role, title=token)}</td><td title="{text(entry.route)}">{text(request)}</td>'
+        f"<td>{_changes(entry.changes)}</td>"
         f'<td>{text(entry.address)}<span class="m-sub" title="request id">{text(entry.request_id)}</span></td></tr>'
     )
 

@@ -21,9 +21,10 @@ def listing(tokens: Sequence[Token]) -> str:
         f'<th scope="col">{column}</th>'
         for column in ("Name", "Role", "Deployments", "Created (UTC)", "Expires (UTC)", "State")
     )
+    count = "1 token" if len(tokens) == 1 else f"{len(tokens):,} tokens"
     return (
         '<div class="m-table-wrap"><table class="m-table m-tokens">'
-        f"<caption>{len(tokens):,} tokens, newest first</caption>"
+        f"<caption>{count}, newest first</caption>"
         f'<thead><tr>{head}<th scope="col"><span class="m-hidden">Revoke</span></th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
