@@ -321,13 +321,13 @@ class TestTheAuditTab:
         expect(shown).to_have_text(f"mrn_{2:012x}_{'s' * 43}")
         made = closed.api.audit.issued[f"{2:012x}"]
         assert (made["role"], made["deployments"]) == ("viewer", ["cnn-fast", "mlp-poor"])
-        page.get_by_role("button", name="Copy the token").click()
+        page.get_by_role("button", name="Copy", exact=True).click()
         expect(page.locator("#token-text")).to_contain_text(re.compile("Copied|Marked"))
         screenshot(page, "tokens")
         revoke = page.get_by_role("button", name="Revoke: nightly job")
         revoke.click()
         assert made["revoked_at"] is None
-        revoke.click()
+        page.get_by_role("button", name="Revoke for good: nightly job").click()
         expect(page.locator("#tokens tr", has_text="nightly job")).to_contain_text("revoked")
         assert made["revoked_at"] is not None
         expect(shown).to_have_count(0)

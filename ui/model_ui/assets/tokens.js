@@ -14,13 +14,20 @@ const revoke = (button) => {
     return;
   }
   button.dataset.sure = "1";
-  button.textContent = "Revoke for good?";
+  say(button, "Revoke for good");
   setTimeout(() => calm(button), ASKS_MS);
 };
 
 const calm = (button) => {
+  if (!button.dataset.sure) return;
   delete button.dataset.sure;
-  button.textContent = "Revoke";
+  say(button, "Revoke");
+};
+
+const say = (button, words) => {
+  const [, ...name] = button.getAttribute("aria-label").split(": ");
+  button.setAttribute("aria-label", [words, ...name].join(": "));
+  button.textContent = words;
 };
 
 const copy = async (button) => {

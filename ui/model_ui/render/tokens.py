@@ -36,7 +36,7 @@ def issued(token: IssuedToken) -> str:
         f'<div class="m-note ok" role="status">The token of {text(token.name)} with the role {text(token.role)}. '
         "It is shown only now: copy it.</div>"
         f'<div class="m-once"><code>{text(token.token)}</code>'
-        '<button type="button" class="m-button" data-copy aria-label="Copy the token">Copy</button></div>'
+        '<button type="button" class="m-button" data-copy>Copy</button></div>'
     )
 
 
