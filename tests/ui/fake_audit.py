@@ -59,6 +59,10 @@ class FakeAudit:
         self.entries = [entry(number) for number in range(1, 61)]
         self.issued = {token["id"]: token for token in [issued(1)]}
 
+    def revoked(self) -> list[str]:
+        """Names of the tokens that were revoked."""
+        return [token["name"] for token in self.issued.values() if token["revoked_at"]]
+
     def add_routes(self, app: FastAPI) -> None:
         @app.get("/v1/audit")
         def listing(limit: int = 50, subject: str | None = None, cursor: int | None = None) -> dict[str, Any]:
