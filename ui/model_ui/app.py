@@ -144,6 +144,8 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
         )
         audit_tab.select(auditing.load, auditing.inputs, auditing.outputs, **quiet)
         audit_tab.select(issuing.load, None, issuing.outputs, **quiet)
+        # At once and in the browser: a late answer must not take away a token that was issued in the meantime.
+        audit_tab.select(None, None, issuing.once, js="() => ''", **quiet)
         comparing.table.submit(_open, None, tabs, **quiet)
     page.queue(default_concurrency_limit=CALLBACKS, max_size=QUEUE, api_open=False)
     return page

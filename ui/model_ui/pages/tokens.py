@@ -19,13 +19,14 @@ MOST_DAYS = 3650
 
 @dataclass(frozen=True)
 class Tokens:
-    """What the rest of the page needs: `load` lists the tokens into `outputs` and takes away what was shown once.
+    """What the rest of the page needs: `load` lists the tokens into `outputs`; `once` is what is shown only once.
 
     `allow` gives the new contents of `parts` for a visitor.
     """
 
     load: Any
     outputs: list[Any]
+    once: gr.HTML
     parts: list[Any]
 
 
@@ -69,14 +70,11 @@ def build(client: MetadataClient) -> Tokens:
     said = gr.HTML("", js_on_load=assets.text("tokens.js"), apply_default_css=False, elem_id="token-text")
     table = gr.HTML("", js_on_load=assets.text("tokens.js"), apply_default_css=False, elem_id="tokens")
 
-    async def show(text: str, request: gr.Request) -> tuple[str, Any]:
+    async def load(request: gr.Request) -> str:
         try:
-            return text, tokens.listing(await client_for(request, client).tokens())
+            return tokens.listing(await client_for(request, client).tokens())
         except ApiError as error:
-            return text, problem(error)
-
-    async def load(request: gr.Request) -> tuple[str, Any]:
-        return await show("", request)
+            return problem(error)
 
     async def create(
         called: str | None, kind: str, names: str | None, lasts: float | None, request: gr.Request
@@ -91,20 +89,20 @@ def build(client: MetadataClient) -> Tokens:
             )
         except ApiError as error:
             return problem(error), gr.skip()
-        return await show(tokens.issued(made), request)
+        return tokens.issued(made), await load(request)
 
     async def revoke(event: gr.EventData, request: gr.Request) -> tuple[str, Any]:
         try:
             await client_for(request, client).revoke_token(str(event.id))
         except ApiError as error:
             return problem(error), gr.skip()
-        return await show(note(f"Token {event.id} is revoked.", "ok"), request)
+        return note(f"Token {event.id} is revoked.", "ok"), await load(request)
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     outputs = [said, table]
     issue.click(create, [name, role, only, days], outputs, **quiet)
     table.submit(revoke, None, outputs, **quiet)
-    return Tokens(load, outputs, outputs)
+    return Tokens(load, [table], said, outputs)
 
 
 def allow(me: Me) -> list[Any]:
