@@ -19,6 +19,7 @@ from PIL import Image
 
 from model_ui.api_types import ROLES
 from tests import contract
+from tests.ui.fake_audit import FakeAudit
 
 LABELS = [str(digit) for digit in range(10)]
 NOW = datetime(2026, 3, 4, 10, 30, tzinfo=UTC).isoformat()
@@ -91,6 +92,8 @@ def me(role: str, **changes: Any) -> dict[str, Any]:
 
 def needed(method: str, path: str) -> str:
     """The role that a request needs."""
+    if path.startswith(("/v1/audit", "/v1/tokens")):
+        return "admin"
     if method == "GET":
         return "viewer"
     return {"predictions": "annotator", "deployments": "deployer"}.get(path.split("/")[2], "publisher")
@@ -106,9 +109,11 @@ class FakeApi:
 
     `tokens` says whom each token stands for; None is an API without authentication, whose GET /v1/me needs no database.
     `wrong` says what was answered that the real API would not; `presented` holds the credentials of all requests.
+    `audit` is what only admins see.
     """
 
     def __init__(self) -> None:
+        self.audit = FakeAudit()
         self.reset()
         self.app = FastAPI()
         self.app.middleware("http")(self._maybe_away)
@@ -120,6 +125,7 @@ class FakeApi:
             self._import_routes,
         ):
             module()
+        self.audit.add_routes(self.app)
 
     def reset(self) -> None:
         """Forget what was done to it."""
@@ -155,6 +161,7 @@ class FakeApi:
                 "since": NOW,
             },
         }
+        self.audit.reset()
         self.away = False
         self.tokens: dict[str, dict[str, Any]] | None = None
         self.presented: list[tuple[str, str | None]] = []

@@ -1,5 +1,6 @@
 """Visitors with and without a token in a real browser, before a fake API that wants one."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,14 @@ from tests.asgi import Server
 from tests.ports import free_port
 from tests.ui import visits
 from tests.ui.apps import create_app
-from tests.ui.fake_api import FakeApi, me, token
+from tests.ui.fake_api import HOSTILE, FakeApi, me, token
+from tests.ui.fake_audit import entry
 from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[[int], Page]
 Screenshot = Callable[[Page, str], None]
-ROLES = ("viewer", "annotator", "deployer", "publisher")
+ROLES = ("viewer", "annotator", "deployer", "publisher", "admin")
 # A check every 5 s, and the page's own look every 3 s.
 REVOKED_MS = 15_000
 
@@ -276,6 +278,79 @@ class TestRoles:
         expect(page.locator("#deployed")).to_contain_text("needs the role deployer; a viewer has viewer")
         expect(page.locator(".m-service button")).to_have_count(0, timeout=REVOKED_MS)
         expect(page.locator(".m-who .m-chip")).to_have_text("viewer")
+
+
+class TestTheAuditTab:
+    def test_an_admin_reads_the_log_page_by_page_and_of_one_caller(
+        self, closed: Closed, open_page: OpenPage, screenshot: Screenshot
+    ) -> None:
+        closed.api.audit.entries.append(
+            entry(61, subject=HOSTILE, path=HOSTILE, changes=[{"table": HOSTILE, "key": HOSTILE}])
+        )
+        page = open_page(1280)
+        visits.enter(page, closed.link("admin"))
+        visits.open_tab(page, "Audit")
+        rows = page.locator("#audit-log tbody tr")
+        expect(rows).to_have_count(50)
+        expect(rows.first).to_contain_text(HOSTILE)
+        expect(rows.nth(1)).to_contain_text("deployments cnn-fast: version 60 → 61, previous_version – → 60")
+        expect(rows.nth(1)).to_contain_text(f"{60:032x}")
+        expect(rows.nth(1).locator("time")).to_have_attribute("title", re.compile("here$"))
+        screenshot(page, "audit")
+        visits.fits(page)
+        page.get_by_role("button", name="Older").click()
+        expect(rows).to_have_count(11)
+        expect(page.get_by_role("button", name="Older")).to_be_disabled()
+        page.get_by_label("Caller").fill("a deployer")
+        page.keyboard.press("Enter")
+        expect(rows).to_have_count(30)
+        assert page.title() == "Marina"
+
+    def test_an_admin_revokes_a_token_and_issues_one_that_is_shown_once(
+        self, closed: Closed, open_page: OpenPage, screenshot: Screenshot
+    ) -> None:
+        page = open_page(1280)
+        visits.enter(page, closed.link("admin"))
+        visits.open_tab(page, "Audit")
+        page.get_by_role("button", name="Revoke: program 1").click()
+        assert closed.api.audit.revoked() == []
+        page.get_by_role("button", name="Revoke for good: program 1").click()
+        expect(page.locator("#tokens tr", has_text="program 1")).to_contain_text("revoked")
+        assert closed.api.audit.revoked() == ["program 1"]
+        page.get_by_role("button", name="Issue").click()
+        expect(page.locator("#token-text")).to_contain_text("at least 1 character")
+        page.get_by_label("Token name").fill("nightly job")
+        page.locator("#token-deployments").get_by_role("textbox").fill("cnn-fast, mlp-poor")
+        page.get_by_role("button", name="Issue").click()
+        shown = page.locator("#token-text code")
+        expect(shown).to_have_text(f"mrn_{2:012x}_{'s' * 43}")
+        expect(page.locator("#tokens tr", has_text="nightly job")).to_contain_text("cnn-fast, mlp-poor")
+        page.get_by_role("button", name="Copy", exact=True).click()
+        expect(page.locator("#token-text")).to_contain_text(re.compile("Copied|Marked"))
+        screenshot(page, "tokens")
+        visits.open_tab(page, "Try")
+        visits.open_tab(page, "Audit")
+        expect(shown).to_have_count(0)
+
+    def test_nobody_else_sees_it(self, closed: Closed, open_page: OpenPage) -> None:
+        page = open_page(1280)
+        visits.enter(page, closed.link("publisher"))
+        expect(page.get_by_role("tab", name="Import", exact=True)).to_be_visible()
+        expect(page.get_by_role("tab", name="Audit", exact=True)).to_have_count(0)
+        expect(page.locator("#audit-log")).to_be_hidden()
+        assert not {"GET /v1/audit", "GET /v1/tokens"} & set(closed.api.calls)
+
+    def test_it_goes_away_with_the_role(self, closed: Closed, open_page: OpenPage) -> None:
+        assert closed.api.tokens is not None
+        page = open_page(390)
+        visits.enter(page, closed.link("admin"))
+        visits.open_tab(page, "Audit")
+        expect(page.locator("#audit-log tbody tr")).to_have_count(50)
+        expect(page.locator("#tokens tbody tr")).to_have_count(1)
+        visits.fits(page)
+        closed.api.tokens[token("admin")] = me("viewer")
+        expect(page.get_by_role("tab", name="Audit", exact=True)).to_have_count(0, timeout=REVOKED_MS)
+        expect(page.locator("#audit-log tr, #tokens tr")).to_have_count(0)
 
 
 class TestARevokedToken:

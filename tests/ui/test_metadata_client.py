@@ -31,6 +31,10 @@ async def remove(name: str, client: MetadataClient) -> None:
     await client.remove(name)
 
 
+async def revoke(token_id: str, client: MetadataClient) -> None:
+    await client.revoke_token(token_id)
+
+
 @pytest.fixture
 def fake() -> Iterator[FakeApi]:
     fake = FakeApi()
@@ -84,6 +88,33 @@ def test_a_name_from_the_browser_cannot_become_another_path(fake: FakeApi, api: 
     for name in ("../experiments", "a/../../v1/imports", "", ".."):
         with pytest.raises(ApiRejected, match="nothing of this name"):
             ask(api, partial(remove, name))
+    assert fake.calls == []
+
+
+def test_the_audit_log_is_read_from_a_cursor_on_and_of_one_caller(api: httpx.ASGITransport) -> None:
+    first = ask(api, lambda client: client.audit(limit=2, subject="a deployer"))
+    assert ([item.id for item in first.items], first.next) == ([59, 57], "57")
+    second = ask(api, lambda client: client.audit(limit=2, subject="a deployer", cursor=first.next))
+    assert [item.id for item in second.items] == [55, 53]
+    assert second.rejected == {"401": 3}
+
+
+def test_a_token_is_issued_listed_and_revoked(fake: FakeApi, api: httpx.ASGITransport) -> None:
+    made = ask(
+        api,
+        lambda client: client.issue_token("job", "fetcher", deployments=["a"], expires_in_days=None),
+    )
+    assert (made.role, made.deployments, made.expires_at) == ("fetcher", ("a",), None)
+    assert made.token.startswith(f"mrn_{made.id}_")
+    ask(api, lambda client: client.revoke_token(made.id))
+    found = {item.id: item for item in ask(api, lambda client: client.tokens())}
+    assert found[made.id].revoked_at is not None
+
+
+def test_an_id_from_the_browser_cannot_become_another_path(fake: FakeApi, api: httpx.ASGITransport) -> None:
+    for token_id in ("../deployments/cnn-fast", "", "..", "0" * 13):
+        with pytest.raises(ApiRejected, match="no token of this id"):
+            ask(api, partial(revoke, token_id))
     assert fake.calls == []
 
 

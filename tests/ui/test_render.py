@@ -7,6 +7,7 @@ import pytest
 from model_ui.api_types import (
     ROLES,
     Agreement,
+    AuditPage,
     Comparison,
     Curve,
     Curves,
@@ -14,15 +15,18 @@ from model_ui.api_types import (
     Experiment,
     ExperimentPage,
     ImportReport,
+    IssuedToken,
     Me,
     NonFinite,
     Problem,
     Result,
+    Token,
     Unregistered,
 )
-from model_ui.render import answers, curves, reports, runs, services
+from model_ui.render import answers, audit, curves, reports, runs, services, tokens
 from model_ui.render.markup import header, number, percent
 from tests.ui.fake_api import HOSTILE, deployment, experiment, me
+from tests.ui.fake_audit import entry, issued
 
 ADMIN = Me.model_validate(me("admin"))
 SHARES = [{"label": str(digit), "probability": 0.91 if digit == 5 else 0.01} for digit in range(10)]
@@ -237,3 +241,88 @@ class TestReport:
     def test_a_cut_list_says_so(self) -> None:
         problems = tuple(Problem(line=line, reason="bad") for line in range(2, 12))
         assert "the first 10 of 5,000" in reports.report(ImportReport(rejected=5000, problems=problems))
+
+
+class TestAudit:
+    def test_a_change_is_said_as_what_each_field_was_and_is(self) -> None:
+        html = log(entry(7))
+        assert "<b>deployments</b> cnn-fast: " in html
+        assert "version 7 → 8, previous_version – → 7</span>" in html
+        assert '<td title="PATCH /v1/deployments/{name}">PATCH /v1/deployments/cnn-fast</td>' in html
+        assert f"{7:032x}" in html
+        assert "Rejected since the API started: 2 with 401, 1 with 403." in html
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"table": "imports", "key": "3", "before": {}, "after": {"accepted": 2}}, "created: "),
+            ({"table": "aliases", "key": "best", "before": {"version": 1}, "after": {}}, "best deleted"),
+            ({"table": "deployments", "statement": "update"}, "update of many rows"),
+            ({"more": 1450}, "and 1,450 more rows"),
+        ],
+    )
+    def test_rows_that_come_go_or_are_many_are_said_in_words(
+        self, change: dict[str, object], said: str
+    ) -> None:
+        assert said in log(entry(1, changes=[change]))
+
+    def test_long_values_and_many_fields_are_in_the_tooltip(self) -> None:
+        after = {f"field_{number}": "x" * 150 for number in range(9)}
+        html = log(entry(1, changes=[{"table": "t", "key": "k", "before": {}, "after": after}]))
+        title, shown = html.split('<span title="')[1].split("</span>")[0].split('">')
+        assert title.count("x" * 150) == 9
+        assert "x" * 61 not in shown
+        assert shown.endswith("and 3 more")
+
+    def test_many_changes_of_one_request_fold_away(self) -> None:
+        changes = entry(1)["changes"] * 9
+        assert "<summary>5 more</summary>" in log(entry(1, changes=changes))
+
+    def test_nothing_found_names_the_caller(self) -> None:
+        assert "the caller nobody." in audit.entries(AuditPage(items=()), subject="nobody", newest=True)
+
+    def test_no_text_of_it_becomes_markup(self) -> None:
+        values = {HOSTILE: HOSTILE, "list": [HOSTILE], "object": {HOSTILE: HOSTILE}}
+        row = {"table": HOSTILE, "key": HOSTILE, "before": values, "after": values}
+        changes = [row, {**row, "before": {}}, {**row, "after": {}}, {"table": HOSTILE, "statement": HOSTILE}]
+        texts = dict.fromkeys(
+            ("subject", "kind", "role", "token_id", "route", "path", "address", "request_id"), HOSTILE
+        )
+        shown = [
+            log(entry(1, changes=changes * 2, **texts), subject=HOSTILE, rejected={HOSTILE: 1}),
+            audit.entries(AuditPage(items=()), subject=HOSTILE, newest=True),
+            audit.export(f'https://h"{HOSTILE}'),
+        ]
+        assert all("<img" not in html and 'onerror="' not in html for html in shown)
+
+    def test_the_command_names_the_address_that_is_known(self) -> None:
+        assert "https://models.example/api/v1/audit/export.csv" in audit.export("https://models.example/api")
+        assert "https://HOST/api/v1/audit/export.csv" in audit.export("/api")
+        assert "HOST is where the API is reached:" in audit.export("")
+
+
+class TestTokens:
+    def test_only_a_valid_one_can_be_revoked(self) -> None:
+        past = "2020-01-01T00:00:00+00:00"
+        for changes, state in (({"expires_at": past}, "expired"), ({"revoked_at": past}, "revoked")):
+            html = tokens.listing([Token.model_validate(issued(1, **changes))])
+            assert state in html
+            assert "data-revoke" not in html
+        html = tokens.listing([Token.model_validate(issued(1, deployments=["a", "b"]))])
+        assert 'data-revoke="000000000001"' in html
+        assert "<td>a, b</td>" in html
+        assert "<td>never</td>" in html
+
+    def test_no_text_of_them_becomes_markup(self) -> None:
+        texts = dict.fromkeys(("id", "name", "role", "created_by"), HOSTILE)
+        row = issued(1, deployments=[HOSTILE], **texts)
+        made = IssuedToken.model_validate({**row, "token": HOSTILE})
+        shown = [tokens.listing([Token.model_validate(row)]), tokens.issued(made)]
+        assert all("<img" not in html and 'onerror="' not in html for html in shown)
+
+
+def log(*entries: dict[str, object], subject: str = "", rejected: dict[str, int] | None = None) -> str:
+    """HTML of the newest page of the audit log."""
+    counts = {"401": 2, "403": 1} if rejected is None else rejected
+    page = AuditPage.model_validate({"items": entries, "rejected": counts})
+    return audit.entries(page, subject=subject, newest=True)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 
 class ApiModel(BaseModel):
@@ -15,6 +15,8 @@ class ApiModel(BaseModel):
 Role = Literal["viewer", "annotator", "deployer", "publisher", "admin"]
 # Each role may do what those before it may.
 ROLES: tuple[Role, ...] = ("viewer", "annotator", "deployer", "publisher", "admin")
+# A token may also be one that only fetches archives; nobody visits pages with it.
+TOKEN_ROLES = ("fetcher", *ROLES)
 
 
 class Me(ApiModel):
@@ -196,3 +198,64 @@ class ImportReport(ApiModel):
     rejected: int = 0
     problems: tuple[Problem, ...] = ()
     experiments: tuple[str, ...] = ()
+
+
+class Change(ApiModel):
+    """What became of one row; a statement over many rows has only its kind, and `more` counts rows left out."""
+
+    table: str = ""
+    key: str = ""
+    before: dict[str, JsonValue] = Field(default_factory=dict)
+    after: dict[str, JsonValue] = Field(default_factory=dict)
+    statement: str = ""
+    more: int = 0
+
+
+class AuditEntry(ApiModel):
+    """One transaction that changed something: who, from where, by which request, and what."""
+
+    id: int
+    at: AwareDatetime
+    subject: str
+    kind: str
+    role: str
+    token_id: str | None = None
+    route: str
+    path: str
+    changes: tuple[Change, ...] = ()
+    address: str = ""
+    request_id: str = ""
+
+
+class AuditPage(ApiModel):
+    """Entries, newest first; `rejected` counts requests by status since the API's process started."""
+
+    items: tuple[AuditEntry, ...]
+    next: str | None = None
+    rejected: dict[str, int] = Field(default_factory=dict)
+
+
+class Token(ApiModel):
+    """An API token without its text; no `deployments` means all."""
+
+    id: str
+    name: str
+    role: str
+    deployments: tuple[str, ...] | None = None
+    created_by: str = ""
+    created_at: AwareDatetime
+    expires_at: AwareDatetime | None = None
+    revoked_at: AwareDatetime | None = None
+
+
+class IssuedToken(Token):
+    """A token that was just issued, with its text `token`."""
+
+    token: str
+
+
+class TokenPage(ApiModel):
+    """One page of tokens; `next` is the cursor of the following one."""
+
+    items: tuple[Token, ...]
+    next: str | None = None

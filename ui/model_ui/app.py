@@ -18,7 +18,7 @@ from model_ui.guard import Guard
 from model_ui.login import Login
 from model_ui.metadata_client import ApiError, ApiRejected, MetadataClient
 from model_ui.oidc import OidcLogin
-from model_ui.pages import deployments, experiments, imports, try_it
+from model_ui.pages import audit, deployments, experiments, imports, tokens, try_it
 from model_ui.pages.problems import problem
 from model_ui.render.markup import header
 from model_ui.render.services import banner
@@ -94,7 +94,7 @@ def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:
 
 
 def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
-    """The page: four tabs, and one timer that keeps all of them fresh."""
+    """The page: its tabs, and one timer that keeps fresh what changes by itself."""
     api = settings.public_api_url.rstrip("/")
     page: gr.Blocks
     with gr.Blocks(
@@ -111,6 +111,9 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
                 running = deployments.build(client, public_api_url=api)
             with gr.Tab("Import", id="import"):
                 importing = imports.build(client)
+            with gr.Tab("Audit", id="audit", visible=False) as audit_tab:
+                auditing = audit.build(client, public_api_url=api)
+                issuing = tokens.build(client)
         away = gr.State(False)
         returned = gr.State(0)
         shown = gr.State(None)
@@ -123,6 +126,7 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
             outputs=[
                 *[alarm, trying.chosen, trying.known, running.cards, away, returned],
                 *[shown, top, *trying.parts, *running.parts, *importing.parts],
+                *[audit_tab, *auditing.parts, *issuing.parts],
             ],
             # A tick that comes while the last one still waits is dropped.
             trigger_mode="once",
@@ -138,6 +142,10 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
             running.outputs,
             **quiet,
         )
+        audit_tab.select(auditing.load, auditing.inputs, auditing.outputs, **quiet)
+        audit_tab.select(issuing.load, None, issuing.outputs, **quiet)
+        # At once and in the browser: a late answer must not take away a token that was issued in the meantime.
+        audit_tab.select(None, None, issuing.once, js="() => ''", **quiet)
         comparing.table.submit(_open, None, tabs, **quiet)
     page.queue(default_concurrency_limit=CALLBACKS, max_size=QUEUE, api_open=False)
     return page
@@ -174,6 +182,7 @@ def _for(visitor: Visitor, shown: Any, api: str) -> list[Any]:
     me = visitor.me
     now = [me.subject, me.role, me.kind, visitor.from_cookie]
     allowed = [*try_it.allow(me), *deployments.allow(me), *imports.allow(me)]
+    allowed += [gr.Tab(visible=me.may("admin")), *audit.allow(me), *tokens.allow(me)]
     if now == shown:
         return [gr.skip() for _ in range(2 + len(allowed))]
     return [now, header(api, me, log_out=visitor.from_cookie), *allowed]

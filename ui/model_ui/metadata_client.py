@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from model_ui.api_types import (
     ApiModel,
+    AuditPage,
     Comparison,
     Curves,
     Deployment,
@@ -26,12 +27,16 @@ from model_ui.api_types import (
     ExperimentPage,
     Fault,
     ImportReport,
+    IssuedToken,
     Me,
+    Token,
+    TokenPage,
     Unregistered,
 )
 
 A = TypeVar("A", bound=ApiModel)
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
+TOKEN_ID = re.compile(r"[0-9a-f]{12}")
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
 # Pages wait for the check of their visitor before anything else.
@@ -40,6 +45,7 @@ ME_SECONDS = 3.0
 IMPORT_SECONDS = 120.0
 # Pages of deployments that one refresh reads at most; a page that shows thousands helps no one.
 DEPLOYMENT_PAGES = 5
+TOKEN_PAGES = 5
 
 
 class ApiError(Exception):
@@ -213,6 +219,39 @@ class MetadataClient:
                 files={"file": (filename, source, "text/csv")},
                 timeout=httpx.Timeout(IMPORT_SECONDS, connect=CONNECT_SECONDS),
             )
+
+    async def audit(self, *, subject: str = "", cursor: str | None = None, limit: int = 50) -> AuditPage:
+        """The newest `limit` (1 to 200) entries of the audit log, or those after a cursor; for admins."""
+        query = {"limit": str(limit)}
+        query |= {"subject": subject} if subject else {}
+        query |= {"cursor": cursor} if cursor is not None else {}
+        return await self._call(AuditPage, "GET", "/v1/audit", params=query)
+
+    async def tokens(self) -> list[Token]:
+        """API tokens, newest first, revoked and expired ones too; for admins."""
+        found: list[Token] = []
+        query = {"limit": "200"}
+        for _ in range(TOKEN_PAGES):
+            page = await self._call(TokenPage, "GET", "/v1/tokens", params=query)
+            found += page.items
+            if page.next is None:
+                break
+            query["cursor"] = page.next
+        return sorted(found, key=lambda token: token.created_at, reverse=True)
+
+    async def issue_token(
+        self, name: str, role: str, *, deployments: list[str] | None, expires_in_days: int | None
+    ) -> IssuedToken:
+        """Issue an API token; None means all deployments, and that it never expires. For admins."""
+        body = {"name": name, "role": role, "deployments": deployments, "expires_in_days": expires_in_days}
+        return await self._call(IssuedToken, "POST", "/v1/tokens", json=body)
+
+    async def revoke_token(self, token_id: str) -> None:
+        """Revoke an API token; for admins."""
+        # Ids come back from the browser, as names do.
+        if not TOKEN_ID.fullmatch(token_id):
+            raise ApiRejected(404, "token_unknown", "There is no token of this id.")
+        await self._request("DELETE", f"/v1/tokens/{token_id}")
 
     async def _call(self, kind: type[A], method: str, path: str, **options: Any) -> A:
         answer = await self._request(method, path, **options)

@@ -85,6 +85,30 @@ def test_the_client_acts_as_its_visitor_and_as_nobody_else(
     anyio.run(scenario)
 
 
+def test_an_admin_issues_and_revokes_tokens_and_reads_so_in_the_audit_log(
+    closed_address: str, admin: httpx.Client, tokens: dict[Role, str]
+) -> None:
+    async def scenario() -> None:
+        async with MetadataClient(closed_address) as nobody:
+            client = nobody.as_visitor(admin.headers["authorization"].removeprefix("Bearer "))
+            made = await client.issue_token("job", "fetcher", deployments=["a"], expires_in_days=None)
+            assert (await nobody.as_visitor(tokens[Role.VIEWER]).me()).role == "viewer"
+            await client.revoke_token(made.id)
+            listed = {token.id: token for token in await client.tokens()}
+            assert listed[made.id].revoked_at is not None
+            who = (await client.me()).subject
+            newest = await client.audit(subject=who, limit=2)
+            assert [entry.route.partition(" ")[0] for entry in newest.items] == ["DELETE", "POST"]
+            assert newest.items[0].changes[0].after["revoked_at"] is not None
+            older = await client.audit(subject=who, limit=2, cursor=newest.next)
+            assert older.items[0].id < newest.items[1].id
+            assert (await client.audit(subject="nobody")).items == ()
+            with pytest.raises(ApiRejected, match="needs the role admin"):
+                await nobody.as_visitor(tokens[Role.PUBLISHER]).audit()
+
+    anyio.run(scenario)
+
+
 def test_an_api_without_authentication_wants_no_login(address: str, folder: Path) -> None:
     settings = Settings(api_url=address, upload_dir=folder)
     with Server(create_app(settings)) as server:
