@@ -76,13 +76,10 @@ def test_a_models_own_server_takes_a_new_token_and_nobody_without(tokens: dict[s
 
 def test_an_anonymous_visitor_gets_the_login_and_nothing_else(release: str) -> None:
     with person() as nobody:
-        for path in (
-            "/v1/deployments",
-            "/v1/experiments",
-            "/v1/audit",
-            "/artifacts/cnn-baseline/1/cnn-baseline.mar",
-        ):
+        for path in ("/v1/deployments", "/v1/experiments", "/v1/audit", "/v2/models/cnn-baseline"):
             assert nobody.get(path).status_code == 401, path
+        # Not exposed at all.
+        assert nobody.get("/artifacts/cnn-baseline/1/cnn-baseline.mar").status_code == 404
         page = nobody.get("/")
         assert (page.status_code, "gradio" in page.text.lower()) == (401, False)
         assert nobody.get("/config").status_code == 401

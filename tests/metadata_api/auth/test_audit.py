@@ -15,8 +15,6 @@ from metadata_api.roles import Role
 from metadata_api.settings import Settings
 from tests.asgi import Server
 from tests.metadata_api.auth.conftest import ADMIN, client_of
-from tests.metadata_api.making import make_deployment
-from tests.metadata_api.auth.conftest import client_of
 from tests.metadata_api.making import make_deployment, make_experiment, make_mar
 
 
