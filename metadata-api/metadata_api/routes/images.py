@@ -27,6 +27,5 @@ def show(sha256: Digest, of: ComponentsDep) -> Response:
     headers = {
         "Cache-Control": "private, max-age=31536000, immutable",
         "Content-Disposition": f'inline; filename="{sha256}.png"',
-        "X-Content-Type-Options": "nosniff",
     }
     return Response(png, media_type="image/png", headers=headers)
