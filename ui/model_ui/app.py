@@ -181,7 +181,7 @@ def _for(visitor: Visitor, shown: Any, api: str) -> list[Any]:
     """Header and parts of the tabs for a visitor; nothing new when they are shown as they should be."""
     me = visitor.me
     now = [me.subject, me.role, me.kind, visitor.from_cookie]
-    allowed = [*try_it.allow(me), *deployments.allow(me), *imports.allow(me)]
+    allowed = [*try_it.allow(me, first=shown is None), *deployments.allow(me), *imports.allow(me)]
     allowed += [gr.Tab(visible=me.may("admin")), *audit.allow(me), *tokens.allow(me)]
     if now == shown:
         return [gr.skip() for _ in range(2 + len(allowed))]

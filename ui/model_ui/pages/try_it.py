@@ -82,13 +82,15 @@ def build(client: MetadataClient, *, deadline_ms: int) -> TryTab:
     return TryTab(chosen, known, [controls, results])
 
 
-def allow(me: Me) -> list[Any]:
-    """New contents of `parts`: the sketchpad for those who may ask, the reason for others."""
+def allow(me: Me, *, first: bool) -> list[Any]:
+    """New contents of `parts`: the sketchpad for those who may ask, the reason for others.
+
+    The first time, the page is as those need it who may ask: someone quick may have an answer there already.
+    """
     may = me.may("annotator")
-    return [
-        gr.Column(visible=may),
-        answers.waiting() if may else role_needed("Asking models", "annotator", me),
-    ]
+    if may:
+        return [gr.Column(visible=True), gr.skip() if first else answers.waiting()]
+    return [gr.Column(visible=False), role_needed("Asking models", "annotator", me)]
 
 
 def offer(deployments: Sequence[Deployment], selected: list[str], known: Offer, me: Me) -> tuple[Any, Any]:
