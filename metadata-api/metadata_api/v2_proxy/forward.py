@@ -11,6 +11,8 @@ from metadata_api.v2_proxy.route_table import Route
 
 # The longest that a server lets a request wait, and a little for the way.
 TIMEOUT = aiohttp.ClientTimeout(total=35.0, sock_connect=3.0)
+# Anybody may ask for it, so it holds a connection no longer than a probe would wait.
+READY_TIMEOUT = aiohttp.ClientTimeout(total=3.0, sock_connect=1.0)
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 # Everything else stays here: credentials above all.
 REQUEST_HEADERS = frozenset(
@@ -33,6 +35,7 @@ async def forward(
     """The response of the server at `base`; raises Unavailable, DeadlineExceeded and BadAnswer."""
     path = f"{route.deployment}/versions/{route.version}" if route.version else route.deployment
     url = f"{base}/v2/models/{path}"
+    timeout = READY_TIMEOUT if action == "ready" else TIMEOUT
     try:
         response = await pool.request(
             "POST" if action == "infer" else "GET",
@@ -40,22 +43,28 @@ async def forward(
             headers=headers,
             body=body,
             max_bytes=MAX_RESPONSE_BYTES,
-            timeout=TIMEOUT,
+            timeout=timeout,
         )
     except ResponseTooLarge as error:
         raise BadAnswer("bad_answer", f"{route.deployment} cannot be used: {error}.") from error
     except aiohttp.ConnectionTimeoutError as error:
         raise _unreachable(route) from error
     except TimeoutError as error:
+        if action == "ready":
+            return _not_ready(route)
         raise DeadlineExceeded(
-            "deadline_exceeded", f"{route.deployment} did not answer within {TIMEOUT.total:.0f} s."
+            "deadline_exceeded", f"{route.deployment} did not answer within {timeout.total:.0f} s."
         ) from error
     except NoResponse as error:
         if action == "ready":
-            document = {"name": route.deployment, "ready": False, "error": _unreachable(route).detail}
-            return Response(503, {"content-type": "application/json"}, orjson.dumps(document))
+            return _not_ready(route)
         raise _unreachable(route) from error
     return Response(response.status, _response_headers(response), response.body)
+
+
+def _not_ready(route: Route) -> Response:
+    document = {"name": route.deployment, "ready": False, "error": _unreachable(route).detail}
+    return Response(503, {"content-type": "application/json"}, orjson.dumps(document))
 
 
 def request_headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import socket
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -203,6 +205,23 @@ def test_a_server_that_is_away_is_a_503(engine: Engine, front: ThreadingHTTPServ
         answer = httpx.post(f"{address}{MODELS}/champion/infer", content=json.dumps({}), timeout=30)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["error"] == "The server of champ-pod does not answer. Try again."
+
+
+def test_a_server_that_hangs_is_not_ready_within_seconds(engine: Engine, tmp_path: Any) -> None:
+    """Anybody may ask, so nobody can hold connections by it for long."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        settings = Settings(
+            auth=Auth(mode="off"),
+            database_url=url_of(engine),
+            store_dir=tmp_path / "store",
+            serving_models_file=tmp_path / "models.json",
+            serving_url=f"http://127.0.0.1:{mute.getsockname()[1]}",
+        )
+        with running(create_app(settings)) as address:
+            began = time.monotonic()
+            answer = httpx.get(f"{address}{MODELS}/champion/ready", timeout=30)
+    assert time.monotonic() - began < 8
+    assert (answer.status_code, answer.json()["ready"]) == (503, False)
 
 
 @pytest.mark.parametrize("name", ["accept-encoding", "content-type", "content-encoding"])
