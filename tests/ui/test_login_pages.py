@@ -61,7 +61,8 @@ def closed(running: Closed) -> Iterator[Closed]:
 def tabs(browser: Browser) -> Iterator[BrowserContext]:
     """A browser of one person, in which several tabs can be opened."""
     context = browser.new_context(viewport={"width": 1280, "height": 844})
-    context.set_default_timeout(20_000)
+    # Without a cache: each of its pages loads and compiles Gradio anew.
+    context.set_default_timeout(40_000)
     yield context
     context.close()
 
