@@ -111,6 +111,7 @@ async def _serve(settings: Settings, folder: Path) -> int:
     )
     gc.collect()
     gc.freeze()  # what is imported stays: to look through it again would hold up every request for 10 ms and more
+    listener.listen()  # so that the next line is true: uvicorn does it a moment later
     _log.info("listening on http://%s:%d", *listener.getsockname()[:2])
     tasks = [asyncio.create_task(source.follow())]
     if os.getpid() == 1:

@@ -206,7 +206,8 @@ class FakeApi:
     def _me_route(self) -> None:
         @self.app.get("/v1/me")
         def show(request: Request) -> Any:
-            return self._caller(request)
+            # A test may have revoked it since it was let through.
+            return self._caller(request) or error(401, "unauthenticated", "The token was revoked.")
 
     def _experiment_routes(self) -> None:
         @self.app.get("/v1/experiments")
