@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from metadata_api.app import ACCESS
-from metadata_api.roles import Role
+from serving_runtime.contracts import Role
 
 BEGIN = "<!-- access: made by `make access` -->"
 END = "<!-- end of access -->"

@@ -33,7 +33,6 @@ from metadata_api.host_guard import HostGuard
 from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
 from metadata_api.limits import BodyLimits, RequestGuard
-from metadata_api.roles import Role
 from metadata_api.routes import (
     aliases,
     artifacts,
@@ -55,6 +54,7 @@ from metadata_api.v2_proxy import route_table
 from metadata_api.v2_proxy.app import ACCESS as V2_ACCESS
 from metadata_api.v2_proxy.app import PREFIX as V2_PREFIX
 from metadata_api.v2_proxy.app import V2Proxy, is_health
+from serving_runtime.contracts import Role
 
 THREADS = 100
 # The documentation, as FastAPIOffline makes it: the only HTML.

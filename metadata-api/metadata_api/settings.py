@@ -16,9 +16,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from metadata_api.roles import Role
 from metadata_api.web_address import is_allowed
 from serving_runtime import hosts
+from serving_runtime.contracts import Role
 
 MEBIBYTE = 1024 * 1024
 

@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 
 from metadata_api.auth.principal import principal_of
 from metadata_api.errors import Forbidden
-from metadata_api.roles import Role
+from serving_runtime.contracts import Role
 
 IN_BODY = "(body)"
 

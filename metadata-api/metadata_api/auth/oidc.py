@@ -10,9 +10,9 @@ from metadata_api.auth import compact_jwt
 from metadata_api.auth.issuer_keys import ALGORITHMS, IssuerKeys
 from metadata_api.auth.principal import Principal
 from metadata_api.errors import Forbidden, Unauthenticated
-from metadata_api.roles import Role, highest
 from metadata_api.schemas.tokens import OIDC_PREFIX
 from metadata_api.settings import Auth
+from serving_runtime.contracts import Role, highest
 
 LEEWAY_SECONDS = 60
 REQUIRED = ("iss", "aud", "exp", "sub")

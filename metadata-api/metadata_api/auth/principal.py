@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from metadata_api.errors import Forbidden
-from metadata_api.roles import Role
+from serving_runtime.contracts import Role
 
 Kind = Literal["token", "oidc", "service_account", "none"]
 STATE = "principal"

@@ -13,8 +13,8 @@ from metadata_api.auth.principal import Principal
 from metadata_api.auth.tokens import digest
 from metadata_api.errors import Forbidden, MarinaError, Unauthenticated, Unavailable
 from metadata_api.kubernetes import Cluster, ClusterAway, ClusterError
-from metadata_api.roles import Role
 from metadata_api.schemas.tokens import SERVICE_ACCOUNT_PREFIX
+from serving_runtime.contracts import Role
 
 KEPT_SECONDS = 5.0
 REVIEW_SECONDS = 5.0

@@ -15,7 +15,7 @@ import orjson
 from metadata_api.auth.tokens import Credential, TokenTable, digest
 from metadata_api.database.live_table import LiveTable
 from metadata_api.errors import Unavailable
-from metadata_api.roles import Role
+from serving_runtime.contracts import Role
 
 INTERVAL_SECONDS = 0.5
 WRITE_SECONDS = 15.0

@@ -21,8 +21,8 @@ from metadata_api.database.auth_tables import ApiToken
 from metadata_api.database.live_table import LiveTable
 from metadata_api.database.session import Sessions
 from metadata_api.errors import NotFound, Unauthenticated
-from metadata_api.roles import Role
 from metadata_api.schemas.tokens import IssuedToken, NewToken, Token, TokenPage
+from serving_runtime.contracts import Role
 
 PREFIX = "mrn_"
 # Whoever was just given a token must not be told that it is unknown because the database is slow.

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from metadata_api.database.session import Base
-from metadata_api.roles import Role
+from serving_runtime.contracts import Role
 
 
 class ApiToken(Base):

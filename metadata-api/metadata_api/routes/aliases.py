@@ -7,11 +7,10 @@ from fastapi import APIRouter, Query, Response
 from metadata_api import aliases
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
-from metadata_api.roles import Role
 from metadata_api.routes.dependencies import CallerDep, ReservedNames, SessionDep
 from metadata_api.schemas.aliases import Alias, AliasChange, AliasEventPage, AliasPage, AliasTarget
 from metadata_api.schemas.fields import NameInPath, Text
-from serving_runtime.contracts import NAME_PATTERN
+from serving_runtime.contracts import NAME_PATTERN, Role
 
 router = APIRouter(prefix="/v1/aliases", tags=["aliases"])
 

@@ -6,9 +6,9 @@ from fastapi.responses import FileResponse, StreamingResponse
 from metadata_api import versions
 from metadata_api.auth.access import needs
 from metadata_api.errors import NotFound, responses
-from metadata_api.roles import Role
 from metadata_api.routes.dependencies import ComponentsDep
 from metadata_api.schemas.fields import NameInPath, NumberInPath
+from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/artifacts", tags=["versions"])
 # KServe's storage-initializer takes a file that it does not know only under this type.

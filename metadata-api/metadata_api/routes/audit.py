@@ -7,10 +7,10 @@ from fastapi import APIRouter, Query, Response
 from metadata_api import audit
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
-from metadata_api.roles import Role
 from metadata_api.routes.dependencies import ComponentsDep, SessionDep
 from metadata_api.schemas.audit import AuditPage
 from metadata_api.schemas.fields import ShortText
+from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 Subject = Annotated[ShortText | None, Query(description="Only what this caller did.")]

@@ -8,7 +8,6 @@ from metadata_api import deployments
 from metadata_api.auth.access import needs
 from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.errors import responses
-from metadata_api.roles import Role
 from metadata_api.routes.dependencies import ComponentsDep, SessionDep
 from metadata_api.schemas.deployments import (
     DeploymentChange,
@@ -17,7 +16,7 @@ from metadata_api.schemas.deployments import (
     NewDeployment,
 )
 from metadata_api.schemas.fields import NameInPath
-from serving_runtime.contracts import NAME_PATTERN
+from serving_runtime.contracts import NAME_PATTERN, Role
 
 router = APIRouter(prefix="/v1/deployments", tags=["deployments"])
 

@@ -7,11 +7,10 @@ from fastapi import APIRouter, Query, Response
 from metadata_api import curves, experiments
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
-from metadata_api.roles import Role
 from metadata_api.routes.dependencies import SessionDep
 from metadata_api.schemas import experiments as bodies
 from metadata_api.schemas.fields import NameInPath
-from serving_runtime.contracts import NAME_PATTERN
+from serving_runtime.contracts import NAME_PATTERN, Role
 
 router = APIRouter(prefix="/v1", tags=["experiments"])
 OneName = Annotated[str, Query(pattern=NAME_PATTERN)]

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path, Response
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
 from metadata_api.predicting import images
-from metadata_api.roles import Role
 from metadata_api.routes.dependencies import ComponentsDep
+from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="sha256 of the PNG, in hexadecimal.")]

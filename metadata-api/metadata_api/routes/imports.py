@@ -12,10 +12,10 @@ from metadata_api import importing
 from metadata_api.auth.access import needs
 from metadata_api.errors import Invalid, responses
 from metadata_api.limits import max_body
-from metadata_api.roles import Role
 from metadata_api.routes.dependencies import ComponentsDep, SessionDep
 from metadata_api.schemas.fields import MAX_INT, NumberInPath, ShortText
 from metadata_api.schemas.imports import ImportPage, ImportReport
+from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1/imports", tags=["imports"])
 BODY = {

@@ -10,11 +10,10 @@ from metadata_api.errors import Invalid, responses
 from metadata_api.limits import max_body
 from metadata_api.predicting import predictions
 from metadata_api.predicting.predictions import Dependencies, PredictionRequest
-from metadata_api.roles import Role
 from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDep
 from metadata_api.schemas.fields import Name
 from metadata_api.schemas.predictions import Comparison, PredictionPage, RecordedPrediction
-from serving_runtime.contracts import NAME_PATTERN
+from serving_runtime.contracts import NAME_PATTERN, Role
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
 SHA256 = r"^[0-9a-f]{64}$"

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query
 from metadata_api.auth import tokens
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
-from metadata_api.roles import Role
 from metadata_api.routes.dependencies import CallerDep, SessionDep
 from metadata_api.schemas.tokens import Caller, IssuedToken, NewToken, TokenPage
+from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1", tags=["tokens"])
 ID = "^[0-9a-f]{12}$"

@@ -15,10 +15,10 @@ from metadata_api.auth.layer import address_of
 from metadata_api.database.session import Sessions
 from metadata_api.errors import Invalid, responses
 from metadata_api.limits import max_body
-from metadata_api.roles import Role
 from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDep
 from metadata_api.schemas.fields import MAX_INT, NameInPath, NumberInPath
 from metadata_api.schemas.versions import Version, VersionPage
+from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1/experiments/{name}/versions", tags=["versions"])
 BUFFER_BYTES = 1024 * 1024

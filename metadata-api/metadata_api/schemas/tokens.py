@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from metadata_api.roles import Role
 from metadata_api.schemas.fields import Body, Name, ShortText
+from serving_runtime.contracts import Role
 
 OIDC_PREFIX = "oidc:"
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"

@@ -19,11 +19,10 @@ from metadata_api.database.live_table import LiveTable
 from metadata_api.errors import MarinaError, NotFound
 from metadata_api.http_pool import HttpPool, Response
 from metadata_api.limits import BodyRejected
-from metadata_api.roles import Role
 from metadata_api.v2_proxy import server
 from metadata_api.v2_proxy.forward import forward, request_headers
 from metadata_api.v2_proxy.route_table import RouteTable
-from serving_runtime.contracts import ErrorCode
+from serving_runtime.contracts import ErrorCode, Role
 from serving_runtime.protocol import server as about
 
 PREFIX = "/v2"

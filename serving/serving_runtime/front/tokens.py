@@ -8,31 +8,22 @@ import hashlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
-from serving_runtime.contracts import ErrorCode
+from serving_runtime.contracts import ErrorCode, Role
 from serving_runtime.hosts import Rejection
 
 LOOK_SECONDS = 0.5
-_RANKS = ("fetcher", "viewer", "annotator", "deployer", "publisher", "admin")
 _HOW = "Send a token in the header `Authorization: Bearer TOKEN`."
 
 _log = logging.getLogger(__name__)
 
 
-class _Needs(IntEnum):
-    """Ranks of roles."""
-
-    VIEWER = 1
-    ANNOTATOR = 2
-
-
 class _Grant(NamedTuple):
-    rank: int
+    role: Role
     models: frozenset[str] | None
     expires_at: float | None
 
@@ -91,7 +82,7 @@ class Tokens:
 def _read(path: Path) -> dict[str, _Grant]:
     return {
         token["sha256"]: _Grant(
-            _RANKS.index(token["role"]),
+            Role(token["role"]),
             None if token["models"] is None else frozenset(token["models"]),
             token["expires_at"],
         )
@@ -107,13 +98,11 @@ def _is_health(scope: Mapping[str, Any], parts: Sequence[str]) -> bool:
 
 def _too_little(grant: _Grant, parts: Sequence[str]) -> Rejection | None:
     about_model = parts[:2] == ["v2", "models"] and len(parts) > 3
-    needed = _Needs.ANNOTATOR if about_model and parts[-1] == "infer" else _Needs.VIEWER
-    if grant.rank < needed:
-        detail = (
-            f"this needs the role {_RANKS[needed]}; the token has {_RANKS[grant.rank]}. Ask an admin for it."
-        )
+    needed = Role.ANNOTATOR if about_model and parts[-1] == "infer" else Role.VIEWER
+    if not grant.role.includes(needed):
+        detail = f"this needs the role {needed}; the token has {grant.role}. Ask an admin for it."
         return Rejection(403, ErrorCode.FORBIDDEN, detail)
-    if needed is _Needs.ANNOTATOR and grant.models is not None and parts[2] not in grant.models:
+    if needed is Role.ANNOTATOR and grant.models is not None and parts[2] not in grant.models:
         return Rejection(
             403, ErrorCode.FORBIDDEN, "the token is limited to other models. Ask an admin for another."
         )

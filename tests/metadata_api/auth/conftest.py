@@ -11,8 +11,8 @@ from sqlalchemy import Engine, update
 
 from metadata_api.app import create_app
 from metadata_api.database.auth_tables import ApiToken
-from metadata_api.roles import Role
 from metadata_api.settings import Auth, Settings
+from serving_runtime.contracts import Role
 from tests.metadata_api.servers import running
 
 ADMIN = f"mrn_0123456789ab_{'s' * 43}"

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 
 from metadata_api.__main__ import OPTIONS, believing
 from metadata_api.app import create_app
-from metadata_api.roles import Role
 from metadata_api.settings import Settings
+from serving_runtime.contracts import Role
 from tests.asgi import Server
 from tests.metadata_api.auth.conftest import ADMIN, client_of
 from tests.metadata_api.making import make_deployment, make_experiment, make_mar

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from metadata_api.roles import Role
 from model_ui import uploads
 from model_ui.metadata_client import ApiRejected, ApiUnauthenticated, MetadataClient
 from model_ui.settings import Settings
+from serving_runtime.contracts import Role
 from tests.asgi import Server
 from tests.metadata_api.auth.conftest import client_of, expire, issue
 from tests.ui.apps import create_app

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine
 
 from metadata_api.app import create_app
-from metadata_api.roles import Role
 from metadata_api.settings import Settings
+from serving_runtime.contracts import Role
 from tests.metadata_api.auth.conftest import client_of
 from tests.metadata_api.servers import running
 from tests.ports import free_port

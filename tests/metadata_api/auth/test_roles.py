@@ -13,8 +13,8 @@ from metadata_api.app import ACCESS, create_app
 from metadata_api.auth import access
 from metadata_api.auth.access import Access, needs
 from metadata_api.auth.layer import STRANGERS_A_MINUTE
-from metadata_api.roles import Role
 from metadata_api.settings import Settings
+from serving_runtime.contracts import Role
 from tests.conftest import ROOT
 from tests.metadata_api.auth.conftest import client_of, expire, issue
 from tests.metadata_api.servers import running

@@ -17,8 +17,8 @@ from metadata_api.auth.principal import Principal
 from metadata_api.auth.service_accounts import AT_ONCE, MAX_KEPT, ServiceAccounts
 from metadata_api.errors import Forbidden, Unauthenticated, Unavailable
 from metadata_api.kubernetes import Cluster
-from metadata_api.roles import Role
 from metadata_api.settings import Settings
+from serving_runtime.contracts import Role
 from tests.metadata_api.auth.conftest import client_of
 from tests.metadata_api.deploying.kserve.fake_kubernetes import FakeKubernetes, rejecting
 from tests.metadata_api.deploying.kserve.stage import CONFIG, kserve_settings
