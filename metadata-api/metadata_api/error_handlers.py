@@ -80,7 +80,7 @@ def _hint(error: HTTPException) -> str:
 
 
 def _error(request: Request, status: int, code: str, detail: str, headers: Any = None) -> JSONResponse:
-    retry = {"Retry-After": "1"} if status == 503 else {}
-    if status == 401:
-        retry = {CHALLENGE[0].decode(): CHALLENGE[1].decode()}
-    return JSONResponse(body_of(request.scope, code, detail), status, {**(headers or {}), **retry})
+    name, value = CHALLENGE
+    by_status = {401: {name.decode(): value.decode()}, 503: {"Retry-After": "1"}}
+    more = {**(headers or {}), **by_status.get(status, {})}
+    return JSONResponse(body_of(request.scope, code, detail), status, more)

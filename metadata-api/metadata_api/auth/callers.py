@@ -44,10 +44,9 @@ class Callers:
         """The caller by the headers of an ASGI scope; raises Unauthenticated, Forbidden and Unavailable."""
         token = _bearer([value for name, value in headers if name == b"authorization"])
         if token.startswith(tokens.PREFIX):
-            now = datetime.now(UTC)
-            if any(f"{tokens.PREFIX}{identity}_" == token[:17] for identity in self._fixed):
-                return tokens.find(token, (self._fixed,), now)
-            return tokens.find(token, (await self._table.current(),), now)
+            is_fixed = tokens.identity(token) in self._fixed
+            table = self._fixed if is_fixed else await self._table.current()
+            return tokens.find(token, table, datetime.now(UTC))
         for verifier in self._verifiers:
             if (found := await verifier.principal(token)) is not None:
                 return found

@@ -7,7 +7,7 @@ guesses one.
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
@@ -61,15 +61,20 @@ def read(session: Session) -> TokenTable:
 def from_file(path: Path, role: Role) -> Mapping[str, Credential]:
     """A token that whoever installed the API keeps in a file; raises ValueError for anything else in it."""
     token = path.read_text().strip()
-    if not (form := _FORM.fullmatch(token)):
+    if not (found := identity(token)):
         raise ValueError(f"{path} holds no API token: mrn_, 12 hexadecimal digits, _ and 43 characters")
-    return {form[1]: Credential(digest(token), Principal(role.value, role, "token", token_id=form[1]))}
+    return {found: Credential(digest(token), Principal(role.value, role, "token", token_id=found))}
 
 
-def find(token: str, tables: Iterable[TokenTable], now: datetime) -> Principal:
-    """Who has a token; raises Unauthenticated."""
+def identity(token: str) -> str:
+    """The id in a token; empty for what has not the form of one."""
     form = _FORM.fullmatch(token)
-    credential = next((table[form[1]] for table in tables if form[1] in table), None) if form else None
+    return form[1] if form else ""
+
+
+def find(token: str, table: TokenTable, now: datetime) -> Principal:
+    """Who has a token; raises Unauthenticated."""
+    credential = table.get(identity(token))
     if credential is None or not compare_digest(credential.sha256, digest(token)):
         raise Unauthenticated(
             "unauthenticated", "The token is unknown or was revoked. Ask an admin for another."
@@ -81,11 +86,11 @@ def find(token: str, tables: Iterable[TokenTable], now: datetime) -> Principal:
 
 def issue(session: Session, new: NewToken, *, created_by: str) -> IssuedToken:
     """Make a token; its text is in the response and nowhere else."""
-    identity, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    text = f"{PREFIX}{identity}_{secret}"
+    number, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    text = f"{PREFIX}{number}_{secret}"
     days = new.expires_in_days
     row = ApiToken(
-        id=identity,
+        id=number,
         sha256=digest(text),
         name=new.name,
         role=new.role,
@@ -109,11 +114,11 @@ def list_page(session: Session, *, limit: int, after: str | None) -> TokenPage:
     return TokenPage(items=shown, next=shown[-1].id if len(rows) > limit else None)
 
 
-def revoke(session: Session, identity: str) -> None:
+def revoke(session: Session, number: str) -> None:
     """Make a token useless; revoking one again changes nothing. Raises NotFound."""
-    row = session.get(ApiToken, identity)
+    row = session.get(ApiToken, number)
     if row is None:
-        raise NotFound("token_unknown", f"There is no token {identity}. GET /v1/tokens lists them.")
+        raise NotFound("token_unknown", f"There is no token {number}. GET /v1/tokens lists them.")
     if row.revoked_at is None:
         row.revoked_at = session.scalar(select(func.now()))
 

@@ -9,9 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from sqlalchemy import (
-    text,
-)
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
