@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -109,19 +109,21 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
     kserve = kserve_config.read(settings.kserve_file) if settings.kserve_file else None
     archive_store, image_store = _stores(settings)
     serving_token = _serving_token(settings)
+    to_servers = {"Authorization": f"Bearer {serving_token}"} if serving_token else {}
     components = Components(
         settings=settings,
         intervals=intervals,
         engine=engine,
         sessions=sessions,
-        pool=HttpPool(serving_token),
+        pool=HttpPool(to_servers),
         fixed_tokens=_fixed_tokens(settings),
         serving_token=serving_token,
+        to_servers=to_servers,
         rejected=Counter(),
         tokens=tokens.live(sessions),
         routes=route_table.live(sessions),
         kserve=kserve,
-        cluster=_cluster(settings, kserve, serving_token),
+        cluster=_cluster(settings, kserve, to_servers),
         helm=HelmRelease(kserve.helm_release or kserve.release, kserve.namespace)
         if kserve
         else HelmRelease(),
@@ -163,7 +165,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
     async with (
         components.pool,
-        httpx.AsyncClient(limits=limits, headers=_to_servers(components), trust_env=False) as client,
+        httpx.AsyncClient(limits=limits, headers=components.to_servers, trust_env=False) as client,
         _deployer(components, client) as deployer,
     ):
         components.deployer = deployer
@@ -212,10 +214,6 @@ async def _keep_serving_tokens(of: Components, write: serving_tokens.Write) -> N
     await serving_tokens.keep(write, of.tokens, of.fixed_tokens, of.serving_token, first=first)
 
 
-def _to_servers(components: Components) -> dict[str, str]:
-    return {"Authorization": f"Bearer {components.serving_token}"} if components.serving_token else {}
-
-
 def _callers(components: Components) -> Callers:
     """Who is asked for the caller of a request."""
     settings = components.settings
@@ -227,13 +225,15 @@ def _callers(components: Components) -> Callers:
     )
 
 
-def _cluster(settings: Settings, kserve: KServeConfig | None, serving_token: str) -> Cluster | None:
+def _cluster(
+    settings: Settings, kserve: KServeConfig | None, to_servers: Mapping[str, str]
+) -> Cluster | None:
     if settings.deployer != "kserve":
         return None
     assert kserve, "the settings see to it"
     if url := settings.kubernetes_url:
-        return Cluster(url, kserve.namespace, serving_token=serving_token)
-    return Cluster.of_this_pod(kserve.namespace, serving_token=serving_token)
+        return Cluster(url, kserve.namespace, pod_headers=to_servers)
+    return Cluster.of_this_pod(kserve.namespace, pod_headers=to_servers)
 
 
 def _fixed_tokens(settings: Settings) -> TokenTable:

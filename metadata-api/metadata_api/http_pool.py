@@ -53,9 +53,9 @@ class HttpPool:
     a task for each body cost twice as much as all the rest of a request.
     """
 
-    def __init__(self, token: str = "") -> None:
-        """`token` is sent to every server, in place of whatever credential a request had."""
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+        """`headers` go to every server, in place of those that a request had."""
+        self._headers = headers or {}
         self._connector: aiohttp.TCPConnector | None = None
         self._target: Callable[[str], _Target] = _target
 

@@ -7,7 +7,7 @@ docs/adr/0016-kubernetes-client-over-httpx.md. Every call has a deadline.
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,10 +84,10 @@ class Cluster:
         *,
         token_file: Path | None = None,
         ca_file: Path | None = None,
-        serving_token: str = "",
+        pod_headers: Mapping[str, str] | None = None,
     ) -> None:
         self.namespace = namespace
-        self._serving_token = serving_token
+        self._pod_headers = pod_headers or {}
         self._token_file = token_file
         verify = ssl.create_default_context(cafile=str(ca_file)) if ca_file else True
         limits = httpx.Limits(max_connections=AT_ONCE + 4, max_keepalive_connections=AT_ONCE)
@@ -100,7 +100,7 @@ class Cluster:
         )
 
     @classmethod
-    def of_this_pod(cls, namespace: str, *, serving_token: str = "") -> Self:
+    def of_this_pod(cls, namespace: str, *, pod_headers: Mapping[str, str] | None = None) -> Self:
         """The cluster that this process runs in, by its service account; raises ClusterError outside of one."""
         host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")
         if not host or not port or not (ACCOUNT / "token").exists():
@@ -114,7 +114,7 @@ class Cluster:
             namespace,
             token_file=ACCOUNT / "token",
             ca_file=ACCOUNT / "ca.crt",
-            serving_token=serving_token,
+            pod_headers=pod_headers,
         )
 
     async def close(self) -> None:
@@ -213,10 +213,9 @@ class Cluster:
 
     async def ask(self, url: str, seconds: float) -> bytes:
         """Body of a GET to a pod of ours; raises ClusterAway. It gets the token for models, none of Kubernetes."""
-        headers = {"Authorization": f"Bearer {self._serving_token}"} if self._serving_token else {}
         with _as_away():
             async with asyncio.timeout(seconds), httpx.AsyncClient(trust_env=False) as http:
-                answer = await http.get(url, headers=headers, timeout=seconds)
+                answer = await http.get(url, headers=self._pod_headers, timeout=seconds)
                 return answer.raise_for_status().content
 
     async def _call(self, method: str, path: str, **options: Any) -> Json:

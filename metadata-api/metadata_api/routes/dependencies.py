@@ -1,7 +1,7 @@
 """What routes get of the application, by type: `create_app` makes one `Components`, and a route names what it needs."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -38,6 +38,8 @@ class Components:
     """Those that work without a database."""
     serving_token: str
     """What this API sends to the servers of models; empty when they ask for none."""
+    to_servers: Mapping[str, str]
+    """The same as headers."""
     rejected: Counter[str]
     """Requests that were answered 401 or 403, by status."""
     routes: LiveTable[RouteTable]
