@@ -5,7 +5,6 @@ A server needs neither network nor database for it, so that a model answers whil
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import orjson
 from metadata_api.auth.tokens import Credential, TokenTable, digest
 from metadata_api.database.live_table import LiveTable
 from metadata_api.errors import Unavailable
+from metadata_api.storage.replacing import replace
 from serving_runtime.contracts import Role
 
 INTERVAL_SECONDS = 0.5
@@ -76,13 +76,4 @@ async def keep(
 
 async def write_file(path: Path, content: bytes) -> None:
     """Replace the file, closed to other users."""
-    await asyncio.to_thread(_replace, path, content)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    os.replace(new, path)
+    await asyncio.to_thread(replace, path, content)

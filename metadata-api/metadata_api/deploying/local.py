@@ -5,7 +5,6 @@ here.
 """
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from metadata_api.deploying.base import Desired, Observed
 from metadata_api.errors import Unavailable
 from metadata_api.storage.folder import FolderStore
+from metadata_api.storage.replacing import replace
 from serving_runtime.contracts import DeploymentState
 
 STATUS_SECONDS = 2.0
@@ -47,7 +47,7 @@ class LocalDeployer:
 
     async def apply(self, desired: Sequence[Desired]) -> None:
         """Replace the models file when it says something else."""
-        await asyncio.to_thread(_replace, self._models_file, _models(desired, self._artifacts))
+        await asyncio.to_thread(_update, self._models_file, _models(desired, self._artifacts))
 
     async def observe(self) -> Mapping[str, Observed]:
         """The models of `GET /status`, by name."""
@@ -103,13 +103,7 @@ def _models(desired: Sequence[Desired], artifacts: FolderStore) -> bytes:
     return orjson.dumps({"models": models}, option=orjson.OPT_INDENT_2)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write through a new name, so that a reader never meets half a file."""
-    try:
-        if path.read_bytes() == content:
-            return
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
-    new.write_bytes(content)
-    os.replace(new, path)
+def _update(path: Path, content: bytes) -> None:
+    """Replace the file unless it says the same."""
+    if not path.exists() or path.read_bytes() != content:
+        replace(path, content)

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar
 
@@ -86,18 +87,23 @@ def engine(postgres_url: str) -> Iterator[Engine]:
         yield engine
 
 
+def settings_of(engine: Engine, folder: Path, serving_url: str) -> Settings:
+    """An API without authentication before a server of models."""
+    return Settings(
+        auth=Auth(mode="off"),
+        database_url=url_of(engine),
+        store_dir=folder / "store",
+        serving_models_file=folder / "models.json",
+        serving_url=serving_url,
+    )
+
+
 @pytest.fixture(scope="module")
 def api(
     engine: Engine, front: ThreadingHTTPServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("inference")
-    settings = Settings(
-        auth=Auth(mode="off"),
-        database_url=url_of(engine),
-        store_dir=folder / "store",
-        serving_models_file=folder / "models.json",
-        serving_url=f"http://127.0.0.1:{front.server_port}",
-    )
+    settings = settings_of(engine, folder, f"http://127.0.0.1:{front.server_port}")
     with running(create_app(settings)) as address, httpx.Client(base_url=address, timeout=30) as client:
         yield client
 
@@ -194,13 +200,7 @@ def test_a_body_over_the_limit_is_refused_in_the_form_of_v2(api: httpx.Client) -
 
 
 def test_a_server_that_is_away_is_a_503(engine: Engine, front: ThreadingHTTPServer, tmp_path: Any) -> None:
-    settings = Settings(
-        auth=Auth(mode="off"),
-        database_url=url_of(engine),
-        store_dir=tmp_path / "store",
-        serving_models_file=tmp_path / "models.json",
-        serving_url="http://127.0.0.1:9",
-    )
+    settings = settings_of(engine, tmp_path, "http://127.0.0.1:9")
     with running(create_app(settings)) as address:
         answer = httpx.post(f"{address}{MODELS}/champion/infer", content=json.dumps({}), timeout=30)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
@@ -210,13 +210,7 @@ def test_a_server_that_is_away_is_a_503(engine: Engine, front: ThreadingHTTPServ
 def test_a_server_that_hangs_is_not_ready_within_seconds(engine: Engine, tmp_path: Any) -> None:
     """Anybody may ask, so nobody can hold connections by it for long."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        settings = Settings(
-            auth=Auth(mode="off"),
-            database_url=url_of(engine),
-            store_dir=tmp_path / "store",
-            serving_models_file=tmp_path / "models.json",
-            serving_url=f"http://127.0.0.1:{mute.getsockname()[1]}",
-        )
+        settings = settings_of(engine, tmp_path, f"http://127.0.0.1:{mute.getsockname()[1]}")
         with running(create_app(settings)) as address:
             began = time.monotonic()
             answer = httpx.get(f"{address}{MODELS}/champion/ready", timeout=30)
