@@ -3,8 +3,6 @@
 import base64
 import hashlib
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,11 +22,11 @@ from model_ui import oidc
 from model_ui.oidc import Attempt, OidcError, OidcLogin, ProviderAway
 from model_ui.settings import Settings
 from tests.asgi import Server
+from tests.oidc_provider import running_provider
 from tests.ports import free_port
 from tests.ui import visits
 from tests.ui.apps import create_app
 from tests.ui.fake_api import FakeApi, me, token
-from tests.waiting import until
 
 ISSUER = "https://login.example/realm"
 PUBLIC = "https://marina.example/ui"
@@ -278,34 +276,10 @@ class TakesIdTokens(FakeApi):
 
 @pytest.fixture(scope="module")
 def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real provider in a process of its own, with two users whose role is a claim; its tokens last an hour."""
-    port = free_port()
-    users = [{"sub": "ada", "role": "deployer"}, {"sub": "bob", "role": "viewer"}]
-    command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port)]
-    for user in users:
-        command += ["--user-claims", json.dumps(user)]
-    log = tmp_path_factory.mktemp("provider") / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    address = f"http://localhost:{port}"
-    try:
-        until(
-            lambda: process.poll() is not None or is_there(address),
-            lambda: f"the provider answers: {log.read_text()}",
-            30,
-        )
-        assert process.poll() is None, log.read_text()
+    """A provider with two users whose role is a claim; its tokens last an hour."""
+    users = ({"sub": "ada", "role": "deployer"}, {"sub": "bob", "role": "viewer"})
+    with running_provider(tmp_path_factory.mktemp("provider") / "log", *users) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def is_there(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/jwks").is_success
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture(scope="module")

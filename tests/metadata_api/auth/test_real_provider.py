@@ -1,7 +1,5 @@
 """The id token of a provider that is not ours: logged in at it as a browser does, and taken by the API."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,33 +12,15 @@ from metadata_api.settings import Settings
 from serving_runtime.contracts import Role
 from tests.metadata_api.auth.conftest import client_of
 from tests.metadata_api.servers import running
-from tests.ports import free_port
-from tests.waiting import until
+from tests.oidc_provider import running_provider
 
 CALLBACK = "http://localhost/callback"
 
 
 @pytest.fixture
 def issuer(tmp_path: Path) -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port)]
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    address = f"http://localhost:{port}"
-    try:
-        until(lambda: is_there(address), lambda: f"the provider answers: {log.read_text()}", 30)
+    with running_provider(tmp_path / "log") as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def is_there(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/jwks").is_success
-    except httpx.TransportError:
-        return False
 
 
 def id_token(issuer: str, client_id: str) -> str:
