@@ -33,6 +33,16 @@ def refreshes(site: Site) -> int:
 
 
 class TestTry:
+    @pytest.fixture
+    def page(self, site: Site, page: Page) -> Page:
+        """The page of the class once it offers what there is now.
+
+        Until then a deployment of the test before may still be chosen on it, and Gradio rejects a choice that is gone.
+        """
+        running = [name for name, one in site.api.deployments.items() if one["desired"] == "running"]
+        expect(page.locator("#chosen").get_by_role("checkbox")).to_have_count(len(running))
+        return page
+
     @pytest.mark.parametrize("width", [1280, 390])
     def test_the_first_stroke_draws_and_is_answered_by_all(
         self, site: Site, open_page: OpenPage, screenshot: Screenshot, width: int
