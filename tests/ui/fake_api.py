@@ -108,6 +108,7 @@ class FakeApi:
     """State of the fake and its routes in `app`; `away` makes every route answer 503 `database_unavailable`.
 
     `tokens` says whom each token stands for; None is an API without authentication, whose GET /v1/me needs no database.
+    `unauthenticated` names requests that are answered 401 whoever sends them, as `METHOD path`.
     `wrong` says what was answered that the real API would not; `presented` holds the credentials of all requests.
     `audit` is what only admins see.
     """
@@ -164,6 +165,7 @@ class FakeApi:
         self.audit.reset()
         self.away = False
         self.tokens: dict[str, dict[str, Any]] | None = None
+        self.unauthenticated: set[str] = set()
         self.presented: list[tuple[str, str | None]] = []
         self.wrong: list[str] = []
         self.calls: list[str] = []
@@ -186,7 +188,7 @@ class FakeApi:
         if self.tokens is None:
             return None
         caller = self._caller(request)
-        if caller is None:
+        if caller is None or f"{request.method} {request.url.path}" in self.unauthenticated:
             return error(
                 401, "unauthenticated", "This credential is unknown, expired or revoked. Use another."
             )
