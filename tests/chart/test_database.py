@@ -76,7 +76,7 @@ class TestOutside:
     @pytest.mark.parametrize("name", ["default", "cloudnative-pg"])
     def test_migrations_come_first_with_the_same_settings(self, name: str) -> None:
         (migrate,), (container,) = api(name)["initContainers"], api(name)["containers"]
-        assert migrate["command"] == ["python", "-m", "metadata_api.database.migrate"]
+        assert migrate["command"] == ["python", "-m", "metadata_api.migrate"]
         assert migrate["image"] == container["image"]
         assert environment(migrate).items() <= environment(container).items()
 

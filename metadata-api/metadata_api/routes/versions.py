@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from metadata_api import versions
 from metadata_api.auth.access import needs
@@ -83,16 +82,11 @@ async def _receive(request: Request, path: Path) -> str:
             file.write(pending)
             pending.clear()
 
-        try:
-            async for chunk in request.stream():
-                pending += chunk
-                size += len(chunk)
-                if len(pending) >= BUFFER_BYTES:
-                    await asyncio.to_thread(flush)
-        except ClientDisconnect as error:
-            raise Invalid(
-                "body_incomplete", "The body ended before it was complete. Send it again."
-            ) from error
+        async for chunk in request.stream():
+            pending += chunk
+            size += len(chunk)
+            if len(pending) >= BUFFER_BYTES:
+                await asyncio.to_thread(flush)
         await asyncio.to_thread(flush)
     if not size:
         raise Invalid("body_empty", "The body is empty. Send the bytes of a .mar file.")
