@@ -262,6 +262,11 @@ class TestDeadlines:
             assert line.answers()[0].status == 200
             assert line.send(b"more").seconds_to_end(5) < 3
 
+    def test_also_when_nothing_more_of_it_comes(self, url: str) -> None:
+        with Line(url) as line:
+            line.send(line.head("POST", "/early", content_length="1000") + b"half")
+            assert line.seconds_to_end(5) < 3
+
     def test_a_connection_on_which_nothing_comes(self, brief: str) -> None:
         with Line(brief) as line:
             assert 0.5 < line.seconds_to_end(5) < 4

@@ -103,6 +103,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._watch_end()
+        elif self._in_message and self.cycle.response_complete:
+            # A client that sends the rest of a body is let, but it is no idle connection.
+            self._unset_keepalive_if_required()
+            self._await_rest(0)
 
     def pause_writing(self) -> None:
         super().pause_writing()
