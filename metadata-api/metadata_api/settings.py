@@ -140,6 +140,23 @@ class Auth(BaseModel):
         return self
 
 
+class Signature(BaseModel):
+    """Signatures of archives; in the environment as METADATA_API_SIGNATURE_KEYS and METADATA_API_SIGNATURE_REQUIRED."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keys: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_words)] = ()
+    """Public keys (PEM, P-256, P-384 or P-521) whose signatures count: files, or folders of them."""
+    required: bool = False
+    """Whether every archive that is uploaded needs a signature."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.required and not self.keys:
+            raise ValueError("METADATA_API_SIGNATURE_REQUIRED needs METADATA_API_SIGNATURE_KEYS")
+        return self
+
+
 class Max(BaseModel):
     """Longest bodies, in bytes; in the environment as METADATA_API_MAX_IMAGE_BYTES, ..."""
 
@@ -155,6 +172,24 @@ class Max(BaseModel):
     """Largest body of a v2 request that is passed on."""
     json_bytes: int = 8 * MEBIBYTE
     """Largest body of every other request."""
+
+
+class Database(BaseModel):
+    """How the database is connected to; in the environment as METADATA_API_DATABASE_PASSWORD_FILE, ..."""
+
+    # Its address has the same beginning and is a setting of its own.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    password_file: Path | None = None
+    """File that holds the password, so that it is in no environment and no process list."""
+    seconds: float = 5.0
+    """Longest wait for one statement or connection, in seconds, measured on this side of the wire."""
+    pool: Annotated[int, Field(ge=1)] = 20
+    """Connections kept open; as many again may be opened in a burst, while the server gives them."""
+    sslmode: Literal["", "disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = ""
+    """libpq's sslmode; empty means that of the URL, and verify-full with a `ca_file`."""
+    ca_file: Annotated[FilePath | None, BeforeValidator(_none_if_empty)] = None
+    """Certificates of the authorities that the server's certificate is checked against."""
 
 
 class Connection(TypedDict):
@@ -176,28 +211,20 @@ class DatabaseSettings(BaseSettings):
     )
 
     database_url: str
-    """SQLAlchemy URL of the Postgres database; the password may come from `database_password_file` instead."""
-    database_password_file: Path | None = None
-    """File that holds the password, so that it is in no environment and no process list."""
-    database_seconds: float = 5.0
-    """Longest wait for one statement or connection, in seconds, measured on this side of the wire."""
-    database_pool: Annotated[int, Field(ge=1)] = 20
-    """Connections kept open; as many again may be opened in a burst, while the server gives them."""
-    database_sslmode: Literal["", "disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = ""
-    """libpq's sslmode; empty means that of the URL, and verify-full with a `database_ca_file`."""
-    database_ca_file: Annotated[FilePath | None, BeforeValidator(_none_if_empty)] = None
-    """Certificates of the authorities that the server's certificate is checked against."""
+    """SQLAlchemy URL of the Postgres database; the password may come from `database.password_file` instead."""
+    database: Database = Database()
+    """How it is connected to."""
 
     @property
     def connection(self) -> Connection:
         """How `database.session.connect` reaches the database."""
         return {
             "url": self.database_url,
-            "password_file": self.database_password_file,
-            "seconds": self.database_seconds,
-            "pool": self.database_pool,
-            "sslmode": self.database_sslmode,
-            "ca_file": self.database_ca_file,
+            "password_file": self.database.password_file,
+            "seconds": self.database.seconds,
+            "pool": self.database.pool,
+            "sslmode": self.database.sslmode,
+            "ca_file": self.database.ca_file,
         }
 
 
@@ -234,6 +261,8 @@ class Settings(DatabaseSettings):
     """Longest bodies."""
     auth: Auth = Field(default_factory=Auth)
     """Who may do what."""
+    signature: Signature = Signature()
+    """Signatures of archives."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
