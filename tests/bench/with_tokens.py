@@ -17,7 +17,7 @@ TOKEN = "mrn_" + "b" * 43
 UNUSED = 1000  # more tokens that the server knows
 
 Pair = tuple[bench.Result, bench.Result]
-"""One measurement without tokens, and the one with tokens that followed it."""
+"""One measurement without tokens, and one with tokens right before or after it."""
 
 
 class Comparison:
@@ -64,7 +64,7 @@ class Comparison:
 def measure(
     found: Comparison, name: str, without: servers.Running, *, rounds: int, seconds: int, folder: Path
 ) -> None:
-    """Load a server that wants no token and another of its kind that does, in turn, with JSON of one image."""
+    """Load a server without tokens and another of its kind with them, in turn, twice in each round."""
     request = folder / "json-request"
     request.write_bytes(bench.body([1, 28, 28]))
     os.environ.pop("HEADER_LENGTH", None)
@@ -72,10 +72,14 @@ def measure(
     own.mkdir(exist_ok=True)
     with servers.started(name, own, SERVING_TOKENS_FILE=str(_tokens(own))) as closed, _token():
         bench.measure(closed.url, clients=8, seconds=seconds, request=request)  # warm
-        for _ in range(rounds):
+        for round_ in range(2 * rounds):
             for clients in CLIENTS:
-                first = bench.measure(without.url, clients=clients, seconds=seconds, request=request)
-                second = bench.measure(closed.url, clients=clients, seconds=seconds, request=request)
+                # Every other pair in the other order: a machine that slows down slows both down.
+                order = [without, closed] if round_ % 2 == 0 else [closed, without]
+                results = [
+                    bench.measure(one.url, clients=clients, seconds=seconds, request=request) for one in order
+                ]
+                first, second = results if round_ % 2 == 0 else reversed(results)
                 found.add(name, clients, (first, second))
 
 

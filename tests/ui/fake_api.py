@@ -290,7 +290,13 @@ class FakeApi:
                 state = "stopped" if verb == "stop" else "ready"
                 item |= {"desired": "stopped" if verb == "stop" else "running", "ready": verb == "start"}
                 version = item["version"] if verb == "start" else None
-                item["observed"] = {"state": state, "version": version, "reason": None, "containment": None, "since": NOW}
+                item["observed"] = {
+                    "state": state,
+                    "version": version,
+                    "reason": None,
+                    "containment": None,
+                    "since": NOW,
+                }
             return detail(item)
 
         @self.app.delete("/v1/deployments/{name}", status_code=204, response_model=None)

@@ -123,7 +123,9 @@ class TestReasons:
         deploy(api)
         assert shown(api)["observed"]["containment"] is None
         with V2Server() as pod:
-            pod.status = lambda: b'{"models": [{"name": "digits", "state": "ready", "containment": {"landlock": 7}}]}'
+            pod.status = lambda: (
+                b'{"models": [{"name": "digits", "state": "ready", "containment": {"landlock": 7}}]}'
+            )
             port = {"name": "kserve-container", "ports": [{"containerPort": pod.port}]}
             running = {
                 "podIP": "127.0.0.1",
