@@ -24,6 +24,7 @@ from metadata_api.kubernetes import Cluster
 from metadata_api.maintenance import Maintenance
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.settings import Settings
+from metadata_api.signatures import Signatures
 from metadata_api.v2_proxy.route_table import RouteTable
 
 
@@ -54,6 +55,8 @@ class Components:
     images: RepairedStore
     leader: Leader
     maintenance: Maintenance
+    signatures: Signatures
+    """Whether archives need one, and whose count."""
     write_tokens: Write | None = field(init=False, default=None)
     """Hands the servers of models what they check tokens against; set with the deployer."""
     deployer: Deployer = field(init=False)
