@@ -174,6 +174,17 @@ class Max(BaseModel):
     """Largest body of every other request."""
 
 
+class Retention(BaseModel):
+    """How long and how much is kept; in the environment as METADATA_API_RETENTION_GRACE_SECONDS, ..."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    grace_seconds: float = Field(24 * 3600.0, ge=0)
+    """So long after nothing refers to stored bytes any more they are deleted; no backup may take longer."""
+    interval_seconds: float = Field(600.0, gt=0)
+    """From one round of deletions to the next."""
+
+
 class Database(BaseModel):
     """How the database is connected to; in the environment as METADATA_API_DATABASE_PASSWORD_FILE, ..."""
 
@@ -261,6 +272,8 @@ class Settings(DatabaseSettings):
     """Longest bodies."""
     auth: Auth = Field(default_factory=Auth)
     """Who may do what."""
+    retention: Retention = Retention()
+    """How long and how much is kept."""
     signature: Signature = Signature()
     """Signatures of archives."""
 

@@ -115,7 +115,7 @@ class TestAServerThatGivesFewConnections:
     def test_makes_requests_wait_and_not_fail(self, stingy: Engine) -> None:
         def ask(_: int) -> int:
             with stingy.connect() as connection:
-                return int(connection.scalar(text("select 1 from pg_sleep(0.05)")) or 0)
+                return int(connection.scalar(text("select 1 from pg_sleep(0.01)")) or 0)
 
         with ThreadPoolExecutor(12) as pool:
             assert set(pool.map(ask, range(60))) == {1}

@@ -279,7 +279,7 @@ class TestRefused:
 
     @pytest.fixture(autouse=True)
     def unchanged(self, engine: Engine, four: None, own_app: FastAPI) -> Iterator[None]:
-        store = own_app.state.components.images.root
+        store = own_app.state.components.images.first.root
 
         def files() -> int:
             return sum(path.is_file() for path in store.rglob("*"))
