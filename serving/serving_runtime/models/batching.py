@@ -78,12 +78,12 @@ class Batcher:
 
     def configure(self, *, max_rows: int | None, delay_seconds: float | None) -> None:
         """What an archive asks for instead of the defaults: most rows of concurrent requests in one call, and how
-        long the oldest may wait for as many.
+        long the oldest may wait for as many, at most half of the deadline.
         """
         if max_rows is not None:
             self.max_rows = self._admission.max_batch = max_rows
         if delay_seconds is not None:
-            self._delay_seconds = delay_seconds
+            self._delay_seconds = min(delay_seconds, self._deadline_seconds / 2)
 
     @property
     def delay_seconds(self) -> float:

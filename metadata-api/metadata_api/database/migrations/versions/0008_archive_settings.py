@@ -1,0 +1,21 @@
+"""what an archive's configuration file asks for
+
+Revision: 0008, after 0007.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("model_versions", sa.Column("archive_settings", JSONB(), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("model_versions", "archive_settings")
