@@ -183,12 +183,16 @@ def test_binary_bodies_and_their_headers_pass_both_ways(api: httpx.Client) -> No
 
 def test_headers_of_handlers_pass_both_ways_and_credentials_do_not(api: httpx.Client) -> None:
     sent = {"X-Handler-Part": "left", "X-Request-Id": "r-7", "Cookie": "a=b", "X-Api-Key": "secret"}
-    answer = api.post(f"{MODELS}/champion/infer", headers=[*sent.items(), ("X-Handler-Odd", "\xe9")])
+    answer = api.post(f"{MODELS}/champion/infer", headers=[*_raw(sent), (b"X-Handler-Odd", b"\xe9")])
     seen = Front.asked["headers"]
     assert (seen["x-handler-part"], seen["x-request-id"]) == ("left", "r-7")
     assert not seen.keys() & {"cookie", "x-api-key", "x-handler-odd"}
     assert answer.headers["x-handler-part"] == "right"
     assert "set-cookie" not in answer.headers
+
+
+def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 def test_a_packed_answer_is_told_as_it_came(api: httpx.Client) -> None:
