@@ -116,6 +116,10 @@ class ModelVersion(Base):
     """The verified subject that uploaded them first; null for versions from before this was recorded."""
     uploaded_from: Mapped[str | None] = mapped_column(Text)
     """Its address."""
+    signed_by: Mapped[str | None] = mapped_column(Text)
+    """Name of the trusted key that signed the uploaded bytes; null without a signature."""
+    signing_key_sha256: Mapped[str | None] = mapped_column(Text)
+    """sha256 of the PEM of that public key."""
     size: Mapped[int] = mapped_column(BigInteger)
     handler: Mapped[str] = mapped_column(Text)
     files: Mapped[list[str]] = mapped_column(JSONB)
