@@ -58,7 +58,7 @@ def test_a_configuration_file_of_an_archive_becomes_defaults_and_what_has_no_eff
     api: httpx.Client, experiment: None, tmp_path: Path
 ) -> None:
     config = b"batchSize: 4\nmaxBatchDelay: 50\nstartupTimeout: 300\nmaxWorkers: 8\nhandler: {level: 2}\n"
-    archive = make_mar(tmp_path, config_file="model-config.yaml", **{"model-config.yaml": config})
+    archive = make_mar(tmp_path, config_file="config.yaml", config__yaml=config)
     version = api.post(VERSIONS, content=archive).json()
     expected = {
         "batch_size": 4,
@@ -81,9 +81,9 @@ def test_a_configuration_file_that_cannot_be_used_is_rejected(
     config: bytes, api: httpx.Client, experiment: None, tmp_path: Path
 ) -> None:
     with pytest.raises(mar.MarError) as rejection:
-        make_mar(tmp_path, config_file="model-config.yaml", **{"model-config.yaml": config})
+        make_mar(tmp_path, config_file="config.yaml", config__yaml=config)
     assert rejection.value.code == "config"
-    assert "model-config.yaml" in str(rejection.value)
+    assert "config.yaml" in str(rejection.value)
 
 
 def test_the_same_bytes_again_are_the_same_version(
