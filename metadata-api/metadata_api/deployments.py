@@ -183,6 +183,7 @@ def _fields(
         state=row.observed_state,
         version=row.observed_version,
         reason=row.observed_reason,
+        containment=row.observed_containment,
         since=row.observed_at,
     )
     return {

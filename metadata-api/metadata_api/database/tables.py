@@ -138,6 +138,7 @@ class ModelVersion(Base):
     __table_args__ = (
         UniqueConstraint("experiment_id", "number"),
         UniqueConstraint("experiment_id", "sha256"),
+        Index("ix_model_versions_sha256", "sha256"),
     )
 
 
@@ -163,6 +164,8 @@ class Deployment(Base):
     observed_state: Mapped[str] = mapped_column(Text, server_default="pending")
     observed_version: Mapped[int | None]
     observed_reason: Mapped[str | None] = mapped_column(Text)
+    observed_containment: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    """What its server reports of the worker's containment; null means that it is off, or not known."""
     observed_at: Mapped[datetime] = _now()
     created_at: Mapped[datetime] = _now()
     updated_at: Mapped[datetime] = _now()

@@ -5,8 +5,9 @@ here.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import orjson
@@ -34,8 +35,14 @@ class LocalDeployer:
     backend_name = "The serving process"
 
     def __init__(
-        self, models_file: Path, serving_url: str, client: httpx.AsyncClient, artifacts: FolderStore
+        self,
+        models_file: Path,
+        serving_url: str,
+        client: httpx.AsyncClient,
+        artifacts: FolderStore,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._leads = leads
         self.changed = asyncio.Event()
         self._models_file = models_file
         self._artifacts = artifacts
@@ -47,7 +54,7 @@ class LocalDeployer:
 
     async def apply(self, desired: Sequence[Desired]) -> None:
         """Replace the models file when it says something else."""
-        await asyncio.to_thread(_update, self._models_file, _models(desired, self._artifacts))
+        await asyncio.to_thread(self._update, _models(desired, self._artifacts))
 
     async def observe(self) -> Mapping[str, Observed]:
         """The models of `GET /status`, by name."""
@@ -67,6 +74,12 @@ class LocalDeployer:
             raise Unavailable("serving_unreadable", reason) from error
         return {model.name: model.seen() for model in status.models}
 
+    def _update(self, content: bytes) -> None:
+        path = self._models_file
+        # One that was stopped in the middle of a round may wake up beside a new leader.
+        if self._leads() and not (path.exists() and path.read_bytes() == content):
+            replace(path, content)
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="ignore")
@@ -77,12 +90,15 @@ class _Model(BaseModel):
     state: str
     reason: str | None = None
     runtime: str | None = None
+    containment: dict[str, Any] | None = None
 
     def seen(self) -> Observed:
         # A model's own words may be in the reason, so they are cut to what the database can hold.
         reason = self.reason and self.reason.replace("\x00", "")[:2000]
         state = STATES.get(self.state, "unknown")
-        return Observed(state, self.desired_version, self.live_version, reason, self.runtime)
+        return Observed(
+            state, self.desired_version, self.live_version, reason, self.runtime, self.containment
+        )
 
 
 class _Status(BaseModel):
@@ -101,9 +117,3 @@ def _models(desired: Sequence[Desired], artifacts: FolderStore) -> bytes:
         for one in sorted(desired, key=lambda one: one.name)
     ]
     return orjson.dumps({"models": models}, option=orjson.OPT_INDENT_2)
-
-
-def _update(path: Path, content: bytes) -> None:
-    """Replace the file unless it says the same."""
-    if not path.exists() or path.read_bytes() != content:
-        replace(path, content)

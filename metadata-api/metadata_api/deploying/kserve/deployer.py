@@ -7,8 +7,8 @@ that are not settled. Nothing is written to the Kubernetes API unless it differs
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from metadata_api.deploying.base import Desired, Observed
@@ -16,6 +16,7 @@ from metadata_api.deploying.helm_release import HelmDeployment, HelmRelease
 from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import inference_services, reasons, routes
 from metadata_api.deploying.kserve.config import KServeConfig
+from metadata_api.deploying.kserve.containment import ContainmentReports
 from metadata_api.deploying.kserve.inference_services import HELM, INSTANCE, MANAGER, Service
 from metadata_api.deploying.kserve.informer import Informer
 from metadata_api.deploying.kserve.pod_inspector import PodInspector
@@ -82,10 +83,17 @@ class KServeDeployer:
     backend_name = "KServe"
 
     def __init__(
-        self, config: KServeConfig, cluster: Cluster, helm: HelmRelease, intervals: Intervals = DEFAULT
+        self,
+        config: KServeConfig,
+        cluster: Cluster,
+        helm: HelmRelease,
+        intervals: Intervals = DEFAULT,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._intervals = intervals
         self._helm = helm
+        helm.is_known = False
+        self._leads = leads
         self.changed = asyncio.Event()
         self._config = config
         self._cluster = cluster
@@ -101,6 +109,7 @@ class KServeDeployer:
                 cluster, self._route_kind, selector, routes.parse, self.changed.set, intervals
             )
         self._inspector = PodInspector(cluster, selector, intervals)
+        self._containment = ContainmentReports(cluster, self.changed.set)
         self._written: dict[tuple[Kind, str], _Written] = {}
         self._rejected: dict[str, _Rejected] = {}
 
@@ -108,6 +117,7 @@ class KServeDeployer:
         """Keep the watches, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._services.follow())
+            tasks.create_task(self._containment.follow())
             if self._routes:
                 tasks.create_task(self._routes.follow())
 
@@ -148,14 +158,20 @@ class KServeDeployer:
             )
         services = self._services.records
         pods = await self._inspector.inspect(services)
+        self._containment.see(services, pods)
         observed = {
-            name: derive(service, pods.get(name), self._rejection(name)) for name, service in services.items()
+            name: replace(
+                derive(service, pods.get(name), self._rejection(name)),
+                containment=self._containment.of(service),
+            )
+            for name, service in services.items()
         }
         self._helm.deployments = {
             name: HelmDeployment(spec, observed[name])
             for name, service in services.items()
             if (spec := service.helm_spec)
         }
+        self._helm.is_known = True
         for name, rejected in self._rejected.items():
             service = services.get(name)
             live = observed[name].live if service and service.manager != HELM else None
@@ -233,10 +249,13 @@ class KServeDeployer:
     ) -> None:
         name = body["metadata"]["name"]
         async with room:
+            # One that was stopped in the middle of a round may wake up beside a new leader.
+            self._require_leading()
             found = self._found(kind, name)
             # Without force, fields of another owner's object of the same name are a conflict.
             if found is None and not await self._is_free(kind, name):
                 raise ClusterRejected(409, reasons.not_ours(kind, name))
+            self._require_leading()
             item = await self._cluster.apply(kind, body, force=found is not None)
         metadata = item["metadata"]
         generation = int(metadata.get("generation") or 0)
@@ -271,6 +290,7 @@ class KServeDeployer:
     ) -> ClusterAway | None:
         try:
             async with room:
+                self._require_leading()
                 await self._cluster.delete(kind, found.name, found.uid)
         except ClusterAway as error:
             return error
@@ -278,6 +298,10 @@ class KServeDeployer:
             log.warning("%s %s cannot be deleted: %s", kind.kind, found.name, error)
         self._written.pop((kind, found.name), None)
         return None
+
+    def _require_leading(self) -> None:
+        if not self._leads():
+            raise ClusterAway("this replica leads no more")
 
     def _rejection(self, name: str) -> str | None:
         route = self._routes.records.get(route_name(name)) if self._routes else None
