@@ -1,14 +1,14 @@
 """what an archive's configuration file asks for
 
-Revision: 0009, after 0008.
+Revision: 0011, after 0010.
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0009"
-down_revision = "0008"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
