@@ -41,6 +41,7 @@ _LEFT_OUT = frozenset(
         "golden",
         "training",
         "metrics",
+        "archive_settings",
         "problems",
         "created_at",
         "updated_at",
