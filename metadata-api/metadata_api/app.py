@@ -302,13 +302,13 @@ def _stores(settings: Settings, sessions: Sessions) -> dict[str, RepairedStore]:
 
 
 def _bare_stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
-    folder = settings.store_dir
+    folder, free = settings.store_dir, settings.retention.free_bytes
     if settings.s3 is None:
-        return FolderStore(folder / "artifacts"), FolderStore(folder / "images")
+        return FolderStore(folder / "artifacts", free), FolderStore(folder / "images", free)
     # Only where it is used: the client of S3 is the largest thing that this process could load.
     from metadata_api.storage.s3 import S3Store
 
     return (
-        S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar"),
-        S3Store(settings.s3, folder / "images", prefix="images", ending=".png"),
+        S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar", free_bytes=free),
+        S3Store(settings.s3, folder / "images", prefix="images", ending=".png", free_bytes=free),
     )

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,7 @@ from metadata_api.auth.tokens import TokenTable
 from metadata_api.database.leader import Leader
 from metadata_api.database.live_table import LiveTable
 from metadata_api.database.session import Sessions
+from metadata_api.deletions import Consent
 from metadata_api.deploying.base import Deployer
 from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deploying.intervals import Intervals
@@ -79,6 +80,17 @@ def _reserved_names(of: ComponentsDep) -> Collection[str]:
 
 ReservedNames = Annotated[Collection[str], Depends(_reserved_names)]
 """Of deployments that need not have a row."""
+
+
+def _consent(
+    cascade: Annotated[bool, Query(description="Delete what depends on it, too.")] = False,
+    dry_run: Annotated[bool, Query(description="Only say what would be deleted.")] = False,
+) -> Consent:
+    return Consent(cascade, dry_run)
+
+
+ConsentDep = Annotated[Consent, Depends(_consent)]
+"""What the caller of a deletion agreed to."""
 
 
 async def caller(request: Request) -> Principal:
