@@ -8,24 +8,27 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from metadata_api import curves
 from metadata_api.curves import Curve
+from metadata_api.database.pages import first_rows
 from metadata_api.database.tables import Deployment, Experiment, MetricPoints, ModelVersion
 from metadata_api.errors import Conflict, Invalid, NotFound
 from metadata_api.schemas import experiments as bodies
 from serving_runtime.contracts import NAME_PATTERN
 
 Json = dict[str, Any]
+MAX_METRIC_NAMES = 1000
 COLUMNS = {
     "created_at": Experiment.created_at,
     "name": Experiment.name,
     "best_loss": Experiment.best_loss,
     "final_loss": Experiment.final_loss,
 }
+LARGE = (Experiment.parameters, Experiment.tags, Experiment.metrics, Experiment.description)
 
 
 def create(session: Session, new: bodies.NewExperiment) -> bodies.Experiment:
@@ -52,9 +55,18 @@ def show(session: Session, name: str) -> bodies.Experiment:
 
 
 def list_page(
-    session: Session, *, order: bodies.Order, search: str | None, limit: int, cursor: str | None
+    session: Session,
+    *,
+    order: bodies.Order,
+    search: str | None,
+    limit: int,
+    cursor: str | None,
+    with_model: bool = False,
 ) -> bodies.ExperimentPage:
-    """`limit` experiments that hold `search` in a name, after the one that the cursor names."""
+    """`limit` experiments that hold `search` in a name, after the one that the cursor names; fewer of large ones.
+
+    `with_model` leaves out those that no model was uploaded to.
+    """
     column, descending = COLUMNS[order.removeprefix("-")], order.startswith("-")
     query = select(Experiment)
     if search:
@@ -62,13 +74,21 @@ def list_page(
             column.icontains(search, autoescape=True) for column in (Experiment.name, Experiment.display_name)
         )
         query = query.where(or_(*holds))
+    if with_model:
+        query = query.where(exists().where(ModelVersion.experiment_id == Experiment.id))
     total = session.scalar(query.with_only_columns(func.count(Experiment.id))) or 0
     if cursor is not None:
         query = query.where(_after(column, descending, *_decode(cursor, order)))
-    rows = session.scalars(_sorted(query, column, descending).limit(limit + 1)).all()
-    page = rows[:limit]
-    following = _encode(page[-1], order) if len(rows) > limit else None
+    page, more = first_rows(session, _sorted(query, column, descending), LARGE, limit)
+    following = _encode(page[-1], order) if more else None
     return bodies.ExperimentPage(items=_shaped(session, page), total=total, next=following)
+
+
+def metric_names(session: Session) -> bodies.MetricNames:
+    """The names of all metrics that an experiment has, at most MAX_METRIC_NAMES."""
+    names = select(func.jsonb_object_keys(Experiment.metrics).label("name")).distinct().subquery()
+    found = session.scalars(select(names.c.name).order_by(names.c.name).limit(MAX_METRIC_NAMES))
+    return bodies.MetricNames(items=list(found))
 
 
 def summaries(made: Mapping[str, Curve]) -> Json:

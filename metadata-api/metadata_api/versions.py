@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from metadata_api.database.object_tables import VersionNumber
+from metadata_api.database.pages import first_rows
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Experiment, ModelVersion
 from metadata_api.errors import Invalid, NotFound
@@ -81,15 +82,23 @@ def show(session: Session, experiment: str, number: int) -> Version:
 
 
 def list_page(session: Session, experiment: str, *, limit: int, before: int | None) -> VersionPage:
-    """The `limit` newest versions, or those numbered below `before`; raises NotFound."""
+    """The `limit` newest versions, or those numbered below `before`; fewer when they are large. Raises NotFound."""
     require_experiment(session, experiment)
     mine = select(ModelVersion).join(Experiment).where(Experiment.name == experiment)
     total = session.scalar(select(func.count()).select_from(mine.subquery())) or 0
     if before is not None:
         mine = mine.where(ModelVersion.number < before)
-    rows = session.scalars(mine.order_by(ModelVersion.number.desc()).limit(limit + 1)).all()
-    shown = [_shown(experiment, row) for row in rows[:limit]]
-    return VersionPage(items=shown, total=total, next=str(shown[-1].version) if len(rows) > limit else None)
+    large = (
+        ModelVersion.inputs,
+        ModelVersion.outputs,
+        ModelVersion.labels,
+        ModelVersion.files,
+        ModelVersion.metrics,
+    )
+    newest = mine.order_by(ModelVersion.number.desc())
+    rows, more = first_rows(session, newest, large, limit)
+    shown = [_shown(experiment, row) for row in rows]
+    return VersionPage(items=shown, total=total, next=str(shown[-1].version) if more else None)
 
 
 def find(session: Session, experiment: str, number: int | None) -> ModelVersion:
@@ -163,6 +172,7 @@ def _row(info: mar.MarInfo, upload: Upload, signer: Signer | None) -> ModelVersi
         outputs=[asdict(tensor) for tensor in (spec.outputs if spec else PLAIN_OUTPUTS)],
         labels=list(spec.labels) if spec else [],
         metrics=metrics if isinstance(metrics, dict) else None,
+        archive_settings=info.config.settings if info.config is not None else None,
         golden=_storable("golden.json", info.golden),
         training=_storable("training.json", info.training),
     )
@@ -195,6 +205,7 @@ def _shown(experiment: str, row: ModelVersion) -> Version:
         handler=row.handler,
         files=row.files,
         metrics=row.metrics,
+        archive_settings=row.archive_settings,
         created_at=row.created_at,
         download=f"/artifacts/{experiment}/{row.number}/{experiment}.mar",
     )
