@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx
 from anyio import to_thread
@@ -18,7 +19,8 @@ from metadata_api.auth.callers import Callers, Everybody
 from metadata_api.auth.layer import Authentication
 from metadata_api.auth.serving_tokens import ServingTokens, TokensFile
 from metadata_api.auth.tokens import Credential, TokenTable
-from metadata_api.database.session import connect
+from metadata_api.database.leader import Leader
+from metadata_api.database.session import Sessions, connect
 from metadata_api.deploying import reconcile
 from metadata_api.deploying.base import Deployer
 from metadata_api.deploying.helm_release import HelmRelease
@@ -33,11 +35,15 @@ from metadata_api.host_guard import HostGuard
 from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
 from metadata_api.limits import BodyLimits, RequestGuard
+from metadata_api.maintenance import Maintenance
+from metadata_api.objects import ledger
+from metadata_api.objects.repair import RepairedStore
 from metadata_api.routes import (
     aliases,
     artifacts,
     deployments,
     experiments,
+    fsck,
     health,
     images,
     imports,
@@ -69,6 +75,7 @@ ROUTERS = tuple(
         health,
         experiments,
         imports,
+        fsck,
         versions,
         artifacts,
         deployments,
@@ -101,14 +108,18 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
     )
     engine = connect(
         settings.database_url,
-        password_file=settings.database_password_file,
-        seconds=settings.database_seconds,
-        pool=settings.database_pool,
+        password_file=settings.database.password_file,
+        seconds=settings.database.seconds,
+        pool=settings.database.pool,
     )
     sessions = sessionmaker(engine, expire_on_commit=False)
     audit.record_changes(sessions)
+    leader = Leader(engine)
     kserve = kserve_config.read(settings.kserve_file) if settings.kserve_file else None
-    archive_store, image_store = _stores(settings)
+    stores = _stores(settings, sessions)
+    release = (
+        HelmRelease(kserve.helm_release or kserve.release, kserve.namespace) if kserve else HelmRelease()
+    )
     serving_token = _serving_token(settings)
     to_servers = {"Authorization": f"Bearer {serving_token}"} if serving_token else {}
     components = Components(
@@ -125,11 +136,13 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         routes=route_table.live(sessions),
         kserve=kserve,
         cluster=_cluster(settings, kserve, to_servers),
-        helm=HelmRelease(kserve.helm_release or kserve.release, kserve.namespace)
-        if kserve
-        else HelmRelease(),
-        artifacts=archive_store,
-        images=image_store,
+        helm=release,
+        artifacts=stores[ledger.ARCHIVE],
+        images=stores[ledger.IMAGE],
+        leader=leader,
+        maintenance=Maintenance(
+            sessions, stores, settings.retention, leads=leader.leads, in_use=release.archives
+        ),
         signatures=Signatures(settings.signature),
     )
     app.state.components = components
@@ -171,10 +184,19 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         _deployer(components, client) as deployer,
     ):
         components.deployer = deployer
+        components.leader.began = deployer.changed.set
         tasks = [
+            asyncio.create_task(components.leader.run()),
+            asyncio.create_task(components.maintenance.run()),
             asyncio.create_task(deployer.follow()),
             asyncio.create_task(
-                reconcile.run(components.sessions, deployer, components.helm, components.intervals)
+                reconcile.run(
+                    components.sessions,
+                    deployer,
+                    components.helm,
+                    components.leader.leads,
+                    components.intervals,
+                )
             ),
             asyncio.create_task(components.routes.run()),
             asyncio.create_task(components.tokens.run()),
@@ -200,15 +222,24 @@ async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncI
             place = TokensSecret(components.cluster, components.kserve)
             components.serving_tokens = _serving_tokens(components, place)
         try:
-            yield KServeDeployer(components.kserve, components.cluster, components.helm, components.intervals)
+            yield KServeDeployer(
+                components.kserve,
+                components.cluster,
+                components.helm,
+                components.intervals,
+                components.leader.leads,
+            )
         finally:
             await components.cluster.close()
     else:
         assert settings.serving_models_file, "the settings see to it"
-        assert isinstance(components.artifacts, FolderStore), "the settings see to it"
+        archives = components.artifacts.first
+        assert isinstance(archives, FolderStore), "the settings see to it"
         if path := settings.auth.serving_tokens_file:
             components.serving_tokens = _serving_tokens(components, TokensFile(path))
-        yield LocalDeployer(settings.serving_models_file, settings.serving_url, client, components.artifacts)
+        yield LocalDeployer(
+            settings.serving_models_file, settings.serving_url, client, archives, components.leader.leads
+        )
 
 
 def _serving_tokens(of: Components, place: serving_tokens.Place) -> ServingTokens:
@@ -261,8 +292,16 @@ def _is_open(method: str, path: str) -> bool:
     )
 
 
-def _stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
-    """Where archives and where images are kept."""
+def _stores(settings: Settings, sessions: Sessions) -> dict[str, RepairedStore]:
+    """Where archives and where images are kept, by the ledger's kind."""
+    found = dict(zip(ledger.KINDS, _bare_stores(settings), strict=True))
+    return {
+        kind: RepairedStore(store, None, partial(ledger.note, sessions, kind))
+        for kind, store in found.items()
+    }
+
+
+def _bare_stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
     folder = settings.store_dir
     if settings.s3 is None:
         return FolderStore(folder / "artifacts"), FolderStore(folder / "images")

@@ -88,13 +88,13 @@ async def _serve(settings: Settings, folder: Path) -> int:
     if listener is None:
         return 1
     metrics = Metrics()
-    forkserver = ForkServer(folder, settings.threads, settings.worker.variables)
+    forkserver = ForkServer(folder, settings.threads, settings.worker.variables, max_batch=settings.max_batch)
     resources = Resources(forkserver, settings.java_cache)
     starts = asyncio.Semaphore(_STARTS_AT_ONCE)
     shared = Shared(settings, WorkFolder(folder), resources, metrics, starts, Containment(settings))
     models = Models(shared)
     source = ModelSource(settings, models)
-    dataplane = DataPlane(models, source, max_batch=settings.max_batch)
+    dataplane = DataPlane(models, source)
     app = App(settings, dataplane, metrics)
     config = uvicorn.Config(
         app,

@@ -122,7 +122,7 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
         gr.on(
             [page.load, timer.tick],
             _refresh(client, api),
-            inputs=[trying.chosen, trying.known, running.versions, away, returned, shown],
+            inputs=[trying.known, running.versions, away, returned, shown],
             outputs=[
                 *[alarm, trying.chosen, trying.known, running.cards, away, returned],
                 *[shown, top, *trying.parts, *running.parts, *importing.parts],
@@ -155,7 +155,6 @@ def _refresh(client: MetadataClient, api: str) -> Callable[..., Awaitable[tuple[
     """What changes by itself: the deployments in two tabs, who the visitor is, and whether the API is there at all."""
 
     async def refresh(
-        selected: list[str],
         known: try_it.Offer,
         versions: dict[str, int],
         away: bool,
@@ -170,7 +169,7 @@ def _refresh(client: MetadataClient, api: str) -> Callable[..., Awaitable[tuple[
         except ApiError as error:
             alarm = problem(error) if isinstance(error, ApiRejected) else banner(error.detail)
             return alarm, gr.skip(), gr.skip(), gr.skip(), True, gr.skip(), *who
-        chosen, names = try_it.offer(found, selected, known, visitor.me)
+        chosen, names = try_it.offer(found, known, visitor.me)
         cards = deployments.cards_of(found, unregistered, versions, api, visitor.me)
         return banner(""), chosen, names, cards, False, returned + 1 if away else returned, *who
 

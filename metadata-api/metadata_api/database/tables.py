@@ -131,11 +131,14 @@ class ModelVersion(Base):
     golden: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True), deferred=True)
     training: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True), deferred=True)
     """The archive's training.json: parameters, seed, metrics, data set, so that an answer leads to its run."""
+    archive_settings: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    """What the archive's configuration file asks for and what of it has no effect; null without such a file."""
     created_at: Mapped[datetime] = _now()
 
     __table_args__ = (
         UniqueConstraint("experiment_id", "number"),
         UniqueConstraint("experiment_id", "sha256"),
+        Index("ix_model_versions_sha256", "sha256"),
     )
 
 

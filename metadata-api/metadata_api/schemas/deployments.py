@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from metadata_api.schemas.fields import MAX_INT, Body, Name
 from metadata_api.schemas.resources import NewResources, Resources
+from metadata_api.schemas.versions import ArchiveSettings
 from serving_runtime.contracts import DeploymentState, Runtime
 
 Number = Annotated[int, Field(ge=1, le=MAX_INT)]
@@ -76,6 +77,8 @@ class Deployment(BaseModel):
     ready: bool
     """The desired version was observed answering."""
     previous_version: int | None
+    archive_settings: ArchiveSettings | None
+    """Defaults that the version's archive brings, and what of its configuration file has no effect."""
     url: str
     labels: list[str]
     created_at: datetime

@@ -11,9 +11,10 @@ from typing import Any
 
 from serving_runtime import processes
 from serving_runtime.archive import mar
+from serving_runtime.archive.model_config import ModelConfig
 from serving_runtime.archive.model_spec import PLAIN_INPUTS, PLAIN_OUTPUTS, TensorSpec
 from serving_runtime.containment import Plan, Report
-from serving_runtime.errors import InvalidRequest, LoadFailed, ModelFailed, ServingError
+from serving_runtime.errors import HandlerStatus, InvalidRequest, LoadFailed, ModelFailed, ServingError
 from serving_runtime.models.batching import Batcher
 from serving_runtime.models.containment import Containment, bytes_in, open_for_all
 from serving_runtime.models.metrics import Metrics
@@ -77,6 +78,8 @@ class Version:
         self.outputs: tuple[TensorSpec, ...] = PLAIN_OUTPUTS
         self.runtime = shared.runtimes[entry.runtime]
         self.parameters: frozenset[str] = frozenset()
+        self.takes_context = False
+        self.config = ModelConfig()
         self.metrics = shared.metrics.version(entry.name, entry.version)
         self.batcher = Batcher(
             max_rows=shared.settings.max_batch,
@@ -150,6 +153,11 @@ class Version:
             )
         if info.spec is not None:
             self.inputs, self.outputs = info.spec.inputs, info.spec.outputs
+        if info.config is not None:
+            self.config = info.config
+            self.batcher.configure(
+                max_rows=info.config.batch_size, delay_seconds=info.config.batch_delay_seconds
+            )
         self._self_test = SelfTest(self.inputs, self.outputs, info.golden, has_spec=info.spec is not None)
 
     async def _start_backend(self) -> None:
@@ -161,7 +169,7 @@ class Version:
         self._scratch = self._shared.folder.new()
         self._plan = self._shared.containment.plan(self.entry.name, self._model, self._scratch)
         answer = await backend.start(self._model, self._self_test.frame, self._plan)
-        self.parameters = self._self_test.check_first_answer(answer)
+        self.parameters, self.takes_context = self._self_test.check_first_answer(answer)
         self.batcher.open(backend)
         self.ready, self.reason = True, None
         self._ready_at = asyncio.get_running_loop().time()
@@ -199,10 +207,10 @@ class Version:
             if not self.batcher.idle:
                 continue
             try:
-                self._self_test.check(await self.batcher.submit(self._self_test.request))
+                self._self_test.check((await self.batcher.submit(self._self_test.request)).outputs)
             except LoadFailed as error:
                 backend.fail(str(error))
-            except (InvalidRequest, ModelFailed) as error:
+            except (InvalidRequest, ModelFailed, HandlerStatus) as error:
                 if self._self_test.has_spec:
                     backend.fail(f"the model does not answer its probe any more: {error}")
             except ServingError:

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from serving_runtime.archive.manifest import HAS_SPEC, ORIGINAL_HANDLER
+from serving_runtime.archive.manifest import ARCHIVE_MODEL
 from serving_runtime.worker import batches, handlers
 
 
@@ -22,14 +22,12 @@ class TorchServeWorker:
     def initialize(self, context: Any) -> None:
         """Load the archive's handler. Never raises: TorchServe would retry for ever without a reason."""
         try:
-            entry = context.manifest["model"]
-            handler = entry["handler"] = entry.pop(ORIGINAL_HANDLER)
             directory = Path(context.system_properties["model_dir"]).resolve()
-            has_spec = entry.pop(HAS_SPEC)
+            manifest = {**context.manifest, "model": context.manifest["model"][ARCHIVE_MODEL]}
         except KeyError as error:
             self._load_error = batches.reason(error)
         else:
-            self._model, self._load_error = batches.load(directory, handler, context, has_spec=has_spec)
+            self._model, self._load_error = batches.load(directory, manifest)
         # From here on TorchServe writes a line for every call, which Java reads and throws away.
         logging.getLogger().setLevel(logging.WARNING)
 

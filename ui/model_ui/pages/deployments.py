@@ -10,12 +10,11 @@ from model_ui import assets
 from model_ui.api_types import Deployment, Experiment, Me, Unregistered
 from model_ui.authentication import client_for, visitor_of
 from model_ui.metadata_client import ApiError, MetadataClient
+from model_ui.pages.actions import Done, do, undo
 from model_ui.pages.problems import problem
 from model_ui.render import services
 from model_ui.render.markup import note, role_needed
 from model_ui.render.runs import title
-
-OFFERED = 200
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,24 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
     versions = gr.State({})
     rejected = gr.HTML("", js_on_load=None, apply_default_css=False, elem_classes="m-maybe")
     with gr.Row(elem_classes="m-filters", equal_height=True, visible=False) as controls:
+        # Without custom values Gradio rejects all of them once the list has changed behind somebody's choice.
         experiment = gr.Dropdown(
-            [], label="Experiment", elem_id="experiment", scale=3, min_width=240, value=None
+            [],
+            label="Experiment",
+            elem_id="experiment",
+            scale=3,
+            min_width=240,
+            value=None,
+            allow_custom_value=True,
         )
         version = gr.Dropdown(
-            [], label="Version", elem_id="version", scale=1, min_width=110, value=None, filterable=False
+            [],
+            label="Version",
+            elem_id="version",
+            scale=1,
+            min_width=110,
+            value=None,
+            allow_custom_value=True,
         )
         name = gr.Textbox(
             label="Name",
@@ -59,20 +71,24 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
             scale=1,
             min_width=130,
             value=None,
-            filterable=False,
+            allow_custom_value=True,
         )
         deploy = gr.Button("Deploy", variant="primary", scale=0, min_width=120, elem_classes="m-go")
     message = gr.HTML(
-        "", js_on_load=None, apply_default_css=False, elem_id="deployed", elem_classes="m-maybe"
+        "",
+        js_on_load=assets.text("said.js"),
+        apply_default_css=False,
+        elem_id="deployed",
+        elem_classes="m-maybe",
     )
+    last = gr.State(None)
     cards = gr.HTML("", js_on_load=assets.text("services.js"), apply_default_css=False, elem_id="services")
 
     async def load(served_by: str | None, request: gr.Request) -> tuple[Any, dict[str, int] | Any, Any]:
         api = client_for(request, client)
         try:
             runtimes = await api.runtimes()
-            page = await api.experiments(limit=OFFERED)
-            found = {item.name: item for item in page.items}
+            found = {item.name: item for item in await api.experiments_with_a_model()}
             for item in await api.deployments():
                 if item.experiment not in found:
                     found[item.experiment] = await api.experiment(item.experiment)
@@ -81,8 +97,9 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
         latest = {
             item.name: item.latest_version for item in found.values() if item.latest_version is not None
         }
-        chosen = served_by if served_by in runtimes else next(iter(runtimes), None)
-        offered = gr.Dropdown(choices=list(runtimes), value=chosen)
+        offered = gr.Dropdown(choices=list(runtimes))
+        if not served_by:
+            offered = gr.Dropdown(choices=list(runtimes), value=next(iter(runtimes), None))
         return gr.Dropdown(choices=_choices(list(found.values()))), latest, offered
 
     async def show(text: str, known: Mapping[str, int], request: gr.Request) -> tuple[str, Any]:
@@ -94,33 +111,53 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
 
     async def create(
         selected: str | None,
-        number: int | None,
+        number: int | str | None,
         called: str | None,
         served_by: str | None,
         known: dict[str, int],
         request: gr.Request,
-    ) -> tuple[str, Any]:
-        if not selected:
-            return note("Choose an experiment first.", "warn"), gr.skip()
+    ) -> tuple[str, Any, None]:
+        if not selected or selected not in known:
+            return note("Choose an experiment of the list first.", "warn"), gr.skip(), None
+        if isinstance(number, str) and not number.isdecimal():
+            return note("Choose a version of the list first.", "warn"), gr.skip(), None
         try:
             made = await client_for(request, client).deploy(
-                selected, version=number, name=(called or "").strip(), runtime=served_by or ""
+                selected,
+                version=int(number) if number else None,
+                name=(called or "").strip(),
+                runtime=served_by or "",
             )
         except ApiError as error:
-            return problem(error), gr.skip()
-        return await show(note(f"{made.name} starts with version {made.version}.", "ok"), known, request)
+            return problem(error), gr.skip(), None
+        words = f"{made.name} starts with version {made.version}."
+        return *await show(services.said(words, undo=False), known, request), None
 
-    async def act(known: dict[str, int], event: gr.EventData, request: gr.Request) -> tuple[str, Any]:
+    async def act(
+        known: dict[str, int], event: gr.EventData, request: gr.Request
+    ) -> tuple[str, Any, Done | None]:
         try:
-            done = await _do(client_for(request, client), str(event.act), str(event.name), event.version)
+            done = await do(client_for(request, client), str(event.act), str(event.name), event.version)
         except ApiError as error:
-            return problem(error), gr.skip()
-        return await show(note(done, "ok"), known, request)
+            return problem(error), gr.skip(), None
+        return *await show(services.said(done.words, undo=True), known, request), done
+
+    async def take_back(
+        done: Done | None, known: dict[str, int], request: gr.Request
+    ) -> tuple[str, Any, None]:
+        if done is None:
+            return gr.skip(), gr.skip(), None
+        try:
+            words = await undo(client_for(request, client), done)
+        except ApiError as error:
+            return problem(error), gr.skip(), None
+        return *await show(services.said(words, undo=False), known, request), None
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     experiment.input(_versions, [experiment, versions], [version], **quiet)
-    deploy.click(create, [experiment, version, name, runtime, versions], [message, cards], **quiet)
-    cards.submit(act, [versions], [message, cards], **quiet)
+    deploy.click(create, [experiment, version, name, runtime, versions], [message, cards, last], **quiet)
+    cards.submit(act, [versions], [message, cards, last], **quiet)
+    message.submit(take_back, [last, versions], [message, cards, last], **quiet)
     outputs = [experiment, versions, runtime]
     return DeploymentsTab(cards, versions, load, [runtime], outputs, [controls, rejected])
 
@@ -140,24 +177,6 @@ def cards_of(
 ) -> str:
     """New contents of `cards`."""
     return services.services(deployments, unregistered, versions=versions, api=public_api_url, me=me)
-
-
-async def _do(client: MetadataClient, action: str, name: str, version: int | None) -> str:
-    """Do what a button of a card says, and say what happens now."""
-    if action == "change" and isinstance(version, int):
-        return f"{name} changes to version {(await client.change_version(name, version)).version}."
-    if action == "rollback":
-        return f"{name} goes back to version {(await client.roll_back(name)).version}."
-    if action == "stop":
-        await client.stop(name)
-        return f"{name} stops."
-    if action == "start":
-        await client.start(name)
-        return f"{name} starts."
-    if action == "remove":
-        await client.remove(name)
-        return f"{name} is removed."
-    raise ApiError("This button is not known. Load the page anew.")
 
 
 def _choices(experiments: Sequence[Experiment]) -> list[tuple[str, str]]:
