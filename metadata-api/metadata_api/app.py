@@ -102,16 +102,13 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         docs_url=PAGES[0],
         redoc_url=PAGES[1],
         root_path=settings.root_path,
+        # It would be to an address as this process sees it: without TLS and the prefix of a proxy. See `host_guard`.
+        redirect_slashes=False,
         lifespan=_lifespan,
         # Nothing here configures OpenTelemetry; to look for it costs every request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    engine = connect(
-        settings.database_url,
-        password_file=settings.database.password_file,
-        seconds=settings.database.seconds,
-        pool=settings.database.pool,
-    )
+    engine = connect(**settings.connection)
     sessions = sessionmaker(engine, expire_on_commit=False)
     audit.record_changes(sessions)
     leader = Leader(engine)

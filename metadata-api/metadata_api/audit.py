@@ -19,6 +19,7 @@ from metadata_api.auth.principal import principal_of
 from metadata_api.auth.request import current_request
 from metadata_api.database import tables
 from metadata_api.database.auth_tables import ApiToken, AuditEntry
+from metadata_api.database.pages import first_rows
 from metadata_api.database.session import Base, Sessions
 from metadata_api.schemas import audit as bodies
 
@@ -69,10 +70,10 @@ def record_changes(sessions: Sessions) -> None:
 def list_page(
     session: Session, *, subject: str | None, limit: int, before: int | None, rejected: Mapping[str, int]
 ) -> bodies.AuditPage:
-    """Entries, newest first, or those before an id."""
-    rows = session.scalars(_query(subject, before).limit(limit + 1)).all()
-    shown = [bodies.Entry.model_validate(row, from_attributes=True) for row in rows[:limit]]
-    following = str(shown[-1].id) if len(rows) > limit else None
+    """Entries, newest first, or those before an id; fewer than `limit` when they are large."""
+    rows, more = first_rows(session, _query(subject, before), (AuditEntry.changes,), limit)
+    shown = [bodies.Entry.model_validate(row, from_attributes=True) for row in rows]
+    following = str(shown[-1].id) if more else None
     return bodies.AuditPage(items=shown, next=following, rejected=dict(rejected))
 
 

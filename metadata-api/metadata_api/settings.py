@@ -3,9 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypedDict
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -194,8 +195,23 @@ class Database(BaseModel):
     """File that holds the password, so that it is in no environment and no process list."""
     seconds: float = 5.0
     """Longest wait for one statement or connection, in seconds, measured on this side of the wire."""
-    pool: int = 20
-    """Connections kept open; as many again may be opened in a burst."""
+    pool: Annotated[int, Field(ge=1)] = 20
+    """Connections kept open; as many again may be opened in a burst, while the server gives them."""
+    sslmode: Literal["", "disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = ""
+    """libpq's sslmode; empty means that of the URL, and verify-full with a `ca_file`."""
+    ca_file: Annotated[FilePath | None, BeforeValidator(_none_if_empty)] = None
+    """Certificates of the authorities that the server's certificate is checked against."""
+
+
+class Connection(TypedDict):
+    """Arguments of `database.session.connect`."""
+
+    url: str
+    password_file: Path | None
+    seconds: float
+    pool: int
+    sslmode: str
+    ca_file: Path | None
 
 
 class DatabaseSettings(BaseSettings):
@@ -209,6 +225,18 @@ class DatabaseSettings(BaseSettings):
     """SQLAlchemy URL of the Postgres database; the password may come from `database.password_file` instead."""
     database: Database = Database()
     """How it is connected to."""
+
+    @property
+    def connection(self) -> Connection:
+        """How `database.session.connect` reaches the database."""
+        return {
+            "url": self.database_url,
+            "password_file": self.database.password_file,
+            "seconds": self.database.seconds,
+            "pool": self.database.pool,
+            "sslmode": self.database.sslmode,
+            "ca_file": self.database.ca_file,
+        }
 
 
 class Settings(DatabaseSettings):
@@ -238,7 +266,7 @@ class Settings(DatabaseSettings):
     """Port to listen on."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(hosts.entries)] = ()
     """Hosts that the API answers to beside 127.0.0.1, localhost and [::1] with its port; see `hosts.AllowedHosts`."""
-    trusted_proxies: str = ""
+    trusted_proxies: Annotated[str, AfterValidator(hosts.proxies)] = ""
     """Addresses and networks, by commas, whose X-Forwarded-For is believed, for the audit log."""
     max: Max = Max()
     """Longest bodies."""

@@ -11,6 +11,7 @@ from typing import TypeVar
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from metadata_api.database.pages import first_rows
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Experiment, ModelVersion
 from metadata_api.errors import Invalid, NotFound
@@ -72,15 +73,23 @@ def show(session: Session, experiment: str, number: int) -> Version:
 
 
 def list_page(session: Session, experiment: str, *, limit: int, before: int | None) -> VersionPage:
-    """The `limit` newest versions, or those numbered below `before`; raises NotFound."""
+    """The `limit` newest versions, or those numbered below `before`; fewer when they are large. Raises NotFound."""
     require_experiment(session, experiment)
     mine = select(ModelVersion).join(Experiment).where(Experiment.name == experiment)
     total = session.scalar(select(func.count()).select_from(mine.subquery())) or 0
     if before is not None:
         mine = mine.where(ModelVersion.number < before)
-    rows = session.scalars(mine.order_by(ModelVersion.number.desc()).limit(limit + 1)).all()
-    shown = [_shown(experiment, row) for row in rows[:limit]]
-    return VersionPage(items=shown, total=total, next=str(shown[-1].version) if len(rows) > limit else None)
+    large = (
+        ModelVersion.inputs,
+        ModelVersion.outputs,
+        ModelVersion.labels,
+        ModelVersion.files,
+        ModelVersion.metrics,
+    )
+    newest = mine.order_by(ModelVersion.number.desc())
+    rows, more = first_rows(session, newest, large, limit)
+    shown = [_shown(experiment, row) for row in rows]
+    return VersionPage(items=shown, total=total, next=str(shown[-1].version) if more else None)
 
 
 def find(session: Session, experiment: str, number: int | None) -> ModelVersion:
