@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from metadata_api.auth.principal import Principal, principal_of
-from metadata_api.auth.serving_tokens import Write
+from metadata_api.auth.serving_tokens import ServingTokens
 from metadata_api.auth.tokens import TokenTable
 from metadata_api.database.leader import Leader
 from metadata_api.database.live_table import LiveTable
@@ -58,8 +58,8 @@ class Components:
     maintenance: Maintenance
     signatures: Signatures
     """Whether archives need one, and whose count."""
-    write_tokens: Write | None = field(init=False, default=None)
-    """Hands the servers of models what they check tokens against; set with the deployer."""
+    serving_tokens: ServingTokens | None = field(init=False, default=None)
+    """Hands the servers of models what they check tokens against, where they do; set with the deployer."""
     deployer: Deployer = field(init=False)
     """There as long as the application runs."""
 
