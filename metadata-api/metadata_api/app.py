@@ -48,6 +48,7 @@ from metadata_api.routes import (
     images,
     imports,
     predictions,
+    restores,
     versions,
 )
 from metadata_api.routes import audit as audit_routes
@@ -76,6 +77,7 @@ ROUTERS = tuple(
         experiments,
         imports,
         fsck,
+        restores,
         versions,
         artifacts,
         deployments,
