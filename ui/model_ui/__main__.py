@@ -5,6 +5,7 @@ import os
 
 import uvicorn
 
+from model_ui.bounded_http import KEPT_SECONDS, BoundedHttpProtocol, allow_many_connections
 from model_ui.settings import Settings
 
 # Open pages hold a connection for as long as they are open; a stop does not wait for them.
@@ -25,6 +26,7 @@ def main() -> None:
     logging.getLogger("model_ui").info(
         "serving http://%s:%s%s/", settings.host, settings.port, settings.root_path
     )
+    allow_many_connections()
     try:
         app = create_app(settings)
     except UnusableFolder as error:
@@ -35,7 +37,12 @@ def main() -> None:
         port=settings.port,
         log_level="warning",
         access_log=False,
-        proxy_headers=True,
+        http=BoundedHttpProtocol,
+        ws="none",
+        timeout_keep_alive=KEPT_SECONDS,
+        # Without an address nobody is believed, not even this machine.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
 

@@ -63,7 +63,7 @@ def _aim_manifest(model: Path) -> None:
         return  # this folder was started before
     manifest["model"] = {
         "modelName": archive["modelName"],
-        "modelVersion": archive["modelVersion"],
+        "modelVersion": archive.get("modelVersion", "1.0"),
         "handler": "serving_runtime.worker.torchserve_main",
         ARCHIVE_MODEL: archive,
     }

@@ -192,7 +192,8 @@ class TorchServe:
         if asyncio.get_running_loop().time() > deadline:
             raise LoadFailed(f"the model did not answer within {START_SECONDS:.0f} s of its start")
         if self._java.poll() is not None:
-            raise LoadFailed(f"TorchServe ended with code {self._java.returncode}: {self.log_tail()}")
+            which = f" (Java of JAVA_HOME={home})" if (home := os.environ.get("JAVA_HOME")) else ""
+            raise LoadFailed(f"TorchServe ended with code {self._java.returncode}{which}: {self.log_tail()}")
         reports = self._reports()
         for report in reports:
             contained(report)
