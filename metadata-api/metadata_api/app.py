@@ -11,6 +11,7 @@ import httpx
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from sqlalchemy import QueuePool
 from sqlalchemy.orm import sessionmaker
 
 from metadata_api import audit
@@ -33,6 +34,8 @@ from metadata_api.host_guard import HostGuard
 from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
 from metadata_api.limits import BodyLimits, RequestGuard
+from metadata_api.measuring import Measured
+from metadata_api.metrics import Metrics
 from metadata_api.routes import (
     aliases,
     artifacts,
@@ -41,6 +44,7 @@ from metadata_api.routes import (
     health,
     images,
     imports,
+    metrics,
     predictions,
     versions,
 )
@@ -66,6 +70,7 @@ ROUTERS = tuple(
     module.router
     for module in (
         health,
+        metrics,
         experiments,
         imports,
         versions,
@@ -116,6 +121,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         engine=engine,
         sessions=sessions,
         pool=HttpPool(to_servers),
+        metrics=Metrics(),
         fixed_tokens=_fixed_tokens(settings),
         serving_token=serving_token,
         to_servers=to_servers,
@@ -150,8 +156,11 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         rejected=components.rejected,
         root_path=settings.root_path,
     )
-    # Added last: it stands before everything else.
+    # It stands before all that has to do with the request itself.
     app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts, pages=PAGES)
+    _show_gauges(components)
+    # Added last: it counts also what is rejected.
+    app.add_middleware(Measured, metrics=components.metrics, root_path=settings.root_path)
     return app
 
 
@@ -172,7 +181,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(deployer.follow()),
             asyncio.create_task(
-                reconcile.run(components.sessions, deployer, components.helm, components.intervals)
+                reconcile.run(
+                    components.sessions, deployer, components.helm, components.metrics, components.intervals
+                )
             ),
             asyncio.create_task(components.routes.run()),
             asyncio.create_task(components.tokens.run()),
@@ -205,13 +216,40 @@ async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncI
         assert isinstance(components.artifacts, FolderStore), "the settings see to it"
         if path := settings.auth.serving_tokens_file:
             components.write_tokens = partial(serving_tokens.write_file, path)
-        yield LocalDeployer(settings.serving_models_file, settings.serving_url, client, components.artifacts)
+        yield LocalDeployer(
+            settings.serving_models_file,
+            settings.serving_url,
+            client,
+            components.artifacts,
+            settings.serving_log_dir,
+        )
 
 
 async def _keep_serving_tokens(of: Components, write: serving_tokens.Write) -> None:
     path = of.settings.auth.serving_tokens_file
     first = path is not None and not path.exists()
     await serving_tokens.keep(write, of.tokens, of.fixed_tokens, of.serving_token, first=first)
+
+
+def _show_gauges(components: Components) -> None:
+    """What is read of the parts when `/metrics` is asked for."""
+    pool, metrics = components.engine.pool, components.metrics
+    assert isinstance(pool, QueuePool), "connect sees to it"
+    most = 2 * components.settings.database_pool
+    metrics.gauge("marina_database_connections", "Database connections in use.", pool.checkedout)
+    metrics.gauge("marina_database_connections_limit", "Most database connections at once.", lambda: most)
+    metrics.gauges(
+        "marina_watch_away_seconds",
+        "For how long a watch of the Kubernetes API has heard nothing; 0 while all is well.",
+        "kind",
+        lambda: components.deployer.watches,
+    )
+    metrics.gauges(
+        "marina_api_requests_rejected",
+        "Requests without a valid credential (401), or with one that is not enough (403), since the start.",
+        "code",
+        lambda: components.rejected,
+    )
 
 
 def _callers(components: Components) -> Callers:

@@ -17,6 +17,10 @@ DeploymentState = Literal["pending", "starting", "ready", "failed", "stopped", "
 """What a deployment is observed doing."""
 DEPLOYMENT_STATES: tuple[DeploymentState, ...] = get_args(DeploymentState)
 
+STARTUP_SECONDS_BOUNDS = (5, 3600)
+RESPONSE_SECONDS_BOUNDS = (1, 600)
+"""What a deployment may give its model to load, and to answer."""
+
 DATATYPES = (
     "BOOL",
     "UINT8",

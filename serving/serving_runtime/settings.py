@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from serving_runtime import hosts
 from serving_runtime.containment import Mode
-from serving_runtime.contracts import RUNTIMES, Runtime
+from serving_runtime.contracts import RUNTIMES, STARTUP_SECONDS_BOUNDS, Runtime
 
 _MODELS = r"^\s*(\*|[a-z0-9-]+(\s*,\s*[a-z0-9-]+)*)?\s*$"
 _NAMES = r"^\s*([A-Za-z_]\w*(\s*,\s*[A-Za-z_]\w*)*)?\s*$"
@@ -52,6 +52,40 @@ class WorkerSettings(BaseModel):
         return "*" in named or model in named
 
 
+class QueueSettings(BaseModel):
+    """Load shedding: who may wait for a model; names have the prefix SERVING_QUEUE_."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=100_000)] = 256
+    """Most requests waiting for one model; then 503."""
+    seconds: Annotated[float, Field(gt=0, le=600)] = 0.25
+    """A request that would queue longer is rejected with 503. Two batches may always queue; under sustained overload,
+    while more requests are rejected in a second than may queue, only one."""
+
+
+class MaxSettings(BaseModel):
+    """Largest batches and bodies; names have the prefix SERVING_MAX_."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Most rows of concurrent requests that go to a model in one call."""
+    body_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 10 * 1024 * 1024
+    """Longest request body; then 413."""
+
+
+class LogSettings(BaseModel):
+    """Where the output of models goes; names have the prefix SERVING_LOG_."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dir: Path | None = None
+    """Folder with one log for each model; without it all goes to standard output, as in a pod."""
+    bytes: Annotated[int, Field(ge=64 * 1024)] = 4 * 1024**2
+    """Most bytes of a model's log; one older file of that size is kept beside it."""
+
+
 class Settings(BaseSettings):
     """Either MODELS_FILE (many models, watched) or MODEL_NAME and MODEL_DIR (one model: a pod)."""
 
@@ -88,19 +122,18 @@ class Settings(BaseSettings):
     java_cache: Path | None = None
     """With this file, made by `python -m serving_runtime.java_cache`, TorchServe's Java starts in half the time."""
     deadline_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
-    """Longest time from a complete request to its answer; then 504."""
-    max_batch: Annotated[int, Field(ge=1, le=1024)] = 16
-    """Most rows of concurrent requests that go to a model in one call."""
-    queue_limit: Annotated[int, Field(ge=1, le=100_000)] = 256
-    """Most requests waiting for one model; then 503."""
-    queue_seconds: Annotated[float, Field(gt=0, le=600)] = 0.25
-    """Load shedding: a request that would queue longer is rejected with 503. Two batches may always queue; under
-    sustained overload, while more requests are rejected in a second than may queue, only one."""
-    max_body_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 10 * 1024 * 1024
-    """Longest request body; then 413."""
+    """Longest time from a complete request to its answer, then 504; for models without `response_seconds`."""
+    startup_seconds: Annotated[float, Field(gt=0, le=STARTUP_SECONDS_BOUNDS[1])] = 180.0
+    """Longest time from the start of a model's worker to its first answer; for models without `startup_seconds`."""
+    max: MaxSettings = MaxSettings()
+    """Largest batches and bodies."""
+    queue: QueueSettings = QueueSettings()
+    """Who may wait for a model."""
     torch_threads: Annotated[int, Field(ge=1, le=256)] | None = None
     """Threads of PyTorch in each worker; by default one for each core but the front's, or one when many models
     share the cores."""
+    log: LogSettings = LogSettings()
+    """Where the output of models goes."""
     containment: Mode = "auto"
     """Measures against the code of an archive: what this machine has, none, or none missing; see docs/security.md."""
     worker: WorkerSettings = WorkerSettings()

@@ -27,7 +27,7 @@ def test_the_api_knows_the_prefix_of_all_names_and_what_helm_calls_the_release(t
     assert (found.release, found.helm_release) == ("digits-marina", "digits")
 
 
-def desired(runtime: str, resources: dict[str, str | None]) -> Any:
+def desired(runtime: str, resources: dict[str, str | None], **timeouts: int | None) -> Any:
     """The deployment `cnn` as the API wants it."""
     base = import_module("metadata_api.deploying.base")
     return base.Desired(
@@ -38,13 +38,14 @@ def desired(runtime: str, resources: dict[str, str | None]) -> Any:
         runtime=runtime,
         replicas=2,
         resources=base.Resources.of(resources),
+        timeouts=base.Timeouts(**timeouts),
     )
 
 
-def rendered_with(name: str, runtime: str, resources: dict[str, str | None]) -> Rendered:
+def rendered_with(name: str, runtime: str, resources: dict[str, str | None], **more: int | None) -> Rendered:
     """A shape with the same deployment among its experiments."""
     one = {"experiment": "cnn-baseline", "version": 3, "sha256": DIGEST, "runtime": runtime, "replicas": 2}
-    return render({**shape(name), "experiments": {"cnn": {**one, "resources": resources}}})
+    return render({**shape(name), "experiments": {"cnn": {**one, "resources": resources, **more}}})
 
 
 def without_owner(found: Object) -> Object:
@@ -70,6 +71,16 @@ def test_an_inference_service_is_the_same_from_both(
     rendered = rendered_with(name, runtime, resources)
     build = import_module("metadata_api.deploying.kserve.inference_services").build
     made = build(read(rendered, tmp_path), desired(runtime, resources))
+    assert without_owner(made) == without_owner(rendered.one("InferenceService", "cnn"))
+
+
+@pytest.mark.parametrize("startup", [None, 5, 901])
+@pytest.mark.parametrize("response", [None, 1, 600])
+def test_timeouts_are_the_same_from_both(startup: int | None, response: int | None, tmp_path: Path) -> None:
+    rendered = rendered_with("default", "native", {}, startupSeconds=startup, responseSeconds=response)
+    build = import_module("metadata_api.deploying.kserve.inference_services").build
+    wish = desired("native", {}, startup_seconds=startup, response_seconds=response)
+    made = build(read(rendered, tmp_path), wish)
     assert without_owner(made) == without_owner(rendered.one("InferenceService", "cnn"))
 
 

@@ -14,6 +14,7 @@ from serving_runtime.errors import LoadFailed
 from serving_runtime.front.app import App
 from serving_runtime.models.containment import Containment
 from serving_runtime.models.dataplane import DataPlane
+from serving_runtime.models.logs import ModelLogs
 from serving_runtime.models.metrics import Metrics
 from serving_runtime.models.registry import Models
 from serving_runtime.models.source import ModelSource
@@ -46,7 +47,15 @@ class InProcessRuntime:
     def free(self) -> bool:
         return not self._waiting
 
-    async def start(self, model: Path, probe: Sequence[bytes], plan: Plan | None = None) -> bytes:
+    async def start(
+        self,
+        model: Path,
+        probe: Sequence[bytes],
+        plan: Plan | None = None,
+        *,
+        seconds: float,
+        output: Path | None = None,
+    ) -> bytes:
         self.plan = plan
         manifest = read_manifest(model)
         has_spec = (model / "model.yaml").is_file()
@@ -89,6 +98,7 @@ class InProcessFront:
         metrics = Metrics()
         work = folder / "work"
         work.mkdir()
+        self.logs = ModelLogs(work, self.settings.log)
         shared = Shared(
             self.settings,
             WorkFolder(work),
@@ -96,11 +106,12 @@ class InProcessFront:
             metrics,
             asyncio.Semaphore(2),
             Containment(self.settings),
+            self.logs,
             {"native": RuntimeEntry(self._make, "fake", "fake")},
         )
         self.models = Models(shared)
         source = ModelSource(self.settings, self.models)
-        self.dataplane = DataPlane(self.models, source, max_batch=self.settings.max_batch)
+        self.dataplane = DataPlane(self.models, source, max_batch=self.settings.max.batch)
         app = App(self.settings, self.dataplane, metrics)
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app),
@@ -133,3 +144,4 @@ async def in_process(folder: Path, **settings: object) -> AsyncIterator[InProces
     finally:
         await front.client.aclose()
         await front.models.close()
+        front.logs.close()

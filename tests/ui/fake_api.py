@@ -57,6 +57,8 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
         "runtime": "torchserve",
         "replicas": 1,
         "resources": None,
+        "startup_seconds": None,
+        "response_seconds": None,
         "owner": "api",
         "desired": "running",
         "observed": {"state": "ready", "version": version, "reason": None, "since": NOW},

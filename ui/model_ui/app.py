@@ -122,9 +122,9 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
         gr.on(
             [page.load, timer.tick],
             _refresh(client, api),
-            inputs=[trying.chosen, trying.known, running.versions, away, returned, shown],
+            inputs=[trying.chosen, trying.known, running.versions, running.logs, away, returned, shown],
             outputs=[
-                *[alarm, trying.chosen, trying.known, running.cards, away, returned],
+                *[alarm, trying.chosen, trying.known, running.cards, running.logs, away, returned],
                 *[shown, top, *trying.parts, *running.parts, *importing.parts],
                 *[audit_tab, *auditing.parts, *issuing.parts],
             ],
@@ -158,6 +158,7 @@ def _refresh(client: MetadataClient, api: str) -> Callable[..., Awaitable[tuple[
         selected: list[str],
         known: try_it.Offer,
         versions: dict[str, int],
+        logs: dict[str, str],
         away: bool,
         returned: int,
         shown: Any,
@@ -166,13 +167,15 @@ def _refresh(client: MetadataClient, api: str) -> Callable[..., Awaitable[tuple[
         visitor = visitor_of(request)
         who = _for(visitor, shown, api)
         try:
-            found, unregistered = await client_for(request, client).everything_deployed()
+            api_client = client_for(request, client)
+            found, unregistered = await api_client.everything_deployed()
+            logs = await deployments.renewed(api_client, logs)
         except ApiError as error:
             alarm = problem(error) if isinstance(error, ApiRejected) else banner(error.detail)
-            return alarm, gr.skip(), gr.skip(), gr.skip(), True, gr.skip(), *who
+            return alarm, gr.skip(), gr.skip(), gr.skip(), gr.skip(), True, gr.skip(), *who
         chosen, names = try_it.offer(found, selected, known, visitor.me)
-        cards = deployments.cards_of(found, unregistered, versions, api, visitor.me)
-        return banner(""), chosen, names, cards, False, returned + 1 if away else returned, *who
+        cards = deployments.cards_of(found, unregistered, versions, api, visitor.me, logs)
+        return banner(""), chosen, names, cards, logs, False, returned + 1 if away else returned, *who
 
     return refresh
 

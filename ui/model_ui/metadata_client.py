@@ -22,6 +22,7 @@ from model_ui.api_types import (
     Comparison,
     Curves,
     Deployment,
+    DeploymentLog,
     DeploymentPage,
     Experiment,
     ExperimentPage,
@@ -190,6 +191,11 @@ class MetadataClient:
     async def start(self, name: str) -> Deployment:
         """Serve a stopped deployment again."""
         return await self._call(Deployment, "POST", f"/v1/deployments/{_segment(name)}/start")
+
+    async def log(self, name: str, *, lines: int) -> DeploymentLog:
+        """The last lines that the processes of a deployment logged."""
+        path = f"/v1/deployments/{_segment(name)}/logs?lines={lines}"
+        return await self._call(DeploymentLog, "GET", path)
 
     async def remove(self, name: str) -> None:
         """Forget a deployment."""

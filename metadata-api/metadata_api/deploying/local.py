@@ -13,6 +13,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from metadata_api.deploying.base import Desired, Observed
+from metadata_api.deploying.logs import LogPart, read_file
 from metadata_api.errors import Unavailable
 from metadata_api.storage.folder import FolderStore
 from metadata_api.storage.replacing import replace
@@ -34,13 +35,24 @@ class LocalDeployer:
     backend_name = "The serving process"
 
     def __init__(
-        self, models_file: Path, serving_url: str, client: httpx.AsyncClient, artifacts: FolderStore
+        self,
+        models_file: Path,
+        serving_url: str,
+        client: httpx.AsyncClient,
+        artifacts: FolderStore,
+        log_dir: Path | None = None,
     ) -> None:
         self.changed = asyncio.Event()
         self._models_file = models_file
         self._artifacts = artifacts
         self._status_url = f"{serving_url}/status"
         self._client = client
+        self._log_dir = log_dir
+
+    @property
+    def watches(self) -> Mapping[str, float]:
+        """None: the serving process is asked in every round."""
+        return {}
 
     async def follow(self) -> None:
         """Nothing: the serving process is asked in every round."""
@@ -66,6 +78,18 @@ class LocalDeployer:
             )
             raise Unavailable("serving_unreadable", reason) from error
         return {model.name: model.seen() for model in status.models}
+
+    async def log(self, name: str, lines: int) -> Sequence[LogPart]:
+        """The last lines of the file that the serving process writes; raises Unavailable."""
+        if self._log_dir is None:
+            raise Unavailable(
+                "no_logs", "METADATA_API_SERVING_LOG_DIR does not say where the logs of models are."
+            )
+        try:
+            found = await asyncio.to_thread(read_file, self._log_dir / f"{name}.log", lines)
+        except OSError as error:
+            raise Unavailable("no_logs", f"The log of {name} cannot be read: {error.strerror}.") from error
+        return [LogPart(None, found)]
 
 
 class _Model(BaseModel):
@@ -97,6 +121,7 @@ def _models(desired: Sequence[Desired], artifacts: FolderStore) -> bytes:
             "mar": str(artifacts.path(one.sha256).absolute()),
             "sha256": one.sha256,
             "runtime": one.runtime,
+            **one.timeouts.given(),
         }
         for one in sorted(desired, key=lambda one: one.name)
     ]

@@ -6,6 +6,7 @@ outage the next round compares what is desired with what is there and goes on.
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -21,6 +22,7 @@ from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.rows import Row
 from metadata_api.deploying.status import Status
 from metadata_api.errors import Unavailable
+from metadata_api.metrics import Metrics
 
 DEBOUNCE_SECONDS = 0.05
 ROUND_SECONDS = 20.0
@@ -29,17 +31,25 @@ log = logging.getLogger(__name__)
 
 
 async def run(
-    sessions: Sessions, deployer: Deployer, release: HelmRelease, intervals: Intervals = DEFAULT
+    sessions: Sessions,
+    deployer: Deployer,
+    release: HelmRelease,
+    metrics: Metrics,
+    intervals: Intervals = DEFAULT,
 ) -> None:
     """Reconcile until cancelled: again after an interval, at once after a change, more slowly while it fails."""
     pause, last = intervals.reconcile, ""
     while True:
         deployer.changed.clear()
+        began = time.monotonic()
         try:
             async with asyncio.timeout(ROUND_SECONDS):
-                await _round(sessions, deployer, release)
+                states = await _round(sessions, deployer, release)
             pause, last = intervals.reconcile, ""
+            metrics.count_round(time.monotonic() - began, failed=False)
+            metrics.set_states(states)
         except Exception as error:
+            metrics.count_round(time.monotonic() - began, failed=True)
             # The edge of the task: whatever went wrong, the next round may do better.
             pause = min(2 * pause, intervals.longest_pause)
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -53,7 +63,8 @@ async def run(
             await asyncio.sleep(DEBOUNCE_SECONDS)
 
 
-async def _round(sessions: Sessions, deployer: Deployer, release: HelmRelease) -> None:
+async def _round(sessions: Sessions, deployer: Deployer, release: HelmRelease) -> list[str]:
+    """One comparison of desired and observed; the states of all deployments."""
     # Threads of asyncio, not those that the routes share: a busy API must not hold this up.
     found = await asyncio.to_thread(_read, sessions)
     failure: Exception | None = None
@@ -76,6 +87,7 @@ async def _round(sessions: Sessions, deployer: Deployer, release: HelmRelease) -
         await asyncio.to_thread(_record, sessions, changed)
     if failure is not None:
         raise failure
+    return [one.state for one in statuses.values()]
 
 
 def _status(row: Row, observed: Mapping[str, Observed], deployer: Deployer) -> Status:

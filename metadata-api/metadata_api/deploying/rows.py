@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Integer, Text, cast, column, func, literal_co
 from sqlalchemy.orm import Session
 
 from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
-from metadata_api.deploying.base import Desired, Resources
+from metadata_api.deploying.base import Desired, Resources, Timeouts
 from metadata_api.deploying.status import Status
 
 # The transaction that wrote a row last, kept by Postgres: another one means that the row was changed.
@@ -41,6 +41,8 @@ def read_all(session: Session) -> list[Row]:
             Deployment.runtime,
             Deployment.replicas,
             Deployment.resources,
+            Deployment.startup_seconds,
+            Deployment.response_seconds,
             Deployment.desired,
             Deployment.owner,
             Deployment.observed_state,
@@ -62,6 +64,7 @@ def read_all(session: Session) -> list[Row]:
                 row.runtime,
                 row.replicas,
                 Resources.of(row.resources),
+                Timeouts(row.startup_seconds, row.response_seconds),
             ),
             is_running=row.desired == "running",
             owner=row.owner,

@@ -20,6 +20,7 @@ from metadata_api.deploying.intervals import Intervals
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
+from metadata_api.metrics import Metrics
 from metadata_api.settings import Settings
 from metadata_api.storage.base import ObjectStore
 from metadata_api.v2_proxy.route_table import RouteTable
@@ -34,6 +35,7 @@ class Components:
     engine: Engine
     sessions: Sessions
     pool: HttpPool
+    metrics: Metrics
     fixed_tokens: TokenTable
     """Those that work without a database."""
     serving_token: str

@@ -53,6 +53,9 @@ async def import_file(
         report = await run_in_threadpool(
             importing.import_experiments, session, path, filename=filename or sent, dry_run=dry_run
         )
+    if not dry_run:
+        rows = {"accepted": report.accepted, "unchanged": report.unchanged, "rejected": report.rejected}
+        of.metrics.count_import(**rows)
     response.status_code = 201 if report.accepted and not dry_run else 200
     return report
 

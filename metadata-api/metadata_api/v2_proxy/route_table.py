@@ -22,6 +22,8 @@ class Route:
 
     deployment: str
     version: str
+    response_seconds: int | None = None
+    """What the server gives a request, where it is not the installation's default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Deployed:
     state: str
     live: int | None
     reason: str | None
+    response_seconds: int | None
 
     @property
     def ready(self) -> bool:
@@ -56,16 +59,19 @@ class RouteTable:
         """Who answers for a name and a version of digits, which may be empty; raises NotFound and Conflict."""
         found = self.deployments.get(name)
         if found is not None:
-            return _running(found.name, found.running, version)
+            return _running(found, version)
         pointer = self.aliases.get(name)
         if pointer is not None and version in ("", str(pointer.version)):
             if pointer.stale:
                 raise Conflict("alias_stale", pointer.stale)
-            return _running(pointer.deployment, pointer.desired == "running", str(pointer.version))
+            found = self.deployments.get(pointer.deployment)
+            running = pointer.desired == "running"
+            limit = found.response_seconds if found is not None else None
+            return _route(pointer.deployment, str(pointer.version), running=running, limit=limit)
         if version:
             found = self.versions.get((name, int(version)))
             if found is not None:
-                return _running(found.name, found.running, str(int(version)))
+                return _running(found, str(int(version)))
         raise NotFound("model_unknown", _unknown(name, version))
 
 
@@ -80,6 +86,7 @@ def read(session: Session) -> RouteTable:
             Deployment.observed_state.label("state"),
             Deployment.observed_version.label("live"),
             Deployment.observed_reason.label("reason"),
+            Deployment.response_seconds,
         )
         .join(Experiment, Deployment.experiment_id == Experiment.id)
         .join(ModelVersion, Deployment.version_id == ModelVersion.id)
@@ -98,10 +105,14 @@ def live(sessions: Sessions) -> LiveTable[RouteTable]:
     return LiveTable(sessions, "models", read, (Deployment, Alias))
 
 
-def _running(deployment: str, running: bool, version: str) -> Route:
+def _running(found: Deployed, version: str) -> Route:
+    return _route(found.name, version, running=found.running, limit=found.response_seconds)
+
+
+def _route(deployment: str, version: str, *, running: bool, limit: int | None) -> Route:
     if not running:
         raise Conflict("deployment_stopped", f"Deployment {deployment} is stopped. Start it first.")
-    return Route(deployment, version)
+    return Route(deployment, version, limit)
 
 
 def _unknown(name: str, version: str) -> str:

@@ -188,6 +188,8 @@ class Batcher:
         header: dict[str, object] = {"rows": rows}
         if parameters := batch[0].request.parameters:
             header["parameters"] = dict(parameters)
+        if any(job.request.id for job in batch):  # for the lines that the handler writes meanwhile
+            header["ids"] = [job.request.id for job in batch]
         self._last_batch = len(batch)
         self._on_batch(len(batch), sum(rows))
         if not self._in_flight:
@@ -240,7 +242,8 @@ class Batcher:
         if left > 0:
             self._hang_timer = loop.call_later(left, self._check_progress)
         else:
-            self._backend.fail(f"the model's worker did not answer for {self._deadline_seconds:g} s")
+            limit = f"{self._deadline_seconds:g} s, its response_seconds"
+            self._backend.fail(f"the model's worker did not answer for {limit}")
 
     def _expire(self, job: _Job, key: tuple[object, ...]) -> None:
         queue = self._queues.get(key)
@@ -249,7 +252,10 @@ class Batcher:
             self._count -= 1
             if not queue:
                 del self._queues[key]
-        _fail(job, DeadlineExceeded(f"no answer within {self._deadline_seconds:g} s"))
+        limit = (
+            f"{self._deadline_seconds:g} s, the deployment's response_seconds; raise them there if need be"
+        )
+        _fail(job, DeadlineExceeded(f"no answer within {limit}"))
 
 
 def _deliver(batch: list[_Job], body: bytes) -> None:

@@ -83,7 +83,10 @@ class ModelSource:
 
 
 def read_models_file(path: Path) -> list[ModelEntry]:
-    """Read `{"models": [{"name", "version", "mar", "sha256", "runtime"}]}`. Raises ModelSourceError and OSError."""
+    """Read `{"models": [{"name", "version", "mar", "sha256", "runtime"}]}`. Raises ModelSourceError and OSError.
+
+    A model may have `startup_seconds` and `response_seconds` as well.
+    """
     try:
         document = orjson.loads(path.read_bytes())
         listed = document["models"]
@@ -108,4 +111,12 @@ def _entry(item: dict[str, Any]) -> ModelEntry:
         raise ValueError(f"model {name!r}: runtime must be one of {', '.join(RUNTIMES)}")
     if sha256 is not None and (type(sha256) is not str or len(sha256) != 64):
         raise ValueError(f"model {name!r}: sha256 must have 64 hexadecimal digits")
-    return ModelEntry(name, version, Path(item["mar"]), sha256, runtime)
+    startup, response = _seconds(item, "startup_seconds"), _seconds(item, "response_seconds")
+    return ModelEntry(name, version, Path(item["mar"]), sha256, runtime, startup, response)
+
+
+def _seconds(item: dict[str, Any], key: str) -> float | None:
+    value = item.get(key)
+    if value is not None and (type(value) not in (int, float) or value <= 0):
+        raise ValueError(f"model {item['name']!r}: {key} must be a number above 0")
+    return value

@@ -16,6 +16,7 @@ from serving_runtime.containment import Plan, Report
 from serving_runtime.errors import InvalidRequest, LoadFailed, ModelFailed, ServingError
 from serving_runtime.models.batching import Batcher
 from serving_runtime.models.containment import Containment, bytes_in, open_for_all
+from serving_runtime.models.logs import ModelLogs, Output
 from serving_runtime.models.metrics import Metrics
 from serving_runtime.models.self_test import SelfTest
 from serving_runtime.runtimes.base import Resources, Runtime
@@ -38,6 +39,8 @@ class ModelEntry:
     mar: Path
     sha256: str | None
     runtime: str
+    startup_seconds: float | None = None
+    response_seconds: float | None = None
 
 
 class WorkFolder:
@@ -62,6 +65,7 @@ class Shared:
     metrics: Metrics
     starts: asyncio.Semaphore
     containment: Containment
+    logs: ModelLogs
     runtimes: Mapping[str, RuntimeEntry] = field(default_factory=lambda: REGISTRY)
 
 
@@ -78,15 +82,18 @@ class Version:
         self.runtime = shared.runtimes[entry.runtime]
         self.parameters: frozenset[str] = frozenset()
         self.metrics = shared.metrics.version(entry.name, entry.version)
+        self.response_seconds = entry.response_seconds or shared.settings.deadline_seconds
+        self._startup_seconds = entry.startup_seconds or shared.settings.startup_seconds
         self.batcher = Batcher(
-            max_rows=shared.settings.max_batch,
-            queue_limit=shared.settings.queue_limit,
-            queue_seconds=shared.settings.queue_seconds,
-            deadline_seconds=shared.settings.deadline_seconds,
+            max_rows=shared.settings.max.batch,
+            queue_limit=shared.settings.queue.limit,
+            queue_seconds=shared.settings.queue.seconds,
+            deadline_seconds=self.response_seconds,
             busy_poll=shared.settings.busy_poll,
             on_batch=self._count_batch,
         )
         self._shared = shared
+        self._output: Output | None = None
         self._model: Path | None = None
         self._self_test: SelfTest | None = None
         self._backend: Runtime | None = None
@@ -109,6 +116,7 @@ class Version:
 
     async def start(self) -> None:
         """Bring the version to its first right answer. Raises LoadFailed with the reason."""
+        self._output = self._shared.logs.open(self.entry.name, self.entry.version)
         await self._unpack()
         await self._start_backend()
         self._run(self._probe_now_and_then())
@@ -127,6 +135,14 @@ class Version:
         await self._end_backend()
         if self._model is not None:
             await asyncio.to_thread(shutil.rmtree, self._model, ignore_errors=True)
+        if self._output is not None:
+            self._output.close()
+            self._output = None
+
+    def note(self, text: str) -> None:
+        """Add a line to the model's log."""
+        if self._output is not None:
+            self._output.note(text)
 
     async def _unpack(self) -> None:
         folder = self._shared.folder.new()
@@ -160,7 +176,13 @@ class Version:
         assert self._self_test is not None
         self._scratch = self._shared.folder.new()
         self._plan = self._shared.containment.plan(self.entry.name, self._model, self._scratch)
-        answer = await backend.start(self._model, self._self_test.frame, self._plan)
+        answer = await backend.start(
+            self._model,
+            self._self_test.frame,
+            self._plan,
+            seconds=self._startup_seconds,
+            output=self._output.pipe if self._output is not None else None,
+        )
         self.parameters = self._self_test.check_first_answer(answer)
         self.batcher.open(backend)
         self.ready, self.reason = True, None
@@ -212,6 +234,7 @@ class Version:
         if self._stopping or not self.ready:
             return  # while it starts, `start` raises the reason
         _log.warning("model %s version %s: %s; replacing it", self.entry.name, self.entry.version, reason)
+        self.note(f"{reason}; it is being replaced")
         self.ready, self.reason = False, f"{reason}; it is being replaced"
         self.restarts += 1
         self.metrics.restarts.inc()
@@ -230,6 +253,7 @@ class Version:
             except LoadFailed as error:
                 self.reason = f"could not be started again: {error}"
                 self.batcher.close(self.reason)
+                self.note(self.reason)
                 _log.warning("model %s version %s %s", self.entry.name, self.entry.version, self.reason)
             else:
                 _log.info("model %s version %s is ready again", self.entry.name, self.entry.version)

@@ -5,7 +5,7 @@ from typing import Any
 
 from serving_runtime.protocol import frames
 from serving_runtime.protocol.tensors import Tensor
-from serving_runtime.worker import handlers
+from serving_runtime.worker import handlers, output
 
 _LONGEST_REASON = 1000
 
@@ -17,6 +17,7 @@ def load(
     try:
         return handlers.load(directory, handler, context, has_spec=has_spec), ""
     except (Exception, SystemExit) as error:
+        output.write_traceback(error)
         return None, reason(error)
 
 
@@ -32,6 +33,7 @@ def run_batch(model: handlers.HandlerAdapter, frame: bytes | bytearray | memoryv
     `describe` asks for the request parameters that the handler takes.
     """
     header, inputs = frames.decode(frame)
+    output.answering(header.get("ids") or ())
     outputs, errors = _answers(model, header["rows"], inputs, header.get("parameters") or {})
     reply: dict[str, Any] = {"errors": errors}
     if header.get("describe"):
@@ -67,5 +69,6 @@ def _answers(
 
 
 def _described(error: Exception) -> dict[str, str]:
+    output.write_traceback(error)
     # By convention of the handlers, ValueError says that the request's data are bad.
     return {"kind": "input" if isinstance(error, ValueError) else "model", "text": reason(error)}

@@ -10,6 +10,17 @@ element.addEventListener("click", (event) => {
   });
 });
 
+// A log is fetched when it is opened. One that is rendered open says so: that it opens is nothing new.
+element.addEventListener(
+  "toggle",
+  (event) => {
+    const log = event.target.closest("details[data-log]");
+    if (!log || log.open === Boolean(log.dataset.shown)) return;
+    trigger("submit", { act: log.open ? "log" : "unlog", name: log.dataset.log, version: null });
+  },
+  true,
+);
+
 // A choice made by hand stays with the card that it was made in: after a change of the list, all start anew.
 watch("value", () => {
   for (const select of element.querySelectorAll("select")) {

@@ -16,6 +16,8 @@ from model_ui.render.markup import note, role_needed
 from model_ui.render.runs import title
 
 OFFERED = 200
+# Lines of each process, and how many open logs are kept fresh.
+LINES, RENEWED = 40, 3
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class DeploymentsTab:
 
     cards: gr.HTML
     versions: gr.State
+    logs: gr.State
+    """Logs that the visitor has opened, as text by deployment."""
     load: Any
     inputs: list[Any]
     outputs: list[Any]
@@ -36,6 +40,7 @@ class DeploymentsTab:
 def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
     """Lay out the tab and wire it."""
     versions = gr.State({})
+    logs = gr.State({})
     rejected = gr.HTML("", js_on_load=None, apply_default_css=False, elem_classes="m-maybe")
     with gr.Row(elem_classes="m-filters", equal_height=True, visible=False) as controls:
         experiment = gr.Dropdown(
@@ -85,10 +90,13 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
         offered = gr.Dropdown(choices=list(runtimes), value=chosen)
         return gr.Dropdown(choices=_choices(list(found.values()))), latest, offered
 
-    async def show(text: str, known: Mapping[str, int], request: gr.Request) -> tuple[str, Any]:
+    async def show(
+        text: str, known: Mapping[str, int], opened: Mapping[str, str], request: gr.Request
+    ) -> tuple[str, Any]:
         try:
             found, unregistered = await client_for(request, client).everything_deployed()
-            return text, cards_of(found, unregistered, known, public_api_url, visitor_of(request).me)
+            me = visitor_of(request).me
+            return text, cards_of(found, unregistered, known, public_api_url, me, opened)
         except ApiError:
             return text, gr.skip()
 
@@ -98,6 +106,7 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
         called: str | None,
         served_by: str | None,
         known: dict[str, int],
+        opened: dict[str, str],
         request: gr.Request,
     ) -> tuple[str, Any]:
         if not selected:
@@ -108,21 +117,31 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
             )
         except ApiError as error:
             return problem(error), gr.skip()
-        return await show(note(f"{made.name} starts with version {made.version}.", "ok"), known, request)
+        message = note(f"{made.name} starts with version {made.version}.", "ok")
+        return await show(message, known, opened, request)
 
-    async def act(known: dict[str, int], event: gr.EventData, request: gr.Request) -> tuple[str, Any]:
+    async def act(
+        known: dict[str, int], opened: dict[str, str], event: gr.EventData, request: gr.Request
+    ) -> tuple[str, Any, dict[str, str]]:
+        api, action, name = client_for(request, client), str(event.act), str(event.name)
+        done = ""
+        if action in ("log", "unlog"):
+            opened = {key: text for key, text in opened.items() if key != name}
         try:
-            done = await _do(client_for(request, client), str(event.act), str(event.name), event.version)
+            if action == "log":
+                opened[name] = await _log(api, name)
+            elif action != "unlog":
+                done = note(await _do(api, action, name, event.version), "ok")
         except ApiError as error:
-            return problem(error), gr.skip()
-        return await show(note(done, "ok"), known, request)
+            return problem(error), gr.skip(), opened
+        return *(await show(done, known, opened, request)), opened
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     experiment.input(_versions, [experiment, versions], [version], **quiet)
-    deploy.click(create, [experiment, version, name, runtime, versions], [message, cards], **quiet)
-    cards.submit(act, [versions], [message, cards], **quiet)
+    deploy.click(create, [experiment, version, name, runtime, versions, logs], [message, cards], **quiet)
+    cards.submit(act, [versions, logs], [message, cards, logs], **quiet)
     outputs = [experiment, versions, runtime]
-    return DeploymentsTab(cards, versions, load, [runtime], outputs, [controls, rejected])
+    return DeploymentsTab(cards, versions, logs, load, [runtime], outputs, [controls, rejected])
 
 
 def allow(me: Me) -> list[Any]:
@@ -137,9 +156,31 @@ def cards_of(
     versions: Mapping[str, int],
     public_api_url: str,
     me: Me,
+    logs: Mapping[str, str],
 ) -> str:
     """New contents of `cards`."""
-    return services.services(deployments, unregistered, versions=versions, api=public_api_url, me=me)
+    return services.services(
+        deployments, unregistered, versions=versions, api=public_api_url, me=me, logs=logs
+    )
+
+
+async def renewed(client: MetadataClient, logs: Mapping[str, str]) -> dict[str, str]:
+    """The logs that are open, as they are now; of more than a few the others stay as they were."""
+    new = dict(logs)
+    for name in tuple(new)[:RENEWED]:
+        try:
+            new[name] = await _log(client, name)
+        except ApiError:
+            continue
+    return new
+
+
+async def _log(client: MetadataClient, name: str) -> str:
+    """The last lines of a deployment's log as one text."""
+    parts = (await client.log(name, lines=LINES)).parts
+    return "\n".join(
+        line for part in parts for line in [*([f"{part.pod}:"] if part.pod else []), *part.lines]
+    )
 
 
 async def _do(client: MetadataClient, action: str, name: str, version: int | None) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from metadata_api.deploying.base import Desired, Observed
 from metadata_api.deploying.helm_release import HelmDeployment, HelmRelease
 from metadata_api.deploying.intervals import DEFAULT, Intervals
-from metadata_api.deploying.kserve import inference_services, reasons, routes
+from metadata_api.deploying.kserve import inference_services, pod_logs, reasons, routes
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.deploying.kserve.inference_services import HELM, INSTANCE, MANAGER, Service
 from metadata_api.deploying.kserve.informer import Informer
@@ -22,6 +22,7 @@ from metadata_api.deploying.kserve.pod_inspector import PodInspector
 from metadata_api.deploying.kserve.routes import Route, route_name
 from metadata_api.deploying.kserve.stale_routes import remove_stale_routes
 from metadata_api.deploying.kserve.status import derive
+from metadata_api.deploying.logs import LogPart
 from metadata_api.errors import Unavailable
 from metadata_api.kubernetes import (
     AT_ONCE,
@@ -29,6 +30,7 @@ from metadata_api.kubernetes import (
     INFERENCE_SERVICE,
     INGRESS,
     POD,
+    POD_LOG,
     SECRET,
     Cluster,
     ClusterAway,
@@ -43,7 +45,13 @@ STALE = ["list", "delete"]
 RULES: dict[str, list[Json]] = {
     mode: [
         {"apiGroups": [kind.group], "resources": [kind.plural], "verbs": verbs}
-        for kind, verbs in [(INFERENCE_SERVICE, OWNED), *routes, (SECRET, ["patch"]), (POD, ["list"])]
+        for kind, verbs in [
+            (INFERENCE_SERVICE, OWNED),
+            *routes,
+            (SECRET, ["patch"]),
+            (POD, ["list"]),
+            (POD_LOG, ["get"]),
+        ]
     ]
     for mode, routes in {
         "ingress": [(INGRESS, OWNED), (HTTP_ROUTE, STALE)],
@@ -104,6 +112,14 @@ class KServeDeployer:
         self._written: dict[tuple[Kind, str], _Written] = {}
         self._rejected: dict[str, _Rejected] = {}
 
+    @property
+    def watches(self) -> Mapping[str, float]:
+        """For how many seconds the watches have heard nothing."""
+        found = {INFERENCE_SERVICE.plural: self._services.away_seconds}
+        if self._routes and self._route_kind:
+            found[self._route_kind.plural] = self._routes.away_seconds
+        return found
+
     async def follow(self) -> None:
         """Keep the watches, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -162,6 +178,13 @@ class KServeDeployer:
             desired = rejected.desired
             observed[name] = Observed("failed", desired.version, live, rejected.reason, desired.runtime)
         return observed
+
+    async def log(self, name: str, lines: int) -> Sequence[LogPart]:
+        """The last lines of the newest pods of a deployment; raises Unavailable."""
+        try:
+            return await pod_logs.read(self._cluster, self._selector, name, lines)
+        except ClusterError as error:
+            raise Unavailable("kubernetes_unreachable", reasons.sentence(str(error))) from error
 
     async def _listed(self) -> None:
         informers: list[Informer[Any]] = [self._services, *([self._routes] if self._routes else [])]
