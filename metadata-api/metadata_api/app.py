@@ -11,7 +11,6 @@ import httpx
 from anyio import to_thread
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from sqlalchemy import QueuePool
 from sqlalchemy.orm import sessionmaker
 
 from metadata_api import audit
@@ -158,7 +157,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
     )
     # It stands before all that has to do with the request itself.
     app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts, pages=PAGES)
-    _show_gauges(components)
+    metrics.show_gauges(components)
     # Added last: it counts also what is rejected.
     app.add_middleware(Measured, metrics=components.metrics, root_path=settings.root_path)
     return app
@@ -229,27 +228,6 @@ async def _keep_serving_tokens(of: Components, write: serving_tokens.Write) -> N
     path = of.settings.auth.serving_tokens_file
     first = path is not None and not path.exists()
     await serving_tokens.keep(write, of.tokens, of.fixed_tokens, of.serving_token, first=first)
-
-
-def _show_gauges(components: Components) -> None:
-    """What is read of the parts when `/metrics` is asked for."""
-    pool, metrics = components.engine.pool, components.metrics
-    assert isinstance(pool, QueuePool), "connect sees to it"
-    most = 2 * components.settings.database_pool
-    metrics.gauge("marina_database_connections", "Database connections in use.", pool.checkedout)
-    metrics.gauge("marina_database_connections_limit", "Most database connections at once.", lambda: most)
-    metrics.gauges(
-        "marina_watch_away_seconds",
-        "For how long a watch of the Kubernetes API has heard nothing; 0 while all is well.",
-        "kind",
-        lambda: components.deployer.watches,
-    )
-    metrics.gauges(
-        "marina_api_requests_rejected",
-        "Requests without a valid credential (401), or with one that is not enough (403), since the start.",
-        "code",
-        lambda: components.rejected,
-    )
 
 
 def _callers(components: Components) -> Callers:

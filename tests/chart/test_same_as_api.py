@@ -96,7 +96,7 @@ def test_a_route_is_the_same_from_both(name: str, kind: str, tmp_path: Path) -> 
     ("name", "mode"), [("default", "none"), ("ingress", "ingress"), ("gateway", "gateway")]
 )
 def test_the_role_has_exactly_the_verbs_that_the_api_uses(name: str, mode: str) -> None:
-    rules = import_module("metadata_api.deploying.kserve.deployer").RULES[mode]
+    rules = import_module("metadata_api.deploying.kserve.rules").RULES[mode]
     (role,) = render(shape(name)).kind("Role")
 
     def flat(found: list[Object]) -> set[tuple[str, str, str]]:

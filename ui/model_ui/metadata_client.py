@@ -10,7 +10,6 @@ Errors:
 
 import re
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -107,9 +106,7 @@ class MetadataClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
     def as_visitor(self, token: str | None) -> "MetadataClient":
@@ -194,8 +191,7 @@ class MetadataClient:
 
     async def log(self, name: str, *, lines: int) -> DeploymentLog:
         """The last lines that the processes of a deployment logged."""
-        path = f"/v1/deployments/{_segment(name)}/logs?lines={lines}"
-        return await self._call(DeploymentLog, "GET", path)
+        return await self._call(DeploymentLog, "GET", f"/v1/deployments/{_segment(name)}/logs?lines={lines}")
 
     async def remove(self, name: str) -> None:
         """Forget a deployment."""

@@ -26,12 +26,7 @@ from metadata_api.deploying.logs import LogPart
 from metadata_api.errors import Unavailable
 from metadata_api.kubernetes import (
     AT_ONCE,
-    HTTP_ROUTE,
     INFERENCE_SERVICE,
-    INGRESS,
-    POD,
-    POD_LOG,
-    SECRET,
     Cluster,
     ClusterAway,
     ClusterError,
@@ -40,27 +35,6 @@ from metadata_api.kubernetes import (
 )
 
 Json = dict[str, Any]
-OWNED = ["get", "list", "watch", "create", "patch", "delete"]
-STALE = ["list", "delete"]
-RULES: dict[str, list[Json]] = {
-    mode: [
-        {"apiGroups": [kind.group], "resources": [kind.plural], "verbs": verbs}
-        for kind, verbs in [
-            (INFERENCE_SERVICE, OWNED),
-            *routes,
-            (SECRET, ["patch"]),
-            (POD, ["list"]),
-            (POD_LOG, ["get"]),
-        ]
-    ]
-    for mode, routes in {
-        "ingress": [(INGRESS, OWNED), (HTTP_ROUTE, STALE)],
-        "gateway": [(HTTP_ROUTE, OWNED), (INGRESS, STALE)],
-        "none": [(INGRESS, STALE), (HTTP_ROUTE, STALE)],
-    }.items()
-}
-"""What the API's Role must allow, by `expose.mode`, as it stands in the Role."""
-
 log = logging.getLogger(__name__)
 
 
@@ -115,10 +89,8 @@ class KServeDeployer:
     @property
     def watches(self) -> Mapping[str, float]:
         """For how many seconds the watches have heard nothing."""
-        found = {INFERENCE_SERVICE.plural: self._services.away_seconds}
-        if self._routes and self._route_kind:
-            found[self._route_kind.plural] = self._routes.away_seconds
-        return found
+        routes_away = {"routes": self._routes.away_seconds} if self._routes else {}
+        return {INFERENCE_SERVICE.plural: self._services.away_seconds, **routes_away}
 
     async def follow(self) -> None:
         """Keep the watches, until cancelled."""

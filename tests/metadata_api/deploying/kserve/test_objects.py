@@ -10,8 +10,8 @@ import yaml
 from metadata_api.deploying.base import Desired, Resources, Timeouts
 from metadata_api.deploying.kserve import inference_services, pods, routes
 from metadata_api.deploying.kserve.config import KServeConfig, Unreadable, read
-from metadata_api.deploying.kserve.deployer import RULES
 from metadata_api.deploying.kserve.pods import Pod, PodProblem
+from metadata_api.deploying.kserve.rules import RULES
 from metadata_api.deploying.kserve.status import derive, is_settled
 from metadata_api.settings import Auth, Settings
 
