@@ -15,20 +15,20 @@ WHOLE_FILES = {
     "empty": (b"", "file_empty"),
     "blank": (b"\n \r\n", "file_empty"),
     "a byte order mark only": (codecs.BOM_UTF8, "file_empty"),
-    "UTF-16": (csv(GOOD).decode().encode("utf-16"), "not_utf8"),
-    "UTF-16 without mark": (csv(GOOD).decode().encode("utf-16-le"), "not_utf8"),
-    "Latin-1": (
-        csv(GOOD, "größe".encode("latin-1").decode("latin-1")).decode().encode("latin-1"),
-        "not_utf8",
-    ),
+    "UTF-16 that ends within a character": (csv(GOOD).decode().encode("utf-16") + b"x", "not_utf8"),
+    "Cyrillic in an encoding of one byte": (csv("размер,0.1,0.9,x").decode().encode("cp1251"), "not_utf8"),
+    "Czech in an encoding of one byte": (csv("učení,0.1,0.9,x").decode().encode("cp1250"), "not_utf8"),
+    "German in an encoding of DOS": (csv("größe,0.1,0.9,x").decode().encode("cp850"), "not_utf8"),
+    "UTF-8 and Latin-1 in one file": (csv("größe,0.1,0.9,x") + "größe".encode("latin-1"), "not_utf8"),
     "ends within a character": (csv(GOOD) + "é".encode()[:1], "not_utf8"),
-    "carriage returns only": (csv(GOOD).replace(b"\n", b"\r"), "bad_line_ends"),
     "an image": (b"\x89PNG\r\n\x1a\n" + bytes(100), "not_utf8"),
     "no header": (f"{GOOD}\n{GOOD}\n".encode(), "missing_column"),
     "a column missing": (csv(GOOD, header="Experiment Name,Learning Rate,Loss"), "missing_column"),
     "a column twice": (csv(GOOD, header=HEADER + ",Momentum"), "bad_header"),
     "a parameter twice": (csv(GOOD, header=HEADER + ",momentum"), "bad_header"),
-    "a column without name": (csv(GOOD, header=HEADER + ","), "bad_header"),
+    "a column without name": (csv(GOOD, header=HEADER.replace(",Loss", ",,Loss")), "bad_header"),
+    "the wrong separator by name": (b"sep=;\n" + csv(GOOD), "missing_column"),
+    "comments only": (b"# nothing\n" * 200, "missing_column"),
     "ten thousand columns": (
         csv(GOOD, header=HEADER + "".join(f",c{n}" for n in range(10_000))),
         "bad_header",
@@ -44,8 +44,25 @@ def test_a_file_that_cannot_be_read_is_refused_and_nothing_stored(
 ) -> None:
     before = row_counts(engine)
     answer = api.post("/v1/imports", content=content)
-    assert (answer.status_code, answer.json()["error"]) == (400, code)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"] == code
     assert row_counts(engine) == before
+
+
+def test_what_is_wrong_with_a_header_is_said_with_line_and_remedy(api: httpx.Client) -> None:
+    content = b"# made by hand\n\n" + csv(GOOD, header="Experiment Name;Learning Rate;Momentum;Losses")
+    detail = api.post("/v1/imports", content=content).json()["detail"]
+    assert detail == (
+        "The header, line 3, lacks Loss. It needs Experiment Name, Learning Rate, Momentum, Loss; by semicolons it has "
+        "'Experiment Name', 'Learning Rate', 'Momentum', 'Losses'. Rename or add columns."
+    )
+
+
+def test_what_is_wrong_with_an_encoding_is_said_with_line_and_remedy(api: httpx.Client) -> None:
+    content = csv(GOOD, "размер,0.1,0.9,x").decode().encode("cp1251")
+    detail = api.post("/v1/imports", content=content).json()["detail"]
+    assert "line 3" in detail
+    assert "Save the file as UTF-8" in detail
 
 
 ROWS = {
@@ -59,6 +76,8 @@ ROWS = {
     "a rate that is none": (f"bad,NaN,0.9,{loss(1)}", "Learning Rate", "number"),
     "a comma as decimal point": (f'bad,"0,1",0.9,{loss(1)}', "Learning Rate", "number"),
     "a cell too many": (f"{GOOD.replace('good', 'bad')},more", None, "5 cells"),
+    "a curve without quotes": ('bad,0.1,0.9,{"Step": [1, 2], "Value": [1, 2]}', None, "double quotes"),
+    "a rate of R that is not there": (f"bad,NA,0.9,{loss(1)}", "Learning Rate", "missing"),
     "a cell missing": ("bad,0.1,0.9", None, "3 cells"),
     "no curve": ("bad,0.1,0.9,", "Loss", "JSON"),
     "a curve of Python": ("bad,0.1,0.9,\"{'Step': [1], 'Value': [1]}\"", "Loss", "JSON"),

@@ -1,6 +1,7 @@
 """Import of experiments from files of other systems, for the routes and the command line.
 
-`readers` turns a file into rows and problems without a database, `writer` stores rows. A fault of the whole file is
+`encodings`, `header`, `records` and `cells` read what programs write, `readers` turns it into rows and problems, all
+without a database; `writer` stores rows. A fault of the whole file is
 raised as Invalid; a fault of a row is a problem in the report, and that row is left out (docs/adr/0006).
 """
 
@@ -13,25 +14,28 @@ from sqlalchemy.orm import Session
 from metadata_api.database.tables import Import
 from metadata_api.errors import NotFound
 from metadata_api.importing import readers, writer
+from metadata_api.importing.encodings import as_utf8
 from metadata_api.schemas.imports import ImportPage, ImportReport, Problem
 
 LISTED_PROBLEMS = 1000
 LISTED_EXPERIMENTS = 100
 
 
-def import_experiments(session: Session, path: Path, *, filename: str, dry_run: bool = False) -> ImportReport:
+def import_experiments(
+    session: Session, path: Path, *, filename: str, dry_run: bool = False, folder: Path | None = None
+) -> ImportReport:
     """Store every good row of a CSV file and report the bad ones; with `dry_run` only report.
 
-    Importing a file again changes nothing. Raises Invalid when the file as a whole cannot be read, Conflict while
+    Importing a file again changes nothing. `folder` takes what is written meanwhile, by default the system's folder for
+    temporary files. Raises Invalid when the file as a whole cannot be read, Conflict while
     another import runs; then nothing is stored.
     """
     with path.open("rb") as file:
-        readers.check(file)
-        digest = hashlib.file_digest(file, "sha256").hexdigest() if file.seek(0) == 0 else ""
-        file.seek(0)
-        table = readers.Table(file)
-        trial = session.begin_nested()
-        report = writer.write(session, table.rows(), listed=LISTED_EXPERIMENTS)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with as_utf8(file, folder) as text:
+            table = readers.Table(text)
+            trial = session.begin_nested()
+            report = writer.write(session, table.rows(), listed=LISTED_EXPERIMENTS)
     report.filename = filename
     report.dry_run = dry_run
     report.problems = sorted(report.problems, key=lambda problem: problem.line)[:LISTED_PROBLEMS]

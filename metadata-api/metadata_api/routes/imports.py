@@ -22,7 +22,7 @@ BODY = {
     "requestBody": {
         "required": True,
         "content": {
-            "text/csv": {"schema": {"type": "string"}},
+            "text/csv": {"schema": {"type": "string", "format": "binary"}},
             "multipart/form-data": {
                 "schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
             },
@@ -51,7 +51,12 @@ async def import_file(
     with of.artifacts.temporary() as path:
         sent = await _receive(request, path)
         report = await run_in_threadpool(
-            importing.import_experiments, session, path, filename=filename or sent, dry_run=dry_run
+            importing.import_experiments,
+            session,
+            path,
+            filename=filename or sent,
+            dry_run=dry_run,
+            folder=path.parent,
         )
     if not dry_run:
         rows = {"accepted": report.accepted, "unchanged": report.unchanged, "rejected": report.rejected}

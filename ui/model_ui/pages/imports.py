@@ -16,7 +16,8 @@ from model_ui.render.markup import note, role_needed, text
 INTRODUCTION = """
 <div class="m-intro"><p>One line is one experiment. Columns <code>Experiment Name</code>, <code>Learning Rate</code>,
 <code>Momentum</code> and <code>Loss</code>, a JSON object <code>{"Step": [...], "Value": [...]}</code>; every further
-column becomes a parameter. Importing the same file twice changes nothing.</p></div>
+column becomes a parameter. Commas, semicolons, tabs or bars, as spreadsheets, R, pandas and databases write them.
+Importing the same file twice changes nothing.</p></div>
 """
 
 
@@ -37,7 +38,11 @@ def build(client: MetadataClient) -> ImportsTab:
     rejected = gr.HTML("", js_on_load=None, apply_default_css=False, elem_classes="m-maybe")
     with gr.Row(elem_classes="m-import", equal_height=True, visible=False) as controls:
         file = gr.UploadButton(
-            "Choose a CSV…", file_types=[".csv", "text/csv"], scale=0, min_width=150, elem_id="csv"
+            "Choose a CSV…",
+            file_types=[".csv", ".tsv", ".txt", "text/csv"],
+            scale=0,
+            min_width=150,
+            elem_id="csv",
         )
         name = gr.HTML(_chosen(None), js_on_load=None, apply_default_css=False, elem_id="csv-name")
         check = gr.Button("Check only", interactive=False, scale=0, min_width=130)
