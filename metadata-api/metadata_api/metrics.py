@@ -5,10 +5,11 @@ from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+Family = GaugeMetricFamily | CounterMetricFamily
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -68,7 +69,11 @@ class Metrics:
 
     def gauges(self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
         """A gauge with one label; `read` gives all its values."""
-        self._registry.register(_Gauges(name, help_text, label, read))
+        self._registry.register(_Read(lambda: GaugeMetricFamily(name, help_text, labels=[label]), read))
+
+    def counts(self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """A counter with one label that somebody else counts; `read` gives all its values."""
+        self._registry.register(_Read(lambda: CounterMetricFamily(name, help_text, labels=[label]), read))
 
     def count_request(self, method: str, route: str, code: int, seconds: float) -> None:
         """One answered request; the series are looked up once, because that costs more than the increment."""
@@ -106,16 +111,19 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-class _Gauges(Collector):
-    def __init__(
-        self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, float]]
-    ) -> None:
-        self._family = (name, help_text, label)
+class _Read(Collector):
+    """A family of samples that are read when they are asked for."""
+
+    def __init__(self, family: Callable[[], Family], read: Callable[[], Mapping[str, float]]) -> None:
+        self._family = family
         self._read = read
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        name, help_text, label = self._family
-        family = GaugeMetricFamily(name, help_text, labels=[label])
-        for value, number in self._read().items():
+    def collect(self) -> Iterable[Family]:
+        family = self._family()
+        for value, number in dict(self._read()).items():
             family.add_metric([value], number)
         return [family]
+
+    def describe(self) -> Iterable[Family]:
+        """What is in it, without reading anything yet."""
+        return [self._family()]

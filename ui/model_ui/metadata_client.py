@@ -37,6 +37,7 @@ from model_ui.api_types import (
 A = TypeVar("A", bound=ApiModel)
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 TOKEN_ID = re.compile(r"[0-9a-f]{12}")
+LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
 # Pages wait for the check of their visitor before anything else.
@@ -98,7 +99,7 @@ class MetadataClient:
             base_url=self.url,
             transport=transport,
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
+            limits=LIMITS,
             # The API is ours: no proxy of the environment stands between.
             trust_env=False,
         )

@@ -45,9 +45,9 @@ def show_gauges(components: Components) -> None:
         "kind",
         lambda: components.deployer.watches,
     )
-    found.gauges(
+    found.counts(
         "marina_api_requests_rejected",
-        "Requests without a valid credential (401), or with one that is not enough (403), since the start.",
+        "Requests without a valid credential (401), or with one that is not enough (403).",
         "code",
         lambda: components.rejected,
     )
