@@ -30,6 +30,10 @@ class Rejected(Exception):
     """The API does not accept something; the text says what and why."""
 
 
+class Unsigned(Exception):
+    """The API takes signed archives only, and this one has no signature beside it."""
+
+
 class Api:
     """The few calls that registration needs; 503 and a lost connection are tried again for a minute."""
 
@@ -54,9 +58,22 @@ class Api:
         return self._post("/v1/experiments", json=body, known=409).status_code == 201
 
     def version(self, name: str, path: Path) -> tuple[int, bool]:
-        """Upload an archive; its version's number and whether it is new."""
-        headers = {"Content-Type": "application/octet-stream"}
-        answer = self._post(f"/v1/experiments/{name}/versions", content=path.read_bytes(), headers=headers)
+        """Upload an archive, with the signature beside it; its version's number and whether it is new.
+
+        Raises Unsigned when there is none and the API wants one.
+        """
+        signature = path.with_name(f"{path.name}.sig")
+        content: dict[str, Any] = {
+            "content": path.read_bytes(),
+            "headers": {"Content-Type": "application/octet-stream"},
+        }
+        if signature.exists():
+            content = {"files": {"file": path.read_bytes(), "signature": signature.read_bytes()}}
+        answer = self._post(f"/v1/experiments/{name}/versions", known=400, **content)
+        if not answer.is_success:
+            if answer.json()["error"] == "signature_missing":
+                raise Unsigned
+            raise _rejected(f"/v1/experiments/{name}/versions", answer)
         return int(answer.json()["version"]), answer.status_code == 201
 
     def deploy(self, name: str, version: int) -> bool:
@@ -76,8 +93,12 @@ class Api:
                 if answer.is_success or answer.status_code == known:
                     return answer
                 if answer.status_code != 503 or time.monotonic() > end:
-                    raise Rejected(f"POST {path}: {answer.status_code} {answer.text[:500]}")
+                    raise _rejected(path, answer)
             time.sleep(PAUSE_SECONDS)
+
+
+def _rejected(path: str, answer: httpx.Response) -> Rejected:
+    return Rejected(f"POST {path}: {answer.status_code} {answer.text[:500]}")
 
 
 def register(
@@ -85,23 +106,30 @@ def register(
 ) -> str:
     """Register archives and deploy those in `deploy`, by default all; one line that says what was new.
 
+    Where archives must be signed, one without `ARCHIVE.sig` beside it is left out, and the line says so.
     Raises Rejected when the API rejects one, MarError when an archive is broken.
     """
     deployed = _remembered(remember)
     new = {"experiments": 0, "versions": 0, "deployments": 0}
+    unsigned = []
     for path in archives:
         info = inspect(path)
         if info.spec is None:
             raise Rejected(f"{path} has no model.yaml, so its name is not known")
         name = info.spec.name
         new["experiments"] += api.experiment(info)
-        version, is_new = api.version(name, path)
+        try:
+            version, is_new = api.version(name, path)
+        except Unsigned:
+            unsigned.append(path.name)
+            continue
         new["versions"] += is_new
         if name not in deployed and (deploy is None or name in deploy):
             new["deployments"] += api.deploy(name, version)
             deployed.add(name)
             _write(remember, deployed)
-    return f"{len(archives)} starters known; new: " + ", ".join(f"{n} {what}" for what, n in new.items())
+    said = f"{len(archives)} starters known; new: " + ", ".join(f"{n} {what}" for what, n in new.items())
+    return f"{said}; left out, because they are not signed: {', '.join(unsigned)}" if unsigned else said
 
 
 def _remembered(path: Path | None) -> set[str]:

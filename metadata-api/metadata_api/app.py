@@ -51,6 +51,7 @@ from metadata_api.routes import audit as audit_routes
 from metadata_api.routes import tokens as token_routes
 from metadata_api.routes.dependencies import Components
 from metadata_api.settings import Settings
+from metadata_api.signatures import Signatures
 from metadata_api.storage.base import ObjectStore
 from metadata_api.storage.folder import FolderStore
 from metadata_api.v2_proxy import route_table
@@ -134,6 +135,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         else HelmRelease(),
         artifacts=archive_store,
         images=image_store,
+        signatures=Signatures(settings.signature),
     )
     app.state.components = components
     for router in ROUTERS:

@@ -190,6 +190,7 @@ def _fields(found: Row[Deployment, str, int, list[str], int], serving_url: str) 
         state=row.observed_state,
         version=row.observed_version,
         reason=row.observed_reason,
+        containment=row.observed_containment,
         since=row.observed_at,
     )
     return {

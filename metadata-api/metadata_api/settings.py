@@ -139,6 +139,23 @@ class Auth(BaseModel):
         return self
 
 
+class Signature(BaseModel):
+    """Signatures of archives; in the environment as METADATA_API_SIGNATURE_KEYS and METADATA_API_SIGNATURE_REQUIRED."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keys: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_words)] = ()
+    """Public keys (PEM, P-256, P-384 or P-521) whose signatures count: files, or folders of them."""
+    required: bool = False
+    """Whether every archive that is uploaded needs a signature."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.required and not self.keys:
+            raise ValueError("METADATA_API_SIGNATURE_REQUIRED needs METADATA_API_SIGNATURE_KEYS")
+        return self
+
+
 class Max(BaseModel):
     """Longest bodies, in bytes; in the environment as METADATA_API_MAX_IMAGE_BYTES, ..."""
 
@@ -208,6 +225,8 @@ class Settings(DatabaseSettings):
     """Longest bodies."""
     auth: Auth = Field(default_factory=Auth)
     """Who may do what."""
+    signature: Signature = Signature()
+    """Signatures of archives."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -1,4 +1,4 @@
-"""Versions: a `.mar` comes in, is rewritten canonically and becomes the next number of its experiment.
+"""Versions: a `.mar` comes in, is checked, is rewritten canonically and becomes the next number of its experiment.
 
 Called by the routes for versions and artifacts, and by deployments for the version that they name.
 """
@@ -15,6 +15,7 @@ from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Experiment, ModelVersion
 from metadata_api.errors import Invalid, NotFound, Unavailable
 from metadata_api.schemas.versions import Tensor, Version, VersionPage
+from metadata_api.signatures import Signatures, Signer
 from metadata_api.storage.base import ObjectStore
 from serving_runtime.archive import mar
 from serving_runtime.archive.model_spec import PLAIN_INPUTS, PLAIN_OUTPUTS
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Upload:
-    """A `.mar` as it came in: its bytes, their sha256, and where they come from.
+    """A `.mar` as it came in: its bytes, their sha256, where they come from, and their signature if they have one.
 
     `by` is the verified subject of the caller and `address` its address; nothing that the body says.
     """
@@ -33,6 +34,7 @@ class Upload:
     sha256: str
     by: str
     address: str
+    signature: bytes | None = None
 
 
 def require_experiment(session: Session, name: str) -> None:
@@ -42,20 +44,21 @@ def require_experiment(session: Session, name: str) -> None:
 
 
 def publish(
-    sessions: Sessions, artifacts: ObjectStore, experiment: str, upload: Upload
+    sessions: Sessions, artifacts: ObjectStore, signatures: Signatures, experiment: str, upload: Upload
 ) -> tuple[Version, bool]:
     """Check and rewrite an uploaded `.mar`, store it and register it; False when it was there already.
 
     Only the rewritten bytes are kept, because Python and Java can read different files out of one
     hostile zip. The archive is stored before its row is committed: a row never lacks its bytes.
-    Raises Invalid with the code of `mar.MarError`, NotFound, OutOfSpace.
+    Raises Invalid for a signature that is missing or wrong, and with the code of `mar.MarError`, NotFound, OutOfSpace.
     """
+    signer = signatures.check(upload.signature, upload.sha256)
     with artifacts.temporary() as canonical:
         try:
             info = mar.rewrite(upload.path, canonical)
         except mar.MarError as error:
             raise Invalid(error.code, str(error)) from error
-        row = _row(info, upload)
+        row = _row(info, upload, signer)
         artifacts.adopt(canonical)
     with sessions.begin() as session:
         return _register(session, experiment, row)
@@ -114,6 +117,9 @@ def _register(session: Session, experiment: str, row: ModelVersion) -> tuple[Ver
         ModelVersion.experiment_id == experiment_id, ModelVersion.sha256 == row.sha256
     )
     if (existing := session.scalar(same)) is not None:
+        # Whoever signs what was uploaded before need not change it for that.
+        if row.signed_by is not None and existing.signed_by is None:
+            existing.signed_by, existing.signing_key_sha256 = row.signed_by, row.signing_key_sha256
         return _shown(experiment, existing), False
     newest = select(func.max(ModelVersion.number)).where(ModelVersion.experiment_id == experiment_id)
     row.experiment_id, row.number = experiment_id, (session.scalar(newest) or 0) + 1
@@ -122,13 +128,15 @@ def _register(session: Session, experiment: str, row: ModelVersion) -> tuple[Ver
     return _shown(experiment, row), True
 
 
-def _row(info: mar.MarInfo, upload: Upload) -> ModelVersion:
+def _row(info: mar.MarInfo, upload: Upload, signer: Signer | None) -> ModelVersion:
     spec, metrics = info.spec, (info.training or {}).get("metrics")
     return ModelVersion(
         sha256=info.sha256,
         uploaded_sha256=upload.sha256,
         uploaded_by=upload.by,
         uploaded_from=upload.address,
+        signed_by=signer.name if signer else None,
+        signing_key_sha256=signer.key_sha256 if signer else None,
         size=info.size,
         handler=info.handler,
         files=list(info.files),
@@ -159,6 +167,8 @@ def _shown(experiment: str, row: ModelVersion) -> Version:
         uploaded_sha256=row.uploaded_sha256,
         uploaded_by=row.uploaded_by,
         uploaded_from=row.uploaded_from,
+        signed_by=row.signed_by,
+        signing_key_sha256=row.signing_key_sha256,
         size=row.size,
         inputs=[Tensor.model_validate(tensor) for tensor in row.inputs],
         outputs=[Tensor.model_validate(tensor) for tensor in row.outputs],

@@ -13,13 +13,14 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
-from tests.bench import bench, goals, parts, report, servers, through_api
+from tests.bench import bench, goals, parts, report, servers, through_api, with_tokens
 from tests.bench.kinds import KINDS, Kind
 from tests.serving.starters import starter
 
 CLIENTS = (1, 8, 32, 128)
-THROUGH_API = 3  # pairs in each round
+PAIRS = 3  # in each round, of v2 through the API and of v2 with tokens
 WARM_UP_SECONDS = 3  # Java compiles what it runs often
 
 
@@ -51,8 +52,15 @@ def measure(
     )
 
 
-def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts, through_api.Comparison]:
-    """All rounds of the servers, of the parts of a request, and of our servers through the API."""
+class Comparisons(NamedTuple):
+    """Our servers beside themselves: through the API, and with tokens."""
+
+    through: through_api.Comparison
+    tokens: with_tokens.Comparison
+
+
+def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts, Comparisons]:
+    """All rounds of the servers, of the parts of a request, and of our servers beside themselves."""
     names = [*servers.OURS, *servers.COMMANDS]
     if arguments.only:
         chosen = arguments.only.split(",")
@@ -60,7 +68,7 @@ def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts, thr
     for name in names:
         if name in servers.COMMANDS:
             servers.prepare(name)
-    results, compared = report.Results(names), through_api.Comparison()
+    results, compared = report.Results(names), Comparisons(through_api.Comparison(), with_tokens.Comparison())
     kinds = [kind for kind in KINDS if (arguments.kind or "") in kind.name]
     clients = [int(word) for word in arguments.clients.split(",")]
     found = []
@@ -72,14 +80,9 @@ def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts, thr
                 with servers.started(name, folder) as running:
                     _measure_all(results, name, running, kinds, clients, arguments.seconds, folder)
                     if name in servers.OURS:
-                        through_api.measure(
-                            compared,
-                            name,
-                            running,
-                            rounds=THROUGH_API,
-                            seconds=arguments.seconds,
-                            folder=folder,
-                        )
+                        rounds = {"rounds": PAIRS, "seconds": arguments.seconds}
+                        through_api.measure(compared.through, name, running, folder=folder, **rounds)
+                        with_tokens.measure(compared.tokens, name, running, folder=folder, **rounds)
             found.append(_parts())
             print(f"round {round_ + 1} of {arguments.rounds} done", file=sys.stderr, flush=True)
     return results, parts.summary(found), compared
@@ -128,7 +131,8 @@ def main() -> int:
     load = statistics.mean(os.getloadavg())
     sections = {
         "Goals": goals.table(results, found),
-        "v2 through the API": compared.table(),
+        "v2 through the API": compared.through.table(),
+        "v2 with tokens": compared.tokens.table(),
         "Where the time of a request goes": found.table,
     }
     text = report.document(results, servers.versions(), report.this_machine(), load, sys.argv[1:], sections)

@@ -114,3 +114,39 @@ class TestOidc:
 def variables(rendered: Rendered, deployment: str) -> dict[str, str]:
     (container,) = rendered.one("Deployment", deployment)["spec"]["template"]["spec"]["containers"]
     return {one["name"]: one["value"] for one in container["env"] if "value" in one}
+
+
+class TestSignatures:
+    @pytest.mark.parametrize(
+        ("source", "volume"),
+        [
+            ({"existingConfigMap": "keys"}, {"configMap": {"name": "keys"}}),
+            ({"existingSecret": "keys"}, {"secret": {"secretName": "keys", "defaultMode": 0o440}}),
+        ],
+        ids=["ConfigMap", "Secret"],
+    )
+    def test_the_api_finds_the_trusted_keys(self, source: Any, volume: Any) -> None:
+        rendered = render({"signatures": {"required": True, **source}})
+        found = variables(rendered, "marina-metadata-api")
+        assert found["METADATA_API_SIGNATURE_REQUIRED"] == "true"
+        pod = rendered.one("Deployment", "marina-metadata-api")["spec"]["template"]["spec"]
+        assert {"name": "keys", **volume} in pod["volumes"]
+        for container in (*pod["initContainers"], *pod["containers"]):
+            (mount,) = [one for one in container["volumeMounts"] if one["name"] == "keys"]
+            assert (mount["mountPath"], mount["readOnly"]) == (found["METADATA_API_SIGNATURE_KEYS"], True)
+
+    def test_without_keys_nothing_is_said_of_them(self) -> None:
+        assert not [name for name in variables(render(), "marina-metadata-api") if "SIGNATURE" in name]
+
+    @pytest.mark.parametrize(
+        ("values", "words"),
+        [
+            ({"required": True}, "signatures.required needs"),
+            ({"existingSecret": "a", "existingConfigMap": "b"}, "two sources of keys"),
+            ({"required": "yes"}, "required"),
+        ],
+        ids=["no keys", "two sources", "no boolean"],
+    )
+    def test_what_does_not_fit_together_is_rejected(self, values: Any, words: str) -> None:
+        with pytest.raises(Rejected, match=words):
+            render({"signatures": values})

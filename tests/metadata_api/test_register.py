@@ -8,8 +8,13 @@ from types import ModuleType
 
 import httpx
 import pytest
+from sqlalchemy import Engine
 
+from metadata_api.app import create_app
+from metadata_api.settings import Settings, Signature
 from serving_runtime.archive import mar
+from tests.metadata_api.servers import running
+from tests.metadata_api.signing import Key
 
 ROOT = Path(__file__).parents[2]
 CARD = """
@@ -126,6 +131,32 @@ def test_an_api_that_is_away_is_waited_for_but_not_forever(
         api = register.Api(nothing)
         with pytest.raises(register.Rejected, match="does not answer"):
             register.register(api, archives)
+
+
+def test_where_archives_must_be_signed_those_without_a_signature_beside_them_are_left_out(
+    register: ModuleType, settings: Settings, engine: Engine, clean: None, tmp_path: Path
+) -> None:
+    key, keys = Key("release"), tmp_path / "keys"
+    keys.mkdir()
+    key.trust(keys)
+    signed, unsigned = trained(tmp_path, "signed"), trained(tmp_path, "unsigned")
+    signature = json.dumps(key.sign(signed.read_bytes()))
+    signed.with_name("signed.mar.sig").write_text(signature)
+    demanding = settings.model_copy(update={"signature": Signature(keys=(keys,), required=True)})
+    with (
+        running(create_app(demanding)) as address,
+        httpx.Client(base_url=address, timeout=30) as client,
+    ):
+        line = register.register(register.Api(client), [signed, unsigned])
+        assert line == (
+            "2 starters known; new: 2 experiments, 1 versions, 1 deployments; "
+            "left out, because they are not signed: unsigned.mar"
+        )
+        assert client.get("/v1/experiments/signed/versions/1").json()["signed_by"] == "release"
+        assert set(deployments(client)) == {"signed"}
+        unsigned.with_name("unsigned.mar.sig").write_text(signature)
+        with pytest.raises(register.Rejected, match="signature_mismatch"):
+            register.register(register.Api(client), [unsigned])
 
 
 def test_only_those_that_are_named_are_deployed(

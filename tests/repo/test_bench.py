@@ -13,7 +13,7 @@ from typing import IO
 import psutil
 import pytest
 
-from tests.bench import bench, goals, report, servers, soak, through_api
+from tests.bench import bench, goals, report, servers, soak, through_api, with_tokens
 from tests.bench.parts import Parts
 from tests.waiting import until
 
@@ -187,6 +187,27 @@ class TestThroughApi:
 
     def test_a_run_without_it_has_no_table(self) -> None:
         assert through_api.Comparison().table() == []
+
+
+class TestWithTokens:
+    def table(self, *p50: float, rate: float = 500.0, errors: int = 0) -> list[str]:
+        found = with_tokens.Comparison()
+        for each in p50:
+            pair = (bench.Result(500.0, 2.0, 9.0, 0), bench.Result(rate, each, 9.0, errors))
+            found.add("marina native", 32, pair)
+        return found.table()
+
+    def test_the_median_of_the_ratios_decides(self) -> None:
+        line = "| marina native | 32 | 2.00 | 2.04 | 1.020 | 500 | 500 | 1.000 | yes |"
+        assert line in self.table(2.04, 9.0, 2.0)
+
+    def test_more_latency_fewer_requests_and_errors_are_not_reached(self) -> None:
+        assert self.table(2.05)[-1].endswith("| no |")
+        assert self.table(2.0, rate=489.0)[-1].endswith("| no |")
+        assert self.table(2.0, errors=1)[-1].endswith("| no |")
+
+    def test_a_run_without_it_has_no_table(self) -> None:
+        assert with_tokens.Comparison().table() == []
 
 
 class TestSoak:

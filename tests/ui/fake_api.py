@@ -61,7 +61,7 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
         "response_seconds": None,
         "owner": "api",
         "desired": "running",
-        "observed": {"state": "ready", "version": version, "reason": None, "since": NOW},
+        "observed": {"state": "ready", "version": version, "reason": None, "containment": None, "since": NOW},
         "ready": True,
         "previous_version": None,
         "url": f"http://127.0.0.1:8080/v2/models/{name}",
@@ -155,7 +155,7 @@ class FakeApi:
         self.deployments["cnn-fast"] |= {
             "version": 3,
             "previous_version": 2,
-            "observed": {"state": "ready", "version": 3, "reason": None, "since": NOW},
+            "observed": {"state": "ready", "version": 3, "reason": None, "containment": None, "since": NOW},
         }
         self.deployments["mlp-small"] |= {
             "ready": False,
@@ -163,6 +163,7 @@ class FakeApi:
                 "state": "failed",
                 "version": None,
                 "reason": f"the worker died while loading: {HOSTILE}",
+                "containment": None,
                 "since": NOW,
             },
         }
@@ -278,7 +279,7 @@ class FakeApi:
             self.deployments[name] = deployment(
                 name, experiment=body["experiment"], version=body.get("version") or 1, ready=False,
                 runtime=body.get("runtime", "torchserve"),
-                observed={"state": "starting", "version": None, "reason": "loading", "since": NOW},
+                observed={"state": "starting", "version": None, "reason": "loading", "containment": None, "since": NOW},
             )  # fmt: skip
             return detail(self.deployments[name])
 
@@ -299,7 +300,13 @@ class FakeApi:
                 state = "stopped" if verb == "stop" else "ready"
                 item |= {"desired": "stopped" if verb == "stop" else "running", "ready": verb == "start"}
                 version = item["version"] if verb == "start" else None
-                item["observed"] = {"state": state, "version": version, "reason": None, "since": NOW}
+                item["observed"] = {
+                    "state": state,
+                    "version": version,
+                    "reason": None,
+                    "containment": None,
+                    "since": NOW,
+                }
             return detail(item)
 
         @self.app.delete("/v1/deployments/{name}", status_code=204, response_model=None)

@@ -1,6 +1,7 @@
 """What the renderers make of the API's answers: numbers as people read them, and no text that runs."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -214,6 +215,25 @@ class TestOwners:
         observed = {"state": "ready", "version": 1, "reason": "1 of 2 replicas answer."}
         item = Deployment.model_validate(deployment("a", observed=observed))
         assert "1 of 2 replicas answer." in services.services([item], versions={}, api="", me=ADMIN)
+
+
+class TestContainment:
+    @pytest.mark.parametrize(
+        ("found", "said"),
+        [
+            (
+                {"own_uid": 61003, "landlock": 7, "namespaces": True, "network": "denied"},
+                "Landlock, namespaces, own user, no network",
+            ),
+            ({"landlock": 4, "network": "tcp denied"}, "Landlock, no TCP"),
+            ({"own_uid": None, "landlock": None, "network": "open"}, "limits only"),
+        ],
+    )
+    def test_the_measures_that_are_in_force_are_named(self, found: dict[str, Any], said: str) -> None:
+        observed = {"state": "ready", "version": 1, "reason": None, "containment": found}
+        item = Deployment.model_validate(deployment("a", observed=observed))
+        html = services.services([item], versions={}, api="", me=ADMIN)
+        assert f"<dt>contained by</dt><dd>{said}</dd>" in html
 
 
 class TestLinks:

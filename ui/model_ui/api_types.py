@@ -93,12 +93,22 @@ class Curves(ApiModel):
     curves: tuple[Curve, ...]
 
 
+class Containment(ApiModel):
+    """The measures that hold a model's worker back, as its server reports them."""
+
+    own_uid: int | None = None
+    landlock: int | None = None
+    namespaces: bool = False
+    network: str = "open"
+
+
 class Observed(ApiModel):
     """What the serving side was last seen doing."""
 
     state: str = "unknown"
     version: int | None = None
     reason: str | None = None
+    containment: Containment | None = None
     since: datetime | None = None
 
 

@@ -39,6 +39,12 @@
   value: {{ toJson .Values.auth.serviceAccounts | quote }}
 {{- end }}
 {{- end }}
+{{- if include "marina.signatures.source" . }}
+- name: METADATA_API_SIGNATURE_KEYS
+  value: /etc/marina-keys
+- name: METADATA_API_SIGNATURE_REQUIRED
+  value: {{ .Values.signatures.required | quote }}
+{{- end }}
 - name: METADATA_API_STORE_DIR
   value: /var/lib/marina
 - name: METADATA_API_HOST
@@ -99,6 +105,11 @@
 {{- if .Values.auth.enabled }}
 {{ include "marina.auth.mount" . }}
 {{- end }}
+{{- if include "marina.signatures.source" . }}
+- name: keys
+  mountPath: /etc/marina-keys
+  readOnly: true
+{{- end }}
 {{- if .Values.kserve.enabled }}
 - name: config
   mountPath: /etc/marina
@@ -108,6 +119,16 @@
 - name: s3
   mountPath: /run/secrets/s3
   readOnly: true
+{{- end }}
+{{- end -}}
+
+{{/* The volume of the keys whose signatures count, without its name; empty when none count. */}}
+{{- define "marina.signatures.source" -}}
+{{- with .Values.signatures.existingConfigMap }}
+configMap: {name: {{ . | quote }}}
+{{- end }}
+{{- with .Values.signatures.existingSecret }}
+secret: {secretName: {{ . | quote }}, defaultMode: 0440}
 {{- end }}
 {{- end -}}
 

@@ -32,6 +32,7 @@
 {{- include "marina.validate.expose" . -}}
 {{- include "marina.validate.api" . -}}
 {{- include "marina.validate.auth" . -}}
+{{- include "marina.validate.signatures" . -}}
 {{- include "marina.validate.experiments" . -}}
 {{- include "marina.validate.cluster" . -}}
 {{- end -}}
@@ -83,6 +84,17 @@
 {{- end -}}
 {{- if and .Values.auth.enabled (not .Values.auth.generate) (not .Values.auth.existingSecret) -}}
 {{- fail "auth.generate=false needs auth.existingSecret: a Secret with the tokens, as the chart's README describes it" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "marina.validate.signatures" -}}
+{{- with .Values.signatures -}}
+{{- if and .existingConfigMap .existingSecret -}}
+{{- fail "signatures has two sources of keys: use existingConfigMap or existingSecret" -}}
+{{- end -}}
+{{- if and .required (not .existingConfigMap) (not .existingSecret) -}}
+{{- fail "signatures.required needs signatures.existingConfigMap or existingSecret: the public keys that are trusted" -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -116,6 +116,10 @@ class ModelVersion(Base):
     """The verified subject that uploaded them first; null for versions from before this was recorded."""
     uploaded_from: Mapped[str | None] = mapped_column(Text)
     """Its address."""
+    signed_by: Mapped[str | None] = mapped_column(Text)
+    """Name of the trusted key that signed the uploaded bytes; null without a signature."""
+    signing_key_sha256: Mapped[str | None] = mapped_column(Text)
+    """sha256 of the PEM of that public key."""
     size: Mapped[int] = mapped_column(BigInteger)
     handler: Mapped[str] = mapped_column(Text)
     files: Mapped[list[str]] = mapped_column(JSONB)
@@ -161,6 +165,8 @@ class Deployment(Base):
     observed_state: Mapped[str] = mapped_column(Text, server_default="pending")
     observed_version: Mapped[int | None]
     observed_reason: Mapped[str | None] = mapped_column(Text)
+    observed_containment: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    """What its server reports of the worker's containment; null means that it is off, or not known."""
     observed_at: Mapped[datetime] = _now()
     created_at: Mapped[datetime] = _now()
     updated_at: Mapped[datetime] = _now()

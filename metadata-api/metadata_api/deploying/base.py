@@ -68,7 +68,7 @@ class Desired:
 class Observed:
     """What runs: `target` is the version that is being brought up, `live` the one that answers.
 
-    `runtime` is None when the deployer cannot tell.
+    `runtime` is None when the deployer cannot tell; `containment` is what the server reports of the worker of `live`.
     """
 
     state: DeploymentState
@@ -76,6 +76,7 @@ class Observed:
     live: int | None
     reason: str | None
     runtime: str | None = None
+    containment: Mapping[str, Any] | None = None
 
 
 class Deployer(Protocol):

@@ -7,6 +7,7 @@ here.
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import orjson
@@ -101,12 +102,15 @@ class _Model(BaseModel):
     state: str
     reason: str | None = None
     runtime: str | None = None
+    containment: dict[str, Any] | None = None
 
     def seen(self) -> Observed:
         # A model's own words may be in the reason, so they are cut to what the database can hold.
         reason = self.reason and self.reason.replace("\x00", "")[:2000]
         state = STATES.get(self.state, "unknown")
-        return Observed(state, self.desired_version, self.live_version, reason, self.runtime)
+        return Observed(
+            state, self.desired_version, self.live_version, reason, self.runtime, self.containment
+        )
 
 
 class _Status(BaseModel):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BigInteger, Integer, Text, cast, column, func, literal_column, select, update, values
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
@@ -48,6 +49,7 @@ def read_all(session: Session) -> list[Row]:
             Deployment.observed_state,
             Deployment.observed_version,
             Deployment.observed_reason,
+            Deployment.observed_containment,
         )
         .join(ModelVersion, Deployment.version_id == ModelVersion.id)
         .join(Experiment, Deployment.experiment_id == Experiment.id)
@@ -68,7 +70,9 @@ def read_all(session: Session) -> list[Row]:
             ),
             is_running=row.desired == "running",
             owner=row.owner,
-            status=Status(row.observed_state, row.observed_version, row.observed_reason),
+            status=Status(
+                row.observed_state, row.observed_version, row.observed_reason, row.observed_containment
+            ),
         )
         for row in found
     ]
@@ -102,6 +106,7 @@ def _write(session: Session, changes: Sequence[tuple[Row, Status]], more: Mappin
         column("state", Text),
         column("version", Integer),
         column("reason", Text),
+        column("containment", JSONB(none_as_null=True)),
     )
     # A cast, because Postgres cannot tell the type of a column that is all null.
     new = values(*columns, name="new").data([(row.id, row.row_version, *now) for row, now in changes])
@@ -113,6 +118,7 @@ def _write(session: Session, changes: Sequence[tuple[Row, Status]], more: Mappin
                 "observed_state": new.c.state,
                 "observed_version": cast(new.c.version, Integer),
                 "observed_reason": cast(new.c.reason, Text),
+                "observed_containment": cast(new.c.containment, JSONB),
                 **more,
             }
         )

@@ -22,6 +22,7 @@ from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
 from metadata_api.metrics import Metrics
 from metadata_api.settings import Settings
+from metadata_api.signatures import Signatures
 from metadata_api.storage.base import ObjectStore
 from metadata_api.v2_proxy.route_table import RouteTable
 
@@ -52,6 +53,8 @@ class Components:
     helm: HelmRelease
     artifacts: ObjectStore
     images: ObjectStore
+    signatures: Signatures
+    """Whether archives need one, and whose count."""
     write_tokens: Write | None = field(init=False, default=None)
     """Hands the servers of models what they check tokens against; set with the deployer."""
     deployer: Deployer = field(init=False)

@@ -3,27 +3,40 @@
 import asyncio
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect
 
 from metadata_api import versions
 from metadata_api.auth.access import needs
 from metadata_api.auth.layer import address_of
 from metadata_api.database.session import Sessions
-from metadata_api.errors import Invalid, responses
+from metadata_api.errors import Invalid, TooLarge, responses
 from metadata_api.limits import max_body
 from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDep
 from metadata_api.schemas.fields import MAX_INT, NameInPath, NumberInPath
 from metadata_api.schemas.versions import Version, VersionPage
+from metadata_api.signatures import HOW, MAX_BYTES, Signatures
 from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1/experiments/{name}/versions", tags=["versions"])
 BUFFER_BYTES = 1024 * 1024
+BINARY = {"type": "string", "format": "binary"}
 ARCHIVE: dict[str, Any] = {
-    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    "content": {
+        "application/octet-stream": {"schema": BINARY},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {"file": BINARY, "signature": BINARY},
+                "required": ["file"],
+                "additionalProperties": False,
+            }
+        },
+    }
 }
 
 
@@ -41,12 +54,18 @@ ARCHIVE: dict[str, Any] = {
 async def upload_version(
     request: Request, of: ComponentsDep, caller: CallerDep, name: NameInPath, response: Response
 ) -> Version:
-    """Upload a `.mar` as the body; it is checked, rewritten canonically and becomes the next version."""
+    """Upload a `.mar`: it is checked, rewritten canonically and becomes the next version.
+
+    It is the body, or the field `file` of a form; in a form it may have a `signature`, as `model_signing sign key`
+    writes it.
+    """
     await run_in_threadpool(_require_experiment, of.sessions, name)
     with of.artifacts.temporary() as path:
-        digest = await _receive(request, path)
-        upload = versions.Upload(path, digest, by=caller.subject, address=address_of(request.scope))
-        version, new = await run_in_threadpool(versions.publish, of.sessions, of.artifacts, name, upload)
+        digest, signature = await _receive(request, path, of.signatures)
+        upload = versions.Upload(path, digest, caller.subject, address_of(request.scope), signature)
+        version, new = await run_in_threadpool(
+            versions.publish, of.sessions, of.artifacts, of.signatures, name, upload
+        )
     response.status_code = 201 if new else 200
     return version
 
@@ -73,7 +92,61 @@ def _require_experiment(sessions: Sessions, name: str) -> None:
         versions.require_experiment(session, name)
 
 
-async def _receive(request: Request, path: Path) -> str:
+async def _receive(request: Request, path: Path, signatures: Signatures) -> tuple[str, bytes | None]:
+    """Write the archive to a file; returns its sha256, and its signature if there is one."""
+    try:
+        if request.headers.get("content-type", "").startswith("multipart/form-data"):
+            return await _receive_form(request, path)
+        # Before a body that would be for nothing.
+        signatures.require(None)
+        return await _receive_body(request, path), None
+    except ClientDisconnect as error:
+        raise Invalid("body_incomplete", "The body ended before it was complete. Send it again.") from error
+
+
+async def _receive_form(request: Request, path: Path) -> tuple[str, bytes | None]:
+    try:
+        async with request.form(max_files=2, max_fields=2, max_part_size=MAX_BYTES) as form:
+            file = _archive_of(form)
+            signature = await _signature_of(form)
+            return await run_in_threadpool(_copy, file.file, path), signature
+    except UnicodeError as error:
+        raise Invalid("form_unreadable", "The form's charset is not one that is read. Use UTF-8.") from error
+
+
+def _archive_of(form: FormData) -> UploadFile:
+    """The field `file`. A field of another name would be a signature that nobody looks at."""
+    names = [name for name, _ in form.multi_items()]
+    if len(names) > len(set(names)) or set(names) - {"file", "signature"}:
+        raise Invalid("form_unreadable", "The form may have the fields `file` and `signature`, each once.")
+    file = form.get("file")
+    if not isinstance(file, UploadFile):
+        raise Invalid("file_missing", "The form has no file named `file`. Send one, or the .mar as the body.")
+    return file
+
+
+async def _signature_of(form: FormData) -> bytes | None:
+    sent = form.get("signature")
+    if sent is None:
+        return None
+    content = sent.encode() if isinstance(sent, str) else await sent.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise TooLarge("signature_too_large", f"The signature has more than {MAX_BYTES:,} bytes. {HOW}")
+    return content
+
+
+def _copy(source: BinaryIO, path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        while part := source.read(BUFFER_BYTES):
+            digest.update(part)
+            file.write(part)
+        if not file.tell():
+            raise Invalid("body_empty", "The file is empty. Send the bytes of a .mar file.")
+    return digest.hexdigest()
+
+
+async def _receive_body(request: Request, path: Path) -> str:
     """Write the body to a file while it arrives; returns its sha256."""
     digest, pending, size = hashlib.sha256(), bytearray(), 0
     with path.open("wb") as file:
@@ -83,16 +156,11 @@ async def _receive(request: Request, path: Path) -> str:
             file.write(pending)
             pending.clear()
 
-        try:
-            async for chunk in request.stream():
-                pending += chunk
-                size += len(chunk)
-                if len(pending) >= BUFFER_BYTES:
-                    await asyncio.to_thread(flush)
-        except ClientDisconnect as error:
-            raise Invalid(
-                "body_incomplete", "The body ended before it was complete. Send it again."
-            ) from error
+        async for chunk in request.stream():
+            pending += chunk
+            size += len(chunk)
+            if len(pending) >= BUFFER_BYTES:
+                await asyncio.to_thread(flush)
         await asyncio.to_thread(flush)
     if not size:
         raise Invalid("body_empty", "The body is empty. Send the bytes of a .mar file.")

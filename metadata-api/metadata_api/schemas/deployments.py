@@ -1,7 +1,7 @@
 """Bodies of the routes for deployments."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -86,6 +86,8 @@ class Observed(BaseModel):
     state: DeploymentState
     version: int | None
     reason: str | None
+    containment: dict[str, Any] | None
+    """The measures that hold the model's worker back, as its server reports them; null means off, or not known yet."""
     since: datetime | None
 
 

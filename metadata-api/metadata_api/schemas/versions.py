@@ -28,6 +28,10 @@ class Version(BaseModel):
     """The caller that uploaded them first, as its credential proved it; null where it was not recorded."""
     uploaded_from: str | None
     """The address that they came from."""
+    signed_by: str | None
+    """Name of the trusted key that signed the bytes as they were uploaded; null without a signature."""
+    signing_key_sha256: str | None
+    """sha256 of that public key's PEM, by which signatures name it."""
     size: int
     inputs: list[Tensor]
     outputs: list[Tensor]

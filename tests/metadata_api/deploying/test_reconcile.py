@@ -84,6 +84,12 @@ def test_a_reason_that_no_database_can_hold_is_cut(api: httpx.Client, front: Fro
     assert (seen(api)[2] or "").startswith("odd model")
 
 
+def test_how_the_worker_is_contained_is_shown(api: httpx.Client, front: Front) -> None:
+    deploy(api)
+    front.states["digits"] = {"containment": {"landlock": 7, "namespaces": True}}
+    until(lambda: shown(api)["observed"]["containment"] == {"landlock": 7, "namespaces": True})
+
+
 def test_a_new_reason_is_shown_without_a_new_event(api: httpx.Client, front: Front) -> None:
     deploy(api)
     front.states["digits"] = {"state": "failed", "reason": "first"}

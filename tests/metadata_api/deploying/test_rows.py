@@ -32,6 +32,12 @@ def test_a_new_status_is_written_with_an_event(session: Session, found: rows.Row
     assert written(session) == (READY, ["ready"])
 
 
+def test_how_the_worker_is_contained_is_written_without_an_event(session: Session, found: rows.Row) -> None:
+    contained = found.status._replace(containment={"landlock": 7, "limits": {"processes": None}})
+    rows.write_statuses(session, [(found, contained)])
+    assert written(session) == (contained, [])
+
+
 def test_another_reason_is_written_without_one(session: Session, found: rows.Row) -> None:
     reworded = found.status._replace(reason="another")
     rows.write_statuses(session, [(found, reworded)])

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from model_ui.api_types import Deployment, Me, Unregistered
+from model_ui.api_types import Containment, Deployment, Me, Unregistered
 from model_ui.render.markup import chip, empty, link, moment, text
 
 KINDS = {
@@ -120,6 +120,8 @@ def _facts(item: Deployment) -> str:
         facts.append(("replicas", str(item.replicas)))
     if item.owner == HELM:
         facts.append(("owner", "Helm"))
+    if item.observed.containment is not None:
+        facts.append(("contained by", _measures(item.observed.containment)))
     cells = "".join(f"<div><dt>{key}</dt><dd>{text(value)}</dd></div>" for key, value in facts)
     since = (
         f"<div><dt>since (UTC)</dt><dd>{moment(item.observed.since)}</dd></div>"
@@ -127,6 +129,17 @@ def _facts(item: Deployment) -> str:
         else ""
     )
     return f'<dl class="m-facts">{cells}{since}</dl>'
+
+
+def _measures(found: Containment) -> str:
+    measures = [
+        ("Landlock", found.landlock is not None),
+        ("namespaces", found.namespaces),
+        ("own user", found.own_uid is not None),
+        ("no network", found.network == "denied"),
+        ("no TCP", found.network == "tcp denied"),
+    ]
+    return ", ".join(name for name, is_in_force in measures if is_in_force) or "limits only"
 
 
 def _link(item: Deployment, api: str) -> str:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from metadata_api.deploying.base import Desired, Observed
@@ -16,6 +16,7 @@ from metadata_api.deploying.helm_release import HelmDeployment, HelmRelease
 from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import inference_services, pod_logs, reasons, routes
 from metadata_api.deploying.kserve.config import KServeConfig
+from metadata_api.deploying.kserve.containment import ContainmentReports
 from metadata_api.deploying.kserve.inference_services import HELM, INSTANCE, MANAGER, Service
 from metadata_api.deploying.kserve.informer import Informer
 from metadata_api.deploying.kserve.pod_inspector import PodInspector
@@ -83,6 +84,7 @@ class KServeDeployer:
                 cluster, self._route_kind, selector, routes.parse, self.changed.set, intervals
             )
         self._inspector = PodInspector(cluster, selector, intervals)
+        self._containment = ContainmentReports(cluster, self.changed.set)
         self._written: dict[tuple[Kind, str], _Written] = {}
         self._rejected: dict[str, _Rejected] = {}
 
@@ -96,6 +98,7 @@ class KServeDeployer:
         """Keep the watches, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._services.follow())
+            tasks.create_task(self._containment.follow())
             if self._routes:
                 tasks.create_task(self._routes.follow())
 
@@ -136,8 +139,13 @@ class KServeDeployer:
             )
         services = self._services.records
         pods = await self._inspector.inspect(services)
+        self._containment.see(services, pods)
         observed = {
-            name: derive(service, pods.get(name), self._rejection(name)) for name, service in services.items()
+            name: replace(
+                derive(service, pods.get(name), self._rejection(name)),
+                containment=self._containment.of(service),
+            )
+            for name, service in services.items()
         }
         self._helm.deployments = {
             name: HelmDeployment(spec, observed[name])

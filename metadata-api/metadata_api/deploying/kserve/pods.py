@@ -44,7 +44,7 @@ class Pod:
     ready: bool
     problem: PodProblem | None
     status_url: str | None
-    """Where a model's process that runs but is not ready says why."""
+    """Where a model's process that runs says what it does."""
     terminating: bool = False
     """Whether it is on its way out and answers all the same, until every proxy has forgotten it."""
 
@@ -67,7 +67,7 @@ def parse(item: Json) -> Pod | None:
         created=str(metadata.get("creationTimestamp") or ""),
         ready=ready,
         problem=None if ready else _problem_of(item, conditions),
-        status_url=None if ready else _status_url(item),
+        status_url=_status_url(item),
         terminating=terminating,
     )
 

@@ -13,7 +13,7 @@ from tests.metadata_api.deploying.kserve.fake_kubernetes import (
     rejecting,
     status_of,
 )
-from tests.metadata_api.deploying.kserve.stage import URL, deploy, seen
+from tests.metadata_api.deploying.kserve.stage import URL, deploy, seen, shown
 from tests.metadata_api.servers import V2Server
 from tests.waiting import until
 
@@ -116,6 +116,31 @@ class TestReasons:
             )
             api.patch(f"{URL}/digits", json={"version": 2}).raise_for_status()
             until(lambda: seen(api) == ("failed", 1, reason))
+
+    def test_a_ready_pod_says_how_its_model_is_contained(
+        self, api: httpx.Client, kubernetes: FakeKubernetes
+    ) -> None:
+        deploy(api)
+        assert shown(api)["observed"]["containment"] is None
+        with V2Server() as pod:
+            pod.status = lambda: (
+                b'{"models": [{"name": "digits", "state": "ready", "containment": {"landlock": 7}}]}'
+            )
+            port = {"name": "kserve-container", "ports": [{"containerPort": pod.port}]}
+            running = {
+                "podIP": "127.0.0.1",
+                "containerStatuses": [container("kserve-container", running={})],
+            }
+            original = kubernetes.put
+
+            def put(plural: str, item: dict[str, Any]) -> Any:
+                if plural == POD:
+                    item = {**item, "spec": {"containers": [port]}, "status": {**item["status"], **running}}
+                return original(plural, item)
+
+            kubernetes.put = put  # type: ignore[method-assign]
+            api.patch(f"{URL}/digits", json={"version": 2}).raise_for_status()
+            until(lambda: shown(api)["observed"]["containment"] == {"landlock": 7})
 
     def test_a_first_version_that_cannot_be_served_answers_nothing(
         self, api: httpx.Client, kubernetes: FakeKubernetes
