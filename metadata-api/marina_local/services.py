@@ -107,7 +107,6 @@ def api_environment(settings: LocalSettings, postgres: Postgres) -> dict[str, st
         "METADATA_API_STORE_DIR": str(settings.home / "store"),
         "METADATA_API_SERVING_URL": settings.address("serving"),
         "METADATA_API_SERVING_MODELS_FILE": str(settings.models_file),
-        "METADATA_API_SERVING_LOG_DIR": str(settings.model_logs),
         "METADATA_API_HOST": "127.0.0.1",
         "METADATA_API_PORT": str(settings.api_port),
     }

@@ -67,7 +67,7 @@ class LocalSettings(BaseSettings):
     @property
     def model_logs(self) -> Path:
         """One log for each model: what its code printed, logged and raised."""
-        return self.logs / "models"
+        return self.models_file.with_name("logs")  # where the API looks for them
 
     @property
     def lock_file(self) -> Path:

@@ -217,13 +217,7 @@ async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncI
         assert isinstance(components.artifacts, FolderStore), "the settings see to it"
         if path := settings.auth.serving_tokens_file:
             components.write_tokens = partial(serving_tokens.write_file, path)
-        yield LocalDeployer(
-            settings.serving_models_file,
-            settings.serving_url,
-            client,
-            components.artifacts,
-            settings.serving_log_dir,
-        )
+        yield LocalDeployer(settings.serving_models_file, settings.serving_url, client, components.artifacts)
 
 
 async def _keep_serving_tokens(of: Components, write: serving_tokens.Write) -> None:

@@ -203,8 +203,6 @@ class Settings(DatabaseSettings):
     """Address that the API sends predictions to; `{name}` in it becomes the deployment's name."""
     serving_models_file: Path | None = None
     """File through which the local deployer tells the serving process what to load; only that one needs it."""
-    serving_log_dir: Path | None = None
-    """Folder of the models' logs, which the serving process on this machine writes."""
     kserve_file: Path | None = None
     """`kserve.yaml`, the installation as the deployer for Kubernetes has to know it; only that one needs it."""
     kubernetes_url: str = ""

@@ -21,6 +21,8 @@ from metadata_api.storage.replacing import replace
 from serving_runtime.contracts import DeploymentState
 
 STATUS_SECONDS = 2.0
+# The folder beside the models file into which the serving process writes a log for each model.
+LOGS = "logs"
 # A model that is still on its way out is not what is desired, whatever that is.
 STATES: dict[str, DeploymentState] = {
     "starting": "starting",
@@ -36,19 +38,14 @@ class LocalDeployer:
     backend_name = "The serving process"
 
     def __init__(
-        self,
-        models_file: Path,
-        serving_url: str,
-        client: httpx.AsyncClient,
-        artifacts: FolderStore,
-        log_dir: Path | None = None,
+        self, models_file: Path, serving_url: str, client: httpx.AsyncClient, artifacts: FolderStore
     ) -> None:
         self.changed = asyncio.Event()
         self._models_file = models_file
         self._artifacts = artifacts
         self._status_url = f"{serving_url}/status"
         self._client = client
-        self._log_dir = log_dir
+        self._log_dir = models_file.with_name(LOGS)
 
     @property
     def watches(self) -> Mapping[str, float]:
@@ -82,10 +79,6 @@ class LocalDeployer:
 
     async def log(self, name: str, lines: int) -> Sequence[LogPart]:
         """The last lines of the file that the serving process writes; raises Unavailable."""
-        if self._log_dir is None:
-            raise Unavailable(
-                "no_logs", "METADATA_API_SERVING_LOG_DIR does not say where the logs of models are."
-            )
         try:
             found = await asyncio.to_thread(read_file, self._log_dir / f"{name}.log", lines)
         except OSError as error:

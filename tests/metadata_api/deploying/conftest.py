@@ -36,7 +36,6 @@ def own_settings(
         store_dir=tmp_path_factory.mktemp("reconcile"),
         serving_url=serving.url,
         serving_models_file=front.models_file,
-        serving_log_dir=front.models_file.parent,
     )
 
 

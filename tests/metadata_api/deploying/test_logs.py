@@ -20,8 +20,8 @@ def test_the_last_lines_of_the_file_and_of_the_one_before_it_are_shown(
     api: httpx.Client, front: Front
 ) -> None:
     deploy(api)
-    file = front.models_file.parent / "digits.log"
-    file.unlink(missing_ok=True)
+    file = front.models_file.with_name("logs") / "digits.log"
+    file.parent.mkdir()
     assert shown(api) == [{"pod": None, "lines": []}]
     file.with_suffix(".log.1").write_text("one\ntwo\n")
     file.write_text("three\nfour <b>\n")
