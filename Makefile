@@ -47,7 +47,7 @@ help: ## print this list
 		/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Run
-.PHONY: up down demo-reset status import train
+.PHONY: up down demo-reset status import train fsck
 up: $(INSTALLED) ## start everything on this machine and print the addresses; Ctrl-C stops it
 	@exec $(BIN)/python -m marina_local up
 
@@ -63,6 +63,9 @@ demo-reset: $(INSTALLED) ## stop and delete the data in .marina; trained models 
 import: $(INSTALLED) ## import experiments from a CSV into the running system: make import FILE=runs.csv
 	@test -n "$(FILE)" || { echo "make import needs FILE=a.csv" >&2; exit 2; }
 	@$(BIN)/python -m marina_local import "$(FILE)"
+
+fsck: $(INSTALLED) ## compare database and store of the running system, every object by its hash; FSCK=--repair mends from the copy
+	@$(BIN)/python -m marina_local fsck $(FSCK)
 
 train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m marina_local train

@@ -1,4 +1,4 @@
-"""`python -m marina_local up|down|status|reset|train|import`; the Makefile calls it."""
+"""`python -m marina_local up|down|status|reset|train|import|fsck`; the Makefile calls it."""
 
 import argparse
 import asyncio
@@ -15,9 +15,12 @@ from marina_local import folder, launcher, services, tokens
 from marina_local.errors import LocalError
 from marina_local.process import run
 from marina_local.settings import LocalSettings
+from metadata_api.schemas.fsck import StoreCheck
 from metadata_api.schemas.imports import ImportReport
 
 SHOWN_PROBLEMS = 20
+POLL_SECONDS = 0.3
+PROGRESS_SECONDS = 2.0
 
 
 def main() -> int:
@@ -32,6 +35,8 @@ def main() -> int:
     commands.add_parser("train", help="train the starter experiments")
     importing = commands.add_parser("import", help="import experiments from a CSV into the running system")
     importing.add_argument("file", type=Path)
+    checking = commands.add_parser("fsck", help="compare the database and the store of the running system")
+    checking.add_argument("--repair", action="store_true", help="replace broken bytes from the copy")
     arguments = parser.parse_args()
     os.umask(0o077)  # logs, archives and models are closed to others, and so is what the services write
     try:
@@ -116,7 +121,37 @@ def _import(settings: LocalSettings, arguments: argparse.Namespace) -> int:
     return 0 if report.rejected == 0 else 1
 
 
-COMMANDS = {"up": _up, "down": _down, "status": _status, "reset": _reset, "train": _train, "import": _import}
+def _fsck(settings: LocalSettings, arguments: argparse.Namespace) -> int:
+    """Request a check, show how far it is, and print what it found; 1 unless every row has its bytes."""
+    url, shown = f"{settings.address('api')}/v1/fsck", 0.0
+    try:
+        with httpx.Client(timeout=60, trust_env=False, headers=tokens.header(settings)) as client:
+            answer = client.post(url, json={"repair": arguments.repair})
+            while answer.is_success and not (check := StoreCheck.model_validate(answer.json())).is_over:
+                if check.checked and time.monotonic() - shown > PROGRESS_SECONDS:
+                    shown = time.monotonic()
+                    _tell(f"{check.checked} of {check.objects} objects, {check.checked_bytes:,} bytes")
+                time.sleep(POLL_SECONDS)
+                answer = client.get(url)
+    except httpx.HTTPError as error:
+        raise LocalError(
+            f"the API does not answer on {settings.address('api')}: run `make up` first"
+        ) from error
+    if not answer.is_success:
+        raise LocalError(answer.json()["detail"])
+    _tell(check.readable().rstrip("\n"))
+    return 0 if check.is_clean else 1
+
+
+COMMANDS = {
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "reset": _reset,
+    "train": _train,
+    "import": _import,
+    "fsck": _fsck,
+}
 
 
 def _tell(line: str) -> None:

@@ -18,7 +18,8 @@ from metadata_api.auth import access, serving_tokens, tokens, verifiers
 from metadata_api.auth.callers import Callers, Everybody
 from metadata_api.auth.layer import Authentication
 from metadata_api.auth.tokens import Credential, TokenTable
-from metadata_api.database.session import connect
+from metadata_api.database.leader import Leader
+from metadata_api.database.session import Sessions, connect
 from metadata_api.deploying import reconcile
 from metadata_api.deploying.base import Deployer
 from metadata_api.deploying.helm_release import HelmRelease
@@ -33,13 +34,17 @@ from metadata_api.host_guard import HostGuard
 from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
 from metadata_api.limits import BodyLimits, RequestGuard
+from metadata_api.maintenance import Maintenance
 from metadata_api.measuring import Measured
 from metadata_api.metrics import Metrics
+from metadata_api.objects import ledger
+from metadata_api.objects.repair import RepairedStore
 from metadata_api.routes import (
     aliases,
     artifacts,
     deployments,
     experiments,
+    fsck,
     health,
     images,
     imports,
@@ -73,6 +78,7 @@ ROUTERS = tuple(
         metrics,
         experiments,
         imports,
+        fsck,
         versions,
         artifacts,
         deployments,
@@ -105,14 +111,18 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
     )
     engine = connect(
         settings.database_url,
-        password_file=settings.database_password_file,
-        seconds=settings.database_seconds,
-        pool=settings.database_pool,
+        password_file=settings.database.password_file,
+        seconds=settings.database.seconds,
+        pool=settings.database.pool,
     )
     sessions = sessionmaker(engine, expire_on_commit=False)
     audit.record_changes(sessions)
+    leader = Leader(engine)
     kserve = kserve_config.read(settings.kserve_file) if settings.kserve_file else None
-    archive_store, image_store = _stores(settings)
+    stores = _stores(settings, sessions)
+    release = (
+        HelmRelease(kserve.helm_release or kserve.release, kserve.namespace) if kserve else HelmRelease()
+    )
     serving_token = _serving_token(settings)
     to_servers = {"Authorization": f"Bearer {serving_token}"} if serving_token else {}
     components = Components(
@@ -130,11 +140,13 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         routes=route_table.live(sessions),
         kserve=kserve,
         cluster=_cluster(settings, kserve, to_servers),
-        helm=HelmRelease(kserve.helm_release or kserve.release, kserve.namespace)
-        if kserve
-        else HelmRelease(),
-        artifacts=archive_store,
-        images=image_store,
+        helm=release,
+        artifacts=stores[ledger.ARCHIVE],
+        images=stores[ledger.IMAGE],
+        leader=leader,
+        maintenance=Maintenance(
+            sessions, stores, settings.retention, leads=leader.leads, in_use=release.archives
+        ),
         signatures=Signatures(settings.signature),
     )
     app.state.components = components
@@ -179,11 +191,19 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         _deployer(components, client) as deployer,
     ):
         components.deployer = deployer
+        components.leader.began = deployer.changed.set
         tasks = [
+            asyncio.create_task(components.leader.run()),
+            asyncio.create_task(components.maintenance.run()),
             asyncio.create_task(deployer.follow()),
             asyncio.create_task(
                 reconcile.run(
-                    components.sessions, deployer, components.helm, components.metrics, components.intervals
+                    components.sessions,
+                    deployer,
+                    components.helm,
+                    components.metrics,
+                    components.leader.leads,
+                    components.intervals,
                 )
             ),
             asyncio.create_task(components.routes.run()),
@@ -209,15 +229,24 @@ async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncI
         if secret := components.kserve.tokens_secret:
             components.write_tokens = partial(tokens_secret.write, components.cluster, secret)
         try:
-            yield KServeDeployer(components.kserve, components.cluster, components.helm, components.intervals)
+            yield KServeDeployer(
+                components.kserve,
+                components.cluster,
+                components.helm,
+                components.intervals,
+                components.leader.leads,
+            )
         finally:
             await components.cluster.close()
     else:
         assert settings.serving_models_file, "the settings see to it"
-        assert isinstance(components.artifacts, FolderStore), "the settings see to it"
+        archives = components.artifacts.first
+        assert isinstance(archives, FolderStore), "the settings see to it"
         if path := settings.auth.serving_tokens_file:
             components.write_tokens = partial(serving_tokens.write_file, path)
-        yield LocalDeployer(settings.serving_models_file, settings.serving_url, client, components.artifacts)
+        yield LocalDeployer(
+            settings.serving_models_file, settings.serving_url, client, archives, components.leader.leads
+        )
 
 
 async def _keep_serving_tokens(of: Components, write: serving_tokens.Write) -> None:
@@ -272,8 +301,16 @@ def _is_open(method: str, path: str) -> bool:
     )
 
 
-def _stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
-    """Where archives and where images are kept."""
+def _stores(settings: Settings, sessions: Sessions) -> dict[str, RepairedStore]:
+    """Where archives and where images are kept, by the ledger's kind."""
+    found = dict(zip(ledger.KINDS, _bare_stores(settings), strict=True))
+    return {
+        kind: RepairedStore(store, None, partial(ledger.note, sessions, kind))
+        for kind, store in found.items()
+    }
+
+
+def _bare_stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
     folder = settings.store_dir
     if settings.s3 is None:
         return FolderStore(folder / "artifacts"), FolderStore(folder / "images")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,7 @@ from metadata_api.schemas import experiments as bodies
 from serving_runtime.contracts import NAME_PATTERN
 
 Json = dict[str, Any]
+MAX_METRIC_NAMES = 1000
 COLUMNS = {
     "created_at": Experiment.created_at,
     "name": Experiment.name,
@@ -52,9 +53,18 @@ def show(session: Session, name: str) -> bodies.Experiment:
 
 
 def list_page(
-    session: Session, *, order: bodies.Order, search: str | None, limit: int, cursor: str | None
+    session: Session,
+    *,
+    order: bodies.Order,
+    search: str | None,
+    limit: int,
+    cursor: str | None,
+    with_model: bool = False,
 ) -> bodies.ExperimentPage:
-    """`limit` experiments that hold `search` in a name, after the one that the cursor names."""
+    """`limit` experiments that hold `search` in a name, after the one that the cursor names.
+
+    `with_model` leaves out those that no model was uploaded to.
+    """
     column, descending = COLUMNS[order.removeprefix("-")], order.startswith("-")
     query = select(Experiment)
     if search:
@@ -62,6 +72,8 @@ def list_page(
             column.icontains(search, autoescape=True) for column in (Experiment.name, Experiment.display_name)
         )
         query = query.where(or_(*holds))
+    if with_model:
+        query = query.where(exists().where(ModelVersion.experiment_id == Experiment.id))
     total = session.scalar(query.with_only_columns(func.count(Experiment.id))) or 0
     if cursor is not None:
         query = query.where(_after(column, descending, *_decode(cursor, order)))
@@ -69,6 +81,13 @@ def list_page(
     page = rows[:limit]
     following = _encode(page[-1], order) if len(rows) > limit else None
     return bodies.ExperimentPage(items=_shaped(session, page), total=total, next=following)
+
+
+def metric_names(session: Session) -> bodies.MetricNames:
+    """The names of all metrics that an experiment has, at most MAX_METRIC_NAMES."""
+    names = select(func.jsonb_object_keys(Experiment.metrics).label("name")).distinct().subquery()
+    found = session.scalars(select(names.c.name).order_by(names.c.name).limit(MAX_METRIC_NAMES))
+    return bodies.MetricNames(items=list(found))
 
 
 def summaries(made: Mapping[str, Curve]) -> Json:

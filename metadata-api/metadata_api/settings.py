@@ -173,6 +173,31 @@ class Max(BaseModel):
     """Largest body of every other request."""
 
 
+class Retention(BaseModel):
+    """How long and how much is kept; in the environment as METADATA_API_RETENTION_GRACE_SECONDS, ..."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    grace_seconds: float = Field(24 * 3600.0, ge=0)
+    """So long after nothing refers to stored bytes any more they are deleted; no backup may take longer."""
+    interval_seconds: float = Field(600.0, gt=0)
+    """From one round of deletions to the next."""
+
+
+class Database(BaseModel):
+    """How the database is connected to; in the environment as METADATA_API_DATABASE_PASSWORD_FILE, ..."""
+
+    # Its address has the same beginning and is a setting of its own.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    password_file: Path | None = None
+    """File that holds the password, so that it is in no environment and no process list."""
+    seconds: float = 5.0
+    """Longest wait for one statement or connection, in seconds, measured on this side of the wire."""
+    pool: int = 20
+    """Connections kept open; as many again may be opened in a burst."""
+
+
 class DatabaseSettings(BaseSettings):
     """What a migration needs. Every value has the prefix METADATA_API_ in the environment; none is read at import."""
 
@@ -181,13 +206,9 @@ class DatabaseSettings(BaseSettings):
     )
 
     database_url: str
-    """SQLAlchemy URL of the Postgres database; the password may come from `database_password_file` instead."""
-    database_password_file: Path | None = None
-    """File that holds the password, so that it is in no environment and no process list."""
-    database_seconds: float = 5.0
-    """Longest wait for one statement or connection, in seconds, measured on this side of the wire."""
-    database_pool: int = 20
-    """Connections kept open; as many again may be opened in a burst."""
+    """SQLAlchemy URL of the Postgres database; the password may come from `database.password_file` instead."""
+    database: Database = Database()
+    """How it is connected to."""
 
 
 class Settings(DatabaseSettings):
@@ -223,6 +244,8 @@ class Settings(DatabaseSettings):
     """Longest bodies."""
     auth: Auth = Field(default_factory=Auth)
     """Who may do what."""
+    retention: Retention = Retention()
+    """How long and how much is kept."""
     signature: Signature = Signature()
     """Signatures of archives."""
 

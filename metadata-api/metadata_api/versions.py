@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session
 
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Experiment, ModelVersion
-from metadata_api.errors import Invalid, NotFound, Unavailable
+from metadata_api.errors import Invalid, NotFound
+from metadata_api.objects import ledger
+from metadata_api.objects.repair import RepairedStore
 from metadata_api.schemas.versions import Tensor, Version, VersionPage
 from metadata_api.signatures import Signatures, Signer
-from metadata_api.storage.base import ObjectStore
 from serving_runtime.archive import mar
 from serving_runtime.archive.model_spec import PLAIN_INPUTS, PLAIN_OUTPUTS
 
@@ -44,12 +45,12 @@ def require_experiment(session: Session, name: str) -> None:
 
 
 def publish(
-    sessions: Sessions, artifacts: ObjectStore, signatures: Signatures, experiment: str, upload: Upload
+    sessions: Sessions, artifacts: RepairedStore, signatures: Signatures, experiment: str, upload: Upload
 ) -> tuple[Version, bool]:
     """Check and rewrite an uploaded `.mar`, store it and register it; False when it was there already.
 
     Only the rewritten bytes are kept, because Python and Java can read different files out of one
-    hostile zip. The archive is stored before its row is committed: a row never lacks its bytes.
+    hostile zip. The archive is claimed and stored before its row is committed: a row never lacks its bytes.
     Raises Invalid for a signature that is missing or wrong, and with the code of `mar.MarError`, NotFound, OutOfSpace.
     """
     signer = signatures.check(upload.signature, upload.sha256)
@@ -59,6 +60,7 @@ def publish(
         except mar.MarError as error:
             raise Invalid(error.code, str(error)) from error
         row = _row(info, upload, signer)
+        ledger.claim(sessions, ledger.ARCHIVE, row.sha256, row.size)
         artifacts.adopt(canonical)
     with sessions.begin() as session:
         return _register(session, experiment, row)
@@ -96,14 +98,11 @@ def find(session: Session, experiment: str, number: int | None) -> ModelVersion:
     return row
 
 
-def archive(sessions: Sessions, artifacts: ObjectStore, experiment: str, number: int) -> tuple[str, int]:
+def archive(sessions: Sessions, artifacts: RepairedStore, experiment: str, number: int) -> tuple[str, int]:
     """sha256 and size of a version's stored bytes; raises NotFound, and Unavailable when they are missing."""
     with sessions() as session:
         row = find(session, experiment, number)
-    if not artifacts.exists(row.sha256):
-        raise Unavailable(
-            "artifact_missing", f"The artifact store lacks {row.sha256}. Restore it or upload it again."
-        )
+    artifacts.require(row.sha256)
     return row.sha256, row.size
 
 
@@ -117,6 +116,7 @@ def _register(session: Session, experiment: str, row: ModelVersion) -> tuple[Ver
         ModelVersion.experiment_id == experiment_id, ModelVersion.sha256 == row.sha256
     )
     if (existing := session.scalar(same)) is not None:
+        ledger.keep(session, ledger.ARCHIVE, row.sha256)
         # Whoever signs what was uploaded before need not change it for that.
         if row.signed_by is not None and existing.signed_by is None:
             existing.signed_by, existing.signing_key_sha256 = row.signed_by, row.signing_key_sha256
@@ -125,6 +125,7 @@ def _register(session: Session, experiment: str, row: ModelVersion) -> tuple[Ver
     row.experiment_id, row.number = experiment_id, (session.scalar(newest) or 0) + 1
     session.add(row)
     session.flush()
+    ledger.keep(session, ledger.ARCHIVE, row.sha256)
     return _shown(experiment, row), True
 
 

@@ -42,7 +42,7 @@ def api_metrics() -> set[str]:
     components = SimpleNamespace(
         engine=create_engine("postgresql+psycopg2://nowhere"),
         metrics=metrics,
-        settings=SimpleNamespace(database_pool=5),
+        settings=SimpleNamespace(database=SimpleNamespace(pool=5)),
         deployer=SimpleNamespace(watches={"inferenceservices": 0.0}),
         rejected={"401": 1},
     )

@@ -93,6 +93,24 @@ ORDERS = {
 }
 
 
+def test_those_with_a_model_are_listed_alone(api: httpx.Client, engine: Engine) -> None:
+    for name in ("old", "bare", "new"):
+        create(api, name, 1.0)
+    make_version(engine, 1, experiment="old")
+    make_version(engine, 1, experiment="new")
+    assert names(api, with_model=True, limit=1) == ["new", "old"]
+    assert api.get("/v1/experiments?with_model=true").json()["total"] == 2
+    assert names(api) == ["new", "bare", "old"]
+
+
+def test_metrics_are_named_whichever_experiment_has_them(api: httpx.Client) -> None:
+    assert api.get("/v1/metrics").json() == {"items": []}
+    create(api, "net", 1.0)
+    curve = {"steps": [1], "values": [0.5]}
+    api.post("/v1/experiments", json={"name": "other", "curves": {"test_accuracy": curve, "loss": curve}})
+    assert api.get("/v1/metrics").json() == {"items": ["loss", "test_accuracy"]}
+
+
 @pytest.mark.parametrize(("order", "expected"), ORDERS.items())
 @pytest.mark.parametrize("limit", [1, 2, 200])
 def test_every_order_holds_over_pages_and_puts_experiments_without_a_loss_last(

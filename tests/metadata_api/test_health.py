@@ -1,11 +1,16 @@
 """Liveness looks at nothing; readiness looks at the database and its schema."""
 
 import time
+from pathlib import Path
+from typing import Any
 
 import httpx
+from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from metadata_api.database import migrate
+from tests.metadata_api.making import make_mar
+from tests.waiting import until
 
 
 def test_livez_says_ok(api: httpx.Client) -> None:
@@ -14,7 +19,8 @@ def test_livez_says_ok(api: httpx.Client) -> None:
 
 def test_readyz_says_ok_when_the_schema_is_the_newest(api: httpx.Client) -> None:
     answer = api.get("/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok", "store": {"missing": 0, "damaged": 0}}
 
 
 def test_an_unknown_address_is_a_404_that_says_where_to_look(api: httpx.Client) -> None:
@@ -35,3 +41,27 @@ def test_readiness_costs_little_because_anybody_may_ask_for_it(engine: Engine) -
     for _ in range(50):
         migrate.check(engine)
     assert (time.thread_time() - begin) / 50 < 0.003
+
+
+def test_a_check_of_the_store_is_requested_and_its_findings_reach_readyz(
+    api: httpx.Client, app: FastAPI, tmp_path: Path
+) -> None:
+    assert api.get("/v1/fsck").status_code == 404
+    api.post("/v1/experiments", json={"name": "digits"})
+    version = api.post("/v1/experiments/digits/versions", content=make_mar(tmp_path)).json()
+    app.state.components.artifacts.first.path(version["sha256"]).write_bytes(b"other bytes")
+    assert api.post("/v1/fsck", json={}).status_code == 202
+    found = until(lambda: finished(api), "the check ends")
+    assert (found["checked"], found["damaged"]) == (1, 1)
+    assert found["findings"][0]["used_by"] == ["version 1 of digits"]
+    assert api.get("/readyz").json()["store"] == {"missing": 0, "damaged": 1}
+    download = api.get(version["download"])
+    assert (download.status_code, download.json()["error"]) == (503, "artifact_damaged")
+    api.post("/v1/experiments/digits/versions", content=make_mar(tmp_path))
+    assert api.get("/readyz").json()["store"] == {"missing": 0, "damaged": 0}, "uploading it again repairs it"
+    assert api.get(version["download"]).status_code == 200
+
+
+def finished(api: httpx.Client) -> dict[str, Any] | None:
+    found: dict[str, Any] = api.get("/v1/fsck").json()
+    return found if found["state"] == "finished" else None

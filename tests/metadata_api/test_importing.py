@@ -242,7 +242,7 @@ def test_a_full_disk_is_a_507_and_stores_nothing(
     api: httpx.Client, app: FastAPI, engine: Engine, monkeypatch: pytest.MonkeyPatch, form: bool
 ) -> None:
     monkeypatch.setattr("metadata_api.storage.folder.secrets.token_hex", lambda _: "full")
-    (app.state.components.artifacts.partial / "full").symlink_to("/dev/full")
+    (app.state.components.artifacts.first.partial / "full").symlink_to("/dev/full")
     sent: dict[str, Any] = {"files": {"file": ("a.csv", TWO_BAD)}} if form else {"content": TWO_BAD}
     answer = api.post("/v1/imports", **sent)
     assert (answer.status_code, answer.json()["error"]) == (507, "disk_full")

@@ -153,7 +153,7 @@ class TestRejected:
     @pytest.fixture
     def unchanged(self, app: FastAPI, engine: Engine, experiment: None) -> object:
         """Compares rows and files before and after the test."""
-        artifacts: FolderStore = app.state.components.artifacts
+        artifacts: FolderStore = app.state.components.artifacts.first
 
         def files() -> set[Path]:
             return {path for path in artifacts.root.rglob("*") if path.is_file()}

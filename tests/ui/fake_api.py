@@ -4,6 +4,7 @@ It keeps to the JSON of the real one: every answer is held against the real one'
 misbehave. The browser test against the real system is `test_browser.py`.
 """
 
+import asyncio
 import base64
 import csv
 import io
@@ -113,6 +114,7 @@ class FakeApi:
 
     `tokens` says whom each token stands for; None is an API without authentication, whose GET /v1/me needs no database.
     `unauthenticated` names requests that are answered 401 whoever sends them, as `METHOD path`.
+    `held` lets questions about images wait; `images` are those that were asked about.
     `wrong` says what was answered that the real API would not; `presented` holds the credentials of all requests.
     `audit` is what only admins see.
     """
@@ -176,6 +178,8 @@ class FakeApi:
         self.wrong: list[str] = []
         self.calls: list[str] = []
         self.asked: list[list[str]] = []
+        self.images: list[bytes] = []
+        self.held = False
 
     async def _maybe_away(self, request: Request, go_on: Any) -> Any:
         self.calls.append(f"{request.method} {request.url.path}")
@@ -219,13 +223,25 @@ class FakeApi:
 
     def _experiment_routes(self) -> None:
         @self.app.get("/v1/experiments")
-        def listing(limit: int = 20, search: str = "") -> dict[str, Any]:
+        def listing(
+            limit: int = 20, search: str = "", cursor: int = 0, with_model: bool = False
+        ) -> dict[str, Any]:
             found = [
                 item
                 for item in self.experiments.values()
                 if search.lower() in f"{item['name']} {item['display_name']}".lower()
+                and (item["latest_version"] is not None or not with_model)
             ]
-            return {"items": found[:limit], "total": len(found), "next": None}
+            end = cursor + limit
+            return {
+                "items": found[cursor:end],
+                "total": len(found),
+                "next": str(end) if end < len(found) else None,
+            }
+
+        @self.app.get("/v1/metrics")
+        def metrics() -> dict[str, Any]:
+            return {"items": sorted({name for item in self.experiments.values() for name in item["metrics"]})}
 
         @self.app.get("/v1/experiments/{name}")
         def show(name: str) -> Any:
@@ -267,6 +283,12 @@ class FakeApi:
             items = sorted(self.deployments.values(), key=lambda item: str(item["name"]))
             found = {"items": items, "total": len(items), "next": None, "unregistered": []}
             return {**found, "runtimes": ["torchserve", "native"]}
+
+        @self.app.get("/v1/deployments/{name}")
+        def show(name: str) -> Any:
+            found = self.deployments.get(name)
+            unknown = error(404, "deployment_unknown", f"There is no deployment {name}.")
+            return unknown if found is None else detail(found)
 
         @self.app.post("/v1/deployments", status_code=201)
         async def create(request: Request) -> Any:
@@ -319,8 +341,13 @@ class FakeApi:
         @self.app.post("/v1/predictions")
         async def predict(image: UploadFile = File(), deployments: list[str] = Form(default=[])) -> Any:
             self.asked.append(deployments)
+            self.images.append(await image.read())
+            while self.held:
+                await asyncio.sleep(0.02)
+            if gone := set(deployments) - self.deployments.keys():
+                return error(404, "deployment_unknown", f"There is no deployment {', '.join(sorted(gone))}.")
             try:
-                digit = Image.open(io.BytesIO(await image.read())).convert("L")
+                digit = Image.open(io.BytesIO(self.images[-1])).convert("L")
             except OSError:
                 return error(415, "image_unreadable", "This is not a PNG or JPEG.")
             running = [name for name, item in self.deployments.items() if item["desired"] == "running"]

@@ -1,5 +1,6 @@
 """The pages in a real browser before a fake API: every control, and what happens when something is away."""
 
+import io
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.ports import free_port
 from tests.ui import visits
 from tests.ui.apps import create_app
 from tests.ui.conftest import Site
-from tests.ui.fake_api import HOSTILE, LONG, FakeApi
+from tests.ui.fake_api import HOSTILE, LONG, FakeApi, experiment
 from tests.waiting import until
 
 pytestmark = pytest.mark.browser
@@ -35,10 +36,7 @@ def refreshes(site: Site) -> int:
 class TestTry:
     @pytest.fixture
     def page(self, site: Site, page: Page) -> Page:
-        """The page of the class once it offers what there is now.
-
-        Until then a deployment of the test before may still be chosen on it, and Gradio rejects a choice that is gone.
-        """
+        """The page of the class once it offers what there is now."""
         running = [name for name, one in site.api.deployments.items() if one["desired"] == "running"]
         expect(page.locator("#chosen").get_by_role("checkbox")).to_have_count(len(running))
         return page
@@ -95,6 +93,80 @@ class TestTry:
         site.api.deployments["cnn-new"] = site.api.deployments["cnn-baseline"] | {"name": "cnn-new"}
         expect(page.locator("#chosen").get_by_role("checkbox", name="cnn-new")).to_be_checked()
         expect(page.locator("#chosen").get_by_role("checkbox", name="mlp-poor")).not_to_be_checked()
+
+    def test_a_choice_that_has_gone_is_passed_over(self, site: Site, page: Page) -> None:
+        """Also before a refresh has told the page; what comes back is as it was chosen."""
+        visits.clear(page)
+        page.locator("#chosen").get_by_text("mlp-poor").click()
+        gone = site.api.deployments.pop("cnn-fast")
+        visits.draw(page)
+        page.locator(".m-vote").wait_for()
+        assert "mlp-poor" not in site.api.asked[-1]
+        expect(visits.card(page, "cnn-fast")).to_have_count(0)
+        poor = site.api.deployments.pop("mlp-poor")
+        expect(page.locator("#chosen").get_by_role("checkbox")).to_have_count(len(site.api.deployments))
+        site.api.deployments |= {"cnn-fast": gone, "mlp-poor": poor}
+        expect(page.locator("#chosen").get_by_role("checkbox", name="cnn-fast")).to_be_checked()
+        expect(page.locator("#chosen").get_by_role("checkbox", name="mlp-poor")).not_to_be_checked()
+        page.locator("#chosen").get_by_text("mlp-poor").click()
+
+    def test_no_answer_stands_beside_another_image(self, site: Site, page: Page) -> None:
+        visits.clear(page)
+        visits.draw(page)
+        expect(page.locator(".m-vote")).to_be_visible()
+        site.api.held = True
+        visits.draw(page, [(0.2, 0.9), (0.8, 0.9)])
+        expect(page.locator(".m-vote")).not_to_be_visible()
+        page.wait_for_timeout(700)
+        expect(page.locator(".m-vote")).not_to_be_visible()
+        site.api.held = False
+        expect(page.locator(".m-vote")).to_be_visible()
+        page.get_by_text("Answer while I draw").click()
+        page.get_by_role("button", name="Undo").click()
+        expect(page.locator(".m-vote")).not_to_be_visible()
+        page.get_by_text("Answer while I draw").click()
+        expect(page.locator(".m-vote")).to_be_visible()
+
+    def test_after_an_outage_the_last_image_is_asked_again(self, site: Site, page: Page) -> None:
+        visits.clear(page)
+        site.api.away = True
+        visits.draw(page)
+        expect(page.locator("#answers .m-note.bad")).to_contain_text("The database does not answer.")
+        site.api.away = False
+        expect(page.locator(".m-vote")).to_be_visible()
+
+    def test_a_small_drawing_is_sent_with_a_pen_that_fits_it(self, site: Site, page: Page) -> None:
+        shares = []
+        for size in (1.0, 0.15):
+            visits.clear(page)
+            visits.draw(page, [(0.5 + (x - 0.5) * size, 0.5 + (y - 0.5) * size) for x, y in visits.FIVE])
+            page.locator(".m-vote").wait_for()
+            sent = Image.open(io.BytesIO(site.api.images[-1])).convert("L").point(lambda level: 255 - level)
+            left, top, right, bottom = sent.getbbox() or (0, 0, 0, 0)
+            assert 270 < max(right - left, bottom - top) < 290
+            shares.append(sent.histogram()[128:])
+        large, small = (sum(levels) for levels in shares)
+        assert abs(large - small) < 0.05 * large
+
+    def test_two_fingers_and_palms_paint_nothing(self, site: Site, page: Page) -> None:
+        visits.clear(page)
+        asked = len(site.api.asked)
+        touch = visits.Touch(page)
+        touch.send("touchStart", (0.3, 0.3))
+        touch.send("touchMove", (0.35, 0.4))
+        touch.send("touchStart", (0.35, 0.4), (0.7, 0.7))
+        touch.send("touchMove", (0.4, 0.5), (0.6, 0.6))
+        touch.send("touchEnd")
+        touch.send("touchStart", (0.5, 0.5), radius=45)
+        touch.send("touchMove", (0.6, 0.6), radius=45)
+        touch.send("touchEnd")
+        assert visits.ink(page) == 0
+        touch.send("touchStart", (0.3, 0.3))
+        touch.send("touchMove", (0.3, 0.7))
+        touch.send("touchEnd")
+        assert visits.ink(page) > 0.01
+        page.locator(".m-vote").wait_for()
+        assert len(site.api.asked) == asked + 1
 
     def test_an_example_is_one_press_away(self, site: Site, page: Page) -> None:
         visits.clear(page)
@@ -158,6 +230,38 @@ class TestExperiments:
         expect(page.get_by_role("columnheader", name="Best accuracy")).to_be_visible()
         expect(page.locator("#curves .ytitle")).to_have_text("accuracy")
 
+    def test_a_metric_that_the_rows_do_not_have_locks_nothing(self, site: Site, page: Page) -> None:
+        visits.see_curves(page, 6)
+        for item in site.api.experiments.values():
+            if item["name"] != "cnn-baseline":
+                item["metrics"] = {name: one for name, one in item["metrics"].items() if name == "loss"}
+        page.get_by_label("Metric").click()
+        page.get_by_role("option", name="accuracy").click()
+        page.get_by_label("Search").fill("mlp")
+        expect(page.locator("#runs tbody tr")).to_have_count(3)
+        expect(page.get_by_role("columnheader", name="Best accuracy")).to_be_visible()
+        page.get_by_label("Search").fill("")
+        expect(page.locator("#runs tbody tr")).to_have_count(7)
+        expect(page.locator(".toast-body.error")).to_have_count(0)
+
+    def test_experiments_past_the_first_page_are_a_press_away(self, site: Site, open_page: OpenPage) -> None:
+        rare = {"final": 1, "final_step": 1, "best": 1, "best_step": 1, "points": 1}
+        for number in range(205):
+            site.api.experiments[f"filler-{number}"] = experiment(f"filler-{number}", latest_version=None)
+        site.api.experiments["older-than-all"] = experiment("older-than-all", metrics={"rare": rare})
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        visits.open_tab(page, "Experiments")
+        page.get_by_role("button", name="Older").click()
+        expect(page.locator("#runs caption")).to_contain_text("21 to 40 of 213")
+        page.get_by_label("Metric").click()
+        expect(page.get_by_role("option", name="rare")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Newer").click()
+        expect(page.locator("#runs caption")).to_contain_text("20 of 213")
+        visits.open_tab(page, "Deployments")
+        choose(page, "Experiment", "older-than-all")
+
     def test_log_scale(self, site: Site, page: Page) -> None:
         visits.see_curves(page, 6)
         page.get_by_label("Log scale").check()
@@ -219,9 +323,46 @@ class TestDeployments:
         fast.get_by_role("button", name="Change").click()
         expect(fast).to_contain_text("Roll back to v2")
         fast.get_by_role("button", name="Stop").click()
+        fast.get_by_role("button", name="Stop cnn-fast").click()
         fast.get_by_role("button", name="Start").click()
         expect(fast.get_by_role("button", name="Stop")).to_be_visible()
         assert site.api.deployments["cnn-fast"]["version"] == 1
+
+    def test_what_ends_a_service_names_the_consequence_and_can_be_undone(
+        self, site: Site, page: Page
+    ) -> None:
+        visits.open_tab(page, "Deployments")
+        last = service(page, "mlp-poor")
+        last.get_by_role("button", name="Stop").click()
+        expect(last).to_contain_text("Nobody gets an answer of mlp-poor any more until it is started again.")
+        # A question stays open when the cards change elsewhere.
+        site.api.deployments["cnn-baseline"] |= {"ready": False}
+        expect(page.locator(".m-count")).to_contain_text("4 of 6")
+        last.get_by_role("button", name="Keep it").click()
+        assert site.api.deployments["mlp-poor"]["desired"] == "running"
+        last.get_by_role("button", name="Stop").click()
+        last.get_by_role("button", name="Stop mlp-poor").click()
+        expect(page.locator("#deployed")).to_be_in_viewport()
+        expect(page.locator("#deployed")).to_contain_text("mlp-poor stops.")
+        last.get_by_role("button", name="Remove").click()
+        last.get_by_role("button", name="Remove mlp-poor").click()
+        expect(last).to_have_count(0)
+        page.get_by_role("button", name="Undo").click()
+        expect(last).to_contain_text("stopped")
+        expect(page.locator("#deployed")).to_contain_text("Undone: mlp-poor is stopped again.")
+        last.get_by_role("button", name="Start").click()
+        expect(page.locator("#deployed")).to_contain_text("mlp-poor starts.")
+
+    def test_a_chosen_version_stays_when_another_deployment_changes(self, site: Site, page: Page) -> None:
+        visits.open_tab(page, "Deployments")
+        fast = service(page, "cnn-fast")
+        fast.get_by_role("combobox").select_option("v1")
+        for ready in (False, True, False):
+            site.api.deployments["cnn-momentum"] |= {"ready": ready}
+            expect(page.locator(".m-count")).to_contain_text(f"{5 if ready else 4} of")
+        expect(fast.get_by_role("combobox")).to_have_value("1")
+        fast.get_by_role("button", name="Change").click()
+        expect(page.locator("#deployed")).to_contain_text("cnn-fast changes to version 1.")
 
     def test_a_second_deployment_of_a_name_is_refused_in_the_words_of_the_api(
         self, site: Site, page: Page

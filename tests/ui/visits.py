@@ -38,6 +38,33 @@ def draw(page: Page, points: list[tuple[float, float]] = FIVE) -> None:
     page.mouse.up()
 
 
+class Touch:
+    """Fingers on the sketchpad; places are shares of its side, radii are in pixels."""
+
+    def __init__(self, page: Page) -> None:
+        canvas = page.locator("#sketchpad canvas")
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        assert box is not None
+        self._box = box
+        self._session = page.context.new_cdp_session(page)
+        self._session.send("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 5})
+
+    def send(self, kind: str, *fingers: tuple[float, float], radius: float = 10) -> None:
+        """All fingers that are down after an event."""
+        points = [
+            {
+                "x": self._box["x"] + x * self._box["width"],
+                "y": self._box["y"] + y * self._box["height"],
+                "id": number,
+                "radiusX": radius,
+                "radiusY": radius,
+            }
+            for number, (x, y) in enumerate(fingers)
+        ]
+        self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
 def clear(page: Page) -> None:
     """Empty the sketchpad; the answers go with the drawing."""
     page.get_by_role("button", name="Clear").click()

@@ -62,10 +62,17 @@ class Experiment(ApiModel):
 
 
 class ExperimentPage(ApiModel):
-    """The first experiments of a search, and how many there are in all."""
+    """Experiments of a search, how many there are in all, and the cursor of what follows."""
 
     items: tuple[Experiment, ...]
     total: int
+    next: str | None = None
+
+
+class MetricNames(ApiModel):
+    """The names of all metrics that any experiment has recorded."""
+
+    items: tuple[str, ...]
 
 
 class NonFinite(ApiModel):
@@ -120,6 +127,7 @@ class Deployment(ApiModel):
     version: int
     runtime: str = ""
     replicas: int = 1
+    resources: dict[str, str | None] | None = None
     owner: str = "api"
     desired: Literal["running", "stopped"] = "running"
     observed: Observed = Observed()

@@ -132,7 +132,7 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
         gr.on(
             [page.load, timer.tick],
             _refresh(client, api),
-            inputs=[trying.chosen, trying.known, running.versions, running.logs, away, returned, shown],
+            inputs=[trying.known, running.versions, running.logs, away, returned, shown],
             outputs=[
                 *[alarm, trying.chosen, trying.known, running.cards, running.logs, away, returned],
                 *[shown, top, *trying.parts, *running.parts, *importing.parts],
@@ -165,7 +165,6 @@ def _refresh(client: MetadataClient, api: str) -> Callable[..., Awaitable[tuple[
     """What changes by itself: the deployments in two tabs, who the visitor is, and whether the API is there at all."""
 
     async def refresh(
-        selected: list[str],
         known: try_it.Offer,
         versions: dict[str, int],
         logs: dict[str, str],
@@ -183,7 +182,7 @@ def _refresh(client: MetadataClient, api: str) -> Callable[..., Awaitable[tuple[
         except ApiError as error:
             alarm = problem(error) if isinstance(error, ApiRejected) else banner(error.detail)
             return alarm, gr.skip(), gr.skip(), gr.skip(), gr.skip(), True, gr.skip(), *who
-        chosen, names = try_it.offer(found, selected, known, visitor.me)
+        chosen, names = try_it.offer(found, known, visitor.me)
         cards = deployments.cards_of(found, unregistered, versions, api, visitor.me, logs)
         return banner(""), chosen, names, cards, logs, False, returned + 1 if away else returned, *who
 

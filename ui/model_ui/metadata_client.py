@@ -29,6 +29,7 @@ from model_ui.api_types import (
     ImportReport,
     IssuedToken,
     Me,
+    MetricNames,
     Token,
     TokenPage,
     Unregistered,
@@ -46,6 +47,7 @@ ME_SECONDS = 3.0
 IMPORT_SECONDS = 120.0
 # Pages of deployments that one refresh reads at most; a page that shows thousands helps no one.
 DEPLOYMENT_PAGES = 5
+EXPERIMENT_PAGES = 50
 TOKEN_PAGES = 5
 
 
@@ -120,11 +122,28 @@ class MetadataClient:
         return await self._call(Me, "GET", "/v1/me", timeout=wait)
 
     async def experiments(
-        self, *, limit: int = 20, search: str = "", order: str = "-created_at"
+        self, *, limit: int = 20, search: str = "", order: str = "-created_at", cursor: str | None = None
     ) -> ExperimentPage:
-        """The first `limit` (1 to 200) experiments whose name or description holds `search`."""
+        """The first `limit` (1 to 200) experiments whose name holds `search`, or those after a cursor."""
         query = {"limit": str(limit), "order": order, **({"search": search} if search else {})}
+        query |= {"cursor": cursor} if cursor is not None else {}
         return await self._call(ExperimentPage, "GET", "/v1/experiments", params=query)
+
+    async def experiments_with_a_model(self) -> list[Experiment]:
+        """All experiments that can be deployed, newest first."""
+        found: list[Experiment] = []
+        query = {"limit": "200", "with_model": "true"}
+        for _ in range(EXPERIMENT_PAGES):
+            page = await self._call(ExperimentPage, "GET", "/v1/experiments", params=query)
+            found += page.items
+            if page.next is None:
+                break
+            query["cursor"] = page.next
+        return found
+
+    async def metric_names(self) -> list[str]:
+        """Names of all recorded metrics."""
+        return list((await self._call(MetricNames, "GET", "/v1/metrics")).items)
 
     async def experiment(self, name: str) -> Experiment:
         """One experiment by name."""
@@ -139,6 +158,10 @@ class MetadataClient:
     async def deployments(self) -> list[Deployment]:
         """All deployments by name."""
         return (await self.everything_deployed())[0]
+
+    async def deployment(self, name: str) -> Deployment:
+        """One deployment by name."""
+        return await self._call(Deployment, "GET", f"/v1/deployments/{_segment(name)}")
 
     async def runtimes(self) -> list[str]:
         """What a deployment may name as its runtime, the usual one first."""
@@ -171,6 +194,15 @@ class MetadataClient:
         if runtime:
             body["runtime"] = runtime
         return await self._call(Deployment, "POST", "/v1/deployments", json=body)
+
+    async def deploy_again(self, removed: Deployment) -> None:
+        """Bring a deployment back that was removed: name, version, runtime, replicas, resources, and whether it ran."""
+        body = removed.model_dump(
+            include={"name", "experiment", "version", "runtime", "replicas", "resources"}
+        )
+        await self._call(Deployment, "POST", "/v1/deployments", json=body)
+        if removed.desired == "stopped":
+            await self.stop(removed.name)
 
     async def change_version(self, name: str, version: int) -> Deployment:
         """Serve another version; the old one answers until the new one has proved itself."""

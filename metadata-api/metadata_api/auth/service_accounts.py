@@ -21,6 +21,14 @@ REVIEW_SECONDS = 5.0
 # The deployer asks over the same connections, of which there are more.
 AT_ONCE = 4
 MAX_KEPT = 1024
+# A token that nobody has seen yet costs its sender nothing: so many are reviewed in a second, after a burst.
+NEW_A_SECOND = 5.0
+NEW_BURST = 20
+# Leaves turns to the tokens that are known to be good.
+NEW_AT_ONCE = 2
+# A token that was good keeps its place before unknown ones for so long after its last review.
+REMEMBERED_SECONDS = 3600.0
+LEEWAY_SECONDS = 60.0
 _USER = re.compile(rf"{SERVICE_ACCOUNT_PREFIX}([a-z0-9-]+):([a-z0-9.-]+)")
 
 T = TypeVar("T")
@@ -49,9 +57,12 @@ class ServiceAccounts:
         self._audience = audience
         self._clock = clock
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns_of_new = asyncio.Semaphore(NEW_AT_ONCE)
+        self._new = _Allowance(NEW_A_SECOND, NEW_BURST, clock)
         # Apart, so that a flood of wrong tokens forgets nobody.
         self._accepted: _Kept[Principal] = _Kept()
         self._rejected: _Kept[MarinaError] = _Kept()
+        self._were_good: _Kept[bool] = _Kept()
         self.takes = f"tokens of Kubernetes service accounts for the audience {audience}"
 
     async def principal(self, token: str) -> Principal | None:
@@ -65,15 +76,33 @@ class ServiceAccounts:
         audiences = claimed.claims.get("aud")
         if not isinstance(audiences, list) or self._audience not in audiences:
             raise self._wrong("is for another audience")
+        if (end := _end(claimed.claims)) is not None and end.timestamp() + LEEWAY_SECONDS < time.time():
+            raise self._wrong("has expired")
         key = digest(token)
         if (found := self._known(key)) is not None:
             return found
         try:
-            async with asyncio.timeout(REVIEW_SECONDS), self._turns:
-                # Another request with this token may have asked meanwhile.
-                return self._known(key) or await self._review(key, token, claimed.claims)
+            async with asyncio.timeout(REVIEW_SECONDS):
+                if self._were_good.get(key, self._clock()):
+                    return await self._reviewed(key, token, claimed.claims)
+                async with self._turns_of_new:
+                    return await self._reviewed(key, token, claimed.claims, new=True)
         except TimeoutError as error:
             raise _away() from error
+
+    async def _reviewed(
+        self, key: str, token: str, claims: dict[str, Any], *, new: bool = False
+    ) -> Principal:
+        async with self._turns:
+            # Another request with this token may have asked meanwhile.
+            if (found := self._known(key)) is not None:
+                return found
+            if new and not self._new.take():
+                raise Unavailable(
+                    "unavailable",
+                    "There are too many new tokens of service accounts to check them all. Try again in a moment.",
+                )
+            return await self._review(key, token, claims)
 
     def _known(self, key: str) -> Principal | None:
         """Whose the token was just now; raises what it was rejected with."""
@@ -100,8 +129,10 @@ class ServiceAccounts:
             found = self._caller(status, claims)
         except MarinaError as error:
             self._rejected.put(key, error, end)
+            self._were_good.forget(key)
             raise
         self._accepted.put(key, found, end)
+        self._were_good.put(key, True, end + REMEMBERED_SECONDS)
         return found
 
     def _caller(self, status: Mapping[str, Any], claims: dict[str, Any]) -> Principal:
@@ -144,6 +175,30 @@ class _Kept(Generic[T]):
         if len(self._values) >= MAX_KEPT:
             del self._values[next(iter(self._values))]
         self._values[key] = (end, value)
+
+    def forget(self, key: str) -> None:
+        self._values.pop(key, None)
+
+
+class _Allowance:
+    """So many a second, and at most `burst` at once."""
+
+    def __init__(self, per_second: float, burst: int, clock: Callable[[], float]) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._clock = clock
+        self._left = float(burst)
+        self._counted = clock()
+
+    def take(self) -> bool:
+        """Whether there is one left; it is gone then."""
+        now = self._clock()
+        self._left = min(self._burst, self._left + (now - self._counted) * self._per_second)
+        self._counted = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 def _away() -> Unavailable:

@@ -147,7 +147,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = DatabaseSettings()
-    engine = connect(settings.database_url, password_file=settings.database_password_file)
+    engine = connect(settings.database_url, password_file=settings.database.password_file)
     if arguments.revision:
         with engine.connect() as connection:
             command.revision(_config(connection), arguments.revision, autogenerate=True, rev_id=arguments.id)

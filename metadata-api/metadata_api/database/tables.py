@@ -136,6 +136,7 @@ class ModelVersion(Base):
     __table_args__ = (
         UniqueConstraint("experiment_id", "number"),
         UniqueConstraint("experiment_id", "sha256"),
+        Index("ix_model_versions_sha256", "sha256"),
     )
 
 

@@ -1,5 +1,6 @@
 """The Helm release beside this API: what its values declare, and the command that changes it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ from metadata_api.deploying.base import (
     Timeouts,
 )
 from metadata_api.errors import Conflict
+
+_SHA256 = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,15 @@ class HelmRelease:
     namespace: str = ""
     deployments: Mapping[str, HelmDeployment] = field(default_factory=dict)
     """By name, as they were seen last; replaced as a whole."""
+    is_known: bool = True
+    """Whether the deployer has looked already."""
+
+    def archives(self) -> frozenset[str] | None:
+        """sha256 of the archives that Helm serves from a bucket, registered or not; None while that is not known."""
+        if not self.is_known:
+            return None
+        uris = (one.spec.storage_uri for one in self.deployments.values())
+        return frozenset(digest for uri in uris for digest in _SHA256.findall(uri))
 
     def conflict(self, deployment: str, **values: object) -> Conflict:
         """The error for a change of one of them; no values means to remove it.

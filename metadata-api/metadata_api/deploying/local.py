@@ -5,7 +5,7 @@ here.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,14 @@ class LocalDeployer:
     backend_name = "The serving process"
 
     def __init__(
-        self, models_file: Path, serving_url: str, client: httpx.AsyncClient, artifacts: FolderStore
+        self,
+        models_file: Path,
+        serving_url: str,
+        client: httpx.AsyncClient,
+        artifacts: FolderStore,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._leads = leads
         self.changed = asyncio.Event()
         self._models_file = models_file
         self._artifacts = artifacts
@@ -57,7 +63,7 @@ class LocalDeployer:
 
     async def apply(self, desired: Sequence[Desired]) -> None:
         """Replace the models file when it says something else."""
-        await asyncio.to_thread(_update, self._models_file, _models(desired, self._artifacts))
+        await asyncio.to_thread(self._update, _models(desired, self._artifacts))
 
     async def observe(self) -> Mapping[str, Observed]:
         """The models of `GET /status`, by name."""
@@ -84,6 +90,12 @@ class LocalDeployer:
         except OSError as error:
             raise Unavailable("no_logs", f"The log of {name} cannot be read: {error.strerror}.") from error
         return [LogPart(None, found)]
+
+    def _update(self, content: bytes) -> None:
+        path = self._models_file
+        # One that was stopped in the middle of a round may wake up beside a new leader.
+        if self._leads() and not (path.exists() and path.read_bytes() == content):
+            replace(path, content)
 
 
 class _Model(BaseModel):
@@ -123,9 +135,3 @@ def _models(desired: Sequence[Desired], artifacts: FolderStore) -> bytes:
         for one in sorted(desired, key=lambda one: one.name)
     ]
     return orjson.dumps({"models": models}, option=orjson.OPT_INDENT_2)
-
-
-def _update(path: Path, content: bytes) -> None:
-    """Replace the file unless it says the same."""
-    if not path.exists() or path.read_bytes() != content:
-        replace(path, content)

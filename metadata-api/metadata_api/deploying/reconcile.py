@@ -1,18 +1,17 @@
 """The background task that makes desired deployments real and writes down what is observed of them.
 
 `create_app` runs it for as long as the API lives. It depends on nothing that a request does: after any
-outage the next round compares what is desired with what is there and goes on.
+outage the next round compares what is desired with what is there and goes on. Of several replicas the leader
+changes and records; the others only look.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from metadata_api.database.session import Sessions
 from metadata_api.deploying import helm, rows, status
@@ -26,7 +25,6 @@ from metadata_api.metrics import Metrics
 
 DEBOUNCE_SECONDS = 0.05
 ROUND_SECONDS = 20.0
-ADVISORY_LOCK = 7_303_014_482
 log = logging.getLogger(__name__)
 
 
@@ -35,6 +33,7 @@ async def run(
     deployer: Deployer,
     release: HelmRelease,
     metrics: Metrics,
+    leads: Callable[[], bool],
     intervals: Intervals = DEFAULT,
 ) -> None:
     """Reconcile until cancelled: again after an interval, at once after a change, more slowly while it fails."""
@@ -44,10 +43,11 @@ async def run(
         began = time.monotonic()
         try:
             async with asyncio.timeout(ROUND_SECONDS):
-                states = await _round(sessions, deployer, release)
+                states = await _round(sessions, deployer, release, leads)
             pause, last = intervals.reconcile, ""
-            metrics.count_round(time.monotonic() - began, failed=False)
-            metrics.set_states(states)
+            if states is not None:
+                metrics.count_round(time.monotonic() - began, failed=False)
+            metrics.set_states(states or ())
         except Exception as error:
             metrics.count_round(time.monotonic() - began, failed=True)
             # The edge of the task: whatever went wrong, the next round may do better.
@@ -63,8 +63,15 @@ async def run(
             await asyncio.sleep(DEBOUNCE_SECONDS)
 
 
-async def _round(sessions: Sessions, deployer: Deployer, release: HelmRelease) -> list[str]:
-    """One comparison of desired and observed; the states of all deployments."""
+async def _round(
+    sessions: Sessions, deployer: Deployer, release: HelmRelease, leads: Callable[[], bool]
+) -> list[str] | None:
+    """One comparison of desired and observed; the states of all deployments, None where another replica leads."""
+    if not leads():
+        # For what routes want to know of Helm's deployments.
+        with suppress(Unavailable):
+            await deployer.observe()
+        return None
     # Threads of asyncio, not those that the routes share: a busy API must not hold this up.
     found = await asyncio.to_thread(_read, sessions)
     failure: Exception | None = None
@@ -83,7 +90,7 @@ async def _round(sessions: Sessions, deployer: Deployer, release: HelmRelease) -
             found = await asyncio.to_thread(_follow_helm, sessions, release)
         statuses = {row.id: _status(row, observed, deployer) for row in found}
     changed = [(row, statuses[row.id]) for row in found if statuses[row.id] != row.status]
-    if changed:
+    if changed and leads():
         await asyncio.to_thread(_record, sessions, changed)
     if failure is not None:
         raise failure
@@ -101,19 +108,12 @@ def _read(sessions: Sessions) -> list[Row]:
 
 
 def _follow_helm(sessions: Sessions, release: HelmRelease) -> list[Row]:
-    """All rows, once those of Helm say what its values say; of several replicas only one writes them."""
+    """All rows, once those of Helm say what its values say."""
     with sessions.begin() as session:
-        if _is_the_writer(session):
-            helm.sync(session, release.deployments)
+        helm.sync(session, release.deployments)
         return rows.read_all(session)
 
 
 def _record(sessions: Sessions, changed: Sequence[tuple[Row, Status]]) -> None:
-    """Write statuses; of several replicas only one does."""
     with sessions.begin() as session:
-        if _is_the_writer(session):
-            rows.write_statuses(session, changed)
-
-
-def _is_the_writer(session: Session) -> bool:
-    return bool(session.scalar(text("select pg_try_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK}))
+        rows.write_statuses(session, changed)

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 from PIL import Image as Pillow
 from PIL import ImageOps
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Image
-from metadata_api.errors import Invalid, NotFound, TooLarge, UnsupportedMedia
+from metadata_api.errors import Invalid, NotFound, TooLarge, Unavailable, UnsupportedMedia
+from metadata_api.objects import ledger
 from metadata_api.storage.base import ObjectStore
 from serving_runtime.contracts import IMAGE_MAGIC, IMAGE_MAX_BYTES, IMAGE_MAX_PIXELS
 
@@ -68,11 +70,28 @@ def shrink(png: bytes) -> bytes:
     return png if len(png) <= HEAVY_BYTES else _thumbnail(Pillow.open(io.BytesIO(png)))
 
 
+def store(sessions: Sessions, images: ObjectStore, image: DecodedImage) -> None:
+    """Claim and store the bytes of an image; raises OutOfSpace and Unavailable."""
+    ledger.claim(sessions, ledger.IMAGE, image.sha256, len(image.png))
+    images.put(image.png)
+
+
 def put(session: Session, image: DecodedImage) -> Image:
-    """Know an image whose bytes are in the store already, once."""
+    """Know an image whose bytes were stored, once; raises Unavailable when they were collected meanwhile."""
     row = {"sha256": image.sha256, "width": image.width, "height": image.height, "size": len(image.png)}
-    session.execute(insert(Image).values(row).on_conflict_do_nothing())
-    return session.get_one(Image, image.sha256)
+    new = insert(Image).values(row).on_conflict_do_nothing().returning(Image.sha256)
+    # Twice, as somebody may delete the image between the two statements.
+    if not any(session.scalar(new) or _is_locked(session, image.sha256) for _ in range(2)):
+        raise Unavailable("image_busy", "The same image is just being deleted. Send it again.")
+    ledger.keep(session, ledger.IMAGE, image.sha256)
+    return Image(**row)
+
+
+def lock(session: Session, image: Image) -> Image:
+    """The same image, which nobody deletes until the transaction ends; raises NotFound when somebody did."""
+    if not _is_locked(session, image.sha256):
+        raise _unknown(image.sha256)
+    return image
 
 
 def png(sessions: Sessions, store: ObjectStore, sha256: str) -> bytes:
@@ -80,7 +99,7 @@ def png(sessions: Sessions, store: ObjectStore, sha256: str) -> bytes:
     with sessions() as session:
         known = session.get(Image, sha256) is not None
     if not known:
-        raise NotFound("image_unknown", f"There is no image {sha256}. Send it with a prediction first.")
+        raise _unknown(sha256)
     return store.read(sha256)
 
 
@@ -125,6 +144,15 @@ def _flat(image: Pillow.Image) -> Pillow.Image:
         return image.convert("L") if "transparency" not in image.info else image.convert("RGBA")
     transparent = image.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in image.info
     return image.convert("RGBA" if transparent else "RGB")
+
+
+def _is_locked(session: Session, sha256: str) -> bool:
+    known = select(Image.sha256).where(Image.sha256 == sha256)
+    return session.scalar(known.with_for_update(read=True, key_share=True)) is not None
+
+
+def _unknown(sha256: str) -> NotFound:
+    return NotFound("image_unknown", f"There is no image {sha256}. Send it with a prediction first.")
 
 
 def _too_many_pixels() -> TooLarge:

@@ -55,7 +55,6 @@ class _Plan:
 
     targets: list[Target]
     requests: dict[str, bytes]
-    file: bytes
     image: images.DecodedImage | Image
 
 
@@ -70,7 +69,7 @@ async def predict_all(dependencies: Dependencies, request: PredictionRequest) ->
     plan = await run_in_threadpool(_prepare, dependencies, request)
     # The file is written and synced while the models compute; its row follows with the answers.
     _, outcomes = await asyncio.gather(
-        run_in_threadpool(dependencies.images.put, plan.file),
+        run_in_threadpool(_store, dependencies, plan.image),
         asyncio.gather(*(_ask(dependencies, target, plan.requests, end) for target in plan.targets)),
     )
     return await run_in_threadpool(_record, dependencies, request, plan.image, outcomes)
@@ -123,11 +122,19 @@ def _prepare(dependencies: Dependencies, request: PredictionRequest) -> _Plan:
         image = image or session.get(Image, request.image_sha256)
     if image is None:
         raise NotFound("image_unknown", f"There is no image {request.image_sha256}. Send the file itself.")
-    file = image.png if isinstance(image, images.DecodedImage) else dependencies.images.read(image.sha256)
-    sent = image.sent if isinstance(image, images.DecodedImage) else images.shrink(file)
+    if isinstance(image, images.DecodedImage):
+        sent = image.sent
+    else:
+        sent = images.shrink(dependencies.images.read(image.sha256))
     names = {target.image_input for target in targets if target.image_input}
     requests = {name: v2_client.image_request(name, sent) for name in names}
-    return _Plan(targets, requests, file, image)
+    return _Plan(targets, requests, image)
+
+
+def _store(dependencies: Dependencies, image: images.DecodedImage | Image) -> None:
+    """Nothing for an image that is stored already."""
+    if isinstance(image, images.DecodedImage):
+        images.store(dependencies.sessions, dependencies.images, image)
 
 
 async def _ask(dependencies: Dependencies, target: Target, requests: dict[str, bytes], end: float) -> Outcome:
@@ -164,7 +171,7 @@ def _record(
     uid = uuid4()
     encoded = encode(outcomes)
     with dependencies.sessions.begin() as session:
-        image = asked if isinstance(asked, Image) else images.put(session, asked)
+        image = images.lock(session, asked) if isinstance(asked, Image) else images.put(session, asked)
         results = record(session, uid, image.sha256, outcomes, encoded)
     shown = bodies.PredictedImage(
         sha256=image.sha256, width=image.width, height=image.height, url=f"/v1/images/{image.sha256}"

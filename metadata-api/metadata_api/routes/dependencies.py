@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from metadata_api.auth.principal import Principal, principal_of
 from metadata_api.auth.serving_tokens import Write
 from metadata_api.auth.tokens import TokenTable
+from metadata_api.database.leader import Leader
 from metadata_api.database.live_table import LiveTable
 from metadata_api.database.session import Sessions
 from metadata_api.deploying.base import Deployer
@@ -20,10 +21,11 @@ from metadata_api.deploying.intervals import Intervals
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
+from metadata_api.maintenance import Maintenance
 from metadata_api.metrics import Metrics
+from metadata_api.objects.repair import RepairedStore
 from metadata_api.settings import Settings
 from metadata_api.signatures import Signatures
-from metadata_api.storage.base import ObjectStore
 from metadata_api.v2_proxy.route_table import RouteTable
 
 
@@ -51,8 +53,10 @@ class Components:
     cluster: Cluster | None
     """What the deployer kserve and the reviews of tokens ask; closed with the application."""
     helm: HelmRelease
-    artifacts: ObjectStore
-    images: ObjectStore
+    artifacts: RepairedStore
+    images: RepairedStore
+    leader: Leader
+    maintenance: Maintenance
     signatures: Signatures
     """Whether archives need one, and whose count."""
     write_tokens: Write | None = field(init=False, default=None)

@@ -25,9 +25,12 @@ def list_experiments(
         str | None, Query(max_length=200, description="Part of a name, in either case.")
     ] = None,
     order: bodies.Order = "-created_at",
+    with_model: Annotated[bool, Query(description="Only experiments that a model was uploaded to.")] = False,
 ) -> bodies.ExperimentPage:
     """A page of experiments; a leading minus sorts downwards, experiments without a loss come last."""
-    return experiments.list_page(session, order=order, search=search, limit=limit, cursor=cursor)
+    return experiments.list_page(
+        session, order=order, search=search, limit=limit, cursor=cursor, with_model=with_model
+    )
 
 
 @router.post(
@@ -42,6 +45,12 @@ def create_experiment(new: bodies.NewExperiment, session: SessionDep) -> bodies.
 def show_experiment(name: NameInPath, session: SessionDep) -> bodies.Experiment:
     """One experiment."""
     return experiments.show(session, name)
+
+
+@router.get("/metrics", dependencies=[needs(Role.VIEWER)], responses=responses())
+def list_metrics(session: SessionDep) -> bodies.MetricNames:
+    """Names of all metrics that an experiment has recorded, at most 1,000."""
+    return experiments.metric_names(session)
 
 
 @router.get(

@@ -1,13 +1,29 @@
 """Whether the process lives and whether it can do its work; asked by the launcher and by Kubernetes."""
 
 from fastapi import APIRouter
+from pydantic import BaseModel
 
 from metadata_api.auth.access import open_to_all
 from metadata_api.database import migrate
 from metadata_api.errors import responses
+from metadata_api.objects import ledger
 from metadata_api.routes.dependencies import ComponentsDep
 
 router = APIRouter(tags=["health"])
+
+
+class StoreHealth(BaseModel):
+    """Objects that rows need and that are not as they should be, as far as anybody noticed."""
+
+    missing: int = 0
+    damaged: int = 0
+
+
+class Readiness(BaseModel):
+    """The API can do its work."""
+
+    status: str = "ok"
+    store: StoreHealth
 
 
 @router.get("/livez", dependencies=[open_to_all()])
@@ -17,7 +33,11 @@ async def livez() -> dict[str, str]:
 
 
 @router.get("/readyz", dependencies=[open_to_all()], responses=responses())
-def readyz(of: ComponentsDep) -> dict[str, str]:
-    """The database answers and has at least the schema that this release needs."""
+def readyz(of: ComponentsDep) -> Readiness:
+    """The database answers and has at least the schema that this release needs.
+
+    Objects of the store that are missing or damaged are counted; requests that do not need them go on.
+    """
     migrate.check(of.engine)
-    return {"status": "ok"}
+    with of.sessions() as session:
+        return Readiness(store=StoreHealth(**ledger.problems(session)))

@@ -36,7 +36,7 @@ def show_gauges(components: Components) -> None:
     """What is read of the parts when `/metrics` is asked for."""
     pool, found = components.engine.pool, components.metrics
     assert isinstance(pool, QueuePool), "connect sees to it"
-    most = 2 * components.settings.database_pool
+    most = 2 * components.settings.database.pool
     found.gauge("marina_database_connections", "Database connections in use.", pool.checkedout)
     found.gauge("marina_database_connections_limit", "Most database connections at once.", lambda: most)
     found.gauges(

@@ -66,6 +66,12 @@ class ExperimentPage(BaseModel):
     next: str | None
 
 
+class MetricNames(BaseModel):
+    """Names of metrics, sorted."""
+
+    items: list[str]
+
+
 class NonFinite(BaseModel):
     """A point whose value JSON has no number for."""
 

@@ -3,10 +3,19 @@
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 DIGEST = re.compile(r"^[0-9a-f]{64}$")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBytes:
+    """An object as a listing of the store shows it."""
+
+    sha256: str
+    size: int
 
 
 class ObjectStore(Protocol):
@@ -25,7 +34,7 @@ class ObjectStore(Protocol):
         """Store bytes; returns their sha256."""
 
     def local(self, digest: str) -> Path | None:
-        """The object as a file of this machine, if that is what it is."""
+        """The object as a file of this machine, if that is what it is; raises Unavailable as `read` does."""
 
     def exists(self, digest: str) -> bool:
         """Whether the object is there."""
@@ -34,7 +43,13 @@ class ObjectStore(Protocol):
         """All bytes of an object; raises Unavailable when they are missing or other bytes."""
 
     def stream(self, digest: str) -> Iterator[bytes]:
-        """All bytes of an object, part by part."""
+        """All bytes of an object, part by part; raises Unavailable as `read` does, perhaps only after the last."""
+
+    def delete(self, digest: str) -> None:
+        """Delete an object; nothing happens when it is gone."""
+
+    def objects(self, after: str = "") -> Iterator[StoredBytes]:
+        """All objects in the order of their sha256, those after one if given."""
 
 
 def checked(digest: str) -> str:

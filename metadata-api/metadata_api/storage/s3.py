@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -14,7 +14,7 @@ from obstore.store import S3Store as Bucket
 
 from metadata_api.errors import OutOfSpace, Unavailable
 from metadata_api.settings import S3
-from metadata_api.storage.base import checked
+from metadata_api.storage.base import DIGEST, StoredBytes, checked
 from metadata_api.storage.folder import FolderStore
 
 if TYPE_CHECKING:
@@ -57,14 +57,36 @@ class S3Store:
         """Send a finished temporary file to the bucket; returns its sha256."""
         with path.open("rb") as file:
             digest = file_digest(file, "sha256").hexdigest()
+        # Also what is there already, which may be damaged.
         self._send(digest, path)
         return digest
 
     def put(self, data: bytes) -> str:
-        """FolderStore bytes; returns their sha256. Bytes that are there already are not sent again."""
+        """Store bytes; returns their sha256. Those that are there already are sent again only when damaged."""
         digest = sha256(data).hexdigest()
+        with _translated(), suppress(FileNotFoundError):
+            if bytes(obstore.get(self._bucket, self._key(digest)).bytes()) == data:
+                return digest
         self._send(digest, data)
         return digest
+
+    def delete(self, digest: str) -> None:
+        """Delete an object; nothing happens when it is gone."""
+        with _translated(), suppress(FileNotFoundError):
+            obstore.delete(self._bucket, self._key(digest))
+
+    def objects(self, after: str = "") -> Iterator[StoredBytes]:
+        """All objects in the order of their sha256, those after one if given."""
+        with _translated():
+            # A bucket lists its keys in their order.
+            listing = obstore.list(
+                self._bucket, self._prefix or None, offset=self._key(after) if after else None
+            )
+            for page in listing:
+                for one in page:
+                    name = one["path"].rpartition("/")[2].removesuffix(self._ending)
+                    if DIGEST.match(name) and one["path"] == self._key(name):
+                        yield StoredBytes(name, one["size"])
 
     def local(self, digest: str) -> None:
         """Nothing in a bucket is a file of this machine."""
@@ -95,8 +117,6 @@ class S3Store:
 
     def _send(self, digest: str, content: bytes | Path) -> None:
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        if self._size(digest) == size:
-            return
         with _translated():
             obstore.put(
                 self._bucket,

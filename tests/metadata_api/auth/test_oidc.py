@@ -173,6 +173,21 @@ def test_what_is_no_token_of_this_issuer_is_left_to_others_and_asks_nobody(
     assert len(provider.calls) == calls
 
 
+def test_a_flood_of_forged_tokens_asks_the_provider_once(provider: IdentityProvider) -> None:
+    verifier = Oidc(auth(provider), IssuerKeys(provider.issuer))
+    wrongly_signed = provider.token(key=FOREIGN)
+
+    async def flood() -> list[object]:
+        tokens = [provider.token(key=FOREIGN, header={"kid": f"unknown-{number}"}) for number in range(50)]
+        await verifier.principal(provider.token())
+        tried = (verifier.principal(token) for token in (*tokens, *tokens, *[wrongly_signed] * 200))
+        return list(await asyncio.gather(*tried, return_exceptions=True))
+
+    provider.calls.clear()
+    assert {type(one) for one in asyncio.run(flood())} == {Unauthenticated}
+    assert len(provider.calls) == 2, "its discovery document and its keys"
+
+
 @pytest.mark.parametrize("header", ["jku", "x5u", "jwk"])
 def test_no_token_brings_its_own_key(provider: IdentityProvider, header: str) -> None:
     with IdentityProvider(FOREIGN) as elsewhere:

@@ -1,9 +1,11 @@
 """Tokens of Kubernetes service accounts: reviewed by the Kubernetes API, which may be away."""
 
 import asyncio
+import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import jwt
@@ -14,7 +16,14 @@ from sqlalchemy import Engine
 from metadata_api.app import create_app
 from metadata_api.auth import service_accounts
 from metadata_api.auth.principal import Principal
-from metadata_api.auth.service_accounts import AT_ONCE, MAX_KEPT, ServiceAccounts
+from metadata_api.auth.service_accounts import (
+    AT_ONCE,
+    MAX_KEPT,
+    NEW_A_SECOND,
+    NEW_AT_ONCE,
+    NEW_BURST,
+    ServiceAccounts,
+)
 from metadata_api.errors import Forbidden, Unauthenticated, Unavailable
 from metadata_api.kubernetes import Cluster
 from metadata_api.settings import Settings
@@ -27,6 +36,7 @@ from tests.metadata_api.making import own_database
 from tests.metadata_api.servers import running
 from tests.waiting import until
 
+T = TypeVar("T")
 ROLES = {"ml/trainer": Role.PUBLISHER, "ml/viewer": Role.VIEWER}
 
 
@@ -45,16 +55,29 @@ class Asking:
         self._verifier: ServiceAccounts | None = None
 
     def of(self, *tokens: str, at_once: bool = False) -> list[Principal | None]:
-        async def ask() -> list[Principal | None]:
+        async def ask(verifier: ServiceAccounts, token: str) -> Principal | None:
+            return await verifier.principal(token)
+
+        return self.each(ask, tokens, at_once=at_once)
+
+    def each(
+        self,
+        ask_one: Callable[[ServiceAccounts, str], Awaitable[T]],
+        tokens: Sequence[str],
+        *,
+        at_once: bool = True,
+    ) -> list[T]:
+        async def ask() -> list[T]:
             cluster = Cluster(self._kubernetes.url, "marina")
             if self._verifier is None:
                 self._verifier = ServiceAccounts(cluster, ROLES, "marina", clock=lambda: self.now)
             # Connections belong to one event loop.
             self._verifier._cluster, self._verifier._turns = cluster, asyncio.Semaphore(AT_ONCE)
+            self._verifier._turns_of_new = asyncio.Semaphore(NEW_AT_ONCE)
             try:
                 if at_once:
-                    return await asyncio.gather(*(self._verifier.principal(token) for token in tokens))
-                return [await self._verifier.principal(token) for token in tokens]
+                    return await asyncio.gather(*(ask_one(self._verifier, token) for token in tokens))
+                return [await ask_one(self._verifier, token) for token in tokens]
             finally:
                 await cluster.close()
 
@@ -172,6 +195,84 @@ class TestKept:
             verifier._rejected.put(str(number), Unauthenticated("unauthenticated", ""), asking.now + 5)
         assert len(verifier._rejected._values) == MAX_KEPT
         assert len(verifier._accepted._values) == 1
+
+
+class TestFlood:
+    """Whoever forges tokens makes the Kubernetes API review few of them, and keeps nobody else out."""
+
+    def test_a_thousand_forged_tokens_are_as_many_reviews_as_may_be_in_the_time(
+        self, kubernetes: FakeKubernetes, asking: Asking
+    ) -> None:
+        assert [count(asking, forged(250)) for _ in range(4)] == [NEW_BURST, 0, 0, 0]
+        asking.now += 2
+        assert count(asking, forged(250)) == 2 * NEW_A_SECOND
+        asking.now += 3600
+        assert count(asking, forged(250)) == NEW_BURST
+        assert len(kubernetes.tokens.asked) == 2 * NEW_BURST + 2 * NEW_A_SECOND
+
+    def test_the_same_forged_token_again_costs_nothing(
+        self, kubernetes: FakeKubernetes, asking: Asking
+    ) -> None:
+        (token,) = forged(1)
+        assert count(asking, [token] * 200) == 200
+        assert len(kubernetes.tokens.asked) <= NEW_AT_ONCE
+
+    def test_tokens_that_were_good_are_reviewed_during_it_as_always(
+        self, kubernetes: FakeKubernetes, asking: Asking
+    ) -> None:
+        good = [kubernetes.tokens.issue("ml/trainer") for _ in range(5)]
+        asking.of(*good)
+        count(asking, forged(100))
+        asking.now += 5.1
+        revoked = good.pop()
+        kubernetes.tokens.revoke(revoked)
+        count(asking, forged(200))
+        assert len(asking.of(*good)) == 4
+        with pytest.raises(Unauthenticated):
+            asking.of(revoked)
+        asking.now += 5.1
+        count(asking, forged(200))
+        with pytest.raises(Unavailable):
+            asking.of(revoked)
+
+    def test_a_new_good_token_gets_in_when_it_is_sent_again(
+        self, kubernetes: FakeKubernetes, asking: Asking
+    ) -> None:
+        count(asking, forged(100))
+        token = kubernetes.tokens.issue("ml/trainer")
+        with pytest.raises(Unavailable, match="Try again"):
+            asking.of(token)
+        asking.now += 1 / NEW_A_SECOND
+        assert asking.of(token)[0]
+
+    def test_a_token_that_has_expired_is_shown_to_nobody(
+        self, kubernetes: FakeKubernetes, asking: Asking
+    ) -> None:
+        for seconds in (-61, -(10**6)):
+            with pytest.raises(Unauthenticated, match="has expired"):
+                asking.of(kubernetes.tokens.issue("ml/trainer", seconds=seconds))
+        assert kubernetes.tokens.asked == []
+
+
+def forged(number: int) -> list[str]:
+    """Tokens that Kubernetes has never issued, all different, for an account that has a role."""
+    claims = {"sub": "system:serviceaccount:ml:trainer", "aud": ["marina"]}
+    return [jwt.encode({**claims, "jti": secrets.token_hex(8)}, "s" * 40) for _ in range(number)]
+
+
+def count(asking: Asking, tokens: list[str]) -> int:
+    """How many of them were called wrong; all others were told to come again."""
+
+    async def ask(verifier: ServiceAccounts, token: str) -> bool:
+        try:
+            await verifier.principal(token)
+        except Unauthenticated:
+            return True
+        except Unavailable:
+            return False
+        raise AssertionError("a forged token was taken")
+
+    return sum(asking.each(ask, tokens))
 
 
 class TestAway:

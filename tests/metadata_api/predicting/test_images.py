@@ -108,8 +108,9 @@ def test_a_kept_picture_is_shown_and_cannot_run_in_a_browser(
     api: httpx.Client, engine: Engine, app: object
 ) -> None:
     found = images.decode(encoded(Image.new("L", (3, 2), 9)))
-    app.state.components.images.put(found.png)  # type: ignore[attr-defined]
-    with app.state.components.sessions.begin() as session:  # type: ignore[attr-defined]
+    components = app.state.components  # type: ignore[attr-defined]
+    images.store(components.sessions, components.images, found)
+    with components.sessions.begin() as session:
         images.put(session, found)
         images.put(session, found)
     assert row_counts(engine)["images"] == 1
@@ -128,8 +129,8 @@ def test_a_kept_picture_without_its_bytes_is_a_503_and_names_no_path(
 ) -> None:
     make_deployment(engine, "digits")
     kept = images.decode(encoded(Image.new("L", (3, 2), 9)))
-    store = app.state.components.images
-    store.put(kept.png)
+    store = app.state.components.images.first
+    images.store(app.state.components.sessions, store, kept)
     with app.state.components.sessions.begin() as session:
         images.put(session, kept)
     path = store.path(kept.sha256)

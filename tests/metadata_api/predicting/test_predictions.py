@@ -15,7 +15,7 @@ from PIL import Image
 from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
-from metadata_api.settings import Auth, Settings
+from metadata_api.settings import Auth, Database, Settings
 from tests.metadata_api.conftest import as_json, row_counts
 from tests.metadata_api.making import (
     huge_png,
@@ -41,7 +41,7 @@ def own_app(engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPath
     settings = Settings(
         auth=Auth(mode="off"),
         database_url=url_of(engine),
-        database_seconds=1.5,
+        database=Database(seconds=1.5),
         store_dir=folder / "store",
         serving_models_file=folder / "models.json",
         serving_url=serving.url,
@@ -279,7 +279,7 @@ class TestRefused:
 
     @pytest.fixture(autouse=True)
     def unchanged(self, engine: Engine, four: None, own_app: FastAPI) -> Iterator[None]:
-        store = own_app.state.components.images.root
+        store = own_app.state.components.images.first.root
 
         def files() -> int:
             return sum(path.is_file() for path in store.rglob("*"))

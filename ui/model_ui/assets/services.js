@@ -1,13 +1,27 @@
 // The cards of the deployments: a pressed button is told to Python with the name and, for a change, the version.
-element.addEventListener("click", (event) => {
-  const button = event.target.closest("button[data-act]");
-  if (!button) return;
-  const version = button.parentElement.querySelector("select");
-  trigger("submit", {
-    act: button.dataset.act,
-    name: button.dataset.name,
-    version: version ? Number(version.value) : null,
-  });
+// A version that somebody chose, and a question that somebody has open, stay when the cards change elsewhere.
+const chosen = new Map(); // name -> version
+const asking = new Map(); // name -> action whose consequence is shown
+
+const keep = () => {
+  for (const card of element.querySelectorAll(".m-service")) {
+    const { name } = card.dataset;
+    const select = card.querySelector("select");
+    if (select) {
+      const offered = [...select.options].map((option) => option.value);
+      if (!offered.includes(chosen.get(name))) chosen.delete(name);
+      const preselected = select.querySelector("option[selected]");
+      select.value = chosen.get(name) ?? (preselected ? preselected.value : select.value);
+    }
+    const questions = [...card.querySelectorAll("[data-question]")];
+    if (!questions.some((question) => question.dataset.question === asking.get(name))) asking.delete(name);
+    for (const question of questions) question.hidden = question.dataset.question !== asking.get(name);
+  }
+};
+
+element.addEventListener("change", (event) => {
+  const card = event.target.closest(".m-service");
+  if (card && event.target.matches("select")) chosen.set(card.dataset.name, event.target.value);
 });
 
 // A log is fetched when it is opened. One that is rendered open says so: that it opens is nothing new.
@@ -21,10 +35,23 @@ element.addEventListener(
   true,
 );
 
-// A choice made by hand stays with the card that it was made in: after a change of the list, all start anew.
-watch("value", () => {
-  for (const select of element.querySelectorAll("select")) {
-    const preselected = select.querySelector("option[selected]");
-    if (preselected) select.value = preselected.value;
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  const card = event.target.closest(".m-service");
+  if (!button || !card) return;
+  const { name } = card.dataset;
+  if ("ask" in button.dataset) {
+    asking.set(name, button.dataset.ask);
+    keep();
+    card.querySelector(`[data-question="${button.dataset.ask}"] [data-keep]`).focus();
+    return;
   }
+  asking.delete(name);
+  keep();
+  if (!button.dataset.act) return;
+  const version = card.querySelector("select");
+  trigger("submit", { act: button.dataset.act, name, version: version ? Number(version.value) : null });
+  if (button.dataset.act === "change") chosen.delete(name);
 });
+
+watch("value", keep);

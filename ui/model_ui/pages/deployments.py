@@ -10,12 +10,12 @@ from model_ui import assets
 from model_ui.api_types import Deployment, Experiment, Me, Unregistered
 from model_ui.authentication import client_for, visitor_of
 from model_ui.metadata_client import ApiError, MetadataClient
+from model_ui.pages.actions import Done, do, undo
 from model_ui.pages.problems import problem
 from model_ui.render import services
 from model_ui.render.markup import note, role_needed
 from model_ui.render.runs import title
 
-OFFERED = 200
 # Lines of each process, and how many open logs are kept fresh.
 LINES, RENEWED = 40, 3
 
@@ -43,11 +43,24 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
     logs = gr.State({})
     rejected = gr.HTML("", js_on_load=None, apply_default_css=False, elem_classes="m-maybe")
     with gr.Row(elem_classes="m-filters", equal_height=True, visible=False) as controls:
+        # Without custom values Gradio rejects all of them once the list has changed behind somebody's choice.
         experiment = gr.Dropdown(
-            [], label="Experiment", elem_id="experiment", scale=3, min_width=240, value=None
+            [],
+            label="Experiment",
+            elem_id="experiment",
+            scale=3,
+            min_width=240,
+            value=None,
+            allow_custom_value=True,
         )
         version = gr.Dropdown(
-            [], label="Version", elem_id="version", scale=1, min_width=110, value=None, filterable=False
+            [],
+            label="Version",
+            elem_id="version",
+            scale=1,
+            min_width=110,
+            value=None,
+            allow_custom_value=True,
         )
         name = gr.Textbox(
             label="Name",
@@ -64,20 +77,24 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
             scale=1,
             min_width=130,
             value=None,
-            filterable=False,
+            allow_custom_value=True,
         )
         deploy = gr.Button("Deploy", variant="primary", scale=0, min_width=120, elem_classes="m-go")
     message = gr.HTML(
-        "", js_on_load=None, apply_default_css=False, elem_id="deployed", elem_classes="m-maybe"
+        "",
+        js_on_load=assets.text("said.js"),
+        apply_default_css=False,
+        elem_id="deployed",
+        elem_classes="m-maybe",
     )
+    last = gr.State(None)
     cards = gr.HTML("", js_on_load=assets.text("services.js"), apply_default_css=False, elem_id="services")
 
     async def load(served_by: str | None, request: gr.Request) -> tuple[Any, dict[str, int] | Any, Any]:
         api = client_for(request, client)
         try:
             runtimes = await api.runtimes()
-            page = await api.experiments(limit=OFFERED)
-            found = {item.name: item for item in page.items}
+            found = {item.name: item for item in await api.experiments_with_a_model()}
             for item in await api.deployments():
                 if item.experiment not in found:
                     found[item.experiment] = await api.experiment(item.experiment)
@@ -86,8 +103,9 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
         latest = {
             item.name: item.latest_version for item in found.values() if item.latest_version is not None
         }
-        chosen = served_by if served_by in runtimes else next(iter(runtimes), None)
-        offered = gr.Dropdown(choices=list(runtimes), value=chosen)
+        offered = gr.Dropdown(choices=list(runtimes))
+        if not served_by:
+            offered = gr.Dropdown(choices=list(runtimes), value=next(iter(runtimes), None))
         return gr.Dropdown(choices=_choices(list(found.values()))), latest, offered
 
     async def show(
@@ -102,44 +120,61 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
 
     async def create(
         selected: str | None,
-        number: int | None,
+        number: int | str | None,
         called: str | None,
         served_by: str | None,
         known: dict[str, int],
         opened: dict[str, str],
         request: gr.Request,
-    ) -> tuple[str, Any]:
-        if not selected:
-            return note("Choose an experiment first.", "warn"), gr.skip()
+    ) -> tuple[str, Any, None]:
+        if not selected or selected not in known:
+            return note("Choose an experiment of the list first.", "warn"), gr.skip(), None
+        if isinstance(number, str) and not number.isdecimal():
+            return note("Choose a version of the list first.", "warn"), gr.skip(), None
         try:
             made = await client_for(request, client).deploy(
-                selected, version=number, name=(called or "").strip(), runtime=served_by or ""
+                selected,
+                version=int(number) if number else None,
+                name=(called or "").strip(),
+                runtime=served_by or "",
             )
         except ApiError as error:
-            return problem(error), gr.skip()
-        message = note(f"{made.name} starts with version {made.version}.", "ok")
-        return await show(message, known, opened, request)
+            return problem(error), gr.skip(), None
+        words = f"{made.name} starts with version {made.version}."
+        return *await show(services.said(words, undo=False), known, opened, request), None
 
     async def act(
         known: dict[str, int], opened: dict[str, str], event: gr.EventData, request: gr.Request
-    ) -> tuple[str, Any, dict[str, str]]:
+    ) -> tuple[str | Any, Any, Done | None | Any, dict[str, str]]:
         api, action, name = client_for(request, client), str(event.act), str(event.name)
-        done = ""
         if action in ("log", "unlog"):
             opened = {key: text for key, text in opened.items() if key != name}
+            opened |= await renewed(api, {name: ""}) if action == "log" else {}
+            return gr.skip(), (await show("", known, opened, request))[1], gr.skip(), opened
         try:
-            if action == "log":
-                opened[name] = await _log(api, name)
-            elif action != "unlog":
-                done = note(await _do(api, action, name, event.version), "ok")
+            done = await do(api, action, name, event.version)
         except ApiError as error:
-            return problem(error), gr.skip(), opened
-        return *(await show(done, known, opened, request)), opened
+            return problem(error), gr.skip(), None, opened
+        return *await show(services.said(done.words, undo=True), known, opened, request), done, opened
+
+    async def take_back(
+        done: Done | None, known: dict[str, int], opened: dict[str, str], request: gr.Request
+    ) -> tuple[str, Any, None]:
+        if done is None:
+            return gr.skip(), gr.skip(), None
+        try:
+            words = await undo(client_for(request, client), done)
+        except ApiError as error:
+            return problem(error), gr.skip(), None
+        return *await show(services.said(words, undo=False), known, opened, request), None
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     experiment.input(_versions, [experiment, versions], [version], **quiet)
-    deploy.click(create, [experiment, version, name, runtime, versions, logs], [message, cards], **quiet)
-    cards.submit(act, [versions, logs], [message, cards, logs], **quiet)
+    deploy.click(
+        create, [experiment, version, name, runtime, versions, logs], [message, cards, last], **quiet
+    )
+    cards.submit(act, [versions, logs], [message, cards, last, logs], **quiet)
+    message.submit(take_back, [last, versions, logs], [message, cards, last], **quiet)
     outputs = [experiment, versions, runtime]
     return DeploymentsTab(cards, versions, logs, load, [runtime], outputs, [controls, rejected])
 
@@ -181,24 +216,6 @@ async def _log(client: MetadataClient, name: str) -> str:
     return "\n".join(
         line for part in parts for line in [*([f"{part.pod}:"] if part.pod else []), *part.lines]
     )
-
-
-async def _do(client: MetadataClient, action: str, name: str, version: int | None) -> str:
-    """Do what a button of a card says, and say what happens now."""
-    if action == "change" and isinstance(version, int):
-        return f"{name} changes to version {(await client.change_version(name, version)).version}."
-    if action == "rollback":
-        return f"{name} goes back to version {(await client.roll_back(name)).version}."
-    if action == "stop":
-        await client.stop(name)
-        return f"{name} stops."
-    if action == "start":
-        await client.start(name)
-        return f"{name} starts."
-    if action == "remove":
-        await client.remove(name)
-        return f"{name} is removed."
-    raise ApiError("This button is not known. Load the page anew.")
 
 
 def _choices(experiments: Sequence[Experiment]) -> list[tuple[str, str]]:

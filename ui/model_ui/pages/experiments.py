@@ -1,7 +1,7 @@
 """The Experiments tab: find experiments, compare their parameters and curves; built by `app.build_ui`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -18,6 +18,21 @@ MOST = 200
 # So many are drawn at first, and at most; more lines cannot be told apart.
 DRAWN_FIRST = 8
 DRAWN_MOST = 20
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which page of which list is shown: the cursors and row counts that led to it, and the cursor of what follows."""
+
+    search: str = ""
+    rows: int = LATEST
+    cursors: tuple[str | None, ...] = (None,)
+    counts: tuple[int, ...] = ()
+    following: str | None = None
+    shown: int = 0
+
+
+FIRST = Place()
 
 
 @dataclass(frozen=True)
@@ -42,14 +57,25 @@ def build(client: MetadataClient, *, public_api_url: str) -> ExperimentsTab:
             min_width=220,
         )
         latest = gr.Slider(
-            1, MOST, value=LATEST, step=1, label="Latest", elem_id="latest", scale=2, min_width=220
+            1, MOST, value=LATEST, step=1, label="Rows", elem_id="latest", scale=2, min_width=220
         )
+        # Without custom values Gradio rejects a metric that the experiments shown now do not have.
         metric = gr.Dropdown(
-            ["loss"], value="loss", label="Metric", elem_id="metric", scale=1, min_width=120, filterable=False
+            ["loss"],
+            value="loss",
+            label="Metric",
+            elem_id="metric",
+            scale=1,
+            min_width=120,
+            allow_custom_value=True,
         )
     table = gr.HTML("", js_on_load=assets.text("runs.js"), apply_default_css=False, elem_id="runs")
+    with gr.Row(elem_classes="m-pages"):
+        newer = gr.Button("Newer", size="sm", min_width=110, scale=0, interactive=False)
+        older = gr.Button("Older", size="sm", min_width=110, scale=0, interactive=False)
     chosen = gr.State(None)
     shown = gr.State(())
+    place = gr.State(FIRST)
     with gr.Column(elem_classes="m-chart"):
         with gr.Row(elem_classes="m-chart-tools", equal_height=True):
             smoothing = gr.Slider(
@@ -62,19 +88,37 @@ def build(client: MetadataClient, *, public_api_url: str) -> ExperimentsTab:
         chart = gr.Plot(show_label=False, container=False, elem_id="curves")
 
     async def load(
-        text: str | None, count: float, kind: str, picked: list[str] | None, request: gr.Request
+        text: str | None, count: float, kind: str, picked: list[str] | None, at: Place, request: gr.Request
     ) -> tuple[Any, ...]:
-        words = (text or "").strip()
+        words, rows = (text or "").strip(), int(count)
+        # Another search or number of rows begins at the newest again.
+        at = at if at.search == words and at.rows == rows else Place(words, rows)
+        api = client_for(request, client)
         try:
-            page = await client_for(request, client).experiments(limit=int(count), search=words)
+            page = await api.experiments(limit=rows, search=words, cursor=at.cursors[-1])
+            known = await api.metric_names()
         except ApiError as error:
-            return problem(error), gr.skip(), gr.skip(), gr.skip()
+            return problem(error), *[gr.skip() for _ in range(6)]
+        first = gr.skip()
         if picked is None:
             with_curves = [item.name for item in page.items if kind in item.metrics]
-            picked = with_curves[:DRAWN_FIRST] or None
-        html = runs.runs(page, chosen=picked or (), metric=kind, api=public_api_url, searched=bool(words))
-        metrics = gr.Dropdown(choices=runs.metric_names(page.items))
-        return html, picked, tuple(item.name for item in page.items), metrics
+            first = picked = with_curves[:DRAWN_FIRST] or None
+        before = sum(at.counts)
+        html = runs.runs(
+            page, chosen=picked or (), metric=kind, api=public_api_url, searched=bool(words), before=before
+        )
+        metrics = gr.Dropdown(choices=runs.metric_names([*known, kind]))
+        now = replace(at, following=page.next, shown=len(page.items))
+        pages = gr.Button(interactive=len(at.cursors) > 1), gr.Button(interactive=page.next is not None)
+        return html, first, tuple(item.name for item in page.items), metrics, now, *pages
+
+    def go_older(at: Place) -> Place:
+        if at.following is None:
+            return at
+        return replace(at, cursors=(*at.cursors, at.following), counts=(*at.counts, at.shown))
+
+    def go_newer(at: Place) -> Place:
+        return replace(at, cursors=at.cursors[:-1] or (None,), counts=at.counts[:-1])
 
     async def draw(
         picked: list[str] | None, kind: str, smooth: float, logarithmic: bool, request: gr.Request
@@ -93,8 +137,8 @@ def build(client: MetadataClient, *, public_api_url: str) -> ExperimentsTab:
         return [*others, str(event.name)] if event.chosen else others
 
     listing = {
-        "inputs": [search, latest, metric, chosen],
-        "outputs": [table, chosen, shown, metric],
+        "inputs": [search, latest, metric, chosen, place],
+        "outputs": [table, chosen, shown, metric, place, newer, older],
     }
     drawing: dict[str, Any] = {
         "inputs": [chosen, metric, smoothing, log],
@@ -106,6 +150,10 @@ def build(client: MetadataClient, *, public_api_url: str) -> ExperimentsTab:
     gr.on([search.change, latest.release, metric.input], load, **listing, **latest_only)
     gr.on([chosen.change, metric.input, smoothing.release, log.input], draw, **drawing, **latest_only)
     table.select(pick, [chosen], [chosen], trigger_mode="multiple", **quiet)
+    older.click(go_older, [place], [place], **quiet).then(load, **listing, **quiet)
+    newer.click(go_newer, [place], [place], **quiet).then(load, **listing, **quiet)
+    # What was ticked by hand before no longer counts.
+    gr.on([every.click, none.click], None, js="() => document.dispatchEvent(new Event('marina-choose'))")
     every.click(_all, [shown], [chosen], **quiet).then(load, **listing, **quiet)
     none.click(list, None, [chosen], **quiet).then(load, **listing, **quiet)
     return ExperimentsTab(load, listing["inputs"], listing["outputs"], table)

@@ -7,9 +7,18 @@ from model_ui.render.markup import chip, empty, link, moment, number, text
 
 # Further parameters are in the tooltip and in the JSON.
 PARAMETERS = 8
+LISTED = 60
 
 
-def runs(page: ExperimentPage, *, chosen: Collection[str], metric: str, api: str, searched: bool) -> str:
+def runs(
+    page: ExperimentPage,
+    *,
+    chosen: Collection[str],
+    metric: str,
+    api: str,
+    searched: bool,
+    before: int = 0,
+) -> str:
     """HTML table of experiments.
 
     Args:
@@ -17,13 +26,15 @@ def runs(page: ExperimentPage, *, chosen: Collection[str], metric: str, api: str
         metric: the metric of the columns "final" and "best".
         api: address of the API as the browser reaches it; empty means no links.
         searched: whether a search filtered the list, which changes what an empty one means.
+        before: how many experiments the pages before this one have.
     """
     if not page.items:
         if searched:
             return empty("Nothing found", "No experiment has this text in its name or description.")
         return empty("No experiments yet", "Import a CSV, or register a model through the API.")
     rows = "".join(_row(item, item.name in chosen, metric, api) for item in page.items)
-    count = f"{len(page.items):,} of {page.total:,}"
+    first = f"{before + 1:,} to {before + len(page.items):,}" if before else f"{len(page.items):,}"
+    count = f"{first} of {page.total:,}"
     name = text(metric)
     return (
         f'<div class="m-table-wrap"><table class="m-table m-runs"><caption>{count} experiments, newest first</caption>'
@@ -34,10 +45,9 @@ def runs(page: ExperimentPage, *, chosen: Collection[str], metric: str, api: str
     )
 
 
-def metric_names(items: Iterable[Experiment]) -> list[str]:
-    """All recorded metrics, loss first."""
-    names = {name for item in items for name in item.metrics}
-    return sorted(names | {"loss"}, key=lambda name: (name != "loss", name))
+def metric_names(known: Iterable[str]) -> list[str]:
+    """Metrics in the order in which they are offered, loss first."""
+    return sorted({*known, "loss"}, key=lambda name: (name != "loss", name))
 
 
 def title(item: Experiment) -> str:
@@ -75,7 +85,8 @@ def _parameters(item: Experiment) -> str:
         for key, value in shown[:PARAMETERS]
     ]
     if len(shown) > PARAMETERS:
-        rest = ", ".join(f"{key} = {value}" for key, value in shown[PARAMETERS:])
+        rest = ", ".join(f"{key} = {value}" for key, value in shown[PARAMETERS:LISTED])
+        rest += ", ..." if len(shown) > LISTED else ""
         chips.append(chip(f"+{len(shown) - PARAMETERS}", "quiet", rest))
     return "".join(chips) or "–"
 

@@ -164,16 +164,46 @@ def _actions(item: Deployment, latest: int) -> str:
     if item.previous_version is not None and item.desired == "running":
         buttons.append(_button("rollback", f"Roll back to v{item.previous_version}", item))
     if item.desired == "running":
-        buttons.append(_button("stop", "Stop", item))
+        serving = (
+            f"v{item.observed.version} of it answers" if item.observed.version is not None else "it starts"
+        )
+        consequence = (
+            f"Now {serving}. Nobody gets an answer of {item.name} any more until it is started again."
+        )
+        buttons.append(_button("stop", "Stop", item, asks=True))
+        buttons.append(_question("stop", consequence, f"Stop {item.name}", item))
     else:
+        consequence = (
+            f"{item.name} is gone for everybody, and its previous version is forgotten. Its predictions stay, and so "
+            f"does the model {item.experiment} v{item.version}."
+        )
         buttons.append(_button("start", "Start", item))
-        buttons.append(_button("remove", "Remove", item))
+        buttons.append(_button("remove", "Remove", item, asks=True))
+        buttons.append(_question("remove", consequence, f"Remove {item.name}", item))
     return "".join(buttons)
 
 
-def _button(action: str, label: str, item: Deployment) -> str:
-    full = f"{label}: {item.name}"
+def said(words: str, *, undo: bool) -> str:
+    """HTML of what an action came to, with the button that undoes it."""
+    button = '<button type="button" class="m-button" data-undo>Undo</button>' if undo else ""
+    close = '<button type="button" class="m-button" data-close aria-label="Close this message">Close</button>'
+    return f'<div class="m-note ok m-said" role="status"><span>{text(words)}</span>{button}{close}</div>'
+
+
+def _question(action: str, consequence: str, label: str, item: Deployment) -> str:
+    """What an action would do, with the choice; hidden until somebody presses its button."""
     return (
-        f'<button type="button" class="m-button" data-act="{action}" data-name="{text(item.name)}" '
+        f'<div class="m-question" data-question="{action}" role="group" aria-label="{text(label)}?" hidden>'
+        f"<p>{text(consequence)}</p>{_button(action, label, item)}"
+        f'<button type="button" class="m-button" data-keep>Keep it</button></div>'
+    )
+
+
+def _button(action: str, label: str, item: Deployment, *, asks: bool = False) -> str:
+    """A button that does something, or with `asks` one that first shows what that would do."""
+    full = label if item.name in label else f"{label}: {item.name}"
+    kind = "ask" if asks else "act"
+    return (
+        f'<button type="button" class="m-button" data-{kind}="{action}" data-name="{text(item.name)}" '
         f'aria-label="{text(full)}">{text(label)}</button>'
     )

@@ -7,7 +7,7 @@ that are not settled. Nothing is written to the Kubernetes API unless it differs
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,10 +65,17 @@ class KServeDeployer:
     backend_name = "KServe"
 
     def __init__(
-        self, config: KServeConfig, cluster: Cluster, helm: HelmRelease, intervals: Intervals = DEFAULT
+        self,
+        config: KServeConfig,
+        cluster: Cluster,
+        helm: HelmRelease,
+        intervals: Intervals = DEFAULT,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._intervals = intervals
         self._helm = helm
+        helm.is_known = False
+        self._leads = leads
         self.changed = asyncio.Event()
         self._config = config
         self._cluster = cluster
@@ -152,6 +159,7 @@ class KServeDeployer:
             for name, service in services.items()
             if (spec := service.helm_spec)
         }
+        self._helm.is_known = True
         for name, rejected in self._rejected.items():
             service = services.get(name)
             live = observed[name].live if service and service.manager != HELM else None
@@ -236,10 +244,13 @@ class KServeDeployer:
     ) -> None:
         name = body["metadata"]["name"]
         async with room:
+            # One that was stopped in the middle of a round may wake up beside a new leader.
+            self._require_leading()
             found = self._found(kind, name)
             # Without force, fields of another owner's object of the same name are a conflict.
             if found is None and not await self._is_free(kind, name):
                 raise ClusterRejected(409, reasons.not_ours(kind, name))
+            self._require_leading()
             item = await self._cluster.apply(kind, body, force=found is not None)
         metadata = item["metadata"]
         generation = int(metadata.get("generation") or 0)
@@ -274,6 +285,7 @@ class KServeDeployer:
     ) -> ClusterAway | None:
         try:
             async with room:
+                self._require_leading()
                 await self._cluster.delete(kind, found.name, found.uid)
         except ClusterAway as error:
             return error
@@ -281,6 +293,10 @@ class KServeDeployer:
             log.warning("%s %s cannot be deleted: %s", kind.kind, found.name, error)
         self._written.pop((kind, found.name), None)
         return None
+
+    def _require_leading(self) -> None:
+        if not self._leads():
+            raise ClusterAway("this replica leads no more")
 
     def _rejection(self, name: str) -> str | None:
         route = self._routes.records.get(route_name(name)) if self._routes else None

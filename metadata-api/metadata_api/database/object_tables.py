@@ -1,0 +1,70 @@
+"""The tables of the store's bytes: the ledger of its objects, and checks of the store against the database."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Identity, Index, Text, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from metadata_api.database.session import Base
+
+
+class StoredObject(Base):
+    """Bytes of the store: they are there, or an upload has announced them."""
+
+    __tablename__ = "stored_objects"
+
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    sha256: Mapped[str] = mapped_column(Text, primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    unreferenced_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """Since when no row refers to them; after the grace time they are collected."""
+    deleting_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """Since when the collector is deleting them; nobody may refer to them any more."""
+    problem: Mapped[str | None] = mapped_column(Text)
+    """What was wrong when they were read last."""
+
+    __table_args__ = (
+        CheckConstraint("kind in ('archive', 'image')", name="kind"),
+        CheckConstraint("problem in ('missing', 'damaged')", name="problem"),
+        Index(
+            "ix_stored_objects_unreferenced_since",
+            "unreferenced_since",
+            postgresql_where=text("unreferenced_since is not null"),
+        ),
+        Index("ix_stored_objects_problem", "problem", postgresql_where=text("problem is not null")),
+    )
+
+
+class StoreCheck(Base):
+    """One check of the store against the database, and how far it is."""
+
+    __tablename__ = "store_checks"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    state: Mapped[str] = mapped_column(Text, server_default="requested")
+    repair: Mapped[bool]
+    requested_by: Mapped[str] = mapped_column(Text)
+    requested_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    position: Mapped[str] = mapped_column(Text, server_default="")
+    """KIND/SHA256 of the last object that was checked: a check that broke off goes on from there."""
+    objects: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """How many there were when it began."""
+    checked: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    checked_bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    missing: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    damaged: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    repaired: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    unreferenced: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
+    error: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        CheckConstraint("state in ('requested', 'running', 'finished', 'failed')", name="state"),
+        Index(
+            "uq_store_checks_pending", "state", unique=True, postgresql_where=text("state in ('requested')")
+        ),
+    )

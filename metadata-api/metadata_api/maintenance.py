@@ -1,0 +1,93 @@
+"""The background task that keeps the store and the tables in order: checks of the store, collection of its bytes.
+
+`create_app` runs it for as long as the API lives. Every replica has one, and only the leader's does anything. A round
+is short: what is left over follows in the next one.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from metadata_api.database.session import Sessions, deadline
+from metadata_api.errors import Unavailable
+from metadata_api.objects import collector, fsck
+from metadata_api.objects.repair import RepairedStore
+from metadata_api.settings import Retention
+
+# Statements over whole tables take longer than those of requests.
+STATEMENT_SECONDS = 60.0
+POLL_SECONDS = 1.0
+SWEEP_ROUNDS = 24
+log = logging.getLogger(__name__)
+
+
+class Maintenance:
+    """What it works on.
+
+    Args:
+        leads: whether this replica is the one that works.
+        in_use: sha256 of objects that somebody uses without a row: what Helm deploys from the bucket.
+            None while that is not known.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        stores: Mapping[str, RepairedStore],
+        retention: Retention,
+        *,
+        leads: Callable[[], bool],
+        in_use: Callable[[], frozenset[str] | None],
+    ) -> None:
+        self._sessions = sessions
+        self._stores = stores
+        self._retention = retention
+        self._leads = leads
+        self._in_use = in_use
+        self._next_round = 0.0
+        self._rounds = 0
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        last = ""
+        while True:
+            more = False
+            try:
+                if self._leads():
+                    more = await asyncio.to_thread(self._work)
+                last = ""
+            except Exception as error:
+                # The edge of the task: whatever went wrong, the next round may do better.
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                if reason != last:
+                    expected = isinstance(error, SQLAlchemyError | OSError | Unavailable)
+                    log.warning("maintenance failed: %s", reason, exc_info=not expected)
+                last = reason
+            if not more:
+                await asyncio.sleep(POLL_SECONDS)
+
+    def _work(self) -> bool:
+        """One piece of work; whether there is more at once."""
+        with deadline(STATEMENT_SECONDS):
+            more = fsck.step(self._sessions, self._stores)
+            if time.monotonic() >= self._next_round:
+                more = self._clean() or more
+            return more
+
+    def _clean(self) -> bool:
+        """Delete what is over; whether there is more at once."""
+        in_use = self._in_use()
+        if in_use is None:
+            return False
+        if self._rounds % SWEEP_ROUNDS == 0:
+            collector.sweep(self._sessions, self._stores)
+        grace = timedelta(seconds=self._retention.grace_seconds)
+        if collector.collect(self._sessions, self._stores, grace, in_use=in_use):
+            return True
+        self._rounds += 1
+        self._next_round = time.monotonic() + self._retention.interval_seconds
+        return False

@@ -1,0 +1,1 @@
+"""What the store holds: the ledger of its objects, their collection, their check and their repair."""

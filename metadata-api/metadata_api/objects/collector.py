@@ -1,0 +1,125 @@
+"""Deletes bytes that nothing refers to: what was marked a grace time ago, and only after it said so in the ledger.
+
+Of several replicas the leader collects, and two at once would do no harm: rows are locked while they are condemned, and
+a condemned object can be neither claimed nor kept.
+"""
+
+import logging
+import time
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+
+from sqlalchemy import delete, func, or_, select, tuple_, update
+
+from metadata_api.database.object_tables import StoredObject
+from metadata_api.database.session import Sessions
+from metadata_api.errors import Unavailable
+from metadata_api.objects import ledger
+from metadata_api.storage.base import ObjectStore
+
+BATCH = 100
+# A collector that was stopped between the two steps must not delete what was uploaded again after it.
+DELETE_SECONDS = 60.0
+# So long after it was condemned another collector deletes it: then the first one does not any more.
+ABANDONED = timedelta(seconds=2 * DELETE_SECONDS)
+log = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+
+
+def collect(
+    sessions: Sessions, stores: Mapping[str, ObjectStore], grace: timedelta, in_use: Collection[str] = ()
+) -> int:
+    """Delete one batch of what was unreferenced for longer than the grace time; how many objects that were.
+
+    `in_use` are those that somebody uses without a row.
+    """
+    begin = time.monotonic()
+    condemned = _condemn(sessions, grace, in_use)
+    gone: list[Key] = []
+    for kind, digest in condemned:
+        if time.monotonic() - begin > DELETE_SECONDS:
+            log.warning("collecting takes too long: the rest follows in %s", ABANDONED)
+            break
+        try:
+            stores[kind].delete(digest)
+        except Unavailable as error:
+            log.warning("%s %s cannot be deleted: %s", kind, digest, error.detail)
+            break
+        gone.append((kind, digest))
+    _forget(sessions, gone)
+    return len(gone)
+
+
+def sweep(sessions: Sessions, stores: Mapping[str, ObjectStore]) -> int:
+    """Enter into the ledger what the store has beyond it, by listing all of it; how many objects that were.
+
+    They get the grace time from now on, as an upload may just have stored them.
+    """
+    with sessions.begin() as session:
+        ledger.settle(session)
+    entered = 0
+    for kind, store in stores.items():
+        page: list[tuple[str, int]] = []
+        for found in store.objects():
+            page.append((found.sha256, found.size))
+            if len(page) == 10 * BATCH:
+                entered += _enter(sessions, kind, page)
+                page = []
+        entered += _enter(sessions, kind, page)
+    return entered
+
+
+def _condemn(sessions: Sessions, grace: timedelta, in_use: Collection[str]) -> list[Key]:
+    """First step: say in the ledger what is going to be deleted."""
+    condemned: list[Key] = []
+    with sessions.begin() as session:
+        for kind in ledger.KINDS:
+            due = (
+                select(StoredObject.sha256)
+                .where(
+                    StoredObject.kind == kind,
+                    StoredObject.unreferenced_since <= func.now() - grace,
+                    or_(
+                        StoredObject.deleting_since.is_(None),
+                        StoredObject.deleting_since < func.now() - ABANDONED,
+                    ),
+                    StoredObject.sha256.not_in(in_use),
+                    ~ledger.is_referenced(kind),
+                )
+                .order_by(StoredObject.unreferenced_since)
+                .limit(BATCH)
+                .with_for_update(skip_locked=True)
+            )
+            condemned += [(kind, digest) for digest in session.scalars(due)]
+        session.execute(
+            update(StoredObject)
+            .where(tuple_(StoredObject.kind, StoredObject.sha256).in_(condemned))
+            .values(deleting_since=func.now())
+        )
+    return condemned
+
+
+def _forget(sessions: Sessions, gone: list[Key]) -> None:
+    """Second step, once the bytes are gone."""
+    with sessions.begin() as session:
+        session.execute(
+            delete(StoredObject).where(
+                tuple_(StoredObject.kind, StoredObject.sha256).in_(gone),
+                StoredObject.deleting_since.is_not(None),
+            )
+        )
+
+
+def _enter(sessions: Sessions, kind: str, page: list[tuple[str, int]]) -> int:
+    with sessions.begin() as session:
+        known = set(
+            session.scalars(
+                select(StoredObject.sha256).where(
+                    StoredObject.kind == kind, StoredObject.sha256.in_([digest for digest, _ in page])
+                )
+            )
+        )
+        new = [(digest, size) for digest, size in page if digest not in known]
+        ledger.enter(session, kind, new)
+    return len(new)

@@ -1,0 +1,48 @@
+"""Stored images for tests, by the steps that an upload takes."""
+
+import hashlib
+from pathlib import Path
+
+from metadata_api.database.object_tables import StoredObject
+from metadata_api.database.session import Sessions
+from metadata_api.database.tables import Image
+from metadata_api.objects import ledger
+from metadata_api.objects.repair import RepairedStore
+from metadata_api.storage.folder import FolderStore
+
+
+def claim(sessions: Sessions, data: bytes) -> str:
+    digest = hashlib.sha256(data).hexdigest()
+    ledger.claim(sessions, ledger.IMAGE, digest, len(data))
+    return digest
+
+
+def keep(sessions: Sessions, digest: str) -> None:
+    with sessions.begin() as session:
+        session.add(Image(sha256=digest, width=1, height=1, size=1))
+        session.flush()
+        ledger.keep(session, ledger.IMAGE, digest)
+
+
+def upload(sessions: Sessions, store: RepairedStore, data: bytes) -> str:
+    """An image with its row, all three steps."""
+    digest = claim(sessions, data)
+    store.put(data)
+    keep(sessions, digest)
+    return digest
+
+
+def delete(sessions: Sessions, digest: str) -> None:
+    with sessions.begin() as session:
+        session.delete(session.get_one(Image, digest))
+        ledger.release(session, ledger.IMAGE, [digest])
+
+
+def file_of(store: RepairedStore, digest: str) -> Path:
+    assert isinstance(store.first, FolderStore)
+    return store.first.path(digest)
+
+
+def entry(sessions: Sessions, digest: str) -> StoredObject | None:
+    with sessions() as session:
+        return session.get(StoredObject, (ledger.IMAGE, digest))

@@ -1,0 +1,170 @@
+"""Collection: nothing that a row needs is ever deleted, and what no row needs goes after the grace time."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from metadata_api.database.session import Sessions
+from metadata_api.errors import Unavailable
+from metadata_api.objects import collector, ledger
+from metadata_api.objects.collector import collect, sweep
+from metadata_api.objects.repair import RepairedStore
+from tests.metadata_api.objects.keeping import claim, delete, entry, keep, upload
+
+NOW, LATER = timedelta(0), timedelta(hours=1)
+Stores = dict[str, RepairedStore]
+
+
+def test_what_a_row_needs_stays(sessions: Sessions, stores: Stores, images: RepairedStore) -> None:
+    digest = upload(sessions, images, b"needed")
+    assert collect(sessions, stores, NOW) == 0
+    assert images.read(digest) == b"needed"
+
+
+def test_what_no_row_needs_any_more_goes_after_the_grace_time_and_not_before(
+    sessions: Sessions, stores: Stores, images: RepairedStore
+) -> None:
+    digest = upload(sessions, images, b"not needed")
+    delete(sessions, digest)
+    assert collect(sessions, stores, LATER) == 0
+    assert images.exists(digest)
+    assert collect(sessions, stores, NOW) == 1
+    assert not images.exists(digest)
+    assert entry(sessions, digest) is None
+
+
+def test_an_upload_that_never_got_its_row_goes_too(
+    sessions: Sessions, stores: Stores, images: RepairedStore
+) -> None:
+    digest = claim(sessions, b"orphan")
+    images.put(b"orphan")
+    assert collect(sessions, stores, LATER) == 0
+    assert collect(sessions, stores, NOW) == 1
+    assert not images.exists(digest)
+
+
+def test_bytes_that_the_ledger_does_not_know_get_the_grace_time_from_when_they_are_found(
+    sessions: Sessions, stores: Stores, images: RepairedStore
+) -> None:
+    digest = images.put(b"left behind")
+    assert sweep(sessions, stores) == 1
+    assert sweep(sessions, stores) == 0
+    assert collect(sessions, stores, LATER) == 0
+    assert collect(sessions, stores, NOW) == 1
+    assert not images.exists(digest)
+
+
+def test_what_helm_serves_without_a_row_stays(
+    sessions: Sessions, stores: Stores, images: RepairedStore
+) -> None:
+    digest = images.put(b"served by Helm")
+    sweep(sessions, stores)
+    assert collect(sessions, stores, NOW, in_use={digest}) == 0
+    assert images.exists(digest)
+
+
+def test_the_same_bytes_that_come_again_are_kept(
+    sessions: Sessions, stores: Stores, images: RepairedStore
+) -> None:
+    digest = upload(sessions, images, b"again")
+    delete(sessions, digest)
+    assert upload(sessions, images, b"again") == digest
+    assert collect(sessions, stores, NOW) == 0
+    assert images.read(digest) == b"again"
+
+
+def test_a_row_cannot_refer_to_bytes_that_were_collected_between_its_two_steps(
+    sessions: Sessions, stores: Stores, images: RepairedStore
+) -> None:
+    digest = claim(sessions, b"slow")
+    images.put(b"slow")
+    assert collect(sessions, stores, NOW) == 1
+    with pytest.raises(Unavailable, match="Send them again"):
+        keep(sessions, digest)
+
+
+def test_bytes_that_are_just_being_deleted_are_claimed_once_they_are_gone(
+    sessions: Sessions, stores: Stores, images: RepairedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = claim(sessions, b"contested")
+    images.put(b"contested")
+    deleting, go_on = threading.Event(), threading.Event()
+    unlink = images.first.delete
+
+    def slow(one: str) -> None:
+        deleting.set()
+        assert go_on.wait(10)
+        unlink(one)
+
+    monkeypatch.setattr(images.first, "delete", slow)
+    with ThreadPoolExecutor() as pool:
+        collected = pool.submit(collect, sessions, stores, NOW)
+        assert deleting.wait(10)
+        uploaded = pool.submit(upload, sessions, images, b"contested")
+        time.sleep(0.2)
+        assert not uploaded.done(), "it waits while they are deleted"
+        go_on.set()
+        assert collected.result(10) == 1
+        assert uploaded.result(10) == digest
+    assert images.read(digest) == b"contested"
+    assert collect(sessions, stores, NOW) == 0
+
+
+def test_claiming_ends_with_an_error_when_the_collector_has_died_in_the_middle(
+    sessions: Sessions, stores: Stores, images: RepairedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim(sessions, b"stuck")
+    collector._condemn(sessions, NOW, ())
+    monkeypatch.setattr(ledger, "CLAIM_SECONDS", 0.1)
+    with pytest.raises(Unavailable, match="Send them again"):
+        claim(sessions, b"stuck")
+    monkeypatch.setattr(collector, "ABANDONED", timedelta(0))
+    assert collect(sessions, stores, NOW) == 1
+    claim(sessions, b"stuck")
+
+
+def test_a_collector_that_was_stopped_for_long_deletes_nothing_when_it_wakes_up(
+    sessions: Sessions, stores: Stores, images: RepairedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = claim(sessions, b"late")
+    images.put(b"late")
+    monkeypatch.setattr(collector, "DELETE_SECONDS", -1.0)
+    assert collect(sessions, stores, NOW) == 0
+    assert images.exists(digest)
+
+
+def test_uploads_and_deletions_of_the_same_bytes_against_two_collectors_lose_nothing(
+    sessions: Sessions, stores: Stores, images: RepairedStore
+) -> None:
+    contents = [bytes([number]) * 10 for number in range(3)]
+    end = threading.Event()
+    lost: list[str] = []
+    done = {"uploads": 0, "collected": 0}
+
+    def write(content: bytes) -> None:
+        while not end.is_set():
+            try:
+                digest = upload(sessions, images, content)
+            except Unavailable:
+                continue
+            done["uploads"] += 1
+            if images.read(digest) != content:
+                lost.append(digest)
+            delete(sessions, digest)
+
+    def clean() -> None:
+        while not end.is_set():
+            done["collected"] += collect(sessions, stores, NOW)
+
+    with ThreadPoolExecutor() as pool:
+        running = [pool.submit(write, content) for content in contents]
+        running += [pool.submit(clean) for _ in range(2)]
+        time.sleep(2)
+        end.set()
+        for one in running:
+            one.result(30)
+    assert not lost
+    assert min(done.values()) > 5, done

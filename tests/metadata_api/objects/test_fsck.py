@@ -1,0 +1,139 @@
+"""The check of the store finds every difference, both ways, and mends what the copy has."""
+
+import pytest
+
+from metadata_api.database.session import Sessions
+from metadata_api.errors import NotFound, Unavailable
+from metadata_api.objects import fsck, ledger
+from metadata_api.objects.repair import RepairedStore
+from metadata_api.schemas.fsck import StoreCheck
+from metadata_api.storage.folder import FolderStore
+from tests.metadata_api.objects.keeping import claim, delete, entry, file_of, upload
+
+Stores = dict[str, RepairedStore]
+
+
+def check(sessions: Sessions, stores: Stores, *, repair: bool = False, seconds: float = 10) -> StoreCheck:
+    with sessions.begin() as session:
+        fsck.request(session, repair=repair, by="somebody")
+    while fsck.step(sessions, stores, seconds):
+        pass
+    with sessions() as session:
+        return fsck.show(session)
+
+
+def problems(sessions: Sessions) -> dict[str, int]:
+    with sessions() as session:
+        return ledger.problems(session)
+
+
+def test_before_the_first_check_there_is_none(sessions: Sessions) -> None:
+    with sessions() as session, pytest.raises(NotFound, match="POST"):
+        fsck.show(session)
+
+
+def test_a_whole_store_is_clean(sessions: Sessions, stores: Stores, images: RepairedStore) -> None:
+    for number in range(5):
+        upload(sessions, images, bytes([number]))
+    found = check(sessions, stores)
+    assert (found.state, found.objects, found.checked, found.checked_bytes) == ("finished", 5, 5, 5)
+    assert found.is_clean
+    assert found.findings == []
+
+
+def test_what_is_missing_damaged_and_left_over_is_named(
+    sessions: Sessions, stores: Stores, images: RepairedStore
+) -> None:
+    good, gone, other = (upload(sessions, images, one) for one in (b"good", b"gone", b"other"))
+    file_of(images, gone).unlink()
+    file_of(images, other).write_bytes(b"ether")
+    left = images.put(b"left over")
+    old = upload(sessions, images, b"old")
+    delete(sessions, old)
+    found = check(sessions, stores)
+    assert {(one.sha256, one.problem) for one in found.findings} == {(gone, "missing"), (other, "damaged")}
+    assert (found.missing, found.damaged, found.unreferenced, found.is_clean) == (1, 1, 2, False)
+    assert problems(sessions) == {"missing": 1, "damaged": 1}
+    assert entry(sessions, left), "the collector knows it now"
+    assert gone in found.readable()
+    assert good not in found.readable()
+    assert "0 predictions" in found.readable()
+
+
+def test_what_the_copy_has_is_repaired(
+    sessions: Sessions, stores: Stores, images: RepairedStore, copy: FolderStore
+) -> None:
+    gone, other, lost = (upload(sessions, images, one) for one in (b"gone", b"other", b"lost"))
+    copy.put(b"gone")
+    copy.put(b"other")
+    file_of(images, gone).unlink()
+    file_of(images, other).write_bytes(b"ether")
+    file_of(images, lost).unlink()
+    found = check(sessions, stores, repair=True)
+    assert (found.missing, found.damaged, found.repaired) == (2, 1, 2)
+    assert (images.read(gone), images.read(other)) == (b"gone", b"other")
+    assert problems(sessions) == {"missing": 1}
+    upload_again = claim(sessions, b"lost")
+    images.put(b"lost")
+    assert upload_again == lost
+    assert check(sessions, stores).is_clean
+    assert problems(sessions) == {}
+
+
+def test_a_check_goes_on_where_it_was_broken_off(
+    sessions: Sessions, stores: Stores, images: RepairedStore
+) -> None:
+    for number in range(20):
+        upload(sessions, images, bytes([number]))
+    with sessions.begin() as session:
+        fsck.request(session, repair=False, by="somebody")
+    assert fsck.step(sessions, stores, 0)
+    with sessions() as session:
+        halfway = fsck.show(session)
+    assert (halfway.state, halfway.checked) == ("running", 1)
+    assert check(sessions, stores, seconds=0).checked == 20
+
+
+def test_a_second_request_is_the_check_that_there_is(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        first = fsck.request(session, repair=False, by="somebody")
+    with sessions.begin() as session:
+        second = fsck.request(session, repair=True, by="somebody else")
+    assert (second.id, second.repair) == (first.id, True)
+
+
+def test_reading_repairs_from_the_copy(sessions: Sessions, images: RepairedStore, copy: FolderStore) -> None:
+    digest = upload(sessions, images, b"read me")
+    copy.put(b"read me")
+    for how in (images.read, lambda one: b"".join(images.stream(one))):
+        file_of(images, digest).write_bytes(b"read mE")
+        with_damage = how
+        try:
+            assert with_damage(digest) == b"read me"
+        except Unavailable:
+            assert b"".join(images.stream(digest)) == b"read me", (
+                "the part that was sent cannot be taken back"
+            )
+        file_of(images, digest).unlink()
+        assert how(digest) == b"read me"
+    assert problems(sessions) == {}
+
+
+def test_damage_that_nothing_repairs_is_written_down(sessions: Sessions, images: RepairedStore) -> None:
+    digest = upload(sessions, images, b"read me")
+    file_of(images, digest).write_bytes(b"read mE")
+    with pytest.raises(Unavailable, match="Restore it"):
+        images.read(digest)
+    assert problems(sessions) == {"damaged": 1}
+    images.put(b"read me")
+    assert images.read(digest) == b"read me"
+
+
+def test_a_file_of_this_machine_is_checked_before_it_is_given_out(
+    sessions: Sessions, images: RepairedStore
+) -> None:
+    digest = upload(sessions, images, b"served")
+    assert images.local(digest) == file_of(images, digest)
+    file_of(images, digest).write_bytes(b"severd")
+    with pytest.raises(Unavailable, match="other bytes"):
+        images.local(digest)
