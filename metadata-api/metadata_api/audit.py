@@ -40,6 +40,7 @@ _LEFT_OUT = frozenset(
         "golden",
         "training",
         "metrics",
+        "archive_settings",
         "problems",
         "created_at",
         "updated_at",

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
 from metadata_api import aliases, versions
-from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
+from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, Json, ModelVersion
 from metadata_api.deploying import helm
 from metadata_api.deploying.base import Resources
 from metadata_api.deploying.helm_release import HelmDeployment, HelmRelease
@@ -175,17 +175,26 @@ def list_page(
     )
 
 
-def _everything() -> Select[Deployment, str, int, list[str], int]:
+def _everything() -> Select[Deployment, str, int, list[str], Json | None, int]:
     return (
-        select(Deployment, Experiment.name, ModelVersion.number, ModelVersion.labels, Previous.number)
+        select(
+            Deployment,
+            Experiment.name,
+            ModelVersion.number,
+            ModelVersion.labels,
+            ModelVersion.archive_settings,
+            Previous.number,
+        )
         .join(Experiment, Deployment.experiment_id == Experiment.id)
         .join(ModelVersion, Deployment.version_id == ModelVersion.id)
         .outerjoin(Previous, Deployment.previous_version_id == Previous.id)
     )
 
 
-def _fields(found: Row[Deployment, str, int, list[str], int], serving_url: str) -> dict[str, Any]:
-    row, experiment, number, labels, previous = found
+def _fields(
+    found: Row[Deployment, str, int, list[str], Json | None, int], serving_url: str
+) -> dict[str, Any]:
+    row, experiment, number, labels, archive_settings, previous = found
     observed = bodies.Observed(
         state=row.observed_state,
         version=row.observed_version,
@@ -207,6 +216,7 @@ def _fields(found: Row[Deployment, str, int, list[str], int], serving_url: str) 
         "observed": observed,
         "ready": row.desired == "running" and observed.state == "ready" and observed.version == number,
         "previous_version": previous,
+        "archive_settings": archive_settings,
         "url": f"{serving_url.replace('{name}', row.name)}/v2/models/{row.name}",
         "labels": labels,
         "created_at": row.created_at,

@@ -145,6 +145,7 @@ def _row(info: mar.MarInfo, upload: Upload, signer: Signer | None) -> ModelVersi
         outputs=[asdict(tensor) for tensor in (spec.outputs if spec else PLAIN_OUTPUTS)],
         labels=list(spec.labels) if spec else [],
         metrics=metrics if isinstance(metrics, dict) else None,
+        archive_settings=info.config.settings if info.config is not None else None,
         golden=_storable("golden.json", info.golden),
         training=_storable("training.json", info.training),
     )
@@ -177,6 +178,7 @@ def _shown(experiment: str, row: ModelVersion) -> Version:
         handler=row.handler,
         files=row.files,
         metrics=row.metrics,
+        archive_settings=row.archive_settings,
         created_at=row.created_at,
         download=f"/artifacts/{experiment}/{row.number}/{experiment}.mar",
     )

@@ -48,7 +48,7 @@ def main() -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         settings = Settings()
-        if settings.model_name is not None:
+        if settings.model.name is not None:
             REGISTRY[settings.runtime].check()  # a pod that fails it can never become ready
     except (ValidationError, LoadFailed) as error:
         _log.error("%s", error)
@@ -89,14 +89,14 @@ async def _serve(settings: Settings, folder: Path) -> int:
     if listener is None:
         return 1
     metrics = Metrics()
-    forkserver = ForkServer(folder, settings.threads, settings.worker.variables)
+    forkserver = ForkServer(folder, settings.threads, settings.worker.variables, max_batch=settings.max.batch)
     resources = Resources(forkserver, settings.java_cache)
     starts = asyncio.Semaphore(_STARTS_AT_ONCE)
     logs = ModelLogs(folder, settings.log)
     shared = Shared(settings, WorkFolder(folder), resources, metrics, starts, Containment(settings), logs)
     models = Models(shared)
     source = ModelSource(settings, models)
-    dataplane = DataPlane(models, source, max_batch=settings.max.batch)
+    dataplane = DataPlane(models, source)
     app = App(settings, dataplane, metrics)
     config = uvicorn.Config(
         app,
@@ -135,8 +135,8 @@ def _drain_seconds(settings: Settings) -> int:
     """How long requests that are under way may take when this process ends; a pod is given the time by its cluster."""
     return (
         _DRAIN_SECONDS
-        if settings.model_name is None
-        else max(_DRAIN_SECONDS, int(settings.deadline_seconds) + 1)
+        if settings.model.name is None
+        else max(_DRAIN_SECONDS, int(settings.model.response_seconds or settings.deadline_seconds) + 1)
     )
 
 

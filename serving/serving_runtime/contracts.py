@@ -56,6 +56,7 @@ class ErrorCode(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     UNSUPPORTED_ENCODING = "unsupported_encoding"
     MODEL_FAILED = "model_failed"
+    HANDLER_STATUS = "handler_status"
     NOT_READY = "not_ready"
     QUEUE_FULL = "queue_full"
     WORKER_FAILED = "worker_failed"

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from serving_runtime import hosts
 from serving_runtime.containment import Mode
-from serving_runtime.contracts import RUNTIMES, STARTUP_SECONDS_BOUNDS, Runtime
+from serving_runtime.contracts import RESPONSE_SECONDS_BOUNDS, RUNTIMES, STARTUP_SECONDS_BOUNDS, Runtime
 
 _MODELS = r"^\s*(\*|[a-z0-9-]+(\s*,\s*[a-z0-9-]+)*)?\s*$"
 _NAMES = r"^\s*([A-Za-z_]\w*(\s*,\s*[A-Za-z_]\w*)*)?\s*$"
@@ -86,6 +86,25 @@ class LogSettings(BaseModel):
     """Most bytes of a model's log; one older file of that size is kept beside it."""
 
 
+class ModelSettings(BaseModel):
+    """The only model, of a pod; names have the prefix SERVING_MODEL_."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str | None = None
+    """v2 name of the model."""
+    dir: Path | None = None
+    """Folder that holds it as one .mar file."""
+    version: str = "1"
+    """Version that it answers with."""
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    """SHA-256 that its archive must have; empty when it is not known."""
+    startup_seconds: Annotated[float, Field(gt=0, le=STARTUP_SECONDS_BOUNDS[1])] | None = None
+    """Longest time to load it; without it what its archive asks for, or else SERVING_STARTUP_SECONDS."""
+    response_seconds: Annotated[float, Field(gt=0, le=RESPONSE_SECONDS_BOUNDS[1])] | None = None
+    """Longest time to answer; without it what its archive asks for, or else SERVING_DEADLINE_SECONDS."""
+
+
 class Settings(BaseSettings):
     """Either MODELS_FILE (many models, watched) or MODEL_NAME and MODEL_DIR (one model: a pod)."""
 
@@ -94,7 +113,6 @@ class Settings(BaseSettings):
         env_nested_delimiter="_",
         env_nested_max_split=1,
         frozen=True,
-        protected_namespaces=(),
     )
 
     host: str = "127.0.0.1"
@@ -107,14 +125,8 @@ class Settings(BaseSettings):
     """JSON file of the tokens, as hashes, that may ask for anything but health; without it everybody may."""
     models_file: Path | None = None
     """JSON list of the models to serve, watched for changes."""
-    model_name: str | None = None
-    """v2 name of the only model."""
-    model_dir: Path | None = None
-    """Folder that holds the only model as one .mar file."""
-    model_version: str = "1"
-    """Version that the only model answers with."""
-    model_sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
-    """SHA-256 that the only model's archive must have; empty when it is not known."""
+    model: ModelSettings = ModelSettings()
+    """The only model, of a pod."""
     runtime: Runtime = RUNTIMES[0]
     """What runs the only model: TorchServe, or a worker of our own without Java."""
     work_dir: Path = Path(".marina/serving")
@@ -141,7 +153,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _one_source_of_models(self) -> Self:
-        pod = self.model_name is not None and self.model_dir is not None
+        pod = self.model.name is not None and self.model.dir is not None
         if pod == (self.models_file is not None):
             raise ValueError("set either SERVING_MODELS_FILE or SERVING_MODEL_NAME and SERVING_MODEL_DIR")
         return self

@@ -14,7 +14,6 @@ from serving_runtime.archive.manifest import read_manifest
 from serving_runtime.protocol import frames, rest
 from serving_runtime.protocol.rest import InferRequest
 from serving_runtime.worker import batches
-from serving_runtime.worker.native_context import Context
 from tests.bench import bench
 
 RUNS = 300
@@ -42,10 +41,7 @@ def measure(archive: Path, folder: Path) -> Microseconds:
     zipfile.ZipFile(archive).extractall(folder)
     processes.tune_malloc()  # as workers do
     os.environ["SERVING_TORCH_THREADS"] = "1"
-    manifest = read_manifest(folder)
-    model, problem = batches.load(
-        folder, manifest["model"]["handler"], Context(folder, manifest), has_spec=True
-    )
+    model, problem = batches.load(folder, read_manifest(folder))
     assert model is not None, problem
     body, inputs, outputs = bench.body([1, 28, 28]), spec.inputs, spec.outputs
     request = rest.decode_request(body, inputs, outputs)

@@ -57,7 +57,9 @@ def url_of(engine: Engine) -> str:
     return engine.url.render_as_string(hide_password=False)
 
 
-def make_mar(folder: Path, *, salt: str = "", card: str | None = CARD, **files: bytes) -> bytes:
+def make_mar(
+    folder: Path, *, salt: str = "", card: str | None = CARD, config_file: str | None = None, **files: bytes
+) -> bytes:
     """A real archive; another salt makes other bytes."""
     content: dict[str, bytes | Path] = {
         "handler.py": f"# {salt}\nclass Handler: ...\n".encode(),
@@ -67,7 +69,14 @@ def make_mar(folder: Path, *, salt: str = "", card: str | None = CARD, **files: 
     if card is not None:
         content["model.yaml"] = card.encode()
     path = folder / "made.mar"
-    mar.build(path, name="digits", handler="handler.py", serialized_file=None, files=content)
+    mar.build(
+        path,
+        name="digits",
+        handler="handler.py",
+        serialized_file=None,
+        files=content,
+        config_file=config_file,
+    )
     return path.read_bytes()
 
 

@@ -54,6 +54,38 @@ def test_a_version_from_before_provenance_was_recorded_is_shown_without(
     assert (version["uploaded_by"], version["uploaded_from"]) == (None, None)
 
 
+def test_a_configuration_file_of_an_archive_becomes_defaults_and_what_has_no_effect_is_named(
+    api: httpx.Client, experiment: None, tmp_path: Path
+) -> None:
+    config = b"batchSize: 4\nmaxBatchDelay: 50\nstartupTimeout: 300\nmaxWorkers: 8\nhandler: {level: 2}\n"
+    archive = make_mar(tmp_path, config_file="config.yaml", config__yaml=config)
+    version = api.post(VERSIONS, content=archive).json()
+    expected = {
+        "batch_size": 4,
+        "batch_delay_seconds": 0.05,
+        "startup_seconds": 300,
+        "response_seconds": None,
+        "not_honoured": [
+            "maxWorkers: each deployment has one worker in each replica; set its replicas instead"
+        ],
+    }
+    assert version["archive_settings"] == expected
+    made = api.post("/v1/deployments", json={"experiment": "digits"})
+    assert made.json()["archive_settings"] == expected
+
+
+@pytest.mark.parametrize(
+    "config", [b"batchSize: many", b"- a list", b"maxBatchDelay: -1", b"a: &a 1\nb: *a", b"\xff"]
+)
+def test_a_configuration_file_that_cannot_be_used_is_rejected(
+    config: bytes, api: httpx.Client, experiment: None, tmp_path: Path
+) -> None:
+    with pytest.raises(mar.MarError) as rejection:
+        make_mar(tmp_path, config_file="config.yaml", config__yaml=config)
+    assert rejection.value.code == "config"
+    assert "config.yaml" in str(rejection.value)
+
+
 def test_the_same_bytes_again_are_the_same_version(
     api: httpx.Client, experiment: None, tmp_path: Path
 ) -> None:

@@ -25,7 +25,6 @@ from serving_runtime.runtimes.registry import RuntimeEntry
 from serving_runtime.settings import Settings
 from serving_runtime.worker import batches
 from serving_runtime.worker.handlers import HandlerAdapter
-from serving_runtime.worker.native_context import Context
 
 
 class InProcessRuntime:
@@ -57,11 +56,7 @@ class InProcessRuntime:
         output: Path | None = None,
     ) -> bytes:
         self.plan = plan
-        manifest = read_manifest(model)
-        has_spec = (model / "model.yaml").is_file()
-        self._model, problem = batches.load(
-            model, manifest["model"]["handler"], Context(model, manifest), has_spec=has_spec
-        )
+        self._model, problem = batches.load(model, read_manifest(model))
         if self._model is None:
             raise LoadFailed(problem)
         return b"".join(batches.run_batch(self._model, b"".join(probe)))
@@ -111,7 +106,7 @@ class InProcessFront:
         )
         self.models = Models(shared)
         source = ModelSource(self.settings, self.models)
-        self.dataplane = DataPlane(self.models, source, max_batch=self.settings.max.batch)
+        self.dataplane = DataPlane(self.models, source)
         app = App(self.settings, self.dataplane, metrics)
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app),

@@ -131,6 +131,8 @@ class ModelVersion(Base):
     golden: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True), deferred=True)
     training: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True), deferred=True)
     """The archive's training.json: parameters, seed, metrics, data set, so that an answer leads to its run."""
+    archive_settings: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    """What the archive's configuration file asks for and what of it has no effect; null without such a file."""
     created_at: Mapped[datetime] = _now()
 
     __table_args__ = (

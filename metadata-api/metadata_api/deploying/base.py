@@ -5,12 +5,13 @@ InferenceServices.
 """
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from metadata_api.deploying.logs import LogPart
-from serving_runtime.contracts import DeploymentState
+from serving_runtime.contracts import RESPONSE_SECONDS_BOUNDS, STARTUP_SECONDS_BOUNDS, DeploymentState
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,18 @@ class Timeouts:
     def given(self) -> dict[str, int]:
         """Those that are not the installation's default."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def or_of_archive(self, settings: Mapping[str, Any] | None) -> "Timeouts":
+        """With what the version's archive asks for where the deployment says nothing."""
+        found = settings or {}
+        return Timeouts(
+            self.startup_seconds or _within(found.get("startup_seconds"), STARTUP_SECONDS_BOUNDS),
+            self.response_seconds or _within(found.get("response_seconds"), RESPONSE_SECONDS_BOUNDS),
+        )
+
+
+def _within(seconds: float | None, bounds: tuple[int, int]) -> int | None:
+    return None if seconds is None else max(bounds[0], min(bounds[1], math.ceil(seconds)))
 
 
 DEFAULT_RESOURCES = Resources()

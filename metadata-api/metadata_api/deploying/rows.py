@@ -44,6 +44,7 @@ def read_all(session: Session) -> list[Row]:
             Deployment.resources,
             Deployment.startup_seconds,
             Deployment.response_seconds,
+            ModelVersion.archive_settings,
             Deployment.desired,
             Deployment.owner,
             Deployment.observed_state,
@@ -66,7 +67,7 @@ def read_all(session: Session) -> list[Row]:
                 row.runtime,
                 row.replicas,
                 Resources.of(row.resources),
-                Timeouts(row.startup_seconds, row.response_seconds),
+                _timeouts(row),
             ),
             is_running=row.desired == "running",
             owner=row.owner,
@@ -76,6 +77,12 @@ def read_all(session: Session) -> list[Row]:
         )
         for row in found
     ]
+
+
+def _timeouts(row: Any) -> Timeouts:
+    own = Timeouts(row.startup_seconds, row.response_seconds)
+    # What Helm declares is compared with its values, which know no archive.
+    return own if row.owner == "helm" else own.or_of_archive(row.archive_settings)
 
 
 def write_statuses(session: Session, changed: Sequence[tuple[Row, Status]]) -> None:

@@ -96,7 +96,10 @@ async def infer(pool: HttpPool, serving_url: str, model: str, body: bytes, *, en
 
 def _failure(status: int, content: bytes) -> InferenceFailed:
     code = rest.parse_error_code(content)
-    meaning = STATUSES.get(status) if code is None else CODES.get(code)
+    if code is ErrorCode.HANDLER_STATUS:  # the handler's own choice, which says nothing of the server
+        meaning = "input_rejected" if status < 500 else None
+    else:
+        meaning = STATUSES.get(status) if code is None else CODES.get(code)
     return InferenceFailed(meaning or "model_failed", _plain(rest.parse_error(content)))
 
 

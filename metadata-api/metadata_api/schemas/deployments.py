@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from metadata_api.schemas.fields import MAX_INT, Body, Name
 from metadata_api.schemas.resources import NewResources, Resources
+from metadata_api.schemas.versions import ArchiveSettings
 from serving_runtime.contracts import (
     RESPONSE_SECONDS_BOUNDS,
     STARTUP_SECONDS_BOUNDS,
@@ -112,6 +113,8 @@ class Deployment(BaseModel):
     ready: bool
     """The desired version was observed answering."""
     previous_version: int | None
+    archive_settings: ArchiveSettings | None
+    """Defaults that the version's archive brings, and what of its configuration file has no effect."""
     url: str
     labels: list[str]
     created_at: datetime

@@ -15,6 +15,19 @@ class Tensor(BaseModel):
     accepts: list[str] = []
 
 
+class ArchiveSettings(BaseModel):
+    """What an archive's configuration file (`--config-file`) asks for; null where it says nothing."""
+
+    batch_size: int | None = None
+    """Most rows of concurrent requests in one call."""
+    batch_delay_seconds: float | None = None
+    """How long a request waits for others."""
+    startup_seconds: float | None = None
+    response_seconds: float | None = None
+    not_honoured: list[str] = []
+    """What has no effect here, and why."""
+
+
 class Version(BaseModel):
     """One immutable `.mar` of an experiment."""
 
@@ -39,6 +52,8 @@ class Version(BaseModel):
     handler: str
     files: list[str]
     metrics: dict[str, Any] | None
+    archive_settings: ArchiveSettings | None
+    """Defaults that the archive brings for its deployments; null when it has no configuration file."""
     created_at: datetime
     download: str
     """Path of the archive on this API."""

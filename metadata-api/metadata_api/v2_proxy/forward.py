@@ -9,6 +9,7 @@ import orjson
 from metadata_api.errors import BadAnswer, DeadlineExceeded, Invalid, Unavailable
 from metadata_api.http_pool import HttpPool, NoResponse, Response, ResponseTooLarge
 from metadata_api.v2_proxy.route_table import Route
+from serving_runtime.protocol import handler_headers
 
 # The longest that a server lets a request wait, where its deployment does not say so, and a little for the way.
 RESPONSE_SECONDS = 30
@@ -17,7 +18,7 @@ CONNECT_SECONDS = 3.0
 # Anybody may ask for it, so it holds a connection no longer than a probe would wait.
 READY_TIMEOUT = aiohttp.ClientTimeout(total=3.0, sock_connect=1.0)
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
-# Everything else stays here: credentials above all.
+# Everything else stays here, credentials above all; but handlers have headers of their own.
 REQUEST_HEADERS = frozenset(
     (b"content-type", b"content-encoding", b"accept-encoding", b"inference-header-content-length")
 )
@@ -77,16 +78,19 @@ def _not_ready(route: Route) -> Response:
     return Response(503, {"content-type": "application/json"}, orjson.dumps(document))
 
 
-def request_headers(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def request_headers(sent: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """What is passed on of a client's headers; raises Invalid for a value that is not printable ASCII."""
     # Without the client's own wish the response is not compressed.
     found = {"accept-encoding": "identity"}
-    for key, value in given:
+    for key, value in sent:
         if key in REQUEST_HEADERS:
             name, text = key.decode(), value.decode("latin-1")
             if not _is_printable(text):
                 raise Invalid("bad_header", f"The header {name} has other characters than printable ASCII.")
             found[name] = text
+    for name, text in handler_headers.given(sent).items():
+        if _is_printable(text):
+            found.setdefault(name, text)
     return found
 
 
@@ -99,6 +103,10 @@ def _response_headers(response: Response) -> dict[str, str]:
                 raise BadAnswer(
                     "bad_answer", f"The model's response has other characters than printable ASCII in {name}."
                 )
+            found[name] = value
+    for key, value in response.headers.items():
+        name = key.lower()
+        if handler_headers.is_returned(name) and _is_printable(value):
             found[name] = value
     return found
 

@@ -5,6 +5,7 @@ NAME is a deployment, an alias, or, with a version, an experiment, in this order
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,6 +14,7 @@ from metadata_api import aliases
 from metadata_api.database.live_table import LiveTable
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Alias, Deployment, Experiment, ModelVersion
+from metadata_api.deploying.base import Timeouts
 from metadata_api.errors import Conflict, NotFound
 
 
@@ -87,17 +89,25 @@ def read(session: Session) -> RouteTable:
             Deployment.observed_version.label("live"),
             Deployment.observed_reason.label("reason"),
             Deployment.response_seconds,
+            ModelVersion.archive_settings,
         )
         .join(Experiment, Deployment.experiment_id == Experiment.id)
         .join(ModelVersion, Deployment.version_id == ModelVersion.id)
         .order_by(Deployment.name)
     )
-    deployed = [Deployed(*row) for row in session.execute(query)]
+    deployed = [_deployed(*row) for row in session.execute(query)]
     versions: dict[tuple[str, int], Deployed] = {}
     for one in sorted(deployed, key=lambda one: not one.running):
         versions.setdefault((one.experiment, one.version), one)
     pointers = {pointer.name: pointer for pointer in aliases.pointers(session)}
     return RouteTable({one.name: one for one in deployed}, pointers, versions)
+
+
+def _deployed(*row: Any) -> Deployed:
+    *known, response_seconds, archive_settings = row
+    timeouts = Timeouts(response_seconds=response_seconds).or_of_archive(archive_settings)
+    known.append(timeouts.response_seconds)
+    return Deployed(*known)
 
 
 def live(sessions: Sessions) -> LiveTable[RouteTable]:

@@ -8,9 +8,8 @@ from typing import Any
 from serving_runtime.archive.errors import MarError
 
 MANIFEST = "MAR-INF/MANIFEST.json"
-# Entries in which the front keeps what TorchServe's worker needs.
-ORIGINAL_HANDLER = "archiveHandler"
-HAS_SPEC = "archiveHasCard"
+# In a manifest for TorchServe: the archive's own `model`, of which Java shall read nothing.
+ARCHIVE_MODEL = "archiveModel"
 # Handlers that TorchServe brings along: an archive may name one of them instead of a file.
 TORCHSERVE_HANDLERS = (
     "base_handler",
@@ -23,7 +22,9 @@ TORCHSERVE_HANDLERS = (
 _CREATED_ON = "01/01/1980 00:00:00"
 _LAYOUT_VERSION = "1.0"
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_HANDLER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\.py)?(:[A-Za-z_][A-Za-z0-9_]*)?")
+# `file`, `file.py`, `folder/file.py`, each with or without `:function`; which files there are says the archive.
+_HANDLER = re.compile(r"([^:\\]{1,255}?)(\.py)?(:[^\W\d]\w*)?")
+_PLAIN_HANDLER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.py)?(:[A-Za-z_][A-Za-z0-9_]*)?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 # They would let an archive install packages, open ports, or change how TorchServe calls the handler.
 _REJECTED = (
@@ -32,7 +33,6 @@ _REJECTED = (
         "requirements",
         "Packages belong to the serving image: leave --requirements-file out",
     ),
-    ("configFile", "config", "Workers and batches are set when deploying: leave --config-file out"),
     ("envelope", "envelope", "The v2 protocol is spoken before the handler: leave the envelope out"),
 )
 
@@ -46,8 +46,8 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 def canonical(manifest: dict[str, Any], files: set[str]) -> dict[str, Any]:
     """The manifest with its meaning kept and everything else constant. Raises MarError.
 
-    `files` are the names of the archive's other files. modelName, handler, serializedFile, modelFile and
-    modelVersion are kept; extraFiles is what the archive holds beside them.
+    `files` are the names of the archive's other files. modelName, handler, serializedFile, modelFile,
+    modelVersion and configFile are kept; extraFiles is what the archive holds beside them.
     """
     if manifest.get("runtime", "python") not in ("python", "python3"):
         raise MarError("bad_runtime", "The manifest's runtime must be python. Pack with --runtime python.")
@@ -64,8 +64,9 @@ def canonical(manifest: dict[str, Any], files: set[str]) -> dict[str, Any]:
         "handler": handler,
         "modelFile": _file(model, "modelFile", files),
         "modelVersion": _text({"modelVersion": "1.0", **model}, "modelVersion", _VERSION),
+        "configFile": _file(model, "configFile", files),
     }
-    named = {kept["serializedFile"], kept["modelFile"], _file_of(handler)}
+    named = {kept["serializedFile"], kept["modelFile"], kept["configFile"], _file_of(handler)}
     kept["extraFiles"] = ",".join(sorted(files - named)) or None
     return {
         "createdOn": _CREATED_ON,
@@ -93,8 +94,12 @@ def _reject_files(files: set[str]) -> None:
 
 def _text(model: dict[str, Any], key: str, pattern: re.Pattern[str]) -> str:
     value = model.get(key)
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise _bad_manifest(f"its {key} is missing or has characters that are not accepted")
+    if not isinstance(value, str):
+        raise _bad_manifest(f"its {key} is missing")
+    if not pattern.fullmatch(value):
+        raise _bad_manifest(
+            f"its {key} {ascii(value[:80])} has characters that are not accepted, or too many"
+        )
     return value
 
 
@@ -110,16 +115,24 @@ def _file(model: dict[str, Any], key: str, files: set[str]) -> str | None:
 
 
 def _handler(handler: str, files: set[str]) -> str:
-    if _file_of(handler) not in files and handler not in TORCHSERVE_HANDLERS:
-        known = ", ".join(TORCHSERVE_HANDLERS)
-        raise MarError(
-            "bad_handler", f"The handler {handler} must be a file of the archive, or one of {known}."
+    if _file_of(handler) in files or handler in TORCHSERVE_HANDLERS:
+        return handler
+    shown = handler[:80] if handler.isprintable() else ascii(handler[:80])
+    if not _PLAIN_HANDLER.fullmatch(handler):
+        raise _bad_manifest(
+            f"its handler {shown} is not a file of the archive, nor FILE.py:FUNCTION with one"
         )
-    return handler
+    raise MarError(
+        "bad_handler",
+        f"The handler {shown} must be a file of the archive: pack it again with --handler FILE.py. TorchServe's own "
+        "handlers go by their names without .py, where the serving image has the packages that they need.",
+    )
 
 
 def _file_of(handler: str) -> str:
-    return _HANDLER.sub(r"\1.py", handler)
+    found = _HANDLER.fullmatch(handler)
+    assert found is not None
+    return f"{found[1]}.py"
 
 
 def _bad_manifest(what: str) -> MarError:

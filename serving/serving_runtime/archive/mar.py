@@ -14,7 +14,6 @@ Rejections raise MarError. Its `code` is one of
 
 import hashlib
 import json
-import math
 import os
 import shutil
 import stat
@@ -24,11 +23,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, TypeGuard
+from typing import Any, BinaryIO
 
-from serving_runtime.archive import zip_names, zip_reader
+from serving_runtime.archive import model_config, records, zip_names, zip_reader
 from serving_runtime.archive.errors import MarError
 from serving_runtime.archive.manifest import MANIFEST, canonical
+from serving_runtime.archive.model_config import ModelConfig, ModelConfigError
 from serving_runtime.archive.model_spec import ModelSpec, ModelSpecError, parse
 
 __all__ = ["MarError", "MarInfo", "build", "inspect", "rewrite", "sha256_of", "unpack"]
@@ -53,6 +53,8 @@ class MarInfo:
     golden: dict[str, Any] | None
     training: dict[str, Any] | None
     manifest: dict[str, Any]
+    config: ModelConfig | None
+    """What the manifest's configFile says."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,29 @@ class _Content:
     golden: dict[str, Any] | None
     training: dict[str, Any] | None
     entries: dict[str, zip_reader.Entry]
+    config: ModelConfig | None
 
 
 def build(
-    output: Path, *, name: str, handler: str, serialized_file: str | None, files: Mapping[str, bytes | Path]
+    output: Path,
+    *,
+    name: str,
+    handler: str,
+    serialized_file: str | None,
+    files: Mapping[str, bytes | Path],
+    config_file: str | None = None,
 ) -> MarInfo:
     """Pack `files` (name in the archive -> its bytes, or the file to read) as a canonical archive.
 
-    `handler` and `serialized_file` name entries of `files`. Same arguments, same bytes. Written beside
+    `handler`, `serialized_file` and `config_file` name entries of `files`. Same arguments, same bytes. Written beside
     `output` and renamed, so `output` is whole or not there. Raises MarError, OSError.
     """
-    model = {"modelName": name, "handler": handler, "serializedFile": serialized_file}
+    model = {
+        "modelName": name,
+        "handler": handler,
+        "serializedFile": serialized_file,
+        "configFile": config_file,
+    }
     zip_names.check_new_names(files)
     manifest = canonical({"runtime": "python", "model": model}, set(files))
     parts = ((key, *_source(files[key])) for key in sorted(files))
@@ -141,6 +155,12 @@ def unpack(path: Path, directory: Path) -> MarInfo:
         raise
 
 
+def read_config(directory: Path, manifest: dict[str, Any]) -> ModelConfig:
+    """What the configuration file of an unpacked archive says, if it has one."""
+    name = manifest["model"].get("configFile")
+    return ModelConfig() if name is None else model_config.parse((directory / name).read_bytes())
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
@@ -153,15 +173,17 @@ def _open(file: BufferedReader) -> _Content:
         raise MarError("manifest_missing", f"The zip has no {MANIFEST}. Pack it with torch-model-archiver.")
     manifest = _json(file, entries[MANIFEST], _MANIFEST_BYTES, "bad_manifest")
     del entries[MANIFEST]
-    records = {
+    found = {
         name: _json(file, entries[name], limit, f"bad_{name.removesuffix('.json')}")
         for name, limit in _RECORD_BYTES.items()
         if name in entries
     }
-    golden, training = records.get("golden.json"), records.get("training.json")
-    _check_golden(golden)
-    _check_training(training)
-    return _Content(canonical(manifest, set(entries)), _spec(file, entries), golden, training, entries)
+    golden, training = found.get("golden.json"), found.get("training.json")
+    records.check_golden(golden)
+    records.check_training(training)
+    kept = canonical(manifest, set(entries))
+    config = _config(file, entries, kept["model"].get("configFile"))
+    return _Content(kept, _spec(file, entries), golden, training, entries, config)
 
 
 def _info(content: _Content, file: BufferedReader) -> MarInfo:
@@ -176,6 +198,7 @@ def _info(content: _Content, file: BufferedReader) -> MarInfo:
         golden=content.golden,
         training=content.training,
         manifest=content.manifest,
+        config=content.config,
     )
 
 
@@ -224,6 +247,17 @@ def _spec(file: BufferedReader, entries: dict[str, zip_reader.Entry]) -> ModelSp
         raise MarError("bad_model_spec", f"model.yaml: {error}.") from None
 
 
+def _config(
+    file: BufferedReader, entries: dict[str, zip_reader.Entry], name: str | None
+) -> ModelConfig | None:
+    if name is None:
+        return None
+    try:
+        return model_config.parse(zip_reader.read(file, entries[name], model_config.MAX_BYTES))
+    except ModelConfigError as error:
+        raise MarError("config", f"{name}: {error}.") from None
+
+
 def _json(file: BufferedReader, entry: zip_reader.Entry, limit: int, code: str) -> dict[str, Any]:
     body = zip_reader.read(file, entry, limit)
     try:
@@ -245,41 +279,3 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(constant: str) -> float:
     raise ValueError(f"{constant} is not JSON")
-
-
-def _check_golden(golden: dict[str, Any] | None) -> None:
-    if golden is None:
-        return
-    for side, tensors in (("request", "inputs"), ("response", "outputs")):
-        found = golden.get(side)
-        if not isinstance(found, dict) or not isinstance(found.get(tensors), list) or not found[tensors]:
-            raise MarError("bad_golden", f"golden.json must have {side}.{tensors}, a list of v2 tensors.")
-
-
-def _check_training(training: dict[str, Any] | None) -> None:
-    for name, value in _section(training, "metrics").items():
-        if not _is_number(value):
-            raise _bad_training(f"the metric {name[:60]!r} must be a finite number")
-    for name, curve in _section(training, "curves").items():
-        steps, values = (curve.get("steps"), curve.get("values")) if isinstance(curve, dict) else (None, None)
-        if not _are_numbers(steps) or not _are_numbers(values) or len(steps) != len(values):
-            raise _bad_training(f"the curve {name[:60]!r} must be equally long lists of steps and values")
-
-
-def _section(training: dict[str, Any] | None, key: str) -> dict[str, Any]:
-    section = (training or {}).get(key, {})
-    if not isinstance(section, dict):
-        raise _bad_training(f"{key} must be a JSON object")
-    return section
-
-
-def _are_numbers(value: object) -> TypeGuard[list[float]]:
-    return isinstance(value, list) and all(map(_is_number, value))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _bad_training(what: str) -> MarError:
-    return MarError("bad_training", f"training.json: {what}.")

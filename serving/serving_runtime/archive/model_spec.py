@@ -60,7 +60,12 @@ class ModelSpec:
 
 def parse(text: str | bytes) -> ModelSpec:
     """Read a model spec from YAML text (UTF-8, at most 64 KiB). Raises CardError."""
-    fields = _mapping(_load(text), "the model spec", required=("name", "inputs", "outputs"), known=_SPEC_KEYS)
+    fields = _mapping(
+        load_yaml(text, "the model spec"),
+        "the model spec",
+        required=("name", "inputs", "outputs"),
+        known=_SPEC_KEYS,
+    )
     return ModelSpec(
         name=_match(fields["name"], "name", NAME, "lower-case letters, digits and dashes, at most 40"),
         description=_line(fields.get("description", ""), "description"),
@@ -81,7 +86,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise ModelSpecError("the model spec uses a YAML alias (*name); write the value out")
+            raise ModelSpecError("it uses a YAML alias (*name); write the value out")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -92,20 +97,19 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _load(text: str | bytes) -> object:
+def load_yaml(text: str | bytes, what: str) -> object:
+    """What a YAML file of an archive says; `what` is how its errors call it. Raises ModelSpecError."""
     if len(text) > MAX_BYTES:
-        raise ModelSpecError(f"the model spec is longer than {MAX_BYTES} bytes; shorten it")
+        raise ModelSpecError(f"{what} is longer than {MAX_BYTES} bytes; shorten it")
     try:
         plain = text if isinstance(text, str) else text.decode("utf-8")
         return yaml.load(plain, _Loader)
     except UnicodeDecodeError:
-        raise ModelSpecError("the model spec is not UTF-8 text; save it as UTF-8") from None
+        raise ModelSpecError(f"{what} is not UTF-8 text; save it as UTF-8") from None
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         if isinstance(error, ModelSpecError):
             raise
-        raise ModelSpecError(
-            f"the model spec is not readable YAML: {' '.join(str(error).split())[:300]}"
-        ) from None
+        raise ModelSpecError(f"{what} is not readable YAML: {' '.join(str(error).split())[:300]}") from None
 
 
 def _mapping(

@@ -32,6 +32,7 @@ _KNOWN_FLAGS = 0x0006 | _DESCRIPTOR | 0x0800
 # Times, user ids and the mark of a jar. Other extra fields may change a name, a size or make a link.
 _HARMLESS_EXTRAS = {0x000A, 0x5455, 0x5855, 0x7855, 0x7875, 0xCAFE}
 
+_LOOK_BYTES = 512
 _REPACK = "Pack it again with torch-model-archiver."
 _UNPACKED = "Pack it without compression (torch-model-archiver --archive-format zip-store)."
 
@@ -128,14 +129,27 @@ def _directory_start(file: BinaryIO, end: int) -> int:
 
 def _no_end(file: BinaryIO, end: int) -> MarError:
     file.seek(0)
-    if file.read(4) != b"PK\x03\x04":
-        return MarError(
-            "not_a_zip", "The file is no .mar archive (a zip). Pack it with torch-model-archiver."
-        )
+    start = file.read(_LOOK_BYTES)
+    if start[:4] != b"PK\x03\x04":
+        return MarError("not_a_zip", _what_instead(start))
     file.seek(max(0, end - _END.size - 0xFFFF))
     if b"PK\x05\x06" in file.read():
         return _layout("bytes follow its end")
     return MarError("truncated", "The archive ends too early: a part of it is missing. Upload it again.")
+
+
+def _what_instead(start: bytes) -> str:
+    """What a file is that is no zip, as far as its first bytes tell."""
+    if start.startswith(b"\x1f\x8b") or start[257:262] == b"ustar":
+        return (
+            "The file is a tar archive (--archive-format tgz), only zip archives are accepted. "
+            "Pack it again with --archive-format default or zip-store."
+        )
+    if start.startswith(b"version https://git-lfs"):
+        return "The file is a pointer of Git LFS, not the archive itself. Run `git lfs pull` and upload it again."
+    if start.lstrip()[:1] == b"<":
+        return "The file is a page of HTML or XML, not an archive: was the download rejected? Fetch it again."
+    return "The file is no .mar archive (a zip). Pack it with torch-model-archiver."
 
 
 def _layout(what: str) -> MarError:
@@ -180,7 +194,11 @@ def _name(record: _Record) -> str:
     try:
         name = record.raw_name.decode("utf-8" if record.flags & 0x0800 else "ascii")
     except UnicodeDecodeError:
-        name = "\ufffd"
+        raise MarError(
+            "bad_name",
+            f"{ascii(record.raw_name[:80])[1:]} is a name in another encoding than UTF-8, which each system reads "
+            "differently. Rename the file to ASCII, or pack with torch-model-archiver.",
+        ) from None
     check_name(name.removesuffix("/"))
     kind = stat.S_IFMT(record.mode)
     if kind not in (0, stat.S_IFDIR if name.endswith("/") else stat.S_IFREG):

@@ -8,6 +8,7 @@ POST /v2/repository/index
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ import yaml
 from serving_runtime.errors import InvalidRequest, NotFound, NotOffered, ServingError
 from serving_runtime.front import images
 from serving_runtime.front.body import Disconnected, Receive, Scope, read_body, size_header
-from serving_runtime.front.errors import STATUS, WrongMethod
+from serving_runtime.front.errors import WrongMethod, status_of
 from serving_runtime.front.responses import (
+    JSON,
     Header,
     Response,
     document,
     error_response,
+    headers_of,
     packed,
     rejection_response,
 )
@@ -31,13 +34,14 @@ from serving_runtime.hosts import AllowedHosts
 from serving_runtime.models.dataplane import DataPlane, Inference
 from serving_runtime.models.metrics import CONTENT_TYPE, Metrics
 from serving_runtime.models.version import Version
-from serving_runtime.protocol import binary, json_body, rest
+from serving_runtime.protocol import binary, handler_headers, json_body, rest
 from serving_runtime.protocol import server as about
 from serving_runtime.settings import Settings
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _TEXT: tuple[Header, ...] = ((b"content-type", CONTENT_TYPE.encode()),)
+_NONE: tuple[Header, ...] = ()
 _BINARY: Header = (b"content-type", b"application/octet-stream")
 _BINARY_SIZE = binary.HEADER.lower().encode()
 _DISCONNECTED = 499
@@ -105,11 +109,13 @@ class App:
                 json_size=json_size,
                 check_image=images.check,
             )
+            if version.takes_context:
+                request = replace(request, headers=handler_headers.given(scope["headers"]))
             response = _encoded(await self._dataplane.infer(version, request))
             status, rows = 200, request.rows
             return response
         except ServingError as error:
-            status = STATUS[error.code]
+            status = status_of(error)
             raise
         except Disconnected:
             status = _DISCONNECTED
@@ -176,14 +182,16 @@ class App:
 
 
 def _encoded(inference: Inference) -> Response:
-    entry, outputs = inference.version.entry, inference.outputs
+    entry, outputs, said = inference.version.entry, inference.outputs, inference.returned
+    headers = _NONE if said is None else headers_of(said.headers)
+    parameters = None if said is None else said.parameters
     if not any(tensor.name in inference.binary for tensor in outputs):
-        body = rest.encode_response(entry.name, entry.version, inference.id, outputs)
-        return Response(200, body, packable=True)
+        body = rest.encode_response(entry.name, entry.version, inference.id, outputs, parameters)
+        return Response(200, body, (*JSON, *headers), packable=True)
     body, size = rest.encode_binary_response(
-        entry.name, entry.version, inference.id, outputs, inference.binary
+        entry.name, entry.version, inference.id, outputs, inference.binary, parameters
     )
-    return Response(200, body, (_BINARY, (_BINARY_SIZE, b"%d" % size)), packable=True)
+    return Response(200, body, (_BINARY, (_BINARY_SIZE, b"%d" % size), *headers), packable=True)
 
 
 def _model_path(parts: list[str]) -> tuple[str, str | None]:

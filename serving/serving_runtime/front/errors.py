@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from serving_runtime.contracts import ErrorCode
-from serving_runtime.errors import ServingError
+from serving_runtime.errors import HandlerStatus, ServingError
 
 STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.INVALID_REQUEST: 400,
@@ -17,11 +17,17 @@ STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.UNSUPPORTED_ENCODING: 415,
     ErrorCode.INTERNAL: 500,
     ErrorCode.MODEL_FAILED: 502,
+    ErrorCode.HANDLER_STATUS: 502,  # each has its own, see `status_of`
     ErrorCode.NOT_READY: 503,
     ErrorCode.QUEUE_FULL: 503,
     ErrorCode.WORKER_FAILED: 503,
     ErrorCode.DEADLINE_EXCEEDED: 504,
 }
+
+
+def status_of(error: ServingError) -> int:
+    """The HTTP status of an error."""
+    return error.status if isinstance(error, HandlerStatus) else STATUS[error.code]
 
 
 class WrongMethod(ServingError):

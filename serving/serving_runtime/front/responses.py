@@ -1,20 +1,21 @@
 """HTTP responses: a document, an error with its status and headers, and packing for clients that can read it."""
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import orjson
 
-from serving_runtime.errors import ServingError, Unavailable
+from serving_runtime.errors import HandlerStatus, ServingError, Unavailable
 from serving_runtime.front import compression
 from serving_runtime.front.body import Scope, header
-from serving_runtime.front.errors import STATUS, SlowBody, UnsupportedEncoding, WrongMethod
+from serving_runtime.front.errors import SlowBody, UnsupportedEncoding, WrongMethod, status_of
 from serving_runtime.hosts import Rejection
 from serving_runtime.protocol import rest
 
 Header = tuple[bytes, bytes]
 
-_JSON: tuple[Header, ...] = ((b"content-type", b"application/json"),)
+JSON: tuple[Header, ...] = ((b"content-type", b"application/json"),)
 _CHALLENGE: Header = (b"www-authenticate", b'Bearer realm="marina"')
 _VARY: Header = (b"vary", b"accept-encoding")
 _LARGE = 64 * 1024  # packing more than this takes long enough to leave the event loop
@@ -23,7 +24,7 @@ _LARGE = 64 * 1024  # packing more than this takes long enough to leave the even
 class Response(NamedTuple):
     status: int
     body: bytes
-    headers: tuple[Header, ...] = _JSON
+    headers: tuple[Header, ...] = JSON
     packable: bool = False
     """Whether a client that says so in Accept-Encoding can read it packed.
 
@@ -38,12 +39,12 @@ def document(content: object, status: int = 200) -> Response:
 
 def error_response(error: ServingError) -> Response:
     """`{"error": text, "code": code}` with the error's status and headers."""
-    return Response(STATUS[error.code], rest.encode_error(str(error), error.code), (*_JSON, *_headers(error)))
+    return Response(status_of(error), rest.encode_error(str(error), error.code), (*JSON, *_headers(error)))
 
 
 def rejection_response(rejection: Rejection) -> Response:
     """For a host that is not ours, a page of another site, or a caller who may not do this."""
-    headers = (*_JSON, _CHALLENGE) if rejection.status == 401 else _JSON
+    headers = (*JSON, _CHALLENGE) if rejection.status == 401 else JSON
     return Response(rejection.status, rest.encode_error(rejection.detail, rejection.code), headers)
 
 
@@ -62,7 +63,14 @@ async def packed(scope: Scope, response: Response) -> Response:
     return Response(status, body, (*headers, _VARY, (b"content-encoding", encoding.encode())))
 
 
-def _headers(error: ServingError) -> list[Header]:
+def headers_of(found: Mapping[str, str]) -> tuple[Header, ...]:
+    """Headers of a handler, which are printable ASCII."""
+    return tuple((name.encode(), value.encode()) for name, value in found.items())
+
+
+def _headers(error: ServingError) -> Iterable[Header]:
+    if isinstance(error, HandlerStatus):
+        return headers_of(error.headers)
     if isinstance(error, Unavailable):
         return [(b"retry-after", b"1")]
     if isinstance(error, WrongMethod):

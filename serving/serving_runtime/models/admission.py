@@ -22,7 +22,8 @@ class Admission:
 
         Requests of many rows count as one each: their clients are few, and know that they ask for much.
         """
-        self._max_batch = max_batch
+        self.max_batch = max_batch
+        """May be set at any time."""
         self._queue_limit = queue_limit
         self._queue_seconds = queue_seconds
         self._rejections = self._rejected_at = 0.0
@@ -41,7 +42,7 @@ class Admission:
     def capacity(self, now: float) -> float:
         """How many requests may wait."""
         longest = self._longest
-        return longest if self._recent_rejections(now) <= longest / 2 else min(longest, self._max_batch)
+        return longest if self._recent_rejections(now) <= longest / 2 else min(longest, self.max_batch)
 
     def _recent_rejections(self, now: float) -> float:
         """How many were rejected, of whom as many are forgotten each second as may wait."""
@@ -54,4 +55,4 @@ class Admission:
         if not self.call_seconds:
             return self._queue_limit
         calls = max(_CALLS_AHEAD, self._queue_seconds / self.call_seconds)
-        return min(self._queue_limit, calls * self._max_batch)
+        return min(self._queue_limit, calls * self.max_batch)

@@ -13,36 +13,22 @@ from collections.abc import Callable
 
 from serving_runtime.errors import (
     DeadlineExceeded,
-    InvalidRequest,
     ModelFailed,
     QueueFull,
-    ServingError,
     Unavailable,
     WorkerFailed,
 )
 from serving_runtime.models.admission import Admission
+from serving_runtime.models.jobs import Answer, Job, deliver, fail, key_of
 from serving_runtime.protocol import frames
 from serving_runtime.protocol.rest import InferRequest
-from serving_runtime.protocol.tensors import Tensor
 from serving_runtime.runtimes.base import OK, Callee
 
-Outputs = list[Tensor]
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 # A loop's timers are too coarse for it, so the loop turns until then: a lone client never pays it.
 _GATHER_SECONDS = 0.0002
 # To wake a core that has gone to sleep costs a lone client a fifth of its time. Longer calls can bear it.
 _BUSY_POLL_SECONDS = 0.002
-
-
-class _Job:
-    __slots__ = ("answer", "number", "request", "size", "timer")
-
-    def __init__(self, number: int, request: InferRequest, answer: "asyncio.Future[Outputs]") -> None:
-        self.number = number
-        self.request = request
-        self.answer = answer
-        self.size = sum(map(_size, request.inputs))
-        self.timer: asyncio.TimerHandle | None = None
 
 
 class Batcher:
@@ -62,21 +48,23 @@ class Batcher:
 
         `busy_poll`: while a quick model answers a lone request the loop turns instead of sleeping.
         """
-        self._max_rows = max_rows
+        self.max_rows = max_rows
+        self._delay_seconds = 0.0
         self._admission = Admission(max_batch=max_rows, queue_limit=queue_limit, queue_seconds=queue_seconds)
         self._deadline_seconds = deadline_seconds
         self._busy_polls = busy_poll
         self._on_batch = on_batch
         self._backend: Callee | None = None
         self._reason = "the model is starting"
-        self._queues: dict[tuple[object, ...], deque[_Job]] = {}
+        self._queues: dict[tuple[object, ...], deque[Job]] = {}
         self._count = 0
-        self._in_flight: dict[int, list[_Job]] = {}
+        self._in_flight: dict[int, list[Job]] = {}
         self._number = 0
         self._gathering_since: float | None = None
         self._last_batch = 1
         self._progress_at = 0.0
         self._hang_timer: asyncio.TimerHandle | None = None
+        self._delay_timer: asyncio.TimerHandle | None = None
 
     @property
     def waiting(self) -> int:
@@ -87,6 +75,23 @@ class Batcher:
     def idle(self) -> bool:
         """Whether nothing waits and nothing is being answered."""
         return not self._count and not self._in_flight
+
+    def configure(
+        self, *, max_rows: int | None, delay_seconds: float | None, deadline_seconds: float
+    ) -> None:
+        """What an archive asks for instead of the defaults: most rows of concurrent requests in one call, and how
+        long the oldest may wait for as many, at most half of the deadline.
+        """
+        self._deadline_seconds = deadline_seconds
+        if max_rows is not None:
+            self.max_rows = self._admission.max_batch = max_rows
+        if delay_seconds is not None:
+            self._delay_seconds = min(delay_seconds, self._deadline_seconds / 2)
+
+    @property
+    def delay_seconds(self) -> float:
+        """How long a request may wait for others although the model is free."""
+        return self._delay_seconds
 
     def open(self, backend: Callee) -> None:
         """Begin to send batches to `backend`."""
@@ -102,7 +107,7 @@ class Batcher:
         self._count = 0
         self._in_flight.clear()
         for job in jobs:
-            _fail(job, Unavailable(reason))
+            fail(job, Unavailable(reason))
 
     def admit(self) -> None:
         """Raises Unavailable when one more request would wait too long.
@@ -118,7 +123,7 @@ class Batcher:
             self._backend.poll()  # with hundreds to reject the loop's turn is long, and the model would idle
         raise _full(self._count)
 
-    def submit(self, request: InferRequest) -> "asyncio.Future[Outputs]":
+    def submit(self, request: InferRequest) -> "asyncio.Future[Answer]":
         """Queue a request; the future ends with its outputs or a ServingError, within the deadline.
 
         Raises Unavailable at once while there is no model.
@@ -127,8 +132,8 @@ class Batcher:
             raise Unavailable(self._reason)
         loop = asyncio.get_running_loop()
         self._number += 1
-        job = _Job(self._number, request, loop.create_future())
-        key = _key(request)
+        job = Job(self._number, request, loop.create_future())
+        key = key_of(request)
         queue = self._queues.get(key)
         if queue is None:
             queue = self._queues[key] = deque()
@@ -149,7 +154,7 @@ class Batcher:
                 del self._queues[key]
             self._count -= 1
             self._admission.record_rejection(asyncio.get_running_loop().time())
-            _fail(job, _full(self._count))
+            fail(job, _full(self._count))
 
     def _gather(self) -> None:
         """Let a batch leave once it has as many requests as the last one had, or its time is up."""
@@ -164,18 +169,34 @@ class Batcher:
 
     def _pump(self) -> None:
         while self._count and self._backend is not None and self._backend.free:
+            if self._delay_seconds and self._must_wait():
+                return
             self._send(self._backend, self._take())
 
-    def _take(self) -> list[_Job]:
+    def _must_wait(self) -> bool:
+        """Whether the next batch is not full, and its oldest request may wait for others still."""
+        queue = self._queues[self._oldest()]
+        timer = queue[0].timer
+        assert timer is not None
+        waited = asyncio.get_running_loop().time() - (timer.when() - self._deadline_seconds)
+        left = self._delay_seconds - waited
+        if left <= 0 or sum(job.request.rows for job in queue) >= self.max_rows:
+            return False
+        if self._delay_timer is not None:
+            self._delay_timer.cancel()
+        self._delay_timer = asyncio.get_running_loop().call_later(left, self._pump)
+        return True
+
+    def _take(self) -> list[Job]:
         """The oldest request, and those behind it that fit into its batch."""
-        key = min(self._queues, key=lambda each: self._queues[each][0].number)
+        key = self._oldest()
         queue = self._queues[key]
         batch = [queue.popleft()]
         rows, size = batch[0].request.rows, batch[0].size
         while queue:
             rows += queue[0].request.rows
             size += queue[0].size
-            if rows > self._max_rows or size > MAX_BATCH_BYTES:
+            if rows > self.max_rows or size > MAX_BATCH_BYTES:
                 break
             batch.append(queue.popleft())
         if not queue:
@@ -183,12 +204,18 @@ class Batcher:
         self._count -= len(batch)
         return batch
 
-    def _send(self, backend: Callee, batch: list[_Job]) -> None:
+    def _oldest(self) -> tuple[object, ...]:
+        return min(self._queues, key=lambda each: self._queues[each][0].number)
+
+    def _send(self, backend: Callee, batch: list[Job]) -> None:
         rows = [job.request.rows for job in batch]
         header: dict[str, object] = {"rows": rows}
         if parameters := batch[0].request.parameters:
             header["parameters"] = dict(parameters)
-        if any(job.request.id for job in batch):  # for the lines that the handler writes meanwhile
+        if batch[0].request.headers is not None:  # the handler asks for them
+            header["headers"] = [job.request.headers for job in batch]
+        # Also for the lines that the handler writes meanwhile.
+        if "headers" in header or any(job.request.id for job in batch):
             header["ids"] = [job.request.id for job in batch]
         self._last_batch = len(batch)
         self._on_batch(len(batch), sum(rows))
@@ -210,7 +237,7 @@ class Batcher:
             os.sched_yield()  # whoever else has something to do goes first
             loop.call_soon(self._busy_poll, number, began)
 
-    def _answered(self, batch: list[_Job], began: float, status: int, body: bytes) -> None:
+    def _answered(self, batch: list[Job], began: float, status: int, body: bytes) -> None:
         if self._in_flight.pop(batch[0].number, None) is None:
             return  # `close` has answered them
         self._progress_at = asyncio.get_running_loop().time()
@@ -218,13 +245,34 @@ class Batcher:
         self._pump()  # first, so that the model works while we write the answers
         if status != OK:
             for job in batch:
-                _fail(job, WorkerFailed("the model's worker failed during the request; it is being replaced"))
+                fail(job, WorkerFailed("the model's worker failed during the request; it is being replaced"))
             return
         try:
-            _deliver(batch, body)
-        except (frames.BrokenFrame, ZeroDivisionError, KeyError, ValueError) as error:
+            again = deliver(batch, body)
+        except (
+            frames.BrokenFrame,
+            ArithmeticError,
+            LookupError,
+            ValueError,
+            TypeError,
+            AttributeError,
+        ) as error:
             for job in batch:
-                _fail(job, ModelFailed(f"the worker's answer is broken: {error}"))
+                fail(job, ModelFailed(f"the worker's answer is broken: {error}"))
+        else:
+            if again:
+                self._queue_again(again)
+
+    def _queue_again(self, jobs: list[Job]) -> None:
+        """Requests whose answers did not fit into the frame with those of their mates."""
+        if self._backend is None:
+            for job in jobs:
+                fail(job, Unavailable(self._reason))
+            return
+        queue = self._queues.setdefault(key_of(jobs[0].request), deque())
+        queue.extendleft(reversed(jobs))
+        self._count += len(jobs)
+        self._pump()
 
     def _watch_for_hang(self) -> None:
         loop = asyncio.get_running_loop()
@@ -245,7 +293,7 @@ class Batcher:
             limit = f"{self._deadline_seconds:g} s, its response_seconds"
             self._backend.fail(f"the model's worker did not answer for {limit}")
 
-    def _expire(self, job: _Job, key: tuple[object, ...]) -> None:
+    def _expire(self, job: Job, key: tuple[object, ...]) -> None:
         queue = self._queues.get(key)
         if queue is not None and job in queue:
             queue.remove(job)
@@ -255,48 +303,8 @@ class Batcher:
         limit = (
             f"{self._deadline_seconds:g} s, the deployment's response_seconds; raise them there if need be"
         )
-        _fail(job, DeadlineExceeded(f"no answer within {limit}"))
-
-
-def _deliver(batch: list[_Job], body: bytes) -> None:
-    header, outputs = frames.decode(body)
-    errors = header.get("errors") or {}
-    good = [job for index, job in enumerate(batch) if str(index) not in errors]
-    if good:
-        pieces = frames.split_requests(outputs, [job.request.rows for job in good])
-        for job, piece in zip(good, pieces, strict=True):
-            _finish(job, piece)
-    for index, error in errors.items():
-        wrong = InvalidRequest if error["kind"] == "input" else ModelFailed
-        _fail(batch[int(index)], wrong(error["text"]))
-
-
-def _finish(job: _Job, outputs: Outputs) -> None:
-    if job.timer is not None:
-        job.timer.cancel()
-    if not job.answer.done():
-        job.answer.set_result(outputs)
-
-
-def _fail(job: _Job, error: ServingError) -> None:
-    if job.timer is not None:
-        job.timer.cancel()
-    if not job.answer.done():
-        job.answer.set_exception(error)
+        fail(job, DeadlineExceeded(f"no answer within {limit}"))
 
 
 def _full(count: int) -> QueueFull:
     return QueueFull(f"{count} requests are waiting for the model already; try again later")
-
-
-def _key(request: InferRequest) -> tuple[object, ...]:
-    """Requests with the same key can share a batch."""
-    shown = repr(request.parameters) if request.parameters else ""  # 1 and True are equal, but not the same
-    return (
-        shown,
-        *((tensor.datatype, tensor.shape[1:]) for tensor in request.inputs),
-    )
-
-
-def _size(tensor: Tensor) -> int:
-    return sum(map(len, tensor.data)) if isinstance(tensor.data, list) else len(tensor.data)

@@ -8,12 +8,14 @@ from typing import NamedTuple
 from serving_runtime.errors import Unavailable
 from serving_runtime.models import documents
 from serving_runtime.models.documents import Document
+from serving_runtime.models.jobs import Answer
 from serving_runtime.models.metrics import Gauges
 from serving_runtime.models.registry import Models
 from serving_runtime.models.source import ModelSource
 from serving_runtime.models.version import Version
 from serving_runtime.protocol import rest
 from serving_runtime.protocol import server as about
+from serving_runtime.protocol.handler_headers import Returned
 from serving_runtime.protocol.rest import InferRequest
 from serving_runtime.protocol.tensors import Tensor
 
@@ -26,15 +28,16 @@ class Inference(NamedTuple):
     outputs: list[Tensor]
     binary: frozenset[str]
     """The names of the outputs that go out in binary."""
+    returned: Returned | None
+    """What the handler adds to the response."""
 
 
 class DataPlane:
     """The models of one process, as clients of any transport see them."""
 
-    def __init__(self, models: Models, source: ModelSource, *, max_batch: int) -> None:
+    def __init__(self, models: Models, source: ModelSource) -> None:
         self._models = models
         self._source = source
-        self._max_batch = max_batch
         self.stopping = False
 
     @property
@@ -67,7 +70,7 @@ class DataPlane:
         return documents.metadata(self._models.find(name, number))
 
     def configuration(self, name: str, number: str | None) -> Document:
-        return documents.configuration(self._models.find(name, number), self._max_batch)
+        return documents.configuration(self._models.find(name, number))
 
     def statistics(self, name: str, number: str | None) -> Document:
         return documents.statistics([self._models.find(name, number)])
@@ -95,17 +98,18 @@ class DataPlane:
     async def infer(self, version: Version, request: InferRequest) -> Inference:
         """Answer one request within the deadline: the outputs it asked for, checked. Raises ServingError."""
         answered = await version.batcher.submit(request)
-        rest.check_outputs(answered, version.outputs, request.rows, more=bool(request.parameters))
+        outputs = answered.outputs
+        rest.check_outputs(outputs, version.outputs, request.rows, more=bool(request.parameters))
         if not request.outputs and not request.parameters:
-            return Inference(version, request.id, answered, request.binary)
+            return Inference(version, request.id, outputs, request.binary, answered.returned)
         return _selected(version, request, answered)
 
 
-def _selected(version: Version, request: InferRequest, answered: list[Tensor]) -> Inference:
+def _selected(version: Version, request: InferRequest, answered: Answer) -> Inference:
     """The outputs that were asked for, and those that a parameter has added."""
-    found = {tensor.name: tensor for tensor in answered}
+    found = {tensor.name: tensor for tensor in answered.outputs}
     declared = [spec.name for spec in version.outputs]
     added = [name for name in found if name not in declared]
     names = [*(request.outputs or declared), *added]
     binary = request.binary.union(added) if request.binary_by_default else request.binary
-    return Inference(version, request.id, [found[name] for name in names], binary)
+    return Inference(version, request.id, [found[name] for name in names], binary, answered.returned)

@@ -28,14 +28,15 @@ def metadata(version: Version) -> Document:
     }
 
 
-def configuration(version: Version, max_batch: int) -> Document:
-    """`GET /v2/models/NAME/config`: `dims` are without the batch; `max_batch` rows go to the model in one call."""
+def configuration(version: Version) -> Document:
+    """`GET /v2/models/NAME/config`: `dims` are without the batch; `max_batch_size` rows go to the model in one call."""
+    delay = version.batcher.delay_seconds
     return {
         "name": version.entry.name,
         "platform": version.runtime.platform,
         "backend": version.runtime.backend,
-        "max_batch_size": max_batch,
-        "dynamic_batching": {},
+        "max_batch_size": version.batcher.max_rows,
+        "dynamic_batching": {"max_queue_delay_microseconds": int(delay * 1e6)} if delay else {},
         "input": _dims(version.inputs),
         "output": _dims(version.outputs),
     }

@@ -51,6 +51,7 @@ class _ManagedModel:
             "restarts": live.restarts if live is not None else 0,
             "runtime": self.desired.runtime,
             "processes": live.processes if live is not None else [],
+            "not_honoured": list(live.config.not_honoured) if live is not None else [],
             "containment": live.containment if live is not None else None,
         }
 

@@ -7,6 +7,7 @@ model spec no request is known to be valid, and any answer of the worker must do
 import contextlib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -47,8 +48,8 @@ class SelfTest:
         """The request as it goes to a worker."""
         return frames.encode({"rows": [self.request.rows], "describe": True}, self.request.inputs)
 
-    def check_first_answer(self, answer: bytes) -> frozenset[str]:
-        """Read a worker's answer to `frame`; the request parameters that its handler takes.
+    def check_first_answer(self, answer: bytes) -> tuple[frozenset[str], bool]:
+        """Read a worker's answer to `frame`: which request parameters its handler takes, and whether ids and headers.
 
         Raises LoadFailed with what is wrong with the answer.
         """
@@ -61,7 +62,10 @@ class SelfTest:
             self.check(outputs)
         elif self.has_spec:
             raise LoadFailed(f"the model failed its first inference: {rejection['text']}")
-        return frozenset(header.get("parameters") or ())
+        takes_context = header.get("context") is True
+        if takes_context:  # it may share a batch with requests that have some
+            self.request = replace(self.request, headers={})
+        return frozenset(header.get("parameters") or ()), takes_context
 
     def check(self, outputs: Sequence[Tensor]) -> None:
         """Hold outputs against the model spec and the golden answer. Raises LoadFailed."""

@@ -67,17 +67,23 @@ class ModelSource:
         return read_models_file(path)
 
     def _pod(self) -> list[ModelEntry]:
-        name, folder = self._settings.model_name, self._settings.model_dir
+        name, folder = self._settings.model.name, self._settings.model.dir
         assert name is not None
         assert folder is not None
         archives = sorted(folder.glob("*.mar"))
         if len(archives) != 1:
             raise ModelSourceError(f"{folder} must hold one .mar file, it holds {len(archives)}")
         self._last_read = (0, 0, 0)
-        settings = self._settings
+        model = self._settings.model
         return [
             ModelEntry(
-                name, settings.model_version, archives[0], settings.model_sha256 or None, settings.runtime
+                name,
+                model.version,
+                archives[0],
+                model.sha256 or None,
+                self._settings.runtime,
+                model.startup_seconds,
+                model.response_seconds,
             )
         ]
 

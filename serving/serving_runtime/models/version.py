@@ -11,9 +11,11 @@ from typing import Any
 
 from serving_runtime import processes
 from serving_runtime.archive import mar
+from serving_runtime.archive.model_config import ModelConfig
 from serving_runtime.archive.model_spec import PLAIN_INPUTS, PLAIN_OUTPUTS, TensorSpec
 from serving_runtime.containment import Plan, Report
-from serving_runtime.errors import InvalidRequest, LoadFailed, ModelFailed, ServingError
+from serving_runtime.contracts import RESPONSE_SECONDS_BOUNDS, STARTUP_SECONDS_BOUNDS
+from serving_runtime.errors import HandlerStatus, InvalidRequest, LoadFailed, ModelFailed, ServingError
 from serving_runtime.models.batching import Batcher
 from serving_runtime.models.containment import Containment, bytes_in, open_for_all
 from serving_runtime.models.logs import ModelLogs, Output
@@ -81,9 +83,10 @@ class Version:
         self.outputs: tuple[TensorSpec, ...] = PLAIN_OUTPUTS
         self.runtime = shared.runtimes[entry.runtime]
         self.parameters: frozenset[str] = frozenset()
+        self.takes_context = False
+        self.config = ModelConfig()
         self.metrics = shared.metrics.version(entry.name, entry.version)
         self.response_seconds = entry.response_seconds or shared.settings.deadline_seconds
-        self._startup_seconds = entry.startup_seconds or shared.settings.startup_seconds
         self.batcher = Batcher(
             max_rows=shared.settings.max.batch,
             queue_limit=shared.settings.queue.limit,
@@ -113,6 +116,12 @@ class Version:
     def containment(self) -> Report | None:
         """Which measures are in force for the worker; None while there is none, or when containment is off."""
         return self._backend.containment if self._backend is not None else None
+
+    @property
+    def _startup_seconds(self) -> float:
+        """What the deployment says, else what its archive asks for, else the default."""
+        asked = self.entry.startup_seconds or self.config.startup_seconds
+        return min(asked or self._shared.settings.startup_seconds, STARTUP_SECONDS_BOUNDS[1])
 
     async def start(self) -> None:
         """Bring the version to its first right answer. Raises LoadFailed with the reason."""
@@ -166,6 +175,15 @@ class Version:
             )
         if info.spec is not None:
             self.inputs, self.outputs = info.spec.inputs, info.spec.outputs
+        if info.config is not None:
+            self.config = info.config
+            if self.config.response_seconds and not self.entry.response_seconds:
+                self.response_seconds = min(self.config.response_seconds, RESPONSE_SECONDS_BOUNDS[1])
+            self.batcher.configure(
+                max_rows=info.config.batch_size,
+                delay_seconds=info.config.batch_delay_seconds,
+                deadline_seconds=self.response_seconds,
+            )
         self._self_test = SelfTest(self.inputs, self.outputs, info.golden, has_spec=info.spec is not None)
 
     async def _start_backend(self) -> None:
@@ -183,7 +201,7 @@ class Version:
             seconds=self._startup_seconds,
             output=self._output.pipe if self._output is not None else None,
         )
-        self.parameters = self._self_test.check_first_answer(answer)
+        self.parameters, self.takes_context = self._self_test.check_first_answer(answer)
         self.batcher.open(backend)
         self.ready, self.reason = True, None
         self._ready_at = asyncio.get_running_loop().time()
@@ -221,10 +239,10 @@ class Version:
             if not self.batcher.idle:
                 continue
             try:
-                self._self_test.check(await self.batcher.submit(self._self_test.request))
+                self._self_test.check((await self.batcher.submit(self._self_test.request)).outputs)
             except LoadFailed as error:
                 backend.fail(str(error))
-            except (InvalidRequest, ModelFailed) as error:
+            except (InvalidRequest, ModelFailed, HandlerStatus) as error:
                 if self._self_test.has_spec:
                     backend.fail(f"the model does not answer its probe any more: {error}")
             except ServingError:

@@ -5,6 +5,7 @@ Called by `protocol.decode_request`; whatever a client can get wrong raises Inva
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from serving_runtime.archive.model_spec import TensorSpec
@@ -136,23 +137,25 @@ def _input(
     # An image file stands for one whole row, so its tensor has only the batch dimension.
     image = check_image if datatype == "BYTES" and spec.datatype != "BYTES" else None
     most = MAX_STRINGS if datatype == "BYTES" else MAX_ELEMENTS
-    shape = _shape(name, item.get("shape"), (-1,) if image is not None else spec.shape, most)
+    declared = (-1,) if image is not None else spec.shape
+    shape = _shape(name, item.get("shape"), declared, most, column=datatype == "BYTES" and declared == (-1,))
     if binary.SIZE in parameters:
         raw = _raw(item, name, parameters[binary.SIZE], tail)
-        return binary.decode(name, datatype, shape, raw, image=image)
-    if "data" not in item:
+        tensor = binary.decode(name, datatype, shape, raw, image=image)
+    elif "data" in item:
+        tensor = tensors.from_json(
+            name,
+            datatype,
+            shape,
+            item["data"],
+            base64=parameters.get("content_type") == "base64",
+            image=image,
+            may_hold_booleans=may_hold_booleans,
+        )
+    else:
         _reject_shared_memory(parameters, f"input {name!r}")
         raise InvalidRequest(f"input {name!r} has no `data`")
-    base64 = parameters.get("content_type") == "base64"
-    return tensors.from_json(
-        name,
-        datatype,
-        shape,
-        item["data"],
-        base64=base64,
-        image=image,
-        may_hold_booleans=may_hold_booleans,
-    )
+    return tensor if len(shape) == len(declared) else replace(tensor, shape=shape[:1])
 
 
 def _raw(item: dict[str, Any], name: str, size: object, tail: binary.Tail | None) -> bytes:
@@ -165,11 +168,14 @@ def _raw(item: dict[str, Any], name: str, size: object, tail: binary.Tail | None
     return tail.take(name, size)
 
 
-def _shape(name: str, shape: object, declared: tuple[int, ...], most: int) -> tuple[int, ...]:
+def _shape(
+    name: str, shape: object, declared: tuple[int, ...], most: int, *, column: bool
+) -> tuple[int, ...]:
+    """The given shape, checked. `column`: [n, 1] is as good as [n], because clients write strings so."""
     if type(shape) is not list or not set(map(type, shape[: MAX_DIMENSIONS + 1])) <= {int}:
         raise InvalidRequest(f"input {name!r}: `shape` must be a list of whole numbers")
     sizes = tuple(shape[: MAX_DIMENSIONS + 1])
-    if not fits(sizes, declared):
+    if not fits(sizes, declared) and not (column and _is_column(sizes)):
         raise InvalidRequest(
             f"input {name!r}: shape {_short(shape)} does not fit {list(declared)} (-1 is any size from 1)"
         )
@@ -181,6 +187,10 @@ def _shape(name: str, shape: object, declared: tuple[int, ...], most: int) -> tu
                 f"input {name!r}: shape {_short(shape)} has too many elements, at most {most} are taken"
             )
     return sizes
+
+
+def _is_column(sizes: tuple[int, ...]) -> bool:
+    return 2 <= len(sizes) <= MAX_DIMENSIONS and sizes[0] >= 1 and set(sizes[1:]) == {1}
 
 
 def _outputs(

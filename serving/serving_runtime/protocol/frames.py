@@ -15,6 +15,8 @@ import orjson
 from serving_runtime.protocol.tensors import Tensor, pack_elements, unpack_elements
 
 SIZE = struct.Struct("<I")
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+"""Of the outputs of one request, as they stand in a frame; a longer answer is an error of the model."""
 
 
 class BrokenFrame(ValueError):
@@ -89,6 +91,13 @@ def decode(frame: bytes | bytearray | memoryview) -> tuple[dict[str, Any], list[
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BrokenFrame(f"not a frame: {error}"[:200]) from None
     return header, tensors
+
+
+def size_of(tensor: Tensor) -> int:
+    """Bytes of a tensor in a frame."""
+    if isinstance(tensor.data, list):
+        return sum(map(len, tensor.data)) + SIZE.size * len(tensor.data)
+    return len(tensor.data)
 
 
 def _raw(tensor: Tensor) -> bytes:

@@ -46,6 +46,7 @@ class InferRequest:
     parameters: tuple[tuple[str, Parameter], ...] = ()  # those that go on to the handler, by name
     binary: frozenset[str] = frozenset()  # the declared outputs that go out in binary
     binary_by_default: bool = False  # whether outputs beyond the declared ones do so too
+    headers: Mapping[str, str] | None = None  # those that go on to the handler; None when it takes none
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,14 @@ def decode_request(
 
 
 def encode_response(
-    name: str, version: str | None, request_id: str | None, outputs: Iterable[Tensor]
+    name: str,
+    version: str | None,
+    request_id: str | None,
+    outputs: Iterable[Tensor],
+    parameters: Mapping[str, Parameter] | None = None,
 ) -> bytes:
     """One v2 JSON answer, data flat in row-major order."""
-    return _response(name, version, request_id, [tensor.to_json() for tensor in outputs])
+    return _response(name, version, request_id, [tensor.to_json() for tensor in outputs], parameters)
 
 
 def encode_binary_response(
@@ -111,10 +116,11 @@ def encode_binary_response(
     request_id: str | None,
     outputs: Iterable[Tensor],
     in_binary: Container[str],
+    parameters: Mapping[str, Parameter] | None = None,
 ) -> tuple[bytes, int]:
     """One v2 answer whose outputs named in `in_binary` follow the JSON as raw bytes; the body and `json_size`."""
     listed, raws = _listed(outputs, in_binary)
-    text = _response(name, version, request_id, listed)
+    text = _response(name, version, request_id, listed, parameters)
     return b"".join((text, *raws)), len(text)
 
 
@@ -198,12 +204,20 @@ def parse_error_code(body: bytes) -> ErrorCode | None:
         return None
 
 
-def _response(name: str, version: str | None, request_id: str | None, listed: list[dict[str, Any]]) -> bytes:
+def _response(
+    name: str,
+    version: str | None,
+    request_id: str | None,
+    listed: list[dict[str, Any]],
+    parameters: Mapping[str, Parameter] | None,
+) -> bytes:
     document: dict[str, Any] = {"model_name": name}
     if version is not None:
         document["model_version"] = version
     if request_id is not None:
         document["id"] = request_id
+    if parameters:
+        document["parameters"] = parameters
     document["outputs"] = listed
     return orjson.dumps(document)
 

@@ -37,7 +37,9 @@ INHERITED_PREFIXES = (
 _log = logging.getLogger(__name__)
 
 
-def of_workers(ours: Mapping[str, str], threads: int, more: Sequence[str] = ()) -> dict[str, str]:
+def of_workers(
+    ours: Mapping[str, str], threads: int, more: Sequence[str] = (), *, max_batch: int = 1
+) -> dict[str, str]:
     """What Java and the workers get from our environment, with one answer to how many threads to use.
 
     OpenBLAS is kept to one thread because its pool, made at import, would not survive the fork.
@@ -55,6 +57,7 @@ def of_workers(ours: Mapping[str, str], threads: int, more: Sequence[str] = ()) 
         **named,
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "SERVING_TORCH_THREADS": str(threads),
+        "SERVING_MAX_BATCH": str(max_batch),
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         # Threads that spin while they wait for each other take 100 times as long when the cores are shared.

@@ -29,14 +29,19 @@ _log = logging.getLogger(__name__)
 class ForkServer:
     """One helper process for all models; started with the first one, started again when it dies."""
 
-    def __init__(self, directory: Path, threads: int, more: Sequence[str] = ()) -> None:
-        """`more` names variables that handlers need beside `environment.INHERITED`."""
+    def __init__(
+        self, directory: Path, threads: int, more: Sequence[str] = (), *, max_batch: int = 1
+    ) -> None:
+        """`more` names variables that handlers need beside `environment.INHERITED`.
+
+        `max_batch` is what they are told of the most rows of concurrent requests in a call.
+        """
         # Who may not list the folder cannot guess the name, and the fork server itself, whose memory the workers
         # inherit, never learns it: it gets the listening socket.
         self.socket = directory / f"f{secrets.token_hex(6)}"
         self._listener: socket.socket | None = None
         self._directory = directory
-        self.environment = environment.of_workers(os.environ, threads, more)
+        self.environment = environment.of_workers(os.environ, threads, more, max_batch=max_batch)
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: processes.Watch | None = None
 

@@ -4,20 +4,20 @@ Called by the worker process that holds the model. A handler with `predict(input
 once; one in TorchServe's own style (`handle(data, context)`) gets one row for each request.
 """
 
-import importlib
 import inspect
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from serving_runtime.protocol.tensors import NUMBERS, Tensor
+from serving_runtime.worker import handler_modules
+from serving_runtime.worker.context import Asked, Context
 
 RESULT = "result"
+_CONTEXT = "context"  # a keyword-only argument of this name gets TorchServe's context
 _DTYPES = {name: np.dtype(name.lower().replace("fp", "float")) for name in NUMBERS}
 _DATATYPES = {dtype: name for name, dtype in _DTYPES.items()}
 
@@ -31,46 +31,59 @@ class BadAnswer(Exception):
 class HandlerAdapter:
     """One loaded handler. Errors of `predict` are the handler's own, or BadAnswer."""
 
-    def __init__(self, *, predict: Callable[..., Any] | None, handle: Handle, context: Any) -> None:
+    def __init__(self, *, predict: Callable[..., Any] | None, handle: Handle, context: Context) -> None:
         self._predict = predict
         self._handle = handle
-        self._context = context
-        self.parameters = _parameters(predict)
+        self.context = context
+        named = _keywords(predict)
+        self.parameters = named - {_CONTEXT}
+        """The request parameters that the handler takes."""
+        self.takes_context = predict is None or _CONTEXT in named
+        """Whether it asks for the ids and headers of the requests, which are sent to no other handler."""
 
-    def predict(self, inputs: Sequence[Tensor], parameters: Mapping[str, Any]) -> list[Tensor]:
+    def predict(
+        self, inputs: Sequence[Tensor], parameters: Mapping[str, Any], asked: Sequence[Asked]
+    ) -> list[Tensor]:
         """Run one batch: every input has the same first dimension, and so has every output.
 
-        `parameters` of the request, each one of `self.parameters`.
+        `parameters` of the request, each one of `self.parameters`; `asked` is what the context tells of the batch.
         """
         rows = inputs[0].shape[0]
+        self.context.begin(asked)
         if self._predict is None:
             return [self._handled(inputs[0], rows)]
         arrays = {tensor.name: _array(tensor) for tensor in inputs}
-        outputs = self._predict(arrays, **parameters) if parameters else self._predict(arrays)
+        if self.takes_context:
+            outputs = self._predict(arrays, **parameters, context=self.context)
+        else:
+            outputs = self._predict(arrays, **parameters) if parameters else self._predict(arrays)
         if not isinstance(outputs, dict):
             raise BadAnswer(f"predict returned {type(outputs).__name__} instead of a dict of arrays")
-        return [_tensor(name, value, rows) for name, value in outputs.items()]
+        try:
+            return [_tensor(name, value, rows) for name, value in outputs.items()]
+        except (ValueError, TypeError, RuntimeError) as error:
+            # A ValueError that the handler raises itself is the request's fault, this one is the handler's.
+            raise BadAnswer(f"what predict returned cannot be read as arrays: {error}"[:300]) from None
 
     def _handled(self, bodies: Tensor, rows: int) -> Tensor:
         assert isinstance(bodies.data, list)
-        answers = self._handle([{"body": _body(item)} for item in bodies.data], self._context)
+        answers = self._handle([{"body": _body(item)} for item in bodies.data], self.context)
         if not isinstance(answers, list) or len(answers) != rows:
             found = f"{len(answers)}" if isinstance(answers, list) else type(answers).__name__
             raise BadAnswer(f"handle returned {found} instead of a list of {rows}")
         return Tensor(RESULT, "BYTES", (rows,), [_encoded(answer) for answer in answers])
 
 
-def load(directory: Path, handler: str, context: Any, *, has_spec: bool) -> HandlerAdapter:
+def load(directory: Path, handler: str, context: Context, *, has_spec: bool) -> HandlerAdapter:
     """Import and initialize the archive's handler; raises whatever it raises, and LookupError for a wrong name.
 
     `handler` is the manifest's: `file.py`, `file.py:function`, or the name of one of TorchServe's own handlers.
     """
-    if str(directory) not in sys.path:
-        sys.path.insert(0, str(directory))
     name, _, function = handler.partition(":")
-    module = _module(name.rsplit("/", 1)[-1].removesuffix(".py"))
+    module = handler_modules.load(directory, name)
     entry = getattr(module, function or "handle", None)
     if callable(entry):
+        _reject_unservable(directory, entry)
         entry(None, context)
         return _adapter(None, entry, context, has_spec)
     if function:
@@ -83,21 +96,33 @@ def load(directory: Path, handler: str, context: Any, *, has_spec: bool) -> Hand
     if len(classes) != 1:
         raise LookupError(f"{name} must define one handler class, it defines {len(classes)}")
     instance = classes[0]()
-    instance.initialize(context)
     predict = getattr(instance, "predict", None) if has_spec else None
     if not has_spec and not hasattr(instance, "handle"):
         raise LookupError(f"the class {classes[0].__name__} of {name} has no method handle(data, context)")
+    _reject_unservable(directory, predict or getattr(instance, "handle", None))
+    instance.initialize(context)
     return _adapter(predict, getattr(instance, "handle", _no_handle), context, has_spec)
 
 
-def _adapter(predict: Any, handle: Handle, context: Any, has_spec: bool) -> HandlerAdapter:
+def _reject_unservable(directory: Path, entry: Any) -> None:
+    """Raise LookupError for what would be ready and then fail every request."""
+    if inspect.iscoroutinefunction(entry) or inspect.isasyncgenfunction(entry):
+        raise LookupError(f"{entry.__name__} is `async def`, which handlers cannot be: write `def`")
+    if inspect.isgeneratorfunction(entry):
+        raise LookupError(
+            f"{entry.__name__} yields its answers, but streamed answers are not offered: return them"
+        )
+    handler_modules.reject_streaming(directory)
+
+
+def _adapter(predict: Any, handle: Handle, context: Context, has_spec: bool) -> HandlerAdapter:
     if has_spec and not callable(predict):
         raise LookupError("the archive has a model.yaml, but its handler has no method predict(inputs)")
     return HandlerAdapter(predict=predict, handle=handle, context=context)
 
 
-def _parameters(predict: Callable[..., Any] | None) -> frozenset[str]:
-    """The request parameters that a handler takes: the keyword-only arguments of its `predict`."""
+def _keywords(predict: Callable[..., Any] | None) -> frozenset[str]:
+    """What a handler's `predict` takes beside the inputs: its keyword-only arguments."""
     if predict is None:
         return frozenset()
     found = inspect.signature(predict).parameters.values()
@@ -106,29 +131,6 @@ def _parameters(predict: Callable[..., Any] | None) -> frozenset[str]:
 
 def _no_handle(_data: Any, _context: Any) -> Any:
     raise BadAnswer("the handler has no method handle(data, context)")
-
-
-def _module(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise _explained(error) from error
-    try:
-        return importlib.import_module(f"ts.torch_handler.{name}")
-    except ModuleNotFoundError as error:
-        raise _explained(error) from error
-
-
-def _explained(error: ModuleNotFoundError) -> ModuleNotFoundError:
-    """The same error; when TorchServe is what is missing, with what to do."""
-    if error.name is None or error.name.partition(".")[0] != "ts":
-        return error
-    return ModuleNotFoundError(
-        "the handler needs TorchServe's Python package, which is not installed here: "
-        "deploy it with runtime torchserve, or use an image that has the package torchserve",
-        name=error.name,
-    )
 
 
 def _array(tensor: Tensor) -> Any:
@@ -140,7 +142,9 @@ def _array(tensor: Tensor) -> Any:
     return np.frombuffer(bytearray(tensor.data), _DTYPES[tensor.datatype]).reshape(tensor.shape)
 
 
-def _tensor(name: str, value: Any, rows: int) -> Tensor:
+def _tensor(name: Any, value: Any, rows: int) -> Tensor:
+    if not isinstance(name, str):
+        raise BadAnswer(f"an output is called {name!r:.80}: names are texts")
     array = np.asarray(value)
     if array.ndim == 0 or array.shape[0] != rows:
         raise BadAnswer(f"output {name!r} has shape {list(array.shape)} for a batch of {rows}")

@@ -12,7 +12,6 @@ from serving_runtime.archive.manifest import read_manifest
 from serving_runtime.processes import trim_memory
 from serving_runtime.protocol import frames
 from serving_runtime.worker import batches
-from serving_runtime.worker.native_context import Context
 
 _BUSY_POLL_SECONDS = 0.001
 _ROOM = 256 * 1024  # a usual batch fits, and arrives with one system call
@@ -21,10 +20,7 @@ _ROOM = 256 * 1024  # a usual batch fits, and arrives with one system call
 def serve(channel: socket.socket, model: Path) -> None:
     """Load the archive in the folder `model`, then answer each frame in turn; returns when the front is gone."""
     os.chdir(model)
-    manifest = read_manifest(model)
-    context = Context(model, manifest)
-    has_spec = (model / "model.yaml").is_file()
-    adapter, load_error = batches.load(model, manifest["model"]["handler"], context, has_spec=has_spec)
+    adapter, load_error = batches.load(model, read_manifest(model))
     trim_memory()  # a handler may have tried more variants of its model than it keeps
     inbox = _Inbox(channel)
     while (frame := inbox.next()) is not None:

@@ -9,7 +9,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from serving_runtime.archive.manifest import HAS_SPEC, ORIGINAL_HANDLER
+from serving_runtime.archive.manifest import ARCHIVE_MODEL
 from serving_runtime.worker import batches, handlers, output
 
 
@@ -25,14 +25,12 @@ class TorchServeWorker:
         output.take_over()
         _quiet_torchserve()
         try:
-            entry = context.manifest["model"]
-            handler = entry["handler"] = entry.pop(ORIGINAL_HANDLER)
             directory = Path(context.system_properties["model_dir"]).resolve()
-            has_spec = entry.pop(HAS_SPEC)
+            manifest = {**context.manifest, "model": context.manifest["model"][ARCHIVE_MODEL]}
         except KeyError as error:
             self._load_error = batches.reason(error)
         else:
-            self._model, self._load_error = batches.load(directory, handler, context, has_spec=has_spec)
+            self._model, self._load_error = batches.load(directory, manifest)
 
     def handle(self, data: list[dict[str, Any]], _context: Any) -> list[bytes]:
         """Answer each frame (TorchServe is told to send one at a time)."""

@@ -53,6 +53,8 @@ class Front(BaseHTTPRequestHandler):
         self.send_header("inference-header-content-length", "2")
         self.send_header("retry-after", "1")
         self.send_header("vary", self.vary)
+        self.send_header("X-Handler-Part", "right")
+        self.send_header("set-cookie", "a=b")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -177,6 +179,20 @@ def test_binary_bodies_and_their_headers_pass_both_ways(api: httpx.Client) -> No
     assert answer.headers["inference-header-content-length"] == "2"
     assert answer.headers["retry-after"] == "1"
     assert "content-encoding" not in answer.headers
+
+
+def test_headers_of_handlers_pass_both_ways_and_credentials_do_not(api: httpx.Client) -> None:
+    sent = {"X-Handler-Part": "left", "X-Request-Id": "r-7", "Cookie": "a=b", "X-Api-Key": "secret"}
+    answer = api.post(f"{MODELS}/champion/infer", headers=[*_raw(sent), (b"X-Handler-Odd", b"\xe9")])
+    seen = Front.asked["headers"]
+    assert (seen["x-handler-part"], seen["x-request-id"]) == ("left", "r-7")
+    assert not seen.keys() & {"cookie", "x-api-key", "x-handler-odd"}
+    assert answer.headers["x-handler-part"] == "right"
+    assert "set-cookie" not in answer.headers
+
+
+def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 def test_a_packed_answer_is_told_as_it_came(api: httpx.Client) -> None:

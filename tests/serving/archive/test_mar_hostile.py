@@ -1,5 +1,6 @@
 """Archives made to deceive: each is rejected with its own code, and nothing of it is written."""
 
+import gzip
 import stat
 import struct
 import zlib
@@ -67,12 +68,34 @@ UNICODE_NAMES = [
     "handl\u0435r.py",
     "\u202egpj.py",
     "\x85.py",
+    "\uff41.py",
+    "x\u200d.py",
+    "\u03b1beta.py",
+    "\U0001f389.txt",
+    "e\u0301" * 100,
+]
+OTHER_ALPHABETS = [
+    "gr\u00f6\u00dfe.txt",
+    "gro\u0308\u00dfe.txt",
+    "\u043c\u043e\u0434\u0435\u043b\u044c_v2.pt",
+    "\u03b2\u03ac\u03c1\u03b7.bin",
+    "\u6a21\u578b/\u91cd\u307f.pt",
+    "\ubaa8\ub378.py",
+    "\u0646\u0645\u0648\u0630\u062c.txt",
+    "mod\u00e8le (2).py",
 ]
 
 ARCHIVES: dict[str, tuple[str, bytes]] = {
     "empty file": ("not_a_zip", b""),
     "text": ("not_a_zip", b"class Handler: ...\n" * 10),
     "tar": ("not_a_zip", b"handler.py" + b"\0" * 2000),
+    "tar of tar": ("not_a_zip", b"handler.py" + b"\0" * 247 + b"ustar\x0000" + b"\0" * 2000),
+    "tgz": ("not_a_zip", gzip.compress(b"handler.py" + b"\0" * 2000)),
+    "pointer of Git LFS": (
+        "not_a_zip",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
+    ),
+    "page of HTML": ("not_a_zip", b"<!DOCTYPE html><html>Sign in</html>"),
     "zip without entries": ("manifest_missing", laid([])),
     "zip without a manifest": ("manifest_missing", laid([HANDLER])),
     "bytes before": ("zip_layout", b"#!/bin/sh\n" + laid(GOOD, shift=10)),
@@ -138,6 +161,10 @@ ARCHIVES: dict[str, tuple[str, bytes]] = {
     "file and folder": ("duplicate_name", files(item("a", b"x"), item("a/b", b"x"))),
     "file and empty folder": ("duplicate_name", files(item("a", b"x"), item("a/", mode=0o40755))),
     "file and folder by case": ("duplicate_name", files(item("A", b"x"), item("a/b", b"x"))),
+    "composed and decomposed": (
+        "duplicate_name",
+        files(*(item(name, b"x", flags=0x800) for name in ("\u00f6.txt", "o\u0308.txt"))),
+    ),
     "wrong checksum": ("damaged", files(item("a", b"aaaa", crc=1))),
     "deflate stream broken": ("damaged", files(item("a", b"\xff" * 9, method=8))),
     "deflate stream goes on": ("damaged", files(item("a", b"\x03\x00more", method=8, size=0, crc=0))),
@@ -218,6 +245,19 @@ def check(archive: bytes, code: str, tmp_path: Path) -> None:
 
 
 class TestHostileArchives:
+    @pytest.mark.parametrize("name", OTHER_ALPHABETS)
+    def test_letters_of_any_language_are_accepted_and_kept(self, name: str, tmp_path: Path) -> None:
+        source = tmp_path / "upload"
+        source.write_bytes(files(item(name, b"x", flags=0x800)))
+        rewritten = mar.rewrite(source, tmp_path / "destination")
+        assert name in rewritten.files
+        mar.unpack(tmp_path / "destination", tmp_path / "unpacked")
+        assert (tmp_path / "unpacked" / name).read_bytes() == b"x"
+
+    @pytest.mark.parametrize(("file", "words"), [("tgz", "tgz"), ("pointer of Git LFS", "git lfs pull")])
+    def test_what_is_no_zip_is_said_to_be_what_it_is(self, file: str, words: str, tmp_path: Path) -> None:
+        assert words in str(rejected(ARCHIVES[file][1], tmp_path))
+
     def test_the_same_files_without_deceit_are_accepted(self, tmp_path: Path) -> None:
         """Positive control: what the crafted archives have in common is no reason to reject them."""
         source = tmp_path / "upload"

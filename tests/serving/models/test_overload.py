@@ -11,6 +11,7 @@ from serving_runtime.contracts import RUNTIMES
 from serving_runtime.errors import Unavailable
 from serving_runtime.models.admission import Admission
 from serving_runtime.models.batching import Batcher
+from serving_runtime.models.jobs import Answer
 from serving_runtime.protocol.rest import InferRequest
 from serving_runtime.protocol.tensors import Tensor
 from serving_runtime.runtimes.base import Done
@@ -134,7 +135,7 @@ class TestRefusing:
 
     ONE = InferRequest(None, (Tensor("x", "UINT8", (1, 1), b"x"),), 1, (), ())
 
-    async def full(self, model: Busy) -> tuple[Batcher, list[asyncio.Future[list[Tensor]]]]:
+    async def full(self, model: Busy) -> tuple[Batcher, list[asyncio.Future[Answer]]]:
         """With a model that works on its first request, and takes a second for it."""
         batcher = Batcher(
             max_rows=4, queue_limit=40, queue_seconds=9, deadline_seconds=60, on_batch=lambda *_: None

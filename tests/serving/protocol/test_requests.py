@@ -44,6 +44,12 @@ def decode_one(datatype: str, data: Any, *, shape: list[int] | None = None, **mo
     return decode({"inputs": [item]}, (spec(datatype),)).inputs[0]
 
 
+def _nested(data: list[Any], levels: int) -> list[Any]:
+    for _ in range(levels):
+        data = [[each] for each in data]
+    return data
+
+
 class TestDecode:
     def test_flat_and_nested_data_are_the_same(self) -> None:
         flat = decode({"inputs": [image()]})
@@ -87,6 +93,26 @@ class TestDecode:
         request = decode({"inputs": [image(datatype="BYTES", shape=[2], data=texts)]})
         assert request.rows == 2
         assert request.inputs[0].data == [PNG, PNG]
+
+    @pytest.mark.parametrize("shape", [[2, 1], [2, 1, 1], [2, 1, 1, 1, 1, 1, 1, 1]])
+    def test_strings_may_come_as_a_column(self, shape: list[int]) -> None:
+        nested: Any = ["a", "b"]
+        for data in (nested, _nested(nested, len(shape) - 1)):
+            assert decode_one("BYTES", data, shape=shape) == Tensor("x", "BYTES", (2,), [b"a", b"b"])
+        texts = [base64.b64encode(PNG).decode()] * 2
+        request = decode({"inputs": [image(datatype="BYTES", shape=shape, data=texts)]})
+        assert (request.rows, request.inputs[0].shape) == (2, (2,))
+
+    @pytest.mark.parametrize("shape", [[1, 2], [2, 0], [0, 1], [2, 2], [2, 1, 2], [2, -1], [2, *[1] * 8]])
+    def test_another_shape_of_strings_is_no_column(self, shape: list[int]) -> None:
+        with pytest.raises(InvalidRequest, match="does not fit"):
+            decode_one("BYTES", ["a", "b"], shape=shape)
+
+    def test_a_column_of_numbers_or_of_declared_width_stays_what_it_is(self) -> None:
+        with pytest.raises(InvalidRequest, match="does not fit"):
+            decode_one("INT32", [1, 2], shape=[2, 1])
+        wide = {"name": "x", "datatype": "BYTES", "shape": [2, 1], "data": ["a", "b"]}
+        assert decode({"inputs": [wide]}, (spec("BYTES", 1),)).inputs[0].shape == (2, 1)
 
     def test_id_and_outputs(self) -> None:
         request = decode({"id": "a:b", "inputs": [image()], "outputs": [{"name": "label"}]})

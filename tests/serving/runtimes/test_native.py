@@ -147,7 +147,7 @@ class TestRefusals:
             (
                 "class A:\n    def initialize(self, context): context.cl_socket.send(b'')\n"
                 "    def handle(self, data, context): return data",
-                "no context.cl_socket: deploy it with runtime torchserve",
+                "context.cl_socket: streamed answers are not offered",
             ),
             ("import torch_no_such_thing", "torch_no_such_thing"),
         ],

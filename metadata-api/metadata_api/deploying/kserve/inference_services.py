@@ -23,7 +23,10 @@ DRAIN_MARGIN_SECONDS = 20
 PROBE_SECONDS = 2
 # The archive is unpacked before the model has its time, and the process says itself why it is over.
 PROBE_MARGIN_SECONDS = 60
-ENVIRONMENT = {"startup_seconds": "SERVING_STARTUP_SECONDS", "response_seconds": "SERVING_DEADLINE_SECONDS"}
+ENVIRONMENT = {
+    "startup_seconds": "SERVING_MODEL_STARTUP_SECONDS",
+    "response_seconds": "SERVING_MODEL_RESPONSE_SECONDS",
+}
 
 
 @dataclass(frozen=True, slots=True)

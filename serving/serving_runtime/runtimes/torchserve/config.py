@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from serving_runtime.archive.manifest import HAS_SPEC, MANIFEST, ORIGINAL_HANDLER, read_manifest
+from serving_runtime.archive.manifest import ARCHIVE_MODEL, MANIFEST, read_manifest
 from serving_runtime.errors import LoadFailed
 
 _LARGEST_CALL = 128 * 1024 * 1024
@@ -57,14 +57,17 @@ def home_and_jar() -> tuple[Path, Path]:
 
 
 def _aim_manifest(model: Path) -> None:
-    """Make TorchServe load our worker, which loads the archive's own handler."""
+    """Make TorchServe load our worker, which loads the archive's own handler and reads its configuration file."""
     manifest = read_manifest(model)
-    entry: dict[str, Any] = manifest["model"]
-    if ORIGINAL_HANDLER in entry:
+    archive: dict[str, Any] = manifest["model"]
+    if ARCHIVE_MODEL in archive:
         return  # this folder was started before
-    entry[ORIGINAL_HANDLER] = entry["handler"]
-    entry[HAS_SPEC] = (model / "model.yaml").is_file()
-    entry["handler"] = "serving_runtime.worker.torchserve_main"
+    manifest["model"] = {
+        "modelName": archive["modelName"],
+        "modelVersion": archive["modelVersion"],
+        "handler": "serving_runtime.worker.torchserve_main",
+        ARCHIVE_MODEL: archive,
+    }
     manifest["runtime"] = "python"
     (model / MANIFEST).write_text(json.dumps(manifest), "utf-8")
 

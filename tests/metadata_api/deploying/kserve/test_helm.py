@@ -30,7 +30,7 @@ class TestHelm:
             "torchserve",
         )
         own = {"requests": {"memory": "1Gi"}, "limits": {"memory": "1Gi"}}
-        env = {"SERVING_MODEL_VERSION": "2", "SERVING_STARTUP_SECONDS": "600"}
+        env = {"SERVING_MODEL_VERSION": "2", "SERVING_MODEL_STARTUP_SECONDS": "600"}
         kubernetes.put(
             ISVC, inference_service("digits", "Helm", version=2, replicas=2, resources=own, env=env)
         )

@@ -150,8 +150,8 @@ def test_a_deployments_own_timeouts_reach_the_process_the_probe_and_the_end_of_i
     item = inference_services.build(config, dataclasses.replace(DESIRED, timeouts=own))
     predictor = item["spec"]["predictor"]
     environment = {one["name"]: one["value"] for one in predictor["model"]["env"]}
-    assert environment["SERVING_STARTUP_SECONDS"] == "900"
-    assert environment["SERVING_DEADLINE_SECONDS"] == "300"
+    assert environment["SERVING_MODEL_STARTUP_SECONDS"] == "900"
+    assert environment["SERVING_MODEL_RESPONSE_SECONDS"] == "300"
     probe = predictor["model"]["startupProbe"]
     # The process says itself that its time is over, before it is killed.
     assert 930 <= probe["periodSeconds"] * probe["failureThreshold"] <= 990

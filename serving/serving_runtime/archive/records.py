@@ -1,0 +1,46 @@
+"""The records that an archive may hold of its training, as far as others rely on their form."""
+
+import math
+from typing import Any, TypeGuard
+
+from serving_runtime.archive.errors import MarError
+
+
+def check_golden(golden: dict[str, Any] | None) -> None:
+    """golden.json: a v2 request and its response. Raises MarError."""
+    if golden is None:
+        return
+    for side, tensors in (("request", "inputs"), ("response", "outputs")):
+        found = golden.get(side)
+        if not isinstance(found, dict) or not isinstance(found.get(tensors), list) or not found[tensors]:
+            raise MarError("bad_golden", f"golden.json must have {side}.{tensors}, a list of v2 tensors.")
+
+
+def check_training(training: dict[str, Any] | None) -> None:
+    """training.json: metrics and curves are finite numbers. Raises MarError."""
+    for name, value in _section(training, "metrics").items():
+        if not _is_number(value):
+            raise _bad_training(f"the metric {name[:60]!r} must be a finite number")
+    for name, curve in _section(training, "curves").items():
+        steps, values = (curve.get("steps"), curve.get("values")) if isinstance(curve, dict) else (None, None)
+        if not _are_numbers(steps) or not _are_numbers(values) or len(steps) != len(values):
+            raise _bad_training(f"the curve {name[:60]!r} must be equally long lists of steps and values")
+
+
+def _section(training: dict[str, Any] | None, key: str) -> dict[str, Any]:
+    section = (training or {}).get(key, {})
+    if not isinstance(section, dict):
+        raise _bad_training(f"{key} must be a JSON object")
+    return section
+
+
+def _are_numbers(value: object) -> TypeGuard[list[float]]:
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _bad_training(what: str) -> MarError:
+    return MarError("bad_training", f"training.json: {what}.")
