@@ -300,9 +300,7 @@ class Batcher:
             self._count -= 1
             if not queue:
                 del self._queues[key]
-        limit = (
-            f"{self._deadline_seconds:g} s, the deployment's response_seconds; raise them there if need be"
-        )
+        limit = f"{self._deadline_seconds:g} s, the deployment's response_seconds; raise it there"
         fail(job, DeadlineExceeded(f"no answer within {limit}"))
 
 
