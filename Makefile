@@ -6,6 +6,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 # What is imported is compiled once. Where this is set, as in many images, each process would compile PyTorch for itself.
 unexport PYTHONDONTWRITEBYTECODE
+# Packages of another environment would take the place of ours.
+unexport PYTHONPATH PYTHONHOME
 
 VENV := .venv
 BIN := $(VENV)/bin

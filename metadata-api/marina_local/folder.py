@@ -53,6 +53,10 @@ def lock(settings: LocalSettings) -> Iterator[None]:
 def prepare(settings: LocalSettings) -> None:
     """Make the folders, closed to others; reject a disk that is as good as full, before a database notices."""
     home = settings.home
+    if not str(home).isprintable():
+        raise Unusable(
+            f"the data folder {ascii(str(home))} has characters that some programs cannot read: set MARINA_HOME"
+        )
     try:
         home.mkdir(parents=True, exist_ok=True)
         _close(home)

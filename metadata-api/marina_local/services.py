@@ -57,9 +57,7 @@ def api(settings: LocalSettings, postgres: Postgres) -> Service:
 
 def migration(settings: LocalSettings, postgres: Postgres) -> Service:
     """Bring the database to the newest schema; ends by itself."""
-    return _python(
-        "migration", settings, "-m", "metadata_api.database.migrate", **api_environment(settings, postgres)
-    )
+    return _python("migration", settings, "-m", "metadata_api.migrate", **api_environment(settings, postgres))
 
 
 def ui(settings: LocalSettings) -> Service:

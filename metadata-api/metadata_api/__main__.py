@@ -10,12 +10,15 @@ from pydantic import ValidationError
 
 from metadata_api.app import create_app
 from metadata_api.settings import Settings
+from serving_runtime.bounded_http import KEPT_SECONDS, allow_many_connections
 from serving_runtime.connection import CoalescedHttpProtocol
 
 # Requests that are being answered when a stop is requested get this long.
 DRAIN_SECONDS = 8
 OPTIONS: dict[str, Any] = {
     "http": CoalescedHttpProtocol,
+    "ws": "none",
+    "timeout_keep_alive": KEPT_SECONDS,
     "log_level": "warning",
     "access_log": False,
     # Anybody can send X-Forwarded-For, so nobody is believed by default, not even this machine.
@@ -33,6 +36,7 @@ def main() -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"the settings cannot be used: {_line(error)}\n")
         return 2
+    allow_many_connections()
     gc.collect()
     gc.freeze()  # what is imported stays: to look through it again would hold up every request for 10 ms and more
     uvicorn.run(

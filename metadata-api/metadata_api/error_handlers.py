@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy import exc
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from metadata_api.auth.layer import CHALLENGE
 from metadata_api.errors import MarinaError, body_of
@@ -39,6 +40,13 @@ def answer_errors(app: FastAPI) -> None:
             return _error(request, error.status_code, error.code, error.detail, error.headers)
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
         return _error(request, error.status_code, code, _hint(error), error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def _gone(request: Request, _: ClientDisconnect) -> JSONResponse:
+        # Nobody reads it, and it is nobody's fault here: no line in the log.
+        return _error(
+            request, 400, "body_incomplete", "The body ended before it was complete. Send it again."
+        )
 
     @app.exception_handler(exc.DBAPIError)
     @app.exception_handler(exc.TimeoutError)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from metadata_api import curves
 from metadata_api.curves import Curve
+from metadata_api.database.pages import first_rows
 from metadata_api.database.tables import Deployment, Experiment, MetricPoints, ModelVersion
 from metadata_api.errors import Conflict, Invalid, NotFound
 from metadata_api.schemas import experiments as bodies
@@ -27,6 +28,7 @@ COLUMNS = {
     "best_loss": Experiment.best_loss,
     "final_loss": Experiment.final_loss,
 }
+LARGE = (Experiment.parameters, Experiment.tags, Experiment.metrics, Experiment.description)
 
 
 def create(session: Session, new: bodies.NewExperiment) -> bodies.Experiment:
@@ -61,7 +63,7 @@ def list_page(
     cursor: str | None,
     with_model: bool = False,
 ) -> bodies.ExperimentPage:
-    """`limit` experiments that hold `search` in a name, after the one that the cursor names.
+    """`limit` experiments that hold `search` in a name, after the one that the cursor names; fewer of large ones.
 
     `with_model` leaves out those that no model was uploaded to.
     """
@@ -77,9 +79,8 @@ def list_page(
     total = session.scalar(query.with_only_columns(func.count(Experiment.id))) or 0
     if cursor is not None:
         query = query.where(_after(column, descending, *_decode(cursor, order)))
-    rows = session.scalars(_sorted(query, column, descending).limit(limit + 1)).all()
-    page = rows[:limit]
-    following = _encode(page[-1], order) if len(rows) > limit else None
+    page, more = first_rows(session, _sorted(query, column, descending), LARGE, limit)
+    following = _encode(page[-1], order) if more else None
     return bodies.ExperimentPage(items=_shaped(session, page), total=total, next=following)
 
 

@@ -38,9 +38,17 @@ class HostGuard:
             return await send({"type": "websocket.close", "code": 1008})
         if rejection := self.hosts.rejection(scope):
             return await reject(scope, send, *rejection)
+        _without_slash(scope)
         if scope["path"].removeprefix(scope.get("root_path", "")) in self.pages:
             send = _with_policy(send)
         await self.app(scope, receive, send)
+
+
+def _without_slash(scope: Scope) -> None:
+    """An address with one slash too many means the same, here as at the front, for roles and limits too."""
+    path, raw = scope["path"], scope["raw_path"]
+    if len(path) > 1 and path.endswith("/") and raw.endswith(b"/"):
+        scope["path"], scope["raw_path"] = path[:-1], raw[:-1]
 
 
 def _with_policy(send: Send) -> Send:

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypedDict
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -182,6 +183,26 @@ class Retention(BaseModel):
     """So long after nothing refers to stored bytes any more they are deleted; no backup may take longer."""
     interval_seconds: float = Field(600.0, gt=0)
     """From one round of deletions to the next."""
+    predictions_days: int = Field(365, ge=0)
+    """Age of the oldest predictions that are kept; 0 means any. Images go with the last prediction about them."""
+    predictions_rows: int = Field(5_000_000, ge=0)
+    """Most predictions that are kept; 0 means any number."""
+    images_bytes: int = Field(5 * 1024 * MEBIBYTE, ge=0)
+    """Most bytes of images that are kept: beyond it the oldest go, with their predictions; 0 means any number."""
+    imports_days: int = Field(365, ge=0)
+    """Age of the oldest reports of imports."""
+    imports_rows: int = Field(10_000, ge=0)
+    """Most reports of imports."""
+    events_days: int = Field(365, ge=0)
+    """Age of the oldest events of deployments and aliases."""
+    events_rows: int = Field(1_000_000, ge=0)
+    """Most events of deployments, and of aliases."""
+    audit_days: int = Field(0, ge=0)
+    """Age of the oldest entries of the audit log; they are kept for ever unless this is set."""
+    archives_bytes: int = Field(0, ge=0)
+    """Quota of archives: an upload beyond it is rejected with 507; 0 means as many as the disk takes."""
+    free_bytes: int = Field(256 * MEBIBYTE, ge=0)
+    """Bytes of the store's disk that stay free: an upload that leaves less is rejected with 507."""
 
 
 class Database(BaseModel):
@@ -194,8 +215,23 @@ class Database(BaseModel):
     """File that holds the password, so that it is in no environment and no process list."""
     seconds: float = 5.0
     """Longest wait for one statement or connection, in seconds, measured on this side of the wire."""
-    pool: int = 20
-    """Connections kept open; as many again may be opened in a burst."""
+    pool: Annotated[int, Field(ge=1)] = 20
+    """Connections kept open; as many again may be opened in a burst, while the server gives them."""
+    sslmode: Literal["", "disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = ""
+    """libpq's sslmode; empty means that of the URL, and verify-full with a `ca_file`."""
+    ca_file: Annotated[FilePath | None, BeforeValidator(_none_if_empty)] = None
+    """Certificates of the authorities that the server's certificate is checked against."""
+
+
+class Connection(TypedDict):
+    """Arguments of `database.session.connect`."""
+
+    url: str
+    password_file: Path | None
+    seconds: float
+    pool: int
+    sslmode: str
+    ca_file: Path | None
 
 
 class DatabaseSettings(BaseSettings):
@@ -209,6 +245,18 @@ class DatabaseSettings(BaseSettings):
     """SQLAlchemy URL of the Postgres database; the password may come from `database.password_file` instead."""
     database: Database = Database()
     """How it is connected to."""
+
+    @property
+    def connection(self) -> Connection:
+        """How `database.session.connect` reaches the database."""
+        return {
+            "url": self.database_url,
+            "password_file": self.database.password_file,
+            "seconds": self.database.seconds,
+            "pool": self.database.pool,
+            "sslmode": self.database.sslmode,
+            "ca_file": self.database.ca_file,
+        }
 
 
 class Settings(DatabaseSettings):
@@ -238,7 +286,7 @@ class Settings(DatabaseSettings):
     """Port to listen on."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(hosts.entries)] = ()
     """Hosts that the API answers to beside 127.0.0.1, localhost and [::1] with its port; see `hosts.AllowedHosts`."""
-    trusted_proxies: str = ""
+    trusted_proxies: Annotated[str, AfterValidator(hosts.proxies)] = ""
     """Addresses and networks, by commas, whose X-Forwarded-For is believed, for the audit log."""
     max: Max = Max()
     """Longest bodies."""

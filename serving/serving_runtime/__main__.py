@@ -7,6 +7,7 @@ import gc
 import hashlib
 import logging
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ import uvloop
 from pydantic import ValidationError
 
 from serving_runtime import landlock, processes
+from serving_runtime.bounded_http import KEPT_SECONDS, allow_many_connections
 from serving_runtime.connection import CoalescedHttpProtocol
 from serving_runtime.errors import LoadFailed
 from serving_runtime.front.app import App
@@ -37,6 +39,7 @@ from serving_runtime.settings import Settings
 
 _STARTS_AT_ONCE = 2
 _DRAIN_SECONDS = 5
+_PLAIN_PATH = re.compile("[A-Za-z0-9/._-]+")
 _LONGEST_WORK_FOLDER = 70  # a UNIX socket's path may have 107 characters, ours add up to 33
 
 _log = logging.getLogger("serving_runtime")
@@ -85,6 +88,7 @@ class _Server(uvicorn.Server):
 async def _serve(settings: Settings, folder: Path) -> int:
     if settings.containment != "off" and landlock.abi() is None:
         processes.hide_memory()
+    allow_many_connections()
     listener = _listen(settings)
     if listener is None:
         return 1
@@ -108,7 +112,7 @@ async def _serve(settings: Settings, folder: Path) -> int:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # the address of the client is of no use here
-        timeout_keep_alive=75,
+        timeout_keep_alive=KEPT_SECONDS,
         timeout_graceful_shutdown=_drain_seconds(settings),
     )
     gc.collect()
@@ -172,10 +176,12 @@ def _own_folder(work_dir: Path) -> Iterator[Path]:
 
 
 def _short(work_dir: Path) -> Path:
-    if len(str(work_dir)) <= _LONGEST_WORK_FOLDER:
+    """A folder whose path is short, and plain: Java finds no socket at others, nor TorchServe its files."""
+    if len(str(work_dir)) <= _LONGEST_WORK_FOLDER and _PLAIN_PATH.fullmatch(str(work_dir)):
         return work_dir / "run"
-    mark = hashlib.sha256(str(work_dir).encode()).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"marina-{os.getuid()}-{mark}"
+    mark = hashlib.sha256(os.fsencode(work_dir)).hexdigest()[:12]
+    elsewhere = tempfile.gettempdir()
+    return Path(elsewhere if _PLAIN_PATH.fullmatch(elsewhere) else "/tmp") / f"marina-{os.getuid()}-{mark}"
 
 
 if __name__ == "__main__":

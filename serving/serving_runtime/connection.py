@@ -3,14 +3,13 @@
 uvicorn writes a response's head and its body apart: two system calls, two packets, and a client that wakes up twice. It
 also looks through every header with regular expressions, so that five constant ones would cost 12 us; here they are put
 in as bytes, for half a microsecond, and stand on the responses of uvicorn itself as well. An HTML page brings a
-Content-Security-Policy of its own. The metadata API has the same connections.
+Content-Security-Policy of its own. Deadlines come from `bounded_http`. The metadata API has the same connections.
 """
 
 import asyncio
 from typing import Any, Protocol, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
+from serving_runtime.bounded_http import BoundedHttpProtocol
 from serving_runtime.hosts import SECURITY_HEADERS
 
 _POLICY = b"content-security-policy"
@@ -20,7 +19,7 @@ _WITHOUT_POLICY = b"".join(b"%b: %b\r\n" % header for header in SECURITY_HEADERS
 _CONTINUE = b"HTTP/1.1 100 "
 
 
-class CoalescedHttpProtocol(HttpToolsProtocol):
+class CoalescedHttpProtocol(BoundedHttpProtocol):
     """What uvicorn makes for each connection (`uvicorn.Config(http=CoalescedHttpProtocol)`)."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

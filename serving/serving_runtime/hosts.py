@@ -162,6 +162,17 @@ def entries(value: object) -> object:
     return found
 
 
+def proxies(value: str) -> str:
+    """Addresses and networks of a setting, separated by commas. Raises ValueError for one that is none."""
+    found = [word.strip() for word in value.split(",") if word.strip()]
+    for word in found:
+        try:
+            ip_network(word)
+        except ValueError as error:
+            raise ValueError(f"give addresses and networks of proxies, such as 10.0.0.0/8: {error}") from None
+    return ",".join(found)
+
+
 def _parse(text: str) -> tuple[str, int | None] | None:
     """Name and port of `HOST` or `HOST:PORT`, in lower case; None for anything else."""
     match = _HOST.fullmatch(text) if len(text) <= _LONGEST else None

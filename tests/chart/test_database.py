@@ -5,12 +5,13 @@ import subprocess
 from collections.abc import Iterator
 from importlib import util
 from pathlib import Path
+from typing import ClassVar
 
 import psycopg2
 import pytest
 from sqlalchemy import make_url
 
-from tests.chart.rendering import CHART, Object, environment, render, shape
+from tests.chart.rendering import CHART, Object, Rejected, environment, render, shape
 
 FILES = CHART / "files"
 
@@ -18,6 +19,12 @@ FILES = CHART / "files"
 def api(name: str) -> Object:
     """The API's pod."""
     return render(shape(name)).one("Deployment", "marina-metadata-api")["spec"]["template"]["spec"]
+
+
+def pod_of(made: Object) -> Object:
+    """spec of the pods of a workload."""
+    spec = made["spec"]
+    return (spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec)["template"]["spec"]
 
 
 def statefulset() -> Object:
@@ -53,6 +60,42 @@ class TestOwn:
         assert "0.1.0" not in str(fixed)
 
 
+class TestTls:
+    """The chart's own Postgres with a certificate; without one nothing of it is there."""
+
+    VALUES: ClassVar = {"postgres": {"tls": {"existingSecret": "database-tls"}}, "backup": {"enabled": True}}
+
+    def test_the_server_has_the_key_as_it_demands_it(self) -> None:
+        pod = pod_of(render(self.VALUES).one("StatefulSet", "marina-postgres"))
+        assert "ssl=on" in pod["containers"][0]["args"]
+        (volume,) = [one["secret"] for one in pod["volumes"] if one["name"] == "tls"]
+        assert volume == {"secretName": "database-tls", "defaultMode": 0o440}
+
+    def test_every_client_checks_it(self) -> None:
+        for kind, name in (
+            ("Deployment", "marina-metadata-api"),
+            ("CronJob", "marina-backup"),
+            ("CronJob", "marina-restore"),
+        ):
+            pod = pod_of(render(self.VALUES).one(kind, name))
+            assert {
+                one["secret"]["secretName"] for one in pod["volumes"] if one["name"] == "database-ca"
+            } == {"database-tls"}
+            for container in (*pod.get("initContainers", ()), *pod["containers"]):
+                found = environment(container)
+                assert "verify-full" in (found.get("DATABASE_SSLMODE"), found.get("PGSSLMODE"))
+
+    def test_without_one_nothing_changes(self) -> None:
+        rendered = render({"backup": {"enabled": True}})
+        assert "database-ca" not in str(rendered.texts)
+        assert "ssl=on" not in str(rendered.texts)
+
+    def test_values_of_an_older_release_still_render(self) -> None:
+        """As `helm upgrade --reuse-values` brings them."""
+        old = {"postgres": {"tls": None}, "externalDatabase": {"ca": None}, "api": {"databasePool": None}}
+        assert "database-ca" not in str(render(old).texts)
+
+
 class TestOutside:
     def test_what_an_operator_made_needs_no_other_value(self) -> None:
         (container,) = api("cloudnative-pg")["containers"]
@@ -70,13 +113,39 @@ class TestOutside:
         assert (found["DATABASE_HOST"], found["DATABASE_PORT"]) == ("db.example", "6432")
         assert found["DATABASE_SSLMODE"] == "verify-full"
 
+    def test_its_certificate_is_checked_by_a_mounted_authority(self) -> None:
+        for kind, name in (("Deployment", "marina-metadata-api"), ("CronJob", "marina-backup")):
+            pod = pod_of(render(shape("external-database")).one(kind, name))
+            (volume,) = [one["secret"] for one in pod["volumes"] if one["name"] == "database-ca"]
+            assert (volume["secretName"], volume["items"]) == (
+                "database-ca",
+                [{"key": "root.pem", "path": "ca.crt"}],
+            )
+            for container in (*pod.get("initContainers", ()), *pod["containers"]):
+                said = str(environment(container))
+                assert "sslrootcert=/run/secrets/database-ca/ca.crt" in said or "'PGSSLROOTCERT'" in said
+                assert "/run/secrets/database-ca" in [
+                    mount["mountPath"] for mount in container["volumeMounts"]
+                ]
+
+    @pytest.mark.parametrize("mode", ["verify-ca", "verify-full"])
+    def test_one_that_nobody_could_check_is_rejected(self, mode: str) -> None:
+        values = {**shape("cloudnative-pg"), "externalDatabase": {"existingSecret": "db", "sslmode": mode}}
+        with pytest.raises(Rejected, match=f"sslmode={mode} needs externalDatabase.ca.existingSecret"):
+            render(values)
+
+    def test_a_small_server_gets_few_connections(self) -> None:
+        few = render({"api": {"databasePool": 3}}).one("Deployment", "marina-metadata-api")
+        (container,) = pod_of(few)["containers"]
+        assert environment(container)["METADATA_API_DATABASE_POOL"] == "3"
+
     def test_nothing_of_our_own_is_left(self) -> None:
         assert render(shape("cloudnative-pg")).kind("StatefulSet") == []
 
     @pytest.mark.parametrize("name", ["default", "cloudnative-pg"])
     def test_migrations_come_first_with_the_same_settings(self, name: str) -> None:
         (migrate,), (container,) = api(name)["initContainers"], api(name)["containers"]
-        assert migrate["command"] == ["python", "-m", "metadata_api.database.migrate"]
+        assert migrate["command"] == ["python", "-m", "metadata_api.migrate"]
         assert migrate["image"] == container["image"]
         assert environment(migrate).items() <= environment(container).items()
 

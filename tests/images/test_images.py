@@ -112,9 +112,7 @@ def test_the_starters_are_registered_through_images_alone(start: Start) -> None:
     shared = f"container:{postgres.id}"
     folder = ("--tmpfs", "/var/lib/marina:uid=10001")
     retry = ("--entrypoint", "sh")
-    migrate = (
-        "for i in $(seq 60); do python -m metadata_api.database.migrate && exit 0; sleep 1; done; exit 1"
-    )
+    migrate = "for i in $(seq 60); do python -m metadata_api.migrate && exit 0; sleep 1; done; exit 1"
     migration = start(
         "marina-metadata-api", *DATABASE, *folder, *retry, command=("-c", migrate), network=shared
     )

@@ -5,6 +5,7 @@ import os
 
 import uvicorn
 
+from model_ui.bounded_http import KEPT_SECONDS, BoundedHttpProtocol, allow_many_connections
 from model_ui.settings import Settings
 
 # Open pages hold a connection for as long as they are open; a stop does not wait for them.
@@ -29,6 +30,7 @@ def main() -> None:
     metrics = Metrics()
     if settings.metrics_port:
         metrics.serve(settings.host, settings.metrics_port)
+    allow_many_connections()
     try:
         app = create_app(settings, metrics=metrics)
     except UnusableFolder as error:
@@ -39,7 +41,12 @@ def main() -> None:
         port=settings.port,
         log_level="warning",
         access_log=False,
-        proxy_headers=True,
+        http=BoundedHttpProtocol,
+        ws="none",
+        timeout_keep_alive=KEPT_SECONDS,
+        # Without an address nobody is believed, not even this machine.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
 

@@ -67,7 +67,13 @@ def protect(pages: App, settings: Settings, client: MetadataClient, upload_folde
         instance=instance,
         oidc=OidcLogin(settings) if settings.oidc_issuer else None,
     )
-    return Guard(login, root_path=root, allowed_hosts=settings.allowed_hosts, instance=instance)
+    return Guard(
+        login,
+        root_path=root,
+        allowed_hosts=settings.allowed_hosts,
+        instance=instance,
+        public_url=settings.public_url,
+    )
 
 
 def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:

@@ -1,5 +1,6 @@
 """The ASGI layer right before Gradio: bodies up to a size, and events that name no file but uploaded ones."""
 
+import asyncio
 from pathlib import Path
 
 from model_ui import uploads
@@ -10,6 +11,8 @@ MAX_EVENT_BYTES = 4 * 1024 * 1024
 # Room for the frame of a multipart form.
 FORM_BYTES = 64 * 1024
 UPLOAD = "/gradio_api/upload"
+SECONDS_TO_START = 10.0
+SLOWEST_BYTES_PER_SECOND = 1024
 
 
 class BodyGuard:
@@ -33,22 +36,37 @@ class BodyGuard:
 
         async def answer(message: Message) -> None:
             nonlocal started
-            if body.exceeded and not started:
+            if body.failure and not started:
                 # Whatever Gradio makes of a body that breaks off, this is the reason.
-                message = {**message, "status": 413} if message["type"] == "http.response.start" else message
+                status = body.failure
+                message = (
+                    {**message, "status": status} if message["type"] == "http.response.start" else message
+                )
             started = True
             await send(message)
 
-        if scope["method"] == "POST" and not upload:
-            await self._check_event(scope, body, send, answer)
-        else:
-            await self._app(scope, body, answer)
+        try:
+            if scope["method"] == "POST" and not upload:
+                await self._check_event(scope, body, send, answer)
+            else:
+                await self._app(scope, body, answer)
+        except Exception:
+            if not body.broken_off:
+                raise
+            # Gradio knows no client that leaves; for the log it is nothing.
 
     async def _check_event(self, scope: Scope, body: "_Body", send: Send, answer: Send) -> None:
         """Pass an event on once its whole body is there and names no file but uploaded ones."""
         content = await body.read()
         if content is None:
-            if body.exceeded:
+            if body.failure == 408:
+                await send_json(
+                    send,
+                    408,
+                    {"detail": "The body did not arrive in time. Send it again."},
+                    connection="close",
+                )
+            elif body.failure:
                 await _too_long(send, MAX_EVENT_BYTES)
             return
         try:
@@ -64,21 +82,39 @@ class BodyGuard:
 
 
 class _Body:
-    """A request body that ends when it gets too long; for bodies that do not say their length beforehand."""
+    """A request body that ends when it gets too long, or when it does not arrive in time."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self._receive = receive
-        self._left = limit
-        self.exceeded = False
+        self._limit = limit
+        self._seen = 0
+        self._begin = asyncio.get_running_loop().time()
+        self._complete = False
+        self.failure = 0
+        """Status of the response to a body that is not read to its end."""
+        self.broken_off = False
+        """Whether it ended before it was complete, for whatever reason."""
 
     async def __call__(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "http.request":
-            self._left -= len(message.get("body", b""))
-            if self._left < 0:
-                self.exceeded = True
-                return {"type": "http.disconnect"}
-        return message
+        if self._complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(
+                self._begin + SECONDS_TO_START + self._seen / SLOWEST_BYTES_PER_SECOND
+            ):
+                message = await self._receive()
+        except TimeoutError:
+            return self._break_off(408)
+        if message["type"] != "http.request":
+            self.broken_off = True
+            return message
+        self._seen += len(message.get("body", b""))
+        self._complete = not message.get("more_body", False)
+        return message if self._seen <= self._limit else self._break_off(413)
+
+    def _break_off(self, status: int) -> Message:
+        self.failure, self.broken_off = status, True
+        return {"type": "http.disconnect"}
 
     async def read(self) -> bytes | None:
         """The whole body; None when the client left or it is too long."""

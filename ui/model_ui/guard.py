@@ -6,6 +6,7 @@ on every answer. Behind it come `login.Login` and `bodies.BodyGuard`. Called by 
 """
 
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from model_ui import login
 from model_ui.asgi import App, Message, Receive, Scope, Send, redirect, send_json
@@ -41,15 +42,20 @@ HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 REFLECTED = b"access-control-"
-# Anybody can send it, and Gradio builds the addresses in its pages from it: Host alone says where we are.
-FORWARDED_HOST = b"x-forwarded-host"
+# Anybody can send them, and Gradio builds the addresses in its pages from them. Host alone says where we are, and the
+# server, which knows the proxies that are trusted, whether it is by TLS.
+FORWARDED = (b"forwarded", b"x-forwarded-")
 
 
 class Guard:
     """The outermost ASGI application; also answers GET /livez with `instance`, the name of this process."""
 
-    def __init__(self, app: App, *, root_path: str, allowed_hosts: Iterable[str], instance: str) -> None:
+    def __init__(
+        self, app: App, *, root_path: str, allowed_hosts: Iterable[str], instance: str, public_url: str = ""
+    ) -> None:
         self._app = app
+        parts = urlsplit(public_url)
+        self._tls_host = parts.netloc.lower().encode() if parts.scheme == "https" else None
         self._hosts = AllowedHosts(allowed_hosts, "UI_ALLOWED_HOSTS")
         self._root = root_path
         self._instance = instance
@@ -67,7 +73,9 @@ class Guard:
         if rejection := self._hosts.rejection(scope):
             return await send_json(send, rejection.status, {"detail": rejection.detail})
         path = self._inside(scope["path"])
-        scope["headers"] = [pair for pair in scope["headers"] if pair[0] != FORWARDED_HOST]
+        scope["headers"] = [pair for pair in scope["headers"] if not pair[0].startswith(FORWARDED)]
+        if self._tls_host is not None and (b"host", self._tls_host) in scope["headers"]:
+            scope["scheme"] = "https"
         scope["path"], scope["raw_path"] = path, path.encode()
         if self._root and path == "":
             query = scope["query_string"].decode("latin-1")

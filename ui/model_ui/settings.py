@@ -46,7 +46,8 @@ class Settings(BaseSettings):
     public_api_url: str = ""
     """Address of the metadata API as browsers reach it, absolute or a path; empty means that no links are shown."""
     public_url: Annotated[str, AfterValidator(_address)] = ""
-    """Address of the UI as browsers reach it, with the root path; where it is https, the login's cookie is Secure."""
+    """Address of the UI as browsers reach it, with the root path; where it is https, the login's cookie is Secure, and
+    what comes for its host did come by TLS."""
     login_hint: Annotated[str, Field(max_length=1000)] = ""
     """Text on the login page that says where a token is found, instead of the general one."""
     oidc_issuer: str = ""
@@ -65,6 +66,8 @@ class Settings(BaseSettings):
     """Port of `/metrics` for Prometheus, which asks for no credential; 0 means none."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(hosts.entries)] = ()
     """Hosts that the UI answers to beside 127.0.0.1, localhost and [::1] with its port; see `hosts.AllowedHosts`."""
+    trusted_proxies: Annotated[str, AfterValidator(hosts.proxies)] = ""
+    """Addresses and networks, by commas, whose X-Forwarded-Proto is believed; see also `public_url`."""
     root_path: Annotated[str, AfterValidator(_prefix)] = ""
     """Path prefix under which a proxy publishes the UI; the proxy may strip it or not."""
     deadline_ms: Annotated[int, Field(ge=100, le=30_000)] = 5000

@@ -9,6 +9,11 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Secret with the certificates of the authorities that the server's is checked against, if any. */}}
+{{- define "marina.database.ca" -}}
+{{ .Values.postgres.enabled | ternary (.Values.postgres.tls).existingSecret (.Values.externalDatabase.ca).existingSecret | default "" }}
+{{- end -}}
+
 {{/* One variable from a value, or else from a key of the Secret: (list $ "DATABASE_HOST" value key). */}}
 {{- define "marina.database.variable" -}}
 - name: {{ index . 1 }}
@@ -27,7 +32,8 @@
 {{- $keys := .Values.externalDatabase.secretKeys -}}
 {{- $found := .Values.externalDatabase -}}
 {{- if .Values.postgres.enabled -}}
-{{- $found = dict "host" (include "marina.databaseName" .) "port" 5432 "name" "marina" "user" "marina" "sslmode" "disable" -}}
+{{- $mode := empty (.Values.postgres.tls).existingSecret | not | ternary "verify-full" "disable" -}}
+{{- $found = dict "host" (include "marina.databaseName" .) "port" 5432 "name" "marina" "user" "marina" "sslmode" $mode -}}
 {{- end -}}
 {{ include "marina.database.variable" (list . "DATABASE_HOST" $found.host $keys.host) }}
 {{ include "marina.database.variable" (list . "DATABASE_PORT" $found.port $keys.port) }}
@@ -41,7 +47,11 @@
 {{- define "marina.database.settings" -}}
 {{ include "marina.database.environment" . }}
 - name: METADATA_API_DATABASE_URL
-  value: postgresql://$(DATABASE_USER)@$(DATABASE_HOST):$(DATABASE_PORT)/$(DATABASE_NAME)?sslmode=$(DATABASE_SSLMODE)
+  value: postgresql://$(DATABASE_USER)@$(DATABASE_HOST):$(DATABASE_PORT)/$(DATABASE_NAME)?sslmode=$(DATABASE_SSLMODE){{ if include "marina.database.ca" . }}&sslrootcert=/run/secrets/database-ca/ca.crt{{ end }}
+{{- if .Values.api.databasePool }}
+- name: METADATA_API_DATABASE_POOL
+  value: {{ .Values.api.databasePool | quote }}
+{{- end }}
 - name: METADATA_API_DATABASE_PASSWORD_FILE
   value: /run/secrets/database/password
 {{- end -}}
@@ -49,6 +59,10 @@
 {{/* The same as libpq's variables, for pg_dump and psql. */}}
 {{- define "marina.database.libpq" -}}
 {{ include "marina.database.environment" . | replace "DATABASE_HOST" "PGHOST" | replace "DATABASE_PORT" "PGPORT" | replace "DATABASE_NAME" "PGDATABASE" | replace "DATABASE_USER" "PGUSER" | replace "DATABASE_SSLMODE" "PGSSLMODE" }}
+{{- if include "marina.database.ca" . }}
+- name: PGSSLROOTCERT
+  value: /run/secrets/database-ca/ca.crt
+{{- end }}
 - name: PASSWORD_FILE
   value: /run/secrets/database/password
 {{- end -}}
@@ -57,6 +71,11 @@
 - name: database-password
   mountPath: /run/secrets/database
   readOnly: true
+{{- if include "marina.database.ca" . }}
+- name: database-ca
+  mountPath: /run/secrets/database-ca
+  readOnly: true
+{{- end }}
 {{- end -}}
 
 {{- define "marina.database.volume" -}}
@@ -67,6 +86,15 @@
     items:
       - key: {{ .Values.postgres.enabled | ternary "password" .Values.externalDatabase.secretKeys.password }}
         path: password
+{{- with include "marina.database.ca" . }}
+- name: database-ca
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+    items:
+      - key: {{ $.Values.postgres.enabled | ternary "ca.crt" ($.Values.externalDatabase.ca).key }}
+        path: ca.crt
+{{- end }}
 {{- end -}}
 
 {{/*

@@ -12,6 +12,9 @@
 {{- if and $values.postgres.enabled (not $values.postgres.auth.generate) (not $values.postgres.auth.existingSecret) -}}
 {{- fail "postgres.auth.generate=false needs postgres.auth.existingSecret: a Secret with the keys password and superuser-password" -}}
 {{- end -}}
+{{- if and (not $values.postgres.enabled) (hasPrefix "verify-" $values.externalDatabase.sslmode) (not ($values.externalDatabase.ca).existingSecret) -}}
+{{- fail (printf "externalDatabase.sslmode=%s needs externalDatabase.ca.existingSecret: a Secret with the certificates of the authorities" $values.externalDatabase.sslmode) -}}
+{{- end -}}
 {{- if and $values.objectStore.enabled (or $values.artifacts.s3.bucket $values.artifacts.s3.endpoint) -}}
 {{- fail "two object stores: set objectStore.enabled=false to use artifacts.s3, or take artifacts.s3.bucket and .endpoint out" -}}
 {{- end -}}

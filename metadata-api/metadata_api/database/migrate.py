@@ -1,8 +1,6 @@
-"""Bring the database to the newest schema: `python -m metadata_api.database.migrate`; the API only checks."""
+"""Bring the database to the newest schema, for `python -m metadata_api.migrate`; the API only checks."""
 
-import argparse
 import logging
-import sys
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -16,14 +14,11 @@ from psycopg2.errors import LockNotAvailable
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
-from metadata_api.database.session import connect, deadline
+from metadata_api.database.session import deadline
 from metadata_api.errors import Unavailable
-from metadata_api.settings import DatabaseSettings
 
 ADVISORY_LOCK = 7_303_014_481
 LOCK_SECONDS = 120
-# Longer than a Postgres needs to start for the first time; after that Kubernetes starts the container again.
-WAIT_SECONDS = 120
 log = logging.getLogger(__name__)
 
 
@@ -41,43 +36,51 @@ class TableLocks:
 def upgrade(engine: Engine, revision: str = "head", locks: TableLocks = TableLocks()) -> None:
     """Migrate under an advisory lock: of several that start at once, one works and the others wait.
 
+    Each migration is a transaction that holds the lock, and nothing belongs to a session: a pooler may be in between.
     Raises Unavailable when a table stays locked through all attempts, and sqlalchemy.exc.OperationalError when the
     database is away or the advisory lock is held for two minutes.
     """
     with deadline(LOCK_SECONDS), engine.connect() as connection:
-        connection.execute(text("select pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
-        connection.commit()
-        try:
-            _migrate(connection, revision, locks)
-        finally:
-            connection.rollback()
-            connection.execute(text("reset lock_timeout"))
-            connection.execute(text("select pg_advisory_unlock(:key)"), {"key": ADVISORY_LOCK})
-            connection.commit()
-
-
-def _migrate(connection: Connection, revision: str, locks: TableLocks) -> None:
-    # Only now: the wait for the advisory lock is a long one, and holds up no request.
-    connection.execute(text(f"set lock_timeout = {locks.timeout_ms}"))
-    connection.commit()
-    for attempt in range(1, locks.attempts + 1):
-        try:
-            command.upgrade(_config(connection), revision)
-            connection.commit()
-            return
-        except OperationalError as error:
-            # Each migration is a transaction: those before this one are done.
-            connection.rollback()
-            if not isinstance(error.orig, LockNotAvailable):
-                raise
-        log.info("a table is locked by another transaction: attempt %d of %d", attempt, locks.attempts)
-        if attempt < locks.attempts:
-            time.sleep(locks.pause_seconds)
+        for attempt in range(1, locks.attempts + 1):
+            try:
+                while _take_step(connection, revision, locks):
+                    pass
+                return
+            except OperationalError as error:
+                # The migrations before this one are done.
+                if not isinstance(error.orig, LockNotAvailable):
+                    raise
+            log.info("a table is locked by another transaction: attempt %d of %d", attempt, locks.attempts)
+            if attempt < locks.attempts:
+                time.sleep(locks.pause_seconds)
     raise Unavailable(
         "schema_locked",
         f"A migration got no lock on a table in {locks.attempts} attempts. End the transaction that holds it (the view "
         "pg_locks names it), and run the migrations again.",
     )
+
+
+def _take_step(connection: Connection, target: str, locks: TableLocks) -> bool:
+    """Run the next migration on the way to `target`; False when there is none."""
+    with connection.begin():
+        connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+        # Only now: the wait for the advisory lock is a long one, and holds up no request.
+        connection.execute(text(f"set local lock_timeout = {locks.timeout_ms}"))
+        following = _following(MigrationContext.configure(connection).get_current_revision(), target)
+        if following is None:
+            return False
+        command.upgrade(_config(connection), following)
+    return True
+
+
+def _following(current: str | None, target: str) -> str | None:
+    """The migration after `current`, up to `target`; None at its end, and for a database of a newer release."""
+    order, head = _revisions()
+    place = order.index(head if target == "head" else target)
+    if current is None:
+        return order[0]
+    reached = order.index(current) if current in order else place
+    return order[reached + 1] if reached < place else None
 
 
 def wait_for_database(engine: Engine, seconds: float) -> None:
@@ -123,10 +126,14 @@ def check(engine: Engine) -> None:
 
 
 @cache
-def _revisions() -> tuple[frozenset[str], str | None]:
-    """All revisions of this release and the newest, read once: anybody may ask for readiness, as often as they like."""
+def _revisions() -> tuple[tuple[str, ...], str]:
+    """All revisions of this release in their order, and the newest.
+
+    Read once: anybody may ask for readiness, as often as they like.
+    """
     scripts = ScriptDirectory(str(Path(__file__).parent / "migrations"))
-    return frozenset(script.revision for script in scripts.walk_revisions()), scripts.get_current_head()
+    order = tuple(script.revision for script in scripts.walk_revisions())[::-1]
+    return order, order[-1]
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -137,28 +144,7 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
-def main() -> None:
-    """Migrate the database named in the environment; `--revision TEXT` writes a new migration instead."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--revision", metavar="TEXT", help="write a migration from the difference to the tables"
-    )
-    parser.add_argument("--id", help="number of that migration, such as 0002")
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    settings = DatabaseSettings()
-    engine = connect(settings.database_url, password_file=settings.database.password_file)
-    if arguments.revision:
-        with engine.connect() as connection:
-            command.revision(_config(connection), arguments.revision, autogenerate=True, rev_id=arguments.id)
-        return
-    try:
-        wait_for_database(engine, WAIT_SECONDS)
-        upgrade(engine)
-    except Unavailable as error:
-        sys.exit(error.detail)
-    log.info("database schema is up to date")
-
-
-if __name__ == "__main__":
-    main()
+def write_revision(engine: Engine, words: str, number: str | None) -> None:
+    """Write a migration from the difference to the tables; for developers."""
+    with engine.connect() as connection:
+        command.revision(_config(connection), words, autogenerate=True, rev_id=number)

@@ -5,12 +5,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg2
 import psycopg2.extensions
 from sqlalchemy import Engine, MetaData, create_engine, event, make_url
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+from metadata_api.database.pool import SharedPool
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -43,31 +46,43 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMES)
 
 
-def connect(url: str, *, password_file: Path | None = None, seconds: float = 5.0, pool: int = 20) -> Engine:
+def connect(
+    url: str,
+    *,
+    password_file: Path | None = None,
+    seconds: float = 5.0,
+    pool: int = 20,
+    sslmode: str = "",
+    ca_file: Path | None = None,
+) -> Engine:
     """An engine whose statements and connections never take longer than `seconds`.
 
     The deadline is kept on this side, by psycopg2's wait callback: a server that is stopped or cut
     off cannot enforce its own `statement_timeout`. The callback belongs to the process and reads
-    the figure from the connection; `deadline` changes it for one block.
+    the figure from the connection; `deadline` changes it for one block. With a `ca_file`, the server has to prove its
+    name by a certificate of these authorities, unless `sslmode` says less.
     """
     address = make_url(url).set(drivername="postgresql+psycopg2")
     if password_file is not None:
         address = address.set(password=password_file.read_text().strip())
     psycopg2.extensions.set_wait_callback(_wait)
     bounded = type("Bounded", (BoundedConnection,), {"seconds": seconds})
-    # An abandoned statement must end on the server too: it looks for its client every second.
-    options = (
-        "-c client_connection_check_interval=1s -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
-    )
+    arguments = {"application_name": "metadata-api", "connection_factory": bounded}
+    if ca_file is not None:
+        arguments |= {"sslrootcert": str(ca_file), "sslmode": "verify-full"}
+    if sslmode:
+        arguments["sslmode"] = sslmode
     engine = create_engine(
         address,
+        poolclass=SharedPool,
         pool_size=pool,
         max_overflow=pool,
         # With the two waits below still within the deadline.
         pool_timeout=seconds * 0.2,
         pool_pre_ping=True,
-        connect_args={"options": options, "application_name": "metadata-api", "connection_factory": bounded},
+        connect_args=arguments,
     )
+    event.listen(engine, "connect", _prepare)
     event.listen(engine, "checkin", _mark_unverified)
     return engine
 
@@ -101,6 +116,34 @@ def _wait(connection: psycopg2.extensions.connection) -> None:
             raise psycopg2.OperationalError("the database did not answer within the deadline")
     if bounded:
         bounded.verified = True
+
+
+def _prepare(connection: psycopg2.extensions.connection, _record: object) -> None:
+    """What a new connection needs, by a statement: a pooler takes no `options` at the start of a connection.
+
+    Behind one in transaction mode it reaches any connection of the server, which does no harm, and is no condition for
+    anything: times are read as UTC here, whatever the session's time zone is.
+    """
+    psycopg2.extensions.register_type(_IN_UTC, connection)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(_SETTINGS)
+    connection.autocommit = False
+
+
+def _in_utc(value: str | bytes | None, cursor: psycopg2.extensions.cursor) -> datetime | None:
+    found: datetime | None = psycopg2.extensions.PYDATETIMETZ(value, cursor)
+    return None if found is None else found.astimezone(UTC)
+
+
+_IN_UTC = psycopg2.extensions.new_type(psycopg2.extensions.PYDATETIMETZ.values, "UTC", _in_utc)
+# An abandoned statement must end on the server too: it looks for its client every second. What a server does not know
+# is left out.
+_SETTINGS = """
+select set_config(name, value, false) from pg_settings join (values
+    ('client_connection_check_interval', '1s'), ('idle_in_transaction_session_timeout', '60s'), ('TimeZone', 'UTC')
+) as wanted (name, value) using (name)
+"""
 
 
 def _mark_unverified(connection: "BoundedConnection | None", _record: object) -> None:

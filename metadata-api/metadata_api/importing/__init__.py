@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from metadata_api.database.pages import first_rows
 from metadata_api.database.tables import Import
 from metadata_api.errors import NotFound
 from metadata_api.importing import readers, writer
@@ -47,14 +48,14 @@ def import_experiments(
 
 
 def list_page(session: Session, *, limit: int, before: int | None) -> ImportPage:
-    """The `limit` newest reports, or those numbered below `before`."""
+    """The `limit` newest reports, or those numbered below `before`; fewer when they are long."""
     query = select(Import)
     if before is not None:
         query = query.where(Import.id < before)
-    rows = session.scalars(query.order_by(Import.id.desc()).limit(limit + 1)).all()
+    rows, more = first_rows(session, query.order_by(Import.id.desc()), (Import.problems,), limit)
     total = session.scalar(select(func.count()).select_from(Import)) or 0
-    following = str(rows[limit - 1].id) if len(rows) > limit else None
-    return ImportPage(items=[_shown(row) for row in rows[:limit]], total=total, next=following)
+    following = str(rows[-1].id) if more else None
+    return ImportPage(items=[_shown(row) for row in rows], total=total, next=following)
 
 
 def show(session: Session, number: int) -> ImportReport:

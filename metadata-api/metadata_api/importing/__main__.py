@@ -26,7 +26,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         settings = DatabaseSettings()
-        engine = connect(settings.database_url, password_file=settings.database.password_file)
+        engine = connect(**settings.connection)
     except ValidationError as error:
         return _fail(_wrong(error))
     except (SQLAlchemyError, OSError) as error:

@@ -14,10 +14,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from metadata_api.database.pages import first_rows
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Image, Prediction
 from metadata_api.errors import ErrorBody, NotFound
 from metadata_api.http_pool import HttpPool
+from metadata_api.memory import charge
 from metadata_api.predicting import images, v2_client
 from metadata_api.predicting.results import Outcome, agreement, encode, record
 from metadata_api.predicting.targets import Target, find_targets
@@ -25,6 +27,8 @@ from metadata_api.predicting.v2_client import InferenceFailed, ModelOutput
 from metadata_api.schemas import predictions as bodies
 from metadata_api.storage.base import ObjectStore
 
+# Of an image: its file, and what is sent of it, in base64.
+_COPIES = 3
 log = logging.getLogger(__name__)
 
 
@@ -92,7 +96,7 @@ def list_page(
     limit: int,
     before: int | None,
 ) -> bodies.PredictionPage:
-    """The `limit` newest predictions that match, or those older than the cursor `before`."""
+    """The `limit` newest predictions that match, or those older than the cursor `before`; fewer when they are large."""
     query = select(Prediction)
     filters = {
         Prediction.deployment: deployment,
@@ -105,11 +109,10 @@ def list_page(
     total = session.scalar(query.with_only_columns(func.count(), maintain_column_froms=True)) or 0
     if before is not None:
         query = query.where(Prediction.id < before)
-    rows = session.scalars(query.order_by(Prediction.id.desc()).limit(limit + 1)).all()
-    items = [_recorded(row) for row in rows[:limit]]
-    return bodies.PredictionPage(
-        items=items, total=total, next=str(rows[limit - 1].id) if len(rows) > limit else None
-    )
+    large = (Prediction.probabilities, Prediction.lineage)
+    rows, more = first_rows(session, query.order_by(Prediction.id.desc()), large, limit)
+    items = [_recorded(row) for row in rows]
+    return bodies.PredictionPage(items=items, total=total, next=str(rows[-1].id) if more else None)
 
 
 def _prepare(dependencies: Dependencies, request: PredictionRequest) -> _Plan:
@@ -123,8 +126,10 @@ def _prepare(dependencies: Dependencies, request: PredictionRequest) -> _Plan:
     if image is None:
         raise NotFound("image_unknown", f"There is no image {request.image_sha256}. Send the file itself.")
     if isinstance(image, images.DecodedImage):
+        charge(_COPIES * len(image.png))
         sent = image.sent
     else:
+        charge(_COPIES * image.size)
         sent = images.shrink(dependencies.images.read(image.sha256))
     names = {target.image_input for target in targets if target.image_input}
     requests = {name: v2_client.image_request(name, sent) for name in names}

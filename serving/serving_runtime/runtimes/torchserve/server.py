@@ -200,7 +200,8 @@ class TorchServe:
         if asyncio.get_running_loop().time() > deadline:
             raise too_slow(self._seconds)
         if self._java.poll() is not None:
-            raise LoadFailed(f"TorchServe ended with code {self._java.returncode}: {self.log_tail()}")
+            which = f" (Java of JAVA_HOME={home})" if (home := os.environ.get("JAVA_HOME")) else ""
+            raise LoadFailed(f"TorchServe ended with code {self._java.returncode}{which}: {self.log_tail()}")
         reports = self._reports()
         for report in reports:
             contained(report)

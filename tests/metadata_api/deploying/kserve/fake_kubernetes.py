@@ -23,7 +23,8 @@ from tests.metadata_api.deploying.kserve.token_reviews import TOKEN_REVIEWS, Tok
 
 Json = dict[str, Any]
 ISVC, INGRESS, ROUTE, POD = "inferenceservices", "ingresses", "httproutes", "pods"
-KINDS = {ISVC: "InferenceService", INGRESS: "Ingress", ROUTE: "HTTPRoute", POD: "Pod"}
+SECRET = "secrets"
+KINDS = {ISVC: "InferenceService", INGRESS: "Ingress", ROUTE: "HTTPRoute", POD: "Pod", SECRET: "Secret"}
 PULLED = "kserve-container"
 Refuse = Callable[[str, str, str], tuple[int, str] | None]
 
@@ -247,7 +248,11 @@ class FakeKubernetes:
             manager = query["fieldManager"]
             if old and _manager(old) != manager and query.get("force") != "true":
                 return _status(409, f"Apply failed with 1 conflict: conflict with {_manager(old)}")
-            if old and {**old["spec"], **body["spec"]} == old["spec"] and _marks(old) == _marks(body):
+            if old is None:
+                # Whoever may patch alone makes nothing by it.
+                if rejection := self.reject("CREATE", plural, name):
+                    return _status(*rejection)
+            elif {**_content(old), **_content(body)} == _content(old) and _marks(old) == _marks(body):
                 return JSONResponse(copy.deepcopy(old))
             managed = [{"manager": manager, "operation": "Apply"}]
             item = {**body, "metadata": {**body["metadata"], "managedFields": managed}}
@@ -322,6 +327,10 @@ def container(name: str, **state: Json) -> Json:
 def _manager(item: Json) -> str | None:
     managed = item["metadata"].get("managedFields")
     return managed[0]["manager"] if managed else None
+
+
+def _content(item: Json) -> Json:
+    return item.get("spec") or item.get("data") or {}
 
 
 def _marks(item: Json) -> Any:

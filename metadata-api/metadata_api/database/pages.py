@@ -1,0 +1,40 @@
+"""Pages of lists, bounded in bytes as well as in rows; every list whose rows may be large reads them here."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Select, Text, cast, func
+from sqlalchemy.orm import Session
+
+from metadata_api.memory import charge
+
+PAGE_BYTES = 1024 * 1024
+# Of JSON as text, as objects of Python, as a body: about so many times what the server says.
+_COPIES = 8
+
+Row = TypeVar("Row")
+
+
+def first_rows(
+    session: Session, query: Select[Row], large: Sequence[Any], limit: int
+) -> tuple[list[Row], bool]:
+    """The first rows of a sorted query, and whether it has more; `large` are the columns that may be.
+
+    At most `limit` rows, and fewer when they would have more than a mebibyte, but one at least. Raises Unavailable when
+    other requests leave no room for them.
+    """
+    sizes = session.scalars(query.with_only_columns(_size(large)).limit(limit + 1)).all()
+    count = total = 0
+    for size in sizes[:limit]:
+        if count and total + size > PAGE_BYTES:
+            break
+        count, total = count + 1, total + size
+    charge(total * _COPIES)
+    rows = list(session.scalars(query.limit(count)).all()) if count else []
+    return rows, len(sizes) > count
+
+
+def _size(columns: Sequence[Any]) -> ColumnElement[int]:
+    """Bytes of a row's large columns as text."""
+    lengths = [func.coalesce(func.octet_length(cast(column, Text)), 0) for column in columns]
+    return sum(lengths[1:], lengths[0])

@@ -1,0 +1,111 @@
+"""How much memory requests may take together: what is large is charged before it is made, and given back at the end.
+
+Each limit of a single request is far below it, but a hundred clients that all go to the limit would take more than the
+process has. Then some of them get 503 with Retry-After, and the process lives. `limits.RequestGuard` makes one `Held`
+current for each request; whoever makes something large calls `charge` or `charge_soon`.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from metadata_api.errors import Unavailable
+
+WAIT_SECONDS = 3.0
+_LOOK_SECONDS = 0.02
+# Below that nothing is charged: thousands of them fit, and the plain path stays as it is.
+SMALL_BYTES = 64 * 1024
+
+
+class Memory:
+    """What all requests of an application may hold, in bytes."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.used = 0
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> bool:
+        """Whether there was room for so many bytes; what is larger than all has to be alone."""
+        with self._lock:
+            if self.used and self.used + size > self.total:
+                return False
+            self.used += size
+            return True
+
+    def give(self, size: int) -> None:
+        """Give back what `take` gave."""
+        with self._lock:
+            self.used -= size
+
+
+class Held:
+    """What one request holds."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self.size = 0
+
+    def take(self, size: int) -> bool:
+        """Whether there was room for so many bytes more."""
+        taken = self.memory.take(size)
+        if taken:
+            self.size += size
+        return taken
+
+    def give(self, size: int) -> None:
+        """Give some of it back."""
+        self.size -= size
+        self.memory.give(size)
+
+    def release(self) -> None:
+        """Give everything back."""
+        self.give(self.size)
+
+
+current: ContextVar[Held | None] = ContextVar("held", default=None)
+"""Of the request that is being answered, in its task and its threads; None outside of one."""
+
+
+def charge(size: int) -> None:
+    """Hold so many bytes until the end of the request, in a thread; raises Unavailable when they find no room."""
+    held = current.get()
+    if held is None or size <= SMALL_BYTES:
+        return
+    end = time.monotonic() + WAIT_SECONDS
+    while not held.take(size):
+        if time.monotonic() > end:
+            raise busy()
+        time.sleep(_LOOK_SECONDS)
+
+
+async def charge_soon(size: int) -> None:
+    """The same on the event loop."""
+    held = current.get()
+    if held is None or size <= SMALL_BYTES:
+        return
+    end = time.monotonic() + WAIT_SECONDS
+    while not held.take(size):
+        if time.monotonic() > end:
+            raise busy()
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+@contextmanager
+def charged(size: int) -> Iterator[None]:
+    """Hold so many bytes for this block, in a thread; raises Unavailable."""
+    charge(size)
+    try:
+        yield
+    finally:
+        held = current.get()
+        if held is not None and size > SMALL_BYTES:
+            held.give(size)
+
+
+def busy() -> Unavailable:
+    """The error of a request for which there is no room."""
+    return Unavailable("busy", "Too many large requests at once. Try again in a moment.")
