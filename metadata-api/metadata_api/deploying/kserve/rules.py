@@ -13,7 +13,7 @@ RULES: dict[str, list[Json]] = {
         for kind, verbs in [
             (INFERENCE_SERVICE, OWNED),
             *routes,
-            (SECRET, ["patch"]),
+            (SECRET, ["get", "patch", "create"]),
             (POD, ["list"]),
             (POD_LOG, ["get"]),
         ]

@@ -261,7 +261,7 @@ def test_the_rules_name_what_is_written_and_nothing_else() -> None:
     stale, models, pods = (
         {"list", "delete"},
         {"inferenceservices": written},
-        {"pods": {"list"}, "pods/log": {"get"}, "secrets": {"patch"}},
+        {"pods": {"list"}, "pods/log": {"get"}, "secrets": {"get", "patch", "create"}},
     )
     assert found == {
         "ingress": {**models, "ingresses": written, "httproutes": stale, **pods},
