@@ -36,6 +36,8 @@ from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
 from metadata_api.limits import BodyLimits, RequestGuard
 from metadata_api.maintenance import Maintenance
+from metadata_api.measuring import Measured
+from metadata_api.metrics import Metrics
 from metadata_api.objects import ledger
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.routes import (
@@ -47,6 +49,7 @@ from metadata_api.routes import (
     health,
     images,
     imports,
+    metrics,
     predictions,
     versions,
 )
@@ -73,6 +76,7 @@ ROUTERS = tuple(
     module.router
     for module in (
         health,
+        metrics,
         experiments,
         imports,
         fsck,
@@ -125,6 +129,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         engine=engine,
         sessions=sessions,
         pool=HttpPool(to_servers),
+        metrics=Metrics(),
         fixed_tokens=_fixed_tokens(settings),
         serving_token=serving_token,
         to_servers=to_servers,
@@ -162,8 +167,11 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         rejected=components.rejected,
         root_path=settings.root_path,
     )
-    # Added last: it stands before everything else.
+    # It stands before all that has to do with the request itself.
     app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts, pages=PAGES)
+    metrics.show_gauges(components)
+    # Added last: it counts also what is rejected.
+    app.add_middleware(Measured, metrics=components.metrics, root_path=settings.root_path)
     return app
 
 
@@ -191,6 +199,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                     components.sessions,
                     deployer,
                     components.helm,
+                    components.metrics,
                     components.leader.leads,
                     components.intervals,
                 )

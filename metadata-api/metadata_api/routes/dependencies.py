@@ -23,6 +23,7 @@ from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
 from metadata_api.maintenance import Maintenance
+from metadata_api.metrics import Metrics
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.settings import Settings
 from metadata_api.signatures import Signatures
@@ -38,6 +39,7 @@ class Components:
     engine: Engine
     sessions: Sessions
     pool: HttpPool
+    metrics: Metrics
     fixed_tokens: TokenTable
     """Those that work without a database."""
     serving_token: str

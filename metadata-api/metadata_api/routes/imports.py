@@ -59,6 +59,9 @@ async def import_file(
             dry_run=dry_run,
             folder=path.parent,
         )
+    if not dry_run:
+        rows = {"accepted": report.accepted, "unchanged": report.unchanged, "rejected": report.rejected}
+        of.metrics.count_import(**rows)
     response.status_code = 201 if report.accepted and not dry_run else 200
     return report
 
