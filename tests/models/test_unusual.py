@@ -11,7 +11,7 @@ from tests.models import made
 from tests.models.made import Pixels, Random
 
 HELD_OUT = Dataset().test.images
-MADE = 100
+MADE = 60
 
 
 def said(files: list[bytes]) -> list[str]:

@@ -14,7 +14,7 @@ from serving_runtime.protocol.tensors import Tensor
 # An image model answers a few kilobytes. A model is foreign code: it must not fill our memory.
 MAX_ANSWER_BYTES = 1024 * 1024
 JSON = {"content-type": "application/json"}
-# Parameters that a model may take, and the outputs that they add (docs/adr/0009, 0043): the pixels that the network got,
+# Parameters that a model may take, and the outputs that they add (docs/adr/0009 and 0043): what the network got,
 # and what is unusual about the input.
 RETURN_PREPROCESSED, PREPROCESSED = "return_preprocessed", "preprocessed"
 RETURN_WARNINGS, WARNING = "return_warnings", "warning"

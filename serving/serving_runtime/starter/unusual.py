@@ -5,6 +5,7 @@ that hardly one in two hundred handwritten digits is beyond them.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -52,28 +53,52 @@ def _unlike_a_digit(rows: list[int]) -> str:
     columns = 0
     for row in rows:
         columns |= row
-    height, width = _height(rows), columns.bit_length() - _lowest(columns)
-    pieces = sorted(_pieces(rows), key=_ink, reverse=True)
-    second = pieces[1] if len(pieces) > 1 else []
-    apart = (
-        len(pieces) > MOST_PIECES
-        or width > WIDEST * height
-        or (
-            bool(second)
-            and _height(second) >= PIECE_HEIGHT * height
-            and _ink(second) >= PIECE_INK * _ink(pieces[0])
-        )
+    inked = [at for at, row in enumerate(rows) if row]
+    height, width = inked[-1] - inked[0] + 1, columns.bit_length() - _lowest(columns)
+    pieces = sorted(_pieces(rows), key=lambda piece: -piece.ink)
+    apart = len(pieces) > 1 and (
+        pieces[1].height >= PIECE_HEIGHT * height and pieces[1].ink >= PIECE_INK * pieces[0].ink
     )
-    return SEVERAL if apart else ""
+    return SEVERAL if apart or len(pieces) > MOST_PIECES or width > WIDEST * height else ""
+
+
+@dataclass
+class _Piece:
+    """What hangs together, also by corners: its ink and height, and its pixels in the row before and in this one."""
+
+    above: int
+    here: int
+    ink: int
+    height: int
+
+
+def _pieces(rows: list[int]) -> list[_Piece]:
+    """All pieces, found in one way from the first row to the last."""
+    found: list[_Piece] = []
+    growing: list[_Piece] = []
+    for row in rows:
+        left = row
+        while left:
+            run = left & ~(left + (left & -left))
+            left &= ~run
+            near = run | run << 1 | run >> 1
+            piece = _Piece(0, run, run.bit_count(), 0)
+            for other in [each for each in growing if each.above & near]:
+                growing.remove(other)
+                piece.above |= other.above
+                piece.here |= other.here
+                piece.ink += other.ink
+                piece.height = max(piece.height, other.height)
+            growing.append(piece)
+        found += [piece for piece in growing if not piece.here]
+        growing = [piece for piece in growing if piece.here]
+        for piece in growing:
+            piece.above, piece.here, piece.height = piece.here, 0, piece.height + 1
+    return found + growing
 
 
 def _ink(rows: list[int]) -> int:
     return sum(row.bit_count() for row in rows)
-
-
-def _height(rows: list[int]) -> int:
-    inked = [at for at, row in enumerate(rows) if row]
-    return inked[-1] - inked[0] + 1
 
 
 def _lowest(bits: int) -> int:
@@ -84,30 +109,3 @@ def _eroded(rows: list[int]) -> list[int]:
     """The pixels all of whose eight neighbours have ink."""
     across = [0, *(row & (row << 1) & (row >> 1) for row in rows), 0]
     return [above & row & below for above, row, below in zip(across, across[1:], across[2:], strict=False)]
-
-
-def _pieces(rows: list[int]) -> list[list[int]]:
-    """What hangs together, also by corners, each as rows of its own."""
-    left = list(rows)
-    found = []
-    while any(left):
-        piece = _grown(left)
-        left = [row & ~taken for row, taken in zip(left, piece, strict=True)]
-        found.append(piece)
-    return found
-
-
-def _grown(rows: list[int]) -> list[int]:
-    """The piece that the first pixel belongs to."""
-    count = len(rows)
-    piece = [0] * count
-    first = next(at for at, row in enumerate(rows) if row)
-    piece[first] = rows[first] & -rows[first]
-    size = 0
-    while (now := _ink(piece)) > size:
-        size = now
-        for at in (*range(first, count), *reversed(range(first, count))):
-            near = piece[at] | piece[max(at - 1, 0)] | piece[min(at + 1, count - 1)]
-            while (more := (near | near << 1 | near >> 1) & rows[at]) != piece[at]:
-                near = piece[at] = more
-    return piece
