@@ -51,6 +51,7 @@ from metadata_api.routes import (
     imports,
     metrics,
     predictions,
+    restores,
     versions,
 )
 from metadata_api.routes import audit as audit_routes
@@ -80,6 +81,7 @@ ROUTERS = tuple(
         experiments,
         imports,
         fsck,
+        restores,
         versions,
         artifacts,
         deployments,
