@@ -17,6 +17,7 @@ from metadata_api import audit
 from metadata_api.auth import access, serving_tokens, tokens, verifiers
 from metadata_api.auth.callers import Callers, Everybody
 from metadata_api.auth.layer import Authentication
+from metadata_api.auth.serving_tokens import ServingTokens, TokensFile
 from metadata_api.auth.tokens import Credential, TokenTable
 from metadata_api.database.leader import Leader
 from metadata_api.database.session import Sessions, connect
@@ -25,9 +26,9 @@ from metadata_api.deploying.base import Deployer
 from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import config as kserve_config
-from metadata_api.deploying.kserve import tokens_secret
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.deploying.kserve.deployer import KServeDeployer
+from metadata_api.deploying.kserve.tokens_secret import TokensSecret
 from metadata_api.deploying.local import LocalDeployer
 from metadata_api.error_handlers import answer_errors
 from metadata_api.host_guard import HostGuard
@@ -35,7 +36,9 @@ from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
 from metadata_api.limits import BodyLimits, RequestGuard
 from metadata_api.maintenance import Maintenance
+from metadata_api.measuring import Measured
 from metadata_api.memory import Memory
+from metadata_api.metrics import Metrics
 from metadata_api.objects import ledger
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.routes import (
@@ -47,7 +50,9 @@ from metadata_api.routes import (
     health,
     images,
     imports,
+    metrics,
     predictions,
+    restores,
     versions,
 )
 from metadata_api.routes import audit as audit_routes
@@ -73,9 +78,11 @@ ROUTERS = tuple(
     module.router
     for module in (
         health,
+        metrics,
         experiments,
         imports,
         fsck,
+        restores,
         versions,
         artifacts,
         deployments,
@@ -125,6 +132,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         engine=engine,
         sessions=sessions,
         pool=HttpPool(to_servers),
+        metrics=Metrics(),
         fixed_tokens=_fixed_tokens(settings),
         serving_token=serving_token,
         to_servers=to_servers,
@@ -164,8 +172,11 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         rejected=components.rejected,
         root_path=settings.root_path,
     )
-    # Added last: it stands before everything else.
+    # It stands before all that has to do with the request itself.
     app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts, pages=PAGES)
+    metrics.show_gauges(components)
+    # Added last: it counts also what is rejected.
+    app.add_middleware(Measured, metrics=components.metrics, root_path=settings.root_path)
     return app
 
 
@@ -193,6 +204,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                     components.sessions,
                     deployer,
                     components.helm,
+                    components.metrics,
                     components.leader.leads,
                     components.intervals,
                 )
@@ -200,8 +212,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             asyncio.create_task(components.routes.run()),
             asyncio.create_task(components.tokens.run()),
         ]
-        if components.write_tokens is not None:
-            tasks.append(asyncio.create_task(_keep_serving_tokens(components, components.write_tokens)))
+        if components.serving_tokens is not None:
+            tasks.append(asyncio.create_task(components.serving_tokens.run()))
         try:
             yield
         finally:
@@ -217,8 +229,9 @@ async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncI
     if settings.deployer == "kserve":
         assert components.kserve, "the settings see to it"
         assert components.cluster, "the settings see to it"
-        if secret := components.kserve.tokens_secret:
-            components.write_tokens = partial(tokens_secret.write, components.cluster, secret)
+        if components.kserve.tokens_secret:
+            place = TokensSecret(components.cluster, components.kserve)
+            components.serving_tokens = _serving_tokens(components, place)
         try:
             yield KServeDeployer(
                 components.kserve,
@@ -234,16 +247,14 @@ async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncI
         archives = components.artifacts.first
         assert isinstance(archives, FolderStore), "the settings see to it"
         if path := settings.auth.serving_tokens_file:
-            components.write_tokens = partial(serving_tokens.write_file, path)
+            components.serving_tokens = _serving_tokens(components, TokensFile(path))
         yield LocalDeployer(
             settings.serving_models_file, settings.serving_url, client, archives, components.leader.leads
         )
 
 
-async def _keep_serving_tokens(of: Components, write: serving_tokens.Write) -> None:
-    path = of.settings.auth.serving_tokens_file
-    first = path is not None and not path.exists()
-    await serving_tokens.keep(write, of.tokens, of.fixed_tokens, of.serving_token, first=first)
+def _serving_tokens(of: Components, place: serving_tokens.Place) -> ServingTokens:
+    return ServingTokens(place, of.tokens, of.fixed_tokens, of.serving_token)
 
 
 def _callers(components: Components) -> Callers:
@@ -302,13 +313,13 @@ def _stores(settings: Settings, sessions: Sessions) -> dict[str, RepairedStore]:
 
 
 def _bare_stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
-    folder = settings.store_dir
+    folder, free = settings.store_dir, settings.retention.free_bytes
     if settings.s3 is None:
-        return FolderStore(folder / "artifacts"), FolderStore(folder / "images")
+        return FolderStore(folder / "artifacts", free), FolderStore(folder / "images", free)
     # Only where it is used: the client of S3 is the largest thing that this process could load.
     from metadata_api.storage.s3 import S3Store
 
     return (
-        S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar"),
-        S3Store(settings.s3, folder / "images", prefix="images", ending=".png"),
+        S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar", free_bytes=free),
+        S3Store(settings.s3, folder / "images", prefix="images", ending=".png", free_bytes=free),
     )

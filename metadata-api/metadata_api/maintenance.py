@@ -12,7 +12,9 @@ from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from metadata_api import retention
 from metadata_api.database.session import Sessions, deadline
+from metadata_api.deploying import restores
 from metadata_api.errors import Unavailable
 from metadata_api.objects import collector, fsck
 from metadata_api.objects.repair import RepairedStore
@@ -22,6 +24,8 @@ from metadata_api.settings import Retention
 STATEMENT_SECONDS = 60.0
 POLL_SECONDS = 1.0
 SWEEP_ROUNDS = 24
+# Until what keeps it from collecting may be over.
+WAIT_SECONDS = 10.0
 log = logging.getLogger(__name__)
 
 
@@ -38,14 +42,14 @@ class Maintenance:
         self,
         sessions: Sessions,
         stores: Mapping[str, RepairedStore],
-        retention: Retention,
+        keep: Retention,
         *,
         leads: Callable[[], bool],
         in_use: Callable[[], frozenset[str] | None],
     ) -> None:
         self._sessions = sessions
         self._stores = stores
-        self._retention = retention
+        self._keep = keep
         self._leads = leads
         self._in_use = in_use
         self._next_round = 0.0
@@ -80,14 +84,19 @@ class Maintenance:
 
     def _clean(self) -> bool:
         """Delete what is over; whether there is more at once."""
+        if retention.apply(self._sessions, self._keep):
+            return True
         in_use = self._in_use()
-        if in_use is None:
-            return False
+        with self._sessions() as session:
+            # Bytes that only rows of after the dump needed are the last trace of what was lost.
+            if in_use is None or restores.changed_since(session) is not None:
+                self._next_round = time.monotonic() + min(WAIT_SECONDS, self._keep.interval_seconds)
+                return False
         if self._rounds % SWEEP_ROUNDS == 0:
             collector.sweep(self._sessions, self._stores)
-        grace = timedelta(seconds=self._retention.grace_seconds)
+        grace = timedelta(seconds=self._keep.grace_seconds)
         if collector.collect(self._sessions, self._stores, grace, in_use=in_use):
             return True
         self._rounds += 1
-        self._next_round = time.monotonic() + self._retention.interval_seconds
+        self._next_round = time.monotonic() + self._keep.interval_seconds
         return False

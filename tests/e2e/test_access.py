@@ -2,6 +2,7 @@
 
 import json
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 
 import httpx
@@ -92,6 +93,22 @@ def test_a_revoked_token_is_gone_within_five_seconds(release: str) -> None:
             wait_for("it is known", lambda: client.get("/v1/me").status_code == 200, 5)
             assert admin.delete(f"/v1/tokens/{issued['id']}").status_code == 204
             wait_for("it is gone", lambda: client.get("/v1/me").status_code == 401, 5)
+
+
+def test_the_secret_of_tokens_comes_back_when_it_is_deleted_or_damaged(release: str) -> None:
+    name = f"{release}-serving-tokens"
+
+    def tokens() -> object:
+        found = kubectl("get", "secret", name, "--ignore-not-found", "-o", "jsonpath={.data.tokens\\.json}")
+        return found and json.loads(b64decode(found))["tokens"]
+
+    before = wait_for("the API has written it", tokens, 30)
+    kubectl("delete", "secret", name)
+    assert wait_for("it is there again", tokens, 30) == before
+    kubectl("patch", "secret", name, "--patch", '{"data": {"tokens.json": "e30="}}')
+    assert wait_for("it is mended", tokens, 30) == before
+    labels = kubectl("get", "secret", name, "-o", "jsonpath={.metadata.labels}")
+    assert json.loads(labels)["app.kubernetes.io/managed-by"] == "Helm"
 
 
 def test_a_models_pod_gets_nothing_from_the_api_and_has_no_token(release: str) -> None:

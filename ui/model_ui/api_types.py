@@ -136,6 +136,19 @@ class Deployment(ApiModel):
     url: str = ""
 
 
+class LogPart(ApiModel):
+    """The last lines of one process that serves; `pod` is None on one machine."""
+
+    pod: str | None = None
+    lines: tuple[str, ...] = ()
+
+
+class DeploymentLog(ApiModel):
+    """What the processes of a deployment logged last."""
+
+    parts: tuple[LogPart, ...] = ()
+
+
 class Unregistered(ApiModel):
     """A deployment of a Helm release that the API knows nothing about."""
 
@@ -169,7 +182,10 @@ class Probability(ApiModel):
 
 
 class Result(ApiModel):
-    """What one deployment said, or why it said nothing; `preprocessed` is a PNG in base64."""
+    """What one deployment said, or why it said nothing; `preprocessed` is a PNG in base64.
+
+    `warning` says what the model finds unusual about the image.
+    """
 
     deployment: str
     experiment: str
@@ -179,6 +195,7 @@ class Result(ApiModel):
     probabilities: tuple[Probability, ...] | None = None
     latency_ms: float = 0.0
     preprocessed: str | None = None
+    warning: str | None = None
     error: Fault | None = None
 
 

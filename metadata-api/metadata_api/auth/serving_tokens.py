@@ -5,9 +5,10 @@ A server needs neither network nor database for it, so that a model answers whil
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -19,7 +20,6 @@ from serving_runtime.contracts import Role
 
 INTERVAL_SECONDS = 0.5
 WRITE_SECONDS = 15.0
-Write = Callable[[bytes], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
@@ -43,37 +43,93 @@ def document(credentials: Iterable[Credential], own_token: str) -> bytes:
     return orjson.dumps({"tokens": tokens}, option=orjson.OPT_INDENT_2)
 
 
-async def keep(
-    write: Write, table: LiveTable[TokenTable], fixed: TokenTable, own_token: str, *, first: bool
-) -> None:
-    """Write the document whenever the tokens change, until cancelled; what fails is tried again.
+class Place(Protocol):
+    """Where the servers of models look for the document."""
 
-    While the database is away what was written before stays. With `first` there is nothing of before: then what is
-    known without the database is written.
+    look_seconds: float
+    """How often somebody may look whether it is still there."""
+
+    async def read(self) -> bytes | None:
+        """What is there; None for nothing."""
+
+    async def write(self, content: bytes) -> None:
+        """Replace it."""
+
+
+class ServingTokens:
+    """Keeps the document in its place, whatever happens to it there.
+
+    It is written when tokens change, and again within seconds when somebody deleted or changed it. While the database
+    is away what was written before stays; where there is nothing, what is known without the database is written.
     """
-    written: bytes | None = None
-    problem = ""
-    while True:
-        try:
-            issued: TokenTable | None = await table.current()
-        except Unavailable:
-            issued = {} if first and written is None else None
-        if (
-            issued is not None
-            and (new := document([*fixed.values(), *issued.values()], own_token)) != written
-        ):
+
+    def __init__(self, place: Place, table: LiveTable[TokenTable], fixed: TokenTable, own_token: str) -> None:
+        self._place = place
+        self._table = table
+        self._fixed = fixed
+        self._own_token = own_token
+        self._written: bytes | None = None
+        self._look_at = 0.0
+        self.problem = ""
+        """Why the document is not in its place; empty while it is."""
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled; what fails is tried again."""
+        while True:
             try:
                 async with asyncio.timeout(WRITE_SECONDS):
-                    await write(new)
-                written, problem = new, ""
+                    await self._look()
+                self.problem = ""
             except Exception as error:
                 # The edge of the task: whatever went wrong, the next time may do better.
-                if str(error) != problem:
-                    log.warning("the tokens for the servers of models are not written: %s", error)
-                problem = str(error)
-        await asyncio.sleep(INTERVAL_SECONDS)
+                problem = str(error) or type(error).__name__
+                if problem != self.problem:
+                    log.warning("the tokens for the servers of models are not written: %s", problem)
+                self.problem = problem
+            await asyncio.sleep(self._place.look_seconds if self.problem else INTERVAL_SECONDS)
+
+    async def _look(self) -> None:
+        wanted = await self._wanted()
+        now = time.monotonic()
+        if wanted == self._written and now < self._look_at:
+            return
+        there = await self._place.read()
+        if wanted is None and there is None:
+            wanted = document(self._fixed.values(), self._own_token)
+        if wanted is not None and there != wanted:
+            if wanted == self._written:
+                log.warning("the tokens for the servers of models were deleted or changed; written again")
+            await self._place.write(wanted)
+        self._written, self._look_at = wanted, now + self._place.look_seconds
+
+    async def _wanted(self) -> bytes | None:
+        """The document; None while nobody knows which tokens there are."""
+        try:
+            issued = await self._table.current()
+        except Unavailable:
+            return None
+        return document([*self._fixed.values(), *issued.values()], self._own_token)
 
 
-async def write_file(path: Path, content: bytes) -> None:
-    """Replace the file, closed to other users."""
-    await asyncio.to_thread(replace, path, content)
+class TokensFile:
+    """The document as a file of this machine, closed to other users."""
+
+    look_seconds = INTERVAL_SECONDS
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def read(self) -> bytes | None:
+        """What is in the file; None without one."""
+
+        def content() -> bytes | None:
+            try:
+                return self._path.read_bytes()
+            except FileNotFoundError:
+                return None
+
+        return await asyncio.to_thread(content)
+
+    async def write(self, content: bytes) -> None:
+        """Replace the file; raises OSError."""
+        await asyncio.to_thread(replace, self._path, content)

@@ -1,4 +1,4 @@
-"""The tables of the store's bytes: the ledger of its objects, and checks of the store against the database."""
+"""The tables of what has to last: the ledger of the store's objects, checks of the store, numbers that were given."""
 
 from datetime import datetime
 from typing import Any
@@ -36,6 +36,29 @@ class StoredObject(Base):
         ),
         Index("ix_stored_objects_problem", "problem", postgresql_where=text("problem is not null")),
     )
+
+
+class VersionNumber(Base):
+    """The number that was given last to a version of an experiment; stays when version and experiment are gone."""
+
+    __tablename__ = "version_numbers"
+
+    experiment: Mapped[str] = mapped_column(Text, primary_key=True)
+    last: Mapped[int]
+
+
+class Restore(Base):
+    """A restore of the database from a dump; until it is confirmed nothing is removed because of it."""
+
+    __tablename__ = "restores"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    dump: Mapped[str] = mapped_column(Text)
+    restored_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    withheld: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
+    """What the deployer would do if it was confirmed, as sentences."""
+    confirmed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    confirmed_by: Mapped[str | None] = mapped_column(Text)
 
 
 class StoreCheck(Base):

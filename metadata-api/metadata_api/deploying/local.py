@@ -5,7 +5,7 @@ here.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,17 @@ import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from metadata_api.deploying.base import Desired, Observed
+from metadata_api.deploying.base import Desired, Observed, withheld
+from metadata_api.deploying.logs import LogPart, read_file
 from metadata_api.errors import Unavailable
 from metadata_api.storage.folder import FolderStore
 from metadata_api.storage.replacing import replace
 from serving_runtime.contracts import DeploymentState
 
 STATUS_SECONDS = 2.0
+_Entry = dict[str, Any]
+# The folder beside the models file into which the serving process writes a log for each model.
+LOGS = "logs"
 # A model that is still on its way out is not what is desired, whatever that is.
 STATES: dict[str, DeploymentState] = {
     "starting": "starting",
@@ -48,13 +52,35 @@ class LocalDeployer:
         self._artifacts = artifacts
         self._status_url = f"{serving_url}/status"
         self._client = client
+        self._log_dir = models_file.with_name(LOGS)
+
+    @property
+    def watches(self) -> Mapping[str, float]:
+        """None: the serving process is asked in every round."""
+        return {}
 
     async def follow(self) -> None:
         """Nothing: the serving process is asked in every round."""
 
-    async def apply(self, desired: Sequence[Desired]) -> None:
-        """Replace the models file when it says something else."""
-        await asyncio.to_thread(self._update, _models(desired, self._artifacts))
+    async def apply(
+        self, desired: Sequence[Desired], *, only: Collection[str] | None = None
+    ) -> Sequence[str]:
+        """Replace the models file when it says something else; with `only` change and add, but remove nothing."""
+        models = _models(desired, self._artifacts)
+        undone: list[str] = []
+        if only is not None:
+            found = await asyncio.to_thread(_read, self._models_file)
+            present = {name: model for name, model in found.items() if name not in only}
+            by_name = {one.name: one for one in desired}
+            undone = [
+                withheld(name, model["version"], by_name.get(name))
+                for name, model in sorted(present.items())
+                if models.get(name) != model
+            ]
+            models |= present
+        listed = [models[name] for name in sorted(models)]
+        await asyncio.to_thread(self._update, orjson.dumps({"models": listed}, option=orjson.OPT_INDENT_2))
+        return undone
 
     async def observe(self) -> Mapping[str, Observed]:
         """The models of `GET /status`, by name."""
@@ -73,6 +99,14 @@ class LocalDeployer:
             )
             raise Unavailable("serving_unreadable", reason) from error
         return {model.name: model.seen() for model in status.models}
+
+    async def log(self, name: str, lines: int) -> Sequence[LogPart]:
+        """The last lines of the file that the serving process writes; raises Unavailable."""
+        try:
+            found = await asyncio.to_thread(read_file, self._log_dir / f"{name}.log", lines)
+        except OSError as error:
+            raise Unavailable("no_logs", f"The log of {name} cannot be read: {error.strerror}.") from error
+        return [LogPart(None, found)]
 
     def _update(self, content: bytes) -> None:
         path = self._models_file
@@ -105,15 +139,24 @@ class _Status(BaseModel):
     models: list[_Model]
 
 
-def _models(desired: Sequence[Desired], artifacts: FolderStore) -> bytes:
-    models = [
-        {
+def _models(desired: Sequence[Desired], artifacts: FolderStore) -> dict[str, _Entry]:
+    """Entries of the models file, by name."""
+    return {
+        one.name: {
             "name": one.name,
             "version": str(one.version),
             "mar": str(artifacts.path(one.sha256).absolute()),
             "sha256": one.sha256,
             "runtime": one.runtime,
+            **one.timeouts.given(),
         }
-        for one in sorted(desired, key=lambda one: one.name)
-    ]
-    return orjson.dumps({"models": models}, option=orjson.OPT_INDENT_2)
+        for one in desired
+    }
+
+
+def _read(path: Path) -> dict[str, _Entry]:
+    """Entries of the models file that is there; none when it cannot be read."""
+    try:
+        return {model["name"]: model for model in orjson.loads(path.read_bytes())["models"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

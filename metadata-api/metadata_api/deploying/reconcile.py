@@ -7,19 +7,21 @@ changes and records; the others only look.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from metadata_api.database.session import Sessions
-from metadata_api.deploying import helm, rows, status
+from metadata_api.deploying import helm, restores, rows, status
 from metadata_api.deploying.base import Deployer, Observed
 from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.rows import Row
 from metadata_api.deploying.status import Status
 from metadata_api.errors import Unavailable
+from metadata_api.metrics import Metrics
 
 DEBOUNCE_SECONDS = 0.05
 ROUND_SECONDS = 20.0
@@ -30,6 +32,7 @@ async def run(
     sessions: Sessions,
     deployer: Deployer,
     release: HelmRelease,
+    metrics: Metrics,
     leads: Callable[[], bool],
     intervals: Intervals = DEFAULT,
 ) -> None:
@@ -37,11 +40,16 @@ async def run(
     pause, last = intervals.reconcile, ""
     while True:
         deployer.changed.clear()
+        began = time.monotonic()
         try:
             async with asyncio.timeout(ROUND_SECONDS):
-                await _round(sessions, deployer, release, leads)
+                states = await _round(sessions, deployer, release, leads)
             pause, last = intervals.reconcile, ""
+            if states is not None:
+                metrics.count_round(time.monotonic() - began, failed=False)
+            metrics.set_states(states or ())
         except Exception as error:
+            metrics.count_round(time.monotonic() - began, failed=True)
             # The edge of the task: whatever went wrong, the next round may do better.
             pause = min(2 * pause, intervals.longest_pause)
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -57,17 +65,21 @@ async def run(
 
 async def _round(
     sessions: Sessions, deployer: Deployer, release: HelmRelease, leads: Callable[[], bool]
-) -> None:
+) -> list[str] | None:
+    """One comparison of desired and observed; the states of all deployments, None where another replica leads."""
     if not leads():
         # For what routes want to know of Helm's deployments.
         with suppress(Unavailable):
             await deployer.observe()
-        return
+        return None
     # Threads of asyncio, not those that the routes share: a busy API must not hold this up.
-    found = await asyncio.to_thread(_read, sessions)
+    found, only = await asyncio.to_thread(_read, sessions)
     failure: Exception | None = None
     try:
-        await deployer.apply([row.desired for row in found if row.is_running and row.owner == helm.API])
+        desired = [row.desired for row in found if row.is_running and row.owner == helm.API]
+        undone = await deployer.apply(desired, only=only)
+        if only is not None:
+            await asyncio.to_thread(_withhold, sessions, undone)
     except Exception as error:
         # What runs now is worth writing down even when the desired state could not be passed on.
         failure = error
@@ -85,6 +97,7 @@ async def _round(
         await asyncio.to_thread(_record, sessions, changed)
     if failure is not None:
         raise failure
+    return [one.state for one in statuses.values()]
 
 
 def _status(row: Row, observed: Mapping[str, Observed], deployer: Deployer) -> Status:
@@ -92,9 +105,15 @@ def _status(row: Row, observed: Mapping[str, Observed], deployer: Deployer) -> S
     return status.against(desired, observed.get(row.desired.name), deployer.backend_name)
 
 
-def _read(sessions: Sessions) -> list[Row]:
+def _read(sessions: Sessions) -> tuple[list[Row], frozenset[str] | None]:
+    """All rows, and those that somebody changed since a restore that nobody has confirmed; None without one."""
     with sessions() as session:
-        return rows.read_all(session)
+        return rows.read_all(session), restores.changed_since(session)
+
+
+def _withhold(sessions: Sessions, undone: Sequence[str]) -> None:
+    with sessions.begin() as session:
+        restores.withhold(session, undone)
 
 
 def _follow_helm(sessions: Sessions, release: HelmRelease) -> list[Row]:

@@ -10,6 +10,10 @@ from metadata_api.objects import ledger
 from metadata_api.routes.dependencies import ComponentsDep
 
 router = APIRouter(tags=["health"])
+TOKENS_WARNING = (
+    "The tokens that model servers take cannot be written: new and revoked tokens do not reach them, and new pods "
+    "wait. The API's log says why."
+)
 
 
 class StoreHealth(BaseModel):
@@ -24,6 +28,7 @@ class Readiness(BaseModel):
 
     status: str = "ok"
     store: StoreHealth
+    warning: str | None = None
 
 
 @router.get("/livez", dependencies=[open_to_all()])
@@ -32,12 +37,15 @@ async def livez() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", dependencies=[open_to_all()], responses=responses())
+@router.get("/readyz", dependencies=[open_to_all()], responses=responses(), response_model_exclude_none=True)
 def readyz(of: ComponentsDep) -> Readiness:
     """The database answers and has at least the schema that this release needs.
 
-    Objects of the store that are missing or damaged are counted; requests that do not need them go on.
+    Objects of the store that are missing or damaged are counted; requests that do not need them go on. A `warning` is
+    something that an operator should put right, though this API can work.
     """
     migrate.check(of.engine)
+    stuck = of.serving_tokens is not None and bool(of.serving_tokens.problem)
     with of.sessions() as session:
-        return Readiness(store=StoreHealth(**ledger.problems(session)))
+        store = StoreHealth(**ledger.problems(session))
+    return Readiness(store=store, warning=TOKENS_WARNING if stuck else None)

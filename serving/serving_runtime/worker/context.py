@@ -31,6 +31,7 @@ def of_archive(directory: Path, manifest: dict[str, Any]) -> "Context":
         manifest,
         config.values,
         rows=config.batch_size or int(rows or 1),
+        most_rows=config.batch_size,
     )
 
 
@@ -38,6 +39,7 @@ class Unservable(AttributeError):
     """The handler wants what no runtime offers; the text says what."""
 
 
+_ALL = slice(None)
 _NOT_SENT = (
     "the ids and headers of requests are sent to a `predict` that takes the keyword-only argument `context`"
 )
@@ -106,8 +108,13 @@ class Context:
         config: dict[str, Any] | None = None,
         *,
         rows: int = 1,
+        most_rows: int | None = None,
     ) -> None:
-        """`config` is what the archive's configuration file says, `rows` the most of concurrent requests in a call."""
+        """`config` is what the archive's configuration file says, `rows` the most of concurrent requests in a call.
+
+        `most_rows` in a call is what the archive asks for, if it does: it may be all that its handler can take.
+        """
+        self.most_rows = most_rows
         self.model_name: str = manifest["model"]["modelName"]
         self.manifest = manifest
         self.model_yaml_config: dict[str, Any] = config or {}
@@ -124,12 +131,18 @@ class Context:
         }
         self._asked: Sequence[Asked] = ()
         self._rows: list[RowContext] | None = None
-        self._ids: dict[int, str] | None = None
+        self._ids: list[str] | None = None
+        self._shown = _ALL
 
     def begin(self, asked: Sequence[Asked]) -> None:
         """The next batch: nothing is known of its answers."""
         self._asked = asked
         self._rows = self._ids = None
+        self._shown = _ALL
+
+    def show(self, rows: slice) -> None:
+        """Tell of these rows of the batch only, as they are all that the handler is given now."""
+        self._shown = rows
 
     @property
     def touched(self) -> Sequence[RowContext]:
@@ -141,7 +154,7 @@ class Context:
         """The rows of the batch."""
         if self._rows is None:
             self._rows = [RowContext(one.headers) for one in self._asked for _ in range(one.rows)]
-        return self._rows
+        return self._rows[self._shown]
 
     _request_processor = request_processor
 
@@ -152,8 +165,8 @@ class Context:
             if any(one.headers is None for one in self._asked):
                 raise LookupError(_NOT_SENT)
             ids = [(one.id or str(uuid.uuid4()), one.rows) for one in self._asked]
-            self._ids = dict(enumerate(each for each, rows in ids for _ in range(rows)))
-        return self._ids
+            self._ids = [each for each, rows in ids for _ in range(rows)]
+        return dict(enumerate(self._ids[self._shown]))
 
     def get_request_id(self, idx: int = 0) -> str | None:
         return self.request_ids.get(idx)
@@ -194,16 +207,20 @@ class Context:
     def get_response_headers(self, idx: int) -> dict[str, str]:
         return self.request_processor[idx].get_response_headers()
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _UNSERVABLE and value is not None:
-            self._want(name)
-        super().__setattr__(name, value)
+    @property
+    def stopping_criteria(self) -> Any:
+        raise self._unservable("stopping_criteria")
+
+    @stopping_criteria.setter
+    def stopping_criteria(self, value: Any) -> None:
+        if value is not None:
+            raise self._unservable("stopping_criteria")
 
     def __getattr__(self, name: str) -> Any:
         if name in _UNSERVABLE:
-            self._want(name)
+            raise self._unservable(name)
         raise AttributeError(f"the context has no {name}")
 
-    def _want(self, name: str) -> None:
+    def _unservable(self, name: str) -> Unservable:
         self.unservable = f"the handler uses context.{name}: {_UNSERVABLE[name]}"
-        raise Unservable(self.unservable)
+        return Unservable(self.unservable)

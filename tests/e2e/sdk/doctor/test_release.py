@@ -171,6 +171,14 @@ class TestTheApi:
         [line] = lines(well(readyz=HttpResponse(500, "oops")))
         assert line.startswith("FAIL  api: it is not ready: oops. Read kubectl logs")
 
+    @pytest.mark.parametrize(
+        "body", ["{'status': 'ok', 'warning': 'not written'}", '{"warning": "not written"}']
+    )
+    def test_what_it_warns_of_is_shown_and_stops_nothing(self, body: str) -> None:
+        assert "warn  api: not written. Read kubectl logs deployment/marina-metadata-api" in lines(
+            well(readyz=HttpResponse(200, body))
+        )
+
     def test_no_pod_of_it_runs(self) -> None:
         assert lines(well(readyz=None))[-1].startswith("FAIL  api: no pod of the API runs")
 

@@ -23,7 +23,8 @@ from tests.metadata_api.deploying.kserve.token_reviews import TOKEN_REVIEWS, Tok
 
 Json = dict[str, Any]
 ISVC, INGRESS, ROUTE, POD = "inferenceservices", "ingresses", "httproutes", "pods"
-KINDS = {ISVC: "InferenceService", INGRESS: "Ingress", ROUTE: "HTTPRoute", POD: "Pod"}
+SECRET = "secrets"
+KINDS = {ISVC: "InferenceService", INGRESS: "Ingress", ROUTE: "HTTPRoute", POD: "Pod", SECRET: "Secret"}
 PULLED = "kserve-container"
 Refuse = Callable[[str, str, str], tuple[int, str] | None]
 
@@ -51,6 +52,8 @@ class FakeKubernetes:
         self.reject: Refuse = rejecting()
         self.broken: dict[tuple[str, str], Json] = {}
         """(deployment, version) -> status of the pods of that version."""
+        self.logs: dict[tuple[str, bool], list[str]] = {}
+        """(pod, whether of its container before the restart) -> lines."""
         self.kserve = True
         """Whether there is a controller that makes pods."""
         self.tokens = TokenReviews()
@@ -175,6 +178,8 @@ class FakeKubernetes:
         if path == TOKEN_REVIEWS:
             rejection = await asyncio.to_thread(self.reject, request.method, "tokenreviews", "")
             return _status(*rejection) if rejection else self.tokens.review(await request.json())
+        if log := re.fullmatch(r"/api/v1/namespaces/[^/]+/pods/([^/]+)/log", path):
+            return self._log(log[1], request.query_params)
         found = re.fullmatch(r"/apis?/(?:[^/]+/)?[^/]+/namespaces/[^/]+/([^/]+)(?:/([^/]+))?", path)
         if not found or found[1] not in KINDS:
             return _status(404, "the server could not find the requested resource")
@@ -194,6 +199,14 @@ class FakeKubernetes:
         if request.query_params.get("watch") == "true":
             return self._watch(plural, chosen, request.query_params)
         return self._list(plural, chosen, request.query_params)
+
+    def _log(self, pod: str, query: Any) -> Response:
+        assert query["container"] == PULLED
+        lines = self.logs.get((pod, query["previous"] == "true"))
+        if lines is None:
+            return _status(400, f'container "{PULLED}" in pod "{pod}" is waiting to start')
+        tail = lines[-int(query["tailLines"]) :]
+        return Response("".join(f"{line}\n" for line in tail), media_type="text/plain")
 
     def _list(self, plural: str, chosen: Callable[[Json], bool], query: Any) -> Response:
         with self._lock:
@@ -235,7 +248,11 @@ class FakeKubernetes:
             manager = query["fieldManager"]
             if old and _manager(old) != manager and query.get("force") != "true":
                 return _status(409, f"Apply failed with 1 conflict: conflict with {_manager(old)}")
-            if old and {**old["spec"], **body["spec"]} == old["spec"] and _marks(old) == _marks(body):
+            if old is None:
+                # Whoever may patch alone makes nothing by it.
+                if rejection := self.reject("CREATE", plural, name):
+                    return _status(*rejection)
+            elif {**_content(old), **_content(body)} == _content(old) and _marks(old) == _marks(body):
                 return JSONResponse(copy.deepcopy(old))
             managed = [{"manager": manager, "operation": "Apply"}]
             item = {**body, "metadata": {**body["metadata"], "managedFields": managed}}
@@ -310,6 +327,10 @@ def container(name: str, **state: Json) -> Json:
 def _manager(item: Json) -> str | None:
     managed = item["metadata"].get("managedFields")
     return managed[0]["manager"] if managed else None
+
+
+def _content(item: Json) -> Json:
+    return item.get("spec") or item.get("data") or {}
 
 
 def _marks(item: Json) -> Any:

@@ -17,7 +17,11 @@ from tests.contract import closed
 Json = dict[str, Any]
 CRDS = ROOT / "tests" / "data" / "crds"
 KUBERNETES = "1.34"
-BUILT_IN = {"pods": ("v1", "Pod"), "ingresses": ("networking.k8s.io/v1", "Ingress")}
+BUILT_IN = {
+    "pods": ("v1", "Pod"),
+    "ingresses": ("networking.k8s.io/v1", "Ingress"),
+    "secrets": ("v1", "Secret"),
+}
 
 
 def faults(plural: str, item: Json) -> list[str]:
