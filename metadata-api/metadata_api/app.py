@@ -17,7 +17,7 @@ from metadata_api import audit
 from metadata_api.auth import access, serving_tokens, tokens, verifiers
 from metadata_api.auth.callers import Callers, Everybody
 from metadata_api.auth.layer import Authentication
-from metadata_api.auth.serving_tokens import ServingTokens, TokensFile
+from metadata_api.auth.serving_tokens import OwnTokens, ServingTokens, TokensFile
 from metadata_api.auth.tokens import Credential, TokenTable
 from metadata_api.database.leader import Leader
 from metadata_api.database.session import Sessions, connect
@@ -117,8 +117,8 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
     release = (
         HelmRelease(kserve.helm_release or kserve.release, kserve.namespace) if kserve else HelmRelease()
     )
-    serving_token = _serving_token(settings)
-    to_servers = {"Authorization": f"Bearer {serving_token}"} if serving_token else {}
+    own_tokens = _own_tokens(settings)
+    to_servers = {"Authorization": f"Bearer {own_tokens.api}"} if own_tokens.api else {}
     components = Components(
         settings=settings,
         intervals=intervals,
@@ -126,7 +126,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         sessions=sessions,
         pool=HttpPool(to_servers),
         fixed_tokens=_fixed_tokens(settings),
-        serving_token=serving_token,
+        own_tokens=own_tokens,
         to_servers=to_servers,
         rejected=Counter(),
         tokens=tokens.live(sessions),
@@ -240,7 +240,7 @@ async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncI
 
 
 def _serving_tokens(of: Components, place: serving_tokens.Place) -> ServingTokens:
-    return ServingTokens(place, of.tokens, of.fixed_tokens, of.serving_token)
+    return ServingTokens(place, of.tokens, of.fixed_tokens, of.own_tokens)
 
 
 def _callers(components: Components) -> Callers:
@@ -276,9 +276,9 @@ def _fixed_tokens(settings: Settings) -> TokenTable:
     return found
 
 
-def _serving_token(settings: Settings) -> str:
-    path = settings.auth.serving_token_file
-    return path.read_text().strip() if path else ""
+def _own_tokens(settings: Settings) -> OwnTokens:
+    files = (settings.auth.serving_token_file, settings.auth.metrics_token_file)
+    return OwnTokens(*(path.read_text().strip() if path else "" for path in files))
 
 
 def _is_open(method: str, path: str) -> bool:

@@ -86,6 +86,8 @@ class Auth(BaseModel):
     """File with an API token of the role fetcher, for what fetches the archives of models' pods."""
     serving_token_file: Path | None = None
     """File with the token that the API itself sends to the servers of models."""
+    metrics_token_file: Path | None = None
+    """File with the token that the servers of models take for their metrics, and for nothing else."""
     serving_tokens_file: Path | None = None
     """File that the API writes: the tokens, as hashes, that the serving process on this machine takes."""
 

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serving_runtime.models.metrics import Gauges, Metrics
-from tests.chart.rendering import CHART, render, shape
+from tests.chart.rendering import CHART, environment, render, shape
 from tests.conftest import ROOT
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -84,6 +84,32 @@ def test_the_pods_of_models_are_scraped_at_a_port_that_they_have() -> None:
         (container,) = runtime["spec"]["containers"]
         assert endpoint["port"] in {port["name"] for port in container["ports"]}
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
+
+
+def test_prometheus_has_a_token_of_its_own_that_the_api_makes_good_for_metrics_alone() -> None:
+    rendered = render(shape("monitoring"))
+    (endpoint,) = rendered.kind("PodMonitor")[0]["spec"]["podMetricsEndpoints"]
+    assert endpoint["authorization"] == {"credentials": {"name": "marina-auth", "key": "metrics-token"}}
+    assert "metrics-token" in rendered.one("Secret", "marina-auth")["data"]
+    pod = rendered.one("Deployment", "marina-metadata-api")["spec"]["template"]["spec"]
+    found = environment(pod["containers"][0])["METADATA_API_AUTH_METRICS_TOKEN_FILE"]
+    assert found == "/run/secrets/auth/metrics-token"
+    (volume,) = [one for one in pod["volumes"] if one["name"] == "auth"]
+    assert "metrics-token" in [item["path"] for item in volume["secret"]["items"]]
+
+
+@pytest.mark.parametrize("auth", [{"inference": "open"}, {"enabled": False}], ids=["open", "off"])
+def test_where_models_ask_for_no_token_prometheus_sends_none(auth: dict) -> None:
+    rendered = render({**shape("monitoring"), "auth": auth})
+    (endpoint,) = rendered.kind("PodMonitor")[0]["spec"]["podMetricsEndpoints"]
+    assert "authorization" not in endpoint
+    assert "METRICS_TOKEN" not in json.dumps(rendered.kind("Deployment"))
+
+
+def test_a_secret_of_ones_own_needs_the_token_only_where_it_is_used() -> None:
+    own = {"auth": {"generate": False, "existingSecret": "mine"}}
+    assert "metrics-token" not in json.dumps(render(own).objects)
+    assert "metrics-token" in json.dumps(render({**shape("monitoring"), **own}).kind("Deployment"))
 
 
 def test_the_dashboard_is_found_by_grafana() -> None:

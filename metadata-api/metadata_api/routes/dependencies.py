@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from metadata_api.auth.principal import Principal, principal_of
-from metadata_api.auth.serving_tokens import ServingTokens
+from metadata_api.auth.serving_tokens import OwnTokens, ServingTokens
 from metadata_api.auth.tokens import TokenTable
 from metadata_api.database.leader import Leader
 from metadata_api.database.live_table import LiveTable
@@ -39,10 +39,10 @@ class Components:
     pool: HttpPool
     fixed_tokens: TokenTable
     """Those that work without a database."""
-    serving_token: str
-    """What this API sends to the servers of models; empty when they ask for none."""
+    own_tokens: OwnTokens
+    """What the servers of models take beside the tokens of callers."""
     to_servers: Mapping[str, str]
-    """The same as headers."""
+    """Headers of what this API sends to them; empty when they ask for no token."""
     rejected: Counter[str]
     """Requests that were answered 401 or 403, by status."""
     routes: LiveTable[RouteTable]

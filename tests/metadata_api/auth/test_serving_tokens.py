@@ -17,8 +17,8 @@ from sqlalchemy import Engine
 from metadata_api.app import create_app
 from metadata_api.auth import serving_tokens
 from metadata_api.auth.principal import Principal
-from metadata_api.auth.serving_tokens import ServingTokens, TokensFile
-from metadata_api.auth.tokens import Credential, TokenTable
+from metadata_api.auth.serving_tokens import OwnTokens, ServingTokens, TokensFile
+from metadata_api.auth.tokens import Credential, TokenTable, digest
 from metadata_api.deploying.kserve import tokens_secret
 from metadata_api.errors import Unavailable
 from metadata_api.settings import Settings
@@ -33,6 +33,7 @@ from tests.waiting import until
 
 NAME = "marina-serving-tokens"
 ADMIN = f"mrn_0123456789ab_{'s' * 43}"
+METRICS = f"mrn_abcdefabcdef_{'p' * 43}"
 # The interval of looking at a file is half a second.
 SECONDS = 4
 
@@ -66,7 +67,7 @@ class TestFile:
 
     def kept(self, path: Path, table: Any, during: Callable[[ServingTokens], Awaitable[None]]) -> None:
         async def act() -> None:
-            kept = ServingTokens(TokensFile(path), table, {"admin": credential("admin")}, "own")
+            kept = ServingTokens(TokensFile(path), table, {"admin": credential("admin")}, OwnTokens("own"))
             task = asyncio.create_task(kept.run())
             try:
                 await during(kept)
@@ -163,21 +164,33 @@ class TestSecret:
         self, postgres_url: str, kubernetes: FakeKubernetes, closed_settings: Settings, tmp_path: Path
     ) -> None:
         with self.api(postgres_url, kubernetes, closed_settings, tmp_path) as admin:
-            until(lambda: listed(kubernetes) == 2, "it is written", SECONDS)
+            until(lambda: listed(kubernetes) == 3, "it is written", SECONDS)
             issue(admin, "annotator")
-            until(lambda: listed(kubernetes) == 3, "it has the new token", SECONDS)
+            until(lambda: listed(kubernetes) == 4, "it has the new token", SECONDS)
             kubernetes.remove(SECRET, NAME)
-            until(lambda: listed(kubernetes) == 3, "it is there again", SECONDS)
+            until(lambda: listed(kubernetes) == 4, "it is there again", SECONDS)
             metadata = kubernetes.find(SECRET, NAME)["metadata"]
             assert metadata["labels"]["app.kubernetes.io/managed-by"] == "Helm"
             assert metadata["annotations"]["meta.helm.sh/release-name"] == "marina"
             for text in ("", "%%%", "e30=", None):
                 change(kubernetes, text)
-                until(lambda: listed(kubernetes) == 3, f"it is mended after {text!r}", SECONDS)
+                until(lambda: listed(kubernetes) == 4, f"it is mended after {text!r}", SECONDS)
             assert "warning" not in admin.get("/readyz").json()
             begun = len(kubernetes.written(SECRET))
             time.sleep(1.5)
             assert len(kubernetes.written(SECRET)) == begun, "what is right is left alone"
+
+    def test_the_token_for_metrics_is_good_for_them_alone_and_at_no_api(
+        self, postgres_url: str, kubernetes: FakeKubernetes, closed_settings: Settings, tmp_path: Path
+    ) -> None:
+        with self.api(postgres_url, kubernetes, closed_settings, tmp_path) as admin:
+            until(lambda: listed(kubernetes) == 3, "it is written", SECONDS)
+            (scraper,) = [one for one in entries(kubernetes) if one["path"]]
+            assert (scraper["path"], scraper["role"]) == ("/metrics", "viewer")
+            assert scraper["sha256"] == digest(METRICS)
+            for path in ("/v1/me", "/v1/deployments", "/v2/models/digits", "/artifacts/digits/1/digits.mar"):
+                response = admin.get(path, headers={"Authorization": f"Bearer {METRICS}"})
+                assert response.status_code == 401, path
 
     @pytest.mark.parametrize("method", ["CREATE", "PATCH", "GET"])
     def test_that_the_api_may_not_write_it_is_a_warning_for_the_operator(
@@ -197,12 +210,15 @@ class TestSecret:
             assert "log" in response.json()["warning"]
             assert NAME not in response.text
             kubernetes.reject = rejecting()
-            until(lambda: listed(kubernetes) == 2, "it is written", SECONDS)
+            until(lambda: listed(kubernetes) == 3, "it is written", SECONDS)
             until(lambda: "warning" not in admin.get("/readyz").json(), "all is well", SECONDS)
 
 
 def settings_of(engine: Engine, kubernetes: FakeKubernetes, closed: Settings, folder: Path) -> Settings:
-    auth = closed.auth.model_copy(update={"serving_tokens_file": None})
+    (folder / "metrics-token").write_text(METRICS + "\n")
+    auth = closed.auth.model_copy(
+        update={"serving_tokens_file": None, "metrics_token_file": folder / "metrics-token"}
+    )
     config = {**CONFIG, "tokens_secret": NAME}
     assert (folder_of(closed) / "token").read_text().strip() == ADMIN
     return kserve_settings(engine, kubernetes, folder, config).model_copy(update={"auth": auth})
@@ -213,10 +229,15 @@ def listed(kubernetes: FakeKubernetes) -> int:
     if NAME not in kubernetes.names(SECRET):
         return -1
     try:
-        text = (kubernetes.find(SECRET, NAME).get("data") or {})["tokens.json"]
-        return len(json.loads(base64.b64decode(text, validate=True))["tokens"])
+        return len(entries(kubernetes))
     except (KeyError, ValueError):
         return -1
+
+
+def entries(kubernetes: FakeKubernetes) -> list[dict[str, Any]]:
+    """The tokens of the Secret; raises KeyError and ValueError."""
+    text = (kubernetes.find(SECRET, NAME).get("data") or {})["tokens.json"]
+    return list(json.loads(base64.b64decode(text, validate=True))["tokens"])
 
 
 def change(kubernetes: FakeKubernetes, text: str | None) -> None:
