@@ -44,6 +44,7 @@ def serving(settings: LocalSettings) -> Service:
         SERVING_HOST="127.0.0.1",
         SERVING_PORT=str(settings.serving_port),
         SERVING_MODELS_FILE=str(settings.models_file),
+        SERVING_LOG_DIR=str(settings.model_logs),
         SERVING_WORK_DIR=str(settings.home / "serving"),
         SERVING_JAVA_CACHE=str(Path(sys.prefix) / "java.aot"),  # made with the virtual environment
     )

@@ -65,6 +65,11 @@ class LocalSettings(BaseSettings):
         return self.home / "logs"
 
     @property
+    def model_logs(self) -> Path:
+        """One log for each model: what its code printed, logged and raised."""
+        return self.models_file.with_name("logs")  # where the API looks for them
+
+    @property
     def lock_file(self) -> Path:
         """Held by the one launcher that may use this data folder."""
         return self.home / "run" / "launcher.lock"

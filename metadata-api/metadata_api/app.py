@@ -17,8 +17,7 @@ from metadata_api import audit
 from metadata_api.auth import access, serving_tokens, tokens, verifiers
 from metadata_api.auth.callers import Callers, Everybody
 from metadata_api.auth.layer import Authentication
-from metadata_api.auth.serving_tokens import OwnTokens, ServingTokens, TokensFile
-from metadata_api.auth.tokens import Credential, TokenTable
+from metadata_api.auth.serving_tokens import ServingTokens, TokensFile
 from metadata_api.database.leader import Leader
 from metadata_api.database.session import Sessions, connect
 from metadata_api.deploying import reconcile
@@ -36,6 +35,8 @@ from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
 from metadata_api.limits import BodyLimits, RequestGuard
 from metadata_api.maintenance import Maintenance
+from metadata_api.measuring import Measured
+from metadata_api.metrics import Metrics
 from metadata_api.objects import ledger
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.routes import (
@@ -47,6 +48,7 @@ from metadata_api.routes import (
     health,
     images,
     imports,
+    metrics,
     predictions,
     versions,
 )
@@ -61,7 +63,6 @@ from metadata_api.v2_proxy import route_table
 from metadata_api.v2_proxy.app import ACCESS as V2_ACCESS
 from metadata_api.v2_proxy.app import PREFIX as V2_PREFIX
 from metadata_api.v2_proxy.app import V2Proxy, is_health
-from serving_runtime.contracts import Role
 
 THREADS = 100
 # The documentation, as FastAPIOffline makes it: the only HTML.
@@ -73,6 +74,7 @@ ROUTERS = tuple(
     module.router
     for module in (
         health,
+        metrics,
         experiments,
         imports,
         fsck,
@@ -117,16 +119,17 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
     release = (
         HelmRelease(kserve.helm_release or kserve.release, kserve.namespace) if kserve else HelmRelease()
     )
-    own_tokens = _own_tokens(settings)
-    to_servers = {"Authorization": f"Bearer {own_tokens.api}"} if own_tokens.api else {}
+    serving_token = _serving_token(settings)
+    to_servers = {"Authorization": f"Bearer {serving_token}"} if serving_token else {}
     components = Components(
         settings=settings,
         intervals=intervals,
         engine=engine,
         sessions=sessions,
         pool=HttpPool(to_servers),
-        fixed_tokens=_fixed_tokens(settings),
-        own_tokens=own_tokens,
+        metrics=Metrics(),
+        fixed_tokens=tokens.fixed(settings.auth),
+        serving_token=serving_token,
         to_servers=to_servers,
         rejected=Counter(),
         tokens=tokens.live(sessions),
@@ -162,8 +165,11 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         rejected=components.rejected,
         root_path=settings.root_path,
     )
-    # Added last: it stands before everything else.
+    # It stands before all that has to do with the request itself.
     app.add_middleware(HostGuard, allowed_hosts=settings.allowed_hosts, pages=PAGES)
+    metrics.show_gauges(components)
+    # Added last: it counts also what is rejected.
+    app.add_middleware(Measured, metrics=components.metrics, root_path=settings.root_path)
     return app
 
 
@@ -191,6 +197,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                     components.sessions,
                     deployer,
                     components.helm,
+                    components.metrics,
                     components.leader.leads,
                     components.intervals,
                 )
@@ -240,7 +247,7 @@ async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncI
 
 
 def _serving_tokens(of: Components, place: serving_tokens.Place) -> ServingTokens:
-    return ServingTokens(place, of.tokens, of.fixed_tokens, of.own_tokens)
+    return ServingTokens(place, of.tokens, of.fixed_tokens, of.serving_token)
 
 
 def _callers(components: Components) -> Callers:
@@ -265,20 +272,9 @@ def _cluster(
     return Cluster.of_this_pod(kserve.namespace, pod_headers=to_servers)
 
 
-def _fixed_tokens(settings: Settings) -> TokenTable:
-    auth = settings.auth
-    if auth.mode == "off":
-        return {}
-    files = {Role.ADMIN: auth.admin_token_file, Role.FETCHER: auth.fetch_token_file}
-    found: dict[str, Credential] = {}
-    for role, path in files.items():
-        found |= tokens.from_file(path, role) if path else {}
-    return found
-
-
-def _own_tokens(settings: Settings) -> OwnTokens:
-    files = (settings.auth.serving_token_file, settings.auth.metrics_token_file)
-    return OwnTokens(*(path.read_text().strip() if path else "" for path in files))
+def _serving_token(settings: Settings) -> str:
+    path = settings.auth.serving_token_file
+    return path.read_text().strip() if path else ""
 
 
 def _is_open(method: str, path: str) -> bool:
@@ -299,13 +295,13 @@ def _stores(settings: Settings, sessions: Sessions) -> dict[str, RepairedStore]:
 
 
 def _bare_stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
-    folder = settings.store_dir
+    folder, free = settings.store_dir, settings.retention.free_bytes
     if settings.s3 is None:
-        return FolderStore(folder / "artifacts"), FolderStore(folder / "images")
+        return FolderStore(folder / "artifacts", free), FolderStore(folder / "images", free)
     # Only where it is used: the client of S3 is the largest thing that this process could load.
     from metadata_api.storage.s3 import S3Store
 
     return (
-        S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar"),
-        S3Store(settings.s3, folder / "images", prefix="images", ending=".png"),
+        S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar", free_bytes=free),
+        S3Store(settings.s3, folder / "images", prefix="images", ending=".png", free_bytes=free),
     )

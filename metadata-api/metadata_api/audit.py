@@ -31,6 +31,8 @@ AUDITED = (
     tables.Import,
     ApiToken,
 )
+AUDITED_WHEN_DELETED = (tables.Prediction, tables.Image)
+"""While they are there they are their own record."""
 # Secret, long, or said elsewhere; what is observed is nobody's doing.
 _LEFT_OUT = frozenset(
     (
@@ -113,14 +115,15 @@ def _changed(session: Session) -> Iterator[dict[str, Any] | None]:
             before, after = _difference(row)
             yield _change(row, before, after) if after else None
     for row in session.deleted:
-        if isinstance(row, AUDITED):
+        if isinstance(row, AUDITED + AUDITED_WHEN_DELETED):
             yield _change(row, _values(row), {})
 
 
 def _collect_statement(state: ORMExecuteState) -> None:
     """A statement that inserts one row says what is in it; one over many rows says only its table."""
     mapper = state.bind_mapper
-    if not state.is_select and mapper is not None and issubclass(mapper.class_, AUDITED):
+    audited = AUDITED + AUDITED_WHEN_DELETED if state.is_delete else AUDITED
+    if not state.is_select and mapper is not None and issubclass(mapper.class_, audited):
         changes = state.session.info.setdefault(_CHANGES, [])
         made: Any = mapper.class_
         known = {column.key for column in mapper.column_attrs}
@@ -183,7 +186,7 @@ def _entry(scope: Scope, changes: list[dict[str, Any]]) -> AuditEntry:
 
 def _change(row: Base, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     # Several tokens may have one name.
-    names = ("id",) if isinstance(row, ApiToken) else ("name", "number", "filename", "id")
+    names = ("id",) if isinstance(row, ApiToken) else ("name", "number", "filename", "uid", "sha256", "id")
     key = next((str(getattr(row, name)) for name in names if hasattr(row, name)), "")
     return {"table": row.__tablename__, "key": key, "before": before, "after": after}
 

@@ -23,6 +23,8 @@ from metadata_api.schemas.resources import NewResources
 from serving_runtime.contracts import RUNTIMES
 
 EVENTS_SHOWN = 50
+# What the chart calls them.
+CHART_VALUES = {"startup_seconds": "startupSeconds", "response_seconds": "responseSeconds"}
 Previous = aliased(ModelVersion)
 
 
@@ -43,6 +45,8 @@ def create(session: Session, new: bodies.NewDeployment, release: HelmRelease) ->
         runtime=new.runtime,
         replicas=new.replicas,
         resources=_stored(new.resources),
+        startup_seconds=new.startup_seconds,
+        response_seconds=new.response_seconds,
         desired="running",
     )
     made = session.scalar(statement.on_conflict_do_nothing(index_elements=["name"]).returning(Deployment.id))
@@ -55,15 +59,16 @@ def create(session: Session, new: bodies.NewDeployment, release: HelmRelease) ->
 
 
 def change(session: Session, name: str, new: bodies.DeploymentChange, release: HelmRelease) -> None:
-    """Want another version of the same experiment, another runtime, or other replicas or resources.
+    """Want another version of the same experiment, another runtime, or other replicas, resources or timeouts.
 
     The version desired until now can be rolled back to.
     """
     row = _locked(session, name)
     if row.owner == helm.HELM:
-        values = new.model_dump(exclude_none=True)
+        values = new.model_dump(exclude_none=True, exclude=set(CHART_VALUES))
         if new.changes_resources:
             values["resources"] = _stored(new.resources)
+        values |= {CHART_VALUES[key]: seconds for key, seconds in new.timeouts.items()}
         raise release.conflict(name, **values)
     said = []
     old = _number(session, row.version_id)
@@ -82,6 +87,10 @@ def change(session: Session, name: str, new: bodies.DeploymentChange, release: H
     if new.changes_resources and resources != row.resources:
         said.append(f"from {_said(row.resources)} to {_said(resources)}")
         _set_desired(row, resources=resources)
+    for key, seconds in new.timeouts.items():
+        if seconds != (now := getattr(row, key)):
+            said.append(f"{key} from {now or 'the default'} to {seconds or 'the default'}")
+            _set_desired(row, **{key: seconds})
     if said:
         _note(session, name, "change", new.version or old, ", ".join(said))
 
@@ -126,6 +135,13 @@ def delete(session: Session, name: str, release: HelmRelease) -> None:
     number = _number(session, row.version_id)
     session.delete(row)
     _note(session, name, "delete", number, "")
+
+
+def require(session: Session, name: str, release: HelmRelease) -> None:
+    """Raise NotFound when there is no deployment of this name, not even one that only Helm knows."""
+    known = session.scalar(select(Deployment.id).where(Deployment.name == name))
+    if known is None and name not in release.deployments:
+        raise _unknown(name)
 
 
 def show(session: Session, name: str, *, serving_url: str) -> bodies.DeploymentDetail:
@@ -193,6 +209,8 @@ def _fields(
         "runtime": row.runtime,
         "replicas": row.replicas,
         "resources": asdict(Resources.of(row.resources)) if row.resources else None,
+        "startup_seconds": row.startup_seconds,
+        "response_seconds": row.response_seconds,
         "owner": row.owner,
         "desired": row.desired,
         "observed": observed,

@@ -53,6 +53,7 @@ INFERENCE_SERVICE = Kind("serving.kserve.io", "v1beta1", "InferenceService", "in
 INGRESS = Kind("networking.k8s.io", "v1", "Ingress", "ingresses")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 POD = Kind("", "v1", "Pod", "pods")
+POD_LOG = Kind("", "v1", "Pod", "pods/log")
 SECRET = Kind("", "v1", "Secret", "secrets")
 # Of the cluster, not of a namespace; nothing is stored.
 TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
@@ -170,6 +171,21 @@ class Cluster:
             if error.status == 404:
                 return None
             raise
+
+    async def log(self, pod: str, container: str, *, lines: int, max_bytes: int, previous: bool) -> bytes:
+        """The last lines of a container, of which the last `max_bytes`; with `previous` of its end before a restart."""
+        query = {"container": container, "tailLines": str(lines), "previous": str(previous).lower()}
+        path, kept = f"{POD.path(self.namespace, pod)}/log", b""
+        with _as_away():
+            async with (
+                asyncio.timeout(CALL_SECONDS),
+                self._http.stream("GET", path, params=query, headers=self._headers()) as answer,
+            ):
+                if answer.status_code != 200:
+                    raise _error(answer.status_code, await answer.aread())
+                async for piece in answer.aiter_bytes():
+                    kept = (kept + piece)[-max_bytes:]
+        return kept
 
     async def apply(self, kind: Kind, body: Json, *, force: bool) -> Json:
         """Server-side apply; returns the object as it is now. Without `force` fields of others are a 409."""

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from metadata_api import retention
 from metadata_api.database.session import Sessions, deadline
 from metadata_api.errors import Unavailable
 from metadata_api.objects import collector, fsck
@@ -38,14 +39,14 @@ class Maintenance:
         self,
         sessions: Sessions,
         stores: Mapping[str, RepairedStore],
-        retention: Retention,
+        keep: Retention,
         *,
         leads: Callable[[], bool],
         in_use: Callable[[], frozenset[str] | None],
     ) -> None:
         self._sessions = sessions
         self._stores = stores
-        self._retention = retention
+        self._keep = keep
         self._leads = leads
         self._in_use = in_use
         self._next_round = 0.0
@@ -80,14 +81,16 @@ class Maintenance:
 
     def _clean(self) -> bool:
         """Delete what is over; whether there is more at once."""
+        if retention.apply(self._sessions, self._keep):
+            return True
         in_use = self._in_use()
         if in_use is None:
             return False
         if self._rounds % SWEEP_ROUNDS == 0:
             collector.sweep(self._sessions, self._stores)
-        grace = timedelta(seconds=self._retention.grace_seconds)
+        grace = timedelta(seconds=self._keep.grace_seconds)
         if collector.collect(self._sessions, self._stores, grace, in_use=in_use):
             return True
         self._rounds += 1
-        self._next_round = time.monotonic() + self._retention.interval_seconds
+        self._next_round = time.monotonic() + self._keep.interval_seconds
         return False

@@ -87,7 +87,7 @@ class Auth(BaseModel):
     serving_token_file: Path | None = None
     """File with the token that the API itself sends to the servers of models."""
     metrics_token_file: Path | None = None
-    """File with the token that the servers of models take for their metrics, and for nothing else."""
+    """File with an API token for what scrapes metrics, of this API and of the servers of models: good for no more."""
     serving_tokens_file: Path | None = None
     """File that the API writes: the tokens, as hashes, that the serving process on this machine takes."""
 
@@ -185,6 +185,26 @@ class Retention(BaseModel):
     """So long after nothing refers to stored bytes any more they are deleted; no backup may take longer."""
     interval_seconds: float = Field(600.0, gt=0)
     """From one round of deletions to the next."""
+    predictions_days: int = Field(365, ge=0)
+    """Age of the oldest predictions that are kept; 0 means any. Images go with the last prediction about them."""
+    predictions_rows: int = Field(5_000_000, ge=0)
+    """Most predictions that are kept; 0 means any number."""
+    images_bytes: int = Field(5 * 1024 * MEBIBYTE, ge=0)
+    """Most bytes of images that are kept: beyond it the oldest go, with their predictions; 0 means any number."""
+    imports_days: int = Field(365, ge=0)
+    """Age of the oldest reports of imports."""
+    imports_rows: int = Field(10_000, ge=0)
+    """Most reports of imports."""
+    events_days: int = Field(365, ge=0)
+    """Age of the oldest events of deployments and aliases."""
+    events_rows: int = Field(1_000_000, ge=0)
+    """Most events of deployments, and of aliases."""
+    audit_days: int = Field(0, ge=0)
+    """Age of the oldest entries of the audit log; they are kept for ever unless this is set."""
+    archives_bytes: int = Field(0, ge=0)
+    """Quota of archives: an upload beyond it is rejected with 507; 0 means as many as the disk takes."""
+    free_bytes: int = Field(256 * MEBIBYTE, ge=0)
+    """Bytes of the store's disk that stay free: an upload that leaves less is rejected with 507."""
 
 
 class Database(BaseModel):

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from metadata_api.database.object_tables import VersionNumber
 from metadata_api.database.pages import first_rows
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Experiment, ModelVersion
@@ -46,12 +48,18 @@ def require_experiment(session: Session, name: str) -> None:
 
 
 def publish(
-    sessions: Sessions, artifacts: RepairedStore, signatures: Signatures, experiment: str, upload: Upload
+    sessions: Sessions,
+    artifacts: RepairedStore,
+    signatures: Signatures,
+    experiment: str,
+    upload: Upload,
+    quota: int = 0,
 ) -> tuple[Version, bool]:
     """Check and rewrite an uploaded `.mar`, store it and register it; False when it was there already.
 
     Only the rewritten bytes are kept, because Python and Java can read different files out of one
     hostile zip. The archive is claimed and stored before its row is committed: a row never lacks its bytes.
+    `quota` is the most bytes that all archives may have, 0 means any number.
     Raises Invalid for a signature that is missing or wrong, and with the code of `mar.MarError`, NotFound, OutOfSpace.
     """
     signer = signatures.check(upload.signature, upload.sha256)
@@ -61,6 +69,7 @@ def publish(
         except mar.MarError as error:
             raise Invalid(error.code, str(error)) from error
         row = _row(info, upload, signer)
+        ledger.require_room(sessions, ledger.ARCHIVE, row.size, quota)
         ledger.claim(sessions, ledger.ARCHIVE, row.sha256, row.size)
         artifacts.adopt(canonical)
     with sessions.begin() as session:
@@ -130,12 +139,21 @@ def _register(session: Session, experiment: str, row: ModelVersion) -> tuple[Ver
         if row.signed_by is not None and existing.signed_by is None:
             existing.signed_by, existing.signing_key_sha256 = row.signed_by, row.signing_key_sha256
         return _shown(experiment, existing), False
-    newest = select(func.max(ModelVersion.number)).where(ModelVersion.experiment_id == experiment_id)
-    row.experiment_id, row.number = experiment_id, (session.scalar(newest) or 0) + 1
+    row.experiment_id, row.number = experiment_id, _next_number(session, experiment, experiment_id)
     session.add(row)
     session.flush()
     ledger.keep(session, ledger.ARCHIVE, row.sha256)
     return _shown(experiment, row), True
+
+
+def _next_number(session: Session, experiment: str, experiment_id: int) -> int:
+    """One that no version of an experiment of this name ever had, as addresses with it are kept for ever."""
+    newest = select(func.max(ModelVersion.number)).where(ModelVersion.experiment_id == experiment_id)
+    given = select(VersionNumber.last).where(VersionNumber.experiment == experiment)
+    number = max(session.scalar(newest) or 0, session.scalar(given) or 0) + 1
+    new = insert(VersionNumber).values(experiment=experiment, last=number)
+    session.execute(new.on_conflict_do_update(index_elements=["experiment"], set_={"last": number}))
+    return number
 
 
 def _row(info: mar.MarInfo, upload: Upload, signer: Signer | None) -> ModelVersion:

@@ -27,6 +27,7 @@ from serving_runtime.errors import LoadFailed
 from serving_runtime.front.app import App
 from serving_runtime.models.containment import Containment
 from serving_runtime.models.dataplane import DataPlane
+from serving_runtime.models.logs import ModelLogs
 from serving_runtime.models.metrics import Metrics
 from serving_runtime.models.registry import Models
 from serving_runtime.models.source import ModelSource
@@ -50,7 +51,7 @@ def main() -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         settings = Settings()
-        if settings.model_name is not None:
+        if settings.model.name is not None:
             REGISTRY[settings.runtime].check()  # a pod that fails it can never become ready
     except (ValidationError, LoadFailed) as error:
         _log.error("%s", error)
@@ -92,10 +93,11 @@ async def _serve(settings: Settings, folder: Path) -> int:
     if listener is None:
         return 1
     metrics = Metrics()
-    forkserver = ForkServer(folder, settings.threads, settings.worker.variables, max_batch=settings.max_batch)
+    forkserver = ForkServer(folder, settings.threads, settings.worker.variables, max_batch=settings.max.batch)
     resources = Resources(forkserver, settings.java_cache)
     starts = asyncio.Semaphore(_STARTS_AT_ONCE)
-    shared = Shared(settings, WorkFolder(folder), resources, metrics, starts, Containment(settings))
+    logs = ModelLogs(folder, settings.log)
+    shared = Shared(settings, WorkFolder(folder), resources, metrics, starts, Containment(settings), logs)
     models = Models(shared)
     source = ModelSource(settings, models)
     dataplane = DataPlane(models, source)
@@ -111,7 +113,7 @@ async def _serve(settings: Settings, folder: Path) -> int:
         server_header=False,
         proxy_headers=False,  # the address of the client is of no use here
         timeout_keep_alive=KEPT_SECONDS,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        timeout_graceful_shutdown=_drain_seconds(settings),
     )
     gc.collect()
     gc.freeze()  # what is imported stays: to look through it again would hold up every request for 10 ms and more
@@ -128,8 +130,18 @@ async def _serve(settings: Settings, folder: Path) -> int:
         await asyncio.gather(*tasks, return_exceptions=True)
         await models.close()
         await forkserver.stop()
+        logs.close()
     _log.info("stopped")
     return 0
+
+
+def _drain_seconds(settings: Settings) -> int:
+    """How long requests that are under way may take when this process ends; a pod is given the time by its cluster."""
+    return (
+        _DRAIN_SECONDS
+        if settings.model.name is None
+        else max(_DRAIN_SECONDS, int(settings.model.response_seconds or settings.deadline_seconds) + 1)
+    )
 
 
 def _listen(settings: Settings) -> socket.socket | None:

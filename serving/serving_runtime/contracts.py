@@ -17,6 +17,10 @@ DeploymentState = Literal["pending", "starting", "ready", "failed", "stopped", "
 """What a deployment is observed doing."""
 DEPLOYMENT_STATES: tuple[DeploymentState, ...] = get_args(DeploymentState)
 
+STARTUP_SECONDS_BOUNDS = (5, 3600)
+RESPONSE_SECONDS_BOUNDS = (1, 600)
+"""What a deployment may give its model to load, and to answer."""
+
 DATATYPES = (
     "BOOL",
     "UINT8",
@@ -64,7 +68,7 @@ class Role(StrEnum):
     """What a caller may do; each role may do what those before it may."""
 
     FETCHER = "fetcher"
-    """Fetch archives and nothing else: what starts a model's pod has it."""
+    """Fetch archives and read metrics: what starts a model's pod has it, and what watches the API."""
     VIEWER = "viewer"
     """Look at everything but tokens and the audit log."""
     ANNOTATOR = "annotator"

@@ -18,6 +18,7 @@ from serving_runtime.runtimes.forkserver import ForkServer
 from serving_runtime.runtimes.torchserve import java
 from serving_runtime.runtimes.torchserve.server import TorchServe
 
+_START_SECONDS = 180.0
 _END_SECONDS = 90.0
 _HANDLER = "def handle(data, context):\n    return data and [b''] * len(data)\n"
 
@@ -44,9 +45,8 @@ async def _train(folder: Path, target: Path) -> None:
     forkserver = ForkServer(folder, threads=1)
     torchserve = TorchServe(folder / "t", forkserver, java.Cache(new, training=True), lambda _reason: None)
     try:
-        await torchserve.start(
-            _model(folder), SelfTest(PLAIN_INPUTS, PLAIN_OUTPUTS, None, has_spec=False).frame
-        )
+        probe = SelfTest(PLAIN_INPUTS, PLAIN_OUTPUTS, None, has_spec=False).frame
+        await torchserve.start(_model(folder), probe, seconds=_START_SECONDS)
         await torchserve.finish(_END_SECONDS)
         if not new.stat().st_size:
             raise LoadFailed("Java ended without writing one")

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from serving_runtime import hosts
 from serving_runtime.containment import Mode
-from serving_runtime.contracts import RUNTIMES, Runtime
+from serving_runtime.contracts import RESPONSE_SECONDS_BOUNDS, RUNTIMES, STARTUP_SECONDS_BOUNDS, Runtime
 
 _MODELS = r"^\s*(\*|[a-z0-9-]+(\s*,\s*[a-z0-9-]+)*)?\s*$"
 _NAMES = r"^\s*([A-Za-z_]\w*(\s*,\s*[A-Za-z_]\w*)*)?\s*$"
@@ -52,6 +52,59 @@ class WorkerSettings(BaseModel):
         return "*" in named or model in named
 
 
+class QueueSettings(BaseModel):
+    """Load shedding: who may wait for a model; names have the prefix SERVING_QUEUE_."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=100_000)] = 256
+    """Most requests waiting for one model; then 503."""
+    seconds: Annotated[float, Field(gt=0, le=600)] = 0.25
+    """A request that would queue longer is rejected with 503. Two batches may always queue; under sustained overload,
+    while more requests are rejected in a second than may queue, only one."""
+
+
+class MaxSettings(BaseModel):
+    """Largest batches and bodies; names have the prefix SERVING_MAX_."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Most rows of concurrent requests that go to a model in one call."""
+    body_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 10 * 1024 * 1024
+    """Longest request body; then 413."""
+
+
+class LogSettings(BaseModel):
+    """Where the output of models goes; names have the prefix SERVING_LOG_."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dir: Path | None = None
+    """Folder with one log for each model; without it all goes to standard output, as in a pod."""
+    bytes: Annotated[int, Field(ge=64 * 1024)] = 4 * 1024**2
+    """Most bytes of a model's log; one older file of that size is kept beside it."""
+
+
+class ModelSettings(BaseModel):
+    """The only model, of a pod; names have the prefix SERVING_MODEL_."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str | None = None
+    """v2 name of the model."""
+    dir: Path | None = None
+    """Folder that holds it as one .mar file."""
+    version: str = "1"
+    """Version that it answers with."""
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    """SHA-256 that its archive must have; empty when it is not known."""
+    startup_seconds: Annotated[float, Field(gt=0, le=STARTUP_SECONDS_BOUNDS[1])] | None = None
+    """Longest time to load it; without it what its archive asks for, or else SERVING_STARTUP_SECONDS."""
+    response_seconds: Annotated[float, Field(gt=0, le=RESPONSE_SECONDS_BOUNDS[1])] | None = None
+    """Longest time to answer; without it what its archive asks for, or else SERVING_DEADLINE_SECONDS."""
+
+
 class Settings(BaseSettings):
     """Either MODELS_FILE (many models, watched) or MODEL_NAME and MODEL_DIR (one model: a pod)."""
 
@@ -60,7 +113,6 @@ class Settings(BaseSettings):
         env_nested_delimiter="_",
         env_nested_max_split=1,
         frozen=True,
-        protected_namespaces=(),
     )
 
     host: str = "127.0.0.1"
@@ -73,14 +125,8 @@ class Settings(BaseSettings):
     """JSON file of the tokens, as hashes, that may ask for anything but health; without it everybody may."""
     models_file: Path | None = None
     """JSON list of the models to serve, watched for changes."""
-    model_name: str | None = None
-    """v2 name of the only model."""
-    model_dir: Path | None = None
-    """Folder that holds the only model as one .mar file."""
-    model_version: str = "1"
-    """Version that the only model answers with."""
-    model_sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
-    """SHA-256 that the only model's archive must have; empty when it is not known."""
+    model: ModelSettings = ModelSettings()
+    """The only model, of a pod."""
     runtime: Runtime = RUNTIMES[0]
     """What runs the only model: TorchServe, or a worker of our own without Java."""
     work_dir: Path = Path(".marina/serving")
@@ -88,19 +134,18 @@ class Settings(BaseSettings):
     java_cache: Path | None = None
     """With this file, made by `python -m serving_runtime.java_cache`, TorchServe's Java starts in half the time."""
     deadline_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
-    """Longest time from a complete request to its answer; then 504."""
-    max_batch: Annotated[int, Field(ge=1, le=1024)] = 16
-    """Most rows of concurrent requests that go to a model in one call."""
-    queue_limit: Annotated[int, Field(ge=1, le=100_000)] = 256
-    """Most requests waiting for one model; then 503."""
-    queue_seconds: Annotated[float, Field(gt=0, le=600)] = 0.25
-    """Load shedding: a request that would queue longer is rejected with 503. Two batches may always queue; under
-    sustained overload, while more requests are rejected in a second than may queue, only one."""
-    max_body_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 10 * 1024 * 1024
-    """Longest request body; then 413."""
+    """Longest time from a complete request to its answer, then 504; for models without `response_seconds`."""
+    startup_seconds: Annotated[float, Field(gt=0, le=STARTUP_SECONDS_BOUNDS[1])] = 180.0
+    """Longest time from the start of a model's worker to its first answer; for models without `startup_seconds`."""
+    max: MaxSettings = MaxSettings()
+    """Largest batches and bodies."""
+    queue: QueueSettings = QueueSettings()
+    """Who may wait for a model."""
     torch_threads: Annotated[int, Field(ge=1, le=256)] | None = None
     """Threads of PyTorch in each worker; by default one for each core but the front's, or one when many models
     share the cores."""
+    log: LogSettings = LogSettings()
+    """Where the output of models goes."""
     containment: Mode = "auto"
     """Measures against the code of an archive: what this machine has, none, or none missing; see docs/security.md."""
     worker: WorkerSettings = WorkerSettings()
@@ -108,7 +153,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _one_source_of_models(self) -> Self:
-        pod = self.model_name is not None and self.model_dir is not None
+        pod = self.model.name is not None and self.model.dir is not None
         if pod == (self.models_file is not None):
             raise ValueError("set either SERVING_MODELS_FILE or SERVING_MODEL_NAME and SERVING_MODEL_DIR")
         return self

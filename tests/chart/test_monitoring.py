@@ -2,12 +2,16 @@
 
 import json
 import re
+from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import create_engine
 
 from serving_runtime.models.metrics import Gauges, Metrics
-from tests.chart.rendering import CHART, environment, render, shape
+from tests.chart.rendering import CHART, Rendered, environment, render, shape
 from tests.conftest import ROOT
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -24,7 +28,40 @@ METRIC = re.compile(r"\b(?:marina|kube|kubelet)_[a-z0-9_]+")
 
 
 def own_metrics() -> set[str]:
-    """Names of all samples that the serving process shows."""
+    """Names of all samples that the serving process, the API and the UI show."""
+    return serving_metrics() | api_metrics() | ui_metrics()
+
+
+def names(text: bytes) -> set[str]:
+    families = text_string_to_metric_families(text.decode())
+    return {sample.name for family in families for sample in family.samples}
+
+
+def api_metrics() -> set[str]:
+    metrics = import_module("metadata_api.metrics").Metrics()
+    components = SimpleNamespace(
+        engine=create_engine("postgresql+psycopg2://nowhere"),
+        metrics=metrics,
+        settings=SimpleNamespace(database=SimpleNamespace(pool=5)),
+        deployer=SimpleNamespace(watches={"inferenceservices": 0.0}),
+        rejected={"401": 1},
+    )
+    import_module("metadata_api.routes.metrics").show_gauges(components)
+    metrics.count_request("GET", "/livez", 200, 0.1)
+    metrics.count_import(accepted=1, unchanged=0, rejected=0)
+    metrics.count_round(0.1, failed=False)
+    metrics.set_states(["ready"])
+    return names(metrics.text())
+
+
+def ui_metrics() -> set[str]:
+    metrics = import_module("model_ui.metrics").Metrics()
+    metrics.count_request("/", 200, 0.1)
+    metrics.count_call(None, 0.1)
+    return names(generate_latest(metrics.registry))
+
+
+def serving_metrics() -> set[str]:
     metrics = Metrics()
     version = metrics.version("cnn", "1")
     version.seconds.observe(1)
@@ -32,8 +69,7 @@ def own_metrics() -> set[str]:
     version.batch_requests.observe(1)
     version.restarts.inc()
     metrics.count(version, 200, rows=1, began=1.0)
-    families = text_string_to_metric_families(metrics.text([Gauges(version, 0, True)]).decode())
-    return {sample.name for family in families for sample in family.samples}
+    return names(metrics.text([Gauges(version, 0, True)]))
 
 
 def rules() -> list[dict]:
@@ -78,7 +114,7 @@ def test_an_alert_is_about_this_release_alone(rule: dict) -> None:
 
 def test_the_pods_of_models_are_scraped_at_a_port_that_they_have() -> None:
     rendered = render(shape("monitoring"))
-    (monitor,) = rendered.kind("PodMonitor")
+    monitor = rendered.one("PodMonitor", "marina-predictors")
     (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
     for runtime in rendered.kind("ServingRuntime"):
         (container,) = runtime["spec"]["containers"]
@@ -88,8 +124,11 @@ def test_the_pods_of_models_are_scraped_at_a_port_that_they_have() -> None:
 
 def test_prometheus_has_a_token_of_its_own_that_the_api_makes_good_for_metrics_alone() -> None:
     rendered = render(shape("monitoring"))
-    (endpoint,) = rendered.kind("PodMonitor")[0]["spec"]["podMetricsEndpoints"]
-    assert endpoint["authorization"] == {"credentials": {"name": "marina-auth", "key": "metrics-token"}}
+    assert sent(rendered) == {
+        "marina-predictors": "metrics-token",
+        "marina-metadata-api": "metrics-token",
+        "marina-ui": None,
+    }
     assert "metrics-token" in rendered.one("Secret", "marina-auth")["data"]
     pod = rendered.one("Deployment", "marina-metadata-api")["spec"]["template"]["spec"]
     found = environment(pod["containers"][0])["METADATA_API_AUTH_METRICS_TOKEN_FILE"]
@@ -98,18 +137,52 @@ def test_prometheus_has_a_token_of_its_own_that_the_api_makes_good_for_metrics_a
     assert "metrics-token" in [item["path"] for item in volume["secret"]["items"]]
 
 
-@pytest.mark.parametrize("auth", [{"inference": "open"}, {"enabled": False}], ids=["open", "off"])
-def test_where_models_ask_for_no_token_prometheus_sends_none(auth: dict) -> None:
-    rendered = render({**shape("monitoring"), "auth": auth})
-    (endpoint,) = rendered.kind("PodMonitor")[0]["spec"]["podMetricsEndpoints"]
-    assert "authorization" not in endpoint
-    assert "METRICS_TOKEN" not in json.dumps(rendered.kind("Deployment"))
+def test_who_asks_for_no_token_gets_none() -> None:
+    models_open = sent(render({**shape("monitoring"), "auth": {"inference": "open"}}))
+    assert models_open["marina-predictors"] is None
+    assert models_open["marina-metadata-api"] == "metrics-token"
+    off = render({**shape("monitoring"), "auth": {"enabled": False}})
+    assert set(sent(off).values()) == {None}
+    assert "METRICS_TOKEN" not in json.dumps(off.kind("Deployment"))
 
 
 def test_a_secret_of_ones_own_needs_the_token_only_where_it_is_used() -> None:
     own = {"auth": {"generate": False, "existingSecret": "mine"}}
     assert "metrics-token" not in json.dumps(render(own).objects)
     assert "metrics-token" in json.dumps(render({**shape("monitoring"), **own}).kind("Deployment"))
+
+
+def sent(rendered: Rendered) -> dict[str, str | None]:
+    """PodMonitor -> key of the token that Prometheus sends."""
+    found = {}
+    for monitor in rendered.kind("PodMonitor"):
+        (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+        credentials = endpoint.get("authorization", {}).get("credentials")
+        assert credentials is None or credentials["name"] == "marina-auth"
+        found[monitor["metadata"]["name"]] = credentials and credentials["key"]
+    return found
+
+
+def test_the_api_and_the_ui_are_scraped_at_ports_that_they_have_and_that_are_open() -> None:
+    rendered = render(shape("monitoring"))
+    for part in ("metadata-api", "ui"):
+        (endpoint,) = rendered.one("PodMonitor", f"marina-{part}")["spec"]["podMetricsEndpoints"]
+        (container,) = rendered.one("Deployment", f"marina-{part}")["spec"]["template"]["spec"]["containers"]
+        (port,) = [one["containerPort"] for one in container["ports"] if one["name"] == endpoint["port"]]
+        rules = rendered.one("NetworkPolicy", f"marina-{part}")["spec"]["ingress"]
+        named = shape("monitoring")["networkPolicy"]["monitoringFrom"]
+        assert {"from": named, "ports": [{"port": port}]} in rules
+
+
+def test_the_dashboard_shows_every_kind_of_metric() -> None:
+    text = (CHART / "files" / "dashboard.json").read_text()
+    shown = re.sub(r"_(bucket|total)\b", "", text)
+    families = {
+        re.sub(r"_(bucket|total|count|sum|created)$", "", name) for name in api_metrics() | ui_metrics()
+    }
+    asked = shown + json.dumps(rules())
+    missing = {name for name in families if name not in asked}
+    assert not missing
 
 
 def test_the_dashboard_is_found_by_grafana() -> None:

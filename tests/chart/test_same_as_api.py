@@ -27,7 +27,7 @@ def test_the_api_knows_the_prefix_of_all_names_and_what_helm_calls_the_release(t
     assert (found.release, found.helm_release) == ("digits-marina", "digits")
 
 
-def desired(runtime: str, resources: dict[str, str | None]) -> Any:
+def desired(runtime: str, resources: dict[str, str | None], **timeouts: int | None) -> Any:
     """The deployment `cnn` as the API wants it."""
     base = import_module("metadata_api.deploying.base")
     return base.Desired(
@@ -38,13 +38,14 @@ def desired(runtime: str, resources: dict[str, str | None]) -> Any:
         runtime=runtime,
         replicas=2,
         resources=base.Resources.of(resources),
+        timeouts=base.Timeouts(**timeouts),
     )
 
 
-def rendered_with(name: str, runtime: str, resources: dict[str, str | None]) -> Rendered:
+def rendered_with(name: str, runtime: str, resources: dict[str, str | None], **more: int | None) -> Rendered:
     """A shape with the same deployment among its experiments."""
     one = {"experiment": "cnn-baseline", "version": 3, "sha256": DIGEST, "runtime": runtime, "replicas": 2}
-    return render({**shape(name), "experiments": {"cnn": {**one, "resources": resources}}})
+    return render({**shape(name), "experiments": {"cnn": {**one, "resources": resources, **more}}})
 
 
 def without_owner(found: Object) -> Object:
@@ -73,6 +74,16 @@ def test_an_inference_service_is_the_same_from_both(
     assert without_owner(made) == without_owner(rendered.one("InferenceService", "cnn"))
 
 
+@pytest.mark.parametrize("startup", [None, 5, 901])
+@pytest.mark.parametrize("response", [None, 1, 600])
+def test_timeouts_are_the_same_from_both(startup: int | None, response: int | None, tmp_path: Path) -> None:
+    rendered = rendered_with("default", "native", {}, startupSeconds=startup, responseSeconds=response)
+    build = import_module("metadata_api.deploying.kserve.inference_services").build
+    wish = desired("native", {}, startup_seconds=startup, response_seconds=response)
+    made = build(read(rendered, tmp_path), wish)
+    assert without_owner(made) == without_owner(rendered.one("InferenceService", "cnn"))
+
+
 @pytest.mark.parametrize(("name", "kind"), [("ingress", "Ingress"), ("gateway", "HTTPRoute")])
 def test_a_route_is_the_same_from_both(name: str, kind: str, tmp_path: Path) -> None:
     rendered = rendered_with(name, "torchserve", {})
@@ -85,7 +96,7 @@ def test_a_route_is_the_same_from_both(name: str, kind: str, tmp_path: Path) -> 
     ("name", "mode"), [("default", "none"), ("ingress", "ingress"), ("gateway", "gateway")]
 )
 def test_the_role_has_exactly_the_verbs_that_the_api_uses(name: str, mode: str) -> None:
-    rules = import_module("metadata_api.deploying.kserve.deployer").RULES[mode]
+    rules = import_module("metadata_api.deploying.kserve.rules").RULES[mode]
     (role,) = render(shape(name)).kind("Role")
 
     def flat(found: list[Object]) -> set[tuple[str, str, str]]:

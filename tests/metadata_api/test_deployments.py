@@ -218,6 +218,45 @@ class TestResources:
         assert made["resources"] == {"cpu": None, "memory": None, **resources}
 
 
+class TestTimeouts:
+    """How long a model may load, and how long it may answer."""
+
+    def test_without_any_they_are_the_installations_defaults(
+        self, api: httpx.Client, deployed: dict[str, Any]
+    ) -> None:
+        assert (deployed["startup_seconds"], deployed["response_seconds"]) == (None, None)
+
+    def test_they_are_kept_and_changed_one_by_one(self, api: httpx.Client, digits: None) -> None:
+        def timeouts(answer: httpx.Response) -> tuple[int | None, int | None]:
+            return answer.json()["startup_seconds"], answer.json()["response_seconds"]
+
+        wish = {"experiment": "digits", "startup_seconds": 600, "response_seconds": 60}
+        assert timeouts(api.post(URL, json=wish)) == (600, 60)
+        assert timeouts(api.patch(f"{URL}/digits", json={"response_seconds": 30})) == (600, 30)
+        assert timeouts(api.patch(f"{URL}/digits", json={"replicas": 2})) == (600, 30)
+        assert timeouts(api.patch(f"{URL}/digits", json={"startup_seconds": None})) == (None, 30)
+        details = [
+            one["detail"] for one in api.get(f"{URL}/digits").json()["events"] if one["kind"] == "change"
+        ]
+        assert details[0] == "startup_seconds from 600 to the default"
+        assert details[2] == "response_seconds from 60 to 30"
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"startup_seconds": 4},
+            {"startup_seconds": 3601},
+            {"response_seconds": 0},
+            {"response_seconds": 601},
+        ],
+        ids=str,
+    )
+    def test_there_are_bounds(
+        self, api: httpx.Client, deployed: dict[str, Any], given: dict[str, int]
+    ) -> None:
+        assert failure(api.patch(f"{URL}/digits", json=given)) == (422, "invalid_request")
+
+
 class TestStopAndDelete:
     """What is not desired any more."""
 

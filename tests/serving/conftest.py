@@ -55,15 +55,22 @@ class Front:
         self.client = httpx.Client(base_url=self.url, timeout=20, limits=kept)
 
     def want(
-        self, name: str, version: str, path: Path, sha256: str | None = None, runtime: str | None = None
+        self,
+        name: str,
+        version: str,
+        path: Path,
+        sha256: str | None = None,
+        runtime: str | None = None,
+        **more: float,
     ) -> None:
-        """Add or change one model."""
+        """Add or change one model; `more` are its timeouts."""
         self._entries[name] = {
             "name": name,
             "version": version,
             "mar": str(path),
             "sha256": sha256 or mar.sha256_of(path),
             "runtime": runtime or self.runtime,
+            **more,
         }
         self._write()
 

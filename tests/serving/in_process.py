@@ -14,6 +14,7 @@ from serving_runtime.errors import LoadFailed
 from serving_runtime.front.app import App
 from serving_runtime.models.containment import Containment
 from serving_runtime.models.dataplane import DataPlane
+from serving_runtime.models.logs import ModelLogs
 from serving_runtime.models.metrics import Metrics
 from serving_runtime.models.registry import Models
 from serving_runtime.models.source import ModelSource
@@ -45,7 +46,15 @@ class InProcessRuntime:
     def free(self) -> bool:
         return not self._waiting
 
-    async def start(self, model: Path, probe: Sequence[bytes], plan: Plan | None = None) -> bytes:
+    async def start(
+        self,
+        model: Path,
+        probe: Sequence[bytes],
+        plan: Plan | None = None,
+        *,
+        seconds: float,
+        output: Path | None = None,
+    ) -> bytes:
         self.plan = plan
         self._model, problem = batches.load(model, read_manifest(model))
         if self._model is None:
@@ -84,6 +93,7 @@ class InProcessFront:
         metrics = Metrics()
         work = folder / "work"
         work.mkdir()
+        self.logs = ModelLogs(work, self.settings.log)
         shared = Shared(
             self.settings,
             WorkFolder(work),
@@ -91,6 +101,7 @@ class InProcessFront:
             metrics,
             asyncio.Semaphore(2),
             Containment(self.settings),
+            self.logs,
             {"native": RuntimeEntry(self._make, "fake", "fake")},
         )
         self.models = Models(shared)
@@ -128,3 +139,4 @@ async def in_process(folder: Path, **settings: object) -> AsyncIterator[InProces
     finally:
         await front.client.aclose()
         await front.models.close()
+        front.logs.close()

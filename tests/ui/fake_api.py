@@ -58,6 +58,8 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
         "runtime": "torchserve",
         "replicas": 1,
         "resources": None,
+        "startup_seconds": None,
+        "response_seconds": None,
         "owner": "api",
         "desired": "running",
         "observed": {"state": "ready", "version": version, "reason": None, "containment": None, "since": NOW},
@@ -95,6 +97,8 @@ def needed(method: str, path: str) -> str:
     """The role that a request needs."""
     if path.startswith(("/v1/audit", "/v1/tokens")):
         return "admin"
+    if path.endswith("/logs"):
+        return "deployer"
     if method == "GET":
         return "viewer"
     return {"predictions": "annotator", "deployments": "deployer"}.get(path.split("/")[2], "publisher")
@@ -165,6 +169,7 @@ class FakeApi:
                 "since": NOW,
             },
         }
+        self.logs = {"mlp-small": ["v2 Traceback (most recent call last):", f"v2 KeyError: {HOSTILE}"]}
         self.audit.reset()
         self.away = False
         self.tokens: dict[str, dict[str, Any]] | None = None
@@ -268,6 +273,11 @@ class FakeApi:
         }  # fmt: skip
 
     def _deployment_routes(self) -> None:
+        @self.app.get("/v1/deployments/{name}/logs")
+        def log(name: str, lines: int = 100) -> dict[str, Any]:
+            part = {"pod": None, "lines": self.logs.get(name, [])[-lines:]}
+            return {"deployment": name, "parts": [part]}
+
         @self.app.get("/v1/deployments")
         def listing() -> dict[str, Any]:
             items = sorted(self.deployments.values(), key=lambda item: str(item["name"]))

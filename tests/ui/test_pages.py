@@ -20,7 +20,7 @@ from tests.ports import free_port
 from tests.ui import visits
 from tests.ui.apps import create_app
 from tests.ui.conftest import Site
-from tests.ui.fake_api import LONG, FakeApi, experiment
+from tests.ui.fake_api import HOSTILE, LONG, FakeApi, experiment
 from tests.waiting import until
 
 pytestmark = pytest.mark.browser
@@ -295,6 +295,24 @@ class TestDeployments:
         expect(service(page, LONG)).to_be_visible()
         visits.fits(page)
         screenshot(page, "deployments")
+
+    def test_the_log_of_a_failed_deployment_is_a_press_away_and_stays_fresh(
+        self, site: Site, page: Page
+    ) -> None:
+        visits.open_tab(page, "Deployments")
+        failed = service(page, "mlp-small")
+        expect(failed.locator("pre")).not_to_be_visible()
+        failed.get_by_text("Log", exact=True).click()
+        expect(failed.locator("pre")).to_contain_text(f"v2 KeyError: {HOSTILE}")
+        expect(failed.locator("pre img")).to_have_count(0)
+        site.api.logs["mlp-small"].append("v2 another line")
+        expect(failed.locator("pre")).to_contain_text("v2 another line")
+        failed.get_by_text("Log", exact=True).click()
+        expect(failed.locator("pre")).not_to_be_visible()
+        refreshed = refreshes(site)
+        until(lambda: refreshes(site) > refreshed + 1, "the page is refreshed")
+        expect(failed.locator("pre")).not_to_be_visible()
+        expect(service(page, "cnn-fast").locator("details")).to_have_count(0)
 
     def test_stop_start_roll_back_and_change(self, site: Site, page: Page) -> None:
         visits.open_tab(page, "Deployments")

@@ -20,15 +20,19 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     from model_ui.app import create_app
+    from model_ui.metrics import Metrics
     from model_ui.uploads import UnusableFolder
 
     settings = Settings()
     logging.getLogger("model_ui").info(
         "serving http://%s:%s%s/", settings.host, settings.port, settings.root_path
     )
+    metrics = Metrics()
+    if settings.metrics_port:
+        metrics.serve(settings.host, settings.metrics_port)
     allow_many_connections()
     try:
-        app = create_app(settings)
+        app = create_app(settings, metrics=metrics)
     except UnusableFolder as error:
         raise SystemExit(f"model_ui: {error}") from error
     uvicorn.run(

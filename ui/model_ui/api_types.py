@@ -136,6 +136,19 @@ class Deployment(ApiModel):
     url: str = ""
 
 
+class LogPart(ApiModel):
+    """The last lines of one process that serves; `pod` is None on one machine."""
+
+    pod: str | None = None
+    lines: tuple[str, ...] = ()
+
+
+class DeploymentLog(ApiModel):
+    """What the processes of a deployment logged last."""
+
+    parts: tuple[LogPart, ...] = ()
+
+
 class Unregistered(ApiModel):
     """A deployment of a Helm release that the API knows nothing about."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import httpx
 from fastapi import FastAPI
 
 from model_ui import assets, uploads
@@ -16,7 +17,8 @@ from model_ui.bodies import BodyGuard
 from model_ui.credentials import CredentialCookie
 from model_ui.guard import Guard
 from model_ui.login import Login
-from model_ui.metadata_client import ApiError, ApiRejected, MetadataClient
+from model_ui.metadata_client import LIMITS, ApiError, ApiRejected, MetadataClient
+from model_ui.metrics import Measured, MeasuredTransport, Metrics
 from model_ui.oidc import OidcLogin
 from model_ui.pages import audit, deployments, experiments, imports, tokens, try_it
 from model_ui.pages.problems import problem
@@ -33,12 +35,20 @@ QUEUE = 500
 CACHE_SECONDS = (600, 3600)
 
 
-def create_app(settings: Settings | None = None, client: MetadataClient | None = None) -> App:
+def create_app(
+    settings: Settings | None = None, client: MetadataClient | None = None, metrics: Metrics | None = None
+) -> App:
     """The UI as an ASGI application; without settings they come from the environment."""
-    settings = settings or Settings()
-    client = client or MetadataClient(settings.api_url)
+    settings, metrics = settings or Settings(), metrics or Metrics()
+    client = client or MetadataClient(settings.api_url, transport=_network(metrics))
     folder = uploads.prepare(settings.upload_dir, keep_seconds=CACHE_SECONDS[1])
-    return protect(mount_pages(settings, client), settings, client, folder)
+    app = protect(mount_pages(settings, client), settings, client, folder)
+    return Measured(app, metrics, settings.root_path)
+
+
+def _network(metrics: Metrics) -> MeasuredTransport:
+    # The API is ours: no proxy of the environment stands between.
+    return MeasuredTransport(httpx.AsyncHTTPTransport(limits=LIMITS, trust_env=False), metrics)
 
 
 def protect(pages: App, settings: Settings, client: MetadataClient, upload_folder: Path) -> App:
@@ -128,9 +138,9 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
         gr.on(
             [page.load, timer.tick],
             _refresh(client, api),
-            inputs=[trying.known, running.versions, away, returned, shown],
+            inputs=[trying.known, running.versions, running.logs, away, returned, shown],
             outputs=[
-                *[alarm, trying.chosen, trying.known, running.cards, away, returned],
+                *[alarm, trying.chosen, trying.known, running.cards, running.logs, away, returned],
                 *[shown, top, *trying.parts, *running.parts, *importing.parts],
                 *[audit_tab, *auditing.parts, *issuing.parts],
             ],
@@ -163,6 +173,7 @@ def _refresh(client: MetadataClient, api: str) -> Callable[..., Awaitable[tuple[
     async def refresh(
         known: try_it.Offer,
         versions: dict[str, int],
+        logs: dict[str, str],
         away: bool,
         returned: int,
         shown: Any,
@@ -171,13 +182,15 @@ def _refresh(client: MetadataClient, api: str) -> Callable[..., Awaitable[tuple[
         visitor = visitor_of(request)
         who = _for(visitor, shown, api)
         try:
-            found, unregistered = await client_for(request, client).everything_deployed()
+            api_client = client_for(request, client)
+            found, unregistered = await api_client.everything_deployed()
+            logs = await deployments.renewed(api_client, logs)
         except ApiError as error:
             alarm = problem(error) if isinstance(error, ApiRejected) else banner(error.detail)
-            return alarm, gr.skip(), gr.skip(), gr.skip(), True, gr.skip(), *who
+            return alarm, gr.skip(), gr.skip(), gr.skip(), gr.skip(), True, gr.skip(), *who
         chosen, names = try_it.offer(found, known, visitor.me)
-        cards = deployments.cards_of(found, unregistered, versions, api, visitor.me)
-        return banner(""), chosen, names, cards, False, returned + 1 if away else returned, *who
+        cards = deployments.cards_of(found, unregistered, versions, api, visitor.me, logs)
+        return banner(""), chosen, names, cards, logs, False, returned + 1 if away else returned, *who
 
     return refresh
 

@@ -10,7 +10,6 @@ Errors:
 
 import re
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -22,6 +21,7 @@ from model_ui.api_types import (
     Comparison,
     Curves,
     Deployment,
+    DeploymentLog,
     DeploymentPage,
     Experiment,
     ExperimentPage,
@@ -38,6 +38,7 @@ from model_ui.api_types import (
 A = TypeVar("A", bound=ApiModel)
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 TOKEN_ID = re.compile(r"[0-9a-f]{12}")
+LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
 # Pages wait for the check of their visitor before anything else.
@@ -100,7 +101,7 @@ class MetadataClient:
             base_url=self.url,
             transport=transport,
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
+            limits=LIMITS,
             # The API is ours: no proxy of the environment stands between.
             trust_env=False,
         )
@@ -108,9 +109,7 @@ class MetadataClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
     def as_visitor(self, token: str | None) -> "MetadataClient":
@@ -222,6 +221,10 @@ class MetadataClient:
     async def start(self, name: str) -> Deployment:
         """Serve a stopped deployment again."""
         return await self._call(Deployment, "POST", f"/v1/deployments/{_segment(name)}/start")
+
+    async def log(self, name: str, *, lines: int) -> DeploymentLog:
+        """The last lines that the processes of a deployment logged."""
+        return await self._call(DeploymentLog, "GET", f"/v1/deployments/{_segment(name)}/logs?lines={lines}")
 
     async def remove(self, name: str) -> None:
         """Forget a deployment."""

@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     """Address to listen on."""
     port: int = 7860
     """Port to listen on."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port of `/metrics` for Prometheus, which asks for no credential; 0 means none."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(hosts.entries)] = ()
     """Hosts that the UI answers to beside 127.0.0.1, localhost and [::1] with its port; see `hosts.AllowedHosts`."""
     trusted_proxies: Annotated[str, AfterValidator(hosts.proxies)] = ""

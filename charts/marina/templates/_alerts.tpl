@@ -41,6 +41,41 @@
   severity: critical
   expr: kube_deployment_status_replicas_available{ {{- $space }},deployment="{{ $name }}-metadata-api"} < 1
   summary: No pod of the metadata API is ready. Models keep serving.
+- alert: MarinaApiErrors
+  for: 10m
+  severity: critical
+  expr: >-
+    sum by (route) (rate(marina_api_requests_total{ {{- $space }},code="500"}[5m]))
+    / sum by (route) (rate(marina_api_requests_total{ {{- $space -}} }[5m])) > 0.01
+  summary: More than one in a hundred requests to {{ "{{ $labels.route }}" }} of the API fails by a fault of its own.
+- alert: MarinaReconcileStalled
+  for: 2m
+  severity: critical
+  expr: time() - max(marina_reconcile_last_success_timestamp_seconds{ {{- $space -}} }) > 120
+  summary: Changes of deployments have not been carried out for two minutes. Models keep serving.
+- alert: MarinaDatabaseConnections
+  for: 5m
+  severity: warning
+  expr: >-
+    max(marina_database_connections{ {{- $space -}} })
+    / max(marina_database_connections_limit{ {{- $space -}} }) > 0.9
+  summary: A pod of the API uses nearly all of its database connections; requests will wait for them.
+{{- if .Values.kserve.enabled }}
+- alert: MarinaWatchAway
+  for: 5m
+  severity: warning
+  expr: max by (kind) (marina_watch_away_seconds{ {{- $space -}} }) > 60
+  summary: The API hears nothing of the {{ "{{ $labels.kind }}" }} of the cluster.
+{{- end }}
+{{- if .Values.ui.enabled }}
+- alert: MarinaUiApiAway
+  for: 5m
+  severity: warning
+  expr: >-
+    sum(rate(marina_ui_api_calls_total{ {{- $space }},code=~"none|5.."}[5m]))
+    / sum(rate(marina_ui_api_calls_total{ {{- $space -}} }[5m])) > 0.05
+  summary: More than one in twenty calls of the UI to the API fails.
+{{- end }}
 {{- if .Values.postgres.enabled }}
 - alert: MarinaDatabaseDown
   for: 3m

@@ -49,6 +49,10 @@
 - name: METADATA_API_SIGNATURE_REQUIRED
   value: {{ .Values.signatures.required | quote }}
 {{- end }}
+{{- range $name, $value := .Values.api.retention }}
+- name: METADATA_API_RETENTION_{{ snakecase $name | upper }}
+  value: {{ int64 $value | quote }}
+{{- end }}
 - name: METADATA_API_STORE_DIR
   value: /var/lib/marina
 - name: METADATA_API_HOST

@@ -13,9 +13,9 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Whether the Secret has a token that reads the metrics of models and nothing else. One that people made has it where it is used. */}}
+{{/* Key of the token that reads metrics and nothing else; a Secret that people made has it where it is used only. */}}
 {{- define "marina.auth.metrics" -}}
-{{- if and (include "marina.auth.servingTokens" .) (or .Values.monitoring.podMonitor.enabled (not .Values.auth.existingSecret)) -}}
+{{- if and .Values.auth.enabled (or .Values.monitoring.podMonitor.enabled (not .Values.auth.existingSecret)) -}}
 metrics-token
 {{- end -}}
 {{- end -}}

@@ -39,6 +39,16 @@ marina/runtime: {{ $experiment.runtime | default "torchserve" }}
 {{- toYaml $resources -}}
 {{- end -}}
 
+{{/* Failures of a startup probe every two seconds, for a model that may take so many seconds: a minute more, because the
+archive is unpacked first, and the process says itself when the time is over. */}}
+{{- define "marina.startup.failures" -}}{{ div (add (int .) 60) 2 }}{{- end -}}
+
+{{/* Seconds that a pod has to answer what is under way: (list $ EXPERIMENT). */}}
+{{- define "marina.experiment.drainSeconds" -}}
+{{- $response := (index . 1).responseSeconds -}}
+{{- if kindIs "invalid" $response -}}60{{- else -}}{{ max 60 (add (int $response) 20) }}{{- end -}}
+{{- end -}}
+
 {{- define "marina.predictor.account" -}}{{ include "marina.fullname" . }}-predictor{{- end -}}
 
 {{/* A ServingRuntime: (list $ "torchserve"). */}}
@@ -77,6 +87,10 @@ spec:
           value: /mnt/models
         - name: SERVING_RUNTIME
           value: {{ $runtime }}
+        - name: SERVING_STARTUP_SECONDS
+          value: {{ $root.Values.serving.startupSeconds | int | quote }}
+        - name: SERVING_DEADLINE_SECONDS
+          value: {{ $root.Values.serving.responseSeconds | int | quote }}
         - name: SERVING_WORK_DIR
           value: /tmp/serving
         - name: HOME
@@ -97,7 +111,7 @@ spec:
         httpGet: {path: /v2/health/ready, port: 8080}
         periodSeconds: 2
         timeoutSeconds: 5
-        failureThreshold: {{ div (add $root.Values.serving.startSeconds 1) 2 }}
+        failureThreshold: {{ include "marina.startup.failures" $root.Values.serving.startupSeconds }}
       readinessProbe:
         httpGet: {path: /v2/health/ready, port: 8080}
         periodSeconds: 5

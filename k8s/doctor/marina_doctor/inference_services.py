@@ -11,7 +11,7 @@ from marina_doctor.workloads import not_created
 CHECK = "models"
 RUNTIMES = ("native", "torchserve")
 STOP = "serving.kserve.io/stop"
-# A model that loads for longer than this will not come up by itself (serving.startSeconds and some more).
+# A model that loads for longer than this will not come up by itself (serving.startupSeconds and some more).
 PATIENCE_SECONDS = 300
 
 

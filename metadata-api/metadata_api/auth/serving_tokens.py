@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import orjson
 
@@ -24,25 +24,13 @@ WRITE_SECONDS = 15.0
 log = logging.getLogger(__name__)
 
 
-METRICS = "/metrics"
+def document(credentials: Iterable[Credential], own_token: str) -> bytes:
+    """`{"tokens": [{sha256, role, models, expires_at, path}]}`; `own_token` is what this API sends.
 
-
-class OwnTokens(NamedTuple):
-    """Tokens for model servers that this API itself does not take.
-
-    `api` is what it sends to them. `metrics` is for what scrapes them, and good for nothing else; empty for none.
+    One with a `path` is good for that address alone.
     """
-
-    api: str
-    metrics: str = ""
-
-
-def document(credentials: Iterable[Credential], own: OwnTokens) -> bytes:
-    """`{"tokens": [{sha256, role, models, expires_at, path}]}`; one with a `path` is good for that address alone."""
     every: dict[str, Any] = {"models": None, "expires_at": None, "path": None}
-    tokens: list[dict[str, Any]] = [{**every, "sha256": digest(own.api), "role": Role.ADMIN}]
-    if own.metrics:
-        tokens.append({**every, "sha256": digest(own.metrics), "role": Role.VIEWER, "path": METRICS})
+    tokens: list[dict[str, Any]] = [{**every, "sha256": digest(own_token), "role": Role.ADMIN}]
     for one in credentials:
         caller = one.principal
         tokens.append(
@@ -50,6 +38,7 @@ def document(credentials: Iterable[Credential], own: OwnTokens) -> bytes:
                 **every,
                 "sha256": one.sha256,
                 "role": caller.role,
+                "path": caller.path,
                 "models": sorted(caller.deployments) if caller.deployments is not None else None,
                 "expires_at": caller.expires_at.timestamp() if caller.expires_at else None,
             }
@@ -78,11 +67,11 @@ class ServingTokens:
     is away what was written before stays; where there is nothing, what is known without the database is written.
     """
 
-    def __init__(self, place: Place, table: LiveTable[TokenTable], fixed: TokenTable, own: OwnTokens) -> None:
+    def __init__(self, place: Place, table: LiveTable[TokenTable], fixed: TokenTable, own_token: str) -> None:
         self._place = place
         self._table = table
         self._fixed = fixed
-        self._own = own
+        self._own_token = own_token
         self._written: bytes | None = None
         self._look_at = 0.0
         self.problem = ""
@@ -110,7 +99,7 @@ class ServingTokens:
             return
         there = await self._place.read()
         if wanted is None and there is None:
-            wanted = document(self._fixed.values(), self._own)
+            wanted = document(self._fixed.values(), self._own_token)
         if wanted is not None and there != wanted:
             if wanted == self._written:
                 log.warning("the tokens for the servers of models were deleted or changed; written again")
@@ -123,7 +112,7 @@ class ServingTokens:
             issued = await self._table.current()
         except Unavailable:
             return None
-        return document([*self._fixed.values(), *issued.values()], self._own)
+        return document([*self._fixed.values(), *issued.values()], self._own_token)
 
 
 class TokensFile:

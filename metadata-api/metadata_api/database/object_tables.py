@@ -1,4 +1,4 @@
-"""The tables of the store's bytes: the ledger of its objects, and checks of the store against the database."""
+"""The tables of what has to last: the ledger of the store's objects, checks of the store, numbers that were given."""
 
 from datetime import datetime
 from typing import Any
@@ -36,6 +36,15 @@ class StoredObject(Base):
         ),
         Index("ix_stored_objects_problem", "problem", postgresql_where=text("problem is not null")),
     )
+
+
+class VersionNumber(Base):
+    """The number that was given last to a version of an experiment; stays when version and experiment are gone."""
+
+    __tablename__ = "version_numbers"
+
+    experiment: Mapped[str] = mapped_column(Text, primary_key=True)
+    last: Mapped[int]
 
 
 class StoreCheck(Base):

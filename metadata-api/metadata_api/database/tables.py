@@ -158,6 +158,10 @@ class Deployment(Base):
     replicas: Mapped[int]
     resources: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
     """{cpu, memory} of each pod, each a quantity or null; null means the installation's default."""
+    startup_seconds: Mapped[int | None]
+    """Longest time to load the model; null means the installation's default."""
+    response_seconds: Mapped[int | None]
+    """Longest time to answer a request; null means the installation's default."""
     owner: Mapped[str] = mapped_column(Text, server_default="api")
     """Who may change it: requests to this API, or the values of a Helm release."""
     desired: Mapped[str] = mapped_column(Text)
@@ -176,6 +180,8 @@ class Deployment(Base):
         CheckConstraint(f"runtime in {RUNTIMES!r}", name="runtime"),
         CheckConstraint("owner in ('api', 'helm')", name="owner"),
         CheckConstraint("replicas >= 0", name="replicas"),
+        CheckConstraint("startup_seconds > 0", name="startup_seconds"),
+        CheckConstraint("response_seconds > 0", name="response_seconds"),
         CheckConstraint(f"observed_state in {DEPLOYMENT_STATES!r}", name="observed_state"),
     )
 

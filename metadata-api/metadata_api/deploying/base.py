@@ -5,11 +5,13 @@ InferenceServices.
 """
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from serving_runtime.contracts import DeploymentState
+from metadata_api.deploying.logs import LogPart
+from serving_runtime.contracts import RESPONSE_SECONDS_BOUNDS, STARTUP_SECONDS_BOUNDS, DeploymentState
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,32 @@ class Resources:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Longest times of a deployment in seconds, to load its model and to answer; None is the installation's default."""
+
+    startup_seconds: int | None = None
+    response_seconds: int | None = None
+
+    def given(self) -> dict[str, int]:
+        """Those that are not the installation's default."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def or_of_archive(self, settings: Mapping[str, Any] | None) -> "Timeouts":
+        """With what the version's archive asks for where the deployment says nothing."""
+        found = settings or {}
+        return Timeouts(
+            self.startup_seconds or _within(found.get("startup_seconds"), STARTUP_SECONDS_BOUNDS),
+            self.response_seconds or _within(found.get("response_seconds"), RESPONSE_SECONDS_BOUNDS),
+        )
+
+
+def _within(seconds: float | None, bounds: tuple[int, int]) -> int | None:
+    return None if seconds is None else max(bounds[0], min(bounds[1], math.ceil(seconds)))
+
+
 DEFAULT_RESOURCES = Resources()
+DEFAULT_TIMEOUTS = Timeouts()
 
 
 @dataclass(frozen=True)
@@ -47,6 +74,7 @@ class Desired:
     runtime: str
     replicas: int
     resources: Resources = DEFAULT_RESOURCES
+    timeouts: Timeouts = DEFAULT_TIMEOUTS
 
 
 @dataclass(frozen=True)
@@ -72,6 +100,10 @@ class Deployer(Protocol):
     backend_name: str
     """Who has to take a deployment up, as the first words of a sentence."""
 
+    @property
+    def watches(self) -> Mapping[str, float]:
+        """For how many seconds each watch has heard nothing, by what is watched; empty where nothing is."""
+
     async def follow(self) -> None:
         """Whatever has to go on in the background for as long as the application runs."""
 
@@ -80,3 +112,6 @@ class Deployer(Protocol):
 
     async def observe(self) -> Mapping[str, Observed]:
         """What runs now, by name; raises Unavailable when it is not known."""
+
+    async def log(self, name: str, lines: int) -> Sequence[LogPart]:
+        """At most so many of the last lines of each process that serves a deployment; raises Unavailable."""

@@ -4,7 +4,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from metadata_api.deploying.base import DEFAULT_RESOURCES, Desired, Observed, Resources
+from metadata_api.deploying.base import (
+    DEFAULT_RESOURCES,
+    DEFAULT_TIMEOUTS,
+    Desired,
+    Observed,
+    Resources,
+    Timeouts,
+)
 from metadata_api.errors import Conflict
 
 _SHA256 = re.compile(r"\b[0-9a-f]{64}\b")
@@ -20,15 +27,18 @@ class HelmSpec:
     replicas: int
     storage_uri: str
     resources: Resources = DEFAULT_RESOURCES
+    timeouts: Timeouts = DEFAULT_TIMEOUTS
 
     def is_met_by(self, desired: Desired) -> bool:
         """Whether a row says the same."""
-        return (self.experiment, self.version, self.runtime, self.replicas, self.resources) == (
+        mine = (self.experiment, self.version, self.runtime, self.replicas, self.resources, self.timeouts)
+        return mine == (
             desired.experiment,
             desired.version,
             desired.runtime,
             desired.replicas,
             desired.resources,
+            desired.timeouts,
         )
 
 

@@ -14,12 +14,15 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from metadata_api.deploying.base import Desired, Observed
+from metadata_api.deploying.logs import LogPart, read_file
 from metadata_api.errors import Unavailable
 from metadata_api.storage.folder import FolderStore
 from metadata_api.storage.replacing import replace
 from serving_runtime.contracts import DeploymentState
 
 STATUS_SECONDS = 2.0
+# The folder beside the models file into which the serving process writes a log for each model.
+LOGS = "logs"
 # A model that is still on its way out is not what is desired, whatever that is.
 STATES: dict[str, DeploymentState] = {
     "starting": "starting",
@@ -48,6 +51,12 @@ class LocalDeployer:
         self._artifacts = artifacts
         self._status_url = f"{serving_url}/status"
         self._client = client
+        self._log_dir = models_file.with_name(LOGS)
+
+    @property
+    def watches(self) -> Mapping[str, float]:
+        """None: the serving process is asked in every round."""
+        return {}
 
     async def follow(self) -> None:
         """Nothing: the serving process is asked in every round."""
@@ -73,6 +82,14 @@ class LocalDeployer:
             )
             raise Unavailable("serving_unreadable", reason) from error
         return {model.name: model.seen() for model in status.models}
+
+    async def log(self, name: str, lines: int) -> Sequence[LogPart]:
+        """The last lines of the file that the serving process writes; raises Unavailable."""
+        try:
+            found = await asyncio.to_thread(read_file, self._log_dir / f"{name}.log", lines)
+        except OSError as error:
+            raise Unavailable("no_logs", f"The log of {name} cannot be read: {error.strerror}.") from error
+        return [LogPart(None, found)]
 
     def _update(self, content: bytes) -> None:
         path = self._models_file
@@ -113,6 +130,7 @@ def _models(desired: Sequence[Desired], artifacts: FolderStore) -> bytes:
             "mar": str(artifacts.path(one.sha256).absolute()),
             "sha256": one.sha256,
             "runtime": one.runtime,
+            **one.timeouts.given(),
         }
         for one in sorted(desired, key=lambda one: one.name)
     ]

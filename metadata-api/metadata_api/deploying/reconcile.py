@@ -7,6 +7,7 @@ changes and records; the others only look.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
@@ -20,6 +21,7 @@ from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.rows import Row
 from metadata_api.deploying.status import Status
 from metadata_api.errors import Unavailable
+from metadata_api.metrics import Metrics
 
 DEBOUNCE_SECONDS = 0.05
 ROUND_SECONDS = 20.0
@@ -30,6 +32,7 @@ async def run(
     sessions: Sessions,
     deployer: Deployer,
     release: HelmRelease,
+    metrics: Metrics,
     leads: Callable[[], bool],
     intervals: Intervals = DEFAULT,
 ) -> None:
@@ -37,11 +40,16 @@ async def run(
     pause, last = intervals.reconcile, ""
     while True:
         deployer.changed.clear()
+        began = time.monotonic()
         try:
             async with asyncio.timeout(ROUND_SECONDS):
-                await _round(sessions, deployer, release, leads)
+                states = await _round(sessions, deployer, release, leads)
             pause, last = intervals.reconcile, ""
+            if states is not None:
+                metrics.count_round(time.monotonic() - began, failed=False)
+            metrics.set_states(states or ())
         except Exception as error:
+            metrics.count_round(time.monotonic() - began, failed=True)
             # The edge of the task: whatever went wrong, the next round may do better.
             pause = min(2 * pause, intervals.longest_pause)
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -57,12 +65,13 @@ async def run(
 
 async def _round(
     sessions: Sessions, deployer: Deployer, release: HelmRelease, leads: Callable[[], bool]
-) -> None:
+) -> list[str] | None:
+    """One comparison of desired and observed; the states of all deployments, None where another replica leads."""
     if not leads():
         # For what routes want to know of Helm's deployments.
         with suppress(Unavailable):
             await deployer.observe()
-        return
+        return None
     # Threads of asyncio, not those that the routes share: a busy API must not hold this up.
     found = await asyncio.to_thread(_read, sessions)
     failure: Exception | None = None
@@ -85,6 +94,7 @@ async def _round(
         await asyncio.to_thread(_record, sessions, changed)
     if failure is not None:
         raise failure
+    return [one.state for one in statuses.values()]
 
 
 def _status(row: Row, observed: Mapping[str, Observed], deployer: Deployer) -> Status:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
-from metadata_api.deploying.base import Desired, Resources
+from metadata_api.deploying.base import Desired, Resources, Timeouts
 from metadata_api.deploying.status import Status
 
 # The transaction that wrote a row last, kept by Postgres: another one means that the row was changed.
@@ -42,6 +42,9 @@ def read_all(session: Session) -> list[Row]:
             Deployment.runtime,
             Deployment.replicas,
             Deployment.resources,
+            Deployment.startup_seconds,
+            Deployment.response_seconds,
+            ModelVersion.archive_settings,
             Deployment.desired,
             Deployment.owner,
             Deployment.observed_state,
@@ -64,6 +67,7 @@ def read_all(session: Session) -> list[Row]:
                 row.runtime,
                 row.replicas,
                 Resources.of(row.resources),
+                _timeouts(row),
             ),
             is_running=row.desired == "running",
             owner=row.owner,
@@ -73,6 +77,12 @@ def read_all(session: Session) -> list[Row]:
         )
         for row in found
     ]
+
+
+def _timeouts(row: Any) -> Timeouts:
+    own = Timeouts(row.startup_seconds, row.response_seconds)
+    # What Helm declares is compared with its values, which know no archive.
+    return own if row.owner == "helm" else own.or_of_archive(row.archive_settings)
 
 
 def write_statuses(session: Session, changed: Sequence[tuple[Row, Status]]) -> None:

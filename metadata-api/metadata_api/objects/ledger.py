@@ -16,7 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from metadata_api.database.object_tables import StoredObject
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Image, ModelVersion
-from metadata_api.errors import Unavailable
+from metadata_api.errors import OutOfSpace, Unavailable
 
 ARCHIVE, IMAGE = "archive", "image"
 KINDS = (ARCHIVE, IMAGE)
@@ -40,6 +40,22 @@ def claim(sessions: Sessions, kind: str, digest: str, size: int) -> None:
                 f"The same bytes, {digest}, are just being deleted. Send them again in a minute.",
             )
         time.sleep(PAUSE_SECONDS)
+
+
+def require_room(sessions: Sessions, kind: str, size: int, quota: int) -> None:
+    """Raise OutOfSpace when so many bytes more would be beyond a quota; 0 means that there is none."""
+    if not quota:
+        return
+    with sessions() as session:
+        stored = select(func.coalesce(func.sum(StoredObject.size), 0)).where(StoredObject.kind == kind)
+        left = quota - (session.scalar(stored) or 0)
+    if size > left:
+        raise OutOfSpace(
+            "quota_exceeded",
+            f"The {kind}s may have {quota:,} bytes, {max(0, left):,} are left and this has {size:,}. Delete versions "
+            "that nobody needs; their bytes are free after the grace time. Or raise "
+            "METADATA_API_RETENTION_ARCHIVES_BYTES.",
+        )
 
 
 def keep(session: Session, kind: str, digest: str) -> None:

@@ -5,16 +5,17 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from metadata_api.auth.principal import Principal, principal_of
-from metadata_api.auth.serving_tokens import OwnTokens, ServingTokens
+from metadata_api.auth.serving_tokens import ServingTokens
 from metadata_api.auth.tokens import TokenTable
 from metadata_api.database.leader import Leader
 from metadata_api.database.live_table import LiveTable
 from metadata_api.database.session import Sessions
+from metadata_api.deletions import Consent
 from metadata_api.deploying.base import Deployer
 from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deploying.intervals import Intervals
@@ -22,6 +23,7 @@ from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
 from metadata_api.maintenance import Maintenance
+from metadata_api.metrics import Metrics
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.settings import Settings
 from metadata_api.signatures import Signatures
@@ -37,12 +39,13 @@ class Components:
     engine: Engine
     sessions: Sessions
     pool: HttpPool
+    metrics: Metrics
     fixed_tokens: TokenTable
     """Those that work without a database."""
-    own_tokens: OwnTokens
-    """What the servers of models take beside the tokens of callers."""
+    serving_token: str
+    """What this API sends to the servers of models; empty when they ask for none."""
     to_servers: Mapping[str, str]
-    """Headers of what this API sends to them; empty when they ask for no token."""
+    """The same as headers."""
     rejected: Counter[str]
     """Requests that were answered 401 or 403, by status."""
     routes: LiveTable[RouteTable]
@@ -79,6 +82,17 @@ def _reserved_names(of: ComponentsDep) -> Collection[str]:
 
 ReservedNames = Annotated[Collection[str], Depends(_reserved_names)]
 """Of deployments that need not have a row."""
+
+
+def _consent(
+    cascade: Annotated[bool, Query(description="Delete what depends on it, too.")] = False,
+    dry_run: Annotated[bool, Query(description="Only say what would be deleted.")] = False,
+) -> Consent:
+    return Consent(cascade, dry_run)
+
+
+ConsentDep = Annotated[Consent, Depends(_consent)]
+"""What the caller of a deletion agreed to."""
 
 
 async def caller(request: Request) -> Principal:

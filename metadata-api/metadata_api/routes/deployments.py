@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import APIRouter, BackgroundTasks, Depends, Query
 
 from metadata_api import deployments
@@ -12,7 +13,9 @@ from metadata_api.routes.dependencies import ComponentsDep, SessionDep
 from metadata_api.schemas.deployments import (
     DeploymentChange,
     DeploymentDetail,
+    DeploymentLog,
     DeploymentPage,
+    LogPart,
     NewDeployment,
 )
 from metadata_api.schemas.fields import NameInPath
@@ -75,13 +78,38 @@ def show_deployment(session: SessionDep, url: ServingUrl, name: NameInPath) -> D
     return deployments.show(session, name, serving_url=url)
 
 
+@router.get(
+    "/{name}/logs",
+    dependencies=[needs(Role.DEPLOYER, deployment="name")],
+    responses=responses(404),
+)
+async def show_log(
+    of: ComponentsDep,
+    helm: Helm,
+    name: NameInPath,
+    lines: Annotated[int, Query(ge=1, le=1000, description="Of each process.")] = 100,
+) -> DeploymentLog:
+    """What the model of a deployment printed, logged and raised last, and what its server says of it."""
+
+    def require() -> None:
+        with of.sessions() as session:
+            deployments.require(session, name, helm)
+
+    # No session is open while the Kubernetes API or a disk is waited for.
+    await to_thread.run_sync(require)
+    parts = await of.deployer.log(name, lines)
+    return DeploymentLog(
+        deployment=name, parts=[LogPart(pod=one.pod, lines=list(one.lines)) for one in parts]
+    )
+
+
 @router.patch(
     "/{name}", dependencies=[needs(Role.DEPLOYER, deployment="name"), wakes], responses=responses(404, 409)
 )
 def change_deployment(
     session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath, body: DeploymentChange
 ) -> DeploymentDetail:
-    """Serve another version, by another runtime, or with other replicas or resources.
+    """Serve another version, by another runtime, or with other replicas, resources or timeouts.
 
     The old one answers until the new one has proved itself.
 

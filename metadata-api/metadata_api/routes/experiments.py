@@ -4,11 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from metadata_api import curves, experiments
+from metadata_api import curves, deletions, experiments
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
-from metadata_api.routes.dependencies import SessionDep
+from metadata_api.routes.dependencies import ConsentDep, SessionDep
 from metadata_api.schemas import experiments as bodies
+from metadata_api.schemas.deletions import Deletion
 from metadata_api.schemas.fields import NameInPath
 from serving_runtime.contracts import NAME_PATTERN, Role
 
@@ -69,3 +70,9 @@ def read_curves(
     found = curves.read(session, experiment, metric, points)
     # Shaped by hand: validating 40,000 points a second time would take longer than reading them.
     return Response(found.model_dump_json(), media_type="application/json")
+
+
+@router.delete("/experiments/{name}", dependencies=[needs(Role.ADMIN)], responses=responses(404, 409))
+def delete_experiment(session: SessionDep, name: NameInPath, consent: ConsentDep) -> Deletion:
+    """Delete an experiment, with `cascade` also its versions; what is served has to be removed before."""
+    return deletions.delete_experiment(session, name, consent)

@@ -4,10 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
+from metadata_api import deletions
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
 from metadata_api.predicting import images
-from metadata_api.routes.dependencies import ComponentsDep
+from metadata_api.routes.dependencies import ComponentsDep, ConsentDep, SessionDep
+from metadata_api.schemas.deletions import Deletion
 from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
@@ -29,3 +31,9 @@ def show(sha256: Digest, of: ComponentsDep) -> Response:
         "Content-Disposition": f'inline; filename="{sha256}.png"',
     }
     return Response(png, media_type="image/png", headers=headers)
+
+
+@router.delete("/{sha256}", dependencies=[needs(Role.ADMIN)], responses=responses(404, 409))
+def delete_image(sha256: Digest, session: SessionDep, consent: ConsentDep) -> Deletion:
+    """Delete an image, with `cascade` also the predictions about it."""
+    return deletions.delete_image(session, sha256, consent)

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from metadata_api import importing
+from metadata_api import deletions, importing
 from metadata_api.auth.access import needs
 from metadata_api.errors import Invalid, responses
 from metadata_api.limits import max_body
 from metadata_api.routes.dependencies import ComponentsDep, SessionDep
+from metadata_api.schemas.deletions import Deletion
 from metadata_api.schemas.fields import MAX_INT, NumberInPath, ShortText
 from metadata_api.schemas.imports import ImportPage, ImportReport
 from serving_runtime.contracts import Role
@@ -58,6 +59,9 @@ async def import_file(
             dry_run=dry_run,
             folder=path.parent,
         )
+    if not dry_run:
+        rows = {"accepted": report.accepted, "unchanged": report.unchanged, "rejected": report.rejected}
+        of.metrics.count_import(**rows)
     response.status_code = 201 if report.accepted and not dry_run else 200
     return report
 
@@ -76,6 +80,12 @@ def list_imports(
 def show_import(number: NumberInPath, session: SessionDep) -> ImportReport:
     """One report."""
     return importing.show(session, number)
+
+
+@router.delete("/{number}", dependencies=[needs(Role.ADMIN)], responses=responses(404))
+def delete_import(number: NumberInPath, session: SessionDep) -> Deletion:
+    """Delete a report; the experiments that it lists stay."""
+    return deletions.delete_import(session, number)
 
 
 async def _receive(request: Request, path: Path) -> str:

@@ -5,12 +5,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, File, Form, Query, UploadFile
 
+from metadata_api import deletions
 from metadata_api.auth.access import IN_BODY, needs
 from metadata_api.errors import Invalid, responses
 from metadata_api.limits import max_body
 from metadata_api.predicting import predictions
 from metadata_api.predicting.predictions import Dependencies, PredictionRequest
 from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDep
+from metadata_api.schemas.deletions import Deletion
 from metadata_api.schemas.fields import Name
 from metadata_api.schemas.predictions import Comparison, PredictionPage, RecordedPrediction
 from serving_runtime.contracts import NAME_PATTERN, Role
@@ -72,3 +74,9 @@ def list_predictions(
 def show_prediction(session: SessionDep, uid: UUID) -> RecordedPrediction:
     """One recorded prediction, by its `prediction_id`."""
     return predictions.show(session, uid)
+
+
+@router.delete("/{uid}", dependencies=[needs(Role.ADMIN)], responses=responses(404))
+def delete_prediction(session: SessionDep, uid: UUID) -> Deletion:
+    """Delete a recorded prediction, and its image when no other is about it."""
+    return deletions.delete_prediction(session, uid)

@@ -10,13 +10,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect
 
-from metadata_api import versions
+from metadata_api import deletions, versions
 from metadata_api.auth.access import needs
 from metadata_api.auth.layer import address_of
 from metadata_api.database.session import Sessions
 from metadata_api.errors import Invalid, TooLarge, responses
 from metadata_api.limits import max_body
-from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDep
+from metadata_api.routes.dependencies import CallerDep, ComponentsDep, ConsentDep, SessionDep
+from metadata_api.schemas.deletions import Deletion
 from metadata_api.schemas.fields import MAX_INT, NameInPath, NumberInPath
 from metadata_api.schemas.versions import Version, VersionPage
 from metadata_api.signatures import HOW, MAX_BYTES, Signatures
@@ -63,8 +64,9 @@ async def upload_version(
     with of.artifacts.temporary() as path:
         digest, signature = await _receive(request, path, of.signatures)
         upload = versions.Upload(path, digest, caller.subject, address_of(request.scope), signature)
+        quota = of.settings.retention.archives_bytes
         version, new = await run_in_threadpool(
-            versions.publish, of.sessions, of.artifacts, of.signatures, name, upload
+            versions.publish, of.sessions, of.artifacts, of.signatures, name, upload, quota
         )
     response.status_code = 201 if new else 200
     return version
@@ -85,6 +87,14 @@ def list_versions(
 def show_version(session: SessionDep, name: NameInPath, number: NumberInPath) -> Version:
     """One version."""
     return versions.show(session, name, number)
+
+
+@router.delete("/{number}", dependencies=[needs(Role.ADMIN)], responses=responses(404, 409))
+def delete_version(
+    session: SessionDep, name: NameInPath, number: NumberInPath, consent: ConsentDep
+) -> Deletion:
+    """Delete a version; its number is never given again, and predictions of it stay as records."""
+    return deletions.delete_version(session, name, number, consent)
 
 
 def _require_experiment(sessions: Sessions, name: str) -> None:

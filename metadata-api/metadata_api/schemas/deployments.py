@@ -8,13 +8,35 @@ from pydantic import BaseModel, Field, model_validator
 from metadata_api.schemas.fields import MAX_INT, Body, Name
 from metadata_api.schemas.resources import NewResources, Resources
 from metadata_api.schemas.versions import ArchiveSettings
-from serving_runtime.contracts import DeploymentState, Runtime
+from serving_runtime.contracts import (
+    RESPONSE_SECONDS_BOUNDS,
+    STARTUP_SECONDS_BOUNDS,
+    DeploymentState,
+    Runtime,
+)
 
 Number = Annotated[int, Field(ge=1, le=MAX_INT)]
 Replicas = Annotated[int, Field(ge=1, le=100, description="One machine always runs a single one.")]
 RESOURCES = (
     "CPU and memory of each pod; null means the installation's default. Without effect on one machine."
 )
+StartupSeconds = Annotated[
+    int,
+    Field(
+        ge=STARTUP_SECONDS_BOUNDS[0],
+        le=STARTUP_SECONDS_BOUNDS[1],
+        description="Longest time to load the model; null means the installation's default.",
+    ),
+]
+ResponseSeconds = Annotated[
+    int,
+    Field(
+        ge=RESPONSE_SECONDS_BOUNDS[0],
+        le=RESPONSE_SECONDS_BOUNDS[1],
+        description="Longest time to answer a request; null means the installation's default.",
+    ),
+]
+TIMEOUTS = ("startup_seconds", "response_seconds")
 
 
 class NewDeployment(Body):
@@ -26,6 +48,8 @@ class NewDeployment(Body):
     runtime: Runtime = "torchserve"
     replicas: Replicas = 1
     resources: NewResources | None = Field(default=None, description=RESOURCES)
+    startup_seconds: StartupSeconds | None = None
+    response_seconds: ResponseSeconds | None = None
 
 
 class DeploymentChange(Body):
@@ -36,17 +60,25 @@ class DeploymentChange(Body):
     replicas: Replicas | None = None
     resources: NewResources | None = Field(default=None, description=RESOURCES)
     """As a whole, and null, when it is given, returns to the installation's default."""
+    startup_seconds: StartupSeconds | None = None
+    response_seconds: ResponseSeconds | None = None
+    """Null, when it is given, returns to the installation's default; so it does above."""
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not self.model_dump(exclude_none=True) and not self.changes_resources:
-            raise ValueError("name a version, a runtime, a number of replicas or resources")
+        if not self.model_dump(exclude_none=True) and not self.changes_resources and not self.timeouts:
+            raise ValueError("name a version, a runtime, a number of replicas, resources or timeouts")
         return self
 
     @property
     def changes_resources(self) -> bool:
         """Whether `resources` is given, if only as null."""
         return "resources" in self.model_fields_set
+
+    @property
+    def timeouts(self) -> dict[str, int | None]:
+        """Those that are given, if only as null."""
+        return {key: getattr(self, key) for key in TIMEOUTS if key in self.model_fields_set}
 
 
 class Observed(BaseModel):
@@ -70,6 +102,10 @@ class Deployment(BaseModel):
     replicas: int
     resources: Resources | None
     """CPU and memory of each pod; null means the installation's default. Without effect on one machine."""
+    startup_seconds: int | None
+    """Longest time to load the model; null means the installation's default."""
+    response_seconds: int | None
+    """Longest time to answer a request; null means the installation's default."""
     owner: Literal["api", "helm"]
     """Who may change it: requests to this API, or the values of a Helm release."""
     desired: Literal["running", "stopped"]
@@ -98,6 +134,21 @@ class DeploymentDetail(Deployment):
     """One deployment with its latest events, newest first."""
 
     events: list[DeploymentEvent]
+
+
+class LogPart(BaseModel):
+    """The last lines of one process that serves, oldest first; a model's are `TIME vVERSION [REQUEST,...] TEXT`."""
+
+    pod: str | None
+    """Null on one machine."""
+    lines: list[str]
+
+
+class DeploymentLog(BaseModel):
+    """What the processes of one deployment logged last, those of the newest pod first."""
+
+    deployment: str
+    parts: list[LogPart]
 
 
 class Unregistered(BaseModel):

@@ -5,6 +5,7 @@ import hashlib
 import logging
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,11 +26,12 @@ class FolderStore:
     """Objects that never change: written to a temporary name, synced, then renamed into place.
 
     A reader therefore sees a whole object or none, also after a power cut, and two writers of the
-    same bytes end with one object.
+    same bytes end with one object. `free_bytes` of the disk are left free.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, free_bytes: int = 0) -> None:
         self.root = root
+        self._free_bytes = free_bytes
         self.partial = root / "partial"
         self._trusted: dict[str, tuple[tuple[int, ...], float]] = {}
 
@@ -45,7 +47,17 @@ class FolderStore:
 
     @contextmanager
     def temporary(self) -> Iterator[Path]:
-        """A path on the store's own file system to write to; removed at the end unless adopted."""
+        """A path on the store's own file system to write to; removed at the end unless adopted.
+
+        Raises OutOfSpace when the disk is so full that a database beside it would be next.
+        """
+        if self._free_bytes and shutil.disk_usage(self.partial).free < self._free_bytes:
+            raise OutOfSpace(
+                "disk_nearly_full",
+                f"The store's disk has less than {self._free_bytes:,} free bytes, which are left for the database; "
+                "nothing was stored. Free space, lower METADATA_API_RETENTION_PREDICTIONS_DAYS or "
+                "METADATA_API_RETENTION_IMAGES_BYTES, or delete versions.",
+            )
         path = self.partial / secrets.token_hex(16)
         try:
             yield path

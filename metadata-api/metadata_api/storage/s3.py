@@ -39,10 +39,10 @@ class S3Store:
     method raises Unavailable when the bucket does not answer, OutOfSpace when it is full.
     """
 
-    def __init__(self, bucket: S3, folder: Path, *, prefix: str, ending: str) -> None:
+    def __init__(self, bucket: S3, folder: Path, *, prefix: str, ending: str, free_bytes: int = 0) -> None:
         self._prefix = prefix.strip("/")
         self._ending = ending
-        self._incoming = FolderStore(folder)
+        self._incoming = FolderStore(folder, free_bytes)
         self._bucket = _bucket(bucket)
 
     def prepare(self) -> None:

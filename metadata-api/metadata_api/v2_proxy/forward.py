@@ -1,6 +1,7 @@
 """Passes one request to the server of a deployment, and its response back, with nothing changed in either."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import aiohttp
 import orjson
@@ -10,8 +11,10 @@ from metadata_api.http_pool import HttpPool, NoResponse, Response, ResponseTooLa
 from metadata_api.v2_proxy.route_table import Route
 from serving_runtime.protocol import handler_headers
 
-# The longest that a server lets a request wait, and a little for the way.
-TIMEOUT = aiohttp.ClientTimeout(total=35.0, sock_connect=3.0)
+# The longest that a server lets a request wait, where its deployment does not say so, and a little for the way.
+RESPONSE_SECONDS = 30
+MARGIN_SECONDS = 5.0
+CONNECT_SECONDS = 3.0
 # Anybody may ask for it, so it holds a connection no longer than a probe would wait.
 READY_TIMEOUT = aiohttp.ClientTimeout(total=3.0, sock_connect=1.0)
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
@@ -36,7 +39,7 @@ async def forward(
     """The response of the server at `base`; raises Unavailable, DeadlineExceeded and BadAnswer."""
     path = f"{route.deployment}/versions/{route.version}" if route.version else route.deployment
     url = f"{base}/v2/models/{path}"
-    timeout = READY_TIMEOUT if action == "ready" else TIMEOUT
+    timeout = READY_TIMEOUT if action == "ready" else _timeout(route.response_seconds or RESPONSE_SECONDS)
     try:
         response = await pool.request(
             "POST" if action == "infer" else "GET",
@@ -54,13 +57,20 @@ async def forward(
         if action == "ready":
             return _not_ready(route)
         raise DeadlineExceeded(
-            "deadline_exceeded", f"{route.deployment} did not answer within {timeout.total:.0f} s."
+            "deadline_exceeded",
+            f"{route.deployment} did not answer within {timeout.total:.0f} s. "
+            "A model that needs longer needs a deployment with more response_seconds.",
         ) from error
     except NoResponse as error:
         if action == "ready":
             return _not_ready(route)
         raise _unreachable(route) from error
     return Response(response.status, _response_headers(response), response.body)
+
+
+@lru_cache
+def _timeout(seconds: int) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds + MARGIN_SECONDS, sock_connect=CONNECT_SECONDS)
 
 
 def _not_ready(route: Route) -> Response:

@@ -5,6 +5,7 @@ NAME is a deployment, an alias, or, with a version, an experiment, in this order
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,6 +14,7 @@ from metadata_api import aliases
 from metadata_api.database.live_table import LiveTable
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Alias, Deployment, Experiment, ModelVersion
+from metadata_api.deploying.base import Timeouts
 from metadata_api.errors import Conflict, NotFound
 
 
@@ -22,6 +24,8 @@ class Route:
 
     deployment: str
     version: str
+    response_seconds: int | None = None
+    """What the server gives a request, where it is not the installation's default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Deployed:
     state: str
     live: int | None
     reason: str | None
+    response_seconds: int | None
 
     @property
     def ready(self) -> bool:
@@ -56,16 +61,19 @@ class RouteTable:
         """Who answers for a name and a version of digits, which may be empty; raises NotFound and Conflict."""
         found = self.deployments.get(name)
         if found is not None:
-            return _running(found.name, found.running, version)
+            return _running(found, version)
         pointer = self.aliases.get(name)
         if pointer is not None and version in ("", str(pointer.version)):
             if pointer.stale:
                 raise Conflict("alias_stale", pointer.stale)
-            return _running(pointer.deployment, pointer.desired == "running", str(pointer.version))
+            found = self.deployments.get(pointer.deployment)
+            running = pointer.desired == "running"
+            limit = found.response_seconds if found is not None else None
+            return _route(pointer.deployment, str(pointer.version), running=running, limit=limit)
         if version:
             found = self.versions.get((name, int(version)))
             if found is not None:
-                return _running(found.name, found.running, str(int(version)))
+                return _running(found, str(int(version)))
         raise NotFound("model_unknown", _unknown(name, version))
 
 
@@ -80,12 +88,14 @@ def read(session: Session) -> RouteTable:
             Deployment.observed_state.label("state"),
             Deployment.observed_version.label("live"),
             Deployment.observed_reason.label("reason"),
+            Deployment.response_seconds,
+            ModelVersion.archive_settings,
         )
         .join(Experiment, Deployment.experiment_id == Experiment.id)
         .join(ModelVersion, Deployment.version_id == ModelVersion.id)
         .order_by(Deployment.name)
     )
-    deployed = [Deployed(*row) for row in session.execute(query)]
+    deployed = [_deployed(*row) for row in session.execute(query)]
     versions: dict[tuple[str, int], Deployed] = {}
     for one in sorted(deployed, key=lambda one: not one.running):
         versions.setdefault((one.experiment, one.version), one)
@@ -93,15 +103,26 @@ def read(session: Session) -> RouteTable:
     return RouteTable({one.name: one for one in deployed}, pointers, versions)
 
 
+def _deployed(*row: Any) -> Deployed:
+    *known, response_seconds, archive_settings = row
+    timeouts = Timeouts(response_seconds=response_seconds).or_of_archive(archive_settings)
+    known.append(timeouts.response_seconds)
+    return Deployed(*known)
+
+
 def live(sessions: Sessions) -> LiveTable[RouteTable]:
     """The table as it is kept current."""
     return LiveTable(sessions, "models", read, (Deployment, Alias))
 
 
-def _running(deployment: str, running: bool, version: str) -> Route:
+def _running(found: Deployed, version: str) -> Route:
+    return _route(found.name, version, running=found.running, limit=found.response_seconds)
+
+
+def _route(deployment: str, version: str, *, running: bool, limit: int | None) -> Route:
     if not running:
         raise Conflict("deployment_stopped", f"Deployment {deployment} is stopped. Start it first.")
-    return Route(deployment, version)
+    return Route(deployment, version, limit)
 
 
 def _unknown(name: str, version: str) -> str:

@@ -51,7 +51,7 @@ class App:
     def __init__(self, settings: Settings, dataplane: DataPlane, metrics: Metrics) -> None:
         self._hosts = AllowedHosts(settings.allowed_hosts, "SERVING_ALLOWED_HOSTS")
         self._tokens = Tokens(settings.tokens_file) if settings.tokens_file is not None else None
-        self._max_body_bytes = settings.max_body_bytes
+        self._max_body_bytes = settings.max.body_bytes
         self._dataplane = dataplane
         self._metrics = metrics
         self._openapi = orjson.dumps(yaml.safe_load(Path(__file__).with_name("openapi.yaml").read_bytes()))

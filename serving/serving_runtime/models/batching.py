@@ -76,10 +76,13 @@ class Batcher:
         """Whether nothing waits and nothing is being answered."""
         return not self._count and not self._in_flight
 
-    def configure(self, *, max_rows: int | None, delay_seconds: float | None) -> None:
+    def configure(
+        self, *, max_rows: int | None, delay_seconds: float | None, deadline_seconds: float
+    ) -> None:
         """What an archive asks for instead of the defaults: most rows of concurrent requests in one call, and how
         long the oldest may wait for as many, at most half of the deadline.
         """
+        self._deadline_seconds = deadline_seconds
         if max_rows is not None:
             self.max_rows = self._admission.max_batch = max_rows
         if delay_seconds is not None:
@@ -210,8 +213,10 @@ class Batcher:
         if parameters := batch[0].request.parameters:
             header["parameters"] = dict(parameters)
         if batch[0].request.headers is not None:  # the handler asks for them
-            header["ids"] = [job.request.id for job in batch]
             header["headers"] = [job.request.headers for job in batch]
+        # Also for the lines that the handler writes meanwhile.
+        if "headers" in header or any(job.request.id for job in batch):
+            header["ids"] = [job.request.id for job in batch]
         self._last_batch = len(batch)
         self._on_batch(len(batch), sum(rows))
         if not self._in_flight:
@@ -285,7 +290,8 @@ class Batcher:
         if left > 0:
             self._hang_timer = loop.call_later(left, self._check_progress)
         else:
-            self._backend.fail(f"the model's worker did not answer for {self._deadline_seconds:g} s")
+            limit = f"{self._deadline_seconds:g} s, its response_seconds"
+            self._backend.fail(f"the model's worker did not answer for {limit}")
 
     def _expire(self, job: Job, key: tuple[object, ...]) -> None:
         queue = self._queues.get(key)
@@ -294,7 +300,8 @@ class Batcher:
             self._count -= 1
             if not queue:
                 del self._queues[key]
-        fail(job, DeadlineExceeded(f"no answer within {self._deadline_seconds:g} s"))
+        limit = f"{self._deadline_seconds:g} s, the deployment's response_seconds; raise it there"
+        fail(job, DeadlineExceeded(f"no answer within {limit}"))
 
 
 def _full(count: int) -> QueueFull:

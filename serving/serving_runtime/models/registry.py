@@ -15,6 +15,8 @@ from serving_runtime.models.version import ModelEntry, Shared, Version
 
 _RETRY_SECONDS = (5.0, 15.0, 60.0, 300.0)
 
+_SLOT_SECONDS = 20.0  # in which most models have loaded
+
 _log = logging.getLogger(__name__)
 
 
@@ -136,11 +138,11 @@ class Models:
         for attempt in range(1_000_000):
             version = Version(entry, self._shared)
             try:
-                async with self._shared.starts:
-                    await version.start()
+                await self._in_turn(version)
             except LoadFailed as error:
                 model.failed = str(error)
                 _log.error("model %s version %s cannot be served: %s", entry.name, entry.version, error)
+                version.note(f"cannot be served: {error}")
                 await version.stop()
             except asyncio.CancelledError:
                 await asyncio.shield(self._run(version.stop()))
@@ -154,10 +156,25 @@ class Models:
                 return
             await asyncio.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
 
+    async def _in_turn(self, version: Version) -> None:
+        """Start a version; only a few begin at a time, but one that loads for long holds up nobody."""
+        async with self._shared.starts:
+            start = self._run(version.start())
+            try:
+                await asyncio.wait([start], timeout=_SLOT_SECONDS)
+            except asyncio.CancelledError:
+                start.cancel()
+                raise
+        try:
+            await start
+        finally:
+            start.cancel()
+
     def _cut_over(self, model: _ManagedModel, version: Version) -> None:
         old, model.live = model.live, version
         model.failed = model.starting = None
         _log.info("model %s version %s is ready", version.entry.name, version.entry.version)
+        version.note("is ready")
         if old is not None:
             self._run(self._drain(old))
 
@@ -174,7 +191,7 @@ class Models:
             del self._models[model.desired.name]
 
     async def _drain(self, version: Version) -> None:
-        await version.stop(drain_seconds=self._shared.settings.deadline_seconds)
+        await version.stop(drain_seconds=version.response_seconds)
         _log.info("model %s version %s is stopped", version.entry.name, version.entry.version)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

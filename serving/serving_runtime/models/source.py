@@ -67,23 +67,32 @@ class ModelSource:
         return read_models_file(path)
 
     def _pod(self) -> list[ModelEntry]:
-        name, folder = self._settings.model_name, self._settings.model_dir
+        name, folder = self._settings.model.name, self._settings.model.dir
         assert name is not None
         assert folder is not None
         archives = sorted(folder.glob("*.mar"))
         if len(archives) != 1:
             raise ModelSourceError(f"{folder} must hold one .mar file, it holds {len(archives)}")
         self._last_read = (0, 0, 0)
-        settings = self._settings
+        model = self._settings.model
         return [
             ModelEntry(
-                name, settings.model_version, archives[0], settings.model_sha256 or None, settings.runtime
+                name,
+                model.version,
+                archives[0],
+                model.sha256 or None,
+                self._settings.runtime,
+                model.startup_seconds,
+                model.response_seconds,
             )
         ]
 
 
 def read_models_file(path: Path) -> list[ModelEntry]:
-    """Read `{"models": [{"name", "version", "mar", "sha256", "runtime"}]}`. Raises ModelSourceError and OSError."""
+    """Read `{"models": [{"name", "version", "mar", "sha256", "runtime"}]}`. Raises ModelSourceError and OSError.
+
+    A model may have `startup_seconds` and `response_seconds` as well.
+    """
     try:
         document = orjson.loads(path.read_bytes())
         listed = document["models"]
@@ -108,4 +117,12 @@ def _entry(item: dict[str, Any]) -> ModelEntry:
         raise ValueError(f"model {name!r}: runtime must be one of {', '.join(RUNTIMES)}")
     if sha256 is not None and (type(sha256) is not str or len(sha256) != 64):
         raise ValueError(f"model {name!r}: sha256 must have 64 hexadecimal digits")
-    return ModelEntry(name, version, Path(item["mar"]), sha256, runtime)
+    startup, response = _seconds(item, "startup_seconds"), _seconds(item, "response_seconds")
+    return ModelEntry(name, version, Path(item["mar"]), sha256, runtime, startup, response)
+
+
+def _seconds(item: dict[str, Any], key: str) -> float | None:
+    value = item.get(key)
+    if value is not None and (type(value) not in (int, float) or value <= 0):
+        raise ValueError(f"model {item['name']!r}: {key} must be a number above 0")
+    return value

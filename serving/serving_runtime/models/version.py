@@ -14,9 +14,11 @@ from serving_runtime.archive import mar
 from serving_runtime.archive.model_config import ModelConfig
 from serving_runtime.archive.model_spec import PLAIN_INPUTS, PLAIN_OUTPUTS, TensorSpec
 from serving_runtime.containment import Plan, Report
+from serving_runtime.contracts import RESPONSE_SECONDS_BOUNDS, STARTUP_SECONDS_BOUNDS
 from serving_runtime.errors import HandlerStatus, InvalidRequest, LoadFailed, ModelFailed, ServingError
 from serving_runtime.models.batching import Batcher
 from serving_runtime.models.containment import Containment, bytes_in, open_for_all
+from serving_runtime.models.logs import ModelLogs, Output
 from serving_runtime.models.metrics import Metrics
 from serving_runtime.models.self_test import SelfTest
 from serving_runtime.runtimes.base import Resources, Runtime
@@ -39,6 +41,8 @@ class ModelEntry:
     mar: Path
     sha256: str | None
     runtime: str
+    startup_seconds: float | None = None
+    response_seconds: float | None = None
 
 
 class WorkFolder:
@@ -63,6 +67,7 @@ class Shared:
     metrics: Metrics
     starts: asyncio.Semaphore
     containment: Containment
+    logs: ModelLogs
     runtimes: Mapping[str, RuntimeEntry] = field(default_factory=lambda: REGISTRY)
 
 
@@ -81,15 +86,17 @@ class Version:
         self.takes_context = False
         self.config = ModelConfig()
         self.metrics = shared.metrics.version(entry.name, entry.version)
+        self.response_seconds = entry.response_seconds or shared.settings.deadline_seconds
         self.batcher = Batcher(
-            max_rows=shared.settings.max_batch,
-            queue_limit=shared.settings.queue_limit,
-            queue_seconds=shared.settings.queue_seconds,
-            deadline_seconds=shared.settings.deadline_seconds,
+            max_rows=shared.settings.max.batch,
+            queue_limit=shared.settings.queue.limit,
+            queue_seconds=shared.settings.queue.seconds,
+            deadline_seconds=self.response_seconds,
             busy_poll=shared.settings.busy_poll,
             on_batch=self._count_batch,
         )
         self._shared = shared
+        self._output: Output | None = None
         self._model: Path | None = None
         self._self_test: SelfTest | None = None
         self._backend: Runtime | None = None
@@ -110,8 +117,15 @@ class Version:
         """Which measures are in force for the worker; None while there is none, or when containment is off."""
         return self._backend.containment if self._backend is not None else None
 
+    @property
+    def _startup_seconds(self) -> float:
+        """What the deployment says, else what its archive asks for, else the default."""
+        asked = self.entry.startup_seconds or self.config.startup_seconds
+        return min(asked or self._shared.settings.startup_seconds, STARTUP_SECONDS_BOUNDS[1])
+
     async def start(self) -> None:
         """Bring the version to its first right answer. Raises LoadFailed with the reason."""
+        self._output = self._shared.logs.open(self.entry.name, self.entry.version)
         await self._unpack()
         await self._start_backend()
         self._run(self._probe_now_and_then())
@@ -130,6 +144,14 @@ class Version:
         await self._end_backend()
         if self._model is not None:
             await asyncio.to_thread(shutil.rmtree, self._model, ignore_errors=True)
+        if self._output is not None:
+            self._output.close()
+            self._output = None
+
+    def note(self, text: str) -> None:
+        """Add a line to the model's log."""
+        if self._output is not None:
+            self._output.note(text)
 
     async def _unpack(self) -> None:
         folder = self._shared.folder.new()
@@ -155,8 +177,12 @@ class Version:
             self.inputs, self.outputs = info.spec.inputs, info.spec.outputs
         if info.config is not None:
             self.config = info.config
+            if self.config.response_seconds and not self.entry.response_seconds:
+                self.response_seconds = min(self.config.response_seconds, RESPONSE_SECONDS_BOUNDS[1])
             self.batcher.configure(
-                max_rows=info.config.batch_size, delay_seconds=info.config.batch_delay_seconds
+                max_rows=info.config.batch_size,
+                delay_seconds=info.config.batch_delay_seconds,
+                deadline_seconds=self.response_seconds,
             )
         self._self_test = SelfTest(self.inputs, self.outputs, info.golden, has_spec=info.spec is not None)
 
@@ -168,7 +194,13 @@ class Version:
         assert self._self_test is not None
         self._scratch = self._shared.folder.new()
         self._plan = self._shared.containment.plan(self.entry.name, self._model, self._scratch)
-        answer = await backend.start(self._model, self._self_test.frame, self._plan)
+        answer = await backend.start(
+            self._model,
+            self._self_test.frame,
+            self._plan,
+            seconds=self._startup_seconds,
+            output=self._output.pipe if self._output is not None else None,
+        )
         self.parameters, self.takes_context = self._self_test.check_first_answer(answer)
         self.batcher.open(backend)
         self.ready, self.reason = True, None
@@ -220,6 +252,7 @@ class Version:
         if self._stopping or not self.ready:
             return  # while it starts, `start` raises the reason
         _log.warning("model %s version %s: %s; replacing it", self.entry.name, self.entry.version, reason)
+        self.note(f"{reason}; it is being replaced")
         self.ready, self.reason = False, f"{reason}; it is being replaced"
         self.restarts += 1
         self.metrics.restarts.inc()
@@ -238,6 +271,7 @@ class Version:
             except LoadFailed as error:
                 self.reason = f"could not be started again: {error}"
                 self.batcher.close(self.reason)
+                self.note(self.reason)
                 _log.warning("model %s version %s %s", self.entry.name, self.entry.version, self.reason)
             else:
                 _log.info("model %s version %s is ready again", self.entry.name, self.entry.version)

@@ -15,7 +15,6 @@ from serving_runtime.errors import LoadFailed
 from serving_runtime.protocol import frames
 from serving_runtime.runtimes.forkserver import ForkServer
 
-START_SECONDS = 60.0
 OK = 200
 _CHECK_SECONDS = 0.1
 
@@ -52,10 +51,19 @@ class Runtime(Callee, Protocol):
     def containment(self) -> Report | None:
         """Which measures are in force for the worker; None while there is none, or when containment is off."""
 
-    async def start(self, model: Path, probe: Sequence[bytes], plan: Plan | None = None) -> bytes:
+    async def start(
+        self,
+        model: Path,
+        probe: Sequence[bytes],
+        plan: Plan | None = None,
+        *,
+        seconds: float,
+        output: Path | None = None,
+    ) -> bytes:
         """Load the unpacked archive `model` in a worker that is contained as `plan` says, or not at all without one.
 
-        Returns the answer to the frame `probe`. Raises LoadFailed.
+        What the worker prints goes to the pipe `output`. Returns the answer to the frame `probe`. Raises LoadFailed,
+        also when there is none after `seconds`.
         """
 
     async def stop(self) -> None:
@@ -68,6 +76,14 @@ class Resources:
 
     forkserver: ForkServer
     java_cache: Path | None = None
+
+
+def too_slow(seconds: float) -> LoadFailed:
+    """The error of a model whose time to load is over."""
+    return LoadFailed(
+        f"the model did not answer within {seconds:g} s of its start, its startup_seconds; "
+        "give the deployment more startup_seconds, or make the model load faster"
+    )
 
 
 async def first_answer(

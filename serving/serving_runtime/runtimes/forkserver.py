@@ -74,14 +74,16 @@ class ForkServer:
             )
         self._watch = processes.Watch(self._process.pid, self._died)
 
-    async def fork(self, model: Path, channel: socket.socket, plan: Plan | None) -> tuple[int, Report | None]:
-        """Spawn a native worker for the unpacked archive `model`, which answers on `channel`.
+    async def fork(
+        self, model: Path, channel: socket.socket, plan: Plan | None, output: Path | None
+    ) -> tuple[int, Report | None]:
+        """Spawn a native worker for the unpacked archive `model`, which answers on `channel` and prints into `output`.
 
         Returns its process id, and which measures of `plan` are in force. Raises LoadFailed. The caller sets a
         deadline: the fork server may be importing PyTorch still.
         """
         self.ensure()
-        request = json.dumps({"native": str(model), "containment": _fields(plan)}).encode()
+        request = json.dumps({"native": str(model), **_job(plan, output)}).encode()
         with await self._connect() as connection:
             try:
                 socket.send_fds(connection, [request + b"\n"], [channel.fileno()])
@@ -104,11 +106,11 @@ class ForkServer:
                 connection.close()
                 raise
 
-    def worker_command(self, script: Path, reports: Path, plan: Plan | None) -> None:
+    def worker_command(self, script: Path, reports: Path, plan: Plan | None, output: Path | None) -> None:
         """Write the executable that TorchServe starts in place of Python; each worker adds a line to `reports`."""
         entry = Path(__file__).parents[1] / "worker" / "torchserve_shim.py"
         job = script.with_name("job.json")
-        job.write_text(json.dumps({"pid_file": str(reports), "containment": _fields(plan)}), "utf-8")
+        job.write_text(json.dumps({"pid_file": str(reports), **_job(plan, output)}), "utf-8")
         words = [sys.executable, "-I", "-S", str(entry), str(self.socket), str(job)]
         script.write_text(f'#!/bin/sh\nexec {" ".join(map(_quoted, words))} "$@"\n', "utf-8")
         script.chmod(0o700)
@@ -137,8 +139,10 @@ def contained(report: dict[str, Any]) -> tuple[int, Report | None]:
     return report["pid"], report["containment"]
 
 
-def _fields(plan: Plan | None) -> dict[str, Any] | None:
-    return None if plan is None else plan.to_json()
+def _job(plan: Plan | None, output: Path | None) -> dict[str, Any]:
+    """What both runtimes say of a new worker."""
+    containment = None if plan is None else plan.to_json()
+    return {"containment": containment, "output": None if output is None else str(output)}
 
 
 def _quoted(word: str) -> str:

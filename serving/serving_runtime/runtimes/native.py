@@ -14,7 +14,7 @@ from pathlib import Path
 from serving_runtime import processes
 from serving_runtime.containment import Plan, Report
 from serving_runtime.errors import LoadFailed
-from serving_runtime.runtimes.base import START_SECONDS, Done, first_answer
+from serving_runtime.runtimes.base import Done, first_answer, too_slow
 from serving_runtime.runtimes.channel import Channel
 from serving_runtime.runtimes.forkserver import ForkServer
 
@@ -35,19 +35,27 @@ class Native:
         self._in_service = False
         self.containment: Report | None = None
 
-    async def start(self, model: Path, probe: Sequence[bytes], plan: Plan | None = None) -> bytes:
+    async def start(
+        self,
+        model: Path,
+        probe: Sequence[bytes],
+        plan: Plan | None = None,
+        *,
+        seconds: float,
+        output: Path | None = None,
+    ) -> bytes:
         """Fork a worker, let it load the unpacked archive `model`, and wait until it answers the frame `probe`.
 
         Returns the answer's frame. Raises LoadFailed with the reason when the model cannot be loaded.
         """
         ours, theirs = socket.socketpair()
         try:
-            async with asyncio.timeout(START_SECONDS):
+            async with asyncio.timeout(seconds):
                 with theirs:
-                    self._worker, self.containment = await self._forkserver.fork(model, theirs, plan)
+                    self._worker, self.containment = await self._forkserver.fork(model, theirs, plan, output)
                 answer = await self._first_answer(ours, probe)
         except TimeoutError:
-            raise LoadFailed(f"the model did not answer within {START_SECONDS:.0f} s of its start") from None
+            raise too_slow(seconds) from None
         finally:
             if self._channel is None:
                 ours.close()

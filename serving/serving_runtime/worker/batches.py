@@ -8,7 +8,7 @@ from typing import Any
 
 from serving_runtime.protocol import frames
 from serving_runtime.protocol.tensors import Tensor
-from serving_runtime.worker import handlers, row_answers
+from serving_runtime.worker import handlers, output, row_answers
 from serving_runtime.worker.context import Asked, Context, RowContext, of_archive
 
 _LONGEST_REASON = 1000
@@ -26,6 +26,7 @@ def load(directory: Path, manifest: dict[str, Any]) -> tuple[handlers.HandlerAda
         has_spec = (directory / "model.yaml").is_file()
         return handlers.load(directory, manifest["model"]["handler"], context, has_spec=has_spec), ""
     except BaseException as error:
+        output.write_traceback(error)
         return None, (context and context.unservable) or reason(error)
 
 
@@ -41,6 +42,7 @@ def run_batch(model: handlers.HandlerAdapter, frame: bytes | bytearray | memoryv
     `describe` asks what the handler takes: request parameters, and the ids and headers of requests.
     """
     header, inputs = frames.decode(frame)
+    output.answering(header.get("ids") or ())
     asked = _asked(header, model.takes_context)
     answers = _answered(model, inputs, header.get("parameters") or {}, asked)
     reply: dict[str, Any] = {"errors": answers.errors}
@@ -185,6 +187,7 @@ def _described(error: BaseException) -> Error:
     ts = sys.modules.get("ts.utils.util")
     if ts is not None and isinstance(error, ts.PredictionException):
         return row_answers.of_status(error.error_code, str(error.message))
+    output.write_traceback(error)
     # By convention of the handlers, ValueError says that the request's data are bad. A text that cannot be encoded is
     # the handler's own.
     is_input = isinstance(error, ValueError) and not isinstance(error, UnicodeEncodeError)

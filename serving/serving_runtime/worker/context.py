@@ -31,6 +31,7 @@ def of_archive(directory: Path, manifest: dict[str, Any]) -> "Context":
         manifest,
         config.values,
         rows=config.batch_size or int(rows or 1),
+        most_rows=config.batch_size,
     )
 
 
@@ -106,8 +107,13 @@ class Context:
         config: dict[str, Any] | None = None,
         *,
         rows: int = 1,
+        most_rows: int | None = None,
     ) -> None:
-        """`config` is what the archive's configuration file says, `rows` the most of concurrent requests in a call."""
+        """`config` is what the archive's configuration file says, `rows` the most of concurrent requests in a call.
+
+        `most_rows` in a call is what the archive asks for, if it does: it may be all that its handler can take.
+        """
+        self.most_rows = most_rows
         self.model_name: str = manifest["model"]["modelName"]
         self.manifest = manifest
         self.model_yaml_config: dict[str, Any] = config or {}
@@ -124,12 +130,18 @@ class Context:
         }
         self._asked: Sequence[Asked] = ()
         self._rows: list[RowContext] | None = None
-        self._ids: dict[int, str] | None = None
+        self._ids: list[str] | None = None
+        self._shown = slice(None)
 
     def begin(self, asked: Sequence[Asked]) -> None:
         """The next batch: nothing is known of its answers."""
         self._asked = asked
         self._rows = self._ids = None
+        self._shown = slice(None)
+
+    def show(self, rows: slice) -> None:
+        """Tell of these rows of the batch only, as they are all that the handler is given now."""
+        self._shown = rows
 
     @property
     def touched(self) -> Sequence[RowContext]:
@@ -141,7 +153,7 @@ class Context:
         """The rows of the batch."""
         if self._rows is None:
             self._rows = [RowContext(one.headers) for one in self._asked for _ in range(one.rows)]
-        return self._rows
+        return self._rows[self._shown]
 
     _request_processor = request_processor
 
@@ -152,8 +164,8 @@ class Context:
             if any(one.headers is None for one in self._asked):
                 raise LookupError(_NOT_SENT)
             ids = [(one.id or str(uuid.uuid4()), one.rows) for one in self._asked]
-            self._ids = dict(enumerate(each for each, rows in ids for _ in range(rows)))
-        return self._ids
+            self._ids = [each for each, rows in ids for _ in range(rows)]
+        return dict(enumerate(self._ids[self._shown]))
 
     def get_request_id(self, idx: int = 0) -> str | None:
         return self.request_ids.get(idx)

@@ -30,7 +30,7 @@ from typing import Any
 from serving_runtime import landlock
 from serving_runtime.containment import Plan, Uncontained
 from serving_runtime.processes import die_with_parent, hide_memory, trim_memory, tune_malloc
-from serving_runtime.worker import containment, namespaces, native_main, orphans, torchserve_receiving
+from serving_runtime.worker import containment, namespaces, native_main, orphans, output, torchserve_receiving
 
 # What every worker imports anyway. No threads may start here: they would not live on in the forked worker.
 _MODULES = ("numpy", "torch", "serving_runtime.worker.torchserve_main")
@@ -172,10 +172,12 @@ def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
 
 
 def _become_native(birth: _Birth) -> None:
+    output.redirect(output.open_pipe(birth.request["output"]))
     report = birth.enter()
     birth.connection.sendall(_line(report))
     birth.connection.close()
     if "error" not in report:
+        output.take_over()
         (channel,) = birth.descriptors
         native_main.serve(socket.socket(fileno=channel), Path(birth.request["native"]))
 
@@ -188,6 +190,7 @@ def _become_torchserve(birth: _Birth) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
+    output.keep(output.open_pipe(request["output"]))
     with open(request["pid_file"], "ab", buffering=0) as file:  # out of reach afterwards
         report = birth.enter()
         file.write(_line(report))

@@ -67,11 +67,20 @@ class HandlerAdapter:
 
     def _handled(self, bodies: Tensor, rows: int) -> Tensor:
         assert isinstance(bodies.data, list)
-        answers = self._handle([{"body": _body(item)} for item in bodies.data], self.context)
-        if not isinstance(answers, list) or len(answers) != rows:
+        most = self.context.most_rows or rows
+        answers: list[bytes] = []
+        for start in range(0, rows, most):
+            if most < rows:  # a request has more rows than its archive wants in one call
+                self.context.show(slice(start, start + most))
+            answers += self._answers(bodies.data[start : start + most])
+        return Tensor(RESULT, "BYTES", (rows,), answers)
+
+    def _answers(self, bodies: Sequence[bytes]) -> list[bytes]:
+        answers = self._handle([{"body": _body(item)} for item in bodies], self.context)
+        if not isinstance(answers, list) or len(answers) != len(bodies):
             found = f"{len(answers)}" if isinstance(answers, list) else type(answers).__name__
-            raise BadAnswer(f"handle returned {found} instead of a list of {rows}")
-        return Tensor(RESULT, "BYTES", (rows,), [_encoded(answer) for answer in answers])
+            raise BadAnswer(f"handle returned {found} instead of a list of {len(bodies)}")
+        return [_encoded(answer) for answer in answers]
 
 
 def load(directory: Path, handler: str, context: Context, *, has_spec: bool) -> HandlerAdapter:

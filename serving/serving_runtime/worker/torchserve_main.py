@@ -4,12 +4,13 @@ TorchServe imports this by the name in the manifest and wants exactly one class 
 carries one frame, which carries a whole batch.
 """
 
+import importlib
 import logging
 from pathlib import Path
 from typing import Any
 
 from serving_runtime.archive.manifest import ARCHIVE_MODEL
-from serving_runtime.worker import batches, handlers
+from serving_runtime.worker import batches, handlers, output
 
 
 class TorchServeWorker:
@@ -21,6 +22,8 @@ class TorchServeWorker:
 
     def initialize(self, context: Any) -> None:
         """Load the archive's handler. Never raises: TorchServe would retry for ever without a reason."""
+        output.take_over()
+        _quiet_torchserve()
         try:
             directory = Path(context.system_properties["model_dir"]).resolve()
             manifest = {**context.manifest, "model": context.manifest["model"][ARCHIVE_MODEL]}
@@ -28,8 +31,6 @@ class TorchServeWorker:
             self._load_error = batches.reason(error)
         else:
             self._model, self._load_error = batches.load(directory, manifest)
-        # From here on TorchServe writes a line for every call, which Java reads and throws away.
-        logging.getLogger().setLevel(logging.WARNING)
 
     def handle(self, data: list[dict[str, Any]], _context: Any) -> list[bytes]:
         """Answer each frame (TorchServe is told to send one at a time)."""
@@ -39,3 +40,10 @@ class TorchServeWorker:
         if self._model is None:
             return b"".join(batches.rejection(self._load_error))
         return b"".join(batches.run_batch(self._model, frame))
+
+
+def _quiet_torchserve() -> None:
+    """TorchServe would log a line for every call, and a line for every metric."""
+    own = logging.getLogger("ts")
+    own.setLevel(logging.WARNING)
+    vars(importlib.import_module("ts.protocol.otf_message_handler"))["logging"] = own

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,10 +15,10 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from metadata_api.app import create_app
+from metadata_api.app import ACCESS, create_app
 from metadata_api.auth import serving_tokens
 from metadata_api.auth.principal import Principal
-from metadata_api.auth.serving_tokens import OwnTokens, ServingTokens, TokensFile
+from metadata_api.auth.serving_tokens import ServingTokens, TokensFile
 from metadata_api.auth.tokens import Credential, TokenTable, digest
 from metadata_api.deploying.kserve import tokens_secret
 from metadata_api.errors import Unavailable
@@ -67,7 +68,7 @@ class TestFile:
 
     def kept(self, path: Path, table: Any, during: Callable[[ServingTokens], Awaitable[None]]) -> None:
         async def act() -> None:
-            kept = ServingTokens(TokensFile(path), table, {"admin": credential("admin")}, OwnTokens("own"))
+            kept = ServingTokens(TokensFile(path), table, {"admin": credential("admin")}, "own")
             task = asyncio.create_task(kept.run())
             try:
                 await during(kept)
@@ -180,7 +181,7 @@ class TestSecret:
             time.sleep(1.5)
             assert len(kubernetes.written(SECRET)) == begun, "what is right is left alone"
 
-    def test_the_token_for_metrics_is_good_for_them_alone_and_at_no_api(
+    def test_the_token_for_metrics_is_good_for_them_and_nothing_else(
         self, postgres_url: str, kubernetes: FakeKubernetes, closed_settings: Settings, tmp_path: Path
     ) -> None:
         with self.api(postgres_url, kubernetes, closed_settings, tmp_path) as admin:
@@ -188,9 +189,23 @@ class TestSecret:
             (scraper,) = [one for one in entries(kubernetes) if one["path"]]
             assert (scraper["path"], scraper["role"]) == ("/metrics", "viewer")
             assert scraper["sha256"] == digest(METRICS)
-            for path in ("/v1/me", "/v1/deployments", "/v2/models/digits", "/artifacts/digits/1/digits.mar"):
-                response = admin.get(path, headers={"Authorization": f"Bearer {METRICS}"})
-                assert response.status_code == 401, path
+            with client_of(str(admin.base_url), METRICS) as client:
+                assert "marina_" in client.get("/metrics").raise_for_status().text
+                for access in ACCESS:
+                    if access.role is None or access.path == "/metrics":
+                        continue
+                    path = re.sub(r"\{\w+\}", "1", access.path)
+                    response = client.request(access.method, path)
+                    assert response.status_code == 403, path
+                    assert "/metrics and nothing else" in response.text
+                for path in (
+                    "/metrics/",
+                    "/v1/me?/metrics",
+                    "/v2/models/digits",
+                    "//metrics",
+                    "/static-offline/metrics",
+                ):
+                    assert client.get(path).status_code == 403, path
 
     @pytest.mark.parametrize("method", ["CREATE", "PATCH", "GET"])
     def test_that_the_api_may_not_write_it_is_a_warning_for_the_operator(

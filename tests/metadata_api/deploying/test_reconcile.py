@@ -53,6 +53,15 @@ def test_another_runtime_reaches_the_models_file_and_is_ready_only_when_it_was_t
     assert front.models()[0]["runtime"] == "native"
 
 
+def test_timeouts_reach_the_models_file(api: httpx.Client, front: Front) -> None:
+    deploy(api)
+    assert "startup_seconds" not in front.models()[0]
+    api.patch(f"{URL}/digits", json={"startup_seconds": 600, "response_seconds": 60}).raise_for_status()
+    until(lambda: "startup_seconds" in front.models()[0])
+    found = front.models()[0]
+    assert (found["startup_seconds"], found["response_seconds"]) == (600, 60)
+
+
 def test_a_stopped_deployment_leaves_the_file_and_is_seen_stopped(api: httpx.Client, front: Front) -> None:
     deploy(api)
     api.post(f"{URL}/digits/stop")

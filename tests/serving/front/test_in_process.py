@@ -138,7 +138,7 @@ def test_a_full_queue_and_a_deadline(tmp_path: Path, archive: tuple[mar.MarInfo,
         # By then the worker is known to hang, and is being replaced.
         assert failure(await waiting) in ((503, "not_ready"), (504, "deadline_exceeded"))
 
-    run(tmp_path, archive, steps, queue_limit=1, deadline_seconds=0.3)
+    run(tmp_path, archive, steps, queue={"limit": 1}, deadline_seconds=0.3)
 
 
 def test_requests_of_a_worker_that_fails_are_told_so_and_the_next_is_answered(

@@ -173,6 +173,24 @@ class TestRequests:
         assert "keyword-only argument `context`" in ask(keeping, ["a"])[0]["errors"]["0"]["text"]
 
 
+class TestFewRows:
+    """An archive that asks for batches of two has no more than two rows in a call, however many a request has."""
+
+    def test_a_long_request_is_handed_over_in_pieces(self, load: Load, tmp_path: Path) -> None:
+        (tmp_path / "config.yaml").write_text("batchSize: 2\n")
+        source = FUNCTION + (
+            "    assert len(data) == len(context.request_ids) == len(context.request_processor) <= 2\n"
+            "    for at, row in enumerate(data):\n"
+            "        if row['body'] == b'bad':\n            context.set_response_status(400, 'no', at)\n"
+            "    return [row['body'].decode() + context.get_request_id(at) for at, row in enumerate(data)]\n"
+        )
+        model = load(source, configFile="config.yaml")
+        assert ask(model, ["a", "b", "c"], ids=["7"])[1] == ["a7", "b7", "c7"]
+        found, texts = ask(model, ["a", "b", "bad", "d"], ["e"], ids=["7", "8"])
+        assert found["errors"] == {"0": {"kind": "status", "status": 400, "text": "row 2: no: bad7"}}
+        assert texts == ["e8"]
+
+
 class TestReturned:
     def test_headers_and_media_type_go_with_their_request(self, load: Load) -> None:
         source = FUNCTION + (

@@ -16,6 +16,9 @@ from model_ui.render import services
 from model_ui.render.markup import note, role_needed
 from model_ui.render.runs import title
 
+# Lines of each process, and how many open logs are kept fresh.
+LINES, RENEWED = 40, 3
+
 
 @dataclass(frozen=True)
 class DeploymentsTab:
@@ -26,6 +29,8 @@ class DeploymentsTab:
 
     cards: gr.HTML
     versions: gr.State
+    logs: gr.State
+    """Logs that the visitor has opened, as text by deployment."""
     load: Any
     inputs: list[Any]
     outputs: list[Any]
@@ -35,6 +40,7 @@ class DeploymentsTab:
 def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
     """Lay out the tab and wire it."""
     versions = gr.State({})
+    logs = gr.State({})
     rejected = gr.HTML("", js_on_load=None, apply_default_css=False, elem_classes="m-maybe")
     with gr.Row(elem_classes="m-filters", equal_height=True, visible=False) as controls:
         # Without custom values Gradio rejects all of them once the list has changed behind somebody's choice.
@@ -102,10 +108,13 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
             offered = gr.Dropdown(choices=list(runtimes), value=next(iter(runtimes), None))
         return gr.Dropdown(choices=_choices(list(found.values()))), latest, offered
 
-    async def show(text: str, known: Mapping[str, int], request: gr.Request) -> tuple[str, Any]:
+    async def show(
+        text: str, known: Mapping[str, int], opened: Mapping[str, str], request: gr.Request
+    ) -> tuple[str, Any]:
         try:
             found, unregistered = await client_for(request, client).everything_deployed()
-            return text, cards_of(found, unregistered, known, public_api_url, visitor_of(request).me)
+            me = visitor_of(request).me
+            return text, cards_of(found, unregistered, known, public_api_url, me, opened)
         except ApiError:
             return text, gr.skip()
 
@@ -115,6 +124,7 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
         called: str | None,
         served_by: str | None,
         known: dict[str, int],
+        opened: dict[str, str],
         request: gr.Request,
     ) -> tuple[str, Any, None]:
         if not selected or selected not in known:
@@ -131,19 +141,24 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
         except ApiError as error:
             return problem(error), gr.skip(), None
         words = f"{made.name} starts with version {made.version}."
-        return *await show(services.said(words, undo=False), known, request), None
+        return *await show(services.said(words, undo=False), known, opened, request), None
 
     async def act(
-        known: dict[str, int], event: gr.EventData, request: gr.Request
-    ) -> tuple[str, Any, Done | None]:
+        known: dict[str, int], opened: dict[str, str], event: gr.EventData, request: gr.Request
+    ) -> tuple[str | Any, Any, Done | None | Any, dict[str, str]]:
+        api, action, name = client_for(request, client), str(event.act), str(event.name)
+        if action in ("log", "unlog"):
+            opened = {key: text for key, text in opened.items() if key != name}
+            opened |= await renewed(api, {name: ""}) if action == "log" else {}
+            return gr.skip(), (await show("", known, opened, request))[1], gr.skip(), opened
         try:
-            done = await do(client_for(request, client), str(event.act), str(event.name), event.version)
+            done = await do(api, action, name, event.version)
         except ApiError as error:
-            return problem(error), gr.skip(), None
-        return *await show(services.said(done.words, undo=True), known, request), done
+            return problem(error), gr.skip(), None, opened
+        return *await show(services.said(done.words, undo=True), known, opened, request), done, opened
 
     async def take_back(
-        done: Done | None, known: dict[str, int], request: gr.Request
+        done: Done | None, known: dict[str, int], opened: dict[str, str], request: gr.Request
     ) -> tuple[str, Any, None]:
         if done is None:
             return gr.skip(), gr.skip(), None
@@ -151,15 +166,17 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
             words = await undo(client_for(request, client), done)
         except ApiError as error:
             return problem(error), gr.skip(), None
-        return *await show(services.said(words, undo=False), known, request), None
+        return *await show(services.said(words, undo=False), known, opened, request), None
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     experiment.input(_versions, [experiment, versions], [version], **quiet)
-    deploy.click(create, [experiment, version, name, runtime, versions], [message, cards, last], **quiet)
-    cards.submit(act, [versions], [message, cards, last], **quiet)
-    message.submit(take_back, [last, versions], [message, cards, last], **quiet)
+    deploy.click(
+        create, [experiment, version, name, runtime, versions, logs], [message, cards, last], **quiet
+    )
+    cards.submit(act, [versions, logs], [message, cards, last, logs], **quiet)
+    message.submit(take_back, [last, versions, logs], [message, cards, last], **quiet)
     outputs = [experiment, versions, runtime]
-    return DeploymentsTab(cards, versions, load, [runtime], outputs, [controls, rejected])
+    return DeploymentsTab(cards, versions, logs, load, [runtime], outputs, [controls, rejected])
 
 
 def allow(me: Me) -> list[Any]:
@@ -174,9 +191,31 @@ def cards_of(
     versions: Mapping[str, int],
     public_api_url: str,
     me: Me,
+    logs: Mapping[str, str],
 ) -> str:
     """New contents of `cards`."""
-    return services.services(deployments, unregistered, versions=versions, api=public_api_url, me=me)
+    return services.services(
+        deployments, unregistered, versions=versions, api=public_api_url, me=me, logs=logs
+    )
+
+
+async def renewed(client: MetadataClient, logs: Mapping[str, str]) -> dict[str, str]:
+    """The logs that are open, as they are now; of more than a few the others stay as they were."""
+    new = dict(logs)
+    for name in tuple(new)[:RENEWED]:
+        try:
+            new[name] = await _log(client, name)
+        except ApiError:
+            continue
+    return new
+
+
+async def _log(client: MetadataClient, name: str) -> str:
+    """The last lines of a deployment's log as one text."""
+    parts = (await client.log(name, lines=LINES)).parts
+    return "\n".join(
+        line for part in parts for line in [*([f"{part.pod}:"] if part.pod else []), *part.lines]
+    )
 
 
 def _choices(experiments: Sequence[Experiment]) -> list[tuple[str, str]]:

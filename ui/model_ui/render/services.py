@@ -16,6 +16,8 @@ KINDS = {
 # More than this in one list helps no one; the API takes any version.
 VERSIONS = 50
 HELM = "helm"
+# States in which it matters what a model has said.
+LOGGED = ("failed", "starting", "unknown")
 
 
 def services(
@@ -25,6 +27,7 @@ def services(
     versions: Mapping[str, int],
     api: str,
     me: Me,
+    logs: Mapping[str, str] | None = None,
 ) -> str:
     """HTML of all deployments.
 
@@ -33,6 +36,7 @@ def services(
         versions: latest version of each experiment, for the choice of another one.
         api: address of the API as the browser reaches it; empty means no links.
         me: the visitor, who sees only buttons for what the role may do.
+        logs: last lines of the logs that are open, by deployment.
     """
     if not deployments and not unregistered:
         hint = (
@@ -42,7 +46,8 @@ def services(
         )
         return empty("Nothing is deployed", hint)
     cards = "".join(
-        _service(item, versions.get(item.experiment, item.version), api, me) for item in deployments
+        _service(item, versions.get(item.experiment, item.version), api, me, logs or {})
+        for item in deployments
     )
     cards += "".join(_unregistered(item) for item in unregistered)
     ready = sum(item.ready for item in deployments)
@@ -65,17 +70,31 @@ def banner(message: str) -> str:
     )
 
 
-def _service(item: Deployment, latest: int, api: str, me: Me) -> str:
+def _service(item: Deployment, latest: int, api: str, me: Me, logs: Mapping[str, str]) -> str:
     name = text(item.name)
     origin = "" if item.name == item.experiment else f'<span class="m-sub">{text(item.experiment)}</span>'
     reason = item.observed.reason
     kind = KINDS.get(item.observed.state, "warn")
     problem = f'<p class="m-reason {kind}">{text(reason)}</p>' if reason else ""
-    actions = _actions(item, latest) if me.may("deployer", item.name) else ""
+    may = me.may("deployer", item.name)
+    actions = _actions(item, latest) if may else ""
+    log = _log(item, logs.get(item.name)) if may else ""
     return (
         f'<article class="m-service {kind}" data-name="{name}"><header><h4 title="{name}">{name}</h4>'
-        f"{chip(item.observed.state, kind)}{origin}{_link(item, api)}</header>{_facts(item)}{problem}"
+        f"{chip(item.observed.state, kind)}{origin}{_link(item, api)}</header>{_facts(item)}{problem}{log}"
         f'<div class="m-actions">{actions}</div></article>'
+    )
+
+
+def _log(item: Deployment, log: str | None) -> str:
+    """The last lines of a log beside what does not serve; they are fetched when it is opened."""
+    if log is None and item.observed.state not in LOGGED:
+        return ""
+    attributes = "" if log is None else ' data-shown="yes" open'
+    lines = text(log) if log else "There are no lines yet." if log == "" else "…"
+    return (
+        f'<details class="m-log" data-log="{text(item.name)}"{attributes}><summary>Log</summary>'
+        f"<pre>{lines}</pre></details>"
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from metadata_api.deploying.base import Desired, Observed
 from metadata_api.deploying.helm_release import HelmDeployment, HelmRelease
 from metadata_api.deploying.intervals import DEFAULT, Intervals
-from metadata_api.deploying.kserve import inference_services, reasons, routes
+from metadata_api.deploying.kserve import inference_services, pod_logs, reasons, routes
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.deploying.kserve.containment import ContainmentReports
 from metadata_api.deploying.kserve.inference_services import HELM, INSTANCE, MANAGER, Service
@@ -23,14 +23,11 @@ from metadata_api.deploying.kserve.pod_inspector import PodInspector
 from metadata_api.deploying.kserve.routes import Route, route_name
 from metadata_api.deploying.kserve.stale_routes import remove_stale_routes
 from metadata_api.deploying.kserve.status import derive
+from metadata_api.deploying.logs import LogPart
 from metadata_api.errors import Unavailable
 from metadata_api.kubernetes import (
     AT_ONCE,
-    HTTP_ROUTE,
     INFERENCE_SERVICE,
-    INGRESS,
-    POD,
-    SECRET,
     Cluster,
     ClusterAway,
     ClusterError,
@@ -39,21 +36,6 @@ from metadata_api.kubernetes import (
 )
 
 Json = dict[str, Any]
-OWNED = ["get", "list", "watch", "create", "patch", "delete"]
-STALE = ["list", "delete"]
-RULES: dict[str, list[Json]] = {
-    mode: [
-        {"apiGroups": [kind.group], "resources": [kind.plural], "verbs": verbs}
-        for kind, verbs in [(INFERENCE_SERVICE, OWNED), *routes, (SECRET, ["patch"]), (POD, ["list"])]
-    ]
-    for mode, routes in {
-        "ingress": [(INGRESS, OWNED), (HTTP_ROUTE, STALE)],
-        "gateway": [(HTTP_ROUTE, OWNED), (INGRESS, STALE)],
-        "none": [(INGRESS, STALE), (HTTP_ROUTE, STALE)],
-    }.items()
-}
-"""What the API's Role must allow, by `expose.mode`, as it stands in the Role."""
-
 log = logging.getLogger(__name__)
 
 
@@ -112,6 +94,12 @@ class KServeDeployer:
         self._containment = ContainmentReports(cluster, self.changed.set)
         self._written: dict[tuple[Kind, str], _Written] = {}
         self._rejected: dict[str, _Rejected] = {}
+
+    @property
+    def watches(self) -> Mapping[str, float]:
+        """For how many seconds the watches have heard nothing."""
+        routes_away = {"routes": self._routes.away_seconds} if self._routes else {}
+        return {INFERENCE_SERVICE.plural: self._services.away_seconds, **routes_away}
 
     async def follow(self) -> None:
         """Keep the watches, until cancelled."""
@@ -178,6 +166,13 @@ class KServeDeployer:
             desired = rejected.desired
             observed[name] = Observed("failed", desired.version, live, rejected.reason, desired.runtime)
         return observed
+
+    async def log(self, name: str, lines: int) -> Sequence[LogPart]:
+        """The last lines of the newest pods of a deployment; raises Unavailable."""
+        try:
+            return await pod_logs.read(self._cluster, self._selector, name, lines)
+        except ClusterError as error:
+            raise Unavailable("kubernetes_unreachable", reasons.sentence(str(error))) from error
 
     async def _listed(self) -> None:
         informers: list[Informer[Any]] = [self._services, *([self._routes] if self._routes else [])]

@@ -1,9 +1,10 @@
 """InferenceServices: how a desired deployment is written as one, and what is kept of one that was seen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from metadata_api.deploying.base import Desired, Resources
+from metadata_api.deploying.base import Desired, Resources, Timeouts
 from metadata_api.deploying.helm_release import HelmSpec
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.kubernetes import INFERENCE_SERVICE
@@ -17,6 +18,15 @@ HELM = "Helm"
 EXPERIMENT, VERSION, RUNTIME = "marina/experiment", "marina/version", "marina/runtime"
 USER = 10001
 DRAIN_SECONDS = 60
+# What ends a pod waits longer than its requests may take: until every proxy knows, and the last answer has left.
+DRAIN_MARGIN_SECONDS = 20
+PROBE_SECONDS = 2
+# The archive is unpacked before the model has its time, and the process says itself why it is over.
+PROBE_MARGIN_SECONDS = 60
+ENVIRONMENT = {
+    "startup_seconds": "SERVING_MODEL_STARTUP_SECONDS",
+    "response_seconds": "SERVING_MODEL_RESPONSE_SECONDS",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,7 @@ class Service:
     replicas: int
     storage_uri: str
     resources: Resources
+    timeouts: Timeouts
     ready: bool
     problem: str | None
     """Why it is not ready, in KServe's words."""
@@ -46,7 +57,13 @@ class Service:
         if self.manager != HELM:
             return None
         return HelmSpec(
-            self.experiment, self.version, self.runtime, self.replicas, self.storage_uri, self.resources
+            self.experiment,
+            self.version,
+            self.runtime,
+            self.replicas,
+            self.storage_uri,
+            self.resources,
+            self.timeouts,
         )
 
 
@@ -110,6 +127,7 @@ def parse(item: Json) -> Service:
         replicas=int(predictor.get("minReplicas", 1)),
         storage_uri=str(model.get("storageUri") or ""),
         resources=_resources_of(model.get("resources") or {}),
+        timeouts=_timeouts_of(model.get("env") or ()),
         ready=ready,
         problem=problem,
         failure=_failure(status),
@@ -118,7 +136,8 @@ def parse(item: Json) -> Service:
 
 def _predictor(config: KServeConfig, desired: Desired) -> Json:
     extra = config.predictor
-    resources = _resources(extra.resources, desired.resources)
+    resources, timeouts = _resources(extra.resources, desired.resources), desired.timeouts
+    startup = timeouts.startup_seconds
     # What is empty is left out: an empty field of ours would still be owned by us.
     optional = {
         "serviceAccountName": extra.service_account,
@@ -132,7 +151,7 @@ def _predictor(config: KServeConfig, desired: Desired) -> Json:
             "type": "RollingUpdate",
             "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
         },
-        "terminationGracePeriodSeconds": DRAIN_SECONDS,
+        "terminationGracePeriodSeconds": _drain_seconds(desired.timeouts),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {
@@ -151,8 +170,10 @@ def _predictor(config: KServeConfig, desired: Desired) -> Json:
             "env": [
                 {"name": "SERVING_MODEL_VERSION", "value": str(desired.version)},
                 {"name": "SERVING_MODEL_SHA256", "value": desired.sha256},
+                *({"name": ENVIRONMENT[key], "value": str(value)} for key, value in timeouts.given().items()),
             ],
             **({"resources": resources} if resources else {}),
+            **({"startupProbe": _startup_probe(startup)} if startup else {}),
         },
     }
 
@@ -170,6 +191,27 @@ def _resources_of(block: Json) -> Resources:
     requests, limits = block.get("requests") or {}, block.get("limits") or {}
     alike = {name: str(value) for name, value in limits.items() if requests.get(name) == value}
     return Resources.of(alike)
+
+
+def _drain_seconds(timeouts: Timeouts) -> int:
+    return max(DRAIN_SECONDS, (timeouts.response_seconds or 0) + DRAIN_MARGIN_SECONDS)
+
+
+def _startup_probe(seconds: int) -> Json:
+    """The runtime's, with more or less patience."""
+    return {
+        "httpGet": {"path": "/v2/health/ready", "port": 8080},
+        "periodSeconds": PROBE_SECONDS,
+        "timeoutSeconds": 5,
+        "failureThreshold": (seconds + PROBE_MARGIN_SECONDS) // PROBE_SECONDS,
+    }
+
+
+def _timeouts_of(env: Sequence[Json]) -> Timeouts:
+    """What the variables say that both writers set."""
+    given = {one.get("name"): str(one.get("value") or "") for one in env}
+    found = {key: given.get(name, "") for key, name in ENVIRONMENT.items()}
+    return Timeouts(**{key: int(text) for key, text in found.items() if text.isascii() and text.isdecimal()})
 
 
 def _readiness(status: Json) -> tuple[bool, str | None]:

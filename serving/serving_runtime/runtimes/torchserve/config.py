@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def _aim_manifest(model: Path) -> None:
         return  # this folder was started before
     manifest["model"] = {
         "modelName": archive["modelName"],
-        "modelVersion": archive["modelVersion"],
+        "modelVersion": archive.get("modelVersion", "1.0"),
         "handler": "serving_runtime.worker.torchserve_main",
         ARCHIVE_MODEL: archive,
     }
@@ -91,7 +92,7 @@ def _config(sockets: Path, model: Path, calls: int, start_seconds: float) -> str
         "load_models": f"model={model.name}",
         "default_workers_per_model": 1,
         "default_response_timeout": 3600,  # deadlines are the front's
-        "default_startup_timeout": int(start_seconds),
+        "default_startup_timeout": math.ceil(start_seconds),
         "number_of_gpu": 0,
         "number_of_netty_threads": 1,
         "netty_client_threads": 1,

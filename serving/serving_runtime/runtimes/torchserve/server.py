@@ -23,7 +23,7 @@ from typing import Any
 from serving_runtime import processes
 from serving_runtime.containment import Plan, Report
 from serving_runtime.errors import LoadFailed
-from serving_runtime.runtimes.base import OK, START_SECONDS, Done, first_answer
+from serving_runtime.runtimes.base import OK, Done, first_answer, too_slow
 from serving_runtime.runtimes.forkserver import ForkServer, contained
 from serving_runtime.runtimes.torchserve import config, java
 from serving_runtime.runtimes.torchserve.client import TorchServeClient
@@ -47,19 +47,29 @@ class TorchServe:
         self._on_failure: Callable[[str], None] | None = on_failure
         self._java: subprocess.Popen[bytes] | None = None
         self._worker = 0
+        self._seconds = 0.0
         self._watches: list[processes.Watch] = []
         self._clients: deque[TorchServeClient] = deque()
         self._asked: TorchServeClient | None = None
         self.containment: Report | None = None
 
-    async def start(self, model: Path, probe: Sequence[bytes], plan: Plan | None = None) -> bytes:
+    async def start(
+        self,
+        model: Path,
+        probe: Sequence[bytes],
+        plan: Plan | None = None,
+        *,
+        seconds: float,
+        output: Path | None = None,
+    ) -> bytes:
         """Start Java on the unpacked archive `model` and wait until its worker answers the frame `probe`.
 
         Returns the answer's frame. Raises LoadFailed with the reason when the model cannot be loaded.
         """
         self._forkserver.ensure()
-        self._launch(model, plan)
-        deadline = asyncio.get_running_loop().time() + START_SECONDS
+        self._launch(model, plan, seconds, output)
+        self._seconds = seconds
+        deadline = asyncio.get_running_loop().time() + seconds
         while (answer := await self._first_answer(probe, deadline)) is None:
             self._check_alive(deadline)
             await asyncio.sleep(_POLL_SECONDS)
@@ -148,15 +158,13 @@ class TorchServe:
     def _reports_file(self) -> Path:
         return self._directory / "workers"
 
-    def _launch(self, model: Path, plan: Plan | None) -> None:
+    def _launch(self, model: Path, plan: Plan | None, seconds: float, output: Path | None) -> None:
         temporary = self._directory / "t"
         temporary.mkdir(parents=True, exist_ok=True)
         self._sockets.mkdir(mode=0o700)
-        config.write(
-            self._directory, self._sockets, model, calls=CALLS_IN_FLIGHT, start_seconds=START_SECONDS
-        )
+        config.write(self._directory, self._sockets, model, calls=CALLS_IN_FLIGHT, start_seconds=seconds)
         plan = None if plan is None else replace(plan, sockets=str(temporary))
-        self._forkserver.worker_command(self._directory / "python", self._reports_file, plan)
+        self._forkserver.worker_command(self._directory / "python", self._reports_file, plan, output)
         home, jar = config.home_and_jar()
         command = [
             str(java.java_home() / "bin" / "java"),
@@ -190,7 +198,7 @@ class TorchServe:
     def _check_alive(self, deadline: float) -> None:
         assert self._java is not None
         if asyncio.get_running_loop().time() > deadline:
-            raise LoadFailed(f"the model did not answer within {START_SECONDS:.0f} s of its start")
+            raise too_slow(self._seconds)
         if self._java.poll() is not None:
             which = f" (Java of JAVA_HOME={home})" if (home := os.environ.get("JAVA_HOME")) else ""
             raise LoadFailed(f"TorchServe ended with code {self._java.returncode}{which}: {self.log_tail()}")

@@ -52,6 +52,8 @@ class FakeKubernetes:
         self.reject: Refuse = rejecting()
         self.broken: dict[tuple[str, str], Json] = {}
         """(deployment, version) -> status of the pods of that version."""
+        self.logs: dict[tuple[str, bool], list[str]] = {}
+        """(pod, whether of its container before the restart) -> lines."""
         self.kserve = True
         """Whether there is a controller that makes pods."""
         self.tokens = TokenReviews()
@@ -176,6 +178,8 @@ class FakeKubernetes:
         if path == TOKEN_REVIEWS:
             rejection = await asyncio.to_thread(self.reject, request.method, "tokenreviews", "")
             return _status(*rejection) if rejection else self.tokens.review(await request.json())
+        if log := re.fullmatch(r"/api/v1/namespaces/[^/]+/pods/([^/]+)/log", path):
+            return self._log(log[1], request.query_params)
         found = re.fullmatch(r"/apis?/(?:[^/]+/)?[^/]+/namespaces/[^/]+/([^/]+)(?:/([^/]+))?", path)
         if not found or found[1] not in KINDS:
             return _status(404, "the server could not find the requested resource")
@@ -195,6 +199,14 @@ class FakeKubernetes:
         if request.query_params.get("watch") == "true":
             return self._watch(plural, chosen, request.query_params)
         return self._list(plural, chosen, request.query_params)
+
+    def _log(self, pod: str, query: Any) -> Response:
+        assert query["container"] == PULLED
+        lines = self.logs.get((pod, query["previous"] == "true"))
+        if lines is None:
+            return _status(400, f'container "{PULLED}" in pod "{pod}" is waiting to start')
+        tail = lines[-int(query["tailLines"]) :]
+        return Response("".join(f"{line}\n" for line in tail), media_type="text/plain")
 
     def _list(self, plural: str, chosen: Callable[[Json], bool], query: Any) -> Response:
         with self._lock:

@@ -70,6 +70,7 @@ def inference_service(name: str, manager: str, release: str = "marina", **more: 
         "marina/runtime": more.get("runtime", "torchserve"),
     }
     model = {"storageUri": f"http://artifacts/{name}.mar", "resources": more.get("resources", {})}
+    model["env"] = [{"name": key, "value": value} for key, value in more.get("env", {}).items()]
     return {
         "metadata": {"name": name, "labels": item_labels},
         "spec": {"predictor": {"minReplicas": more.get("replicas", 1), "model": model}},

@@ -30,11 +30,15 @@ class TestHelm:
             "torchserve",
         )
         own = {"requests": {"memory": "1Gi"}, "limits": {"memory": "1Gi"}}
-        kubernetes.put(ISVC, inference_service("digits", "Helm", version=2, replicas=2, resources=own))
+        env = {"SERVING_MODEL_VERSION": "2", "SERVING_MODEL_STARTUP_SECONDS": "600"}
+        kubernetes.put(
+            ISVC, inference_service("digits", "Helm", version=2, replicas=2, resources=own, env=env)
+        )
         kubernetes.control("digits")
         until(lambda: seen(api) == ("ready", 2, ""))
         assert (shown(api)["previous_version"], shown(api)["replicas"]) == (1, 2)
         assert shown(api)["resources"] == {"cpu": None, "memory": "1Gi"}
+        assert (shown(api)["startup_seconds"], shown(api)["response_seconds"]) == (600, None)
         kubernetes.remove(ISVC, "digits")
         until(lambda: api.get(f"{URL}/digits").status_code == 404)
         assert kubernetes.written(ISVC) == []
@@ -56,6 +60,8 @@ class TestHelm:
                 "experiments.digits.resources.cpu=500m --set experiments.digits.resources.memory=null",
             ),
             ("PATCH", "/digits", {"resources": None}, "experiments.digits.resources=null"),
+            ("PATCH", "/digits", {"startup_seconds": 600}, "experiments.digits.startupSeconds=600"),
+            ("PATCH", "/digits", {"response_seconds": None}, "experiments.digits.responseSeconds=null"),
             ("POST", "/digits/stop", None, "experiments.digits=null"),
             ("DELETE", "/digits", None, "experiments.digits=null"),
             ("POST", "", {"experiment": "digits", "version": 3}, "experiments.digits.version=3"),

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from metadata_api.deploying.base import Desired, Resources
+from metadata_api.deploying.base import Desired, Resources, Timeouts
 from metadata_api.deploying.kserve import inference_services, pods, routes
 from metadata_api.deploying.kserve.config import KServeConfig, Unreadable, read
-from metadata_api.deploying.kserve.deployer import RULES
 from metadata_api.deploying.kserve.pods import Pod, PodProblem
+from metadata_api.deploying.kserve.rules import RULES
 from metadata_api.deploying.kserve.status import derive, is_settled
 from metadata_api.settings import Auth, Settings
 
@@ -143,6 +143,31 @@ def test_what_helm_gives_a_deployment_is_read_back(config: KServeConfig) -> None
     assert inference_services.parse(item).resources == own, "the default limit of memory is not its own"
 
 
+def test_a_deployments_own_timeouts_reach_the_process_the_probe_and_the_end_of_its_pod(
+    config: KServeConfig,
+) -> None:
+    own = Timeouts(startup_seconds=900, response_seconds=300)
+    item = inference_services.build(config, dataclasses.replace(DESIRED, timeouts=own))
+    predictor = item["spec"]["predictor"]
+    environment = {one["name"]: one["value"] for one in predictor["model"]["env"]}
+    assert environment["SERVING_MODEL_STARTUP_SECONDS"] == "900"
+    assert environment["SERVING_MODEL_RESPONSE_SECONDS"] == "300"
+    probe = predictor["model"]["startupProbe"]
+    # The process says itself that its time is over, before it is killed.
+    assert 930 <= probe["periodSeconds"] * probe["failureThreshold"] <= 990
+    assert predictor["terminationGracePeriodSeconds"] > 300
+    item["metadata"]["uid"] = "u"
+    assert inference_services.parse(item).timeouts == own
+
+
+def test_without_timeouts_the_runtimes_stand(config: KServeConfig) -> None:
+    item = inference_services.build(config, DESIRED)
+    assert "startupProbe" not in item["spec"]["predictor"]["model"]
+    assert item["spec"]["predictor"]["terminationGracePeriodSeconds"] == 60
+    item["metadata"]["uid"] = "u"
+    assert inference_services.parse(item).timeouts == Timeouts()
+
+
 def test_archives_in_a_bucket_are_named_by_their_hash(config: KServeConfig) -> None:
     in_bucket = changed(config, artifact_url="s3://marina/artifacts/")
     assert inference_services.storage_uri(in_bucket, DESIRED) == f"s3://marina/artifacts/{'ab' * 32}.mar"
@@ -236,7 +261,7 @@ def test_the_rules_name_what_is_written_and_nothing_else() -> None:
     stale, models, pods = (
         {"list", "delete"},
         {"inferenceservices": written},
-        {"pods": {"list"}, "secrets": {"patch"}},
+        {"pods": {"list"}, "pods/log": {"get"}, "secrets": {"get", "patch", "create"}},
     )
     assert found == {
         "ingress": {**models, "ingresses": written, "httproutes": stale, **pods},
@@ -258,6 +283,7 @@ def service(**changes: Any) -> inference_services.Service:
         "replicas": 1,
         "storage_uri": "",
         "resources": Resources(),
+        "timeouts": Timeouts(),
         "ready": True,
         "problem": None,
         "failure": None,

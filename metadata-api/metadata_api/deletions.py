@@ -1,0 +1,177 @@
+"""Deletes experiments, versions, images, predictions and imports, each with what depends on it or not at all.
+
+What serves is never taken away by a deletion: deployments and aliases have to go first. Everything else that depends
+on the thing is named, and goes when the caller says so by `cascade`. Stored bytes follow after the grace time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy.orm import Session
+
+from metadata_api.database.session import deadline
+from metadata_api.database.tables import (
+    Alias,
+    Deployment,
+    Experiment,
+    Image,
+    Import,
+    ModelVersion,
+    Prediction,
+)
+from metadata_api.errors import Conflict, NotFound
+from metadata_api.objects import ledger
+from metadata_api.schemas.deletions import Deletion
+
+# Many predictions may be about one thing.
+STATEMENT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What the caller agreed to: that what depends on the thing goes too, or only to be told."""
+
+    cascade: bool
+    dry_run: bool
+
+
+def delete_experiment(session: Session, name: str, consent: Consent) -> Deletion:
+    """Delete an experiment with curves and versions; raises NotFound, and Conflict that names what depends on it."""
+    row = session.scalar(select(Experiment).where(Experiment.name == name).with_for_update())
+    if row is None:
+        raise NotFound("experiment_unknown", f"There is no experiment {name}. See /v1/experiments.")
+    versions = session.scalars(
+        select(ModelVersion).where(ModelVersion.experiment_id == row.id).order_by(ModelVersion.number)
+    ).all()
+    said = Deletion(
+        deleted=not consent.dry_run,
+        experiments=[name],
+        versions=[f"{name}/{one.number}" for one in versions],
+        predictions_kept=_count_predictions(session, versions),
+        blocked_by=_what_serves(session, versions, Deployment.experiment_id == row.id),
+    )
+    _agree(f"Experiment {name}", said, consent)
+    if not consent.dry_run:
+        _delete_versions(session, versions)
+        session.delete(row)
+        session.flush()
+    return said
+
+
+def delete_version(session: Session, name: str, number: int, consent: Consent) -> Deletion:
+    """Delete a version; its number is never given again. Raises NotFound, and Conflict as `delete_experiment`."""
+    row = session.scalar(
+        select(ModelVersion)
+        .join(Experiment, ModelVersion.experiment_id == Experiment.id)
+        .where(Experiment.name == name, ModelVersion.number == number)
+        .with_for_update()
+    )
+    if row is None:
+        raise NotFound("version_unknown", f"Experiment {name} does not have a version {number}.")
+    said = Deletion(
+        deleted=not consent.dry_run,
+        versions=[f"{name}/{number}"],
+        predictions_kept=_count_predictions(session, [row]),
+        blocked_by=_what_serves(session, [row], Deployment.version_id == row.id),
+    )
+    _agree(f"Version {number} of {name}", said, consent)
+    if not consent.dry_run:
+        _delete_versions(session, [row])
+    return said
+
+
+def delete_image(session: Session, sha256: str, consent: Consent) -> Deletion:
+    """Delete an image and the predictions about it; raises NotFound, and Conflict while there are any."""
+    row = session.scalar(select(Image).where(Image.sha256 == sha256).with_for_update())
+    if row is None:
+        raise NotFound("image_unknown", f"There is no image {sha256}.")
+    mine = Prediction.image_sha256 == sha256
+    count = session.scalar(select(func.count()).where(mine)) or 0
+    said = Deletion(deleted=not consent.dry_run, images=1, predictions=count)
+    _agree(f"Image {sha256}", said, consent)
+    if not consent.dry_run:
+        with deadline(STATEMENT_SECONDS):
+            session.execute(delete(Prediction).where(mine))
+        session.delete(row)
+        ledger.release(session, ledger.IMAGE, [sha256])
+    return said
+
+
+def delete_prediction(session: Session, uid: UUID) -> Deletion:
+    """Delete a prediction, and its image when no other is about it; raises NotFound."""
+    row = session.scalar(select(Prediction).where(Prediction.uid == uid).with_for_update())
+    if row is None:
+        raise NotFound("prediction_unknown", f"There is no prediction {uid}.")
+    session.delete(row)
+    session.flush()
+    images = delete_unused_images(session, [row.image_sha256])
+    return Deletion(deleted=True, predictions=1, images=images)
+
+
+def delete_import(session: Session, number: int) -> Deletion:
+    """Delete the report of an import; the experiments stay. Raises NotFound."""
+    row = session.get(Import, number)
+    if row is None:
+        raise NotFound("import_unknown", f"There is no import {number}. See /v1/imports.")
+    session.delete(row)
+    return Deletion(deleted=True, imports=1)
+
+
+def delete_unused_images(session: Session, digests: Sequence[str]) -> int:
+    """Delete those images that no prediction is about; how many those were."""
+    # Skipped is what somebody is just asking about; a new statement sees the predictions that are there by now.
+    free = select(Image.sha256).where(Image.sha256.in_(digests)).with_for_update(skip_locked=True)
+    candidates = session.scalars(free.order_by(Image.sha256)).all()
+    unused = Image.sha256.in_(candidates) & ~exists().where(Prediction.image_sha256 == Image.sha256)
+    gone = session.scalars(delete(Image).where(unused).returning(Image.sha256)).all()
+    ledger.release(session, ledger.IMAGE, gone)
+    return len(gone)
+
+
+def _agree(what: str, said: Deletion, consent: Consent) -> None:
+    """Raise Conflict unless the caller knows what goes too, and nothing stands in the way."""
+    if consent.dry_run:
+        return
+    if said.blocked_by:
+        raise Conflict(
+            "in_use", f"{what} is served: {', '.join(said.blocked_by)}. Remove or move those first."
+        )
+    versions = [] if what.startswith("Version") else said.versions
+    more = [
+        f"{len(versions)} versions ({', '.join(versions[:10])})" if versions else "",
+        f"{said.predictions} predictions" if said.predictions else "",
+        f"{said.predictions_kept} predictions, which stay as records" if said.predictions_kept else "",
+    ]
+    if any(more) and not consent.cascade:
+        listed = " and ".join(one for one in more if one)
+        raise Conflict(
+            "has_dependents",
+            f"{what} has {listed}. Repeat with ?cascade=true to delete it nevertheless; ?dry_run=true only tells.",
+        )
+
+
+def _what_serves(
+    session: Session, versions: Sequence[ModelVersion], desired: ColumnElement[bool]
+) -> list[str]:
+    ids = [one.id for one in versions]
+    deployments = session.scalars(select(Deployment.name).where(desired).order_by(Deployment.name))
+    aliases = session.scalars(select(Alias.name).where(Alias.version_id.in_(ids)).order_by(Alias.name))
+    return [*(f"deployment {name}" for name in deployments), *(f"alias {name}" for name in aliases)]
+
+
+def _count_predictions(session: Session, versions: Sequence[ModelVersion]) -> int:
+    ids = [one.id for one in versions]
+    return session.scalar(select(func.count()).where(Prediction.version_id.in_(ids))) or 0
+
+
+def _delete_versions(session: Session, versions: Sequence[ModelVersion]) -> None:
+    ids = [one.id for one in versions]
+    with deadline(STATEMENT_SECONDS):
+        session.execute(update(Prediction).where(Prediction.version_id.in_(ids)).values(version_id=None))
+    previous = Deployment.previous_version_id
+    session.execute(update(Deployment).where(previous.in_(ids)).values(previous_version_id=None))
+    for row in versions:
+        session.delete(row)
+    ledger.release(session, ledger.ARCHIVE, [one.sha256 for one in versions])

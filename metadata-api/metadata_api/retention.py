@@ -1,0 +1,80 @@
+"""Deletes what is older, more or larger than the settings say, oldest first and in batches; the maintenance calls it.
+
+A batch is a transaction of its own, short enough to hold nobody up. Experiments and versions are somebody's work: only
+people delete them.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from metadata_api.database.auth_tables import AuditEntry
+from metadata_api.database.object_tables import StoreCheck
+from metadata_api.database.session import Sessions
+from metadata_api.database.tables import AliasEvent, DeploymentEvent, Image, Import, Prediction
+from metadata_api.deletions import delete_unused_images
+from metadata_api.settings import Retention
+
+BATCH = 1000
+KEPT_CHECKS = 100
+
+Column = InstrumentedAttribute[Any]
+
+
+def apply(sessions: Sessions, keep: Retention) -> int:
+    """Delete one batch of each kind that has too much; how many rows that were."""
+    rules: list[Callable[[Session], int]] = [
+        lambda session: _predictions(session, keep),
+        lambda session: _rows(session, Import.id, Import.created_at, keep.imports_days, keep.imports_rows),
+        lambda session: _rows(
+            session, DeploymentEvent.id, DeploymentEvent.at, keep.events_days, keep.events_rows
+        ),
+        lambda session: _rows(session, AliasEvent.id, AliasEvent.at, keep.events_days, keep.events_rows),
+        lambda session: _rows(session, AuditEntry.id, AuditEntry.at, keep.audit_days, 0),
+        lambda session: _rows(session, StoreCheck.id, StoreCheck.requested_at, 0, KEPT_CHECKS),
+    ]
+    deleted = 0
+    for rule in rules:
+        with sessions.begin() as session:
+            deleted += rule(session)
+    return deleted
+
+
+def _predictions(session: Session, keep: Retention) -> int:
+    """The oldest predictions, with the images that no other is about."""
+    due = _due(session, Prediction.id, Prediction.created_at, keep.predictions_days, keep.predictions_rows)
+    if due is None and keep.images_bytes:
+        stored = session.scalar(select(func.coalesce(func.sum(Image.size), 0))) or 0
+        if stored > keep.images_bytes:
+            # As little as it takes: images are large, and predictions about them are few.
+            due = Prediction.id.in_(select(Prediction.id).order_by(Prediction.id).limit(BATCH // 10))
+    if due is None:
+        return 0
+    digests = session.scalars(delete(Prediction).where(due).returning(Prediction.image_sha256)).all()
+    delete_unused_images(session, list(set(digests)))
+    return len(digests)
+
+
+def _rows(session: Session, key: Column, at: Column, days: int, rows: int) -> int:
+    due = _due(session, key, at, days, rows)
+    if due is None:
+        return 0
+    return len(session.scalars(delete(key.class_).where(due).returning(key)).all())
+
+
+def _due(session: Session, key: Column, at: Column, days: int, rows: int) -> ColumnElement[bool] | None:
+    """One batch of the oldest rows that are too old or too many; None when there are none. 0 means no limit."""
+    oldest = select(key, at.label("at")).order_by(key).limit(BATCH).subquery()
+    if days:
+        old = select(oldest.c.id).where(oldest.c.at < func.now() - timedelta(days=days))
+        if session.scalar(old.limit(1)) is not None:
+            return key.in_(old)
+    if rows:
+        # The newest row that is one too many.
+        newest = session.scalar(select(key).order_by(key.desc()).offset(rows).limit(1))
+        if newest is not None:
+            return key.in_(select(oldest.c.id).where(oldest.c.id <= newest))
+    return None

@@ -1,0 +1,108 @@
+"""What is too old, too many or too large goes in batches, oldest first, and nothing else does."""
+
+import pytest
+from sqlalchemy import Engine, select, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from metadata_api import retention
+from metadata_api.database.session import Sessions
+from metadata_api.database.tables import Image
+from metadata_api.settings import Retention
+from tests.metadata_api.conftest import row_counts
+from tests.metadata_api.test_deletions import predict
+
+UNLIMITED = Retention(
+    predictions_days=0,
+    predictions_rows=0,
+    images_bytes=0,
+    imports_days=0,
+    imports_rows=0,
+    events_days=0,
+    events_rows=0,
+)
+A, B, C = ("a" * 64, "b" * 64, "c" * 64)
+
+
+@pytest.fixture(scope="module")
+def engine(own_engine: Engine) -> Engine:
+    return own_engine
+
+
+@pytest.fixture
+def sessions(engine: Engine, clean: None) -> Sessions:
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def applied(sessions: Sessions, **keep: int) -> int:
+    """Rounds until nothing is over; how many rows went."""
+    deleted = 0
+    while found := retention.apply(sessions, UNLIMITED.model_copy(update=keep)):
+        deleted += found
+    return deleted
+
+
+def images(engine: Engine) -> list[str]:
+    with Session(engine) as session:
+        return list(session.scalars(select(Image.sha256).order_by(Image.sha256)))
+
+
+def test_without_limits_everything_stays(sessions: Sessions, engine: Engine) -> None:
+    predict(engine, A, count=5, days=5000)
+    assert applied(sessions) == 0
+    assert row_counts(engine)["predictions"] == 5
+
+
+def test_old_predictions_go_with_the_images_that_no_other_is_about(
+    sessions: Sessions, engine: Engine
+) -> None:
+    predict(engine, A, count=1500, days=400)
+    predict(engine, B, count=3, days=400)
+    predict(engine, B, count=2)
+    assert applied(sessions, predictions_days=365) == 1503
+    assert row_counts(engine)["predictions"] == 2
+    assert images(engine) == [B]
+
+
+def test_only_so_many_of_the_newest_stay(sessions: Sessions, engine: Engine) -> None:
+    predict(engine, A, count=2500)
+    predict(engine, B, count=100)
+    assert applied(sessions, predictions_rows=100) == 2500
+    assert images(engine) == [B]
+
+
+def test_images_stay_below_their_bytes(sessions: Sessions, engine: Engine) -> None:
+    for sha256 in (A, B, C):
+        predict(engine, sha256, count=100)
+    applied(sessions, images_bytes=2000)
+    assert images(engine) == [B, C]
+    assert row_counts(engine)["predictions"] == 200
+
+
+def test_reports_events_and_the_audit_log_have_limits_of_their_own(
+    sessions: Sessions, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "insert into deployment_events (deployment, kind) select 'd', 'ready' from generate_series(1, 30)"
+            )
+        )
+        connection.execute(
+            text(
+                "insert into imports "
+                "(filename, sha256, accepted, unchanged, rejected, problems, experiments, created_at) "
+                "select '', '', 0, 0, 0, '[]', '[]', now() - make_interval(days => 10 * n) "
+                "from generate_series(9, 0, -1) n"
+            )
+        )
+    assert applied(sessions, events_rows=10, imports_days=45) == 20 + 5
+    counts = row_counts(engine)
+    assert (counts["deployment_events"], counts["imports"]) == (10, 5)
+
+
+def test_an_image_that_somebody_is_just_asking_about_stays(sessions: Sessions, engine: Engine) -> None:
+    predict(engine, A, count=1, days=400)
+    with Session(engine) as asking:
+        asking.execute(select(Image).where(Image.sha256 == A).with_for_update(read=True, key_share=True))
+        assert applied(sessions, predictions_days=365) == 1
+        assert images(engine) == [A]
