@@ -50,6 +50,7 @@ from metadata_api.routes import (
     imports,
     metrics,
     predictions,
+    restores,
     versions,
 )
 from metadata_api.routes import audit as audit_routes
@@ -78,6 +79,7 @@ ROUTERS = tuple(
         experiments,
         imports,
         fsck,
+        restores,
         versions,
         artifacts,
         deployments,

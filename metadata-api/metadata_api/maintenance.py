@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from metadata_api import retention
 from metadata_api.database.session import Sessions, deadline
+from metadata_api.deploying import restores
 from metadata_api.errors import Unavailable
 from metadata_api.objects import collector, fsck
 from metadata_api.objects.repair import RepairedStore
@@ -23,6 +24,8 @@ from metadata_api.settings import Retention
 STATEMENT_SECONDS = 60.0
 POLL_SECONDS = 1.0
 SWEEP_ROUNDS = 24
+# Until what keeps it from collecting may be over.
+WAIT_SECONDS = 10.0
 log = logging.getLogger(__name__)
 
 
@@ -84,8 +87,11 @@ class Maintenance:
         if retention.apply(self._sessions, self._keep):
             return True
         in_use = self._in_use()
-        if in_use is None:
-            return False
+        with self._sessions() as session:
+            # Bytes that only rows of after the dump needed are the last trace of what was lost.
+            if in_use is None or restores.changed_since(session) is not None:
+                self._next_round = time.monotonic() + min(WAIT_SECONDS, self._keep.interval_seconds)
+                return False
         if self._rounds % SWEEP_ROUNDS == 0:
             collector.sweep(self._sessions, self._stores)
         grace = timedelta(seconds=self._keep.grace_seconds)

@@ -11,6 +11,8 @@ import psycopg2
 import pytest
 from sqlalchemy import make_url
 
+from metadata_api.database import migrate
+from metadata_api.database.session import connect
 from tests.chart.rendering import CHART, Object, Rejected, environment, render, shape
 
 FILES = CHART / "files"
@@ -220,6 +222,16 @@ def dumps(place: dict[str, str]) -> list[str]:
     return sorted(path.name for path in Path(place["BACKUP_DIR"]).iterdir())
 
 
+@pytest.fixture
+def product(place: dict[str, str], postgres_url: str) -> dict[str, str]:
+    """The same with the product's schema in the database."""
+    url = make_url(postgres_url).set(database=place["PGDATABASE"])
+    engine = connect(url.render_as_string(hide_password=False))
+    migrate.upgrade(engine)
+    engine.dispose()
+    return place
+
+
 WRITE = (
     "create table runs (id serial primary key, name text unique)",
     "insert into runs (name) select 'run ' || n from generate_series(1, 500) n",
@@ -240,6 +252,31 @@ class TestBackup:
         assert ask(place, "select to_regclass('of_a_later_release')") == [(None,)]
         assert ask(place, "insert into runs (name) values ('next') returning id") == [(501,)]
         assert [name for name in dumps(place) if not name.endswith(".dump")] == []
+
+    def test_the_manifest_lists_what_the_rows_of_the_dump_need(self, product: dict[str, str]) -> None:
+        ask(
+            product,
+            "insert into stored_objects (kind, sha256, size, unreferenced_since) "
+            "values ('archive', repeat('a', 64), 7, null), ('image', repeat('b', 64), 9, now())",
+        )
+        assert run("backup", product).returncode == 0
+        (manifest,) = Path(product["BACKUP_DIR"]).glob("*.manifest")
+        assert manifest.read_text() == f"archive {'a' * 64} 7\n"
+        assert manifest.with_suffix(".dump").exists()
+
+    def test_numbers_of_versions_that_were_given_after_the_dump_are_not_given_again(
+        self, product: dict[str, str]
+    ) -> None:
+        ask(product, "insert into version_numbers values ('a', 3), ('b', 5)")
+        run("backup", product)
+        ask(product, "update version_numbers set last = 8 where experiment = 'a'")
+        ask(product, "insert into version_numbers values ('new', 2)")
+        ask(product, "delete from version_numbers where experiment = 'b'")
+        result = run("restore", product)
+        assert result.returncode == 0, result.stderr
+        found = dict(ask(product, "select experiment, last from version_numbers"))
+        assert found == {"a": 8, "b": 1005, "new": 2}, "nobody knows about b, so many were surely not given"
+        assert ask(product, "select confirmed_at, dump like 'marina-%.dump' from restores") == [(None, True)]
 
     def test_an_older_dump_can_be_named(self, place: dict[str, str]) -> None:
         ask(place, *WRITE)

@@ -47,6 +47,20 @@ class VersionNumber(Base):
     last: Mapped[int]
 
 
+class Restore(Base):
+    """A restore of the database from a dump; until it is confirmed nothing is removed because of it."""
+
+    __tablename__ = "restores"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    dump: Mapped[str] = mapped_column(Text)
+    restored_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    withheld: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
+    """What the deployer would do if it was confirmed, as sentences."""
+    confirmed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    confirmed_by: Mapped[str | None] = mapped_column(Text)
+
+
 class StoreCheck(Base):
     """One check of the store against the database, and how far it is."""
 

@@ -6,7 +6,7 @@ InferenceServices.
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -92,6 +92,13 @@ class Observed:
     containment: Mapping[str, Any] | None = None
 
 
+def withheld(name: str, present: str, desired: Desired | None) -> str:
+    """What is left undone because of a restore, as a sentence; `present` is the version that is deployed."""
+    if desired is None:
+        return f"Remove deployment {name}, version {present}."
+    return f"Change deployment {name} from version {present} to version {desired.version} of {desired.experiment}."
+
+
 class Deployer(Protocol):
     """Makes desired deployments real."""
 
@@ -107,8 +114,14 @@ class Deployer(Protocol):
     async def follow(self) -> None:
         """Whatever has to go on in the background for as long as the application runs."""
 
-    async def apply(self, desired: Sequence[Desired]) -> None:
-        """Ask for exactly these deployments; anything else that is ours shall go."""
+    async def apply(
+        self, desired: Sequence[Desired], *, only: Collection[str] | None = None
+    ) -> Sequence[str]:
+        """Ask for exactly these deployments; anything else that is ours shall go.
+
+        With `only`, nothing goes, and of what is there only these names are changed; what is left undone is returned,
+        as sentences.
+        """
 
     async def observe(self) -> Mapping[str, Observed]:
         """What runs now, by name; raises Unavailable when it is not known."""

@@ -5,7 +5,7 @@ here.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from metadata_api.deploying.base import Desired, Observed
+from metadata_api.deploying.base import Desired, Observed, withheld
 from metadata_api.deploying.logs import LogPart, read_file
 from metadata_api.errors import Unavailable
 from metadata_api.storage.folder import FolderStore
@@ -21,6 +21,7 @@ from metadata_api.storage.replacing import replace
 from serving_runtime.contracts import DeploymentState
 
 STATUS_SECONDS = 2.0
+_Entry = dict[str, Any]
 # The folder beside the models file into which the serving process writes a log for each model.
 LOGS = "logs"
 # A model that is still on its way out is not what is desired, whatever that is.
@@ -61,9 +62,25 @@ class LocalDeployer:
     async def follow(self) -> None:
         """Nothing: the serving process is asked in every round."""
 
-    async def apply(self, desired: Sequence[Desired]) -> None:
-        """Replace the models file when it says something else."""
-        await asyncio.to_thread(self._update, _models(desired, self._artifacts))
+    async def apply(
+        self, desired: Sequence[Desired], *, only: Collection[str] | None = None
+    ) -> Sequence[str]:
+        """Replace the models file when it says something else; with `only` change and add, but remove nothing."""
+        models = _models(desired, self._artifacts)
+        undone: list[str] = []
+        if only is not None:
+            found = await asyncio.to_thread(_read, self._models_file)
+            present = {name: model for name, model in found.items() if name not in only}
+            by_name = {one.name: one for one in desired}
+            undone = [
+                withheld(name, model["version"], by_name.get(name))
+                for name, model in sorted(present.items())
+                if models.get(name) != model
+            ]
+            models |= present
+        listed = [models[name] for name in sorted(models)]
+        await asyncio.to_thread(self._update, orjson.dumps({"models": listed}, option=orjson.OPT_INDENT_2))
+        return undone
 
     async def observe(self) -> Mapping[str, Observed]:
         """The models of `GET /status`, by name."""
@@ -122,9 +139,10 @@ class _Status(BaseModel):
     models: list[_Model]
 
 
-def _models(desired: Sequence[Desired], artifacts: FolderStore) -> bytes:
-    models = [
-        {
+def _models(desired: Sequence[Desired], artifacts: FolderStore) -> dict[str, _Entry]:
+    """Entries of the models file, by name."""
+    return {
+        one.name: {
             "name": one.name,
             "version": str(one.version),
             "mar": str(artifacts.path(one.sha256).absolute()),
@@ -132,6 +150,13 @@ def _models(desired: Sequence[Desired], artifacts: FolderStore) -> bytes:
             "runtime": one.runtime,
             **one.timeouts.given(),
         }
-        for one in sorted(desired, key=lambda one: one.name)
-    ]
-    return orjson.dumps({"models": models}, option=orjson.OPT_INDENT_2)
+        for one in desired
+    }
+
+
+def _read(path: Path) -> dict[str, _Entry]:
+    """Entries of the models file that is there; none when it cannot be read."""
+    try:
+        return {model["name"]: model for model in orjson.loads(path.read_bytes())["models"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

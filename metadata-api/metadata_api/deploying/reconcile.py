@@ -14,7 +14,7 @@ from contextlib import suppress
 from sqlalchemy.exc import SQLAlchemyError
 
 from metadata_api.database.session import Sessions
-from metadata_api.deploying import helm, rows, status
+from metadata_api.deploying import helm, restores, rows, status
 from metadata_api.deploying.base import Deployer, Observed
 from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deploying.intervals import DEFAULT, Intervals
@@ -73,10 +73,13 @@ async def _round(
             await deployer.observe()
         return None
     # Threads of asyncio, not those that the routes share: a busy API must not hold this up.
-    found = await asyncio.to_thread(_read, sessions)
+    found, only = await asyncio.to_thread(_read, sessions)
     failure: Exception | None = None
     try:
-        await deployer.apply([row.desired for row in found if row.is_running and row.owner == helm.API])
+        desired = [row.desired for row in found if row.is_running and row.owner == helm.API]
+        undone = await deployer.apply(desired, only=only)
+        if only is not None:
+            await asyncio.to_thread(_withhold, sessions, undone)
     except Exception as error:
         # What runs now is worth writing down even when the desired state could not be passed on.
         failure = error
@@ -102,9 +105,15 @@ def _status(row: Row, observed: Mapping[str, Observed], deployer: Deployer) -> S
     return status.against(desired, observed.get(row.desired.name), deployer.backend_name)
 
 
-def _read(sessions: Sessions) -> list[Row]:
+def _read(sessions: Sessions) -> tuple[list[Row], frozenset[str] | None]:
+    """All rows, and those that somebody changed since a restore that nobody has confirmed; None without one."""
     with sessions() as session:
-        return rows.read_all(session)
+        return rows.read_all(session), restores.changed_since(session)
+
+
+def _withhold(sessions: Sessions, undone: Sequence[str]) -> None:
+    with sessions.begin() as session:
+        restores.withhold(session, undone)
 
 
 def _follow_helm(sessions: Sessions, release: HelmRelease) -> list[Row]:

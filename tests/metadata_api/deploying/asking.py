@@ -9,14 +9,15 @@ from tests.waiting import until
 URL = "/v1/deployments"
 
 
-def deploy(api: httpx.Client, version: int = 1) -> None:
+def deploy(api: httpx.Client, version: int = 1, name: str = "digits") -> None:
     """Deploy and wait until it was seen ready."""
-    api.post(URL, json={"experiment": "digits", "version": version}).raise_for_status()
-    until(lambda: shown(api)["ready"])
+    body = {"name": name, "experiment": "digits", "version": version}
+    api.post(URL, json=body).raise_for_status()
+    until(lambda: shown(api, name)["ready"])
 
 
-def shown(api: httpx.Client) -> dict[str, Any]:
-    return dict(api.get(f"{URL}/digits").json())
+def shown(api: httpx.Client, name: str = "digits") -> dict[str, Any]:
+    return dict(api.get(f"{URL}/{name}").json())
 
 
 def seen(api: httpx.Client) -> tuple[str, int | None, str | None]:

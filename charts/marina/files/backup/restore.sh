@@ -19,11 +19,37 @@ if [ -z "$file" ] || [ ! -f "$BACKUP_DIR/$file" ]; then
   exit 1
 fi
 
+# Numbers of versions that were given after the dump are not given again: the database that is replaced knows them.
+numbers="$BACKUP_DIR/$file.numbers.part"
+known=$(psql --no-psqlrc --no-password --quiet --tuples-only --no-align \
+  --command="select 1 where to_regclass('version_numbers') is not null")
+if [ -n "$known" ]; then
+  psql --no-psqlrc --no-password --quiet --set=ON_ERROR_STOP=1 \
+    --command="\\copy (select experiment, last from version_numbers) to '$numbers'"
+fi
+
 # First the whole dump as SQL, so that a damaged one is found before anything is dropped.
 script="$BACKUP_DIR/$file.sql.part"
-trap 'rm -f "$script"' EXIT
+trap 'rm -f "$script" "$numbers"' EXIT
 pg_restore --no-owner --no-privileges --file="$script" "$BACKUP_DIR/$file"
+if grep -q '^COPY [^ ]*version_numbers ' "$script"; then
+  {
+    # A dump sets the path of the session to nothing.
+    echo "set search_path = public;"
+    echo "create temporary table given (experiment text, last integer) on commit drop;"
+    if [ -n "$known" ]; then echo "\\copy given from '$numbers'"; fi
+    # Of what the database that is replaced does not know, nobody knows how many were given since; so many were not.
+    echo "update version_numbers v set last = last + 1000"
+    echo "  where not exists (select from given g where g.experiment = v.experiment and g.last >= v.last);"
+    echo "insert into version_numbers select experiment, last from given"
+    echo "  on conflict (experiment) do update set last = greatest(version_numbers.last, excluded.last);"
+  } >> "$script"
+fi
+if grep -q '^COPY [^ ]*restores ' "$script"; then
+  echo "insert into public.restores (dump) values ('${file//\'/}');" >> "$script"
+fi
 # Everything goes, not only what is in the dump: tables of a later release would stop its migrations.
 psql --no-psqlrc --no-password --quiet --set=ON_ERROR_STOP=1 --single-transaction --output=/dev/null \
   --command="set local lock_timeout = '60s'" --command="drop owned by current_user" --file="$script"
 echo "restored $BACKUP_DIR/$file"
+echo "deployments that it does not know go on until somebody confirms the restore: see GET /v1/restore"

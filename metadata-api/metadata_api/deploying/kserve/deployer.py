@@ -7,11 +7,11 @@ that are not settled. Nothing is written to the Kubernetes API unless it differs
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from metadata_api.deploying.base import Desired, Observed
+from metadata_api.deploying.base import Desired, Observed, withheld
 from metadata_api.deploying.helm_release import HelmDeployment, HelmRelease
 from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import inference_services, pod_logs, reasons, routes
@@ -109,12 +109,19 @@ class KServeDeployer:
             if self._routes:
                 tasks.create_task(self._routes.follow())
 
-    async def apply(self, desired: Sequence[Desired]) -> None:
+    async def apply(
+        self, desired: Sequence[Desired], *, only: Collection[str] | None = None
+    ) -> Sequence[str]:
         """Write what is missing or differs, delete what is ours and not desired; raises Unavailable.
 
-        One object that is rejected holds up no other.
+        One object that is rejected holds up no other. With `only` nothing is deleted, and of what
+        is there only these names are written.
         """
         await self._listed()
+        undone: list[str] = []
+        if only is not None:
+            undone = self._withheld({one.name: one for one in desired}, only)
+            desired = [one for one in desired if one.name in only or one.name not in self._services.records]
         by_name = {one.name: one for one in desired}
         self._rejected = {
             name: one for name, one in self._rejected.items() if by_name.get(name) == one.desired
@@ -129,13 +136,15 @@ class KServeDeployer:
         order = sorted(desired, key=lambda one: self._is_as_observed(one))
         room = asyncio.Semaphore(AT_ONCE)
         jobs = [self._one(one, room) for one in order if self._may_write(one) and not self._is_done(one)]
-        jobs += [self._remove(kind, found, room) for kind, found in self._surplus(by_name)]
+        if only is None:
+            jobs += [self._remove(kind, found, room) for kind, found in self._surplus(by_name)]
         away = [error for error in await asyncio.gather(*jobs) if error is not None]
         if away:
             raise Unavailable("kubernetes_unreachable", reasons.sentence(away[0]))
         if not self._stale_routes_are_gone:
             mode = self._config.expose.mode
             self._stale_routes_are_gone = await remove_stale_routes(self._cluster, mode, self._selector)
+        return undone
 
     async def observe(self) -> Mapping[str, Observed]:
         """What runs now, by name; raises Unavailable when the Kubernetes API was away for too long."""
@@ -166,6 +175,19 @@ class KServeDeployer:
             desired = rejected.desired
             observed[name] = Observed("failed", desired.version, live, rejected.reason, desired.runtime)
         return observed
+
+    def _withheld(self, desired: Mapping[str, Desired], only: Collection[str]) -> list[str]:
+        """What would happen to the InferenceServices of ours that are there."""
+        ours = [
+            one
+            for one in self._services.records.values()
+            if one.manager == MANAGER and not one.deleting and one.name not in only
+        ]
+        return [
+            withheld(one.name, str(one.version), desired.get(one.name))
+            for one in sorted(ours, key=lambda one: one.name)
+            if one.name not in desired or not self._is_as_observed(desired[one.name])
+        ]
 
     async def log(self, name: str, lines: int) -> Sequence[LogPart]:
         """The last lines of the newest pods of a deployment; raises Unavailable."""
