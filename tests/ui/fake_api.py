@@ -372,7 +372,7 @@ class FakeApi:
         row = {
             "prediction_id": str(uuid.uuid4()), "deployment": name, "experiment": item["experiment"],
             "version": item["observed"]["version"], "status": "ok", "label": "5", "probabilities": None,
-            "latency_ms": 3.7 + len(name) / 3, "preprocessed": seen, "error": None,
+            "latency_ms": 3.7 + len(name) / 3, "preprocessed": seen, "warning": None, "error": None,
         }  # fmt: skip
         if not item["ready"]:
             fault = {"error": "model_not_ready", "detail": f"{name} is not ready: {HOSTILE}"}
