@@ -36,6 +36,7 @@ from metadata_api.kubernetes import Cluster
 from metadata_api.limits import BodyLimits, RequestGuard
 from metadata_api.maintenance import Maintenance
 from metadata_api.measuring import Measured
+from metadata_api.memory import Memory
 from metadata_api.metrics import Metrics
 from metadata_api.objects import ledger
 from metadata_api.objects.repair import RepairedStore
@@ -159,7 +160,9 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         root_path=settings.root_path,
     )
     limits = BodyLimits(ROUTERS, settings.max, {V2_PREFIX: settings.max.inference_bytes})
-    app.add_middleware(RequestGuard, limits=limits, root_path=settings.root_path)
+    app.add_middleware(
+        RequestGuard, limits=limits, memory=Memory(settings.max.memory_bytes), root_path=settings.root_path
+    )
     app.add_middleware(
         Authentication,
         callers=_callers(components),

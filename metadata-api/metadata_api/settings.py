@@ -160,7 +160,7 @@ class Signature(BaseModel):
 
 
 class Max(BaseModel):
-    """Longest bodies, in bytes; in the environment as METADATA_API_MAX_IMAGE_BYTES, ..."""
+    """Longest bodies, and what all hold, in bytes; in the environment as METADATA_API_MAX_IMAGE_BYTES, ..."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -174,6 +174,8 @@ class Max(BaseModel):
     """Largest body of a v2 request that is passed on."""
     json_bytes: int = 8 * MEBIBYTE
     """Largest body of every other request."""
+    memory_bytes: int = 192 * MEBIBYTE
+    """What large requests may hold in memory all together; those for which there is no room get 503."""
 
 
 class Retention(BaseModel):
