@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Image
 from metadata_api.errors import Invalid, NotFound, TooLarge, Unavailable, UnsupportedMedia
+from metadata_api.memory import charge, charged
 from metadata_api.objects import ledger
 from metadata_api.predicting import jpeg
 from metadata_api.storage.base import ObjectStore
@@ -29,6 +30,8 @@ HEAVY_BYTES = 1024 * 1024
 LONGEST_SIDE = 1024
 # The tag of Exif.
 ORIENTATION = 0x0112
+# While an image is decoded and encoded again.
+_PIXEL_BYTES = 12
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,9 @@ def decode(data: bytes) -> DecodedImage:
         with warnings.catch_warnings():
             # Pillow's own warning of large images comes too late and is looser than our limit.
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
-            return _encode(data, _open(data, kind))
+            image = _open(data, kind)
+            with charged(image.width * image.height * _PIXEL_BYTES):
+                return _encode(data, image)
     except Pillow.DecompressionBombError:
         raise _too_many_pixels() from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
@@ -74,8 +79,10 @@ def shrink(file: bytes) -> bytes:
     """A stored image as models get it: an upright PNG, of a heavy image a smaller one, as models look at little."""
     if is_png(file) and len(file) <= HEAVY_BYTES:
         return file
-    clean = _clean(Pillow.open(io.BytesIO(file)))
-    return _sent(clean, file if is_png(file) else _png(clean))
+    image = Pillow.open(io.BytesIO(file))
+    with charged(image.width * image.height * _PIXEL_BYTES):
+        clean = _clean(image)
+        return _sent(clean, file if is_png(file) else _png(clean))
 
 
 def is_png(file: bytes) -> bool:
@@ -110,9 +117,10 @@ def lock(session: Session, image: Image) -> Image:
 def read(sessions: Sessions, store: ObjectStore, sha256: str) -> bytes:
     """The file of a kept image; raises NotFound, and Unavailable when its bytes are missing or damaged."""
     with sessions() as session:
-        known = session.get(Image, sha256) is not None
-    if not known:
+        known = session.get(Image, sha256)
+    if known is None:
         raise _unknown(sha256)
+    charge(2 * known.size)
     return store.read(sha256)
 
 
