@@ -19,12 +19,15 @@ from sqlalchemy.orm import Session
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Image
 from metadata_api.errors import Invalid, NotFound, TooLarge, Unavailable, UnsupportedMedia
+from metadata_api.memory import charge, charged
 from metadata_api.objects import ledger
 from metadata_api.storage.base import ObjectStore
 from serving_runtime.contracts import IMAGE_MAGIC, IMAGE_MAX_BYTES, IMAGE_MAX_PIXELS
 
 HEAVY_BYTES = 1024 * 1024
 LONGEST_SIDE = 1024
+# While an image is decoded and encoded again.
+_PIXEL_BYTES = 12
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ def decode(data: bytes) -> DecodedImage:
         with warnings.catch_warnings():
             # Pillow's own warning of large images comes too late and is looser than our limit.
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
-            return _encode(_open(data, kind))
+            image = _open(data, kind)
+            with charged(image.width * image.height * _PIXEL_BYTES):
+                return _encode(image)
     except Pillow.DecompressionBombError:
         raise _too_many_pixels() from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
@@ -67,7 +72,11 @@ def decode(data: bytes) -> DecodedImage:
 
 def shrink(png: bytes) -> bytes:
     """A stored image as models get it: a heavy one is made smaller, as bodies are limited and models look at little."""
-    return png if len(png) <= HEAVY_BYTES else _thumbnail(Pillow.open(io.BytesIO(png)))
+    if len(png) <= HEAVY_BYTES:
+        return png
+    image = Pillow.open(io.BytesIO(png))
+    with charged(image.width * image.height * _PIXEL_BYTES):
+        return _thumbnail(image)
 
 
 def store(sessions: Sessions, images: ObjectStore, image: DecodedImage) -> None:
@@ -97,9 +106,10 @@ def lock(session: Session, image: Image) -> Image:
 def png(sessions: Sessions, store: ObjectStore, sha256: str) -> bytes:
     """A kept image as PNG bytes; raises NotFound, and Unavailable when its bytes are missing or damaged."""
     with sessions() as session:
-        known = session.get(Image, sha256) is not None
-    if not known:
+        known = session.get(Image, sha256)
+    if known is None:
         raise _unknown(sha256)
+    charge(2 * known.size)
     return store.read(sha256)
 
 

@@ -6,6 +6,7 @@ Called by `predictions` for every deployment of a call at once.
 import asyncio
 from dataclasses import dataclass
 
+from metadata_api.errors import Unavailable
 from metadata_api.http_pool import HttpPool, ResponseTooLarge
 from serving_runtime.contracts import ErrorCode
 from serving_runtime.protocol import rest
@@ -86,6 +87,8 @@ async def infer(pool: HttpPool, serving_url: str, model: str, body: bytes, *, en
         raise InferenceFailed("deadline_exceeded", "The model did not answer within the deadline.") from error
     except ResponseTooLarge as error:
         raise InferenceFailed("bad_answer", f"The model's answer cannot be read: {error}.") from error
+    except Unavailable as error:
+        raise InferenceFailed("model_overloaded", error.detail) from error
     except OSError as error:
         raise InferenceFailed(
             "model_unreachable", f"No answer of the serving process: {_plain(str(error))}"
