@@ -86,6 +86,8 @@ class Auth(BaseModel):
     """File with an API token of the role fetcher, for what fetches the archives of models' pods."""
     serving_token_file: Path | None = None
     """File with the token that the API itself sends to the servers of models."""
+    metrics_token_file: Path | None = None
+    """File with an API token for what scrapes metrics, of this API and of the servers of models: good for no more."""
     serving_tokens_file: Path | None = None
     """File that the API writes: the tokens, as hashes, that the serving process on this machine takes."""
 
