@@ -49,7 +49,7 @@ help: ## print this list
 		/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Run
-.PHONY: up down demo-reset status import train fsck
+.PHONY: up down demo-reset status import train fsck backup restore
 up: $(INSTALLED) ## start everything on this machine and print the addresses; Ctrl-C stops it
 	@exec $(BIN)/python -m marina_local up
 
@@ -68,6 +68,14 @@ import: $(INSTALLED) ## import experiments from a CSV into the running system: m
 
 fsck: $(INSTALLED) ## compare database and store of the running system, every object by its hash; FSCK=--repair mends from the copy
 	@$(BIN)/python -m marina_local fsck $(FSCK)
+
+backup: ## save the running system's database and bytes: make backup TO=/a/folder; with CLUSTER=kind the release's database
+	@if [ -n "$(CLUSTER)" ]; then k8s/backup; else \
+	$(MAKE) $(INSTALLED) && $(BIN)/python -m marina_local backup $(if $(TO),--to "$(TO)"); fi
+
+restore: ## put them back while nothing runs: make restore FROM=/a/folder FILE=marina-....dump; or CLUSTER=kind FILE=...
+	@if [ -n "$(CLUSTER)" ]; then k8s/restore; else \
+	$(MAKE) $(INSTALLED) && $(BIN)/python -m marina_local restore $(if $(FROM),--from "$(FROM)") $(if $(FILE),--file "$(FILE)"); fi
 
 train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m marina_local train
@@ -149,7 +157,7 @@ sbom: $(INSTALLED_SUPPLY_CHAIN) ## write a CycloneDX SBOM of each image from the
 ##@ Kubernetes
 # CLUSTER=kind, minikube, or test with TEST_CLUSTER=a script that has `env` and `load`; NAMESPACE, RELEASE and HELM as well.
 export CLUSTER TEST_CLUSTER NAMESPACE RELEASE HELM VALUES FILE PURGE CERT_MANAGER EXPOSED_URL DEPLOY_SECONDS WAIT_SECONDS DOCTOR
-.PHONY: kind-up minikube-up kserve images-load doctor deploy wait smoke backup restore uninstall chart e2e e2e-scale
+.PHONY: kind-up minikube-up kserve images-load doctor deploy wait smoke uninstall chart e2e e2e-scale
 kind-up: ## make a kind cluster with Traefik on ports 80 and 443
 	@k8s/kind-up
 
@@ -174,11 +182,6 @@ wait: ## wait until every model answers a real inference in its desired version
 smoke: ## run helm test: API, database, UI, a golden inference
 	@k8s/smoke
 
-backup: ## dump the release's database now
-	@k8s/backup
-
-restore: ## restore the database from a dump, by default the newest: make restore FILE=marina-....dump
-	@k8s/restore
 
 uninstall: ## uninstall the release, models first; data stays unless PURGE=yes
 	@k8s/uninstall

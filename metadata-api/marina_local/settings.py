@@ -70,6 +70,11 @@ class LocalSettings(BaseSettings):
         return self.models_file.with_name("logs")  # where the API looks for them
 
     @property
+    def backups(self) -> Path:
+        """Dumps with their bytes; a reset keeps them."""
+        return self.home / "backups"
+
+    @property
     def lock_file(self) -> Path:
         """Held by the one launcher that may use this data folder."""
         return self.home / "run" / "launcher.lock"

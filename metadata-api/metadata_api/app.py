@@ -18,7 +18,6 @@ from metadata_api.auth import access, serving_tokens, tokens, verifiers
 from metadata_api.auth.callers import Callers, Everybody
 from metadata_api.auth.layer import Authentication
 from metadata_api.auth.serving_tokens import ServingTokens, TokensFile
-from metadata_api.auth.tokens import Credential, TokenTable
 from metadata_api.database.leader import Leader
 from metadata_api.database.session import Sessions, connect
 from metadata_api.deploying import reconcile
@@ -37,6 +36,7 @@ from metadata_api.kubernetes import Cluster
 from metadata_api.limits import BodyLimits, RequestGuard
 from metadata_api.maintenance import Maintenance
 from metadata_api.measuring import Measured
+from metadata_api.memory import Memory
 from metadata_api.metrics import Metrics
 from metadata_api.objects import ledger
 from metadata_api.objects.repair import RepairedStore
@@ -65,7 +65,6 @@ from metadata_api.v2_proxy import route_table
 from metadata_api.v2_proxy.app import ACCESS as V2_ACCESS
 from metadata_api.v2_proxy.app import PREFIX as V2_PREFIX
 from metadata_api.v2_proxy.app import V2Proxy, is_health
-from serving_runtime.contracts import Role
 
 THREADS = 100
 # The documentation, as FastAPIOffline makes it: the only HTML.
@@ -132,7 +131,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         sessions=sessions,
         pool=HttpPool(to_servers),
         metrics=Metrics(),
-        fixed_tokens=_fixed_tokens(settings),
+        fixed_tokens=tokens.fixed(settings.auth),
         serving_token=serving_token,
         to_servers=to_servers,
         rejected=Counter(),
@@ -161,7 +160,9 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         root_path=settings.root_path,
     )
     limits = BodyLimits(ROUTERS, settings.max, {V2_PREFIX: settings.max.inference_bytes})
-    app.add_middleware(RequestGuard, limits=limits, root_path=settings.root_path)
+    app.add_middleware(
+        RequestGuard, limits=limits, memory=Memory(settings.max.memory_bytes), root_path=settings.root_path
+    )
     app.add_middleware(
         Authentication,
         callers=_callers(components),
@@ -276,17 +277,6 @@ def _cluster(
     return Cluster.of_this_pod(kserve.namespace, pod_headers=to_servers)
 
 
-def _fixed_tokens(settings: Settings) -> TokenTable:
-    auth = settings.auth
-    if auth.mode == "off":
-        return {}
-    files = {Role.ADMIN: auth.admin_token_file, Role.FETCHER: auth.fetch_token_file}
-    found: dict[str, Credential] = {}
-    for role, path in files.items():
-        found |= tokens.from_file(path, role) if path else {}
-    return found
-
-
 def _serving_token(settings: Settings) -> str:
     path = settings.auth.serving_token_file
     return path.read_text().strip() if path else ""
@@ -318,5 +308,5 @@ def _bare_stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
 
     return (
         S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar", free_bytes=free),
-        S3Store(settings.s3, folder / "images", prefix="images", ending=".png", free_bytes=free),
+        S3Store(settings.s3, folder / "images", prefix="images", ending="", free_bytes=free),
     )

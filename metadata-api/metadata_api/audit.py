@@ -21,6 +21,7 @@ from metadata_api.database import tables
 from metadata_api.database.auth_tables import ApiToken, AuditEntry
 from metadata_api.database.pages import first_rows
 from metadata_api.database.session import Base, Sessions
+from metadata_api.memory import charge
 from metadata_api.schemas import audit as bodies
 
 AUDITED = (
@@ -55,6 +56,9 @@ _LEFT_OUT = frozenset(
 _LEFT_OUT_OF_TOKENS = frozenset(("sha256",))
 MAX_ROWS = 50
 MAX_TEXT = 200
+# The export of many entries is charged in such steps: as text, and as the body of a response.
+CHARGED_CHARACTERS = 1024 * 1024
+_COPIES = 3
 _CHANGES = "audit_changes"
 _MARKS = "audit_marks"
 COLUMNS = tuple(bodies.Entry.model_fields)
@@ -84,8 +88,12 @@ def as_csv(session: Session, *, subject: str | None, limit: int) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    for row in session.scalars(_query(subject, None).limit(limit)):
+    charged = 0
+    for row in session.scalars(_query(subject, None).limit(limit).execution_options(yield_per=500)):
         writer.writerow(_cell(getattr(row, column)) for column in COLUMNS)
+        if text.tell() - charged > CHARGED_CHARACTERS:
+            charge(_COPIES * (text.tell() - charged))
+            charged = text.tell()
     return text.getvalue()
 
 

@@ -14,11 +14,15 @@ from sqlalchemy.orm import Session
 
 from metadata_api.database.tables import Experiment
 from metadata_api.errors import NotFound
+from metadata_api.memory import charge
 from metadata_api.schemas import experiments as bodies
 
 CHUNK_POINTS = 32
 POINTS_PER_BUCKET = 4
 MAX_STEP = 2**53
+# Of all curves of a response; each has fewer of them where there are many.
+MAX_POINTS = 200_000
+_POINT_BYTES = 300
 Json = dict[str, Any]
 
 
@@ -94,8 +98,10 @@ def chunks(experiment_id: int, metric: str, curve: Curve) -> Iterator[Json]:
 def read(session: Session, names: Sequence[str], metric: str, points: int) -> bodies.Curves:
     """One metric of many experiments, each with about `points` points at the most; raises NotFound for a name.
 
-    An experiment without this metric has an empty curve.
+    An experiment without this metric has an empty curve. All curves together have about MAX_POINTS at the most.
     """
+    points = max(POINTS_PER_BUCKET, min(points, MAX_POINTS // len(names)))
+    charge(len(names) * points * _POINT_BYTES)
     rows = session.execute(
         select(Experiment.id, Experiment.name, Experiment.display_name).where(Experiment.name.in_(names))
     ).all()

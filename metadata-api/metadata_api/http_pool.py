@@ -10,9 +10,13 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
+from metadata_api.memory import charge_soon
+
 CONNECTIONS = 256
 KEPT_SECONDS = 30.0
 READ_BYTES = 64 * 1024
+# A response of unknown length is charged in such steps, twice as it is copied at its end.
+CHARGED_BYTES = 1024 * 1024
 # Up to here a body is copied behind the head, so that both leave with one system call.
 SMALL_BYTES = 64 * 1024
 TARGETS = 1024
@@ -84,7 +88,8 @@ class HttpPool:
 
         Without `timeout` the caller's deadline is around it; being cancelled is safe. A request whose connection is
         closed before a response came is sent once more, so the server may see it twice. Raises NoResponse,
-        TimeoutError, ResponseTooLarge, and ValueError for headers that are none.
+        TimeoutError, ResponseTooLarge, ValueError for headers that are none, and errors.Unavailable when there is no
+        room for a large response.
         """
         target = self._target(url)
         head = _head(method, target, {**headers, **self._headers}, len(body))
@@ -137,6 +142,8 @@ async def _exchange(
         message, content = await protocol.read()
     length = message.headers.get("content-length", "")
     whole = length.isdecimal() and int(length) <= max_bytes
+    if whole:
+        await charge_soon(int(length))
     received = await content.read() if whole else await _read(content, max_bytes)
     if transport.get_write_buffer_size():
         protocol.force_close()  # a response to half a request
@@ -169,9 +176,12 @@ def _named(error: Exception) -> Exception:
 
 
 async def _read(content: aiohttp.StreamReader, max_bytes: int) -> bytes:
-    body = bytearray()
+    body, charged = bytearray(), 0
     async for piece in content.iter_chunked(READ_BYTES):
         body += piece
+        if len(body) - charged > CHARGED_BYTES:
+            await charge_soon(2 * (len(body) - charged))
+            charged = len(body)
         if len(body) > max_bytes:
             raise ResponseTooLarge(f"the response has more than {max_bytes:,} bytes")
     return bytes(body)

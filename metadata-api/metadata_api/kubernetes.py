@@ -26,6 +26,7 @@ PAGE = 100
 # The server ends a watch after this time; a connection that died without a word is noticed a little later.
 WATCH_SECONDS = 30
 AT_ONCE = 20
+MAX_POD_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -228,11 +229,16 @@ class Cluster:
         return status if isinstance(status, dict) else {}
 
     async def ask(self, url: str, seconds: float) -> bytes:
-        """Body of a GET to a pod of ours; raises ClusterAway. It gets the token for models, none of Kubernetes."""
+        """Body of a GET to a pod of ours, of at most a mebibyte; raises ClusterAway.
+
+        It gets the token for models, none of Kubernetes.
+        """
         with _as_away():
             async with asyncio.timeout(seconds), httpx.AsyncClient(trust_env=False) as http:
-                answer = await http.get(url, headers=self._pod_headers, timeout=seconds)
-                return answer.raise_for_status().content
+                headers = {**self._pod_headers, "Accept-Encoding": "identity"}
+                async with http.stream("GET", url, headers=headers, timeout=seconds) as answer:
+                    answer.raise_for_status()
+                    return await _bounded(answer)
 
     async def _call(self, method: str, path: str, **options: Any) -> Json:
         headers = {**self._headers(), **options.pop("headers", {})}
@@ -248,6 +254,16 @@ class Cluster:
         if self._token_file is None:
             return {}
         return {"Authorization": f"Bearer {self._token_file.read_text().strip()}"}
+
+
+async def _bounded(answer: httpx.Response) -> bytes:
+    """The body as it came, never unpacked: a model's code may have sent it. Raises ClusterAway when it is long."""
+    body = bytearray()
+    async for piece in answer.aiter_raw():
+        body += piece
+        if len(body) > MAX_POD_BYTES:
+            raise ClusterAway(f"a pod answered more than {MAX_POD_BYTES:,} bytes")
+    return bytes(body)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""ASGI guard around the API: how many bytes a request may carry and how long it may take to send them."""
+"""ASGI guard around the API: how many bytes a request may carry and hold, and how long it may take to send them."""
 
 import asyncio
 import json
@@ -11,23 +11,28 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from metadata_api.errors import body_of
+from metadata_api.errors import Unavailable, body_of
+from metadata_api.memory import SMALL_BYTES, Held, Memory, charge_soon, current
 from metadata_api.settings import Max
 
 SECONDS_TO_START = 10.0
 SLOWEST_BYTES_PER_SECOND = 1024
 _DECLARED = "max_body"
-
+# Of a body in JSON: its text, and the objects that are made of it, twice.
+JSON_COPIES = 24
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
 MaxOf = Callable[[Max], int]
 
 
-def max_body(largest: MaxOf) -> Callable[[Endpoint], Endpoint]:
-    """Declare how many bytes the body of a route may have; a route that takes an upload has to."""
+def max_body(largest: MaxOf, *, copies: int = 0) -> Callable[[Endpoint], Endpoint]:
+    """Declare how many bytes the body of a route may have; a route that takes an upload has to.
+
+    `copies` says how often the route holds it in memory; not at all is for one that writes it to a file.
+    """
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        setattr(endpoint, _DECLARED, largest)
+        setattr(endpoint, _DECLARED, (largest, copies))
         return endpoint
 
     return declare
@@ -36,18 +41,21 @@ def max_body(largest: MaxOf) -> Callable[[Endpoint], Endpoint]:
 class BodyLimits:
     """How many bytes a request may carry: what its route declares, else the most that JSON may have.
 
-    `layers` are addresses below which no router stands, with theirs. Raises TypeError for a route that takes an upload
-    and declares no limit.
+    `layers` are addresses below which no router stands, with theirs; they hold a body `layer_copies` times. Raises
+    TypeError for a route that takes an upload and declares no limit.
     """
 
-    def __init__(self, routers: Iterable[APIRouter], largest: Max, layers: Mapping[str, int]) -> None:
+    def __init__(
+        self, routers: Iterable[APIRouter], largest: Max, layers: Mapping[str, int], layer_copies: int = 3
+    ) -> None:
         self._json_bytes = largest.json_bytes
         self._layers = layers
-        self._declared: list[tuple[APIRoute, int]] = []
+        self._layer_copies = layer_copies
+        self._declared: list[tuple[APIRoute, int, int]] = []
         for route in (one for router in routers for one in router.routes if isinstance(one, APIRoute)):
-            declared: MaxOf | None = getattr(route.endpoint, _DECLARED, None)
+            declared: tuple[MaxOf, int] | None = getattr(route.endpoint, _DECLARED, None)
             if declared is not None:
-                self._declared.append((route, declared(largest)))
+                self._declared.append((route, declared[0](largest), declared[1]))
             elif _takes_an_upload(route):
                 raise TypeError(f"{route.path} takes an upload: declare its limit by @max_body")
 
@@ -56,10 +64,19 @@ class BodyLimits:
         for prefix, limit in self._layers.items():
             if path.startswith(f"{prefix}/"):
                 return limit
-        for route, limit in self._declared:
+        for route, limit, _ in self._declared:
             if method in (route.methods or ()) and route.path_regex.match(path):
                 return limit
         return self._json_bytes
+
+    def copies(self, method: str, path: str) -> int:
+        """How often a request holds its body."""
+        if any(path.startswith(f"{prefix}/") for prefix in self._layers):
+            return self._layer_copies
+        for route, _, copies in self._declared:
+            if method in (route.methods or ()) and route.path_regex.match(path):
+                return copies
+        return JSON_COPIES
 
 
 class BodyRejected(HTTPException):
@@ -76,12 +93,14 @@ class BodyRejected(HTTPException):
 class RequestGuard:
     """Rejects bodies over the limit of their path, bodies that trickle, and URLs that Postgres cannot hold.
 
-    The limit counts while the body arrives, so neither a missing nor a lying Content-Length helps.
+    The limit counts while the body arrives, so neither a missing nor a lying Content-Length helps. What a request holds
+    of `memory` is given back at its end.
     """
 
-    def __init__(self, app: ASGIApp, *, limits: BodyLimits, root_path: str) -> None:
+    def __init__(self, app: ASGIApp, *, limits: BodyLimits, memory: Memory, root_path: str) -> None:
         self.app = app
         self.limits = limits
+        self.memory = memory
         self.root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,19 +111,29 @@ class RequestGuard:
             return await reject(
                 scope, send, 400, "invalid_request", "The URL contains a NUL character. Remove it."
             )
-        limit = self.limits.of(scope["method"], scope["path"].removeprefix(self.root_path))
+        path = scope["path"].removeprefix(self.root_path)
+        limit = self.limits.of(scope["method"], path)
         if _declared(scope) > limit:
             return await reject(scope, send, 413, "body_too_large", _too_large(limit))
-        await self.app(scope, _Counted(receive, limit), send)
+        held = Held(self.memory)
+        token = current.set(held)
+        try:
+            counted = _Counted(receive, limit, lambda: self.limits.copies(scope["method"], path))
+            await self.app(scope, counted, send)
+        finally:
+            current.reset(token)
+            held.release()
 
 
 class _Counted:
-    """A receive channel that counts bytes and watches the clock."""
+    """A receive channel that counts bytes, charges those that are held in memory, and watches the clock."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
+    def __init__(self, receive: Receive, limit: int, copies: Callable[[], int]) -> None:
         self.receive = receive
         self.limit = limit
+        self.copies = copies
         self.seen = 0
+        self.charged = 0
         self.start = time.monotonic()
         self.complete = False
 
@@ -125,7 +154,16 @@ class _Counted:
         self.complete = not message.get("more_body", False)
         if self.seen > self.limit:
             raise BodyRejected(413, "body_too_large", _too_large(self.limit))
+        if self.seen - self.charged > SMALL_BYTES:
+            await self._charge()
         return message
+
+    async def _charge(self) -> None:
+        size, self.charged = self.seen - self.charged, self.seen
+        try:
+            await charge_soon(size * self.copies())
+        except Unavailable as error:
+            raise BodyRejected(error.status, error.code, error.detail) from None
 
 
 def _takes_an_upload(route: APIRoute) -> bool:

@@ -28,10 +28,10 @@ class Memory:
         self.used = 0
         self._lock = threading.Lock()
 
-    def take(self, size: int) -> bool:
-        """Whether there was room for so many bytes; what is larger than all has to be alone."""
+    def take(self, size: int, own: int = 0) -> bool:
+        """Whether there was room for so many bytes, beside `own`; who needs more than there is has to be alone."""
         with self._lock:
-            if self.used and self.used + size > self.total:
+            if self.used > own and self.used + size > self.total:
                 return False
             self.used += size
             return True
@@ -51,7 +51,7 @@ class Held:
 
     def take(self, size: int) -> bool:
         """Whether there was room for so many bytes more."""
-        taken = self.memory.take(size)
+        taken = self.memory.take(size, self.size)
         if taken:
             self.size += size
         return taken

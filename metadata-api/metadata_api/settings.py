@@ -86,6 +86,8 @@ class Auth(BaseModel):
     """File with an API token of the role fetcher, for what fetches the archives of models' pods."""
     serving_token_file: Path | None = None
     """File with the token that the API itself sends to the servers of models."""
+    metrics_token_file: Path | None = None
+    """File with an API token for what scrapes metrics, of this API and of the servers of models: good for no more."""
     serving_tokens_file: Path | None = None
     """File that the API writes: the tokens, as hashes, that the serving process on this machine takes."""
 
@@ -158,7 +160,7 @@ class Signature(BaseModel):
 
 
 class Max(BaseModel):
-    """Longest bodies, in bytes; in the environment as METADATA_API_MAX_IMAGE_BYTES, ..."""
+    """Longest bodies, and what all hold, in bytes; in the environment as METADATA_API_MAX_IMAGE_BYTES, ..."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -172,6 +174,8 @@ class Max(BaseModel):
     """Largest body of a v2 request that is passed on."""
     json_bytes: int = 8 * MEBIBYTE
     """Largest body of every other request."""
+    memory_bytes: int = 192 * MEBIBYTE
+    """What large requests may hold in memory all together; those for which there is no room get 503."""
 
 
 class Retention(BaseModel):

@@ -19,7 +19,7 @@ class TestAuthentication:
             key: b64decode(value).decode()
             for key, value in render().one("Secret", "marina-auth")["data"].items()
         }
-        for key in ("admin-token", "serving-token", "fetch-token"):
+        for key in ("admin-token", "serving-token", "fetch-token", "metrics-token"):
             assert re.fullmatch(r"mrn_[0-9a-f]{12}_[A-Za-z0-9_-]{43}", data.pop(key)), key
         assert data["https-host"] == "marina-metadata-api.models.svc.cluster.local"
         assert json.loads(data["headers"])["Authorization"].startswith("Bearer mrn_")

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import create_engine
 
 from serving_runtime.models.metrics import Gauges, Metrics
-from tests.chart.rendering import CHART, render, shape
+from tests.chart.rendering import CHART, Rendered, environment, render, shape
 from tests.conftest import ROOT
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -120,6 +120,47 @@ def test_the_pods_of_models_are_scraped_at_a_port_that_they_have() -> None:
         (container,) = runtime["spec"]["containers"]
         assert endpoint["port"] in {port["name"] for port in container["ports"]}
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
+
+
+def test_prometheus_has_a_token_of_its_own_that_the_api_makes_good_for_metrics_alone() -> None:
+    rendered = render(shape("monitoring"))
+    assert sent(rendered) == {
+        "marina-predictors": "metrics-token",
+        "marina-metadata-api": "metrics-token",
+        "marina-ui": None,
+    }
+    assert "metrics-token" in rendered.one("Secret", "marina-auth")["data"]
+    pod = rendered.one("Deployment", "marina-metadata-api")["spec"]["template"]["spec"]
+    found = environment(pod["containers"][0])["METADATA_API_AUTH_METRICS_TOKEN_FILE"]
+    assert found == "/run/secrets/auth/metrics-token"
+    (volume,) = [one for one in pod["volumes"] if one["name"] == "auth"]
+    assert "metrics-token" in [item["path"] for item in volume["secret"]["items"]]
+
+
+def test_who_asks_for_no_token_gets_none() -> None:
+    models_open = sent(render({**shape("monitoring"), "auth": {"inference": "open"}}))
+    assert models_open["marina-predictors"] is None
+    assert models_open["marina-metadata-api"] == "metrics-token"
+    off = render({**shape("monitoring"), "auth": {"enabled": False}})
+    assert set(sent(off).values()) == {None}
+    assert "METRICS_TOKEN" not in json.dumps(off.kind("Deployment"))
+
+
+def test_a_secret_of_ones_own_needs_the_token_only_where_it_is_used() -> None:
+    own = {"auth": {"generate": False, "existingSecret": "mine"}}
+    assert "metrics-token" not in json.dumps(render(own).objects)
+    assert "metrics-token" in json.dumps(render({**shape("monitoring"), **own}).kind("Deployment"))
+
+
+def sent(rendered: Rendered) -> dict[str, str | None]:
+    """PodMonitor -> key of the token that Prometheus sends."""
+    found = {}
+    for monitor in rendered.kind("PodMonitor"):
+        (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+        credentials = endpoint.get("authorization", {}).get("credentials")
+        assert credentials is None or credentials["name"] == "marina-auth"
+        found[monitor["metadata"]["name"]] = credentials and credentials["key"]
+    return found
 
 
 def test_the_api_and_the_ui_are_scraped_at_ports_that_they_have_and_that_are_open() -> None:

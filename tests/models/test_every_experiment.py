@@ -19,6 +19,7 @@ from serving_runtime.archive import mar
 from serving_runtime.starter.handler import Handler
 from serving_runtime.starter.predictor import load_network
 from serving_runtime.starter.preprocess import to_network
+from tests.models import made
 
 
 def share_right(experiment: Experiment, learned: Learned, digits: Digits) -> float:
@@ -124,6 +125,18 @@ class TestStarters:
             answers = [model.predict({"image": part})["label"] for part in np.split(held_out.images, 20)]
             right = np.concatenate(answers).astype(int) == held_out.labels
             assert abs(right.mean() - accuracy(info)) <= 0.001
+
+    @pytest.mark.parametrize("lines", [False, True])
+    def test_photographs_with_a_shadow_are_read_by_the_best(
+        self, starters: dict[str, tuple[mar.MarInfo, Any]], lines: bool
+    ) -> None:
+        _, best = max(starters.values(), key=lambda one: accuracy(one[0]))
+        random = np.random.default_rng(7)
+        held_out = Dataset().test
+        photographs = np.empty(20, dtype=object)
+        photographs[:] = [made.photographed(held_out.first(at % 10), random, lines=lines) for at in range(20)]
+        read = best.predict({"image": photographs})["label"].astype(int)
+        assert (read == np.arange(20) % 10).sum() >= 14
 
     def test_golden_pair_is_reproduced(self, starters: dict[str, tuple[mar.MarInfo, Any]]) -> None:
         for info, model in starters.values():

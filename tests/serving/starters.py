@@ -29,7 +29,10 @@ def starter(
     torch.manual_seed(seed)
     runtime = Path(handler.__file__).parent
     files: dict[str, bytes | Path] = {
-        **{part: runtime / part for part in ("handler.py", "predictor.py", "fastest.py", "preprocess.py")},
+        **{
+            part: runtime / part
+            for part in ("handler.py", "predictor.py", "fastest.py", "preprocess.py", "unusual.py")
+        },
         "network.py": source,
         "model.yaml": spec,
         "weights.safetensors": save(load_network(source).state_dict()),

@@ -20,7 +20,7 @@ LABELS = [str(digit) for digit in range(10)]
 def untrained(folder: Path, *, network: str = "cnn", seed: int = 0, source: str | None = None) -> Path:
     """Fill `folder` with handler, network (`source` or the file of that name), random weights and model spec."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("handler.py", "predictor.py", "fastest.py", "preprocess.py"):
+    for name in ("handler.py", "predictor.py", "fastest.py", "preprocess.py", "unusual.py"):
         shutil.copy(Path(handler.__file__).parent / name, folder)
     (folder / "network.py").write_text(source or (NETWORKS / f"{network}.py").read_text())
     torch.manual_seed(seed)

@@ -65,6 +65,7 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
         "observed": {"state": "ready", "version": version, "reason": None, "containment": None, "since": NOW},
         "ready": True,
         "previous_version": None,
+        "archive_settings": None,
         "url": f"http://127.0.0.1:8080/v2/models/{name}",
         "labels": LABELS,
         "created_at": NOW,
@@ -372,7 +373,7 @@ class FakeApi:
         row = {
             "prediction_id": str(uuid.uuid4()), "deployment": name, "experiment": item["experiment"],
             "version": item["observed"]["version"], "status": "ok", "label": "5", "probabilities": None,
-            "latency_ms": 3.7 + len(name) / 3, "preprocessed": seen, "error": None,
+            "latency_ms": 3.7 + len(name) / 3, "preprocessed": seen, "warning": None, "error": None,
         }  # fmt: skip
         if not item["ready"]:
             fault = {"error": "model_not_ready", "detail": f"{name} is not ready: {HOSTILE}"}

@@ -86,6 +86,15 @@ class TestAnswers:
         silent = Comparison(results=(failed("a", "no"),), agreement=Agreement())
         assert "No model could answer" in answers.answers(silent)
 
+    def test_an_unusual_image_is_said_once_and_no_agreement_hides_it(self) -> None:
+        vote = Agreement(label="0", votes=2, of=2, unanimous=True)
+        rows = (result("a", warning="It is <b>blank</b>."), result("b", warning="It is <b>blank</b>."))
+        html = answers.answers(Comparison(results=rows, agreement=vote))
+        assert html.count("It is &lt;b&gt;blank&lt;/b&gt;.") == 1
+        assert 'class="m-vote warn"' in html
+        some = answers.answers(Comparison(results=(rows[0], result("b")), agreement=vote))
+        assert "(1 of 2 models)" in some
+
     def test_bars_stand_in_the_order_of_the_labels(self) -> None:
         html = answers.answers(
             Comparison(results=(result("a"),), agreement=Agreement(label="5", votes=1, of=1))

@@ -182,7 +182,10 @@ class Probability(ApiModel):
 
 
 class Result(ApiModel):
-    """What one deployment said, or why it said nothing; `preprocessed` is a PNG in base64."""
+    """What one deployment said, or why it said nothing; `preprocessed` is a PNG in base64.
+
+    `warning` says what the model finds unusual about the image.
+    """
 
     deployment: str
     experiment: str
@@ -192,6 +195,7 @@ class Result(ApiModel):
     probabilities: tuple[Probability, ...] | None = None
     latency_ms: float = 0.0
     preprocessed: str | None = None
+    warning: str | None = None
     error: Fault | None = None
 
 

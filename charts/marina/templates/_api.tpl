@@ -16,6 +16,10 @@
   value: /run/secrets/auth/fetch-token
 - name: METADATA_API_AUTH_SERVING_TOKEN_FILE
   value: /run/secrets/auth/serving-token
+{{- with include "marina.auth.metrics" . }}
+- name: METADATA_API_AUTH_METRICS_TOKEN_FILE
+  value: /run/secrets/auth/{{ . }}
+{{- end }}
 {{- with .Values.auth.oidc }}
 {{- if .issuer }}
 - name: METADATA_API_AUTH_OIDC_ISSUER

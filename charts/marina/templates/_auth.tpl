@@ -13,6 +13,13 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Key of the token that reads metrics and nothing else; a Secret that people made has it where it is used only. */}}
+{{- define "marina.auth.metrics" -}}
+{{- if and .Values.auth.enabled (or .Values.monitoring.podMonitor.enabled (not .Values.auth.existingSecret)) -}}
+metrics-token
+{{- end -}}
+{{- end -}}
+
 {{/* The host that archives are fetched from by HTTP; empty with S3. */}}
 {{- define "marina.auth.archiveHost" -}}
 {{- if and .Values.auth.enabled .Values.kserve.enabled (not (include "marina.s3" .)) -}}
@@ -32,6 +39,7 @@
 {{- $fetch := index $have "fetch-token" | default "" | b64dec | default (include "marina.auth.token" $root) -}}
 admin-token: {{ index $have "admin-token" | default (include "marina.auth.token" $root | b64enc) }}
 serving-token: {{ index $have "serving-token" | default (include "marina.auth.token" $root | b64enc) }}
+metrics-token: {{ index $have "metrics-token" | default (include "marina.auth.token" $root | b64enc) }}
 fetch-token: {{ $fetch | b64enc }}
 {{- with include "marina.auth.archiveHost" $root }}
 # What KServe's storage-initializer sends to this host.

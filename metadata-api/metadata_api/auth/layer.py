@@ -60,9 +60,11 @@ class Authentication:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         state = scope.setdefault("state", {})
-        if not self.is_open(scope["method"], scope["path"].removeprefix(self.root_path)):
+        path = scope["path"].removeprefix(self.root_path)
+        if not self.is_open(scope["method"], path):
             try:
-                state[STATE] = await self.callers.of(scope["headers"])
+                state[STATE] = caller = await self.callers.of(scope["headers"])
+                caller.require_path(path)
             except MarinaError as error:
                 return await self._reject(scope, send, error)
             receive = self._rechecking(scope, receive)

@@ -16,7 +16,8 @@ STATE = "principal"
 class Principal:
     """A verified caller.
 
-    `deployments` limits an API token to these deployments, by name; None means that there is no limit.
+    `deployments` limits an API token to these deployments, by name, and `path` to one address of this API and of
+    the servers of models; None means that there is no limit.
     """
 
     subject: str
@@ -25,6 +26,7 @@ class Principal:
     token_id: str | None = None
     deployments: frozenset[str] | None = None
     expires_at: datetime | None = None
+    path: str | None = None
 
     def require(self, role: Role) -> None:
         """Raise Forbidden unless this caller has the role."""
@@ -39,6 +41,14 @@ class Principal:
         if self.deployments is not None and name not in self.deployments:
             raise Forbidden(
                 "forbidden", f"The token of {self.subject} is limited to other deployments than {name}."
+            )
+
+    def require_path(self, path: str) -> None:
+        """Raise Forbidden when this caller is limited to another address."""
+        if self.path is not None and path != self.path:
+            raise Forbidden(
+                "forbidden",
+                f"The token of {self.subject} is for {self.path} and nothing else. Ask an admin for another.",
             )
 
 

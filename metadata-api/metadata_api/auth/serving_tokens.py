@@ -25,16 +25,20 @@ log = logging.getLogger(__name__)
 
 
 def document(credentials: Iterable[Credential], own_token: str) -> bytes:
-    """`{"tokens": [{sha256, role, models, expires_at}]}`; `own_token` is what this API sends."""
-    tokens: list[dict[str, Any]] = [
-        {"sha256": digest(own_token), "role": Role.ADMIN, "models": None, "expires_at": None}
-    ]
+    """`{"tokens": [{sha256, role, models, expires_at, path}]}`; `own_token` is what this API sends.
+
+    One with a `path` is good for that address alone.
+    """
+    every: dict[str, Any] = {"models": None, "expires_at": None, "path": None}
+    tokens: list[dict[str, Any]] = [{**every, "sha256": digest(own_token), "role": Role.ADMIN}]
     for one in credentials:
         caller = one.principal
         tokens.append(
             {
+                **every,
                 "sha256": one.sha256,
                 "role": caller.role,
+                "path": caller.path,
                 "models": sorted(caller.deployments) if caller.deployments is not None else None,
                 "expires_at": caller.expires_at.timestamp() if caller.expires_at else None,
             }

@@ -22,9 +22,12 @@ from metadata_api.database.live_table import LiveTable
 from metadata_api.database.session import Sessions
 from metadata_api.errors import NotFound, Unauthenticated
 from metadata_api.schemas.tokens import IssuedToken, NewToken, Token, TokenPage
+from metadata_api.settings import Auth
 from serving_runtime.contracts import Role
 
 PREFIX = "mrn_"
+METRICS = "/metrics"
+"""Address of the figures for Prometheus, of this API and of the servers of models."""
 # Whoever was just given a token must not be told that it is unknown because the database is slow.
 FRESH_SECONDS = 2.0
 _FORM = re.compile(r"mrn_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
@@ -58,12 +61,19 @@ def read(session: Session) -> TokenTable:
     return {row.id: Credential(row.sha256, _principal(row)) for row in rows}
 
 
-def from_file(path: Path, role: Role) -> Mapping[str, Credential]:
-    """A token that whoever installed the API keeps in a file; raises ValueError for anything else in it."""
-    token = path.read_text().strip()
-    if not (found := identity(token)):
-        raise ValueError(f"{path} holds no API token: mrn_, 12 hexadecimal digits, _ and 43 characters")
-    return {found: Credential(digest(token), Principal(role.value, role, "token", token_id=found))}
+def fixed(settings: Auth) -> TokenTable:
+    """The tokens that whoever installed the API keeps in files; raises ValueError for anything else in one."""
+    if settings.mode == "off":
+        return {}
+    files = (
+        (settings.admin_token_file, "admin", Role.ADMIN, None),
+        (settings.fetch_token_file, "fetcher", Role.FETCHER, None),
+        (settings.metrics_token_file, "metrics", Role.VIEWER, METRICS),
+    )
+    found: dict[str, Credential] = {}
+    for path, subject, role, only in files:
+        found |= _from_file(path, subject, role, only) if path else {}
+    return found
 
 
 def identity(token: str) -> str:
@@ -135,3 +145,10 @@ def _principal(row: ApiToken) -> Principal:
 
 def _shown(row: ApiToken) -> Token:
     return Token.model_validate(row, from_attributes=True)
+
+
+def _from_file(path: Path, subject: str, role: Role, only: str | None) -> Mapping[str, Credential]:
+    token = path.read_text().strip()
+    if not (found := identity(token)):
+        raise ValueError(f"{path} holds no API token: mrn_, 12 hexadecimal digits, _ and 43 characters")
+    return {found: Credential(digest(token), Principal(subject, role, "token", token_id=found, path=only))}

@@ -156,6 +156,7 @@ def _result(
         probabilities=ranked,
         latency_ms=outcome.latency_ms,
         preprocessed=None if error else preprocessed,
+        warning=answer.warning if isinstance(answer, ModelOutput) else None,
         error=error,
     )
 

@@ -6,6 +6,7 @@ Called by `predictions` for every deployment of a call at once.
 import asyncio
 from dataclasses import dataclass
 
+from metadata_api.errors import Unavailable
 from metadata_api.http_pool import HttpPool, ResponseTooLarge
 from serving_runtime.contracts import ErrorCode
 from serving_runtime.protocol import rest
@@ -14,8 +15,10 @@ from serving_runtime.protocol.tensors import Tensor
 # An image model answers a few kilobytes. A model is foreign code: it must not fill our memory.
 MAX_ANSWER_BYTES = 1024 * 1024
 JSON = {"content-type": "application/json"}
-# Of our starter models: the parameter that asks for the pixels that the network got, and the output that has them.
+# Parameters that a model may take, and the outputs that they add (docs/adr/0009 and 0043): what the network got,
+# and what is unusual about the input.
 RETURN_PREPROCESSED, PREPROCESSED = "return_preprocessed", "preprocessed"
+RETURN_WARNINGS, WARNING = "return_warnings", "warning"
 PREPROCESSED_SIDE = 28
 # Codes of the serving front's errors, as codes of this API; all others mean that the model failed.
 CODES = {
@@ -62,12 +65,15 @@ class ModelOutput:
     label: str | None
     preprocessed: bytes | None
     """28 x 28 bytes that really went into the network, if the model can tell."""
+    warning: str | None = None
+    """What is unusual about the image, in the model's words, if it can tell and there is something."""
 
 
 def image_request(input_name: str, image: bytes) -> bytes:
-    """The v2 JSON body that sends one PNG or JPEG file and asks for what the model sees of it."""
+    """The v2 JSON body that sends one PNG or JPEG file and asks for what the model sees of it and finds unusual."""
     return rest.build_request(
-        [Tensor(input_name, "BYTES", (1,), [image])], parameters={RETURN_PREPROCESSED: True}
+        [Tensor(input_name, "BYTES", (1,), [image])],
+        parameters={RETURN_PREPROCESSED: True, RETURN_WARNINGS: True},
     )
 
 
@@ -81,6 +87,8 @@ async def infer(pool: HttpPool, serving_url: str, model: str, body: bytes, *, en
         raise InferenceFailed("deadline_exceeded", "The model did not answer within the deadline.") from error
     except ResponseTooLarge as error:
         raise InferenceFailed("bad_answer", f"The model's answer cannot be read: {error}.") from error
+    except Unavailable as error:
+        raise InferenceFailed("model_overloaded", error.detail) from error
     except OSError as error:
         raise InferenceFailed(
             "model_unreachable", f"No answer of the serving process: {_plain(str(error))}"
@@ -123,7 +131,15 @@ def _answer(response: rest.InferResponse) -> ModelOutput:
         preprocessed=(
             bytes(preprocessed.data) if preprocessed and isinstance(preprocessed.data, bytes) else None
         ),
+        warning=_warning(response.outputs.get(WARNING)),
     )
+
+
+def _warning(output: Tensor | None) -> str | None:
+    """The text of the output, None for none; another output of this name is not ours to read."""
+    if output is None or output.datatype != "BYTES" or not output.data:
+        return None
+    return _plain(str(output.values()[0])) or None
 
 
 def _plain(text: str) -> str:

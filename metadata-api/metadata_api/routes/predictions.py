@@ -35,7 +35,7 @@ PredictionDeps = Annotated[Dependencies, Depends(_dependencies)]
     dependencies=[needs(Role.ANNOTATOR, deployment=IN_BODY)],
     responses=responses(400, 404, 409, 413, 415, 507),
 )
-@max_body(lambda largest: largest.image_bytes + FORM_BYTES)
+@max_body(lambda largest: largest.image_bytes + FORM_BYTES, copies=3)
 async def predict(
     caller: CallerDep,
     dependencies: PredictionDeps,

@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from metadata_api.schemas.fields import Body, Name, Scalars, ShortText, Text
 
+MAX_NEW_POINTS = 250_000
 Metric = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,59}$")]
 Source = Literal["api", "import", "starter"]
 Order = Literal[
@@ -21,6 +22,12 @@ class NewCurve(Body):
     values: list[float]
 
 
+def _bounded(curves: dict[str, NewCurve]) -> dict[str, NewCurve]:
+    if sum(len(curve.steps) for curve in curves.values()) > MAX_NEW_POINTS:
+        raise ValueError(f"all curves together may have {MAX_NEW_POINTS:,} points; leave some out")
+    return curves
+
+
 class NewExperiment(Body):
     """An experiment to create."""
 
@@ -29,7 +36,7 @@ class NewExperiment(Body):
     description: Text = ""
     parameters: Scalars = {}
     tags: Scalars = {}
-    curves: dict[Metric, NewCurve] = Field({}, max_length=50)
+    curves: Annotated[dict[Metric, NewCurve], AfterValidator(_bounded)] = Field({}, max_length=50)
     source: Source = "api"
 
 

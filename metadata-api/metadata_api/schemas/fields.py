@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from serving_runtime.contracts import NAME_PATTERN
 
 MAX_INT = 2**31 - 1
+MAX_SCALARS = 100_000
 
 
 class Body(BaseModel):
@@ -37,6 +38,11 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{key}: must fit into 64 bits")
         elif not isinstance(item, str | int | float | bool):
             raise ValueError(f"{key}: must be text, a number, true or false")
+    if (
+        sum(len(key) + (len(item) if isinstance(item, str) else 8) for key, item in value.items())
+        > MAX_SCALARS
+    ):
+        raise ValueError(f"all keys and values together may have {MAX_SCALARS:,} characters")
     return value
 
 

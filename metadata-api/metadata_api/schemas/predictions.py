@@ -37,6 +37,8 @@ class Result(Prediction):
 
     preprocessed: str | None
     """PNG in base64 of what really went into the network; not recorded."""
+    warning: str | None
+    """What the model finds unusual about the image, so that its answer means little; not recorded."""
 
 
 class RecordedPrediction(Prediction):

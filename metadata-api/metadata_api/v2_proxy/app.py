@@ -47,6 +47,7 @@ ACCESS = (
 """The role that each address needs; those with `{name}` also with `/versions/{version}`."""
 _HEALTH = re.compile(r"/v2/health/(live|ready)|/v2/models/[^/]+(/versions/[^/]+)?/ready")
 JSON = {"content-type": "application/json"}
+PART_BYTES = 256 * 1024
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,10 @@ class V2Proxy:
         except ClientDisconnect:
             return None  # there is nobody to answer
         except BodyRejected as error:
-            response = _error(error.status_code, error.code, str(error.detail), {"connection": "close"})
+            retry = {"retry-after": "1"} if error.status_code == 503 else {}
+            response = _error(
+                error.status_code, error.code, str(error.detail), {"connection": "close", **retry}
+            )
         except Exception as error:
             log.error("%s %.200a failed", scope["method"], scope["path"], exc_info=error)
             response = _error(500, ErrorCode.INTERNAL, "A fault of the metadata API; its log says more.", {})
@@ -196,4 +200,10 @@ async def _send(scope: Scope, send: Send, response: Response) -> None:
     headers = [(name.encode(), value.encode()) for name, value in response.headers.items()]
     headers.append((b"content-length", b"%d" % len(response.body)))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
+    body = b"" if scope["method"] == "HEAD" else response.body
+    # Part by part where it is large, so that what this request holds is held until its client has read it.
+    for start in range(0, len(body) - PART_BYTES, PART_BYTES):
+        part = body[start : start + PART_BYTES]
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    rest = body[max(0, len(body) - 1) // PART_BYTES * PART_BYTES :]
+    await send({"type": "http.response.body", "body": rest})

@@ -8,10 +8,12 @@ import orjson
 
 from metadata_api.errors import Invalid
 from metadata_api.http_pool import HttpPool, ResponseTooLarge
+from metadata_api.memory import charge_soon
 from metadata_api.v2_proxy.route_table import Deployed, RouteTable
 
 STATS_SECONDS = 3.0
 MAX_STATS_BYTES = 1024 * 1024
+_COPIES = 10
 _STATES = {"ready": "READY", "starting": "LOADING", "pending": "LOADING"}
 
 Document = dict[str, Any]
@@ -34,6 +36,7 @@ async def statistics(table: RouteTable, pool: HttpPool, base_of: Callable[[str],
         try:
             async with asyncio.timeout(STATS_SECONDS):
                 response = await pool.request("GET", url, headers={}, max_bytes=MAX_STATS_BYTES)
+            await charge_soon(_COPIES * len(response.body))
             return list(orjson.loads(response.body)["model_stats"]) if response.status == 200 else []
         except (OSError, ResponseTooLarge, ValueError, KeyError, TypeError):
             return []

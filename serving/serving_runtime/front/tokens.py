@@ -26,6 +26,8 @@ class _Grant(NamedTuple):
     role: Role
     models: frozenset[str] | None
     expires_at: float | None
+    path: str | None
+    """The one address that it is for; None for all that the role may ask."""
 
 
 class Tokens:
@@ -85,6 +87,7 @@ def _read(path: Path) -> dict[str, _Grant]:
             Role(token["role"]),
             None if token["models"] is None else frozenset(token["models"]),
             token["expires_at"],
+            token.get("path"),
         )
         for token in orjson.loads(path.read_bytes())["tokens"]
     }
@@ -97,6 +100,9 @@ def _is_health(scope: Mapping[str, Any], parts: Sequence[str]) -> bool:
 
 
 def _too_little(grant: _Grant, parts: Sequence[str]) -> Rejection | None:
+    if grant.path is not None and grant.path != "/" + "/".join(parts):
+        detail = f"the token is for {grant.path} and nothing else. Ask an admin for another."
+        return Rejection(403, ErrorCode.FORBIDDEN, detail)
     about_model = parts[:2] == ["v2", "models"] and len(parts) > 3
     needed = Role.ANNOTATOR if about_model and parts[-1] == "infer" else Role.VIEWER
     if not grant.role.includes(needed):

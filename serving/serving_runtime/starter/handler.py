@@ -1,7 +1,7 @@
 """The model behind TorchServe: loads an unpacked archive and answers whole batches.
 
-TorchServe's worker calls it; a frozen copy lies in every archive that we build, with `predictor.py`, `fastest.py` and
-`preprocess.py` beside it. TorchServe demands exactly one class in this file.
+TorchServe's worker calls it; a frozen copy lies in every archive that we build, with `predictor.py`, `fastest.py`,
+`preprocess.py` and `unusual.py` beside it. TorchServe demands exactly one class in this file.
 """
 
 import json
@@ -14,10 +14,11 @@ import numpy.typing as npt
 import torch
 
 if TYPE_CHECKING or __package__:
-    from . import preprocess
+    from . import preprocess, unusual
     from .predictor import Predictor
 else:  # in an unpacked archive, whose folder TorchServe puts on the path
     import preprocess
+    import unusual
     from predictor import Predictor
 
 RAW_BYTES = preprocess.SIDE * preprocess.SIDE
@@ -39,19 +40,29 @@ class Handler:
         )
         self.labels = np.array(self.predictor.labels, dtype=object)
 
-    def predict(self, inputs: dict[str, Array], *, return_preprocessed: bool = False) -> dict[str, Array]:
+    def predict(
+        self, inputs: dict[str, Array], *, return_preprocessed: bool = False, return_warnings: bool = False
+    ) -> dict[str, Array]:
         """Answer a whole batch.
 
         inputs["image"]: uint8 [n,28,28], float32 [n,28,28] in 0..1, or object [n] of PNG or JPEG bytes.
-        Gives probabilities float32 [n,10], label object [n] of str, and with `return_preprocessed` also
-        preprocessed, uint8 [n,28,28]: what the network got. Raises
-        ValueError with a readable reason if the input cannot be used.
+        Gives probabilities float32 [n,10] and label object [n] of str; with `return_preprocessed` also preprocessed,
+        uint8 [n,28,28]: what the network got; with `return_warnings` also warning, object [n] of str: what is unusual
+        about the image, or an empty text. Raises ValueError with a readable reason if the input cannot be used.
         """
         if type(return_preprocessed) is not bool:
             raise ValueError("the parameter return_preprocessed must be true or false")
+        if type(return_warnings) is not bool:
+            raise ValueError("the parameter return_warnings must be true or false")
         if "image" not in inputs:
             raise ValueError("the input 'image' is missing")
-        images = preprocess.prepare(inputs["image"])
+        given = inputs["image"]
+        if return_warnings and given.dtype == np.object_:
+            pixels, shadowed = preprocess.read(list(given.reshape(-1)))
+            images = preprocess.to_network(pixels)
+        else:
+            images = preprocess.prepare(given)
+            shadowed = [False] * len(images)
         if not len(images):
             raise ValueError("the input 'image' holds no image")
         probabilities = self.predictor.predict(images)
@@ -61,6 +72,9 @@ class Handler:
         }
         if return_preprocessed:
             outputs["preprocessed"] = preprocess.as_pixels(images)
+        if return_warnings:
+            said = unusual.warnings(preprocess.as_pixels(images), shadowed)
+            outputs["warning"] = np.array(said, dtype=object)
         return outputs
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[dict[str, Any]]:

@@ -10,12 +10,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 SIDE = 28
 # MNIST's own way: the digit fits into 20 x 20, its centre of mass lies on pixel (14, 14) of 28 x 28.
 BOX = 20
 MAX_PIXELS = 4_000_000
+# Shades between which the ground of an evenly lit image stays; the longer side of the image in which it is looked for;
+# and how wide a stroke is there at most (odd).
+UNEVEN = 50
+GROUND_SIDE = 96
+STROKE = 15
 MAX_BYTES = 10 * 1024 * 1024
 
 Pixels = npt.NDArray[np.uint8]
@@ -57,14 +62,23 @@ def prepare(image: npt.NDArray[np.generic]) -> Floats:
 
 def decode(files: Sequence[bytes]) -> Pixels:
     """PNG or JPEG files to uint8 [n, 28, 28]. Raises ValueError that names the first bad file."""
+    return read(files)[0]
+
+
+def read(files: Sequence[bytes]) -> tuple[Pixels, list[bool]]:
+    """The same, and for each file whether a shadow was taken away."""
     pixels = np.zeros((len(files), SIDE, SIDE), np.uint8)
+    shadowed = []
     for at, file in enumerate(files):
         try:
-            pixels[at] = fit(_grey(_open(file)))
+            grey = _grey(_open(file))
+            lit = _evenly_lit(grey)
+            shadowed.append(lit is not grey)
+            pixels[at] = fit(lit)
         except ValueError as error:
             where = f"image {at + 1} of {len(files)}: " if len(files) > 1 else ""
             raise ValueError(f"{where}{error}") from None
-    return pixels
+    return pixels, shadowed
 
 
 def fit(grey: Pixels) -> Pixels:
@@ -120,6 +134,54 @@ def _grey(image: Image.Image) -> Pixels:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     return np.asarray(image.convert("RGB").convert("L"))
+
+
+def _evenly_lit(grey: Pixels) -> Pixels:
+    """A photograph of dark ink on paper as if it was lit everywhere alike; any other image as it is."""
+    height, width = grey.shape
+    low, high = np.percentile(_border(grey), (3, 97))
+    if high - low < UNEVEN or min(height, width) < 2 * SIDE:
+        return grey
+    factor = GROUND_SIDE / max(height, width)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small = Image.fromarray(grey).resize(size, Image.Resampling.BOX)
+    levels = np.asarray(small, np.float32)
+    # A median passes over strokes and follows shadows: what differs from it is drawn.
+    drawn = np.asarray(small.filter(ImageFilter.MedianFilter(STROKE)), np.float32) - levels
+    if drawn[drawn > UNEVEN / 2].sum() < -drawn[drawn < -UNEVEN / 2].sum():
+        return grey
+    # Without what is dark and thin.
+    paper = small.filter(ImageFilter.MaxFilter(STROKE)).filter(ImageFilter.MinFilter(STROKE))
+    ground = np.asarray(paper, np.float32)
+    if np.ptp(np.percentile(ground, (5, 95))) < UNEVEN:
+        return grey
+    # Darker at the edges of shadows, where the small image knows only about the ground.
+    local = paper.filter(ImageFilter.MinFilter(3)).resize((width, height), Image.Resampling.BILINEAR)
+    lit = grey / np.maximum(np.asarray(local, np.float32), 1) * 255
+    edge = Image.fromarray(_ends_of_shadows(levels < 0.7 * ground)).filter(ImageFilter.MaxFilter(5))
+    # What is much paler than ink: ruled lines, folds, and what is left of the edges.
+    lit[(lit > 0.68 * 255) | (np.asarray(edge.resize((width, height))) > 0)] = 255
+    even: Pixels = np.rint(lit).clip(0, 255).astype(np.uint8)
+    return even
+
+
+def _ends_of_shadows(dark: npt.NDArray[np.bool_]) -> Pixels:
+    """255 for what of the dark is connected with the border.
+
+    For nothing when that is most of it, as with a digit over the edge.
+    """
+    found = np.zeros_like(dark)
+    found[[0, -1]], found[:, [0, -1]] = dark[[0, -1]], dark[:, [0, -1]]
+    size = 0
+    while (now := int(found.sum())) > size:
+        size = now
+        padded = np.pad(found, 1)
+        height, width = dark.shape
+        for down in range(3):
+            for right in range(3):
+                found |= padded[down : down + height, right : right + width]
+        found &= dark
+    return np.where(found & (2 * size < dark.sum()), 255, 0).astype(np.uint8)
 
 
 def _border(grey: Pixels) -> Pixels:

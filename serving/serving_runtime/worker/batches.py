@@ -2,9 +2,8 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from serving_runtime.protocol import frames
 from serving_runtime.protocol.tensors import Tensor
@@ -48,12 +47,14 @@ def run_batch(model: handlers.HandlerAdapter, frame: bytes | bytearray | memoryv
     reply: dict[str, Any] = {"errors": answers.errors}
     if answers.returned:
         reply["returned"] = answers.returned
+    if model.recorder:
+        reply["metrics"] = model.recorder.take()
     if header.get("describe"):
         if model.context.unservable:
             return rejection(model.context.unservable)
         reply["parameters"] = sorted(model.parameters)
         reply["context"] = model.takes_context
-    return _encoded(reply, answers.outputs, [one.rows for one in asked])
+    return _encoded(reply, answers.outputs, header["rows"])
 
 
 def reason(error: BaseException) -> str:
@@ -69,16 +70,15 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"[:_LONGEST_REASON]
 
 
-@dataclass
-class _Answers:
+class _Answers(NamedTuple):
     """The outputs of all requests that could be answered, joined; the errors of the others, by index.
 
     `returned` is what the handler has said of answers beside the outputs, by index.
     """
 
-    outputs: list[Tensor] = field(default_factory=list)
-    errors: dict[str, Error] = field(default_factory=dict)
-    returned: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outputs: list[Tensor]
+    errors: Mapping[str, Error] = {}
+    returned: Mapping[str, dict[str, Any]] = {}
 
 
 def _asked(header: Mapping[str, Any], takes_context: bool) -> list[Asked]:
@@ -97,21 +97,21 @@ def _answered(
         return _run(model, inputs, parameters, asked)
     except BaseException as error:  # sys.exit() of a handler is no reason to lose the worker
         if len(asked) == 1:
-            return _Answers(errors={"0": _described(error)})
-    whole = _Answers()
+            return _Answers([], {"0": _described(error)})
+    errors: dict[str, Error] = {}
+    returned: dict[str, dict[str, Any]] = {}
     answered: list[list[Tensor]] = []
     for index, piece in enumerate(frames.split_requests(inputs, [one.rows for one in asked])):
         one = _answered(model, piece, parameters, asked[index : index + 1])
         if one.errors:
-            whole.errors[str(index)] = one.errors["0"]
+            errors[str(index)] = one.errors["0"]
         elif answered and not _join(answered[0], one.outputs):
-            whole.errors[str(index)] = _AGAIN
+            errors[str(index)] = _AGAIN
         else:
             answered.append(one.outputs)
         if one.returned:
-            whole.returned[str(index)] = one.returned["0"]
-    whole.outputs = frames.join_requests(answered)
-    return whole
+            returned[str(index)] = one.returned["0"]
+    return _Answers(frames.join_requests(answered), errors, returned)
 
 
 def _run(
@@ -129,21 +129,22 @@ def _run(
 
 def _with_said(outputs: list[Tensor], asked: Sequence[Asked], touched: Sequence[RowContext]) -> _Answers:
     """The outputs of those requests for which the handler has set no error."""
-    answers = _Answers(outputs)
+    errors: dict[str, Error] = {}
+    returned: dict[str, dict[str, Any]] = {}
     texts = outputs[0].data if len(outputs) == 1 and isinstance(outputs[0].data, list) else None
     start = 0
     for index, one in enumerate(asked):
         end = start + one.rows
         said = row_answers.of_request(touched[start:end], None if texts is None else texts[start:end])
         if said.error is not None:
-            answers.errors[str(index)] = said.error
+            errors[str(index)] = said.error
         if said.returned:
-            answers.returned[str(index)] = said.returned
+            returned[str(index)] = said.returned
         start = end
-    if answers.errors:
+    if errors:
         pieces = enumerate(frames.split_requests(outputs, [one.rows for one in asked]))
-        answers.outputs = frames.join_requests([each for at, each in pieces if str(at) not in answers.errors])
-    return answers
+        outputs = frames.join_requests([each for at, each in pieces if str(at) not in errors])
+    return _Answers(outputs, errors, returned)
 
 
 def _join(some: list[Tensor], others: list[Tensor]) -> bool:
@@ -167,7 +168,7 @@ def _encoded(reply: dict[str, Any], outputs: list[Tensor], rows: Sequence[int]) 
 
 def _shortened(reply: dict[str, Any], outputs: list[Tensor], rows: Sequence[int]) -> list[bytes]:
     """What fits into a frame. A request that is too long alone fails; the others are to be sent again."""
-    errors = reply["errors"]
+    errors = reply["errors"] = {**reply["errors"]}
     left = [index for index in range(len(rows)) if str(index) not in errors]
     room, kept = frames.MAX_ANSWER_BYTES, []
     for index, piece in zip(left, frames.split_requests(outputs, [rows[at] for at in left]), strict=True):

@@ -39,6 +39,7 @@ class Unservable(AttributeError):
     """The handler wants what no runtime offers; the text says what."""
 
 
+_ALL = slice(None)
 _NOT_SENT = (
     "the ids and headers of requests are sent to a `predict` that takes the keyword-only argument `context`"
 )
@@ -131,13 +132,13 @@ class Context:
         self._asked: Sequence[Asked] = ()
         self._rows: list[RowContext] | None = None
         self._ids: list[str] | None = None
-        self._shown = slice(None)
+        self._shown = _ALL
 
     def begin(self, asked: Sequence[Asked]) -> None:
         """The next batch: nothing is known of its answers."""
         self._asked = asked
         self._rows = self._ids = None
-        self._shown = slice(None)
+        self._shown = _ALL
 
     def show(self, rows: slice) -> None:
         """Tell of these rows of the batch only, as they are all that the handler is given now."""
@@ -206,16 +207,20 @@ class Context:
     def get_response_headers(self, idx: int) -> dict[str, str]:
         return self.request_processor[idx].get_response_headers()
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _UNSERVABLE and value is not None:
-            self._want(name)
-        super().__setattr__(name, value)
+    @property
+    def stopping_criteria(self) -> Any:
+        raise self._unservable("stopping_criteria")
+
+    @stopping_criteria.setter
+    def stopping_criteria(self, value: Any) -> None:
+        if value is not None:
+            raise self._unservable("stopping_criteria")
 
     def __getattr__(self, name: str) -> Any:
         if name in _UNSERVABLE:
-            self._want(name)
+            raise self._unservable(name)
         raise AttributeError(f"the context has no {name}")
 
-    def _want(self, name: str) -> None:
+    def _unservable(self, name: str) -> Unservable:
         self.unservable = f"the handler uses context.{name}: {_UNSERVABLE[name]}"
-        raise Unservable(self.unservable)
+        return Unservable(self.unservable)

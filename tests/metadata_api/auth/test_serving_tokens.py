@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,11 +15,11 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from metadata_api.app import create_app
+from metadata_api.app import ACCESS, create_app
 from metadata_api.auth import serving_tokens
 from metadata_api.auth.principal import Principal
 from metadata_api.auth.serving_tokens import ServingTokens, TokensFile
-from metadata_api.auth.tokens import Credential, TokenTable
+from metadata_api.auth.tokens import Credential, TokenTable, digest
 from metadata_api.deploying.kserve import tokens_secret
 from metadata_api.errors import Unavailable
 from metadata_api.settings import Settings
@@ -33,6 +34,7 @@ from tests.waiting import until
 
 NAME = "marina-serving-tokens"
 ADMIN = f"mrn_0123456789ab_{'s' * 43}"
+METRICS = f"mrn_abcdefabcdef_{'p' * 43}"
 # The interval of looking at a file is half a second.
 SECONDS = 4
 
@@ -163,21 +165,41 @@ class TestSecret:
         self, postgres_url: str, kubernetes: FakeKubernetes, closed_settings: Settings, tmp_path: Path
     ) -> None:
         with self.api(postgres_url, kubernetes, closed_settings, tmp_path) as admin:
-            until(lambda: listed(kubernetes) == 2, "it is written", SECONDS)
+            until(lambda: listed(kubernetes) == 3, "it is written", SECONDS)
             issue(admin, "annotator")
-            until(lambda: listed(kubernetes) == 3, "it has the new token", SECONDS)
+            until(lambda: listed(kubernetes) == 4, "it has the new token", SECONDS)
             kubernetes.remove(SECRET, NAME)
-            until(lambda: listed(kubernetes) == 3, "it is there again", SECONDS)
+            until(lambda: listed(kubernetes) == 4, "it is there again", SECONDS)
             metadata = kubernetes.find(SECRET, NAME)["metadata"]
             assert metadata["labels"]["app.kubernetes.io/managed-by"] == "Helm"
             assert metadata["annotations"]["meta.helm.sh/release-name"] == "marina"
             for text in ("", "%%%", "e30=", None):
                 change(kubernetes, text)
-                until(lambda: listed(kubernetes) == 3, f"it is mended after {text!r}", SECONDS)
+                until(lambda: listed(kubernetes) == 4, f"it is mended after {text!r}", SECONDS)
             assert "warning" not in admin.get("/readyz").json()
             begun = len(kubernetes.written(SECRET))
             time.sleep(1.5)
             assert len(kubernetes.written(SECRET)) == begun, "what is right is left alone"
+
+    def test_the_token_for_metrics_is_good_for_them_and_nothing_else(
+        self, postgres_url: str, kubernetes: FakeKubernetes, closed_settings: Settings, tmp_path: Path
+    ) -> None:
+        with self.api(postgres_url, kubernetes, closed_settings, tmp_path) as admin:
+            until(lambda: listed(kubernetes) == 3, "it is written", SECONDS)
+            (scraper,) = [one for one in entries(kubernetes) if one["path"]]
+            assert (scraper["path"], scraper["role"]) == ("/metrics", "viewer")
+            assert scraper["sha256"] == digest(METRICS)
+            with client_of(str(admin.base_url), METRICS) as client:
+                assert "marina_" in client.get("/metrics").raise_for_status().text
+                for access in ACCESS:
+                    if access.role is None or access.path == "/metrics":
+                        continue
+                    path = re.sub(r"\{\w+\}", "1", access.path)
+                    response = client.request(access.method, path)
+                    assert response.status_code == 403, path
+                    assert access.method == "HEAD" or "/metrics and nothing else" in response.text
+                for path in ("/v1/me?/metrics", "/v2/models/digits", "//metrics", "/metrics/more"):
+                    assert client.get(path).status_code == 403, path
 
     @pytest.mark.parametrize("method", ["CREATE", "PATCH", "GET"])
     def test_that_the_api_may_not_write_it_is_a_warning_for_the_operator(
@@ -197,12 +219,15 @@ class TestSecret:
             assert "log" in response.json()["warning"]
             assert NAME not in response.text
             kubernetes.reject = rejecting()
-            until(lambda: listed(kubernetes) == 2, "it is written", SECONDS)
+            until(lambda: listed(kubernetes) == 3, "it is written", SECONDS)
             until(lambda: "warning" not in admin.get("/readyz").json(), "all is well", SECONDS)
 
 
 def settings_of(engine: Engine, kubernetes: FakeKubernetes, closed: Settings, folder: Path) -> Settings:
-    auth = closed.auth.model_copy(update={"serving_tokens_file": None})
+    (folder / "metrics-token").write_text(METRICS + "\n")
+    auth = closed.auth.model_copy(
+        update={"serving_tokens_file": None, "metrics_token_file": folder / "metrics-token"}
+    )
     config = {**CONFIG, "tokens_secret": NAME}
     assert (folder_of(closed) / "token").read_text().strip() == ADMIN
     return kserve_settings(engine, kubernetes, folder, config).model_copy(update={"auth": auth})
@@ -213,10 +238,15 @@ def listed(kubernetes: FakeKubernetes) -> int:
     if NAME not in kubernetes.names(SECRET):
         return -1
     try:
-        text = (kubernetes.find(SECRET, NAME).get("data") or {})["tokens.json"]
-        return len(json.loads(base64.b64decode(text, validate=True))["tokens"])
+        return len(entries(kubernetes))
     except (KeyError, ValueError):
         return -1
+
+
+def entries(kubernetes: FakeKubernetes) -> list[dict[str, Any]]:
+    """The tokens of the Secret; raises KeyError and ValueError."""
+    text = (kubernetes.find(SECRET, NAME).get("data") or {})["tokens.json"]
+    return list(json.loads(base64.b64decode(text, validate=True))["tokens"])
 
 
 def change(kubernetes: FakeKubernetes, text: str | None) -> None:

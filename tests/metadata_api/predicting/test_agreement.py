@@ -39,4 +39,5 @@ def result(label: str | None) -> Result:
         latency_ms=1.0,
         error=None,
         preprocessed=None,
+        warning=None,
     )

@@ -101,6 +101,17 @@ class TestAnswers:
         seen = Image.open(io.BytesIO(base64.b64decode(row["preprocessed"])))
         assert (seen.size, seen.mode, seen.getpixel((5, 0))) == ((28, 28), "L", 5)
 
+    @pytest.mark.parametrize(
+        ("output", "warning"),
+        [(("BYTES", ["unlike"]), "unlike"), (("BYTES", [""]), None), (("FP32", [1.0]), None)],
+    )
+    def test_say_what_a_model_finds_unusual_about_the_image(
+        self, api: httpx.Client, four: None, serving: V2Server, output: Any, warning: str | None
+    ) -> None:
+        serving.models["a"] = answers(warning=output)
+        [row] = ask(api, deployments="a").json()["results"]
+        assert (row["status"], row["warning"]) == ("ok", warning)
+
     def test_are_given_for_a_photograph_that_is_sent_smaller(
         self, api: httpx.Client, four: None, serving: V2Server
     ) -> None:
@@ -219,6 +230,7 @@ class TestRecord:
         kept = {item["deployment"]: item for item in page["items"]}
         for row in call["results"]:
             row.pop("preprocessed")
+            row.pop("warning")
             assert row.items() <= kept[row["deployment"]].items()
             assert kept[row["deployment"]]["image_sha256"] == call["image"]["sha256"]
         lineage = kept["a"]["lineage"]

@@ -51,7 +51,7 @@ def test_the_image_travels_as_a_file_in_base64_and_asks_for_what_is_seen(serving
     sent = serving.requests[-1]
     assert base64.b64decode(sent["inputs"][0]["data"][0]) == make_image()
     assert (sent["inputs"][0]["datatype"], sent["inputs"][0]["shape"]) == ("BYTES", [1])
-    assert sent["parameters"] == {"return_preprocessed": True}
+    assert sent["parameters"] == {"return_preprocessed": True, "return_warnings": True}
 
 
 def test_a_model_that_cannot_tell_what_it_saw_answers_all_the_same(serving: V2Server) -> None:

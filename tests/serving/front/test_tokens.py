@@ -104,6 +104,21 @@ async def test_a_token_may_do_what_its_role_may(closed: InProcessFront) -> None:
         assert (await closed.client.get(path, headers=bearer("looks"))).status_code == 200
 
 
+async def test_a_token_for_metrics_reads_metrics_and_nothing_else(closed: InProcessFront) -> None:
+    assert closed.settings.tokens_file
+    write(closed.settings.tokens_file, granted("scraper", "viewer", path="/metrics"))
+    answer = await closed.client.get("/metrics", headers=bearer("scraper"))
+    assert (answer.status_code, "# HELP" in answer.text) == (200, True)
+    others = [(method, path) for method, path in CLOSED if path != "/metrics"]
+    tricks = [
+        ("GET", path) for path in ("/v2/metrics", "/status/metrics", "/metrics/status", "/status?/metrics")
+    ]
+    for method, path in others + tricks:
+        answer = await closed.client.request(method, path, headers=bearer("scraper"))
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), path
+        assert "for /metrics and nothing else" in answer.json()["error"]
+
+
 async def test_two_credentials_are_none(closed: InProcessFront) -> None:
     twice = [("Authorization", "Bearer asks"), ("Authorization", "Bearer asks")]
     assert (await infer(closed, twice)).status_code == 401

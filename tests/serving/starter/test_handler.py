@@ -62,6 +62,15 @@ class TestPredict:
         assert "preprocessed" not in model.predict({"image": raw()})
         assert model.predict({"image": raw()}, return_preprocessed=True)["preprocessed"].dtype == np.uint8
 
+    def test_says_what_is_unusual_only_when_asked(self, model: Any) -> None:
+        assert "warning" not in model.predict({"image": raw()})
+        blank = np.concatenate([raw(), np.zeros((1, 28, 28), np.uint8)])
+        said = model.predict({"image": blank}, return_warnings=True)["warning"]
+        assert (said.dtype, said[0]) == (object, "")
+        assert "blank" in said[1]
+        with pytest.raises(ValueError, match="return_warnings"):
+            model.predict({"image": blank}, return_warnings="yes")
+
     @pytest.mark.parametrize(
         "inputs", [{}, {"img": raw()}, {"image": raw(0)}, {"image": raw().reshape(1, 784)}]
     )

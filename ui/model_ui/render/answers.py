@@ -32,7 +32,8 @@ def waiting() -> str:
 def _vote(comparison: Comparison, image: str) -> str:
     agreement = comparison.agreement
     failed = sum(result.status == "error" for result in comparison.results)
-    kind = "bad" if agreement.of == 0 else "ok" if agreement.unanimous else "warn"
+    remarks = _warnings(comparison)
+    kind = "bad" if agreement.of == 0 else "ok" if agreement.unanimous and not remarks else "warn"
     glyph = text(agreement.label) if agreement.label is not None else "?"
     long = " long" if agreement.label is not None and len(agreement.label) > COLUMN_LETTERS else ""
     broken = (
@@ -41,8 +42,19 @@ def _vote(comparison: Comparison, image: str) -> str:
     return (
         f'<section class="m-vote {kind}" aria-live="polite">'
         f'<div class="m-glyph{long}">{glyph}</div>'
-        f'<div class="m-verdict"><h3>{_headline(agreement)}</h3><p>{_dissent(comparison)}</p>{broken}</div>'
+        f'<div class="m-verdict"><h3>{_headline(agreement)}</h3><p>{_dissent(comparison)}</p>{remarks}{broken}</div>'
         f"{_seen(image, 'What the models saw') if image else ''}</section>"
+    )
+
+
+def _warnings(comparison: Comparison) -> str:
+    """What the models find unusual about the image, each remark once, with how many say so when not all do."""
+    said = Counter(result.warning for result in comparison.results if result.warning)
+    answered = sum(result.status == "ok" for result in comparison.results)
+    return "".join(
+        f'<p class="m-unusual" role="status">{text(warning)}'
+        f"{f' ({count} of {answered} models)' if count < answered else ''}</p>"
+        for warning, count in said.most_common()
     )
 
 
