@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tests.raw_http import Line
 JOIN = "/gradio_api/queue/join"
 
 
-async def gradio(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+async def gradio(_: Any, receive: Any, send: Any) -> None:
     """As Gradio does: an exception for a body that breaks off, after a response that says so."""
     while True:
         message = await receive()
