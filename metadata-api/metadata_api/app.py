@@ -308,5 +308,5 @@ def _bare_stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
 
     return (
         S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar", free_bytes=free),
-        S3Store(settings.s3, folder / "images", prefix="images", ending=".png", free_bytes=free),
+        S3Store(settings.s3, folder / "images", prefix="images", ending="", free_bytes=free),
     )

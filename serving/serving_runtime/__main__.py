@@ -122,8 +122,10 @@ async def _serve(settings: Settings, folder: Path) -> int:
     tasks = [asyncio.create_task(source.follow())]
     if os.getpid() == 1:
         tasks.append(asyncio.create_task(processes.reap_orphans()))
+    unserved = None
     try:
         await _Server(config, dataplane).serve(sockets=[listener])
+        unserved = None if settings.model.name is None else _unserved(models)
     finally:
         for task in tasks:
             task.cancel()
@@ -132,7 +134,19 @@ async def _serve(settings: Settings, folder: Path) -> int:
         await forkserver.stop()
         logs.close()
     _log.info("stopped")
+    if unserved is not None:  # the last line, which Kubernetes keeps of a container that it has stopped
+        _log.error("%s", unserved)
+        return 1
     return 0
+
+
+def _unserved(models: Models) -> str | None:
+    """Why the only model of a pod does not answer, when it does not."""
+    for model in models.status():
+        if model["live_version"] is None:
+            reason = model["reason"] or "it was stopped before it was ready"
+            return f"model {model['name']} version {model['desired_version']} cannot be served: {reason}"
+    return None
 
 
 def _drain_seconds(settings: Settings) -> int:

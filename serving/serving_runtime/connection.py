@@ -31,6 +31,7 @@ class Writes(Protocol):
 
     def write(self, data: bytes) -> None: ...
     def close(self) -> None: ...
+    def is_closing(self) -> bool: ...
 
 
 class CoalescingTransport:
@@ -52,6 +53,9 @@ class CoalescingTransport:
     def close(self) -> None:
         self._flush()
         self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -1,10 +1,12 @@
 """What the services see of the shell in which `make up` was typed."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from marina_local import environment, services
+from marina_local import environment, folder, services
+from marina_local.errors import Unusable
 from marina_local.postgres import Postgres
 from marina_local.settings import LocalSettings
 from serving_runtime.runtimes import environment as serving_environment
@@ -57,3 +59,19 @@ def test_every_service_is_started_with_it(settings: LocalSettings, monkeypatch: 
     for service in [*started]:
         assert "CLOUD_KEY" not in service.environment
         assert service.environment["PATH"] == os.environ["PATH"]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "\udcff", "a\x07b", "a\u200bb", "a\u2028b"])
+def test_a_data_folder_that_some_programs_cannot_read_is_one_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Unusable, match="set MARINA_HOME") as rejected:
+        folder.prepare(LocalSettings(home=tmp_path / name))
+    assert str(rejected.value).isprintable()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["größe", "имя", "数据", "a b", "a:b", "a'b", 'a"b', "$HOME", "{x}", "a%20b", "-n"]
+)
+def test_any_other_name_is_one(tmp_path: Path, name: str) -> None:
+    folder.prepare(LocalSettings(home=tmp_path / name))
+    assert (tmp_path / name / "run").is_dir()

@@ -65,6 +65,7 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
         "observed": {"state": "ready", "version": version, "reason": None, "containment": None, "since": NOW},
         "ready": True,
         "previous_version": None,
+        "archive_settings": None,
         "url": f"http://127.0.0.1:8080/v2/models/{name}",
         "labels": LABELS,
         "created_at": NOW,

@@ -1,15 +1,16 @@
 """What the UI lets in from the network: sizes, origins, paths, and the headers of every answer."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import httpx
 import pytest
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from model_ui.asgi import App
+from model_ui.asgi import App, send_json
 from model_ui.bodies import MAX_EVENT_BYTES
-from model_ui.guard import HEADERS
+from model_ui.guard import HEADERS, Guard
 from model_ui.metadata_client import MetadataClient
 from model_ui.settings import Settings
 from tests.ui.apps import create_app
@@ -155,3 +156,50 @@ def test_large_bodies_are_refused_while_they_arrive(send: Callable[..., httpx.Re
     part = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.csv"\r\n\r\n'
     assert send("POST", "/gradio_api/upload", content=endless(part), headers=form).status_code == 413
     assert len(taken) < 200
+
+
+class TestForwarded:
+    """Whether a page was asked for by TLS says the server, which knows its proxies, or the UI's public address."""
+
+    CLAIMS: ClassVar = {
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Prefix": "/evil",
+        "Forwarded": "proto=https;host=evil.example",
+    }
+
+    @pytest.mark.parametrize("claims", [{}, CLAIMS])
+    def test_nobody_else_is_believed(
+        self, send: Callable[..., httpx.Response], claims: dict[str, str]
+    ) -> None:
+        assert send("GET", "/config", headers=claims).json()["root"] == HOST
+
+    def test_a_trusted_proxy_is(self, app: App) -> None:
+        trusting: Any = ProxyHeadersMiddleware(app, trusted_hosts="10.0.0.0/8")  # type: ignore[arg-type]
+        assert self._root(trusting, "10.1.2.3", self.CLAIMS) == "https://marina.example"
+        assert self._root(trusting, "192.0.2.1", self.CLAIMS) == HOST
+
+    @pytest.mark.parametrize(
+        ("public", "root"),
+        [
+            ("https://marina.example", "https://marina.example"),
+            ("https://marina.example/path", "https://marina.example"),
+            ("https://other.example", HOST),
+            ("http://marina.example", HOST),
+        ],
+    )
+    def test_its_own_public_address_is(self, public: str, root: str) -> None:
+        async def say(scope: Any, _: Any, send: Any) -> None:
+            await send_json(send, 200, {"root": f"{scope['scheme']}://marina.example"})
+
+        hosts = ("marina.example",)
+        guard = Guard(say, root_path="", allowed_hosts=hosts, instance="", public_url=public)
+        assert self._root(guard, "192.0.2.1", {}) == root
+
+    def _root(self, app: Any, client: str, headers: dict[str, str]) -> str:
+        async def run() -> str:
+            transport = httpx.ASGITransport(app, client=(client, 1))
+            async with httpx.AsyncClient(transport=transport, base_url=HOST) as asking:
+                return str((await asking.get("/config", headers=headers)).json()["root"])
+
+        return anyio.run(run)

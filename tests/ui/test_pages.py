@@ -148,6 +148,15 @@ class TestTry:
         large, small = (sum(levels) for levels in shares)
         assert abs(large - small) < 0.05 * large
 
+    def test_a_tap_is_a_dot(self, site: Site, page: Page) -> None:
+        visits.clear(page)
+        page.locator("#sketchpad canvas").click()
+        page.locator(".m-vote").wait_for()
+        assert visits.ink(page) > 0.002
+        sent = Image.open(io.BytesIO(site.api.images[-1])).convert("L").point(lambda level: 255 - level)
+        left, top, right, bottom = sent.getbbox() or (0, 0, 0, 0)
+        assert 28 <= right - left <= 32 >= bottom - top
+
     def test_two_fingers_and_palms_paint_nothing(self, site: Site, page: Page) -> None:
         visits.clear(page)
         asked = len(site.api.asked)

@@ -34,13 +34,20 @@ _MADE_ROOM = 20  # one of so many connections is closed at once: to look for the
 _OFFER = (b"upgrade", b"http2-settings")
 
 
+class _Trailers(list[tuple[bytes, bytes]]):
+    """What comes after a body is no header of the request: it would stand among those that were checked."""
+
+    def append(self, _: tuple[bytes, bytes]) -> None: ...
+
+
+_TRAILERS = _Trailers()
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
     """What uvicorn makes for each connection (`uvicorn.Config(http=BoundedHttpProtocol)`)."""
 
     max_connections = MAX_CONNECTIONS
 
-    _in_head = False
-    _in_message = False
     _head_bytes = 0
     _rest: asyncio.TimerHandle | None = None
     """The deadline of a message that is not complete, when nobody else looks after it."""
@@ -75,35 +82,29 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             self._await_rest(size)
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._in_head = self._in_message = True
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        # What comes after the body is no header of the request: it would stand among those that were checked.
-        if self._in_head:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
             return
-        self._in_head = False
-        self._head_bytes = 0
-        self._cancel_rest()
+        if self._rest is not None:
+            self._cancel_rest()
         super().on_headers_complete()
+        self.headers = _TRAILERS
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
-        self._in_message = False
-        self._cancel_rest()
-        super().on_message_complete()
+        if self._rest is not None:
+            self._cancel_rest()
+        cycle = self.cycle
+        cycle.more_body = False  # in uvicorn only before the response is complete
+        if not cycle.response_complete:
+            cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.transport.is_closing():
             self._watch_end()
-        elif self._in_message and self.cycle.response_complete:
+        elif self.cycle.more_body and self.cycle.response_complete:
             # A client that sends the rest of a body is let, but it is no idle connection.
             self._unset_keepalive_if_required()
             self._await_rest(0)
@@ -131,9 +132,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Called after each piece that came while no request is being answered."""
         if self.transport.is_closing():
             return
-        if not self._in_message:
+        in_head = self._in_head()
+        if not in_head and (self.cycle is None or not self.cycle.more_body):
             return self._await_request()
-        if self._in_head:
+        if in_head:
             self._head_bytes += size
             if self._head_bytes > MAX_HEAD_BYTES:
                 return self._reject(431, f"The head of a request may have {MAX_HEAD_BYTES} bytes.")
@@ -141,10 +143,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._rest = self.loop.call_later(REST_SECONDS, self.transport.abort)
         return None
 
+    def _in_head(self) -> bool:
+        """Whether a request has begun and its head is not complete."""
+        return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
+
     def _cancel_rest(self) -> None:
         if self._rest is not None:
             self._rest.cancel()
             self._rest = None
+            self._head_bytes = 0
 
     def _without_offer(self) -> bytes:
         """The head that was just read, as it would be from a client that offers nothing; a new parser waits for it.
@@ -167,12 +174,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _reject(self, status: int, text: str) -> None:
         """Answer what is no request of any application; not logged, as anybody could fill the log with it."""
-        if (
-            self.cycle is not None
-            and not self.cycle.response_complete
-            and (self._in_head or not self._in_message)
-        ):
-            self.cycle.keep_alive = False  # what was asked before is still answered, and nothing after it
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete and (self._in_head() or not cycle.more_body):
+            cycle.keep_alive = False  # what was asked before is still answered, and nothing after it
             return
         if self.transport.is_closing():
             return

@@ -1,7 +1,8 @@
 """The gate for images: what may come in, and how it is kept; called by predictions and by the route for images.
 
-Only PNG and JPEG, at most 4 megapixels in 10 MB, one frame. An image is decoded and encoded again, so that nothing of
-the sender's file is kept: no metadata, no position, no second file hidden behind the first. Transparency is kept,
+Only PNG and JPEG, at most 4 megapixels in 10 MB, one frame. Nothing of the sender's file is kept but its pixels: no
+metadata, no position, no second file hidden behind the first. A PNG is encoded again; a photo in JPEG would be ten
+times as large as PNG, so it stays as it is without what is not pixels, with its orientation. Transparency is kept,
 because a model decides itself what it lays it over.
 """
 
@@ -21,20 +22,24 @@ from metadata_api.database.tables import Image
 from metadata_api.errors import Invalid, NotFound, TooLarge, Unavailable, UnsupportedMedia
 from metadata_api.memory import charge, charged
 from metadata_api.objects import ledger
+from metadata_api.predicting import jpeg
 from metadata_api.storage.base import ObjectStore
 from serving_runtime.contracts import IMAGE_MAGIC, IMAGE_MAX_BYTES, IMAGE_MAX_PIXELS
 
 HEAVY_BYTES = 1024 * 1024
 LONGEST_SIDE = 1024
+# The tag of Exif.
+ORIENTATION = 0x0112
 # While an image is decoded and encoded again.
 _PIXEL_BYTES = 12
 
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """An image that passed the gate: its pixels as PNG bytes, their sha256 and size."""
+    """An image that passed the gate: the file that is kept, its sha256, and the size of the upright image."""
 
-    png: bytes
+    file: bytes
+    """PNG or JPEG."""
     sent: bytes
     """The PNG as models get it: of a heavy image a smaller one."""
     sha256: str
@@ -43,7 +48,7 @@ class DecodedImage:
 
 
 def decode(data: bytes) -> DecodedImage:
-    """Check a PNG or JPEG file and encode its pixels again, upright and without metadata.
+    """Check a PNG or JPEG file by decoding it, and make of it what is kept and what models get.
 
     Raises UnsupportedMedia for other formats, TooLarge by bytes or by the size in its header, before
     anything is decoded, and Invalid for a file that is damaged.
@@ -61,7 +66,7 @@ def decode(data: bytes) -> DecodedImage:
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
             image = _open(data, kind)
             with charged(image.width * image.height * _PIXEL_BYTES):
-                return _encode(image)
+                return _encode(data, image)
     except Pillow.DecompressionBombError:
         raise _too_many_pixels() from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
@@ -70,24 +75,30 @@ def decode(data: bytes) -> DecodedImage:
         ) from error
 
 
-def shrink(png: bytes) -> bytes:
-    """A stored image as models get it: a heavy one is made smaller, as bodies are limited and models look at little."""
-    if len(png) <= HEAVY_BYTES:
-        return png
-    image = Pillow.open(io.BytesIO(png))
+def shrink(file: bytes) -> bytes:
+    """A stored image as models get it: an upright PNG, of a heavy image a smaller one, as models look at little."""
+    if is_png(file) and len(file) <= HEAVY_BYTES:
+        return file
+    image = Pillow.open(io.BytesIO(file))
     with charged(image.width * image.height * _PIXEL_BYTES):
-        return _thumbnail(image)
+        clean = _clean(image)
+        return _sent(clean, file if is_png(file) else _png(clean))
+
+
+def is_png(file: bytes) -> bool:
+    """Whether a stored image is a PNG; else it is a JPEG."""
+    return next(name for magic, name in IMAGE_MAGIC.items() if file.startswith(magic)) == "PNG"
 
 
 def store(sessions: Sessions, images: ObjectStore, image: DecodedImage) -> None:
     """Claim and store the bytes of an image; raises OutOfSpace and Unavailable."""
-    ledger.claim(sessions, ledger.IMAGE, image.sha256, len(image.png))
-    images.put(image.png)
+    ledger.claim(sessions, ledger.IMAGE, image.sha256, len(image.file))
+    images.put(image.file)
 
 
 def put(session: Session, image: DecodedImage) -> Image:
     """Know an image whose bytes were stored, once; raises Unavailable when they were collected meanwhile."""
-    row = {"sha256": image.sha256, "width": image.width, "height": image.height, "size": len(image.png)}
+    row = {"sha256": image.sha256, "width": image.width, "height": image.height, "size": len(image.file)}
     new = insert(Image).values(row).on_conflict_do_nothing().returning(Image.sha256)
     # Twice, as somebody may delete the image between the two statements.
     if not any(session.scalar(new) or _is_locked(session, image.sha256) for _ in range(2)):
@@ -103,8 +114,8 @@ def lock(session: Session, image: Image) -> Image:
     return image
 
 
-def png(sessions: Sessions, store: ObjectStore, sha256: str) -> bytes:
-    """A kept image as PNG bytes; raises NotFound, and Unavailable when its bytes are missing or damaged."""
+def read(sessions: Sessions, store: ObjectStore, sha256: str) -> bytes:
+    """The file of a kept image; raises NotFound, and Unavailable when its bytes are missing or damaged."""
     with sessions() as session:
         known = session.get(Image, sha256)
     if known is None:
@@ -123,19 +134,40 @@ def _open(data: bytes, kind: str) -> Pillow.Image:
     return image
 
 
-def _encode(image: Pillow.Image) -> DecodedImage:
+def _encode(data: bytes, image: Pillow.Image) -> DecodedImage:
     image.load()
-    upright = ImageOps.exif_transpose(image)
-    plain = _flat(upright)
-    # A new image has no metadata to inherit.
-    clean = Pillow.frombytes(plain.mode, plain.size, plain.tobytes())
+    clean = _clean(image)
+    width, height, png = clean.width, clean.height, _png(clean)
+    kept = _stripped(data, image) or png
+    return DecodedImage(kept, _sent(clean, png), hashlib.sha256(kept).hexdigest(), width, height)
+
+
+def _stripped(data: bytes, image: Pillow.Image) -> bytes | None:
+    """A photo's own bytes without metadata; None for what is better kept as PNG."""
+    if image.format != "JPEG" or image.mode not in ("L", "RGB"):
+        return None
+    orientation = image.getexif().get(ORIENTATION, jpeg.UPRIGHT)
+    try:
+        return jpeg.strip(data, orientation if orientation in range(1, 9) else jpeg.UPRIGHT)
+    except ValueError:
+        return None
+
+
+def _clean(image: Pillow.Image) -> Pillow.Image:
+    """The pixels, upright; a new image has no metadata to inherit."""
+    plain = _flat(ImageOps.exif_transpose(image))
+    return Pillow.frombytes(plain.mode, plain.size, plain.tobytes())
+
+
+def _png(image: Pillow.Image) -> bytes:
     file = io.BytesIO()
-    clean.save(file, "PNG", compress_level=3)
-    encoded = file.getvalue()
-    digest, width, height = hashlib.sha256(encoded).hexdigest(), clean.width, clean.height
-    # Made of the pixels that are here already; it takes them.
-    sent = encoded if len(encoded) <= HEAVY_BYTES else _thumbnail(clean)
-    return DecodedImage(encoded, sent, digest, width, height)
+    image.save(file, "PNG", compress_level=3)
+    return file.getvalue()
+
+
+def _sent(image: Pillow.Image, png: bytes) -> bytes:
+    """What models get; takes the pixels of an image whose PNG is heavy."""
+    return png if len(png) <= HEAVY_BYTES else _thumbnail(image)
 
 
 def _thumbnail(image: Pillow.Image) -> bytes:

@@ -126,7 +126,7 @@ def _prepare(dependencies: Dependencies, request: PredictionRequest) -> _Plan:
     if image is None:
         raise NotFound("image_unknown", f"There is no image {request.image_sha256}. Send the file itself.")
     if isinstance(image, images.DecodedImage):
-        charge(_COPIES * len(image.png))
+        charge(_COPIES * max(len(image.file), len(image.sent)))
         sent = image.sent
     else:
         charge(_COPIES * image.size)

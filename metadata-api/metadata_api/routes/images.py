@@ -13,24 +13,25 @@ from metadata_api.schemas.deletions import Deletion
 from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
-Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="sha256 of the PNG, in hexadecimal.")]
+Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="sha256 of the file, in hexadecimal.")]
 
 
 @router.get(
     "/{sha256}",
     dependencies=[needs(Role.VIEWER)],
-    responses={200: {"content": {"image/png": {}}}, **responses(404)},
+    responses={200: {"content": {"image/png": {}, "image/jpeg": {}}}, **responses(404)},
     response_class=Response,
 )
 def show(sha256: Digest, of: ComponentsDep) -> Response:
-    """An image that was asked about, as PNG: its pixels, encoded by us."""
-    png = images.png(of.sessions, of.images, sha256)
+    """An image that was asked about: its pixels as PNG, or a photo as JPEG, without metadata."""
+    file = images.read(of.sessions, of.images, sha256)
+    kind = "png" if images.is_png(file) else "jpeg"
     # The name is a hash of the content, so the content never changes.
     headers = {
         "Cache-Control": "private, max-age=31536000, immutable",
-        "Content-Disposition": f'inline; filename="{sha256}.png"',
+        "Content-Disposition": f'inline; filename="{sha256}.{kind}"',
     }
-    return Response(png, media_type="image/png", headers=headers)
+    return Response(file, media_type=f"image/{kind}", headers=headers)
 
 
 @router.delete("/{sha256}", dependencies=[needs(Role.ADMIN)], responses=responses(404, 409))

@@ -11,15 +11,9 @@ import os
 from collections import deque
 from collections.abc import Callable
 
-from serving_runtime.errors import (
-    DeadlineExceeded,
-    ModelFailed,
-    QueueFull,
-    Unavailable,
-    WorkerFailed,
-)
+from serving_runtime.errors import DeadlineExceeded, ModelFailed, Unavailable, WorkerFailed
 from serving_runtime.models.admission import Admission
-from serving_runtime.models.jobs import Answer, Job, deliver, fail, key_of
+from serving_runtime.models.jobs import Answer, Job, deliver, fail, full, header_of, key_of
 from serving_runtime.protocol import frames
 from serving_runtime.protocol.rest import InferRequest
 from serving_runtime.runtimes.base import OK, Callee
@@ -43,6 +37,7 @@ class Batcher:
         deadline_seconds: float,
         busy_poll: bool = False,
         on_batch: Callable[[int, int], None],
+        on_metrics: Callable[[object], None] = lambda _found: None,
     ) -> None:
         """`on_batch(requests, rows)` is called for every batch that leaves; for the limits see admission.py.
 
@@ -54,6 +49,7 @@ class Batcher:
         self._deadline_seconds = deadline_seconds
         self._busy_polls = busy_poll
         self._on_batch = on_batch
+        self._on_metrics = on_metrics
         self._backend: Callee | None = None
         self._reason = "the model is starting"
         self._queues: dict[tuple[object, ...], deque[Job]] = {}
@@ -121,7 +117,7 @@ class Batcher:
         self._reject_newest(capacity)
         if self._backend is not None:
             self._backend.poll()  # with hundreds to reject the loop's turn is long, and the model would idle
-        raise _full(self._count)
+        raise full(self._count)
 
     def submit(self, request: InferRequest) -> "asyncio.Future[Answer]":
         """Queue a request; the future ends with its outputs or a ServingError, within the deadline.
@@ -154,7 +150,7 @@ class Batcher:
                 del self._queues[key]
             self._count -= 1
             self._admission.record_rejection(asyncio.get_running_loop().time())
-            fail(job, _full(self._count))
+            fail(job, full(self._count))
 
     def _gather(self) -> None:
         """Let a batch leave once it has as many requests as the last one had, or its time is up."""
@@ -208,17 +204,9 @@ class Batcher:
         return min(self._queues, key=lambda each: self._queues[each][0].number)
 
     def _send(self, backend: Callee, batch: list[Job]) -> None:
-        rows = [job.request.rows for job in batch]
-        header: dict[str, object] = {"rows": rows}
-        if parameters := batch[0].request.parameters:
-            header["parameters"] = dict(parameters)
-        if batch[0].request.headers is not None:  # the handler asks for them
-            header["headers"] = [job.request.headers for job in batch]
-        # Also for the lines that the handler writes meanwhile.
-        if "headers" in header or any(job.request.id for job in batch):
-            header["ids"] = [job.request.id for job in batch]
+        header = header_of(batch)
         self._last_batch = len(batch)
-        self._on_batch(len(batch), sum(rows))
+        self._on_batch(len(batch), sum(header["rows"]))
         if not self._in_flight:
             self._watch_for_hang()
         self._in_flight[batch[0].number] = batch
@@ -248,7 +236,7 @@ class Batcher:
                 fail(job, WorkerFailed("the model's worker failed during the request; it is being replaced"))
             return
         try:
-            again = deliver(batch, body)
+            again = deliver(batch, body, self._on_metrics)
         except (
             frames.BrokenFrame,
             ArithmeticError,
@@ -302,7 +290,3 @@ class Batcher:
                 del self._queues[key]
         limit = f"{self._deadline_seconds:g} s, the deployment's response_seconds; raise it there"
         fail(job, DeadlineExceeded(f"no answer within {limit}"))
-
-
-def _full(count: int) -> QueueFull:
-    return QueueFull(f"{count} requests are waiting for the model already; try again later")

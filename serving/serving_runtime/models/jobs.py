@@ -1,10 +1,10 @@
 """One request of a batch until it is answered, and how the answers of a batch come to its requests."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from serving_runtime.errors import HandlerStatus, InvalidRequest, ModelFailed, ServingError
+from serving_runtime.errors import HandlerStatus, InvalidRequest, ModelFailed, QueueFull, ServingError
 from serving_runtime.protocol import frames, handler_headers
 from serving_runtime.protocol.handler_headers import Returned
 from serving_runtime.protocol.rest import InferRequest
@@ -31,9 +31,14 @@ class Job:
         self.timer: asyncio.TimerHandle | None = None
 
 
-def deliver(batch: list[Job], body: bytes) -> list[Job]:
-    """Answer each request of a batch; those that are to be sent again."""
+def deliver(batch: list[Job], body: bytes, on_metrics: Callable[[object], None]) -> list[Job]:
+    """Answer each request of a batch; those that are to be sent again.
+
+    `on_metrics` gets what the handler reports as metrics of its own, if anything.
+    """
     header, outputs = frames.decode(body)
+    if found := header.get("metrics"):
+        on_metrics(found)
     errors = header.get("errors") or {}
     returned = header.get("returned") or {}
     good = [(index, job) for index, job in enumerate(batch) if str(index) not in errors]
@@ -58,6 +63,24 @@ def fail(job: Job, error: ServingError) -> None:
         job.timer.cancel()
     if not job.answer.done():
         job.answer.set_exception(error)
+
+
+def full(count: int) -> QueueFull:
+    """Why a request is rejected while so many wait."""
+    return QueueFull(f"{count} requests are waiting for the model already; try again later")
+
+
+def header_of(batch: Sequence[Job]) -> dict[str, Any]:
+    """What the worker is told of a batch beside its tensors."""
+    header: dict[str, Any] = {"rows": [job.request.rows for job in batch]}
+    if parameters := batch[0].request.parameters:
+        header["parameters"] = dict(parameters)
+    if batch[0].request.headers is not None:  # the handler asks for them
+        header["headers"] = [job.request.headers for job in batch]
+    # Also for the lines that the handler writes meanwhile.
+    if "headers" in header or any(job.request.id for job in batch):
+        header["ids"] = [job.request.id for job in batch]
+    return header
 
 
 def key_of(request: InferRequest) -> tuple[object, ...]:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from serving_runtime.models.handler_series import HandlerCollector, HandlerSeries
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.5, 5.0, 10.0)
 _ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 64)
@@ -47,6 +49,7 @@ class VersionMetrics:
     batch_requests: Histogram
     restarts: Counter
     counters: InferenceCounters = field(default_factory=InferenceCounters)
+    handler: HandlerSeries = field(default_factory=HandlerSeries)
 
     @property
     def calls(self) -> int:
@@ -111,6 +114,8 @@ class Metrics:
             ("model", "version"),
             registry=self._registry,
         )
+        self._handlers = HandlerCollector()
+        self._registry.register(self._handlers)
         self._codes: dict[tuple[str, str, int], Counter] = {}
 
     def version(self, model: str, version: str) -> VersionMetrics:
@@ -145,7 +150,9 @@ class Metrics:
         """Everything in Prometheus' text format; versions without `gauges` have none: they take no traffic."""
         self._queued.clear()
         self._ready.clear()
-        for metrics, queued, ready in gauges:
+        found = list(gauges)
+        self._handlers.versions = [(each.model, each.version, each.handler) for each, _, _ in found]
+        for metrics, queued, ready in found:
             self._queued.labels(metrics.model, metrics.version).set(queued)
             self._ready.labels(metrics.model, metrics.version).set(ready)
         return generate_latest(self._registry)

@@ -94,6 +94,7 @@ class Version:
             deadline_seconds=self.response_seconds,
             busy_poll=shared.settings.busy_poll,
             on_batch=self._count_batch,
+            on_metrics=self.metrics.handler.add,
         )
         self._shared = shared
         self._output: Output | None = None

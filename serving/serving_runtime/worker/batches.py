@@ -47,6 +47,8 @@ def run_batch(model: handlers.HandlerAdapter, frame: bytes | bytearray | memoryv
     reply: dict[str, Any] = {"errors": answers.errors}
     if answers.returned:
         reply["returned"] = answers.returned
+    if model.recorder:
+        reply["metrics"] = model.recorder.take()
     if header.get("describe"):
         if model.context.unservable:
             return rejection(model.context.unservable)

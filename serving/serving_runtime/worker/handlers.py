@@ -35,6 +35,8 @@ class HandlerAdapter:
         self._predict = predict
         self._handle = handle
         self.context = context
+        self.recorder = context.metrics.recorder
+        """What the handler reports as metrics of its own."""
         named = _keywords(predict)
         self.parameters = named - {_CONTEXT}
         """The request parameters that the handler takes."""

@@ -48,7 +48,7 @@ def batcher_of(model: Answering, **settings: float) -> Batcher:
     made = Batcher(
         max_rows=16, queue_limit=40, queue_seconds=9, deadline_seconds=60, on_batch=lambda *_: None
     )
-    made.configure(max_rows=4, delay_seconds=settings.get("delay"))
+    made.configure(max_rows=4, delay_seconds=settings.get("delay"), deadline_seconds=60)
     made.open(model)
     return made
 
@@ -97,7 +97,7 @@ def test_a_delay_is_at_most_half_of_the_deadline() -> None:
         == 0
     )
     made = Batcher(max_rows=1, queue_limit=1, queue_seconds=1, deadline_seconds=2, on_batch=lambda *_: None)
-    made.configure(max_rows=None, delay_seconds=60)
+    made.configure(max_rows=None, delay_seconds=60, deadline_seconds=2)
     assert made.delay_seconds == 1
 
 

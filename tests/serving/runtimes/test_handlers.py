@@ -31,6 +31,7 @@ CONTEXT = (
         "        context.set_response_content_type(at, 'application/json')\n"
         "        context.set_response_header(at, 'X-Handler-Rows', str(len(data)))\n"
         "        context.set_response_header(at, 'Set-Cookie', 'a=b')\n"
+        "    context.metrics.add_counter('Rows', len(data))\n"
         "    return [json.dumps([context.request_ids[at], context.get_all_request_header(at),\n"
         "                        context.system_properties, context.model_yaml_config, context.manifest['model']])\n"
         "            for at in range(len(data))]\n"
@@ -161,6 +162,8 @@ class TestContext:
         assert answer.json()["parameters"] == {"media_type": "application/json"}
         assert answer.headers["x-handler-rows"] == "3"
         assert "set-cookie" not in answer.headers
+        series = f'dimensions="",model="{name}",name="Rows",unit="count",version="1"'
+        assert f"marina_handler_counter_total{{{series}}} 3.0" in front.client.get("/metrics").text
         settings = front.client.get(f"/v2/models/{name}/config").json()
         assert settings["max_batch_size"] == 5
         assert settings["dynamic_batching"] == {"max_queue_delay_microseconds": 20_000}

@@ -1,11 +1,13 @@
 """Each model has its own time to load and to answer, with both runtimes."""
 
 import asyncio
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from serving_runtime.archive import mar
 from serving_runtime.containment import Plan
 from serving_runtime.models import registry
 from serving_runtime.models.version import ModelEntry
@@ -58,6 +60,44 @@ def test_a_request_that_runs_out_of_time_says_which_limit(front: Front, slow: Ca
     answer = front.infer("slow", [249, 0, 0, 0, 0, 0])
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
     assert "1 s, the deployment's response_seconds" in answer.json()["error"]
+
+
+def test_an_archive_asks_for_its_own_time_where_the_deployment_says_nothing(
+    native_front: Front,
+) -> None:
+    path = native_front.folder / "asking.mar"
+    handler = archives.PLAIN_HANDLER.replace("self.name =", "__import__('time').sleep(20); self.name =")
+    files: dict[str, bytes | Path] = {"handler.py": handler.encode(), "config.yaml": b"startupTimeout: 1\n"}
+    mar.build(
+        path,
+        name="asking",
+        handler="handler.py",
+        serialized_file=None,
+        files=files,
+        config_file="config.yaml",
+    )
+    native_front.want("asking", "1", path)
+    reason = native_front.wait_until("asking", state="failed", seconds=15)["reason"]
+    native_front.want_no_more("asking")
+    assert "within 1 s of its start" in reason
+
+
+def test_a_pod_that_is_stopped_before_its_model_answers_says_why_in_its_last_line(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    archives.summing(folder / "slow.mar", on_load="time.sleep(20)")
+    pod = {"NAME": "slow", "DIR": str(folder), "STARTUP_SECONDS": "1"}
+    settings = {f"SERVING_MODEL_{key}": value for key, value in pod.items()}
+    front = Front(tmp_path / "front", "native", SERVING_RUNTIME="native", **settings)
+    try:
+        front.wait_until("slow", state="failed", seconds=30)
+        front.process.send_signal(signal.SIGTERM)
+        assert front.process.wait(15) == 1
+        assert (
+            "cannot be served: the model did not answer within 1 s" in front.log.read_text().splitlines()[-1]
+        )
+    finally:
+        front.stop()
 
 
 class LoadsForEver(InProcessRuntime):

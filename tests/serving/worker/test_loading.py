@@ -120,19 +120,34 @@ def test_a_handler_of_torchserve_says_which_package_is_missing(handler: str, try
     assert "use an image that has it" in reason
 
 
-def test_metrics_of_a_handler_are_taken(try_handler: Try) -> None:
+def test_metrics_of_a_handler_go_to_the_front(try_handler: Try) -> None:
     source = (
         "from ts.metrics.dimension import Dimension\nfrom ts.metrics.metric_type_enum import MetricTypes\n"
         "class Handler:\n    def initialize(self, context):\n"
         "        self.one = context.metrics.add_metric_to_cache('One', 'count', ['Level'], MetricTypes.COUNTER)\n"
         "    def handle(self, data, context):\n        self.one.add_or_update(1, ['x'])\n"
+        "        self.one.add_or_update(2, ['x'])\n        self.one.add_or_update(-1, ['x'])\n"
+        "        self.one.add_or_update(1, ['x', 'y'])\n        self.one.add_or_update(float('nan'), ['x'])\n"
         "        metrics = context.metrics\n        assert metrics.get_metric('One') is self.one\n"
-        "        metrics.add_time('Two', 1.5, 0, 'ms')\n        metrics.add_counter('Three', 1, 0)\n"
+        "        metrics.add_time('Two', 1.5, 0, 'ms')\n        metrics.add_time('Two', 2.5, 0, 'ms')\n"
+        "        metrics.add_counter('Three', 1, 0)\n"
         "        metrics.add_size('Four', 2, None, 'kB', [Dimension('A', 'b')])\n"
         "        metrics.add_percent('Five', 50)\n        metrics.add_error('Six', 1)\n"
         "        metrics.add_metric('Seven', 1, 'count', metric_type=MetricTypes.HISTOGRAM)\n"
+        "        metrics.add_metric('Seven', 3, 'count', metric_type=MetricTypes.HISTOGRAM)\n"
+        "        metrics.add_counter('\\ud800', 1)\n"
         "        return ['fine'] * len(data)\n"
     )
     header, outputs = try_handler("handler.py", {"handler.py": source})
     assert header["errors"] == {}
     assert outputs[0].data == [b"fine"]
+    assert header["metrics"] == [
+        ["counter", "One", "count", "Level:x", 2, 3.0],
+        ["gauge", "Two", "ms", "", 1, 2.5],
+        ["counter", "Three", "count", "", 1, 1.0],
+        ["gauge", "Four", "kB", "A:b", 1, 2.0],
+        ["gauge", "Five", "percent", "", 1, 50.0],
+        ["counter", "Six", "", "", 1, 1.0],
+        ["histogram", "Seven", "count", "", 2, 4.0],
+        ["counter", "?", "count", "", 1, 1.0],
+    ]

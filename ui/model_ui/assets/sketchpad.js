@@ -83,13 +83,17 @@ const place = (event) => {
 };
 
 const line = (points, on = pen) => {
-  on.strokeStyle = "#111";
+  on.strokeStyle = on.fillStyle = "#111";
   on.lineWidth = PEN;
   on.lineCap = on.lineJoin = "round";
   on.beginPath();
   on.moveTo(points[0].x, points[0].y);
   for (const point of points) on.lineTo(point.x, point.y);
   on.stroke();
+  // A line without length paints nothing, and a tap is a dot.
+  on.beginPath();
+  on.arc(points[0].x, points[0].y, PEN / 2, 0, 2 * Math.PI);
+  on.fill();
 };
 
 // The drawing as the models get it: the strokes as large as the training data has them, with the same pen.

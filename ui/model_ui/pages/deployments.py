@@ -9,11 +9,11 @@ import gradio as gr
 from model_ui import assets
 from model_ui.api_types import Deployment, Experiment, Me, Unregistered
 from model_ui.authentication import client_for, visitor_of
-from model_ui.metadata_client import ApiError, MetadataClient
+from model_ui.metadata_client import ApiError, ApiUnauthenticated, MetadataClient
 from model_ui.pages.actions import Done, do, undo
 from model_ui.pages.problems import problem
 from model_ui.render import services
-from model_ui.render.markup import note, role_needed
+from model_ui.render.markup import role_needed
 from model_ui.render.runs import title
 
 # Lines of each process, and how many open logs are kept fresh.
@@ -128,9 +128,9 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
         request: gr.Request,
     ) -> tuple[str, Any, None]:
         if not selected or selected not in known:
-            return note("Choose an experiment of the list first.", "warn"), gr.skip(), None
+            return services.said("Choose an experiment of the list first.", "warn"), gr.skip(), None
         if isinstance(number, str) and not number.isdecimal():
-            return note("Choose a version of the list first.", "warn"), gr.skip(), None
+            return services.said("Choose a version of the list first.", "warn"), gr.skip(), None
         try:
             made = await client_for(request, client).deploy(
                 selected,
@@ -139,9 +139,9 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
                 runtime=served_by or "",
             )
         except ApiError as error:
-            return problem(error), gr.skip(), None
+            return _failed(error), gr.skip(), None
         words = f"{made.name} starts with version {made.version}."
-        return *await show(services.said(words, undo=False), known, opened, request), None
+        return *await show(services.said(words), known, opened, request), None
 
     async def act(
         known: dict[str, int], opened: dict[str, str], event: gr.EventData, request: gr.Request
@@ -154,7 +154,7 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
         try:
             done = await do(api, action, name, event.version)
         except ApiError as error:
-            return problem(error), gr.skip(), None, opened
+            return _failed(error), gr.skip(), None, opened
         return *await show(services.said(done.words, undo=True), known, opened, request), done, opened
 
     async def take_back(
@@ -165,8 +165,8 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
         try:
             words = await undo(client_for(request, client), done)
         except ApiError as error:
-            return problem(error), gr.skip(), None
-        return *await show(services.said(words, undo=False), known, opened, request), None
+            return _failed(error), gr.skip(), None
+        return *await show(services.said(words), known, opened, request), None
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     experiment.input(_versions, [experiment, versions], [version], **quiet)
@@ -216,6 +216,11 @@ async def _log(client: MetadataClient, name: str) -> str:
     return "\n".join(
         line for part in parts for line in [*([f"{part.pod}:"] if part.pod else []), *part.lines]
     )
+
+
+def _failed(error: ApiError) -> str:
+    """Why an action came to nothing."""
+    return problem(error) if isinstance(error, ApiUnauthenticated) else services.said(error.detail, "bad")
 
 
 def _choices(experiments: Sequence[Experiment]) -> list[tuple[str, str]]:

@@ -183,11 +183,12 @@ def _actions(item: Deployment, latest: int) -> str:
     return "".join(buttons)
 
 
-def said(words: str, *, undo: bool) -> str:
-    """HTML of what an action came to, with the button that undoes it."""
+def said(words: str, kind: str = "ok", *, undo: bool = False) -> str:
+    """HTML of what an action came to, with a button that puts it away and one that undoes it."""
+    role = "alert" if kind == "bad" else "status"
     button = '<button type="button" class="m-button" data-undo>Undo</button>' if undo else ""
     close = '<button type="button" class="m-button" data-close aria-label="Close this message">Close</button>'
-    return f'<div class="m-note ok m-said" role="status"><span>{text(words)}</span>{button}{close}</div>'
+    return f'<div class="m-note {kind} m-said" role="{role}"><span>{text(words)}</span>{button}{close}</div>'
 
 
 def _question(action: str, consequence: str, label: str, item: Deployment) -> str:

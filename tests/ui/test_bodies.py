@@ -1,0 +1,98 @@
+"""Bodies that the UI is sent: they have to arrive in time, and a client that leaves is no fault of it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model_ui import bodies
+from model_ui.bodies import UPLOAD, BodyGuard
+from model_ui.bounded_http import BoundedHttpProtocol
+from tests.asgi import Server
+from tests.raw_http import Line
+
+JOIN = "/gradio_api/queue/join"
+
+
+async def gradio(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """As Gradio does: an exception for a body that breaks off, after a response that says so."""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            await answer(send, 500)
+            raise RuntimeError("the client left")
+        if not message.get("more_body"):
+            break
+    await answer(send, 200)
+
+
+async def answer(send: Any, status: int) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    guard = BodyGuard(gradio, max_upload_bytes=100_000, upload_folder=tmp_path)
+    with Server(guard, http=BoundedHttpProtocol, ws="none", lifespan="off") as server:
+        yield server.url
+
+
+@pytest.mark.parametrize("path", [UPLOAD, JOIN])
+@pytest.mark.parametrize("sent", [b"", b'{"half'])
+def test_one_that_does_not_arrive_is_a_408(
+    url: str, path: str, sent: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(bodies, "SECONDS_TO_START", 0.3)
+    with Line(url) as line:
+        line.send(line.head("POST", path, content_length="1000") + sent)
+        assert [one.status for one in line.answers()] == [408]
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("path", [UPLOAD, JOIN])
+def test_one_that_takes_long_but_arrives_is_taken(
+    url: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "SECONDS_TO_START", 0.5)
+    monkeypatch.setattr(bodies, "SLOWEST_BYTES_PER_SECOND", 10)
+    with Line(url) as line:
+        line.send(
+            line.head("POST", path, content_length="12"),
+            *[b"{}          "[n : n + 2] for n in range(0, 12, 2)],
+            pause=0.15,
+        )
+        assert [one.status for one in line.answers()] == [200]
+
+
+@pytest.mark.parametrize("path", [UPLOAD, JOIN])
+@pytest.mark.parametrize("farewell", ["end", "reset"])
+def test_a_client_that_leaves_is_nothing_for_the_log(
+    url: str, path: str, farewell: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Line(url) as line:
+        line.send(line.head("POST", path, content_length="1000") + b"half")
+        time.sleep(0.05)
+        if farewell == "reset":
+            line.reset()
+    time.sleep(0.2)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_fault_of_the_application_is_still_one(tmp_path: Path) -> None:
+    async def broken(*_: Any) -> None:
+        raise ValueError("a fault")
+
+    async def whole() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def nowhere(_: Any) -> None: ...
+
+    guard = BodyGuard(broken, max_upload_bytes=1000, upload_folder=tmp_path)
+    scope = {"type": "http", "method": "POST", "path": UPLOAD, "headers": [(b"content-length", b"2")]}
+    with pytest.raises(ValueError, match="a fault"):
+        asyncio.run(guard(scope, whole, nowhere))
