@@ -293,8 +293,14 @@ def _is_open(method: str, path: str) -> bool:
 def _stores(settings: Settings, sessions: Sessions) -> dict[str, RepairedStore]:
     """Where archives and where images are kept, by the ledger's kind."""
     found = dict(zip(ledger.KINDS, _bare_stores(settings), strict=True))
+    copies: Mapping[str, ObjectStore] = {}
+    if settings.backup is not None:
+        # Only where it is used, as below.
+        from metadata_api.storage.copied import copied_stores
+
+        copies = copied_stores(settings.backup, settings.store_dir / "copy")
     return {
-        kind: RepairedStore(store, None, partial(ledger.note, sessions, kind))
+        kind: RepairedStore(store, copies.get(kind), partial(ledger.note, sessions, kind))
         for kind, store in found.items()
     }
 

@@ -16,7 +16,7 @@ from metadata_api import retention
 from metadata_api.database.session import Sessions, deadline
 from metadata_api.deploying import restores
 from metadata_api.errors import Unavailable
-from metadata_api.objects import collector, fsck
+from metadata_api.objects import collector, copies, fsck
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.settings import Retention
 
@@ -78,6 +78,7 @@ class Maintenance:
         """One piece of work; whether there is more at once."""
         with deadline(STATEMENT_SECONDS):
             more = fsck.step(self._sessions, self._stores)
+            more = copies.copy_some(self._sessions, self._stores) or more
             if time.monotonic() >= self._next_round:
                 more = self._clean() or more
             return more

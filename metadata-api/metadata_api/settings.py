@@ -73,6 +73,13 @@ class S3(BaseModel):
     """Folder with the files AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without it the environment decides."""
 
 
+class BackupBucket(S3):
+    """A bucket outside, into which all objects are copied; in the environment as METADATA_API_BACKUP_BUCKET, ..."""
+
+    prefix: str = "marina"
+    """First part of every key."""
+
+
 class Auth(BaseModel):
     """Who may do what; in the environment as METADATA_API_AUTH_MODE, METADATA_API_AUTH_ADMIN_TOKEN_FILE, ..."""
 
@@ -296,6 +303,8 @@ class Settings(DatabaseSettings):
     """Longest bodies."""
     auth: Auth = Field(default_factory=Auth)
     """Who may do what."""
+    backup: BackupBucket | None = None
+    """Bucket that gets a copy of every object, and from which damage is repaired."""
     retention: Retention = Retention()
     """How long and how much is kept."""
     signature: Signature = Signature()

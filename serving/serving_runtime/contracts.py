@@ -68,7 +68,7 @@ class Role(StrEnum):
     """What a caller may do; each role may do what those before it may."""
 
     FETCHER = "fetcher"
-    """Fetch archives and read metrics: what starts a model's pod has it, and what watches the API."""
+    """Fetch archives and nothing else: what starts a model's pod has it."""
     VIEWER = "viewer"
     """Look at everything but tokens and the audit log."""
     ANNOTATOR = "annotator"

@@ -152,6 +152,51 @@ class TestOutside:
         assert environment(migrate).items() <= environment(container).items()
 
 
+class TestCopyOutside:
+    VALUES: ClassVar[dict] = {
+        "backup": {
+            "enabled": True,
+            "s3": {"bucket": "far", "endpoint": "https://s3.example:9000", "existingSecret": "far-keys"},
+        }
+    }
+
+    def test_the_api_copies_objects_and_the_backup_sends_its_dump_when_all_are_there(self) -> None:
+        made = render(self.VALUES)
+        pod = pod_of(made.one("CronJob", "marina-backup"))
+        (dump,), (push,) = pod["initContainers"], pod["containers"]
+        assert dump["name"] == "backup"
+        assert push["command"] == ["python", "-m", "metadata_api.copy_backup", "push", "/backup"]
+        (container,) = pod_of(made.one("Deployment", "marina-metadata-api"))["containers"]
+        for one in (push, container):
+            found = environment(one)
+            assert (found["METADATA_API_BACKUP_BUCKET"], found["METADATA_API_BACKUP_ENDPOINT"]) == (
+                "far",
+                "https://s3.example:9000",
+            )
+            assert found["METADATA_API_BACKUP_CREDENTIALS_DIR"] in [
+                mount["mountPath"] for mount in one["volumeMounts"]
+            ]
+
+    def test_a_restore_fetches_the_dump_first(self) -> None:
+        pod = pod_of(render(self.VALUES).one("CronJob", "marina-restore"))
+        assert [one["name"] for one in (*pod["initContainers"], *pod["containers"])] == ["fetch", "restore"]
+
+    def test_the_network_lets_them_through(self) -> None:
+        made = render({**self.VALUES, "networkPolicy": {"enabled": True}})
+        for name in ("backup", "metadata-api"):
+            policy = made.one("NetworkPolicy", f"marina-{name}")
+            assert {"ports": [{"port": 9000}]} in policy["spec"]["egress"]
+
+    def test_values_of_an_older_release_still_render(self) -> None:
+        old = {"backup": {"enabled": True, "s3": None}, "api": {"retention": None}}
+        assert "METADATA_API_BACKUP" not in str(render(old).texts)
+
+    def test_without_a_bucket_nothing_is_sent(self) -> None:
+        pod = pod_of(render({"backup": {"enabled": True}}).one("CronJob", "marina-backup"))
+        assert [one["name"] for one in pod["containers"]] == ["backup"]
+        assert "initContainers" not in pod
+
+
 # --- the scripts -------------------------------------------------------------------------------
 
 

@@ -51,7 +51,7 @@ class TestPrograms:
         [
             ([], "this cluster has no KServe: run `make kserve`"),
             (
-                [*KSERVE, "--set", "expose.mode=gateway,expose.gateway.name=x"],
+                [*KSERVE, "--set", "expose.mode=gateway,expose.gateway.name=x,expose.host=a.example"],
                 "this cluster has no Gateway API",
             ),
             ([*KSERVE, "--set", "monitoring.rules.enabled=true"], "this cluster has no Prometheus Operator"),

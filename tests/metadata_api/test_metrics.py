@@ -10,7 +10,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from metadata_api.measuring import Measured
 from metadata_api.metrics import Metrics
 from tests.conftest import ROOT
-from tests.waiting import until
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
 
@@ -59,7 +58,7 @@ def test_what_clients_invent_becomes_no_label(api: httpx.Client, before: dict[Sa
     assert len(samples(api)) <= len(before) + 20
 
 
-def test_imports_pool_and_reconcile_loop_are_shown(api: httpx.Client, before: dict[Sample, float]) -> None:
+def test_imports_and_the_pool_are_shown(api: httpx.Client, before: dict[Sample, float]) -> None:
     csv = (ROOT / "tests" / "data" / "two-bad-rows.csv").read_bytes()
     answer = api.post("/v1/imports", content=csv, headers={"content-type": "text/csv"})
     report = answer.json()
@@ -75,10 +74,6 @@ def test_imports_pool_and_reconcile_loop_are_shown(api: httpx.Client, before: di
     assert (
         0 <= value(after, "marina_database_connections") <= value(after, "marina_database_connections_limit")
     )
-    rounds = {"outcome": "ok"}
-    was = value(after, "marina_reconcile_rounds_total", **rounds)
-    until(lambda: value(samples(api), "marina_reconcile_rounds_total", **rounds) > was, seconds=30)
-    assert value(samples(api), "marina_reconcile_last_success_timestamp_seconds") > 1.7e9
 
 
 def test_a_request_that_never_got_an_answer_counts_too() -> None:

@@ -49,6 +49,9 @@
 - name: METADATA_API_SIGNATURE_REQUIRED
   value: {{ .Values.signatures.required | quote }}
 {{- end }}
+{{- with include "marina.backup.environment" . }}
+{{ . }}
+{{- end }}
 {{- range $name, $value := .Values.api.retention }}
 - name: METADATA_API_RETENTION_{{ snakecase $name | upper }}
   value: {{ int64 $value | quote }}
@@ -122,6 +125,9 @@
 - name: config
   mountPath: /etc/marina
   readOnly: true
+{{- end }}
+{{- with include "marina.backup.s3Mount" . }}
+{{ . }}
 {{- end }}
 {{- if (include "marina.s3" . | fromYaml).secret }}
 - name: s3

@@ -78,3 +78,14 @@ podSelector:
 - ports: [{port: {{ $port }}}]
 {{- end }}
 {{- end -}}
+
+{{/* To the bucket for backups, which is outside. */}}
+{{- define "marina.toBackupBucket" -}}
+{{- with .Values.backup.s3 }}
+{{- if .bucket }}
+{{- $authority := (urlParse (.endpoint | default "https://s3.amazonaws.com")).host }}
+{{- $port := regexFind ":[0-9]+$" $authority | trimPrefix ":" | default (hasPrefix "http://" .endpoint | ternary "80" "443") }}
+- ports: [{port: {{ $port }}}]
+{{- end }}
+{{- end }}
+{{- end -}}

@@ -23,6 +23,8 @@ class StoredObject(Base):
     """Since when no row refers to them; after the grace time they are collected."""
     deleting_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     """Since when the collector is deleting them; nobody may refer to them any more."""
+    copied_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When they were sent to the copy of the store; null where there is none."""
     problem: Mapped[str | None] = mapped_column(Text)
     """What was wrong when they were read last."""
 

@@ -29,12 +29,15 @@ class RepairedStore:
 
     def __init__(self, first: ObjectStore, copy: ObjectStore | None, note: Note) -> None:
         self.first = first
-        self._copy = copy
+        self.copy = copy
+        """The second source."""
         self._write = note
 
     def prepare(self) -> None:
         """Make what has to be there before the first upload."""
         self.first.prepare()
+        if self.copy is not None:
+            self.copy.prepare()
 
     def temporary(self) -> AbstractContextManager[Path]:
         """A path on this machine to write to; removed at the end unless adopted."""
@@ -119,12 +122,12 @@ class RepairedStore:
             raise error
 
     def _is_mended(self, digest: str) -> bool:
-        if self._copy is None:
+        if self.copy is None:
             return False
         try:
             with self.first.temporary() as path:
                 with path.open("wb") as file:
-                    for part in self._copy.stream(digest):
+                    for part in self.copy.stream(digest):
                         file.write(part)
                 if self.first.adopt(path) != digest:
                     return False

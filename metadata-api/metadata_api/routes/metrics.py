@@ -23,7 +23,7 @@ TEXT: dict[int | str, dict[str, Any]] = {
 
 @router.get(
     "/metrics",
-    dependencies=[needs(Role.FETCHER)],
+    dependencies=[needs(Role.VIEWER)],
     response_class=Response,
     responses={**TEXT, **responses()},
 )

@@ -43,7 +43,7 @@ class S3Store:
         self._prefix = prefix.strip("/")
         self._ending = ending
         self._incoming = FolderStore(folder, free_bytes)
-        self._bucket = _bucket(bucket)
+        self._bucket = open_bucket(bucket)
 
     def prepare(self) -> None:
         """Make the folder for uploads; the bucket is first asked when it is needed."""
@@ -64,7 +64,7 @@ class S3Store:
     def put(self, data: bytes) -> str:
         """Store bytes; returns their sha256. Those that are there already are sent again only when damaged."""
         digest = sha256(data).hexdigest()
-        with _translated(), suppress(FileNotFoundError):
+        with translated(), suppress(FileNotFoundError):
             if bytes(obstore.get(self._bucket, self._key(digest)).bytes()) == data:
                 return digest
         self._send(digest, data)
@@ -72,12 +72,12 @@ class S3Store:
 
     def delete(self, digest: str) -> None:
         """Delete an object; nothing happens when it is gone."""
-        with _translated(), suppress(FileNotFoundError):
+        with translated(), suppress(FileNotFoundError):
             obstore.delete(self._bucket, self._key(digest))
 
     def objects(self, after: str = "") -> Iterator[StoredBytes]:
         """All objects in the order of their sha256, those after one if given."""
-        with _translated():
+        with translated():
             # A bucket lists its keys in their order.
             listing = obstore.list(
                 self._bucket, self._prefix or None, offset=self._key(after) if after else None
@@ -106,7 +106,7 @@ class S3Store:
         if size is None:
             raise Unavailable("artifact_missing", f"The bucket lacks {digest}. Restore it.")
         for start in range(0, size, PART_BYTES):
-            with _translated():
+            with translated():
                 length = min(PART_BYTES, size - start)
                 part = bytes(obstore.get_range(self._bucket, self._key(digest), start=start, length=length))
             seen.update(part)
@@ -117,7 +117,7 @@ class S3Store:
 
     def _send(self, digest: str, content: bytes | Path) -> None:
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        with _translated():
+        with translated():
             obstore.put(
                 self._bucket,
                 self._key(digest),
@@ -130,7 +130,7 @@ class S3Store:
             raise Unavailable("store_unavailable", "The bucket did not keep what was sent. Try again.")
 
     def _size(self, digest: str) -> int | None:
-        with _translated():
+        with translated():
             try:
                 return obstore.head(self._bucket, self._key(digest))["size"]
             except FileNotFoundError:
@@ -141,7 +141,8 @@ class S3Store:
         return f"{self._prefix}/{name}" if self._prefix else name
 
 
-def _bucket(settings: S3) -> Bucket:
+def open_bucket(settings: S3) -> Bucket:
+    """A client of a bucket that has to be there; nothing is asked yet."""
     client: ClientConfig = {
         "timeout": timedelta(seconds=REQUEST_SECONDS),
         "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
@@ -169,7 +170,8 @@ def _credentials(folder: Path) -> "S3Credential":
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Errors of the client as our own: Unavailable, OutOfSpace."""
     try:
         yield
     except (BaseError, OSError) as error:

@@ -62,6 +62,17 @@ def test_timeouts_reach_the_models_file(api: httpx.Client, front: Front) -> None
     assert (found["startup_seconds"], found["response_seconds"]) == (600, 60)
 
 
+def test_rounds_and_states_are_shown_as_metrics(api: httpx.Client) -> None:
+    deploy(api)
+    until(lambda: shown(api)["ready"])
+    until(lambda: 'marina_deployments{state="ready"} 1.0' in api.get("/metrics").text)
+    lines = api.get("/metrics").text.splitlines()
+    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert float(values['marina_reconcile_rounds_total{outcome="ok"}']) > 0
+    assert float(values["marina_reconcile_round_seconds_count"]) > 0
+    assert float(values["marina_reconcile_last_success_timestamp_seconds"]) > 1.7e9
+
+
 def test_a_stopped_deployment_leaves_the_file_and_is_seen_stopped(api: httpx.Client, front: Front) -> None:
     deploy(api)
     api.post(f"{URL}/digits/stop")

@@ -1,0 +1,14 @@
+"""Where the copies of stored objects are in the bucket for backups."""
+
+from pathlib import Path
+
+from metadata_api.settings import BackupBucket
+from metadata_api.storage.s3 import S3Store
+
+KINDS = ("archive", "image")
+
+
+def copied_stores(bucket: BackupBucket, folder: Path) -> dict[str, S3Store]:
+    """The copy of each kind; `folder` is for what is on its way."""
+    prefix = bucket.prefix.strip("/")
+    return {kind: S3Store(bucket, folder / kind, prefix=f"{prefix}/{kind}", ending="") for kind in KINDS}
