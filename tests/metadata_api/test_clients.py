@@ -121,7 +121,7 @@ def proxied(settings: Settings, engine: Engine, request: pytest.FixtureRequest) 
 class TestProxies:
     """Nobody is led out of TLS or of the prefix, whatever a proxy or a client says of itself."""
 
-    CLAIMS = (
+    CLAIMS: tuple[dict[str, str], ...] = (
         {},
         {"X-Forwarded-Proto": "https"},
         {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example", "X-Forwarded-Port": "9"},

@@ -23,9 +23,10 @@ CONFIGURATION = """
 """
 SEED = "20261124"  # the same requests in every run
 LONG_SECONDS = int(os.environ.get("MARINA_FUZZ_SECONDS", "1200"))
+LONG = [pytest.mark.long, pytest.mark.timeout(2 * LONG_SECONDS + 300)]
 
 
-@pytest.mark.parametrize("seconds", [5, pytest.param(LONG_SECONDS, marks=pytest.mark.long, id="long")])
+@pytest.mark.parametrize("seconds", [5, pytest.param(LONG_SECONDS, marks=LONG, id="long")])
 def test_no_request_ends_in_a_fault(api: httpx.Client, engine: Engine, tmp_path: Path, seconds: int) -> None:
     make_deployment(engine, "digits")
     document = api.get("/openapi.json").json()

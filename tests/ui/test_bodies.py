@@ -18,7 +18,7 @@ from tests.raw_http import Line
 JOIN = "/gradio_api/queue/join"
 
 
-async def gradio(scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def gradio(_: Any, receive: Any, send: Any) -> None:
     """As Gradio does: an exception for a body that breaks off, after a response that says so."""
     while True:
         message = await receive()
