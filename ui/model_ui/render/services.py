@@ -196,7 +196,7 @@ def _question(action: str, consequence: str, label: str, item: Deployment) -> st
     return (
         f'<div class="m-question" data-question="{action}" role="group" aria-label="{text(label)}?" hidden>'
         f"<p>{text(consequence)}</p>{_button(action, label, item)}"
-        f'<button type="button" class="m-button" data-keep>Keep it</button></div>'
+        f'<button type="button" class="m-button" data-keep data-name="{text(item.name)}">Keep it</button></div>'
     )
 
 
