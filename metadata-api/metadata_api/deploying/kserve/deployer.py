@@ -8,10 +8,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from metadata_api.deploying.base import Desired, Observed, withheld
+from metadata_api.deploying.base import Desired, Observed
 from metadata_api.deploying.helm_release import HelmDeployment, HelmRelease
 from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import inference_services, pod_logs, reasons, routes
@@ -23,6 +23,7 @@ from metadata_api.deploying.kserve.pod_inspector import PodInspector
 from metadata_api.deploying.kserve.routes import Route, route_name
 from metadata_api.deploying.kserve.stale_routes import remove_stale_routes
 from metadata_api.deploying.kserve.status import derive
+from metadata_api.deploying.kserve.written import Rejected, Written, is_as_observed, left_undone
 from metadata_api.deploying.logs import LogPart
 from metadata_api.errors import Unavailable
 from metadata_api.kubernetes import (
@@ -37,26 +38,6 @@ from metadata_api.kubernetes import (
 
 Json = dict[str, Any]
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Written:
-    """What was applied last: as long as the object's generation is not newer, it is unchanged."""
-
-    desired: Desired
-    owner: str
-    uid: str
-    generation: int
-    at: float
-
-
-@dataclass(frozen=True)
-class _Rejected:
-    """An object that could not be written, why, and when to try again."""
-
-    desired: Desired
-    reason: str
-    again: float
 
 
 class KServeDeployer:
@@ -92,8 +73,8 @@ class KServeDeployer:
             )
         self._inspector = PodInspector(cluster, selector, intervals)
         self._containment = ContainmentReports(cluster, self.changed.set)
-        self._written: dict[tuple[Kind, str], _Written] = {}
-        self._rejected: dict[str, _Rejected] = {}
+        self._written: dict[tuple[Kind, str], Written] = {}
+        self._rejected: dict[str, Rejected] = {}
 
     @property
     def watches(self) -> Mapping[str, float]:
@@ -120,7 +101,7 @@ class KServeDeployer:
         await self._listed()
         undone: list[str] = []
         if only is not None:
-            undone = self._withheld({one.name: one for one in desired}, only)
+            undone = left_undone(self._services.records.values(), {one.name: one for one in desired}, only)
             desired = [one for one in desired if one.name in only or one.name not in self._services.records]
         by_name = {one.name: one for one in desired}
         self._rejected = {
@@ -129,11 +110,11 @@ class KServeDeployer:
         for name, one in by_name.items():
             service = self._services.records.get(name)
             if service is not None and service.manager not in (MANAGER, HELM):
-                self._rejected[name] = _Rejected(
+                self._rejected[name] = Rejected(
                     one, reasons.not_ours(INFERENCE_SERVICE, name), time.monotonic()
                 )
         # What is new or changed goes first: after a restart everything is written once more.
-        order = sorted(desired, key=lambda one: self._is_as_observed(one))
+        order = sorted(desired, key=lambda one: is_as_observed(self._services.records.get(one.name), one))
         room = asyncio.Semaphore(AT_ONCE)
         jobs = [self._one(one, room) for one in order if self._may_write(one) and not self._is_done(one)]
         if only is None:
@@ -176,19 +157,6 @@ class KServeDeployer:
             observed[name] = Observed("failed", desired.version, live, rejected.reason, desired.runtime)
         return observed
 
-    def _withheld(self, desired: Mapping[str, Desired], only: Collection[str]) -> list[str]:
-        """What would happen to the InferenceServices of ours that are there."""
-        ours = [
-            one
-            for one in self._services.records.values()
-            if one.manager == MANAGER and not one.deleting and one.name not in only
-        ]
-        return [
-            withheld(one.name, str(one.version), desired.get(one.name))
-            for one in sorted(ours, key=lambda one: one.name)
-            if one.name not in desired or not self._is_as_observed(desired[one.name])
-        ]
-
     async def log(self, name: str, lines: int) -> Sequence[LogPart]:
         """The last lines of the newest pods of a deployment; raises Unavailable."""
         try:
@@ -202,14 +170,6 @@ class KServeDeployer:
             if not await informer.listed(0 if informer.problem else self._intervals.first_list):
                 problem = informer.problem or "the Kubernetes API has not answered yet"
                 raise Unavailable("kubernetes_unreachable", reasons.sentence(problem))
-
-    def _is_as_observed(self, desired: Desired) -> bool:
-        service = self._services.records.get(desired.name)
-        return service is not None and (service.version, service.runtime, service.replicas) == (
-            desired.version,
-            desired.runtime,
-            desired.replicas,
-        )
 
     def _may_write(self, desired: Desired) -> bool:
         service = self._services.records.get(desired.name)
@@ -235,7 +195,7 @@ class KServeDeployer:
             reason = reasons.rejected(body, error)
             if name not in self._rejected:
                 log.warning("deployment %s: %s", name, reason)
-            self._rejected[name] = _Rejected(desired, reason, time.monotonic() + self._intervals.retry)
+            self._rejected[name] = Rejected(desired, reason, time.monotonic() + self._intervals.retry)
         else:
             self._rejected.pop(name, None)
         return None
@@ -276,7 +236,7 @@ class KServeDeployer:
             item = await self._cluster.apply(kind, body, force=found is not None)
         metadata = item["metadata"]
         generation = int(metadata.get("generation") or 0)
-        self._written[kind, name] = _Written(desired, owner, metadata["uid"], generation, time.monotonic())
+        self._written[kind, name] = Written(desired, owner, metadata["uid"], generation, time.monotonic())
 
     def _found(self, kind: Kind, name: str) -> Service | Route | None:
         if kind is INFERENCE_SERVICE:

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
 from metadata_api.settings import Settings
@@ -199,3 +199,17 @@ def test_routes_of_another_mode_are_removed_once_the_new_ones_are_there(
     with running(create_app(kserve_settings(engine, kubernetes, tmp_path / "next", config), QUICK)):
         until(lambda: kubernetes.names(ROUTE) == ["digits-v2"])
         until(lambda: kubernetes.names(INGRESS) == [])
+
+
+def test_after_a_restore_what_serves_is_left_until_it_is_confirmed(
+    api: httpx.Client, engine: Engine, kubernetes: FakeKubernetes
+) -> None:
+    deploy(api, version=2)
+    with engine.begin() as connection:
+        connection.execute(text("insert into restores (dump) values ('yesterday.dump')"))
+    with engine.begin() as connection:
+        connection.execute(text("delete from deployments"))
+    until(lambda: api.get("/v1/restore").json()["withheld"] == ["Remove deployment digits, version 2."])
+    assert kubernetes.names(ISVC) == ["digits"]
+    api.post("/v1/restore/confirm").raise_for_status()
+    until(lambda: kubernetes.names(ISVC) == [])
