@@ -56,6 +56,11 @@ def credential(name: str) -> Credential:
     return Credential(name.encode().hex().ljust(64, "0"), Principal(name, Role.VIEWER, "token"))
 
 
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 class TestFile:
     """On one machine."""
 
@@ -89,7 +94,7 @@ class TestFile:
             lambda path: path.write_bytes(path.read_bytes()[:-3]),
             lambda path: path.write_text(json.dumps({"tokens": []})),
             lambda path: (path.unlink(), path.symlink_to("/dev/zero")),
-            lambda path: (path.unlink(), os.mkfifo(path)),
+            pipe,
         ],
         ids=["deleted", "its folder too", "emptied", "cut", "replaced", "a link", "a pipe"],
     )
