@@ -16,7 +16,7 @@ from metadata_api import retention
 from metadata_api.database.session import Sessions, deadline
 from metadata_api.deploying import restores
 from metadata_api.errors import Unavailable
-from metadata_api.objects import collector, copies, fsck
+from metadata_api.objects import collector, copies, fsck, ledger
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.settings import Retention
 
@@ -52,6 +52,8 @@ class Maintenance:
         self._keep = keep
         self._leads = leads
         self._in_use = in_use
+        self.problems: dict[str, int] = {}
+        """How many objects that rows need are missing or damaged, as the leader counted last; empty for others."""
         self._next_round = 0.0
         self._rounds = 0
 
@@ -63,6 +65,8 @@ class Maintenance:
             try:
                 if self._leads():
                     more = await asyncio.to_thread(self._work)
+                else:
+                    self.problems = {}
                 last = ""
             except Exception as error:
                 # The edge of the task: whatever went wrong, the next round may do better.
@@ -78,6 +82,8 @@ class Maintenance:
         """One piece of work; whether there is more at once."""
         with deadline(STATEMENT_SECONDS):
             more = fsck.step(self._sessions, self._stores)
+            with self._sessions() as session:
+                self.problems = {"missing": 0, "damaged": 0} | ledger.problems(session)
             more = copies.copy_some(self._sessions, self._stores) or more
             if time.monotonic() >= self._next_round:
                 more = self._clean() or more

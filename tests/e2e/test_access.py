@@ -3,12 +3,25 @@
 import json
 import time
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.e2e.cluster import ADDRESS, HOST, ROOT, kubectl, objects, outside, wait_for, wait_ready
+from tests.e2e.cluster import (
+    ADDRESS,
+    HOST,
+    NAMESPACE,
+    ROOT,
+    helm,
+    kubectl,
+    objects,
+    outside,
+    run,
+    wait_for,
+    wait_ready,
+)
 
 MODEL = "cnn-baseline"
 FIVE = (ROOT / "models" / "examples" / "five.json").read_bytes()
@@ -29,6 +42,30 @@ asked["POST"] = status("/v1/deployments/cnn-baseline/stop", "POST")
 texts = [open("/proc/1/environ", errors="replace").read(), open("/run/secrets/tokens/tokens.json").read()]
 print(json.dumps({"asked": asked, "tokens": sum("mrn_" in text for text in texts)}))
 """
+
+
+# How far a pod of another namespace gets: the HTTP status, or that it never connects.
+KNOCK = """
+import json, sys, urllib.error, urllib.request
+
+def reached(url, method="GET"):
+    request = urllib.request.Request(url, method=method, data=b"{}" if method == "POST" else None)
+    try:
+        return urllib.request.urlopen(request, timeout=5).status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return "closed"
+
+api, model = sys.argv[1:]
+print(json.dumps({
+    "api": [reached(api + path) for path in ("/v1/deployments", "/artifacts/cnn-baseline/1/cnn-baseline.mar")],
+    "post": reached(api + "/v1/deployments/cnn-baseline/stop", "POST"),
+    "infer": reached(model + "/v2/models/cnn-baseline/infer", "POST"),
+    "model": [reached(model + path) for path in ("/metrics", "/status", "/v2/models/cnn-baseline")],
+}))
+"""
+ELSEWHERE = "marina-e2e-elsewhere"
 
 
 def person(token: str = "") -> httpx.Client:
@@ -119,3 +156,61 @@ def test_a_models_pod_gets_nothing_from_the_api_and_has_no_token(release: str) -
     found = json.loads(said.splitlines()[-1])
     assert set(found["asked"].values()) == {401}, found
     assert found["tokens"] == 0
+
+
+def test_a_pod_of_another_namespace_connects_to_nothing_and_without_policies_gets_401(
+    release: str, elsewhere: Callable[[], dict[str, Any]]
+) -> None:
+    """The values of these tests let the Ingress in alone: the policies close first, and behind them the tokens do."""
+    wait_ready(MODEL)
+
+    def seen() -> set[object]:
+        found = elsewhere()
+        return {found["post"], found["infer"], *found["api"], *found["model"]}
+
+    wait_for("the policies close", lambda: seen() == {"closed"}, 60)
+    chart = str(ROOT / "charts" / "marina")
+    helm("upgrade", release, chart, "--reuse-values", "--set", "networkPolicy.enabled=false")
+    try:
+        wait_for("the tokens close", lambda: seen() == {401}, 60)
+    finally:
+        helm("rollback", release)
+    wait_for("the policies close again", lambda: seen() == {"closed"}, 60)
+
+
+@pytest.fixture
+def elsewhere(release: str) -> Iterator[Callable[[], dict[str, Any]]]:
+    """A pod of a namespace of its own; what is yielded says how far it gets just now."""
+    container = objects("deployments", "-l", "app.kubernetes.io/component=metadata-api")[0]["spec"][
+        "template"
+    ]["spec"]["containers"][0]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "stranger"},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "containers": [
+                {
+                    "name": "stranger",
+                    "image": container["image"],
+                    "command": ["python", "-c", "import time; time.sleep(900)"],
+                }
+            ],
+        },
+    }
+    run("kubectl", "create", "namespace", ELSEWHERE)
+    try:
+        kubectl("apply", "-f", "-", given=json.dumps(pod), namespace=ELSEWHERE)
+        kubectl("wait", "pod/stranger", "--for=condition=Ready", "--timeout=60s", namespace=ELSEWHERE)
+        api = f"http://{release}-metadata-api.{NAMESPACE}"
+        model = f"http://{MODEL}-predictor.{NAMESPACE}"
+
+        def knock() -> dict[str, Any]:
+            said = kubectl("exec", "stranger", "--", "python", "-c", KNOCK, api, model, namespace=ELSEWHERE)
+            found: dict[str, Any] = json.loads(said.splitlines()[-1])
+            return found
+
+        yield knock
+    finally:
+        run("kubectl", "delete", "namespace", ELSEWHERE, "--wait=false")

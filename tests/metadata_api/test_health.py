@@ -55,6 +55,9 @@ def test_a_check_of_the_store_is_requested_and_its_findings_reach_readyz(
     assert (found["checked"], found["damaged"]) == (1, 1)
     assert found["findings"][0]["used_by"] == ["version 1 of digits"]
     assert api.get("/readyz").json()["store"] == {"missing": 0, "damaged": 1}
+    until(
+        lambda: 'marina_store_problems{problem="damaged"} 1.0' in api.get("/metrics").text, "it is a metric"
+    )
     download = api.get(version["download"])
     assert (download.status_code, download.json()["error"]) == (503, "artifact_damaged")
     api.post("/v1/experiments/digits/versions", content=make_mar(tmp_path))

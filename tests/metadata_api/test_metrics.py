@@ -1,7 +1,6 @@
 """`/metrics` of the API: what was asked and how long it took, and how its parts are."""
 
 import asyncio
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -29,7 +28,7 @@ def value(found: dict[Sample, float], name: str, **labels: str) -> float:
 
 
 @pytest.fixture
-def before(api: httpx.Client) -> Iterator[dict[Sample, float]]:
+def before(api: httpx.Client) -> dict[Sample, float]:
     return samples(api)
 
 

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +61,16 @@ class Front:
         path: Path,
         sha256: str | None = None,
         runtime: str | None = None,
-        **more: float,
+        timeouts: Mapping[str, float] | None = None,
     ) -> None:
-        """Add or change one model; `more` are its timeouts."""
+        """Add or change one model."""
         self._entries[name] = {
             "name": name,
             "version": version,
             "mar": str(path),
             "sha256": sha256 or mar.sha256_of(path),
             "runtime": runtime or self.runtime,
-            **more,
+            **(timeouts or {}),
         }
         self._write()
 

@@ -90,6 +90,11 @@
     kubelet_volume_stats_available_bytes{ {{- $space }},persistentvolumeclaim=~"(data-)?{{ $name }}-.*"}
     / kubelet_volume_stats_capacity_bytes{ {{- $space }},persistentvolumeclaim=~"(data-)?{{ $name }}-.*"} < 0.1
   summary: Volume {{ "{{ $labels.persistentvolumeclaim }}" }} has less than 10 % of its space left.
+- alert: MarinaStoreDamaged
+  for: 5m
+  severity: critical
+  expr: max(marina_store_problems{ {{- $space -}} }) > 0
+  summary: Archives or images are missing or damaged in the store.
 {{- if .Values.backup.enabled }}
 - alert: MarinaBackupOld
   for: 1h

@@ -38,6 +38,12 @@ def show_gauges(components: Components) -> None:
     assert isinstance(pool, QueuePool), "connect sees to it"
     most = 2 * components.settings.database.pool
     found.gauge("marina_database_connections", "Database connections in use.", pool.checkedout)
+    found.gauges(
+        "marina_store_problems",
+        "Objects of the store that rows need and that are missing or damaged, as far as anybody noticed.",
+        "problem",
+        lambda: components.maintenance.problems,
+    )
     found.gauge("marina_database_connections_limit", "Most database connections at once.", lambda: most)
     found.gauges(
         "marina_watch_away_seconds",

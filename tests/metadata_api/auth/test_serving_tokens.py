@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 import re
 import shutil
 import time
@@ -87,9 +88,10 @@ class TestFile:
             lambda path: path.write_bytes(b""),
             lambda path: path.write_bytes(path.read_bytes()[:-3]),
             lambda path: path.write_text(json.dumps({"tokens": []})),
-            lambda path: (path.unlink(), path.symlink_to("/dev/null")),
+            lambda path: (path.unlink(), path.symlink_to("/dev/zero")),
+            lambda path: (path.unlink(), os.mkfifo(path)),
         ],
-        ids=["deleted", "its folder too", "emptied", "cut", "replaced", "a link"],
+        ids=["deleted", "its folder too", "emptied", "cut", "replaced", "a link", "a pipe"],
     )
     def test_is_written_again_within_seconds_though_no_token_changed(
         self, path: Path, table: Table, damage: Callable[[Path], object]

@@ -1,5 +1,7 @@
 """What is desired reaches the serving process, and what is seen there comes back, through every outage."""
 
+from typing import Any
+
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -58,7 +60,7 @@ def test_timeouts_reach_the_models_file(api: httpx.Client, front: Front) -> None
     assert "startup_seconds" not in front.models()[0]
     api.patch(f"{URL}/digits", json={"startup_seconds": 600, "response_seconds": 60}).raise_for_status()
     until(lambda: "startup_seconds" in front.models()[0])
-    found = front.models()[0]
+    found: dict[str, Any] = {**front.models()[0]}
     assert (found["startup_seconds"], found["response_seconds"]) == (600, 60)
 
 

@@ -1,5 +1,6 @@
 """The same models asked through the metadata API, which deploys them on a front as it does on one machine."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -38,10 +39,16 @@ class ThroughApi(Front):
         self.client = httpx.Client(base_url=self.url, timeout=20, limits=kept)
 
     def want(
-        self, name: str, version: str, path: Path, sha256: str | None = None, runtime: str | None = None
+        self,
+        name: str,
+        version: str,
+        path: Path,
+        sha256: str | None = None,
+        runtime: str | None = None,
+        timeouts: Mapping[str, float] | None = None,
     ) -> None:
         """Upload an archive as version 1 of an experiment, unless it is there, and deploy it."""
-        assert (version, sha256) == ("1", None)
+        assert (version, sha256, timeouts) == ("1", None, None)
         if self.client.get(f"/v1/experiments/{name}").status_code == 404:
             self.client.post("/v1/experiments", json={"name": name}).raise_for_status()
             archive = path.read_bytes()

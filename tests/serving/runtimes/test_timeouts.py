@@ -28,7 +28,7 @@ def slow(front: Front) -> Iterator[Callable[..., None]]:
     def want(on_load: str = "pass", each_call: str = "pass", **timeouts: float) -> None:
         path = front.folder / "slow.mar"
         archives.summing(path, name="slow", on_load=on_load, each_call=each_call)
-        front.want("slow", "1", path, **timeouts)
+        front.want("slow", "1", path, timeouts=timeouts)
 
     yield want
     front.want_no_more("slow")
