@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -212,6 +213,31 @@ class TestRejected:
         files = [(name, ("name", content[what])) for name, what in fields]
         answer = client.post(VERSIONS, files=files)
         assert (answer.status_code, answer.json()["error"]) == (400, code)
+
+    def test_any_form_at_all_is_never_a_fault(self, unchanged: None, client: httpx.Client) -> None:
+        good = RELEASE.sign(b"")
+        parts = [
+            b"--x\r\n",
+            b"--x--\r\n",
+            b"\r\n",
+            b'Content-Disposition: form-data; name="file"; filename="a"\r\n',
+            b'Content-Disposition: form-data; name="signature"\r\n',
+            b'Content-Disposition: form-data; name="signature"; filename="\xff\x00"\r\n',
+            b"Content-Disposition: form-data; name=_charset_\r\n\r\nutf-7",
+            b"Content-Type: text/plain; charset=utf-16\r\n",
+            json.dumps(good).encode(),
+            b"PK\x03\x04",
+            b"\x00\xff" * 50,
+        ]
+        random = Random(20261128)
+        for _ in range(150):
+            body = b"".join(random.choices(parts, k=random.randint(0, 12)))
+            kind = random.choice(
+                ["multipart/form-data; boundary=x", "Multipart/Form-Data;boundary=x", "multipart/form-data"]
+            )
+            answer = client.post(VERSIONS, content=body, headers={"Content-Type": kind})
+            assert answer.status_code in (400, 413), (body, answer.text)
+            assert answer.json()["detail"]
 
     def test_an_empty_file(self, unchanged: None, client: httpx.Client) -> None:
         answer = send(client, b"", RELEASE.sign(b""))

@@ -5,6 +5,8 @@ A server needs neither network nor database for it, so that a model answers whil
 
 import asyncio
 import logging
+import os
+import stat
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +22,8 @@ from serving_runtime.contracts import Role
 
 INTERVAL_SECONDS = 0.5
 WRITE_SECONDS = 15.0
+# Some hundred thousand tokens.
+MAX_BYTES = 64 * 1024 * 1024
 
 log = logging.getLogger(__name__)
 
@@ -124,16 +128,18 @@ class TokensFile:
         self._path = path
 
     async def read(self) -> bytes | None:
-        """What is in the file; None without one."""
-
-        def content() -> bytes | None:
-            try:
-                return self._path.read_bytes()
-            except FileNotFoundError:
-                return None
-
-        return await asyncio.to_thread(content)
+        """What is in the file; None without one, and nothing of what is no file. Raises OSError."""
+        return await asyncio.to_thread(self._content)
 
     async def write(self, content: bytes) -> None:
         """Replace the file; raises OSError."""
         await asyncio.to_thread(replace, self._path, content)
+
+    def _content(self) -> bytes | None:
+        try:
+            # A pipe in its place is not waited for.
+            handle = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        with open(handle, "rb", closefd=True) as file:
+            return file.read(MAX_BYTES) if stat.S_ISREG(os.fstat(handle).st_mode) else b""

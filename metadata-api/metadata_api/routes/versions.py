@@ -105,7 +105,7 @@ def _require_experiment(sessions: Sessions, name: str) -> None:
 async def _receive(request: Request, path: Path, signatures: Signatures) -> tuple[str, bytes | None]:
     """Write the archive to a file; returns its sha256, and its signature if there is one."""
     try:
-        if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
             return await _receive_form(request, path)
         # Before a body that would be for nothing.
         signatures.require(None)

@@ -6,6 +6,7 @@ a revoked token is soon rejected; a file that cannot be read leaves the last one
 
 import hashlib
 import logging
+import stat
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,6 +71,8 @@ class Tokens:
         self._look_at = now + LOOK_SECONDS
         try:
             status = self._path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError("it is no regular file")
             state = (status.st_mtime_ns, status.st_ino, status.st_size)
             if state != self._state:
                 self._grants, self._state = _read(self._path), state

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 import re
 import shutil
 import time
@@ -55,6 +56,11 @@ def credential(name: str) -> Credential:
     return Credential(name.encode().hex().ljust(64, "0"), Principal(name, Role.VIEWER, "token"))
 
 
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 class TestFile:
     """On one machine."""
 
@@ -87,9 +93,10 @@ class TestFile:
             lambda path: path.write_bytes(b""),
             lambda path: path.write_bytes(path.read_bytes()[:-3]),
             lambda path: path.write_text(json.dumps({"tokens": []})),
-            lambda path: (path.unlink(), path.symlink_to("/dev/null")),
+            lambda path: (path.unlink(), path.symlink_to("/dev/zero")),
+            pipe,
         ],
-        ids=["deleted", "its folder too", "emptied", "cut", "replaced", "a link"],
+        ids=["deleted", "its folder too", "emptied", "cut", "replaced", "a link", "a pipe"],
     )
     def test_is_written_again_within_seconds_though_no_token_changed(
         self, path: Path, table: Table, damage: Callable[[Path], object]

@@ -119,6 +119,17 @@ async def test_a_token_for_metrics_reads_metrics_and_nothing_else(closed: InProc
         assert "for /metrics and nothing else" in answer.json()["error"]
 
 
+async def test_a_pipe_or_a_device_in_place_of_the_file_changes_nothing_and_holds_nobody_up(
+    closed: InProcessFront,
+) -> None:
+    path = closed.settings.tokens_file
+    assert path
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        path.unlink()
+        make(path)
+        assert (await infer(closed, bearer("asks"))).status_code == 200
+
+
 async def test_two_credentials_are_none(closed: InProcessFront) -> None:
     twice = [("Authorization", "Bearer asks"), ("Authorization", "Bearer asks")]
     assert (await infer(closed, twice)).status_code == 401

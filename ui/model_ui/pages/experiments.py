@@ -22,14 +22,21 @@ DRAWN_MOST = 20
 
 @dataclass(frozen=True)
 class Place:
-    """Which page of which list is shown: the cursors and row counts that led to it, and the cursor of what follows."""
+    """A page of a list: the cursors and row counts that lead to it. Only the buttons write it."""
 
     search: str = ""
     rows: int = LATEST
     cursors: tuple[str | None, ...] = (None,)
     counts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The page that was loaded last, how many rows it has, and the cursor of what follows. Only `load` writes it."""
+
+    place: Place
+    count: int = 0
     following: str | None = None
-    shown: int = 0
 
 
 FIRST = Place()
@@ -76,6 +83,7 @@ def build(client: MetadataClient, *, public_api_url: str) -> ExperimentsTab:
     chosen = gr.State(None)
     shown = gr.State(())
     place = gr.State(FIRST)
+    seen = gr.State(Seen(FIRST))
     with gr.Column(elem_classes="m-chart"):
         with gr.Row(elem_classes="m-chart-tools", equal_height=True):
             smoothing = gr.Slider(
@@ -108,16 +116,18 @@ def build(client: MetadataClient, *, public_api_url: str) -> ExperimentsTab:
             page, chosen=picked or (), metric=kind, api=public_api_url, searched=bool(words), before=before
         )
         metrics = gr.Dropdown(choices=runs.metric_names([*known, kind]))
-        now = replace(at, following=page.next, shown=len(page.items))
+        now = Seen(at, len(page.items), page.next)
         pages = gr.Button(interactive=len(at.cursors) > 1), gr.Button(interactive=page.next is not None)
         return html, first, tuple(item.name for item in page.items), metrics, now, *pages
 
-    def go_older(at: Place) -> Place:
-        if at.following is None:
+    def go_older(last: Seen) -> Place:
+        at = last.place
+        if last.following is None:
             return at
-        return replace(at, cursors=(*at.cursors, at.following), counts=(*at.counts, at.shown))
+        return replace(at, cursors=(*at.cursors, last.following), counts=(*at.counts, last.count))
 
-    def go_newer(at: Place) -> Place:
+    def go_newer(last: Seen) -> Place:
+        at = last.place
         return replace(at, cursors=at.cursors[:-1] or (None,), counts=at.counts[:-1])
 
     async def draw(
@@ -138,7 +148,7 @@ def build(client: MetadataClient, *, public_api_url: str) -> ExperimentsTab:
 
     listing = {
         "inputs": [search, latest, metric, chosen, place],
-        "outputs": [table, chosen, shown, metric, place, newer, older],
+        "outputs": [table, chosen, shown, metric, seen, newer, older],
     }
     drawing: dict[str, Any] = {
         "inputs": [chosen, metric, smoothing, log],
@@ -147,11 +157,12 @@ def build(client: MetadataClient, *, public_api_url: str) -> ExperimentsTab:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     latest_only: dict[str, Any] = {**quiet, "trigger_mode": "always_last"}
     # Not `search.input`: Gradio does not raise it for text that is pasted with the mouse.
-    gr.on([search.change, latest.release, metric.input], load, **listing, **latest_only)
+    reload = [search.change, latest.release, metric.input, place.change]
+    gr.on(reload, load, **listing, **latest_only)
     gr.on([chosen.change, metric.input, smoothing.release, log.input], draw, **drawing, **latest_only)
     table.select(pick, [chosen], [chosen], trigger_mode="multiple", **quiet)
-    older.click(go_older, [place], [place], **quiet).then(load, **listing, **quiet)
-    newer.click(go_newer, [place], [place], **quiet).then(load, **listing, **quiet)
+    older.click(go_older, [seen], [place], **quiet)
+    newer.click(go_newer, [seen], [place], **quiet)
     # What was ticked by hand before no longer counts.
     gr.on([every.click, none.click], None, js="() => document.dispatchEvent(new Event('marina-choose'))")
     every.click(_all, [shown], [chosen], **quiet).then(load, **listing, **quiet)
