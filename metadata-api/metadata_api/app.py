@@ -5,7 +5,6 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 
 import httpx
 from anyio import to_thread
@@ -19,7 +18,7 @@ from metadata_api.auth.callers import Callers, Everybody
 from metadata_api.auth.layer import Authentication
 from metadata_api.auth.serving_tokens import ServingTokens, TokensFile
 from metadata_api.database.leader import Leader
-from metadata_api.database.session import Sessions, connect
+from metadata_api.database.session import connect
 from metadata_api.deploying import reconcile
 from metadata_api.deploying.base import Deployer
 from metadata_api.deploying.helm_release import HelmRelease
@@ -39,7 +38,7 @@ from metadata_api.measuring import Measured
 from metadata_api.memory import Memory
 from metadata_api.metrics import Metrics
 from metadata_api.objects import ledger
-from metadata_api.objects.repair import RepairedStore
+from metadata_api.objects import stores as object_stores
 from metadata_api.routes import (
     aliases,
     artifacts,
@@ -59,7 +58,6 @@ from metadata_api.routes import tokens as token_routes
 from metadata_api.routes.dependencies import Components
 from metadata_api.settings import Settings
 from metadata_api.signatures import Signatures
-from metadata_api.storage.base import ObjectStore
 from metadata_api.storage.folder import FolderStore
 from metadata_api.v2_proxy import route_table
 from metadata_api.v2_proxy.app import ACCESS as V2_ACCESS
@@ -118,7 +116,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
     audit.record_changes(sessions)
     leader = Leader(engine)
     kserve = kserve_config.read(settings.kserve_file) if settings.kserve_file else None
-    stores = _stores(settings, sessions)
+    stores = object_stores.of_settings(settings, sessions)
     release = (
         HelmRelease(kserve.helm_release or kserve.release, kserve.namespace) if kserve else HelmRelease()
     )
@@ -287,32 +285,4 @@ def _is_open(method: str, path: str) -> bool:
         return False
     return (
         path in OPEN_PAGES or path.startswith(OPEN_FILES) or is_health(path) or _IS_OPEN_ROUTE(method, path)
-    )
-
-
-def _stores(settings: Settings, sessions: Sessions) -> dict[str, RepairedStore]:
-    """Where archives and where images are kept, by the ledger's kind."""
-    found = dict(zip(ledger.KINDS, _bare_stores(settings), strict=True))
-    copies: Mapping[str, ObjectStore] = {}
-    if settings.backup is not None:
-        # Only where it is used, as below.
-        from metadata_api.storage.copied import copied_stores
-
-        copies = copied_stores(settings.backup, settings.store_dir / "copy")
-    return {
-        kind: RepairedStore(store, copies.get(kind), partial(ledger.note, sessions, kind))
-        for kind, store in found.items()
-    }
-
-
-def _bare_stores(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
-    folder, free = settings.store_dir, settings.retention.free_bytes
-    if settings.s3 is None:
-        return FolderStore(folder / "artifacts", free), FolderStore(folder / "images", free)
-    # Only where it is used: the client of S3 is the largest thing that this process could load.
-    from metadata_api.storage.s3 import S3Store
-
-    return (
-        S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar", free_bytes=free),
-        S3Store(settings.s3, folder / "images", prefix="images", ending="", free_bytes=free),
     )

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from metadata_api.errors import MarinaError
-from metadata_api.settings import BackupBucket
+from metadata_api.settings.stores import BackupBucket
 from metadata_api.storage.copied import copied_stores
 from metadata_api.storage.dumps import DumpBucket
 

@@ -18,7 +18,7 @@ from metadata_api.deploying import restores
 from metadata_api.errors import Unavailable
 from metadata_api.objects import collector, copies, fsck, ledger
 from metadata_api.objects.repair import RepairedStore
-from metadata_api.settings import Retention
+from metadata_api.settings.stores import Retention
 
 # Statements over whole tables take longer than those of requests.
 STATEMENT_SECONDS = 60.0

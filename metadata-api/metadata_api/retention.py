@@ -16,7 +16,7 @@ from metadata_api.database.object_tables import StoreCheck
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import AliasEvent, DeploymentEvent, Image, Import, Prediction
 from metadata_api.deletions import delete_unused_images
-from metadata_api.settings import Retention
+from metadata_api.settings.stores import Retention
 
 BATCH = 1000
 KEPT_CHECKS = 100

@@ -21,7 +21,8 @@ from marina_local.supervisor import Supervised
 from metadata_api.app import create_app
 from metadata_api.database import migrate
 from metadata_api.database.session import connect
-from metadata_api.settings import Auth, Settings
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Auth
 from tests.metadata_api.making import make_mar
 from tests.metadata_api.servers import running
 from tests.ports import free_port

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from metadata_api.app import create_app
 from metadata_api.database import migrate
 from metadata_api.database.session import Base, connect
-from metadata_api.settings import Auth, Settings
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Auth
 from metadata_api.storage.folder import FolderStore
 from tests.metadata_api.making import own_database
 from tests.metadata_api.servers import V2Server, running

@@ -22,7 +22,9 @@ from PIL import Image
 from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
-from metadata_api.settings import Auth, Retention, Settings
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Auth
+from metadata_api.settings.stores import Retention
 from tests.metadata_api.making import make_deployment, make_image, make_mar, own_database, url_of
 from tests.metadata_api.servers import V2Server, answers, running
 from tests.ports import free_port

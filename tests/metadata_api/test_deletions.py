@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from metadata_api.app import create_app
 from metadata_api.database.tables import Image, ModelVersion
-from metadata_api.settings import Retention, Settings
+from metadata_api.settings import Settings
+from metadata_api.settings.stores import Retention
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.making import make_mar
 from tests.metadata_api.servers import running

@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from metadata_api.app import create_app
-from metadata_api.settings import Auth, Settings
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Auth
 from serving_runtime.hosts import SECURITY_HEADERS
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.servers import running

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Engine
 
 from metadata_api.app import create_app
-from metadata_api.settings import Settings, Signature
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Signature
 from serving_runtime.archive import mar
 from tests.metadata_api.servers import running
 from tests.metadata_api.signing import Key

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from metadata_api import retention
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Image
-from metadata_api.settings import Retention
+from metadata_api.settings.stores import Retention
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.test_deletions import predict
 

@@ -26,7 +26,8 @@ from sqlalchemy import Engine
 
 from metadata_api.app import create_app
 from metadata_api.errors import Invalid
-from metadata_api.settings import Settings, Signature
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Signature
 from metadata_api.signatures import MAX_BYTES, Signatures
 from metadata_api.signatures.bundle import verify
 from metadata_api.signatures.keys import TrustedKey, read

@@ -9,7 +9,8 @@ import anyio
 import httpx
 import pytest
 
-from model_ui.metadata_client import ApiAway, ApiFaulty, ApiRejected, MetadataClient
+from model_ui.api_errors import ApiAway, ApiFaulty, ApiRejected
+from model_ui.metadata_client import MetadataClient
 from tests.ui.fake_api import FakeApi
 
 

@@ -11,13 +11,14 @@ import httpx
 from fastapi import FastAPI
 
 from model_ui import assets, uploads
+from model_ui.api_errors import ApiError, ApiRejected
 from model_ui.asgi import App
 from model_ui.authentication import Authenticator, Visitor, client_for, visitor_of
 from model_ui.bodies import BodyGuard
 from model_ui.credentials import CredentialCookie
 from model_ui.guard import Guard
 from model_ui.login import Login
-from model_ui.metadata_client import LIMITS, ApiError, ApiRejected, MetadataClient
+from model_ui.metadata_client import LIMITS, MetadataClient
 from model_ui.metrics import Measured, MeasuredTransport, Metrics
 from model_ui.oidc import OidcLogin
 from model_ui.pages import audit, deployments, experiments, imports, tokens, try_it

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
+from model_ui.api_errors import ApiError, ApiRejected
 from model_ui.api_types import Me
-from model_ui.metadata_client import ApiError, ApiRejected, MetadataClient
+from model_ui.metadata_client import MetadataClient
 
 FRESH_SECONDS = 5.0
 # So long the last answer holds while the API does not answer, so that a short outage logs nobody out.

@@ -1,12 +1,4 @@
-"""The only door to the outside: a typed client of the metadata API, used by the callbacks of the pages.
-
-Errors:
-    ApiError                what went wrong, as a sentence that may be shown
-    ├── ApiAway             no answer, or only says that it cannot work now: worth trying again
-    ├── ApiRejected         the API understood and said no (4xx); `code` is its stable error code
-    │   └── ApiUnauthenticated  it does not accept the visitor's credential (401)
-    └── ApiFaulty           an answer that is not one: 5xx, or JSON of another shape
-"""
+"""The only door to the outside: a typed client of the metadata API, used by the callbacks of the pages."""
 
 import re
 from pathlib import Path
@@ -15,6 +7,7 @@ from typing import Any, Self, TypeVar
 import httpx
 from pydantic import ValidationError
 
+from model_ui.api_errors import ApiAway, ApiFaulty, ApiRejected, error_of
 from model_ui.api_types import (
     ApiModel,
     AuditPage,
@@ -25,7 +18,6 @@ from model_ui.api_types import (
     DeploymentPage,
     Experiment,
     ExperimentPage,
-    Fault,
     ImportReport,
     IssuedToken,
     Me,
@@ -49,35 +41,6 @@ IMPORT_SECONDS = 120.0
 DEPLOYMENT_PAGES = 5
 EXPERIMENT_PAGES = 50
 TOKEN_PAGES = 5
-
-
-class ApiError(Exception):
-    """What went wrong, as a sentence that may be shown."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
-
-
-class ApiAway(ApiError):
-    """No answer, or only that it cannot work now."""
-
-
-class ApiRejected(ApiError):
-    """The API understood and said no; `code` is its stable error code."""
-
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-
-
-class ApiUnauthenticated(ApiRejected):
-    """The API does not accept the visitor's credential, or wants one."""
-
-
-class ApiFaulty(ApiError):
-    """An answer that is not one."""
 
 
 class MetadataClient:
@@ -308,7 +271,7 @@ class MetadataClient:
             raise ApiAway(f"The API at {self.url} cannot be reached.") from error
         if answer.is_success:
             return answer
-        raise _error(answer)
+        raise error_of(answer)
 
 
 def _segment(name: str) -> str:
@@ -316,18 +279,3 @@ def _segment(name: str) -> str:
     if not NAME.fullmatch(name):
         raise ApiRejected(404, "name_invalid", "There is nothing of this name.")
     return name
-
-
-def _error(answer: httpx.Response) -> ApiError:
-    try:
-        fault = Fault.model_validate_json(answer.content)
-    except ValidationError:
-        fault = Fault()
-    detail = fault.detail or f"The API answered with status {answer.status_code}."
-    if answer.status_code in (502, 503, 504):
-        return ApiAway(detail)
-    if answer.status_code >= 500:
-        return ApiFaulty(detail)
-    if answer.status_code == 401:
-        return ApiUnauthenticated(401, fault.error, detail)
-    return ApiRejected(answer.status_code, fault.error, detail)

@@ -11,7 +11,7 @@ from metadata_api.auth.issuer_keys import ALGORITHMS, IssuerKeys
 from metadata_api.auth.principal import Principal
 from metadata_api.errors import Forbidden, Unauthenticated
 from metadata_api.schemas.tokens import OIDC_PREFIX
-from metadata_api.settings import Auth
+from metadata_api.settings.auth import Auth
 from serving_runtime.contracts import Role, highest
 
 LEEWAY_SECONDS = 60

@@ -22,7 +22,7 @@ from metadata_api.database.live_table import LiveTable
 from metadata_api.database.session import Sessions
 from metadata_api.errors import NotFound, Unauthenticated
 from metadata_api.schemas.tokens import IssuedToken, NewToken, Token, TokenPage
-from metadata_api.settings import Auth
+from metadata_api.settings.auth import Auth
 from serving_runtime.contracts import Role
 
 PREFIX = "mrn_"

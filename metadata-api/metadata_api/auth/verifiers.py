@@ -3,7 +3,7 @@
 from metadata_api.auth.callers import Verifier
 from metadata_api.auth.service_accounts import ServiceAccounts
 from metadata_api.kubernetes import Cluster
-from metadata_api.settings import Auth
+from metadata_api.settings.auth import Auth
 
 
 def of(settings: Auth, cluster: Cluster | None) -> list[Verifier]:

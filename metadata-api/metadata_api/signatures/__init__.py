@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from metadata_api.errors import Invalid, Unavailable
-from metadata_api.settings import Signature
+from metadata_api.settings.auth import Signature
 
 if TYPE_CHECKING:
     from metadata_api.signatures.keys import TrustedKey

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from metadata_api.settings import BackupBucket
+from metadata_api.settings.stores import BackupBucket
 from metadata_api.storage.s3 import S3Store
 
 KINDS = ("archive", "image")

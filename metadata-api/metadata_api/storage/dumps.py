@@ -4,7 +4,7 @@ from pathlib import Path
 
 import obstore
 
-from metadata_api.settings import S3
+from metadata_api.settings.stores import S3
 from metadata_api.storage.s3 import open_bucket, translated
 
 FOLDER = "dumps"

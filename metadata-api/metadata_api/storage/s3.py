@@ -13,7 +13,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store as Bucket
 
 from metadata_api.errors import OutOfSpace, Unavailable
-from metadata_api.settings import S3
+from metadata_api.settings.stores import S3
 from metadata_api.storage.base import DIGEST, StoredBytes, checked
 from metadata_api.storage.folder import FolderStore
 

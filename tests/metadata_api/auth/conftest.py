@@ -11,7 +11,8 @@ from sqlalchemy import Engine, update
 
 from metadata_api.app import create_app
 from metadata_api.database.auth_tables import ApiToken
-from metadata_api.settings import Auth, Settings
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Auth
 from serving_runtime.contracts import Role
 from tests.metadata_api.servers import running
 

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Engine
 
 from model_ui import uploads
-from model_ui.metadata_client import ApiRejected, ApiUnauthenticated, MetadataClient
+from model_ui.api_errors import ApiRejected, ApiUnauthenticated
+from model_ui.metadata_client import MetadataClient
 from model_ui.settings import Settings
 from serving_runtime.contracts import Role
 from tests.asgi import Server

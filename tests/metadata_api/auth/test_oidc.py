@@ -16,7 +16,8 @@ from metadata_api.auth.issuer_keys import IssuerKeys
 from metadata_api.auth.oidc import Oidc
 from metadata_api.auth.principal import Principal
 from metadata_api.errors import Forbidden, Unauthenticated
-from metadata_api.settings import Auth, Settings
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Auth
 from serving_runtime.contracts import Role
 from tests.metadata_api.auth.conftest import client_of
 from tests.metadata_api.auth.identity_provider import AUDIENCE, IdentityProvider, Key, by_hand

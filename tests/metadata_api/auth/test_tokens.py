@@ -14,7 +14,8 @@ from metadata_api.auth.callers import Callers
 from metadata_api.auth.layer import RECHECK_SECONDS
 from metadata_api.auth.principal import Principal
 from metadata_api.errors import Unavailable
-from metadata_api.settings import Auth, Settings
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Auth
 from tests.metadata_api.auth.conftest import ADMIN, SERVING, client_of, issue
 from tests.metadata_api.making import make_deployment
 from tests.metadata_api.servers import running

@@ -21,7 +21,8 @@ from sqlalchemy.exc import OperationalError
 from metadata_api.app import create_app
 from metadata_api.database import migrate
 from metadata_api.database.session import connect
-from metadata_api.settings import Auth, Database, DatabaseSettings, Settings
+from metadata_api.settings import Database, DatabaseSettings, Settings
+from metadata_api.settings.auth import Auth
 from tests.metadata_api.database.pooler import Mode, Pooler, pooler
 from tests.metadata_api.making import own_database, url_of
 from tests.metadata_api.servers import running

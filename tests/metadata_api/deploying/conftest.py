@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 
 from metadata_api.app import create_app
 from metadata_api.deploying.intervals import Intervals
-from metadata_api.settings import Auth, Settings
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Auth
 from tests.metadata_api.deploying.rounds import QUICK
 from tests.metadata_api.making import make_experiment, make_version, url_of
 from tests.metadata_api.servers import Front, V2Server, running

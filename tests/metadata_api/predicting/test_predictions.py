@@ -15,7 +15,8 @@ from PIL import Image
 from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
-from metadata_api.settings import Auth, Database, Settings
+from metadata_api.settings import Database, Settings
+from metadata_api.settings.auth import Auth
 from tests.metadata_api.conftest import as_json, row_counts
 from tests.metadata_api.making import (
     huge_png,

@@ -10,7 +10,9 @@ from sqlalchemy import Engine
 
 from metadata_api import copy_backup
 from metadata_api.app import create_app
-from metadata_api.settings import Auth, BackupBucket, Settings
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Auth
+from metadata_api.settings.stores import BackupBucket
 from metadata_api.storage.copied import copied_stores
 from tests.metadata_api.making import make_mar, url_of
 from tests.metadata_api.servers import running

@@ -16,7 +16,9 @@ from sqlalchemy import Engine
 
 from metadata_api.app import create_app
 from metadata_api.errors import OutOfSpace, Unavailable
-from metadata_api.settings import S3, Auth, Settings
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Auth
+from metadata_api.settings.stores import S3
 from metadata_api.storage import s3
 from metadata_api.storage.s3 import S3Store
 from tests.metadata_api.deploying.kserve.stage import CONFIG

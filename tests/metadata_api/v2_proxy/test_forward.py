@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 
 from metadata_api.app import create_app
 from metadata_api.database.tables import Alias, Deployment
-from metadata_api.settings import Auth, Settings
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Auth
 from tests.metadata_api.making import make_deployment, own_database, url_of
 from tests.metadata_api.servers import running
 

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 
 from metadata_api.app import create_app
-from metadata_api.settings import Auth, Max, Settings
+from metadata_api.settings import Max, Settings
+from metadata_api.settings.auth import Auth
 from tests.metadata_api.making import own_database, url_of
 from tests.metadata_api.servers import running
 from tests.waiting import until

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from model_ui.api_errors import ApiError
 from model_ui.api_types import Deployment
-from model_ui.metadata_client import ApiError, MetadataClient
+from model_ui.metadata_client import MetadataClient
 
 
 @dataclass(frozen=True)

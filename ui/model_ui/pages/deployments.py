@@ -7,9 +7,10 @@ from typing import Any
 import gradio as gr
 
 from model_ui import assets
+from model_ui.api_errors import ApiError, ApiUnauthenticated
 from model_ui.api_types import Deployment, Experiment, Me, Unregistered
 from model_ui.authentication import client_for, visitor_of
-from model_ui.metadata_client import ApiError, ApiUnauthenticated, MetadataClient
+from model_ui.metadata_client import MetadataClient
 from model_ui.pages.actions import Done, do, undo
 from model_ui.pages.problems import problem
 from model_ui.render import services

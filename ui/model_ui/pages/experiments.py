@@ -7,8 +7,9 @@ from typing import Any
 import gradio as gr
 
 from model_ui import assets
+from model_ui.api_errors import ApiError
 from model_ui.authentication import client_for
-from model_ui.metadata_client import ApiError, MetadataClient
+from model_ui.metadata_client import MetadataClient
 from model_ui.pages.problems import problem
 from model_ui.render import curves, runs
 from model_ui.render.markup import note

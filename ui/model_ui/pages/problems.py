@@ -1,6 +1,6 @@
 """What a page shows when the API says no, or nothing; called by the callbacks of all tabs."""
 
-from model_ui.metadata_client import ApiError, ApiUnauthenticated
+from model_ui.api_errors import ApiError, ApiUnauthenticated
 from model_ui.render.markup import log_in_again, note
 
 

@@ -13,7 +13,8 @@ import httpx
 import yaml
 from sqlalchemy import Engine
 
-from metadata_api.settings import Auth, Settings
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Auth
 from tests.metadata_api.deploying.kserve.fake_kubernetes import FakeKubernetes
 from tests.metadata_api.making import url_of
 from tests.ports import free_port

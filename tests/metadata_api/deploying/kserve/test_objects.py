@@ -13,7 +13,8 @@ from metadata_api.deploying.kserve.config import KServeConfig, Unreadable, read
 from metadata_api.deploying.kserve.pods import Pod, PodProblem
 from metadata_api.deploying.kserve.rules import RULES
 from metadata_api.deploying.kserve.status import derive, is_settled
-from metadata_api.settings import Auth, Settings
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Auth
 
 DESIRED = Desired("champion", "cnn-baseline", 3, "ab" * 32, "native", 2)
 WHOLE = """

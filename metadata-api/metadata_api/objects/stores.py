@@ -1,0 +1,39 @@
+"""The stores of archives and images as the settings say: folders or buckets, repaired from a copy."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from metadata_api.database.session import Sessions
+from metadata_api.objects import ledger
+from metadata_api.objects.repair import RepairedStore
+from metadata_api.settings import Settings
+from metadata_api.storage.base import ObjectStore
+from metadata_api.storage.folder import FolderStore
+
+
+def of_settings(settings: Settings, sessions: Sessions) -> dict[str, RepairedStore]:
+    """Where archives and where images are kept, by the ledger's kind."""
+    found = dict(zip(ledger.KINDS, _bare(settings), strict=True))
+    copies: Mapping[str, ObjectStore] = {}
+    if settings.backup is not None:
+        # Only where it is used, as below.
+        from metadata_api.storage.copied import copied_stores
+
+        copies = copied_stores(settings.backup, settings.store_dir / "copy")
+    return {
+        kind: RepairedStore(store, copies.get(kind), partial(ledger.note, sessions, kind))
+        for kind, store in found.items()
+    }
+
+
+def _bare(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
+    folder, free = settings.store_dir, settings.retention.free_bytes
+    if settings.s3 is None:
+        return FolderStore(folder / "artifacts", free), FolderStore(folder / "images", free)
+    # Only where it is used: the client of S3 is the largest thing that this process could load.
+    from metadata_api.storage.s3 import S3Store
+
+    return (
+        S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar", free_bytes=free),
+        S3Store(settings.s3, folder / "images", prefix="images", ending="", free_bytes=free),
+    )
