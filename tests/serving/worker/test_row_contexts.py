@@ -21,6 +21,8 @@ FUNCTION = "def handle(data, context):\n    if data is None:\n        return Non
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     """Load a handler of this source, with the files of the test's folder beside it."""
     monkeypatch.setattr(sys, "path", [*sys.path])
+    # Bytecode is told apart by second and size: of two sources of one size the first could be loaded twice.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def loaded(source: str, handler: str = "handler.py", **model: Any) -> HandlerAdapter:
         (tmp_path / handler.partition(":")[0]).write_text(source, "utf-8")
