@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from metadata_api.database.session import deadline
@@ -156,7 +156,13 @@ def _what_serves(
     session: Session, versions: Sequence[ModelVersion], desired: ColumnElement[bool]
 ) -> list[str]:
     ids = [one.id for one in versions]
-    deployments = session.scalars(select(Deployment.name).where(desired).order_by(Deployment.name))
+    # A version that answers while the desired one does not come up.
+    answers = and_(
+        Deployment.experiment_id.in_({one.experiment_id for one in versions}),
+        Deployment.observed_version.in_({one.number for one in versions}),
+    )
+    serves = or_(desired, answers)
+    deployments = session.scalars(select(Deployment.name).where(serves).order_by(Deployment.name))
     aliases = session.scalars(select(Alias.name).where(Alias.version_id.in_(ids)).order_by(Alias.name))
     return [*(f"deployment {name}" for name in deployments), *(f"alias {name}" for name in aliases)]
 

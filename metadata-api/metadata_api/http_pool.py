@@ -12,7 +12,6 @@ from yarl import URL
 
 from metadata_api.memory import charge_soon
 
-CONNECTIONS = 256
 KEPT_SECONDS = 30.0
 READ_BYTES = 64 * 1024
 # A response of unknown length is charged in such steps, twice as it is copied at its end.
@@ -65,7 +64,8 @@ class HttpPool:
 
     async def __aenter__(self) -> Self:
         """Make the pool ready, on the event loop that it is used on."""
-        self._connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEPT_SECONDS)
+        # No limit: a server that hangs must not keep requests from others. Requests are bounded where they arrive.
+        self._connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS)
         self._target = lru_cache(TARGETS)(_target)
         return self
 

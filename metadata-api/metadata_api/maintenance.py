@@ -23,7 +23,7 @@ from metadata_api.settings.stores import Retention
 # Statements over whole tables take longer than those of requests.
 STATEMENT_SECONDS = 60.0
 POLL_SECONDS = 1.0
-SWEEP_ROUNDS = 24
+SETTLE_ROUNDS = 24
 # Until what keeps it from collecting may be over.
 WAIT_SECONDS = 10.0
 log = logging.getLogger(__name__)
@@ -84,25 +84,28 @@ class Maintenance:
             more = fsck.step(self._sessions, self._stores)
             with self._sessions() as session:
                 self.problems = {"missing": 0, "damaged": 0} | ledger.problems(session)
-            more = copies.copy_some(self._sessions, self._stores) or more
             if time.monotonic() >= self._next_round:
+                # Also when it fails: its statements read whole tables.
+                self._next_round = time.monotonic() + WAIT_SECONDS
                 more = self._clean() or more
-            return more
+            # Last, because a copy that is away must not keep this store from being cleaned.
+            return copies.copy_some(self._sessions, self._stores) or more
 
     def _clean(self) -> bool:
         """Delete what is over; whether there is more at once."""
-        if retention.apply(self._sessions, self._keep):
-            return True
         in_use = self._in_use()
         with self._sessions() as session:
             # Bytes that only rows of after the dump needed are the last trace of what was lost.
             if in_use is None or restores.changed_since(session) is not None:
                 self._next_round = time.monotonic() + min(WAIT_SECONDS, self._keep.interval_seconds)
                 return False
-        if self._rounds % SWEEP_ROUNDS == 0:
-            collector.sweep(self._sessions, self._stores)
+        if self._rounds % SETTLE_ROUNDS == 0:
+            with self._sessions.begin() as session:
+                ledger.settle(session)
         grace = timedelta(seconds=self._keep.grace_seconds)
-        if collector.collect(self._sessions, self._stores, grace, in_use=in_use):
+        deleted = retention.apply(self._sessions, self._keep)
+        if deleted or collector.collect(self._sessions, self._stores, grace, in_use=in_use):
+            self._next_round = 0.0
             return True
         self._rounds += 1
         self._next_round = time.monotonic() + self._keep.interval_seconds

@@ -48,9 +48,12 @@ class Held:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
         self.size = 0
+        self.ended = False
 
     def take(self, size: int) -> bool:
-        """Whether there was room for so many bytes more."""
+        """Whether there was room for so many bytes more; once the request has ended nothing is counted."""
+        if self.ended:  # what a failed request left running: nobody would give it back
+            return True
         taken = self.memory.take(size, self.size)
         if taken:
             self.size += size
@@ -58,12 +61,15 @@ class Held:
 
     def give(self, size: int) -> None:
         """Give some of it back."""
+        if self.ended:
+            return
         self.size -= size
         self.memory.give(size)
 
     def release(self) -> None:
-        """Give everything back."""
+        """Give everything back: the request has ended."""
         self.give(self.size)
+        self.ended = True
 
 
 current: ContextVar[Held | None] = ContextVar("held", default=None)

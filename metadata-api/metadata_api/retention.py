@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, exists, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from metadata_api.database.auth_tables import AuditEntry
@@ -49,6 +49,11 @@ def _predictions(session: Session, keep: Retention) -> int:
     if due is None and keep.images_bytes:
         stored = session.scalar(select(func.coalesce(func.sum(Image.size), 0))) or 0
         if stored > keep.images_bytes:
+            # First those that no prediction is about: deleting predictions would not free them.
+            about = exists().where(Prediction.image_sha256 == Image.sha256)
+            unused = session.scalars(select(Image.sha256).where(~about).limit(BATCH)).all()
+            if unused and (gone := delete_unused_images(session, unused)):
+                return gone
             # As little as it takes: images are large, and predictions about them are few.
             due = Prediction.id.in_(select(Prediction.id).order_by(Prediction.id).limit(BATCH // 10))
     if due is None:

@@ -87,6 +87,15 @@ class TestVersions:
             assert told["blocked_by"] == ["deployment digits", "alias champion"]
         assert api.get(f"{VERSIONS}/1").status_code == 200
 
+    def test_one_that_still_answers_stays(self, api: httpx.Client, engine: Engine, tmp_path: Path) -> None:
+        for salt in ("1", "2"):
+            publish(api, tmp_path, salt)
+        api.post("/v1/deployments", json={"experiment": "digits", "version": 2}).raise_for_status()
+        with engine.begin() as connection:
+            connection.execute(text("update deployments set observed_version = 1"))
+        answer = api.delete(f"{VERSIONS}/1", params={"cascade": True})
+        assert (answer.status_code, answer.json()["error"]) == (409, "in_use")
+
     def test_one_that_could_be_rolled_back_to_is_forgotten_by_its_deployment(
         self, api: httpx.Client, tmp_path: Path
     ) -> None:

@@ -52,6 +52,15 @@ class TestHeld:
         assert Held(shared).take(1000)
         assert not Held(shared).take(1)
 
+    def test_what_runs_on_after_its_request_has_ended_holds_nothing(self) -> None:
+        shared = Memory(1000)
+        held = Held(shared)
+        assert held.take(400)
+        held.release()
+        assert held.take(400)
+        held.give(400)
+        assert (shared.used, held.size) == (0, 0)
+
     def test_whoever_finds_no_room_waits_and_then_gives_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(memory, "WAIT_SECONDS", 0.3)
         shared = Memory(memory.SMALL_BYTES * 10)

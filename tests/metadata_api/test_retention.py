@@ -78,6 +78,19 @@ def test_images_stay_below_their_bytes(sessions: Sessions, engine: Engine) -> No
     assert row_counts(engine)["predictions"] == 200
 
 
+def test_images_that_no_prediction_is_about_go_before_any_prediction(
+    sessions: Sessions, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        for sha256 in ("d" * 64, "e" * 64):
+            insert = "insert into images (sha256, width, height, size) values (:sha256, 1, 1, 1000)"
+            connection.execute(text(insert), {"sha256": sha256})
+    predict(engine, A, count=5)
+    assert applied(sessions, images_bytes=2000) == 2
+    assert images(engine) == [A]
+    assert row_counts(engine)["predictions"] == 5
+
+
 def test_reports_events_and_the_audit_log_have_limits_of_their_own(
     sessions: Sessions, engine: Engine
 ) -> None:

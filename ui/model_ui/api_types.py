@@ -128,6 +128,8 @@ class Deployment(ApiModel):
     runtime: str = ""
     replicas: int = 1
     resources: dict[str, str | None] | None = None
+    startup_seconds: int | None = None
+    response_seconds: int | None = None
     owner: str = "api"
     desired: Literal["running", "stopped"] = "running"
     observed: Observed = Observed()

@@ -159,10 +159,9 @@ class MetadataClient:
         return await self._call(Deployment, "POST", "/v1/deployments", json=body)
 
     async def deploy_again(self, removed: Deployment) -> None:
-        """Bring a deployment back that was removed: name, version, runtime, replicas, resources, and whether it ran."""
-        body = removed.model_dump(
-            include={"name", "experiment", "version", "runtime", "replicas", "resources"}
-        )
+        """Bring a deployment back that was removed, with all that was set of it, and stopped if it was."""
+        kept = {"name", "experiment", "version", "runtime", "replicas", "resources"}
+        body = removed.model_dump(include=kept | {"startup_seconds", "response_seconds"})
         await self._call(Deployment, "POST", "/v1/deployments", json=body)
         if removed.desired == "stopped":
             await self.stop(removed.name)

@@ -70,7 +70,8 @@ class Leader:
         loop = asyncio.get_running_loop()
         try:
             held = await loop.run_in_executor(thread, self._hold)
-        except SQLAlchemyError as error:
+        except Exception as error:
+            # Whatever went wrong, the next beat may do better: without this task nobody leads.
             held = False
             if led:
                 log.warning("this replica leads no more: %s", str(error).splitlines()[0])

@@ -1,7 +1,8 @@
 """Deletes bytes that nothing refers to: what was marked a grace time ago, and only after it said so in the ledger.
 
 Of several replicas the leader collects, and two at once would do no harm: rows are locked while they are condemned, and
-a condemned object can be neither claimed nor kept.
+a condemned object can be neither claimed nor kept. What the ledger does not know is never deleted: each upload of this
+installation claims its bytes first, so that they may be another's, or those of rows that a restored database has lost.
 """
 
 import logging
@@ -44,30 +45,12 @@ def collect(
         try:
             stores[kind].delete(digest)
         except Unavailable as error:
+            # It stays condemned, and is tried again; meanwhile it holds up no other.
             log.warning("%s %s cannot be deleted: %s", kind, digest, error.detail)
-            break
+            continue
         gone.append((kind, digest))
     _forget(sessions, gone)
     return len(gone)
-
-
-def sweep(sessions: Sessions, stores: Mapping[str, ObjectStore]) -> int:
-    """Enter into the ledger what the store has beyond it, by listing all of it; how many objects that were.
-
-    They get the grace time from now on, as an upload may just have stored them.
-    """
-    with sessions.begin() as session:
-        ledger.settle(session)
-    entered = 0
-    for kind, store in stores.items():
-        page: list[tuple[str, int]] = []
-        for found in store.objects():
-            page.append((found.sha256, found.size))
-            if len(page) == 10 * BATCH:
-                entered += _enter(sessions, kind, page)
-                page = []
-        entered += _enter(sessions, kind, page)
-    return entered
 
 
 def _condemn(sessions: Sessions, grace: timedelta, in_use: Collection[str]) -> list[Key]:
@@ -109,17 +92,3 @@ def _forget(sessions: Sessions, gone: list[Key]) -> None:
                 StoredObject.deleting_since.is_not(None),
             )
         )
-
-
-def _enter(sessions: Sessions, kind: str, page: list[tuple[str, int]]) -> int:
-    with sessions.begin() as session:
-        known = set(
-            session.scalars(
-                select(StoredObject.sha256).where(
-                    StoredObject.kind == kind, StoredObject.sha256.in_([digest for digest, _ in page])
-                )
-            )
-        )
-        new = [(digest, size) for digest, size in page if digest not in known]
-        ledger.enter(session, kind, new)
-    return len(new)

@@ -6,7 +6,7 @@ The maintenance of the leader calls it. Nothing is ever deleted from the copy: d
 import logging
 from collections.abc import Mapping
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import func, select, update
 
 from metadata_api.database.object_tables import StoredObject
 from metadata_api.database.session import Sessions
@@ -35,10 +35,11 @@ def copy_some(sessions: Sessions, stores: Mapping[str, RepairedStore]) -> bool:
         return False
     with sessions() as session:
         found = [(row.kind, row.sha256) for row in session.execute(waiting)]
-    sent = [(kind, digest) for kind, digest in found if _send(stores[kind], digest)]
-    with sessions.begin() as session:
-        mine = tuple_(StoredObject.kind, StoredObject.sha256).in_(sent)
-        session.execute(update(StoredObject).where(mine).values(copied_at=func.now()))
+    for kind, digest in found:
+        if _send(stores[kind], digest):
+            mine = (StoredObject.kind == kind, StoredObject.sha256 == digest)
+            with sessions.begin() as session:
+                session.execute(update(StoredObject).where(*mine).values(copied_at=func.now()))
     return len(found) == BATCH
 
 

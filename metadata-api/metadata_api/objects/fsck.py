@@ -96,8 +96,6 @@ class _Check:
         row = self.row
         if entry is None:
             assert found, "one of both is there"
-            with self.sessions.begin() as session:
-                ledger.enter(session, kind, [(found.sha256, found.size)])
             row.unreferenced += 1
             return
         if entry.unreferenced:

@@ -7,7 +7,6 @@ fails when the collector was faster, so that no row ever refers to bytes that ar
 
 import time
 from collections.abc import Collection
-from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -113,16 +112,6 @@ def problems(session: Session) -> dict[str, int]:
         .group_by(StoredObject.problem)
     )
     return {str(problem): count for problem, count in session.execute(counted)}
-
-
-def enter(session: Session, kind: str, found: Collection[tuple[str, int]]) -> None:
-    """Bytes of the store that the ledger does not know, as sha256 and size: nothing refers to them."""
-    if found:
-        rows: list[dict[str, Any]] = [
-            {"kind": kind, "sha256": digest, "size": size, "unreferenced_since": func.now()}
-            for digest, size in found
-        ]
-        session.execute(insert(StoredObject).values(rows).on_conflict_do_nothing())
 
 
 def settle(session: Session) -> None:

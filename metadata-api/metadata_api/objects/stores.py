@@ -35,5 +35,6 @@ def _bare(settings: Settings) -> tuple[ObjectStore, ObjectStore]:
 
     return (
         S3Store(settings.s3, folder / "artifacts", prefix=settings.s3.prefix, ending=".mar", free_bytes=free),
-        S3Store(settings.s3, folder / "images", prefix="images", ending="", free_bytes=free),
+        # A name only, whatever the image is: keys of an existing bucket, and of the release before, end so.
+        S3Store(settings.s3, folder / "images", prefix="images", ending=".png", free_bytes=free),
     )

@@ -40,17 +40,17 @@ class Retention(BaseModel):
     """So long after nothing refers to stored bytes any more they are deleted; no backup may take longer."""
     interval_seconds: float = Field(600.0, gt=0)
     """From one round of deletions to the next."""
-    predictions_days: int = Field(365, ge=0)
+    predictions_days: int = Field(0, ge=0)
     """Age of the oldest predictions that are kept; 0 means any. Images go with the last prediction about them."""
     predictions_rows: int = Field(5_000_000, ge=0)
     """Most predictions that are kept; 0 means any number."""
-    images_bytes: int = Field(5 * 1024 * MEBIBYTE, ge=0)
+    images_bytes: int = Field(0, ge=0)
     """Most bytes of images that are kept: beyond it the oldest go, with their predictions; 0 means any number."""
     imports_days: int = Field(365, ge=0)
     """Age of the oldest reports of imports."""
     imports_rows: int = Field(10_000, ge=0)
     """Most reports of imports."""
-    events_days: int = Field(365, ge=0)
+    events_days: int = Field(0, ge=0)
     """Age of the oldest events of deployments and aliases."""
     events_rows: int = Field(1_000_000, ge=0)
     """Most events of deployments, and of aliases."""

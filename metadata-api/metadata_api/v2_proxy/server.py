@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from metadata_api.errors import Invalid
+from metadata_api.errors import Invalid, Unavailable
 from metadata_api.http_pool import HttpPool, ResponseTooLarge
 from metadata_api.memory import charge_soon
 from metadata_api.v2_proxy.route_table import Deployed, RouteTable
@@ -38,7 +38,7 @@ async def statistics(table: RouteTable, pool: HttpPool, base_of: Callable[[str],
                 response = await pool.request("GET", url, headers={}, max_bytes=MAX_STATS_BYTES)
             await charge_soon(_COPIES * len(response.body))
             return list(orjson.loads(response.body)["model_stats"]) if response.status == 200 else []
-        except (OSError, ResponseTooLarge, ValueError, KeyError, TypeError):
+        except (OSError, ResponseTooLarge, Unavailable, ValueError, KeyError, TypeError):
             return []
 
     names = [one.name for one in table.deployments.values() if one.running]

@@ -88,6 +88,7 @@ class _Lines:
             yield line
         self._rest = b"" if self._cut else rest
         if len(self._rest) > LONGEST_LINE:
+            self._left -= LONGEST_LINE + 40
             yield self.rest()
             self._cut = True
 

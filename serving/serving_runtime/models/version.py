@@ -250,7 +250,10 @@ class Version:
                 pass  # busy, or failed already: both show elsewhere
 
     def _failed(self, reason: str) -> None:
-        if self._stopping or not self.ready:
+        if self._stopping:
+            self.batcher.close(reason)  # nothing replaces it: what waits is told now, not at its deadline
+            return
+        if not self.ready:
             return  # while it starts, `start` raises the reason
         _log.warning("model %s version %s: %s; replacing it", self.entry.name, self.entry.version, reason)
         self.note(f"{reason}; it is being replaced")

@@ -131,7 +131,9 @@ def _with_said(outputs: list[Tensor], asked: Sequence[Asked], touched: Sequence[
     """The outputs of those requests for which the handler has set no error."""
     errors: dict[str, Error] = {}
     returned: dict[str, dict[str, Any]] = {}
-    texts = outputs[0].data if len(outputs) == 1 and isinstance(outputs[0].data, list) else None
+    # An element for each row, or nothing could be said of whose it is.
+    only = outputs[0] if len(outputs) == 1 and len(outputs[0].shape) == 1 else None
+    texts = only.data if only is not None and isinstance(only.data, list) else None
     start = 0
     for index, one in enumerate(asked):
         end = start + one.rows

@@ -4,6 +4,7 @@ The pipe takes the place of standard output and standard error, so that librarie
 Lines that Python writes while a batch runs begin with a mark that names its requests, where these have ids.
 """
 
+import contextlib
 import faulthandler
 import io
 import logging
@@ -74,9 +75,11 @@ def answering(ids: Sequence[str | None]) -> None:
 
 def write_traceback(error: BaseException) -> None:
     """Write where an error of the archive's code came from; a flood of errors is cut short."""
-    if _tracebacks.take():
-        lines = traceback.format_exception(type(error), error, _of_archive(error.__traceback__))
-        sys.stderr.write("".join(lines))
+    # The archive's code may have closed or replaced the stream: that is no reason to lose the worker.
+    with contextlib.suppress(Exception):
+        if _tracebacks.take():
+            lines = traceback.format_exception(type(error), error, _of_archive(error.__traceback__))
+            sys.stderr.write("".join(lines))
 
 
 class _Tracebacks:

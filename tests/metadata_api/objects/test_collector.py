@@ -10,7 +10,7 @@ import pytest
 from metadata_api.database.session import Sessions
 from metadata_api.errors import Unavailable
 from metadata_api.objects import collector, ledger
-from metadata_api.objects.collector import collect, sweep
+from metadata_api.objects.collector import collect
 from metadata_api.objects.repair import RepairedStore
 from tests.metadata_api.objects.keeping import claim, delete, entry, keep, upload
 
@@ -46,22 +46,37 @@ def test_an_upload_that_never_got_its_row_goes_too(
     assert not images.exists(digest)
 
 
-def test_bytes_that_the_ledger_does_not_know_get_the_grace_time_from_when_they_are_found(
+def test_bytes_that_the_ledger_does_not_know_are_never_deleted(
     sessions: Sessions, stores: Stores, images: RepairedStore
 ) -> None:
-    digest = images.put(b"left behind")
-    assert sweep(sessions, stores) == 1
-    assert sweep(sessions, stores) == 0
-    assert collect(sessions, stores, LATER) == 0
+    digest = images.put(b"another installation's, or of rows that a restored database has lost")
+    assert collect(sessions, stores, NOW) == 0
+    assert images.exists(digest)
+
+
+def test_one_that_cannot_be_deleted_holds_up_no_other(
+    sessions: Sessions, stores: Stores, images: RepairedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = [upload(sessions, images, one) for one in (b"locked", b"free")]
+    for digest in digests:
+        delete(sessions, digest)
+    original = images.delete
+
+    def locked(digest: str) -> None:
+        if digest == digests[0]:
+            raise Unavailable("store_unreachable", "The bucket does not let go of it.")
+        original(digest)
+
+    monkeypatch.setattr(images, "delete", locked)
     assert collect(sessions, stores, NOW) == 1
-    assert not images.exists(digest)
+    assert [images.exists(digest) for digest in digests] == [True, False]
 
 
 def test_what_helm_serves_without_a_row_stays(
     sessions: Sessions, stores: Stores, images: RepairedStore
 ) -> None:
-    digest = images.put(b"served by Helm")
-    sweep(sessions, stores)
+    digest = claim(sessions, b"served by Helm")
+    images.put(b"served by Helm")
     assert collect(sessions, stores, NOW, in_use={digest}) == 0
     assert images.exists(digest)
 

@@ -60,6 +60,30 @@ class TestStatus:
         }
         assert texts == ["a", "b", "d"]
 
+    def test_of_an_output_of_several_elements_a_row_shows_nobody_anothers(
+        self, load: Load, tmp_path: Path
+    ) -> None:
+        (tmp_path / "model.yaml").write_text("present")
+        model = load(
+            "import numpy as np\nclass H:\n    def initialize(self, context): pass\n"
+            "    def predict(self, inputs, *, context):\n"
+            "        context.set_response_status(422, 'bad', 1)\n"
+            "        return {'top': np.array([['first', 'secret'], ['b1', 'b2']], dtype=object)}\n"
+        )
+        found, _ = ask(model, ["a"], ["b"])
+        assert found["errors"]["1"]["status"] == 422
+        assert "secret" not in str(found)
+
+    @pytest.mark.parametrize(
+        "lost", ["sys.stderr = None", "sys.stderr = __import__('io').StringIO(); sys.stderr.close()"]
+    )
+    def test_an_error_of_a_handler_without_its_stderr_is_an_error_of_its_request(
+        self, load: Load, monkeypatch: pytest.MonkeyPatch, lost: str
+    ) -> None:
+        monkeypatch.setattr(sys, "stderr", sys.stderr)
+        model = load(f"import sys\n{FUNCTION}    {lost}\n    raise ValueError('of the data')\n")
+        assert "of the data" in ask(model, ["a"])[0]["errors"]["0"]["text"]
+
     def test_is_forgotten_before_the_next_batch(self, load: Load) -> None:
         model = load(self.ROWS.replace("CODE", "400"))
         assert ask(model, ["bad"])[0]["errors"]

@@ -40,10 +40,9 @@ async def do(client: MetadataClient, action: str, name: str, version: int | None
 async def undo(client: MetadataClient, done: Done) -> str:
     """Bring back what was before an action, and say so; raises ApiError."""
     before = done.before
-    if done.action == "stop":
-        await client.start(before.name)
-    elif done.action == "start":
-        await client.stop(before.name)
+    if done.action in ("stop", "start"):
+        # As it was, which need not be the opposite: somebody else may have stopped or started it already.
+        await (client.start if before.desired == "running" else client.stop)(before.name)
     elif done.action == "remove":
         await client.deploy_again(before)
     else:
