@@ -141,7 +141,7 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
             _refresh(client, api),
             inputs=[trying.known, running.versions, running.logs, away, returned, shown],
             outputs=[
-                *[alarm, trying.chosen, trying.known, running.cards, running.logs, away, returned],
+                *[alarm, trying.chosen, trying.known, running.cards, away, returned],
                 *[shown, top, *trying.parts, *running.parts, *importing.parts],
                 *[audit_tab, *auditing.parts, *issuing.parts],
             ],
@@ -185,13 +185,14 @@ def _refresh(client: MetadataClient, api: str) -> Callable[..., Awaitable[tuple[
         try:
             api_client = client_for(request, client)
             found, unregistered = await api_client.everything_deployed()
+            # Shown and not kept: somebody may open or close one meanwhile.
             logs = await deployments.renewed(api_client, logs)
         except ApiError as error:
             alarm = problem(error) if isinstance(error, ApiRejected) else banner(error.detail)
-            return alarm, gr.skip(), gr.skip(), gr.skip(), gr.skip(), True, gr.skip(), *who
+            return alarm, gr.skip(), gr.skip(), gr.skip(), True, gr.skip(), *who
         chosen, names = try_it.offer(found, known, visitor.me)
         cards = deployments.cards_of(found, unregistered, versions, api, visitor.me, logs)
-        return banner(""), chosen, names, cards, logs, False, returned + 1 if away else returned, *who
+        return banner(""), chosen, names, cards, False, returned + 1 if away else returned, *who
 
     return refresh
 

@@ -24,18 +24,10 @@ element.addEventListener("change", (event) => {
   if (card && event.target.matches("select")) chosen.set(card.dataset.name, event.target.value);
 });
 
-// A log is fetched when it is opened. One that is rendered open says so: that it opens is nothing new.
-element.addEventListener(
-  "toggle",
-  (event) => {
-    const log = event.target.closest("details[data-log]");
-    if (!log || log.open === Boolean(log.dataset.shown)) return;
-    trigger("submit", { act: log.open ? "log" : "unlog", name: log.dataset.log, version: null });
-  },
-  true,
-);
-
 element.addEventListener("click", (event) => {
+  // A log is fetched when it is opened. Told by the press: `toggle` comes later, and never if the card is replaced meanwhile.
+  const log = event.target.closest("details[data-log] > summary")?.parentElement;
+  if (log) trigger("submit", { act: log.open ? "unlog" : "log", name: log.dataset.log, version: null });
   const button = event.target.closest("button");
   const card = event.target.closest(".m-service");
   if (!button || !card) return;
