@@ -90,10 +90,10 @@ def _log(item: Deployment, log: str | None) -> str:
     """The last lines of a log beside what does not serve; they are fetched when it is opened."""
     if log is None and item.observed.state not in LOGGED:
         return ""
-    attributes = "" if log is None else ' data-shown="yes" open'
+    is_open = "" if log is None else " open"
     lines = text(log) if log else "There are no lines yet." if log == "" else "…"
     return (
-        f'<details class="m-log" data-log="{text(item.name)}"{attributes}><summary>Log</summary>'
+        f'<details class="m-log" data-log="{text(item.name)}"{is_open}><summary>Log</summary>'
         f"<pre>{lines}</pre></details>"
     )
 
