@@ -1,6 +1,7 @@
 """The only door to the outside: a typed client of the metadata API, used by the callbacks of the pages."""
 
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -28,6 +29,7 @@ from model_ui.api_types import (
 )
 
 A = TypeVar("A", bound=ApiModel)
+P = TypeVar("P", DeploymentPage, ExperimentPage, TokenPage)
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 TOKEN_ID = re.compile(r"[0-9a-f]{12}")
 LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
@@ -94,15 +96,8 @@ class MetadataClient:
 
     async def experiments_with_a_model(self) -> list[Experiment]:
         """All experiments that can be deployed, newest first."""
-        found: list[Experiment] = []
-        query = {"limit": "200", "with_model": "true"}
-        for _ in range(EXPERIMENT_PAGES):
-            page = await self._call(ExperimentPage, "GET", "/v1/experiments", params=query)
-            found += page.items
-            if page.next is None:
-                break
-            query["cursor"] = page.next
-        return found
+        pages = self._pages(ExperimentPage, "/v1/experiments", EXPERIMENT_PAGES, with_model="true")
+        return [item async for page in pages for item in page.items]
 
     async def metric_names(self) -> list[str]:
         """Names of all recorded metrics."""
@@ -135,14 +130,9 @@ class MetadataClient:
         """All deployments by name, and what a Helm release deploys without the API knowing its version."""
         found: list[Deployment] = []
         unregistered: list[Unregistered] = []
-        query = {"limit": "200"}
-        for _ in range(DEPLOYMENT_PAGES):
-            page = await self._call(DeploymentPage, "GET", "/v1/deployments", params=query)
+        async for page in self._pages(DeploymentPage, "/v1/deployments", DEPLOYMENT_PAGES):
             found += page.items
             unregistered += page.unregistered
-            if page.next is None:
-                break
-            query["cursor"] = page.next
         return found, unregistered
 
     async def deploy(
@@ -226,14 +216,8 @@ class MetadataClient:
 
     async def tokens(self) -> list[Token]:
         """API tokens, newest first, revoked and expired ones too; for admins."""
-        found: list[Token] = []
-        query = {"limit": "200"}
-        for _ in range(TOKEN_PAGES):
-            page = await self._call(TokenPage, "GET", "/v1/tokens", params=query)
-            found += page.items
-            if page.next is None:
-                break
-            query["cursor"] = page.next
+        pages = self._pages(TokenPage, "/v1/tokens", TOKEN_PAGES)
+        found = [token async for page in pages for token in page.items]
         return sorted(found, key=lambda token: token.created_at, reverse=True)
 
     async def issue_token(
@@ -249,6 +233,16 @@ class MetadataClient:
         if not TOKEN_ID.fullmatch(token_id):
             raise ApiRejected(404, "token_unknown", "There is no token of this id.")
         await self._request("DELETE", f"/v1/tokens/{token_id}")
+
+    async def _pages(self, kind: type[P], path: str, most: int, **query: str) -> AsyncIterator[P]:
+        """A list page by page, to its end or to so many pages."""
+        query["limit"] = "200"
+        for _ in range(most):
+            page = await self._call(kind, "GET", path, params=query)
+            yield page
+            if page.next is None:
+                break
+            query["cursor"] = page.next
 
     async def _call(self, kind: type[A], method: str, path: str, **options: Any) -> A:
         answer = await self._request(method, path, **options)
