@@ -44,25 +44,8 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
     logs = gr.State({})
     rejected = gr.HTML("", js_on_load=None, apply_default_css=False, elem_classes="m-maybe")
     with gr.Row(elem_classes="m-filters", equal_height=True, visible=False) as controls:
-        # Without custom values Gradio rejects all of them once the list has changed behind somebody's choice.
-        experiment = gr.Dropdown(
-            [],
-            label="Experiment",
-            elem_id="experiment",
-            scale=3,
-            min_width=240,
-            value=None,
-            allow_custom_value=True,
-        )
-        version = gr.Dropdown(
-            [],
-            label="Version",
-            elem_id="version",
-            scale=1,
-            min_width=110,
-            value=None,
-            allow_custom_value=True,
-        )
+        experiment = _dropdown("Experiment", scale=3, min_width=240)
+        version = _dropdown("Version", scale=1, min_width=110)
         name = gr.Textbox(
             label="Name",
             placeholder="same as the experiment",
@@ -71,15 +54,7 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
             scale=2,
             min_width=200,
         )
-        runtime = gr.Dropdown(
-            [],
-            label="Runtime",
-            elem_id="runtime",
-            scale=1,
-            min_width=130,
-            value=None,
-            allow_custom_value=True,
-        )
+        runtime = _dropdown("Runtime", scale=1, min_width=130)
         deploy = gr.Button("Deploy", variant="primary", scale=0, min_width=120, elem_classes="m-go")
     message = gr.HTML(
         "",
@@ -222,6 +197,20 @@ async def _log(client: MetadataClient, name: str) -> str:
 def _failed(error: ApiError) -> str:
     """Why an action came to nothing."""
     return problem(error) if isinstance(error, ApiUnauthenticated) else services.said(error.detail, "bad")
+
+
+def _dropdown(label: str, *, scale: int, min_width: int) -> gr.Dropdown:
+    """A choice that `load` fills, of which nothing is chosen at first."""
+    # Without custom values Gradio rejects all of them once the list has changed behind somebody's choice.
+    return gr.Dropdown(
+        [],
+        label=label,
+        elem_id=label.lower(),
+        scale=scale,
+        min_width=min_width,
+        value=None,
+        allow_custom_value=True,
+    )
 
 
 def _choices(experiments: Sequence[Experiment]) -> list[tuple[str, str]]:
