@@ -114,9 +114,7 @@ def _import(settings: LocalSettings, arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise LocalError(f"{arguments.file} cannot be read: {error.strerror}") from error
     except httpx.HTTPError as error:
-        raise LocalError(
-            f"the API does not answer on {settings.address('api')}: run `make up` first"
-        ) from error
+        raise _away(settings) from error
     if answer.status_code not in (200, 201):
         raise LocalError(f"{arguments.file.name}: {answer.json()['detail']}")
     report = ImportReport.model_validate(answer.json())
@@ -139,9 +137,7 @@ def _fsck(settings: LocalSettings, arguments: argparse.Namespace) -> int:
                 time.sleep(POLL_SECONDS)
                 answer = client.get(url)
     except httpx.HTTPError as error:
-        raise LocalError(
-            f"the API does not answer on {settings.address('api')}: run `make up` first"
-        ) from error
+        raise _away(settings) from error
     if not answer.is_success:
         raise LocalError(answer.json()["detail"])
     _tell(check.readable().rstrip("\n"))
@@ -169,6 +165,10 @@ COMMANDS = {
     "backup": _backup,
     "restore": _restore,
 }
+
+
+def _away(settings: LocalSettings) -> LocalError:
+    return LocalError(f"the API does not answer on {settings.address('api')}: run `make up` first")
 
 
 def _tell(line: str) -> None:
