@@ -63,12 +63,12 @@ class Api:
         Raises Unsigned when there is none and the API wants one.
         """
         signature = path.with_name(f"{path.name}.sig")
-        content: dict[str, Any] = {
-            "content": path.read_bytes(),
-            "headers": {"Content-Type": "application/octet-stream"},
-        }
+        archive = path.read_bytes()
+        content: dict[str, Any]
         if signature.exists():
-            content = {"files": {"file": path.read_bytes(), "signature": signature.read_bytes()}}
+            content = {"files": {"file": archive, "signature": signature.read_bytes()}}
+        else:
+            content = {"content": archive, "headers": {"Content-Type": "application/octet-stream"}}
         answer = self._post(f"/v1/experiments/{name}/versions", known=400, **content)
         if not answer.is_success:
             if answer.json()["error"] == "signature_missing":
