@@ -182,7 +182,6 @@ wait: ## wait until every model answers a real inference in its desired version
 smoke: ## run helm test: API, database, UI, a golden inference
 	@k8s/smoke
 
-
 uninstall: ## uninstall the release, models first; data stays unless PURGE=yes
 	@k8s/uninstall
 
