@@ -19,7 +19,6 @@ from tests.waiting import until
 
 RUNTIMES = "tests/serving/runtimes/test_runtimes.py"
 NATIVE = "tests/serving/runtimes/test_native.py"
-PAGES = "tests/ui/test_pages.py"
 STACK = "stack"
 CLOCK = "clock"
 OTHERS_SECONDS = 600.0
@@ -45,8 +44,8 @@ GROUPS = {
     "tests/serving/front/": "fronts",
     "tests/serving/conformance/": "conformance",
     "tests/serving/containment/": "containment",
-    f"{PAGES}::TestTry": "try",
-    PAGES: "pages",
+    "tests/ui/test_try.py": "try",
+    "tests/ui/test_pages.py": "pages",
     "tests/ui/test_guard.py": "pages",
     "tests/ui/test_uploads.py": "pages",
     "tests/ui/test_login.py": "logins",

@@ -35,6 +35,11 @@ class Site:
     restart_ui: Callable[[], None]
 
 
+def refreshes(site: Site) -> int:
+    """How often the page has asked for the deployments."""
+    return site.api.calls.count("GET /v1/deployments")
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A real Chromium; without one the tests fail, because then the pages were not seen.
