@@ -72,8 +72,20 @@ def require_wrk() -> None:
         raise SystemExit("wrk is missing, which makes the load (Debian: apt install wrk)")
 
 
-def measure(url: str, *, clients: int, seconds: int, request: Path) -> Result:
-    """Load one target with some clients for some seconds."""
+def measure(
+    url: str,
+    *,
+    clients: int,
+    seconds: int,
+    request: Path,
+    header_length: int | None = None,
+    token: str | None = None,
+) -> Result:
+    """Load one target with some clients for some seconds.
+
+    `header_length` is that of the JSON of a request with binary tensors; `token` goes with every request.
+    """
+    said = {"BODY": str(request), "HEADER_LENGTH": header_length, "TOKEN": token}
     command = [
         "wrk",
         "--threads",
@@ -86,7 +98,7 @@ def measure(url: str, *, clients: int, seconds: int, request: Path) -> Result:
     ]
     result = subprocess.run(
         [*command, "--script", str(SCRIPT), url],
-        env={**os.environ, "BODY": str(request)},
+        env={**os.environ, **{name: str(value) for name, value in said.items() if value is not None}},
         capture_output=True,
         text=True,
         timeout=seconds + 30,

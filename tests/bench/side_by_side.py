@@ -31,12 +31,11 @@ def measure(
     body, head = kind.request()
     file = folder / "request"
     file.write_bytes(body)
-    os.environ.pop("HEADER_LENGTH", None)
-    if head is not None:
-        os.environ["HEADER_LENGTH"] = str(head)
     before = running.cpu_seconds()
     try:
-        result = bench.measure(running.url, clients=clients, seconds=seconds, request=file)
+        result = bench.measure(
+            running.url, clients=clients, seconds=seconds, request=file, header_length=head
+        )
     except ValueError:
         return None
     used = running.cpu_seconds() - before

@@ -99,7 +99,6 @@ def measure(
     """Load a front and an API before it in turn, with JSON of one image."""
     request = folder / "json-request"
     request.write_bytes(bench.body([1, 28, 28]))
-    os.environ.pop("HEADER_LENGTH", None)
     with _api(front.url, folder) as api:
         bench.measure(api.url, clients=8, seconds=seconds, request=request)  # warm
         for _ in range(rounds):

@@ -1,11 +1,8 @@
 """v2 with bearer tokens beside v2 without: the same server twice, loaded in turn, in one run."""
 
-import contextlib
 import hashlib
 import json
-import os
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench import bench, servers
@@ -67,30 +64,21 @@ def measure(
     """Load a server without tokens and another of its kind with them, in turn, twice in each round."""
     request = folder / "json-request"
     request.write_bytes(bench.body([1, 28, 28]))
-    os.environ.pop("HEADER_LENGTH", None)
     own = folder / "with-tokens"
     own.mkdir(exist_ok=True)
-    with servers.started(name, own, SERVING_TOKENS_FILE=str(_tokens(own))) as closed, _token():
-        bench.measure(closed.url, clients=8, seconds=seconds, request=request)  # warm
+    with servers.started(name, own, SERVING_TOKENS_FILE=str(_tokens(own))) as closed:
+        bench.measure(closed.url, clients=8, seconds=seconds, request=request, token=TOKEN)  # warm
         for round_ in range(2 * rounds):
             for clients in CLIENTS:
                 # Every other pair in the other order: a machine that slows down slows both down.
                 order = [without, closed] if round_ % 2 == 0 else [closed, without]
                 results = [
-                    bench.measure(one.url, clients=clients, seconds=seconds, request=request) for one in order
+                    # A server without tokens ignores it, so that both read the same bytes.
+                    bench.measure(one.url, clients=clients, seconds=seconds, request=request, token=TOKEN)
+                    for one in order
                 ]
                 first, second = results if round_ % 2 == 0 else reversed(results)
                 found.add(name, clients, (first, second))
-
-
-@contextlib.contextmanager
-def _token() -> Iterator[None]:
-    """Have wrk send the token; a server without tokens ignores it, so that both read the same bytes."""
-    os.environ["TOKEN"] = TOKEN
-    try:
-        yield
-    finally:
-        del os.environ["TOKEN"]
 
 
 def _tokens(folder: Path) -> Path:
