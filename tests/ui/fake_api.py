@@ -48,6 +48,11 @@ def experiment(name: str, **changes: Any) -> dict[str, Any]:
     }
 
 
+def observed(state: str, version: int | None, reason: str | None = None) -> dict[str, Any]:
+    """What is observed of a deployment as the API writes it."""
+    return {"state": state, "version": version, "reason": reason, "containment": None, "since": NOW}
+
+
 def deployment(name: str, **changes: Any) -> dict[str, Any]:
     """One deployment as the API shows it."""
     version = changes.get("version", 1)
@@ -62,7 +67,7 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
         "response_seconds": None,
         "owner": "api",
         "desired": "running",
-        "observed": {"state": "ready", "version": version, "reason": None, "containment": None, "since": NOW},
+        "observed": observed("ready", version),
         "ready": True,
         "previous_version": None,
         "archive_settings": None,
@@ -158,17 +163,11 @@ class FakeApi:
         self.deployments["cnn-fast"] |= {
             "version": 3,
             "previous_version": 2,
-            "observed": {"state": "ready", "version": 3, "reason": None, "containment": None, "since": NOW},
+            "observed": observed("ready", 3),
         }
         self.deployments["mlp-small"] |= {
             "ready": False,
-            "observed": {
-                "state": "failed",
-                "version": None,
-                "reason": f"the worker died while loading: {HOSTILE}",
-                "containment": None,
-                "since": NOW,
-            },
+            "observed": observed("failed", None, f"the worker died while loading: {HOSTILE}"),
         }
         self.logs = {"mlp-small": ["v2 Traceback (most recent call last):", f"v2 KeyError: {HOSTILE}"]}
         self.audit.reset()
@@ -302,7 +301,7 @@ class FakeApi:
             self.deployments[name] = deployment(
                 name, experiment=body["experiment"], version=body.get("version") or 1, ready=False,
                 runtime=body.get("runtime", "torchserve"),
-                observed={"state": "starting", "version": None, "reason": "loading", "containment": None, "since": NOW},
+                observed=observed("starting", None, "loading"),
             )  # fmt: skip
             return detail(self.deployments[name])
 
@@ -323,13 +322,7 @@ class FakeApi:
                 state = "stopped" if verb == "stop" else "ready"
                 item |= {"desired": "stopped" if verb == "stop" else "running", "ready": verb == "start"}
                 version = item["version"] if verb == "start" else None
-                item["observed"] = {
-                    "state": state,
-                    "version": version,
-                    "reason": None,
-                    "containment": None,
-                    "since": NOW,
-                }
+                item["observed"] = observed(state, version)
             return detail(item)
 
         @self.app.delete("/v1/deployments/{name}", status_code=204, response_model=None)
