@@ -84,15 +84,12 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
             offered = gr.Dropdown(choices=list(runtimes), value=next(iter(runtimes), None))
         return gr.Dropdown(choices=_choices(list(found.values()))), latest, offered
 
-    async def show(
-        text: str, known: Mapping[str, int], opened: Mapping[str, str], request: gr.Request
-    ) -> tuple[str, Any]:
+    async def show(known: Mapping[str, int], opened: Mapping[str, str], request: gr.Request) -> Any:
         try:
             found, unregistered = await client_for(request, client).everything_deployed()
-            me = visitor_of(request).me
-            return text, cards_of(found, unregistered, known, public_api_url, me, opened)
         except ApiError:
-            return text, gr.skip()
+            return gr.skip()
+        return cards_of(found, unregistered, known, public_api_url, visitor_of(request).me, opened)
 
     async def create(
         selected: str | None,
@@ -117,7 +114,7 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
         except ApiError as error:
             return _failed(error), gr.skip(), None
         words = f"{made.name} starts with version {made.version}."
-        return *await show(services.said(words), known, opened, request), None
+        return services.said(words), await show(known, opened, request), None
 
     async def act(
         known: dict[str, int], opened: dict[str, str], event: gr.EventData, request: gr.Request
@@ -126,12 +123,12 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
         if action in ("log", "unlog"):
             opened = {key: text for key, text in opened.items() if key != name}
             opened |= await renewed(api, {name: ""}) if action == "log" else {}
-            return gr.skip(), (await show("", known, opened, request))[1], gr.skip(), opened
+            return gr.skip(), await show(known, opened, request), gr.skip(), opened
         try:
             done = await do(api, action, name, event.version)
         except ApiError as error:
             return _failed(error), gr.skip(), None, opened
-        return *await show(services.said(done.words, undo=True), known, opened, request), done, opened
+        return services.said(done.words, undo=True), await show(known, opened, request), done, opened
 
     async def take_back(
         done: Done | None, known: dict[str, int], opened: dict[str, str], request: gr.Request
@@ -142,7 +139,7 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
             words = await undo(client_for(request, client), done)
         except ApiError as error:
             return _failed(error), gr.skip(), None
-        return *await show(services.said(words), known, opened, request), None
+        return services.said(words), await show(known, opened, request), None
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     experiment.input(_versions, [experiment, versions], [version], **quiet)
