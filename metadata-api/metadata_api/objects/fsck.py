@@ -25,21 +25,21 @@ from metadata_api.storage.base import StoredBytes
 STEP_SECONDS = 2.0
 PAGE = 500
 LISTED_FINDINGS = 100
-PENDING = ("requested", "running")
+PENDING = (
+    select(StoreCheck).where(StoreCheck.state.in_(("requested", "running"))).order_by(StoreCheck.id).limit(1)
+)
 log = logging.getLogger(__name__)
 
 
 def request(session: Session, *, repair: bool, by: str) -> bodies.StoreCheck:
     """Want a check; one that was not begun or ended yet is returned instead."""
-    pending = select(StoreCheck).where(StoreCheck.state.in_(PENDING)).order_by(StoreCheck.id).limit(1)
-    if (row := session.scalar(pending.with_for_update())) is not None:
+    if (row := session.scalar(PENDING.with_for_update())) is not None:
         row.repair = row.repair or repair
         session.flush()
         return _shown(row)
     made = insert(StoreCheck).values(repair=repair, requested_by=by).on_conflict_do_nothing()
     session.execute(made)
-    row = session.scalars(pending).one()
-    return _shown(row)
+    return _shown(session.scalars(PENDING).one())
 
 
 def show(session: Session) -> bodies.StoreCheck:
@@ -53,8 +53,7 @@ def show(session: Session) -> bodies.StoreCheck:
 def step(sessions: Sessions, stores: Mapping[str, RepairedStore], seconds: float = STEP_SECONDS) -> bool:
     """Carry a requested check on for about so many seconds; whether there is more to do."""
     with sessions.begin() as session:
-        pending = select(StoreCheck).where(StoreCheck.state.in_(PENDING)).order_by(StoreCheck.id).limit(1)
-        row = session.scalar(pending)
+        row = session.scalar(PENDING)
         if row is None:
             return False
         if row.state == "requested":
