@@ -7,6 +7,7 @@ that was killed goes on, and anybody can look. Both sides are read in the order 
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -144,12 +145,12 @@ class _Check:
             session.execute(update(StoreCheck).where(StoreCheck.id == self.row.id).values(**values, **more))
 
 
+@dataclass(frozen=True, slots=True)
 class _Entry:
     """An object as the ledger has it."""
 
-    def __init__(self, sha256: str, unreferenced: bool) -> None:
-        self.sha256 = sha256
-        self.unreferenced = unreferenced
+    sha256: str
+    unreferenced: bool
 
 
 def _pairs(
