@@ -52,6 +52,15 @@ class ObjectStore(Protocol):
         """All objects in the order of their sha256, those after one if given."""
 
 
+def transfer(digest: str, source: ObjectStore, target: ObjectStore) -> bool:
+    """Copy an object to another store; whether what arrived are its bytes. Raises as both stores do."""
+    with target.temporary() as path:
+        with path.open("wb") as file:
+            for part in source.stream(digest):
+                file.write(part)
+        return target.adopt(path) == digest
+
+
 def checked(digest: str) -> str:
     """The digest itself; raises ValueError when it is none, so that it can be part of a path."""
     if not DIGEST.match(digest):
