@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 def copy_some(sessions: Sessions, stores: Mapping[str, RepairedStore]) -> bool:
     """Send some objects that the copy may lack; whether there are more. Raises Unavailable and OutOfSpace."""
     kinds = [kind for kind, store in stores.items() if store.copy is not None]
+    if not kinds:
+        return False
     waiting = (
         select(StoredObject.kind, StoredObject.sha256)
         .where(
@@ -32,8 +34,6 @@ def copy_some(sessions: Sessions, stores: Mapping[str, RepairedStore]) -> bool:
         .order_by(StoredObject.created_at)
         .limit(BATCH)
     )
-    if not kinds:
-        return False
     with sessions() as session:
         found = [(row.kind, row.sha256) for row in session.execute(waiting)]
     for kind, digest in found:
