@@ -21,7 +21,7 @@ from metadata_api.errors import MarinaError, NotFound
 from metadata_api.objects import ledger
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.schemas import fsck as bodies
-from metadata_api.storage.base import StoredBytes
+from metadata_api.storage.base import KINDS, StoredBytes
 
 STEP_SECONDS = 2.0
 PAGE = 500
@@ -80,7 +80,7 @@ class _Check:
 
     def run(self, end: float) -> None:
         kind, _, after = self.row.position.partition("/")
-        for one in ledger.KINDS[ledger.KINDS.index(kind) if kind else 0 :]:
+        for one in KINDS[KINDS.index(kind) if kind else 0 :]:
             for entry, found in _pairs(self.sessions, self.stores[one], one, after if one == kind else ""):
                 self._judge(one, entry, found)
                 self.row.position = f"{one}/{entry.sha256 if entry else found.sha256 if found else ''}"

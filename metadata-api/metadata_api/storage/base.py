@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+KINDS = ("archive", "image")
+"""What is stored, each kind in a store of its own."""
 DIGEST = re.compile(r"^[0-9a-f]{64}$")
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from metadata_api.database.session import Sessions
 from metadata_api.objects import ledger
 from metadata_api.objects.repair import RepairedStore
+from metadata_api.storage.base import KINDS
 from metadata_api.storage.folder import FolderStore
 
 
@@ -37,7 +38,7 @@ def copy(tmp_path: Path) -> FolderStore:
 def stores(sessions: Sessions, copy: FolderStore, tmp_path: Path) -> dict[str, RepairedStore]:
     """Those of the application, in folders."""
     found = {}
-    for kind in ledger.KINDS:
+    for kind in KINDS:
         store = FolderStore(tmp_path / kind)
         store.prepare()
         found[kind] = RepairedStore(store, copy, partial(ledger.note, sessions, kind))
