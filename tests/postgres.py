@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
 from marina_local import folder
 from marina_local.postgres import Postgres
@@ -33,14 +33,16 @@ def database(home: Path) -> Iterator[Database]:
     settings = LocalSettings(home=home, postgres_port=free_port())
     with folder.lock(settings):
         try:
-            with _started(settings) as started:
-                yield started
+            with running(settings) as (postgres, process):
+                _let_create_databases(postgres)
+                yield Database(url_of(postgres).render_as_string(hide_password=False), process)
         finally:
             folder.empty(settings)
 
 
 @contextmanager
-def _started(settings: LocalSettings) -> Iterator[Database]:
+def running(settings: LocalSettings) -> Iterator[tuple[Postgres, subprocess.Popen[bytes]]]:
+    """The server of a data folder, as the launcher has it, until the block ends."""
     postgres = Postgres(settings)
     service = postgres.prepare()
     who: dict[str, Any] = {}
@@ -52,15 +54,23 @@ def _started(settings: LocalSettings) -> Iterator[Database]:
         )
     try:
         asyncio.run(postgres.ready(Supervised(service, settings.logs), 30))
-        url = make_url(postgres.url).set(password=postgres.password_file.read_text())
-        superuser = url.set(username="postgres", password=postgres.superuser_password_file.read_text())
-        # Tests make databases of their own; the role of the product may not.
-        admin = psycopg2.connect(superuser.render_as_string(hide_password=False))
-        admin.autocommit = True
-        with admin.cursor() as cursor:
-            cursor.execute("alter role marina createdb")
-        admin.close()
-        yield Database(url.render_as_string(hide_password=False), process)
+        yield postgres, process
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)
+
+
+def url_of(postgres: Postgres) -> URL:
+    """URL of the product's database, with its password."""
+    return make_url(postgres.url).set(password=postgres.password_file.read_text())
+
+
+def _let_create_databases(postgres: Postgres) -> None:
+    """Tests make databases of their own; the role of the product may not."""
+    password = postgres.superuser_password_file.read_text()
+    superuser = url_of(postgres).set(username="postgres", password=password)
+    admin = psycopg2.connect(superuser.render_as_string(hide_password=False))
+    admin.autocommit = True
+    with admin.cursor() as cursor:
+        cursor.execute("alter role marina createdb")
+    admin.close()

@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -107,14 +109,11 @@ def _import(settings: LocalSettings, arguments: argparse.Namespace) -> int:
     """Send the file to the running API and print its report."""
     url = f"{settings.address('api')}/v1/imports"
     try:
-        with arguments.file.open("rb") as file, httpx.Client(timeout=600, trust_env=False) as client:
+        with arguments.file.open("rb") as file, _client(settings, 600) as client:
             query = {"filename": arguments.file.name}
-            headers = {"Content-Type": "text/csv", **tokens.header(settings)}
-            answer = client.post(url, params=query, content=file, headers=headers)
+            answer = client.post(url, params=query, content=file, headers={"Content-Type": "text/csv"})
     except OSError as error:
         raise LocalError(f"{arguments.file} cannot be read: {error.strerror}") from error
-    except httpx.HTTPError as error:
-        raise _away(settings) from error
     if answer.status_code not in (200, 201):
         raise LocalError(f"{arguments.file.name}: {answer.json()['detail']}")
     report = ImportReport.model_validate(answer.json())
@@ -127,17 +126,14 @@ def _import(settings: LocalSettings, arguments: argparse.Namespace) -> int:
 def _fsck(settings: LocalSettings, arguments: argparse.Namespace) -> int:
     """Request a check, show how far it is, and print what it found; 1 unless every row has its bytes."""
     url, shown = f"{settings.address('api')}/v1/fsck", 0.0
-    try:
-        with httpx.Client(timeout=60, trust_env=False, headers=tokens.header(settings)) as client:
-            answer = client.post(url, json={"repair": arguments.repair})
-            while answer.is_success and not (check := StoreCheck.model_validate(answer.json())).is_over:
-                if check.checked and time.monotonic() - shown > PROGRESS_SECONDS:
-                    shown = time.monotonic()
-                    _tell(f"{check.checked} of {check.objects} objects, {check.checked_bytes:,} bytes")
-                time.sleep(POLL_SECONDS)
-                answer = client.get(url)
-    except httpx.HTTPError as error:
-        raise _away(settings) from error
+    with _client(settings, 60) as client:
+        answer = client.post(url, json={"repair": arguments.repair})
+        while answer.is_success and not (check := StoreCheck.model_validate(answer.json())).is_over:
+            if check.checked and time.monotonic() - shown > PROGRESS_SECONDS:
+                shown = time.monotonic()
+                _tell(f"{check.checked} of {check.objects} objects, {check.checked_bytes:,} bytes")
+            time.sleep(POLL_SECONDS)
+            answer = client.get(url)
     if not answer.is_success:
         raise LocalError(answer.json()["detail"])
     _tell(check.readable().rstrip("\n"))
@@ -167,8 +163,16 @@ COMMANDS = {
 }
 
 
-def _away(settings: LocalSettings) -> LocalError:
-    return LocalError(f"the API does not answer on {settings.address('api')}: run `make up` first")
+@contextmanager
+def _client(settings: LocalSettings, seconds: float) -> Iterator[httpx.Client]:
+    """A client of the running API, with the admin's token; raises LocalError when nothing answers."""
+    try:
+        with httpx.Client(timeout=seconds, trust_env=False, headers=tokens.header(settings)) as client:
+            yield client
+    except httpx.HTTPError as error:
+        raise LocalError(
+            f"the API does not answer on {settings.address('api')}: run `make up` first"
+        ) from error
 
 
 def _tell(line: str) -> None:

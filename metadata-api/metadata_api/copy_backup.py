@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from metadata_api.errors import MarinaError
 from metadata_api.settings.stores import BackupBucket
+from metadata_api.settings.values import Environment
 from metadata_api.storage.copied import copied_stores
 from metadata_api.storage.dumps import DumpBucket
 
@@ -23,12 +23,8 @@ POLL_SECONDS = 5.0
 SHOWN = 10
 
 
-class CopySettings(BaseSettings):
+class CopySettings(Environment):
     """The same variables that the API reads."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="METADATA_API_", env_nested_delimiter="_", env_nested_max_split=1, frozen=True
-    )
 
     backup: BackupBucket
 

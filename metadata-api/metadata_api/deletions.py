@@ -138,7 +138,7 @@ def _agree(what: str, said: Deletion, consent: Consent) -> None:
         raise Conflict(
             "in_use", f"{what} is served: {', '.join(said.blocked_by)}. Remove or move those first."
         )
-    versions = [] if what.startswith("Version") else said.versions
+    versions = said.versions if said.experiments else []
     more = [
         f"{len(versions)} versions ({', '.join(versions[:10])})" if versions else "",
         f"{said.predictions} predictions" if said.predictions else "",

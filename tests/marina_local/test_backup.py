@@ -1,8 +1,5 @@
 """A backup under write load, restored into an empty folder: every row has its bytes."""
 
-import asyncio
-import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,18 +8,17 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import make_url
 
 from marina_local import backup, folder
 from marina_local.errors import LocalError
-from marina_local.postgres import Postgres, delete
+from marina_local.postgres import delete
 from marina_local.settings import LocalSettings
-from marina_local.supervisor import Supervised
 from metadata_api.app import create_app
 from metadata_api.database import migrate
 from metadata_api.database.session import connect
 from metadata_api.settings import Settings
 from metadata_api.settings.auth import Auth
+from tests import postgres
 from tests.metadata_api.making import make_mar
 from tests.metadata_api.servers import running
 from tests.ports import free_port
@@ -51,9 +47,8 @@ def data_folder(home: Path) -> Iterator[LocalSettings]:
 @contextmanager
 def system(settings: LocalSettings) -> Iterator[httpx.Client]:
     """Database and API of a data folder, as the launcher has them, without what serves."""
-    with folder.lock(settings), started(settings) as postgres:
-        url = make_url(postgres.url).set(password=postgres.password_file.read_text())
-        text = url.render_as_string(hide_password=False)
+    with folder.lock(settings), postgres.running(settings) as (server, _):
+        text = postgres.url_of(server).render_as_string(hide_password=False)
         engine = connect(text)
         migrate.upgrade(engine)
         engine.dispose()
@@ -68,25 +63,6 @@ def system(settings: LocalSettings) -> Iterator[httpx.Client]:
         )
         with running(app) as address, httpx.Client(base_url=address, timeout=30) as api:
             yield api
-
-
-@contextmanager
-def started(settings: LocalSettings) -> Iterator[Postgres]:
-    postgres = Postgres(settings)
-    service = postgres.prepare()
-    who: dict[str, Any] = {}
-    if service.account:
-        who = {"user": service.account.uid, "group": service.account.gid, "extra_groups": []}
-    with (settings.logs / "postgres.log").open("wb") as log:
-        process = subprocess.Popen(
-            service.command, cwd=service.folder, env=dict(service.environment), stdout=log, stderr=log, **who
-        )
-    try:
-        asyncio.run(postgres.ready(Supervised(service, settings.logs), 30))
-        yield postgres
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
 
 
 class Writer:

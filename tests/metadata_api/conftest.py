@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from metadata_api.app import create_app
 from metadata_api.database import migrate
-from metadata_api.database.session import Base, connect
+from metadata_api.database.session import Base, Sessions, connect
 from metadata_api.settings import Settings
 from metadata_api.settings.auth import Auth
 from metadata_api.storage.folder import FolderStore
@@ -52,9 +52,15 @@ def clean(engine: Engine) -> None:
 
 
 @pytest.fixture
-def session(engine: Engine, clean: None) -> Iterator[Session]:
+def sessions(engine: Engine, clean: None) -> Sessions:
+    """Sessions on empty tables, as the application makes them."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+@pytest.fixture
+def session(sessions: Sessions) -> Iterator[Session]:
     """A session on empty tables; what it did not commit is gone at the end."""
-    with sessionmaker(engine, expire_on_commit=False)() as session:
+    with sessions() as session:
         yield session
 
 

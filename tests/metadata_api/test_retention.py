@@ -2,7 +2,7 @@
 
 import pytest
 from sqlalchemy import Engine, select, text
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from metadata_api import retention
 from metadata_api.database.session import Sessions
@@ -26,11 +26,6 @@ A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 @pytest.fixture(scope="module")
 def engine(own_engine: Engine) -> Engine:
     return own_engine
-
-
-@pytest.fixture
-def sessions(engine: Engine, clean: None) -> Sessions:
-    return sessionmaker(engine, expire_on_commit=False)
 
 
 def applied(sessions: Sessions, **keep: int) -> int:

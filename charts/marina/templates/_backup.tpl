@@ -30,13 +30,7 @@
 
 {{- define "marina.backup.s3Volume" -}}
 {{- if and (.Values.backup.s3).bucket (.Values.backup.s3).existingSecret -}}
-- name: backup-s3
-  secret:
-    secretName: {{ .Values.backup.s3.existingSecret }}
-    defaultMode: 0440
-    items:
-      - {key: AWS_ACCESS_KEY_ID, path: AWS_ACCESS_KEY_ID}
-      - {key: AWS_SECRET_ACCESS_KEY, path: AWS_SECRET_ACCESS_KEY}
+{{- include "marina.s3.volume" (list "backup-s3" .Values.backup.s3.existingSecret) -}}
 {{- end -}}
 {{- end -}}
 

@@ -18,6 +18,17 @@ secret: {{ $s3.existingSecret | default (ternary (printf "%s-s3" (include "marin
 {{- end -}}
 {{- end -}}
 
+{{/* Volume with the keys of a bucket, for who reads them as files: (list NAME SECRET). */}}
+{{- define "marina.s3.volume" -}}
+- name: {{ index . 0 }}
+  secret:
+    secretName: {{ index . 1 }}
+    defaultMode: 0440
+    items:
+      - {key: AWS_ACCESS_KEY_ID, path: AWS_ACCESS_KEY_ID}
+      - {key: AWS_SECRET_ACCESS_KEY, path: AWS_SECRET_ACCESS_KEY}
+{{- end -}}
+
 {{/* What KServe reads from the Secret itself: the YAML above as a dict. */}}
 {{- define "marina.s3.annotations" -}}
 {{- $endpoint := .endpoint | default (printf "https://s3.%s.amazonaws.com" .region) -}}

@@ -19,6 +19,7 @@ from metadata_api.errors import Unavailable
 
 ADVISORY_LOCK = 7_303_014_481
 LOCK_SECONDS = 120
+SCRIPTS = Path(__file__).parent / "migrations"
 log = logging.getLogger(__name__)
 
 
@@ -131,14 +132,14 @@ def _revisions() -> tuple[tuple[str, ...], str]:
 
     Read once: anybody may ask for readiness, as often as they like.
     """
-    scripts = ScriptDirectory(str(Path(__file__).parent / "migrations"))
+    scripts = ScriptDirectory(str(SCRIPTS))
     order = tuple(script.revision for script in scripts.walk_revisions())[::-1]
     return order, order[-1]
 
 
-def _config(connection: Connection | None = None) -> Config:
+def _config(connection: Connection) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(SCRIPTS))
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     config.attributes["connection"] = connection
     return config

@@ -16,7 +16,7 @@ from metadata_api.database.object_tables import StoredObject
 from metadata_api.database.session import Sessions
 from metadata_api.errors import Unavailable
 from metadata_api.objects import ledger
-from metadata_api.storage.base import ObjectStore
+from metadata_api.storage.base import KINDS, ObjectStore
 
 BATCH = 100
 # A collector that was stopped between the two steps must not delete what was uploaded again after it.
@@ -57,7 +57,7 @@ def _condemn(sessions: Sessions, grace: timedelta, in_use: Collection[str]) -> l
     """First step: say in the ledger what is going to be deleted."""
     condemned: list[Key] = []
     with sessions.begin() as session:
-        for kind in ledger.KINDS:
+        for kind in KINDS:
             due = (
                 select(StoredObject.sha256)
                 .where(

@@ -12,6 +12,7 @@ from metadata_api.database.object_tables import StoredObject
 from metadata_api.database.session import Sessions
 from metadata_api.errors import Unavailable
 from metadata_api.objects.repair import PROBLEMS, RepairedStore
+from metadata_api.storage.base import transfer
 
 BATCH = 50
 log = logging.getLogger(__name__)
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 def copy_some(sessions: Sessions, stores: Mapping[str, RepairedStore]) -> bool:
     """Send some objects that the copy may lack; whether there are more. Raises Unavailable and OutOfSpace."""
     kinds = [kind for kind, store in stores.items() if store.copy is not None]
+    if not kinds:
+        return False
     waiting = (
         select(StoredObject.kind, StoredObject.sha256)
         .where(
@@ -31,8 +34,6 @@ def copy_some(sessions: Sessions, stores: Mapping[str, RepairedStore]) -> bool:
         .order_by(StoredObject.created_at)
         .limit(BATCH)
     )
-    if not kinds:
-        return False
     with sessions() as session:
         found = [(row.kind, row.sha256) for row in session.execute(waiting)]
     for kind, digest in found:
@@ -46,14 +47,10 @@ def copy_some(sessions: Sessions, stores: Mapping[str, RepairedStore]) -> bool:
 def _send(store: RepairedStore, digest: str) -> bool:
     """Send one object, checked by its hash; False for one that is broken or was deleted meanwhile."""
     assert store.copy is not None, "the caller sees to it"
-    with store.copy.temporary() as path:
-        try:
-            with path.open("wb") as file:
-                for part in store.stream(digest):
-                    file.write(part)
-        except Unavailable as error:
-            if error.code not in PROBLEMS:
-                raise
-            log.warning("%s cannot be copied: %s", digest, error.detail)
-            return False
-        return store.copy.adopt(path) == digest
+    try:
+        return transfer(digest, store, store.copy)
+    except Unavailable as error:
+        if error.code not in PROBLEMS:
+            raise
+        log.warning("%s cannot be copied: %s", digest, error.detail)
+        return False

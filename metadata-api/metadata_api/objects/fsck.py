@@ -7,6 +7,7 @@ that was killed goes on, and anybody can look. Both sides are read in the order 
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -20,26 +21,26 @@ from metadata_api.errors import MarinaError, NotFound
 from metadata_api.objects import ledger
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.schemas import fsck as bodies
-from metadata_api.storage.base import StoredBytes
+from metadata_api.storage.base import KINDS, StoredBytes
 
 STEP_SECONDS = 2.0
 PAGE = 500
 LISTED_FINDINGS = 100
-PENDING = ("requested", "running")
+PENDING = (
+    select(StoreCheck).where(StoreCheck.state.in_(("requested", "running"))).order_by(StoreCheck.id).limit(1)
+)
 log = logging.getLogger(__name__)
 
 
 def request(session: Session, *, repair: bool, by: str) -> bodies.StoreCheck:
     """Want a check; one that was not begun or ended yet is returned instead."""
-    pending = select(StoreCheck).where(StoreCheck.state.in_(PENDING)).order_by(StoreCheck.id).limit(1)
-    if (row := session.scalar(pending.with_for_update())) is not None:
+    if (row := session.scalar(PENDING.with_for_update())) is not None:
         row.repair = row.repair or repair
         session.flush()
         return _shown(row)
     made = insert(StoreCheck).values(repair=repair, requested_by=by).on_conflict_do_nothing()
     session.execute(made)
-    row = session.scalars(pending).one()
-    return _shown(row)
+    return _shown(session.scalars(PENDING).one())
 
 
 def show(session: Session) -> bodies.StoreCheck:
@@ -53,8 +54,7 @@ def show(session: Session) -> bodies.StoreCheck:
 def step(sessions: Sessions, stores: Mapping[str, RepairedStore], seconds: float = STEP_SECONDS) -> bool:
     """Carry a requested check on for about so many seconds; whether there is more to do."""
     with sessions.begin() as session:
-        pending = select(StoreCheck).where(StoreCheck.state.in_(PENDING)).order_by(StoreCheck.id).limit(1)
-        row = session.scalar(pending)
+        row = session.scalar(PENDING)
         if row is None:
             return False
         if row.state == "requested":
@@ -80,7 +80,7 @@ class _Check:
 
     def run(self, end: float) -> None:
         kind, _, after = self.row.position.partition("/")
-        for one in ledger.KINDS[ledger.KINDS.index(kind) if kind else 0 :]:
+        for one in KINDS[KINDS.index(kind) if kind else 0 :]:
             for entry, found in _pairs(self.sessions, self.stores[one], one, after if one == kind else ""):
                 self._judge(one, entry, found)
                 self.row.position = f"{one}/{entry.sha256 if entry else found.sha256 if found else ''}"
@@ -145,12 +145,12 @@ class _Check:
             session.execute(update(StoreCheck).where(StoreCheck.id == self.row.id).values(**values, **more))
 
 
+@dataclass(frozen=True, slots=True)
 class _Entry:
     """An object as the ledger has it."""
 
-    def __init__(self, sha256: str, unreferenced: bool) -> None:
-        self.sha256 = sha256
-        self.unreferenced = unreferenced
+    sha256: str
+    unreferenced: bool
 
 
 def _pairs(

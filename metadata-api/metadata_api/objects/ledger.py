@@ -16,9 +16,9 @@ from metadata_api.database.object_tables import StoredObject
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Image, ModelVersion
 from metadata_api.errors import OutOfSpace, Unavailable
+from metadata_api.storage.base import KINDS
 
-ARCHIVE, IMAGE = "archive", "image"
-KINDS = (ARCHIVE, IMAGE)
+ARCHIVE, IMAGE = KINDS
 REFERENCES: dict[str, InstrumentedAttribute[str]] = {ARCHIVE: ModelVersion.sha256, IMAGE: Image.sha256}
 """Where the rows that need an object name it."""
 # The collector deletes an object within milliseconds; one that died in the middle is cleared up after by the next.

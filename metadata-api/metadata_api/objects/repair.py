@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from metadata_api.errors import MarinaError, Unavailable
-from metadata_api.storage.base import ObjectStore, StoredBytes
+from metadata_api.storage.base import ObjectStore, StoredBytes, transfer
 
 PROBLEMS = {"artifact_missing": "missing", "artifact_damaged": "damaged"}
 """What makes an object unusable, by the code of the error that says so."""
@@ -125,12 +125,8 @@ class RepairedStore:
         if self.copy is None:
             return False
         try:
-            with self.first.temporary() as path:
-                with path.open("wb") as file:
-                    for part in self.copy.stream(digest):
-                        file.write(part)
-                if self.first.adopt(path) != digest:
-                    return False
+            if not transfer(digest, self.copy, self.first):
+                return False
         except (MarinaError, OSError) as error:
             log.warning("%s cannot be repaired from the copy: %s", digest, error)
             return False

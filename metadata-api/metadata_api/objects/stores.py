@@ -7,13 +7,13 @@ from metadata_api.database.session import Sessions
 from metadata_api.objects import ledger
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.settings import Settings
-from metadata_api.storage.base import ObjectStore
+from metadata_api.storage.base import KINDS, ObjectStore
 from metadata_api.storage.folder import FolderStore
 
 
 def of_settings(settings: Settings, sessions: Sessions) -> dict[str, RepairedStore]:
     """Where archives and where images are kept, by the ledger's kind."""
-    found = dict(zip(ledger.KINDS, _bare(settings), strict=True))
+    found = dict(zip(KINDS, _bare(settings), strict=True))
     copies: Mapping[str, ObjectStore] = {}
     if settings.backup is not None:
         # Only where it is used, as below.

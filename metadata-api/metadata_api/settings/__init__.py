@@ -12,11 +12,11 @@ from pydantic import (
     FilePath,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
 from metadata_api.settings.auth import Auth, Signature
 from metadata_api.settings.stores import S3, BackupBucket, Retention
-from metadata_api.settings.values import MEBIBYTE, none_if_empty
+from metadata_api.settings.values import MEBIBYTE, Environment, none_if_empty
 from serving_runtime import hosts
 
 
@@ -68,12 +68,8 @@ class Connection(TypedDict):
     ca_file: Path | None
 
 
-class DatabaseSettings(BaseSettings):
-    """What a migration needs. Every value has the prefix METADATA_API_ in the environment; none is read at import."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="METADATA_API_", env_nested_delimiter="_", env_nested_max_split=1, frozen=True
-    )
+class DatabaseSettings(Environment):
+    """What a migration needs."""
 
     database_url: str
     """SQLAlchemy URL of the Postgres database; the password may come from `database.password_file` instead."""

@@ -5,9 +5,17 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BeforeValidator
-from pydantic_settings import NoDecode
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MEBIBYTE = 1024 * 1024
+
+
+class Environment(BaseSettings):
+    """Settings of the API: every value has the prefix METADATA_API_ in the environment; none is read at import."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="METADATA_API_", env_nested_delimiter="_", env_nested_max_split=1, frozen=True
+    )
 
 
 def words(value: object) -> object:

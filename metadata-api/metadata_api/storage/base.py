@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+KINDS = ("archive", "image")
+"""What is stored, each kind in a store of its own."""
 DIGEST = re.compile(r"^[0-9a-f]{64}$")
 
 
@@ -50,6 +52,15 @@ class ObjectStore(Protocol):
 
     def objects(self, after: str = "") -> Iterator[StoredBytes]:
         """All objects in the order of their sha256, those after one if given."""
+
+
+def transfer(digest: str, source: ObjectStore, target: ObjectStore) -> bool:
+    """Copy an object to another store; whether what arrived are its bytes. Raises as both stores do."""
+    with target.temporary() as path:
+        with path.open("wb") as file:
+            for part in source.stream(digest):
+                file.write(part)
+        return target.adopt(path) == digest
 
 
 def checked(digest: str) -> str:

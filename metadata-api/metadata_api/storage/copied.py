@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from metadata_api.settings.stores import BackupBucket
+from metadata_api.storage.base import KINDS
 from metadata_api.storage.s3 import S3Store
-
-KINDS = ("archive", "image")
 
 
 def copied_stores(bucket: BackupBucket, folder: Path) -> dict[str, S3Store]:

@@ -1,16 +1,15 @@
 """A store, its ledger and its collector on a database of their own."""
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session, sessionmaker
 
 from metadata_api.database.session import Sessions
 from metadata_api.objects import ledger
 from metadata_api.objects.repair import RepairedStore
+from metadata_api.storage.base import KINDS
 from metadata_api.storage.folder import FolderStore
 
 
@@ -18,11 +17,6 @@ from metadata_api.storage.folder import FolderStore
 def engine(own_engine: Engine) -> Engine:
     """No application of this test run collects here."""
     return own_engine
-
-
-@pytest.fixture
-def sessions(engine: Engine, clean: None) -> Sessions:
-    return sessionmaker(engine, expire_on_commit=False)
 
 
 @pytest.fixture
@@ -37,7 +31,7 @@ def copy(tmp_path: Path) -> FolderStore:
 def stores(sessions: Sessions, copy: FolderStore, tmp_path: Path) -> dict[str, RepairedStore]:
     """Those of the application, in folders."""
     found = {}
-    for kind in ledger.KINDS:
+    for kind in KINDS:
         store = FolderStore(tmp_path / kind)
         store.prepare()
         found[kind] = RepairedStore(store, copy, partial(ledger.note, sessions, kind))
@@ -47,9 +41,3 @@ def stores(sessions: Sessions, copy: FolderStore, tmp_path: Path) -> dict[str, R
 @pytest.fixture
 def images(stores: dict[str, RepairedStore]) -> RepairedStore:
     return stores[ledger.IMAGE]
-
-
-@pytest.fixture
-def session(sessions: Sessions) -> Iterator[Session]:
-    with sessions.begin() as session:
-        yield session

@@ -24,10 +24,15 @@ def keep(sessions: Sessions, digest: str) -> None:
         ledger.keep(session, ledger.IMAGE, digest)
 
 
+def orphan(sessions: Sessions, store: RepairedStore, data: bytes) -> str:
+    """An image without its row: claimed and stored."""
+    claim(sessions, data)
+    return store.put(data)
+
+
 def upload(sessions: Sessions, store: RepairedStore, data: bytes) -> str:
     """An image with its row, all three steps."""
-    digest = claim(sessions, data)
-    store.put(data)
+    digest = orphan(sessions, store, data)
     keep(sessions, digest)
     return digest
 

@@ -12,7 +12,7 @@ from metadata_api.errors import Unavailable
 from metadata_api.objects import collector, ledger
 from metadata_api.objects.collector import collect
 from metadata_api.objects.repair import RepairedStore
-from tests.metadata_api.objects.keeping import claim, delete, entry, keep, upload
+from tests.metadata_api.objects.keeping import claim, delete, entry, keep, orphan, upload
 
 NOW, LATER = timedelta(0), timedelta(hours=1)
 Stores = dict[str, RepairedStore]
@@ -39,8 +39,7 @@ def test_what_no_row_needs_any_more_goes_after_the_grace_time_and_not_before(
 def test_an_upload_that_never_got_its_row_goes_too(
     sessions: Sessions, stores: Stores, images: RepairedStore
 ) -> None:
-    digest = claim(sessions, b"orphan")
-    images.put(b"orphan")
+    digest = orphan(sessions, images, b"orphan")
     assert collect(sessions, stores, LATER) == 0
     assert collect(sessions, stores, NOW) == 1
     assert not images.exists(digest)
@@ -75,8 +74,7 @@ def test_one_that_cannot_be_deleted_holds_up_no_other(
 def test_what_helm_serves_without_a_row_stays(
     sessions: Sessions, stores: Stores, images: RepairedStore
 ) -> None:
-    digest = claim(sessions, b"served by Helm")
-    images.put(b"served by Helm")
+    digest = orphan(sessions, images, b"served by Helm")
     assert collect(sessions, stores, NOW, in_use={digest}) == 0
     assert images.exists(digest)
 
@@ -94,8 +92,7 @@ def test_the_same_bytes_that_come_again_are_kept(
 def test_a_row_cannot_refer_to_bytes_that_were_collected_between_its_two_steps(
     sessions: Sessions, stores: Stores, images: RepairedStore
 ) -> None:
-    digest = claim(sessions, b"slow")
-    images.put(b"slow")
+    digest = orphan(sessions, images, b"slow")
     assert collect(sessions, stores, NOW) == 1
     with pytest.raises(Unavailable, match="Send them again"):
         keep(sessions, digest)
@@ -104,8 +101,7 @@ def test_a_row_cannot_refer_to_bytes_that_were_collected_between_its_two_steps(
 def test_bytes_that_are_just_being_deleted_are_claimed_once_they_are_gone(
     sessions: Sessions, stores: Stores, images: RepairedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest = claim(sessions, b"contested")
-    images.put(b"contested")
+    digest = orphan(sessions, images, b"contested")
     deleting, go_on = threading.Event(), threading.Event()
     unlink = images.first.delete
 
@@ -144,8 +140,7 @@ def test_claiming_ends_with_an_error_when_the_collector_has_died_in_the_middle(
 def test_a_collector_that_was_stopped_for_long_deletes_nothing_when_it_wakes_up(
     sessions: Sessions, stores: Stores, images: RepairedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest = claim(sessions, b"late")
-    images.put(b"late")
+    digest = orphan(sessions, images, b"late")
     monkeypatch.setattr(collector, "DELETE_SECONDS", -1.0)
     assert collect(sessions, stores, NOW) == 0
     assert images.exists(digest)

@@ -23,6 +23,12 @@ from tests.waiting import until
 VERSIONS = "/v1/experiments/digits/versions"
 
 
+@pytest.fixture(scope="module")
+def engine(own_engine: Engine) -> Engine:
+    """No other application of this test run sends objects here."""
+    return own_engine
+
+
 @pytest.fixture
 def outside(bucket: Any, tmp_path: Path) -> BackupBucket:
     """A bucket for each test, by its prefix."""
@@ -30,10 +36,10 @@ def outside(bucket: Any, tmp_path: Path) -> BackupBucket:
 
 
 @pytest.fixture
-def api(own_engine: Engine, clean_own: None, outside: BackupBucket, tmp_path: Path) -> Iterator[httpx.Client]:
+def api(engine: Engine, clean: None, outside: BackupBucket, tmp_path: Path) -> Iterator[httpx.Client]:
     settings = Settings(
         auth=Auth(mode="off"),
-        database_url=url_of(own_engine),
+        database_url=url_of(engine),
         store_dir=tmp_path / "store",
         serving_models_file=tmp_path / "models.json",
         serving_url="http://127.0.0.1:9",
@@ -41,15 +47,6 @@ def api(own_engine: Engine, clean_own: None, outside: BackupBucket, tmp_path: Pa
     )
     with running(create_app(settings)) as address, httpx.Client(base_url=address, timeout=30) as api:
         yield api
-
-
-@pytest.fixture
-def clean_own(own_engine: Engine) -> None:
-    from metadata_api.database.session import Base
-
-    with own_engine.begin() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
-            connection.execute(table.delete())
 
 
 def publish(api: httpx.Client, folder: Path) -> dict[str, Any]:
