@@ -62,18 +62,20 @@ class Api:
 
         Raises Unsigned when there is none and the API wants one.
         """
+        archive = path.read_bytes()
         signature = path.with_name(f"{path.name}.sig")
         content: dict[str, Any] = {
-            "content": path.read_bytes(),
+            "content": archive,
             "headers": {"Content-Type": "application/octet-stream"},
         }
         if signature.exists():
-            content = {"files": {"file": path.read_bytes(), "signature": signature.read_bytes()}}
-        answer = self._post(f"/v1/experiments/{name}/versions", known=400, **content)
+            content = {"files": {"file": archive, "signature": signature.read_bytes()}}
+        address = f"/v1/experiments/{name}/versions"
+        answer = self._post(address, known=400, **content)
         if not answer.is_success:
             if answer.json()["error"] == "signature_missing":
                 raise Unsigned
-            raise _rejected(f"/v1/experiments/{name}/versions", answer)
+            raise _rejected(address, answer)
         return int(answer.json()["version"]), answer.status_code == 201
 
     def deploy(self, name: str, version: int) -> bool:
