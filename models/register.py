@@ -73,7 +73,7 @@ class Api:
         if not answer.is_success:
             if answer.json()["error"] == "signature_missing":
                 raise Unsigned
-            raise _rejected(f"/v1/experiments/{name}/versions", answer)
+            raise _rejected(address, answer)
         return int(answer.json()["version"]), answer.status_code == 201
 
     def deploy(self, name: str, version: int) -> bool:

@@ -11,7 +11,7 @@ NAME = re.compile(NAME_PATTERN.strip("^$"))
 
 Runtime = Literal["torchserve", "native"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
-"""Each has an entry in `runtimes.base`; the first is the default."""
+"""Each has an entry in `runtimes.registry`; the first is the default."""
 
 DeploymentState = Literal["pending", "starting", "ready", "failed", "stopped", "unknown"]
 """What a deployment is observed doing."""

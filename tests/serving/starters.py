@@ -11,6 +11,8 @@ from serving_runtime.archive import mar
 from serving_runtime.starter import handler
 from serving_runtime.starter.predictor import load_network
 
+from .untrained import FROZEN
+
 MODELS = Path(__file__).parents[2] / "models"
 NAMES = sorted(path.parent.name for path in MODELS.glob("*/model.yaml"))
 
@@ -29,10 +31,7 @@ def starter(
     torch.manual_seed(seed)
     runtime = Path(handler.__file__).parent
     files: dict[str, bytes | Path] = {
-        **{
-            part: runtime / part
-            for part in ("handler.py", "predictor.py", "fastest.py", "preprocess.py", "unusual.py")
-        },
+        **{part: runtime / part for part in FROZEN},
         "network.py": source,
         "model.yaml": spec,
         "weights.safetensors": save(load_network(source).state_dict()),

@@ -14,13 +14,15 @@ from serving_runtime.starter.predictor import load_network
 
 ROOT = Path(__file__).parents[2]
 NETWORKS = ROOT / "models" / "networks"
+# As in models/experiments.py, whose folder is no package.
+FROZEN = ("handler.py", "predictor.py", "fastest.py", "preprocess.py", "unusual.py")
 LABELS = [str(digit) for digit in range(10)]
 
 
 def untrained(folder: Path, *, network: str = "cnn", seed: int = 0, source: str | None = None) -> Path:
     """Fill `folder` with handler, network (`source` or the file of that name), random weights and model spec."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("handler.py", "predictor.py", "fastest.py", "preprocess.py", "unusual.py"):
+    for name in FROZEN:
         shutil.copy(Path(handler.__file__).parent / name, folder)
     (folder / "network.py").write_text(source or (NETWORKS / f"{network}.py").read_text())
     torch.manual_seed(seed)

@@ -29,7 +29,7 @@ from serving_runtime.archive import model_config, records, zip_names, zip_reader
 from serving_runtime.archive.errors import MarError
 from serving_runtime.archive.manifest import MANIFEST, canonical
 from serving_runtime.archive.model_config import ModelConfig, ModelConfigError
-from serving_runtime.archive.model_spec import ModelSpec, ModelSpecError, parse
+from serving_runtime.archive.model_spec import MAX_BYTES, ModelSpec, ModelSpecError, parse
 
 __all__ = ["MarError", "MarInfo", "build", "inspect", "rewrite", "sha256_of", "unpack"]
 
@@ -253,7 +253,7 @@ def _config(
     if name is None:
         return None
     try:
-        return model_config.parse(zip_reader.read(file, entries[name], model_config.MAX_BYTES))
+        return model_config.parse(zip_reader.read(file, entries[name], MAX_BYTES))
     except ModelConfigError as error:
         raise MarError("config", f"{name}: {error}.") from None
 

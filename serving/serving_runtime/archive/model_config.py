@@ -9,7 +9,6 @@ from typing import Any
 
 from serving_runtime.archive.model_spec import ModelSpecError, load_yaml
 
-MAX_BYTES = 64 * 1024
 MAX_ROWS = 1024
 
 _ONE_WORKER = "each deployment has one worker in each replica; set its replicas instead"

@@ -59,7 +59,7 @@ class ModelSpec:
 
 
 def parse(text: str | bytes) -> ModelSpec:
-    """Read a model spec from YAML text (UTF-8, at most 64 KiB). Raises CardError."""
+    """Read a model spec from YAML text (UTF-8, at most 64 KiB). Raises ModelSpecError."""
     fields = _mapping(
         load_yaml(text, "the model spec"),
         "the model spec",

@@ -27,7 +27,7 @@ class Job:
         self.number = number
         self.request = request
         self.answer = answer
-        self.size = sum(map(_size, request.inputs))
+        self.size = sum(map(frames.size_of, request.inputs))
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -112,7 +112,3 @@ def _error(found: Mapping[str, Any], returned: Mapping[str, Any]) -> ServingErro
         case "status" if type(found["status"]) is int and 400 <= found["status"] <= 599:
             return HandlerStatus(text, found["status"], handler_headers.read(returned).headers)
     return ModelFailed(text)
-
-
-def _size(tensor: Tensor) -> int:
-    return sum(map(len, tensor.data)) if isinstance(tensor.data, list) else len(tensor.data)

@@ -71,9 +71,7 @@ class _Lines:
 
     def add(self, data: bytes) -> Iterator[bytes]:
         """The lines that `data` completes and that may be written."""
-        self._left = min(BURST, self._left + (time.monotonic() - self._since) * RATE)
-        self._since = time.monotonic()
-        if self._left <= 0:
+        if self._refill() <= 0:
             self._skip(data)
             return
         *lines, rest = (self._rest + data).split(b"\n")
@@ -105,11 +103,17 @@ class _Lines:
 
     def missed(self) -> int:
         """How many lines were left out, once others may be written again."""
-        left = min(BURST, self._left + (time.monotonic() - self._since) * RATE)
-        if not self.missing or left <= 0:
+        if not self.missing or self._refill() <= 0:
             return 0
         missing, self.missing = self.missing, 0
         return missing
+
+    def _refill(self) -> float:
+        """How many bytes may be written now."""
+        now = time.monotonic()
+        self._left = min(BURST, self._left + (now - self._since) * RATE)
+        self._since = now
+        return self._left
 
 
 class ModelLogs:

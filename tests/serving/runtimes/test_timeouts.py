@@ -2,13 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from serving_runtime.archive import mar
-from serving_runtime.containment import Plan
 from serving_runtime.models import registry
 from serving_runtime.models.version import ModelEntry
 from serving_runtime.runtimes.base import OnFailure, Resources
@@ -103,18 +103,10 @@ def test_a_pod_that_is_stopped_before_its_model_answers_says_why_in_its_last_lin
 class LoadsForEver(InProcessRuntime):
     """A runtime whose model named `slow` never gets ready."""
 
-    async def start(
-        self,
-        model: Path,
-        probe: Sequence[bytes],
-        plan: Plan | None = None,
-        *,
-        seconds: float,
-        output: Path | None = None,
-    ) -> bytes:
+    async def start(self, model: Path, *others: Any, **named: Any) -> bytes:
         if b"name: slow" in (model / "model.yaml").read_bytes():
             await asyncio.sleep(3600)
-        return await super().start(model, probe, plan, seconds=seconds, output=output)
+        return await super().start(model, *others, **named)
 
 
 def test_models_that_load_for_long_hold_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
