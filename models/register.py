@@ -69,7 +69,8 @@ class Api:
             content = {"files": {"file": archive, "signature": signature.read_bytes()}}
         else:
             content = {"content": archive, "headers": {"Content-Type": "application/octet-stream"}}
-        answer = self._post(f"/v1/experiments/{name}/versions", known=400, **content)
+        address = f"/v1/experiments/{name}/versions"
+        answer = self._post(address, known=400, **content)
         if not answer.is_success:
             if answer.json()["error"] == "signature_missing":
                 raise Unsigned
