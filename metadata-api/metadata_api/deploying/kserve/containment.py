@@ -59,7 +59,9 @@ class ContainmentReports:
                     self._reports[name] = (key, report)
             if not self._unasked:
                 self._is_there.clear()
-            self._changed()
+            # A server that has nothing to say is asked again in the next round, and must not bring that about.
+            if any(report is not None for report in answers):
+                self._changed()
 
     async def _ask(self, url: str) -> Mapping[str, Any] | None:
         try:
