@@ -8,6 +8,7 @@ import orjson
 
 from metadata_api.deploying.kserve.inference_services import Service
 from metadata_api.deploying.kserve.pods import Pod
+from metadata_api.deploying.kserve.status import is_of
 from metadata_api.kubernetes import Cluster, ClusterError
 
 ASKED_AT_ONCE = 20
@@ -36,7 +37,7 @@ class ContainmentReports:
             if service is None or self.of(service) is not None:
                 continue
             for pod in found:
-                if pod.ready and pod.status_url and (pod.version, pod.runtime) == _target(service):
+                if pod.ready and pod.status_url and is_of(pod, service):
                     self._unasked[name] = (_key(service), pod.status_url)
                     self._is_there.set()
                     break
@@ -74,7 +75,3 @@ class ContainmentReports:
 
 def _key(service: Service) -> _Key:
     return service.uid, service.generation
-
-
-def _target(service: Service) -> tuple[int | None, str]:
-    return service.version, service.runtime
