@@ -109,13 +109,6 @@ class ErrorBody(BaseModel):
     detail: str
 
 
-class V2ErrorBody(BaseModel):
-    """Body of every answer of 400 and above under /v2: the text is the error, as at the front."""
-
-    error: str
-    code: str
-
-
 def body_of(scope: Mapping[str, Any], code: str, detail: str) -> dict[str, str]:
     """An error as it is written for the address of an ASGI scope."""
     path = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -139,7 +132,7 @@ DESCRIPTIONS = {
 }
 
 
-def responses(*statuses: int, body: type[BaseModel] = ErrorBody) -> dict[int | str, dict[str, Any]]:
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses=` of a route: each status with the error body, and those that any route may give."""
     every = (401, 403, *statuses, 422, 503)
-    return {code: {"model": body, "description": DESCRIPTIONS[code]} for code in every}
+    return {code: {"model": ErrorBody, "description": DESCRIPTIONS[code]} for code in every}

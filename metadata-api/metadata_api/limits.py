@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from fastapi import APIRouter, params
 from fastapi.routing import APIRoute
@@ -20,6 +20,8 @@ SLOWEST_BYTES_PER_SECOND = 1024
 _DECLARED = "max_body"
 # Of a body in JSON: its text, and the objects that are made of it, twice.
 JSON_COPIES = 24
+# Of one that is passed on: its pieces, the whole, and what is sent.
+LAYER_COPIES = 3
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
 MaxOf = Callable[[Max], int]
@@ -38,45 +40,40 @@ def max_body(largest: MaxOf, *, copies: int = 0) -> Callable[[Endpoint], Endpoin
     return declare
 
 
+class Limit(NamedTuple):
+    """The most bytes that a body may have, and how often the request holds it in memory."""
+
+    size: int
+    copies: int
+
+
 class BodyLimits:
     """How many bytes a request may carry: what its route declares, else the most that JSON may have.
 
-    `layers` are addresses below which no router stands, with theirs; they hold a body `layer_copies` times. Raises
-    TypeError for a route that takes an upload and declares no limit.
+    `layers` are addresses below which no router stands, with theirs. Raises TypeError for a route that takes an upload
+    and declares no limit.
     """
 
-    def __init__(
-        self, routers: Iterable[APIRouter], largest: Max, layers: Mapping[str, int], layer_copies: int = 3
-    ) -> None:
-        self._json_bytes = largest.json_bytes
-        self._layers = layers
-        self._layer_copies = layer_copies
-        self._declared: list[tuple[APIRoute, int, int]] = []
+    def __init__(self, routers: Iterable[APIRouter], largest: Max, layers: Mapping[str, int]) -> None:
+        self._json = Limit(largest.json_bytes, JSON_COPIES)
+        self._layers = {f"{prefix}/": Limit(size, LAYER_COPIES) for prefix, size in layers.items()}
+        self._declared: list[tuple[APIRoute, Limit]] = []
         for route in (one for router in routers for one in router.routes if isinstance(one, APIRoute)):
             declared: tuple[MaxOf, int] | None = getattr(route.endpoint, _DECLARED, None)
             if declared is not None:
-                self._declared.append((route, declared[0](largest), declared[1]))
+                self._declared.append((route, Limit(declared[0](largest), declared[1])))
             elif _takes_an_upload(route):
                 raise TypeError(f"{route.path} takes an upload: declare its limit by @max_body")
 
-    def of(self, method: str, path: str) -> int:
-        """The limit for a request, in bytes."""
+    def of(self, method: str, path: str) -> Limit:
+        """The limit for a request."""
         for prefix, limit in self._layers.items():
-            if path.startswith(f"{prefix}/"):
+            if path.startswith(prefix):
                 return limit
-        for route, limit, _ in self._declared:
+        for route, limit in self._declared:
             if method in (route.methods or ()) and route.path_regex.match(path):
                 return limit
-        return self._json_bytes
-
-    def copies(self, method: str, path: str) -> int:
-        """How often a request holds its body."""
-        if any(path.startswith(f"{prefix}/") for prefix in self._layers):
-            return self._layer_copies
-        for route, _, copies in self._declared:
-            if method in (route.methods or ()) and route.path_regex.match(path):
-                return copies
-        return JSON_COPIES
+        return self._json
 
 
 class BodyRejected(HTTPException):
@@ -111,15 +108,13 @@ class RequestGuard:
             return await reject(
                 scope, send, 400, "invalid_request", "The URL contains a NUL character. Remove it."
             )
-        path = scope["path"].removeprefix(self.root_path)
-        limit = self.limits.of(scope["method"], path)
-        if _declared(scope) > limit:
-            return await reject(scope, send, 413, "body_too_large", _too_large(limit))
+        limit = self.limits.of(scope["method"], scope["path"].removeprefix(self.root_path))
+        if _declared(scope) > limit.size:
+            return await reject(scope, send, 413, "body_too_large", _too_large(limit.size))
         held = Held(self.memory)
         token = current.set(held)
         try:
-            counted = _Counted(receive, limit, lambda: self.limits.copies(scope["method"], path))
-            await self.app(scope, counted, send)
+            await self.app(scope, _Counted(receive, limit), send)
         finally:
             current.reset(token)
             held.release()
@@ -128,10 +123,9 @@ class RequestGuard:
 class _Counted:
     """A receive channel that counts bytes, charges those that are held in memory, and watches the clock."""
 
-    def __init__(self, receive: Receive, limit: int, copies: Callable[[], int]) -> None:
+    def __init__(self, receive: Receive, limit: Limit) -> None:
         self.receive = receive
         self.limit = limit
-        self.copies = copies
         self.seen = 0
         self.charged = 0
         self.start = time.monotonic()
@@ -152,8 +146,8 @@ class _Counted:
             ) from None
         self.seen += len(message.get("body", b""))
         self.complete = not message.get("more_body", False)
-        if self.seen > self.limit:
-            raise BodyRejected(413, "body_too_large", _too_large(self.limit))
+        if self.seen > self.limit.size:
+            raise BodyRejected(413, "body_too_large", _too_large(self.limit.size))
         if self.seen - self.charged > SMALL_BYTES:
             await self._charge()
         return message
@@ -161,7 +155,7 @@ class _Counted:
     async def _charge(self) -> None:
         size, self.charged = self.seen - self.charged, self.seen
         try:
-            await charge_soon(size * self.copies())
+            await charge_soon(size * self.limit.copies)
         except Unavailable as error:
             raise BodyRejected(error.status, error.code, error.detail) from None
 

@@ -78,26 +78,14 @@ current: ContextVar[Held | None] = ContextVar("held", default=None)
 
 def charge(size: int) -> None:
     """Hold so many bytes until the end of the request, in a thread; raises Unavailable when they find no room."""
-    held = current.get()
-    if held is None or size <= SMALL_BYTES:
-        return
-    end = time.monotonic() + WAIT_SECONDS
-    while not held.take(size):
-        if time.monotonic() > end:
-            raise busy()
-        time.sleep(_LOOK_SECONDS)
+    for pause in _pauses(size):
+        time.sleep(pause)
 
 
 async def charge_soon(size: int) -> None:
     """The same on the event loop."""
-    held = current.get()
-    if held is None or size <= SMALL_BYTES:
-        return
-    end = time.monotonic() + WAIT_SECONDS
-    while not held.take(size):
-        if time.monotonic() > end:
-            raise busy()
-        await asyncio.sleep(_LOOK_SECONDS)
+    for pause in _pauses(size):
+        await asyncio.sleep(pause)
 
 
 @contextmanager
@@ -112,6 +100,13 @@ def charged(size: int) -> Iterator[None]:
             held.give(size)
 
 
-def busy() -> Unavailable:
-    """The error of a request for which there is no room."""
-    return Unavailable("busy", "Too many large requests at once. Try again in a moment.")
+def _pauses(size: int) -> Iterator[float]:
+    """Seconds to wait before each further try to hold so many bytes; ends once they are held."""
+    held = current.get()
+    if held is None or size <= SMALL_BYTES:
+        return
+    end = time.monotonic() + WAIT_SECONDS
+    while not held.take(size):
+        if time.monotonic() > end:
+            raise Unavailable("busy", "Too many large requests at once. Try again in a moment.")
+        yield _LOOK_SECONDS

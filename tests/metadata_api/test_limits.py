@@ -61,10 +61,10 @@ class TestDeclared:
         async def send(request: Request) -> None: ...
 
         found = limits.BodyLimits([router], Max(), {"/v2": 7})
-        assert found.of("POST", "/v1/files/one/parts") == Max().csv_bytes
-        assert found.of("GET", "/v1/files/one/parts") == Max().json_bytes
-        assert found.of("POST", "/v1/files/one") == Max().json_bytes
-        assert found.of("POST", "/v2/models/one/infer") == 7
+        assert found.of("POST", "/v1/files/one/parts").size == Max().csv_bytes
+        assert found.of("GET", "/v1/files/one/parts").size == Max().json_bytes
+        assert found.of("POST", "/v1/files/one").size == Max().json_bytes
+        assert found.of("POST", "/v2/models/one/infer").size == 7
 
     def test_an_upload_without_one_keeps_the_application_from_starting(self) -> None:
         router = APIRouter()

@@ -65,6 +65,12 @@ podSelector:
   ports: [{port: 8080}]
 {{- end -}}
 
+{{/* Port of an S3 endpoint; an empty one is AWS. */}}
+{{- define "marina.s3Port" -}}
+{{- $authority := (urlParse (. | default "https://s3.amazonaws.com")).host -}}
+{{- regexFind ":[0-9]+$" $authority | trimPrefix ":" | default (hasPrefix "http://" . | ternary "80" "443") -}}
+{{- end -}}
+
 {{/* Nothing without S3. */}}
 {{- define "marina.toS3" -}}
 {{- $s3 := include "marina.s3" . | fromYaml -}}
@@ -73,9 +79,7 @@ podSelector:
     - {{- include "marina.peer" (list . "object-store") | nindent 6 }}
   ports: [{port: 8333}]
 {{- else if $s3 }}
-{{- $authority := (urlParse ($s3.endpoint | default "https://s3.amazonaws.com")).host }}
-{{- $port := regexFind ":[0-9]+$" $authority | trimPrefix ":" | default (hasPrefix "http://" $s3.endpoint | ternary "80" "443") }}
-- ports: [{port: {{ $port }}}]
+- ports: [{port: {{ include "marina.s3Port" $s3.endpoint }}}]
 {{- end }}
 {{- end -}}
 
@@ -83,9 +87,7 @@ podSelector:
 {{- define "marina.toBackupBucket" -}}
 {{- with .Values.backup.s3 }}
 {{- if .bucket }}
-{{- $authority := (urlParse (.endpoint | default "https://s3.amazonaws.com")).host }}
-{{- $port := regexFind ":[0-9]+$" $authority | trimPrefix ":" | default (hasPrefix "http://" .endpoint | ternary "80" "443") }}
-- ports: [{port: {{ $port }}}]
+- ports: [{port: {{ include "marina.s3Port" .endpoint }}}]
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -53,7 +53,7 @@ def decode(data: bytes) -> DecodedImage:
     Raises UnsupportedMedia for other formats, TooLarge by bytes or by the size in its header, before
     anything is decoded, and Invalid for a file that is damaged.
     """
-    kind = next((name for magic, name in IMAGE_MAGIC.items() if data.startswith(magic)), None)
+    kind = _kind(data)
     if kind is None:
         raise UnsupportedMedia(
             "not_an_image", "Only PNG and JPEG are read. Convert the file and send it again."
@@ -87,7 +87,7 @@ def shrink(file: bytes) -> bytes:
 
 def is_png(file: bytes) -> bool:
     """Whether a stored image is a PNG; else it is a JPEG."""
-    return next(name for magic, name in IMAGE_MAGIC.items() if file.startswith(magic)) == "PNG"
+    return _kind(file) == "PNG"
 
 
 def store(sessions: Sessions, images: ObjectStore, image: DecodedImage) -> None:
@@ -122,6 +122,11 @@ def read(sessions: Sessions, store: ObjectStore, sha256: str) -> bytes:
         raise _unknown(sha256)
     charge(2 * known.size)
     return store.read(sha256)
+
+
+def _kind(file: bytes) -> str | None:
+    """The format that a file begins as; None for one that is not read here."""
+    return next((name for magic, name in IMAGE_MAGIC.items() if file.startswith(magic)), None)
 
 
 def _open(data: bytes, kind: str) -> Pillow.Image:
@@ -159,23 +164,18 @@ def _clean(image: Pillow.Image) -> Pillow.Image:
     return Pillow.frombytes(plain.mode, plain.size, plain.tobytes())
 
 
-def _png(image: Pillow.Image) -> bytes:
+def _png(image: Pillow.Image, compress_level: int = 3) -> bytes:
     file = io.BytesIO()
-    image.save(file, "PNG", compress_level=3)
+    image.save(file, "PNG", compress_level=compress_level)
     return file.getvalue()
 
 
 def _sent(image: Pillow.Image, png: bytes) -> bytes:
     """What models get; takes the pixels of an image whose PNG is heavy."""
-    return png if len(png) <= HEAVY_BYTES else _thumbnail(image)
-
-
-def _thumbnail(image: Pillow.Image) -> bytes:
-    """Changes the image."""
+    if len(png) <= HEAVY_BYTES:
+        return png
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    file = io.BytesIO()
-    image.save(file, "PNG", compress_level=1)
-    return file.getvalue()
+    return _png(image, compress_level=1)
 
 
 def _flat(image: Pillow.Image) -> Pillow.Image:

@@ -6,7 +6,7 @@ orientation stays, as a block of our own, because the pixels mean nothing withou
 
 import struct
 
-START, END, SCAN = 0xD8, 0xD9, 0xDA
+END, SCAN = 0xD9, 0xDA
 # Frames that Pillow decodes, tables, restart intervals and scans.
 KEPT = frozenset((0xC0, 0xC1, 0xC2, 0xC4, 0xDB, 0xDD, SCAN))
 ADOBE = 0xEE

@@ -75,15 +75,11 @@ class V2Proxy:
         try:
             response = await self._answer(scope, receive, parts[1:])
         except MarinaError as error:
-            retry = {"retry-after": "1"} if error.status == 503 else {}
-            response = _error(error.status, error.code, error.detail, retry)
+            response = _error(error.status, error.code, error.detail, {})
         except ClientDisconnect:
             return None  # there is nobody to answer
         except BodyRejected as error:
-            retry = {"retry-after": "1"} if error.status_code == 503 else {}
-            response = _error(
-                error.status_code, error.code, str(error.detail), {"connection": "close", **retry}
-            )
+            response = _error(error.status_code, error.code, str(error.detail), {"connection": "close"})
         except Exception as error:
             log.error("%s %.200a failed", scope["method"], scope["path"], exc_info=error)
             response = _error(500, ErrorCode.INTERNAL, "A fault of the metadata API; its log says more.", {})
@@ -193,7 +189,8 @@ def _json(document: object, status: int = 200) -> Response:
 
 
 def _error(status: int, code: str, text: str, headers: Mapping[str, str]) -> Response:
-    return Response(status, {**JSON, **headers}, orjson.dumps({"error": text, "code": code}))
+    retry = {"retry-after": "1"} if status == 503 else {}
+    return Response(status, {**JSON, **headers, **retry}, orjson.dumps({"error": text, "code": code}))
 
 
 async def _send(scope: Scope, send: Send, response: Response) -> None:

@@ -8,6 +8,7 @@ import orjson
 
 from metadata_api.deploying.kserve.inference_services import Service
 from metadata_api.deploying.kserve.pods import Pod
+from metadata_api.deploying.kserve.status import is_of
 from metadata_api.kubernetes import Cluster, ClusterError
 
 ASKED_AT_ONCE = 20
@@ -36,7 +37,7 @@ class ContainmentReports:
             if service is None or self.of(service) is not None:
                 continue
             for pod in found:
-                if pod.ready and pod.status_url and (pod.version, pod.runtime) == _target(service):
+                if pod.ready and pod.status_url and is_of(pod, service):
                     self._unasked[name] = (_key(service), pod.status_url)
                     self._is_there.set()
                     break
@@ -59,7 +60,9 @@ class ContainmentReports:
                     self._reports[name] = (key, report)
             if not self._unasked:
                 self._is_there.clear()
-            self._changed()
+            # A server that has nothing to say is asked again in the next round, and must not bring that about.
+            if any(report is not None for report in answers):
+                self._changed()
 
     async def _ask(self, url: str) -> Mapping[str, Any] | None:
         try:
@@ -72,7 +75,3 @@ class ContainmentReports:
 
 def _key(service: Service) -> _Key:
     return service.uid, service.generation
-
-
-def _target(service: Service) -> tuple[int | None, str]:
-    return service.version, service.runtime

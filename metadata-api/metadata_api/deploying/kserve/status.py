@@ -28,8 +28,13 @@ def is_settled(service: Service, pods: Sequence[Pod]) -> bool:
         service.ready
         and len(pods) == service.replicas
         and len({pod.template for pod in pods}) <= 1
-        and all(pod.ready and not pod.terminating and _is_of(pod, service) for pod in pods)
+        and all(pod.ready and not pod.terminating and is_of(pod, service) for pod in pods)
     )
+
+
+def is_of(pod: Pod, service: Service) -> bool:
+    """Whether a pod runs what its service has now."""
+    return pod.version == service.version and pod.runtime == service.runtime
 
 
 def waiting(service: Service, pods: Sequence[Pod]) -> Pod | None:
@@ -48,7 +53,7 @@ def _derived(service: Service, pods: Sequence[Pod] | None) -> tuple[DeploymentSt
     desired = _desired(pods, service)
     ready = [pod for pod in desired if pod.ready]
     # Also those that are terminating: ready in a version means that no other version answers any more.
-    others = [pod for pod in pods if not _is_of(pod, service)]
+    others = [pod for pod in pods if not is_of(pod, service)]
     live = service.version if ready else _live(others)
     newest = _newest(desired)
     problem = newest.problem if newest else None
@@ -79,11 +84,7 @@ def _unseen(service: Service) -> tuple[DeploymentState, int | None, str | None]:
 
 
 def _desired(pods: Sequence[Pod], service: Service) -> list[Pod]:
-    return [pod for pod in pods if not pod.terminating and _is_of(pod, service)]
-
-
-def _is_of(pod: Pod, service: Service) -> bool:
-    return pod.version == service.version and pod.runtime == service.runtime
+    return [pod for pod in pods if not pod.terminating and is_of(pod, service)]
 
 
 def _live(pods: Sequence[Pod]) -> int | None:
