@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
 from sqlalchemy import Engine
 
+from metadata_api.app import create_app
 from metadata_api.database import migrate
-from tests.metadata_api.making import make_mar
+from metadata_api.settings import Settings
+from tests.metadata_api.making import make_mar, url_of
+from tests.metadata_api.servers import running
 from tests.waiting import until
 
 
@@ -44,25 +46,33 @@ def test_readiness_costs_little_because_anybody_may_ask_for_it(engine: Engine) -
 
 
 def test_a_check_of_the_store_is_requested_and_its_findings_reach_readyz(
-    api: httpx.Client, app: FastAPI, tmp_path: Path
+    settings: Settings, own_engine: Engine, tmp_path: Path
 ) -> None:
-    assert api.get("/v1/fsck").status_code == 404
-    api.post("/v1/experiments", json={"name": "digits"})
-    version = api.post("/v1/experiments/digits/versions", content=make_mar(tmp_path)).json()
-    app.state.components.artifacts.first.path(version["sha256"]).write_bytes(b"other bytes")
-    assert api.post("/v1/fsck", json={}).status_code == 202
-    found = until(lambda: finished(api), "the check ends")
-    assert (found["checked"], found["damaged"]) == (1, 1)
-    assert found["findings"][0]["used_by"] == ["version 1 of digits"]
-    assert api.get("/readyz").json()["store"] == {"missing": 0, "damaged": 1}
-    until(
-        lambda: 'marina_store_problems{problem="damaged"} 1.0' in api.get("/metrics").text, "it is a metric"
+    # In a database of its own, because only the leader shows the metric.
+    app = create_app(
+        settings.model_copy(update={"database_url": url_of(own_engine), "store_dir": tmp_path / "store"})
     )
-    download = api.get(version["download"])
-    assert (download.status_code, download.json()["error"]) == (503, "artifact_damaged")
-    api.post("/v1/experiments/digits/versions", content=make_mar(tmp_path))
-    assert api.get("/readyz").json()["store"] == {"missing": 0, "damaged": 0}, "uploading it again repairs it"
-    assert api.get(version["download"]).status_code == 200
+    with running(app) as address, httpx.Client(base_url=address, timeout=30) as api:
+        assert api.get("/v1/fsck").status_code == 404
+        api.post("/v1/experiments", json={"name": "digits"})
+        version = api.post("/v1/experiments/digits/versions", content=make_mar(tmp_path)).json()
+        app.state.components.artifacts.first.path(version["sha256"]).write_bytes(b"other bytes")
+        assert api.post("/v1/fsck", json={}).status_code == 202
+        found = until(lambda: finished(api), "the check ends")
+        assert (found["checked"], found["damaged"]) == (1, 1)
+        assert found["findings"][0]["used_by"] == ["version 1 of digits"]
+        assert api.get("/readyz").json()["store"] == {"missing": 0, "damaged": 1}
+        until(
+            lambda: 'marina_store_problems{problem="damaged"} 1.0' in api.get("/metrics").text,
+            "it is a metric",
+        )
+        download = api.get(version["download"])
+        assert (download.status_code, download.json()["error"]) == (503, "artifact_damaged")
+        api.post("/v1/experiments/digits/versions", content=make_mar(tmp_path))
+        assert api.get("/readyz").json()["store"] == {"missing": 0, "damaged": 0}, (
+            "uploading it again repairs it"
+        )
+        assert api.get(version["download"]).status_code == 200
 
 
 def finished(api: httpx.Client) -> dict[str, Any] | None:
