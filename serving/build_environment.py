@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Build an environment, or describe the serving environment itself: `make environment` and the images call it.
 
-    python serving/build_environment.py [--uv UV] NAME
+    python serving/build_environment.py [--uv UV] [--to FOLDER] NAME
 
 NAME is a folder in serving/environments with a requirements.lock. The environment becomes
 `environments/NAME` in the virtual environment whose Python runs this, and shares all that this one has: only what the
@@ -46,6 +46,9 @@ def main() -> int:
     )
     parser.add_argument("--uv", default="uv", help="the uv to call")
     parser.add_argument("--source", type=Path, default=FOLDER, help="where environments are described")
+    parser.add_argument(
+        "--to", type=Path, default=Path(sys.prefix) / "environments", help="where it is built"
+    )
     parser.add_argument("--describe", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("name")
     arguments = parser.parse_args()
@@ -57,7 +60,7 @@ def main() -> int:
         _write(FOLDER / BASE / DESCRIPTION, _base())
         return 0
     try:
-        build(arguments.uv, source, Path(sys.prefix) / "environments" / arguments.name)
+        build(arguments.uv, source, arguments.to.resolve() / arguments.name)
     except BuildError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -138,7 +141,9 @@ def _base() -> dict[str, Any]:
     locked = dict(re.findall(r"^([a-z0-9][a-z0-9._-]*)==([^\s;\\]+)", lock.read_text(), re.M))
     names = {*locked, "torch", "marina-serving"}
     packages = {
-        _key(found): found.version.partition("+")[0] for found in metadata.distributions() if _key(found) in names
+        _key(found): found.version.partition("+")[0]
+        for found in metadata.distributions()
+        if _key(found) in names
     }
     digest = hashlib.sha256(lock.read_bytes() + (HERE / "torch.lock").read_bytes()).hexdigest()
     imports = sorted({*_imports(lambda name: name in names), "serving_runtime"})
@@ -185,9 +190,11 @@ def _key(found: metadata.Distribution) -> str:
 
 
 def _run(command: list[str]) -> str:
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=INSTALL_SECONDS)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
     if done.returncode:
-        raise BuildError(f"{' '.join(command[:3])} ... failed:\n{(done.stderr or done.stdout).strip()[-3000:]}")
+        raise BuildError(
+            f"{' '.join(command[:3])} ... failed:\n{(done.stderr or done.stdout).strip()[-3000:]}"
+        )
     return done.stdout
 
 

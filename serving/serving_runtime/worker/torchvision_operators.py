@@ -6,6 +6,7 @@ start, and whoever imports torchvision then finds them declared. `nms` and `roi_
 Python; the others say that they are not there when they are called. A compiled half that can be loaded is loaded.
 """
 
+import importlib
 import importlib.abc
 import logging
 import sys
@@ -58,7 +59,7 @@ class _BeforeTorchvision(importlib.abc.MetaPathFinder):
     """Finds nothing, but hears of torchvision's import before it happens."""
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self, fullname: str, _path: Sequence[str] | None, _target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname == "torchvision":
             sys.meta_path.remove(self)
@@ -68,7 +69,7 @@ class _BeforeTorchvision(importlib.abc.MetaPathFinder):
 
 def _watch_loading() -> None:
     """Make a compiled half that cannot be loaded count as loaded, with operators of ours in its place."""
-    import torch
+    torch = _torch()
 
     load = torch.ops.load_library
 
@@ -90,7 +91,7 @@ def _watch_loading() -> None:
 
 
 def _declare() -> None:
-    import torch
+    torch = _torch()
 
     library = torch.library.Library("torchvision", "DEF")
     for schema in SCHEMAS:
@@ -104,12 +105,17 @@ def _declare() -> None:
 _kept: list[Any] = []
 
 
+def _torch() -> Any:
+    """PyTorch, when it is needed at last."""
+    return importlib.import_module("torch")
+
+
 def nms(dets: Any, scores: Any, iou_threshold: float) -> Any:
     """Indices (INT64 [k]) of the boxes that stay, by falling score: no two of them overlap by more than the threshold.
 
     `dets` is [n, 4] as x1, y1, x2, y2, `scores` is [n].
     """
-    import torch
+    torch = _torch()
 
     order = scores.sort(descending=True, stable=True).indices
     x1, y1, x2, y2 = dets[order].unbind(1)
@@ -139,7 +145,7 @@ def roi_align(
 
     A bin is the mean of bilinear samples: `sampling_ratio` in each direction, or as many as there are elements.
     """
-    import torch
+    torch = _torch()
 
     offset = 0.5 if aligned else 0.0
     corners = rois[:, 1:] * spatial_scale - offset
@@ -162,15 +168,14 @@ def roi_align(
 
 def _points(starts: Any, sizes: Any, count: int) -> Any:
     """Where so many samples of each region lie on one axis: [k, count]."""
-    import torch
+    torch = _torch()
 
     return starts[:, None] + (torch.arange(count, dtype=sizes.dtype) + 0.5) * (sizes[:, None] / count)
 
 
 def _means(image: Any, x: Any, y: Any, samples: tuple[int, int]) -> Any:
     """`image` [1, c, h, w] at the points `x` [k, columns] and `y` [k, rows], averaged over `samples` each way."""
-    import torch
-    from torch.nn import functional
+    torch = _torch()
 
     height, width = image.shape[2:]
     regions, rows, columns = len(x), y.shape[1], x.shape[1]
@@ -178,6 +183,6 @@ def _means(image: Any, x: Any, y: Any, samples: tuple[int, int]) -> Any:
     across = (x * (2 / max(width - 1, 1)) - 1)[:, None, :].expand(regions, rows, columns)
     down = (y * (2 / max(height - 1, 1)) - 1)[:, :, None].expand(regions, rows, columns)
     grid = torch.stack([across, down], -1).reshape(1, regions * rows, columns, 2)
-    values = functional.grid_sample(image, grid, padding_mode="border", align_corners=True)
+    values = torch.nn.functional.grid_sample(image, grid, padding_mode="border", align_corners=True)
     values = values[0].unflatten(1, (regions, rows)).transpose(0, 1) * inside[:, None]
-    return functional.avg_pool2d(values, samples)
+    return torch.nn.functional.avg_pool2d(values, samples)
