@@ -105,7 +105,7 @@ lint: $(INSTALLED_TESTS) ## check format, lint, types and import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(PACKAGES)
-	@$(BIN)/mypy --allow-untyped-calls tests models serving/torch_source.py
+	@$(BIN)/mypy --allow-untyped-calls tests models serving/torch_source.py serving/build_environment.py
 	@$(BIN)/lint-imports
 
 audit: $(INSTALLED_SUPPLY_CHAIN) ## look for advisories of the locked packages in the package index; AUDIT="--osv-url URL" asks another

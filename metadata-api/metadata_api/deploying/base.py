@@ -11,7 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from metadata_api.deploying.logs import LogPart
-from serving_runtime.contracts import RESPONSE_SECONDS_BOUNDS, STARTUP_SECONDS_BOUNDS, DeploymentState
+from serving_runtime.contracts import (
+    BASE_ENVIRONMENT,
+    RESPONSE_SECONDS_BOUNDS,
+    STARTUP_SECONDS_BOUNDS,
+    DeploymentState,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,7 @@ class Desired:
     replicas: int
     resources: Resources = DEFAULT_RESOURCES
     timeouts: Timeouts = DEFAULT_TIMEOUTS
+    environment: str = BASE_ENVIRONMENT
 
 
 @dataclass(frozen=True)
