@@ -13,8 +13,9 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = sorted([*ROOT.glob("*/*.lock"), *ROOT.glob("k8s/*/*.lock"), *ROOT.glob(".ci/*.lock")])
-RUNTIME = [ROOT / part / "requirements.lock" for part in ("serving", "metadata-api", "ui", "models")]
+LOCKS = sorted([*ROOT.glob("*/*.lock"), *ROOT.glob("[a-z]*/[a-z]*/*.lock"), *ROOT.glob(".ci/*.lock")])
+PARTS = ("serving", "metadata-api", "ui", "models", "models/marina")
+RUNTIME = [ROOT / part / "requirements.lock" for part in PARTS]
 
 
 def entries(lock: Path) -> list[str]:
@@ -32,9 +33,7 @@ def name_of(path: Path) -> str:
 
 def test_every_component_has_one() -> None:
     names = {name_of(path) for path in LOCKS}
-    assert names >= {
-        f"{part}/requirements.lock" for part in ("serving", "metadata-api", "ui", "models", "tests")
-    }
+    assert names >= {f"{part}/requirements.lock" for part in (*PARTS, "tests")}
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=name_of)
