@@ -142,7 +142,12 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         images=stores[ledger.IMAGE],
         leader=leader,
         maintenance=Maintenance(
-            sessions, stores, settings.retention, leads=leader.leads, in_use=release.archives
+            sessions,
+            stores,
+            settings.retention,
+            leads=leader.leads,
+            in_use=release.archives,
+            copies_place=settings.backup.place if settings.backup else "",
         ),
         signatures=Signatures(settings.signature),
     )
