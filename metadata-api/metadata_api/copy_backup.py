@@ -2,8 +2,9 @@
 
 `push` sends the newest dump once the bucket has every object of its manifest, so that a dump in the bucket is whole;
 objects that were broken already when it was made are named, and hold it up no longer. The dumps under a bucket's prefix
-are those of one installation. `fetch` brings the newest or a named one into the folder, unless it is there. It is
-METADATA_API_BACKUP_BUCKET; the API sends the objects there by itself.
+are those of one installation. `fetch` brings the newest or a named one into the folder, unless it is there.
+
+The bucket is that of METADATA_API_BACKUP_BUCKET; the API sends the objects there by itself.
 """
 
 import argparse
