@@ -121,7 +121,9 @@ class _Manifest:
 
 
 def _read(path: Path) -> _Manifest:
-    installation, needed, broken = "", set(), set()
+    installation = ""
+    needed: Objects = set()
+    broken: Objects = set()
     for line in path.read_text().splitlines():
         if line.startswith("#"):
             installation = line.removeprefix("# installation").strip()
