@@ -302,7 +302,7 @@ class TestBackup:
         ask(
             product,
             "insert into stored_objects (kind, sha256, size, unreferenced_since) "
-            "values ('archive', repeat('a', 64), 7, null), ('image', repeat('b', 64), 9, now())",
+            "values ('archive', repeat('a', 64), 7, null), ('input', repeat('b', 64), 9, now())",
         )
         assert run("backup", product).returncode == 0
         (manifest,) = Path(product["BACKUP_DIR"]).glob("*.manifest")
