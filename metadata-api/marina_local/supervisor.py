@@ -56,12 +56,11 @@ class Supervised:
     def last_line(self) -> str:
         """The last line that the service logged, for messages."""
         try:
-            with self.log_path.open("rb") as file:
-                file.seek(max(0, self.log_path.stat().st_size - 4096))
-                lines = file.read().decode(errors="replace").split("\n")
+            # One that was turned over a moment ago is empty, and goes on in the older one.
+            lines = _last_lines(self.log_path) or _last_lines(_older(self.log_path))
         except OSError:
-            return "it has no log"
-        return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "its log is empty")
+            return "it has no log" if not self.log_path.exists() else "its log is empty"
+        return lines[-1] if lines else "its log is empty"
 
     async def _keep_running(self) -> None:
         pause = FIRST_PAUSE
@@ -133,8 +132,19 @@ class Supervisor:
             for service in self.services.values():
                 try:
                     if service.log_path.stat().st_size > LOG_BYTES:
-                        shutil.copyfile(service.log_path, service.log_path.with_suffix(".log.1"))
+                        shutil.copyfile(service.log_path, _older(service.log_path))
                         with service.log_path.open("r+b") as file:
                             file.truncate(0)
                 except OSError as error:
                     log.warning("the log of %s cannot be rotated: %s", service.service.name, error)
+
+
+def _older(log: Path) -> Path:
+    return log.with_suffix(".log.1")
+
+
+def _last_lines(log: Path) -> list[str]:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 4096))
+        lines = file.read().decode(errors="replace").split("\n")
+    return [line.strip()[:300] for line in lines if line.strip()]

@@ -72,6 +72,16 @@ print(torch.export.load(file).module()(torch.rand(3, 4)).shape)
     assert "[3, 2]" in python("marina-serving", code)
 
 
+@pytest.mark.parametrize("image", ["marina-serving", "marina-serving-native"])
+def test_handlers_can_derive_from_torchserves_own(image: str) -> None:
+    code = """
+import ts.context, ts.metrics.dimension, ts.service, ts.utils.util
+from ts.torch_handler.base_handler import BaseHandler
+print(BaseHandler.__name__)
+"""
+    assert "BaseHandler" in python(image, code)
+
+
 @pytest.mark.parametrize(("image", "runtime"), WAYS)
 @pytest.mark.parametrize("name", ["cnn-baseline", "mlp-wide"])
 def test_a_pod_answers_its_golden_pair_and_ends_cleanly(

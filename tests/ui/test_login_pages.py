@@ -110,6 +110,7 @@ class TestALinkWithAToken:
         visits.enter(page, closed.link("publisher"))
         # What a page of the test before had under way is over by now.
         closed.api.presented.clear()
+        visits.enter(page, closed.url)
         visits.draw(page)
         visits.see_answers(page, set(closed.api.deployments))
         visits.see_curves(page, 6)

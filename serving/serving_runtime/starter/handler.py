@@ -70,11 +70,13 @@ class Handler:
             "probabilities": probabilities,
             "label": self.labels[probabilities.argmax(1)],
         }
+        if not (return_preprocessed or return_warnings):
+            return outputs
+        got = preprocess.as_pixels(images)
         if return_preprocessed:
-            outputs["preprocessed"] = preprocess.as_pixels(images)
+            outputs["preprocessed"] = got
         if return_warnings:
-            said = unusual.warnings(preprocess.as_pixels(images), shadowed)
-            outputs["warning"] = np.array(said, dtype=object)
+            outputs["warning"] = np.array(unusual.warnings(got, shadowed), dtype=object)
         return outputs
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[dict[str, Any]]:

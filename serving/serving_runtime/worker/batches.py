@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from serving_runtime.protocol import frames
 from serving_runtime.protocol.tensors import Tensor
-from serving_runtime.worker import handlers, output, row_answers
+from serving_runtime.worker import handlers, output, row_answers, torchserve_handlers
 from serving_runtime.worker.context import Asked, Context, RowContext, of_archive
 
 _LONGEST_REASON = 1000
@@ -190,6 +190,8 @@ def _described(error: BaseException) -> Error:
     ts = sys.modules.get("ts.utils.util")
     if ts is not None and isinstance(error, ts.PredictionException):
         return row_answers.of_status(error.error_code, str(error.message))
+    if (text := torchserve_handlers.unreadable_image(error)) is not None:
+        return {"kind": "input", "text": text}
     output.write_traceback(error)
     # By convention of the handlers, ValueError says that the request's data are bad. A text that cannot be encoded is
     # the handler's own.

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from serving_runtime.protocol.tensors import NUMBERS, Tensor
-from serving_runtime.worker import handler_modules
+from serving_runtime.worker import handler_modules, torchserve_handlers
 from serving_runtime.worker.context import Asked, Context
 
 RESULT = "result"
 _CONTEXT = "context"  # a keyword-only argument of this name gets TorchServe's context
+# How the files of PNG, JPEG, GIF and WebP begin in base64.
+_BASE64_IMAGES = (b"iVBORw0KGgo", b"/9j/", b"R0lGOD", b"UklGR")
 _DTYPES = {name: np.dtype(name.lower().replace("fp", "float")) for name in NUMBERS}
 _DATATYPES = {dtype: name for name, dtype in _DTYPES.items()}
 
@@ -78,7 +80,7 @@ class HandlerAdapter:
         return Tensor(RESULT, "BYTES", (rows,), answers)
 
     def _answers(self, bodies: Sequence[bytes]) -> list[bytes]:
-        answers = self._handle([{"body": _body(item)} for item in bodies], self.context)
+        answers = self._handle([_row(item) for item in bodies], self.context)
         if not isinstance(answers, list) or len(answers) != len(bodies):
             found = f"{len(answers)}" if isinstance(answers, list) else type(answers).__name__
             raise BadAnswer(f"handle returned {found} instead of a list of {len(bodies)}")
@@ -111,6 +113,7 @@ def load(directory: Path, handler: str, context: Context, *, has_spec: bool) -> 
     if not has_spec and not hasattr(instance, "handle"):
         raise LookupError(f"the class {classes[0].__name__} of {name} has no method handle(data, context)")
     _reject_unservable(directory, predict or getattr(instance, "handle", None))
+    torchserve_handlers.prepare(instance, context)
     instance.initialize(context)
     return _adapter(predict, getattr(instance, "handle", _no_handle), context, has_spec)
 
@@ -187,11 +190,19 @@ def _utf8(text: str) -> bytes:
         raise BadAnswer(f"an answer cannot be written as UTF-8: {error.reason}") from None
 
 
+def _row(element: bytes) -> dict[str, Any]:
+    """A row as TorchServe hands it to a handler: as `body` of a plain request, as `data` behind KServe."""
+    body = _body(element)
+    return {"data": body, "body": body}
+
+
 def _body(element: bytes) -> Any:
-    """What TorchServe hands its handlers: JSON already read, everything else as bytes."""
+    """JSON already read, an image in base64 as text, which TorchServe's handlers decode, and all else as bytes."""
     if element[:1] in (b"{", b"["):
         try:
             return json.loads(element)
         except ValueError:
             pass
+    if element.startswith(_BASE64_IMAGES) and element.isascii():
+        return element.decode("ascii")
     return bytearray(element)

@@ -131,9 +131,11 @@ class TestOrphans:
         children = worker.children(recursive=True)
         assert len(children) >= acts.MOST_PROCESSES
         uncontained.front.want_no_more(name)
-        until(
-            lambda: (
-                not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
-            ),
-            "the processes of the handler end",
-        )
+        until(lambda: not any(map(_is_alive, children)), "the processes of the handler end")
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two looks
+        return False

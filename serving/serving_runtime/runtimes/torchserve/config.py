@@ -50,10 +50,10 @@ def token(directory: Path) -> bytes:
 def home_and_jar() -> tuple[Path, Path]:
     """The folder that holds TorchServe's package, and its Java program. Raises LoadFailed."""
     spec = importlib.util.find_spec("ts")
-    if spec is None or spec.origin is None:
+    package = Path(spec.origin).parent if spec is not None and spec.origin is not None else None
+    if package is None or not (jar := package / "frontend" / "model-server.jar").is_file():
         raise LoadFailed("TorchServe is not installed: install the package torchserve")
-    package = Path(spec.origin).parent
-    return package.parent, package / "frontend" / "model-server.jar"
+    return package.parent, jar
 
 
 def _aim_manifest(model: Path) -> None:

@@ -1,0 +1,85 @@
+"""What is known of TorchServe's own handlers, and of a class that derives from one, without running any code.
+
+The kinds are those of `model.yaml`: what an archive without one takes as its input `data` and gives as `result`.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+_TORCHVISION = ("torchvision", "captum")
+_LIBRARY = "ts.torch_handler"
+
+
+@dataclass(frozen=True)
+class StockHandler:
+    """One of TorchServe's handlers, or a class of an archive that derives from it."""
+
+    class_name: str
+    needs: tuple[str, ...] = ()
+    """Packages that its module imports, beside PyTorch and `ts` itself."""
+    input_kind: str = "raw"
+    output_kind: str = "raw"
+
+
+STOCK = {
+    "base_handler": StockHandler("BaseHandler"),
+    "vision_handler": StockHandler("VisionHandler", _TORCHVISION[1:], "image"),
+    "image_classifier": StockHandler("ImageClassifier", _TORCHVISION, "image", "probabilities"),
+    "image_segmenter": StockHandler("ImageSegmenter", _TORCHVISION, "image"),
+    "object_detector": StockHandler("ObjectDetector", _TORCHVISION, "image", "boxes"),
+    "text_handler": StockHandler("TextHandler", ("captum",), "text"),
+    "text_classifier": StockHandler("TextClassifier", ("captum",), "text", "probabilities"),
+}
+"""By the name of the handler's module."""
+_BY_CLASS = {handler.class_name: handler for handler in STOCK.values()}
+
+
+def of(handler: str, source: bytes | None) -> StockHandler | None:
+    """What is known of the manifest's `handler`; `source` is its file, None where the archive has none.
+
+    A class that overrides `preprocess`, `postprocess` or `handle` takes or gives what only its author knows: raw.
+    """
+    if source is None:
+        return STOCK.get(handler)
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    names = dict(_imported(tree))
+    found = [known for node in tree.body if isinstance(node, ast.ClassDef) for known in _derived(node, names)]
+    return found[0] if len(found) == 1 else None
+
+
+def _imported(tree: ast.Module) -> Iterator[tuple[str, StockHandler]]:
+    """Local name -> handler, for what the module imports from TorchServe."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_LIBRARY):
+            for alias in node.names:
+                if alias.name in _BY_CLASS:
+                    yield alias.asname or alias.name, _BY_CLASS[alias.name]
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                known = STOCK.get(alias.name.removeprefix(f"{_LIBRARY}."))
+                if known is not None and alias.name.startswith(_LIBRARY):
+                    yield f"{alias.asname or alias.name}.{known.class_name}", known
+        # `from ts.torch_handler import image_classifier` names the module
+        if isinstance(node, ast.ImportFrom) and node.module == _LIBRARY:
+            for alias in node.names:
+                if alias.name in STOCK:
+                    known = STOCK[alias.name]
+                    yield f"{alias.asname or alias.name}.{known.class_name}", known
+
+
+def _derived(node: ast.ClassDef, names: dict[str, StockHandler]) -> Iterable[StockHandler]:
+    known = next((names[text] for text in map(ast.unparse, node.bases) if text in names), None)
+    if known is None:
+        return ()
+    own = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+    return (
+        replace(
+            known,
+            input_kind="raw" if own & {"preprocess", "handle"} else known.input_kind,
+            output_kind="raw" if own & {"postprocess", "handle"} else known.output_kind,
+        ),
+    )
