@@ -47,6 +47,7 @@ GROUPS = {
     "tests/ui/test_try.py": "try",
     "tests/ui/test_pages.py": "pages",
     "tests/ui/test_guard.py": "pages",
+    "tests/ui/test_models_page.py": "pages",
     "tests/ui/test_uploads.py": "pages",
     "tests/ui/test_login.py": "logins",
     "tests/ui/test_login_pages.py": "logins",

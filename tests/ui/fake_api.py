@@ -21,6 +21,7 @@ from PIL import Image
 from model_ui.api_types import ROLES
 from tests import contract
 from tests.ui.fake_audit import FakeAudit
+from tests.ui.fake_models import FakeModels
 
 LABELS = [str(digit) for digit in range(10)]
 NOW = datetime(2026, 3, 4, 10, 30, tzinfo=UTC).isoformat()
@@ -122,11 +123,12 @@ class FakeApi:
     `unauthenticated` names requests that are answered 401 whoever sends them, as `METHOD path`.
     `held` lets questions about images wait; `images` are those that were asked about.
     `wrong` says what was answered that the real API would not; `presented` holds the credentials of all requests.
-    `audit` is what only admins see.
+    `audit` is what only admins see, `models` are the archives.
     """
 
     def __init__(self) -> None:
         self.audit = FakeAudit()
+        self.models = FakeModels()
         self.reset()
         self.app = FastAPI()
         self.app.middleware("http")(self._maybe_away)
@@ -139,6 +141,7 @@ class FakeApi:
         ):
             module()
         self.audit.add_routes(self.app)
+        self.models.add_routes(self.app, self._experiments)
 
     def reset(self) -> None:
         """Forget what was done to it."""
@@ -171,6 +174,7 @@ class FakeApi:
         }
         self.logs = {"mlp-small": ["v2 Traceback (most recent call last):", f"v2 KeyError: {HOSTILE}"]}
         self.audit.reset()
+        self.models.reset()
         self.away = False
         self.tokens: dict[str, dict[str, Any]] | None = None
         self.unauthenticated: set[str] = set()
@@ -214,6 +218,12 @@ class FakeApi:
         if self.tokens is None:
             return NOBODY
         return self.tokens.get(request.headers.get("authorization", "").removeprefix("Bearer "))
+
+    def _experiments(self, name: str = "") -> dict[str, Any]:
+        """All experiments, or a new one of a name."""
+        if not name:
+            return self.experiments
+        return experiment(name, latest_version=None, deployments=[], metrics={}, source="api")
 
     def _me_route(self) -> None:
         @self.app.get("/v1/me")

@@ -149,6 +149,18 @@ class TestDeployments:
         expect(failed.locator("pre")).not_to_be_visible()
         expect(service(page, "cnn-fast").locator("details")).to_have_count(0)
 
+    def test_the_log_of_a_removed_deployment_is_not_asked_for_any_more(self, site: Site, page: Page) -> None:
+        visits.open_tab(page, "Deployments")
+        failed = service(page, "mlp-small")
+        failed.get_by_text("Log", exact=True).click()
+        expect(failed.locator("pre")).to_be_visible()
+        site.api.deployments.pop("mlp-small")
+        expect(failed).to_have_count(0)
+        asked = site.api.calls.count("GET /v1/deployments/mlp-small/logs")
+        before = refreshes(site)
+        until(lambda: refreshes(site) >= before + 2, "the page is refreshed")
+        assert site.api.calls.count("GET /v1/deployments/mlp-small/logs") == asked
+
     def test_stop_start_roll_back_and_change(self, site: Site, page: Page) -> None:
         visits.open_tab(page, "Deployments")
         fast = service(page, "cnn-fast")

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from model_ui import assets, uploads
 from model_ui.api_errors import ApiError, ApiRejected
+from model_ui.archives import Archives
 from model_ui.asgi import App
 from model_ui.authentication import Authenticator, Visitor, client_for, visitor_of
 from model_ui.bodies import BodyGuard
@@ -21,7 +22,7 @@ from model_ui.login import Login
 from model_ui.metadata_client import LIMITS, MetadataClient
 from model_ui.metrics import Measured, MeasuredTransport, Metrics
 from model_ui.oidc import OidcLogin
-from model_ui.pages import audit, deployments, experiments, imports, tokens, try_it
+from model_ui.pages import audit, deployments, experiments, imports, models, tokens, try_it
 from model_ui.pages.problems import problem
 from model_ui.render.markup import header
 from model_ui.render.services import banner
@@ -60,7 +61,7 @@ def protect(pages: App, settings: Settings, client: MetadataClient, upload_folde
     secure = settings.public_url.startswith("https://")
     bodies = BodyGuard(pages, max_upload_bytes=settings.max_csv_bytes, upload_folder=upload_folder)
     login = Login(
-        bodies,
+        Archives(bodies, client, max_bytes=settings.max_archive_bytes),
         Authenticator(client),
         CredentialCookie(port=settings.port, root_path=root, secure=secure),
         root_path=root,
@@ -122,6 +123,8 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs", selected="try", overflow_behavior="wrap") as tabs:
             with gr.Tab("Try", id="try"):
                 trying = try_it.build(client, deadline_ms=settings.deadline_ms)
+            with gr.Tab("Models", id="models") as models_tab:
+                uploading = models.build(client, max_archive_bytes=settings.max_archive_bytes)
             with gr.Tab("Experiments", id="experiments") as experiments_tab:
                 comparing = experiments.build(client, public_api_url=api)
             with gr.Tab("Deployments", id="deployments") as deployments_tab:
@@ -142,7 +145,7 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
             inputs=[trying.known, running.versions, running.logs, away, returned, shown],
             outputs=[
                 *[alarm, trying.chosen, trying.known, running.cards, away, returned],
-                *[shown, top, *trying.parts, *running.parts, *importing.parts],
+                *[shown, top, *trying.parts, *uploading.parts, *running.parts, *importing.parts],
                 *[audit_tab, *auditing.parts, *issuing.parts],
             ],
             # A tick that comes while the last one still waits is dropped.
@@ -159,11 +162,13 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
             running.outputs,
             **quiet,
         )
+        models_tab.select(uploading.load, None, uploading.outputs, **quiet)
         audit_tab.select(auditing.load, auditing.inputs, auditing.outputs, **quiet)
         audit_tab.select(issuing.load, None, issuing.outputs, **quiet)
         # At once and in the browser: a late answer must not take away a token that was issued in the meantime.
         audit_tab.select(None, None, issuing.once, js="() => ''", **quiet)
         comparing.table.submit(_open, None, tabs, **quiet)
+        uploading.result.submit(lambda: gr.Tabs(selected="try"), None, tabs, **quiet)
     page.queue(default_concurrency_limit=CALLBACKS, max_size=QUEUE, api_open=False)
     return page
 
@@ -186,7 +191,7 @@ def _refresh(client: MetadataClient, api: str) -> Callable[..., Awaitable[tuple[
             api_client = client_for(request, client)
             found, unregistered = await api_client.everything_deployed()
             # Shown and not kept: somebody may open or close one meanwhile.
-            logs = await deployments.renewed(api_client, logs)
+            logs = await deployments.renewed(api_client, logs, {item.name for item in found})
         except ApiError as error:
             alarm = problem(error) if isinstance(error, ApiRejected) else banner(error.detail)
             return alarm, gr.skip(), gr.skip(), gr.skip(), True, gr.skip(), *who
@@ -201,7 +206,8 @@ def _for(visitor: Visitor, shown: Any, api: str) -> list[Any]:
     """Header and parts of the tabs for a visitor; nothing new when they are shown as they should be."""
     me = visitor.me
     now = [me.subject, me.role, me.kind, visitor.from_cookie]
-    allowed = [*try_it.allow(me, first=shown is None), *deployments.allow(me), *imports.allow(me)]
+    allowed = [*try_it.allow(me, first=shown is None), *models.allow(me)]
+    allowed += [*deployments.allow(me), *imports.allow(me)]
     allowed += [gr.Tab(visible=me.may("admin")), *audit.allow(me), *tokens.allow(me)]
     if now == shown:
         return [gr.skip() for _ in range(2 + len(allowed))]

@@ -31,7 +31,7 @@ class BodyGuard:
         declared = dict(scope["headers"]).get(b"content-length", b"0").decode("latin-1")
         if not declared.isdecimal() or int(declared) > limit:
             return await _too_long(send, limit)
-        body = _Body(receive, limit)
+        body = Body(receive, limit)
         started = False
 
         async def answer(message: Message) -> None:
@@ -55,7 +55,7 @@ class BodyGuard:
                 raise
             # Gradio knows no client that leaves; for the log it is nothing.
 
-    async def _check_event(self, scope: Scope, body: "_Body", send: Send, answer: Send) -> None:
+    async def _check_event(self, scope: Scope, body: "Body", send: Send, answer: Send) -> None:
         """Pass an event on once its whole body is there and names no file but uploaded ones."""
         content = await body.read()
         if content is None:
@@ -81,7 +81,7 @@ class BodyGuard:
         await self._app(scope, _replay(content, body), answer)
 
 
-class _Body:
+class Body:
     """A request body that ends when it gets too long, or when it does not arrive in time."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
@@ -89,14 +89,15 @@ class _Body:
         self._limit = limit
         self._seen = 0
         self._begin = asyncio.get_running_loop().time()
-        self._complete = False
+        self.complete = False
+        """Whether all of it was read."""
         self.failure = 0
         """Status of the response to a body that is not read to its end."""
         self.broken_off = False
         """Whether it ended before it was complete, for whatever reason."""
 
     async def __call__(self) -> Message:
-        if self._complete:
+        if self.complete:
             return await self._receive()
         try:
             async with asyncio.timeout_at(
@@ -109,7 +110,7 @@ class _Body:
             self.broken_off = True
             return message
         self._seen += len(message.get("body", b""))
-        self._complete = not message.get("more_body", False)
+        self.complete = not message.get("more_body", False)
         return message if self._seen <= self._limit else self._break_off(413)
 
     def _break_off(self, status: int) -> Message:

@@ -8,7 +8,7 @@ on every answer. Behind it come `login.Login` and `bodies.BodyGuard`. Called by 
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from model_ui import login
+from model_ui import archives, login
 from model_ui.asgi import App, Message, Receive, Scope, Send, redirect, send_json
 from model_ui.bodies import UPLOAD
 from model_ui.hosts import AllowedHosts
@@ -16,6 +16,7 @@ from model_ui.hosts import AllowedHosts
 PAGES = {"/", "/config", *login.ROUTES, *login.OPEN}
 PREFIXES = (
     *login.OPEN_PREFIXES,
+    archives.PREFIX,
     "/gradio_api/queue/",
     "/gradio_api/heartbeat/",
     "/gradio_api/upload_progress",

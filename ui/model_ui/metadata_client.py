@@ -27,6 +27,7 @@ from model_ui.api_types import (
     TokenPage,
     Unregistered,
 )
+from model_ui.spec_types import Version
 
 A = TypeVar("A", bound=ApiModel)
 P = TypeVar("P", DeploymentPage, ExperimentPage, TokenPage)
@@ -39,6 +40,8 @@ READ_SECONDS = 10.0
 ME_SECONDS = 3.0
 # A CSV of the largest size is parsed and stored in one call.
 IMPORT_SECONDS = 120.0
+# A large archive is checked and rewritten once all of it is there.
+UPLOAD_SECONDS = 300.0
 # Pages of deployments that one refresh reads at most; a page that shows thousands helps no one.
 DEPLOYMENT_PAGES = 5
 EXPERIMENT_PAGES = 50
@@ -106,6 +109,26 @@ class MetadataClient:
     async def experiment(self, name: str) -> Experiment:
         """One experiment by name."""
         return await self._call(Experiment, "GET", f"/v1/experiments/{_segment(name)}")
+
+    async def create_experiment(self, name: str) -> Experiment:
+        """Make an experiment to which models can be uploaded."""
+        return await self._call(Experiment, "POST", "/v1/experiments", json={"name": name})
+
+    async def upload_version(self, experiment: str, content: AsyncIterator[bytes], size: int) -> Version:
+        """Upload an archive of `size` bytes as the next version of an experiment; it is sent as it comes."""
+        return await self._call(
+            Version,
+            "POST",
+            f"/v1/experiments/{_segment(experiment)}/versions",
+            content=content,
+            headers={"content-length": str(size), "content-type": "application/octet-stream"},
+            timeout=httpx.Timeout(UPLOAD_SECONDS, connect=CONNECT_SECONDS),
+        )
+
+    async def version(self, experiment: str, number: int) -> Version:
+        """One uploaded version of an experiment."""
+        path = f"/v1/experiments/{_segment(experiment)}/versions/{number:d}"
+        return await self._call(Version, "GET", path)
 
     async def curves(self, experiments: list[str], *, metric: str = "loss", points: int = 400) -> Curves:
         """One metric of several experiments, each with at most about `points` points."""
@@ -256,8 +279,9 @@ class MetadataClient:
             ) from error
 
     async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = self._headers | options.pop("headers", {})
         try:
-            answer = await self._http.request(method, path, headers=self._headers, **options)
+            answer = await self._http.request(method, path, headers=headers, **options)
         except httpx.TimeoutException as error:
             raise ApiAway(f"The API at {self.url} did not answer in time.") from error
         except httpx.HTTPError as error:

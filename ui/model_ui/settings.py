@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     """How long the models may take to answer one image, in milliseconds."""
     max_csv_bytes: Annotated[int, Field(ge=1024)] = 50 * MEBIBYTE
     """Largest CSV that may be uploaded, in bytes."""
+    max_archive_bytes: Annotated[int, Field(ge=1024)] = 1024 * MEBIBYTE
+    """Largest `.mar` that may be uploaded, in bytes; it is passed on to the API and not kept."""
     upload_dir: Path = Field(default_factory=_own_folder)
     """Folder for uploaded files, closed to other users; a file is deleted after an hour."""
     refresh_seconds: Annotated[float, Field(ge=0.2, le=60)] = 3.0

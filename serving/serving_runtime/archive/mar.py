@@ -25,8 +25,9 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from serving_runtime.archive import model_config, records, zip_names, zip_reader
+from serving_runtime.archive import interface, model_config, records, zip_names, zip_reader
 from serving_runtime.archive.errors import MarError
+from serving_runtime.archive.interface import Interface
 from serving_runtime.archive.manifest import MANIFEST, canonical
 from serving_runtime.archive.model_config import ModelConfig, ModelConfigError
 from serving_runtime.archive.model_spec import MAX_BYTES, ModelSpec, ModelSpecError, parse
@@ -34,6 +35,8 @@ from serving_runtime.archive.model_spec import MAX_BYTES, ModelSpec, ModelSpecEr
 __all__ = ["MarError", "MarInfo", "build", "inspect", "rewrite", "sha256_of", "unpack"]
 
 _MANIFEST_BYTES = 1024**2
+_INDEX = "index_to_name.json"
+_INDEX_BYTES = 256 * 1024
 _RECORD_BYTES = {"golden.json": 16 * 1024**2, "training.json": 64 * 1024**2}
 
 
@@ -55,6 +58,8 @@ class MarInfo:
     manifest: dict[str, Any]
     config: ModelConfig | None
     """What the manifest's configFile says."""
+    interface: Interface
+    """What the model takes and gives, by its model spec or by what else tells it."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class _Content:
     training: dict[str, Any] | None
     entries: dict[str, zip_reader.Entry]
     config: ModelConfig | None
+    labels: tuple[str, ...]
 
 
 def build(
@@ -183,7 +189,7 @@ def _open(file: BufferedReader) -> _Content:
     records.check_training(training)
     kept = canonical(manifest, set(entries))
     config = _config(file, entries, kept["model"].get("configFile"))
-    return _Content(kept, _spec(file, entries), golden, training, entries, config)
+    return _Content(kept, _spec(file, entries), golden, training, entries, config, _labels(file, entries))
 
 
 def _info(content: _Content, file: BufferedReader) -> MarInfo:
@@ -199,6 +205,9 @@ def _info(content: _Content, file: BufferedReader) -> MarInfo:
         training=content.training,
         manifest=content.manifest,
         config=content.config,
+        interface=interface.of_archive(
+            content.spec, content.manifest["model"]["handler"], content.golden, content.labels
+        ),
     )
 
 
@@ -245,6 +254,16 @@ def _spec(file: BufferedReader, entries: dict[str, zip_reader.Entry]) -> ModelSp
         return parse(zip_reader.read(file, entries["model.yaml"], zip_reader.CHUNK_BYTES))
     except ModelSpecError as error:
         raise MarError("bad_model_spec", f"model.yaml: {error}.") from None
+
+
+def _labels(file: BufferedReader, entries: dict[str, zip_reader.Entry]) -> tuple[str, ...]:
+    """What TorchServe's file of class names says; it is not ours to reject an archive for it."""
+    if _INDEX not in entries:
+        return ()
+    try:
+        return interface.labels_of_index(_json(file, entries[_INDEX], _INDEX_BYTES, "bad_index"))
+    except MarError:
+        return ()
 
 
 def _config(

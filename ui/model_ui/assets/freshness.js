@@ -20,7 +20,7 @@ const makeFreshness = () => {
       asked = image;
       since = now;
     },
-    // What stands in the place of the answer: about a image, or about none (null); `more` means that it is not the last word.
+    // What stands in the place of the answer: about an image, or about none (null); `more` means that it is not the last word.
     answered: (number, more, now) => {
       shown = number;
       again = more;

@@ -47,7 +47,7 @@ const recall = (before) => {
   freshness.become(before.number);
 };
 
-// Nobody sees an answer beside a image that it is not about.
+// Nobody sees an answer beside an image that it is not about.
 const judge = () => {
   const place = document.getElementById("answers");
   if (!place) return;

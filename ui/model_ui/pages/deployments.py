@@ -1,6 +1,6 @@
 """The Deployments tab: what runs, in which version, and the buttons to change it; built by `app.build_ui`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,12 +122,14 @@ def build(client: MetadataClient, *, public_api_url: str) -> DeploymentsTab:
         api, action, name = client_for(request, client), str(event.act), str(event.name)
         if action in ("log", "unlog"):
             opened = {key: text for key, text in opened.items() if key != name}
-            opened |= await renewed(api, {name: ""}) if action == "log" else {}
+            opened |= await renewed(api, {name: ""}, {name}) if action == "log" else {}
             return gr.skip(), await show(known, opened, request), gr.skip(), opened
         try:
             done = await do(api, action, name, event.version)
         except ApiError as error:
             return _failed(error), gr.skip(), None, opened
+        if action == "remove":
+            opened = {key: text for key, text in opened.items() if key != name}
         return services.said(done.words, undo=True), await show(known, opened, request), done, opened
 
     async def take_back(
@@ -172,9 +174,9 @@ def cards_of(
     )
 
 
-async def renewed(client: MetadataClient, logs: Mapping[str, str]) -> dict[str, str]:
-    """The logs that are open, as they are now; of more than a few the others stay as they were."""
-    new = dict(logs)
+async def renewed(client: MetadataClient, logs: Mapping[str, str], there: Collection[str]) -> dict[str, str]:
+    """The open logs of the deployments that are there, as they are now; beyond a few they stay as they were."""
+    new = {name: log for name, log in logs.items() if name in there}
     for name in tuple(new)[:RENEWED]:
         try:
             new[name] = await _log(client, name)

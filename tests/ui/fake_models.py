@@ -1,0 +1,92 @@
+"""The part of the fake API that takes archives: what begins like a ZIP is one, and becomes a version."""
+
+import asyncio
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+NOW = datetime(2026, 3, 4, 10, 30, tzinfo=UTC).isoformat()
+NOT_A_ZIP = "This is not a .mar: it is no ZIP file. Pack it with torch-model-archiver."
+
+
+def version(experiment: str, number: int, content: bytes = b"PK", **changes: Any) -> dict[str, Any]:
+    """One version as the API shows it."""
+    digest = hashlib.sha256(content).hexdigest()
+    return {
+        "experiment": experiment,
+        "version": number,
+        "sha256": digest,
+        "uploaded_sha256": digest,
+        "uploaded_by": "a publisher",
+        "uploaded_from": "127.0.0.1",
+        "signed_by": None,
+        "signing_key_sha256": None,
+        "size": len(content),
+        "inputs": [
+            {"name": "image", "datatype": "FP32", "shape": [-1, 28, 28], "accepts": ["UINT8", "BYTES"]}
+        ],
+        "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 10], "accepts": []}],
+        "labels": [str(digit) for digit in range(10)],
+        "handler": "handler.py",
+        "files": ["handler.py", "model.pt"],
+        "metrics": None,
+        "archive_settings": None,
+        "created_at": NOW,
+        "download": f"/artifacts/{experiment}/{number}/{experiment}.mar",
+        **changes,
+    }
+
+
+class FakeModels:
+    """Uploads and versions; `received` counts the bytes of the archive under way, and `held` lets its check wait."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was uploaded."""
+        self.versions: dict[tuple[str, int], dict[str, Any]] = {}
+        self.received = 0
+        self.held = False
+
+    def add_routes(self, app: FastAPI, experiments: Any) -> None:
+        """`experiments` gives the dictionary of experiments, and makes a new one for a name."""
+
+        @app.post("/v1/experiments", status_code=201)
+        async def create(request: Request) -> Any:
+            name = (await request.json())["name"]
+            known = experiments()
+            if name in known:
+                return _error(409, "experiment_exists", f"There is an experiment {name} already.")
+            known[name] = experiments(name)
+            return known[name]
+
+        @app.post("/v1/experiments/{name}/versions", status_code=201)
+        async def upload(name: str, request: Request) -> Any:
+            known = experiments()
+            if name not in known:
+                return _error(404, "experiment_unknown", f"There is no experiment {name}.")
+            start, self.received = b"", 0
+            async for chunk in request.stream():
+                start = start or chunk[:2]
+                self.received += len(chunk)
+            while self.held:
+                await asyncio.sleep(0.02)
+            if start != b"PK":
+                return _error(400, "archive_invalid", NOT_A_ZIP)
+            number = (known[name]["latest_version"] or 0) + 1
+            known[name]["latest_version"] = number
+            made = self.versions[name, number] = version(name, number) | {"size": self.received}
+            return made
+
+        @app.get("/v1/experiments/{name}/versions/{number}")
+        def show(name: str, number: int) -> Any:
+            found = self.versions.get((name, number))
+            return found or _error(404, "version_unknown", f"{name} has no version {number}.")
+
+
+def _error(status: int, code: str, detail: str) -> JSONResponse:
+    return JSONResponse({"error": code, "detail": detail}, status)

@@ -1,0 +1,102 @@
+"""The ASGI layer that passes an archive on to the API while the browser sends it; nothing of it is kept here.
+
+`POST /archives/EXPERIMENT` with the archive as its body becomes the API's upload of a version, in the name of the
+visitor; with `?new=1` the experiment is made before. The response is `{experiment, version}` or the API's error.
+Called by `app.create_app`, between the login and Gradio.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from model_ui.api_errors import ApiAway, ApiError, ApiRejected
+from model_ui.asgi import App, Receive, Scope, Send, send_json
+from model_ui.authentication import NOBODY, SCOPE_KEY, Visitor
+from model_ui.bodies import Body
+from model_ui.metadata_client import MetadataClient
+
+PREFIX = "/archives/"
+
+
+class Archives:
+    """The layer: `max_bytes` is the size of the largest archive."""
+
+    def __init__(self, app: App, client: MetadataClient, *, max_bytes: int) -> None:
+        self._app = app
+        self._client = client
+        self._most = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            return await self._app(scope, receive, send)
+        if scope["method"] != "POST":
+            return await _reject(send, 405, "method_not_allowed", "Send the archive with POST.")
+        size = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
+        if not size.isdecimal():
+            return await _reject(send, 411, "length_required", "Send the archive with its length.")
+        if int(size) > self._most:
+            detail = (
+                f"The file has {int(size):,} bytes; archives of more than {self._most:,} are not accepted."
+            )
+            return await _reject(send, 413, "archive_too_large", detail)
+        body = Body(receive, self._most)
+        try:
+            made = await self._pass_on(scope, body, int(size))
+        except _Interrupted:
+            if body.failure:
+                await _reject(send, body.failure, "body_incomplete", "The file did not arrive in time.")
+        except ApiError as error:
+            await _rest(body)
+            await _reject(send, _status(error), _code(error), error.detail)
+        else:
+            await send_json(send, 201, made)
+
+    async def _pass_on(self, scope: Scope, body: Body, size: int) -> dict[str, str]:
+        visitor = scope.get(SCOPE_KEY, NOBODY)
+        token = visitor.token if isinstance(visitor, Visitor) else None
+        api, name = self._client.as_visitor(token), scope["path"].removeprefix(PREFIX)
+        if b"new=1" in scope["query_string"].split(b"&"):
+            await _make(api, name)
+        version = await api.upload_version(name, _content(body), size)
+        return {"experiment": version.experiment, "version": str(version.version)}
+
+
+async def _make(api: MetadataClient, name: str) -> None:
+    """Make the experiment; one that somebody has made meanwhile is as good."""
+    try:
+        await api.create_experiment(name)
+    except ApiRejected as error:
+        if error.code != "experiment_exists":
+            raise
+
+
+class _Interrupted(Exception):
+    """The browser left, or its body does not go on: the upload to the API ends unfinished too."""
+
+
+async def _content(body: Body) -> AsyncIterator[bytes]:
+    while not body.complete:
+        message = await body()
+        if message["type"] != "http.request":
+            raise _Interrupted
+        yield message.get("body", b"")
+
+
+async def _rest(body: Body) -> None:
+    """Read what the API did not want: browsers only read a response once they have sent everything."""
+    with suppress(_Interrupted):
+        async for _ in _content(body):
+            pass
+
+
+def _status(error: ApiError) -> int:
+    if isinstance(error, ApiRejected):
+        return error.status
+    return 503 if isinstance(error, ApiAway) else 502
+
+
+def _code(error: ApiError) -> str:
+    return error.code if isinstance(error, ApiRejected) else "api_unavailable"
+
+
+async def _reject(send: Send, status: int, code: str, detail: str) -> None:
+    await send_json(send, status, {"error": code, "detail": detail})

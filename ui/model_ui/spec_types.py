@@ -1,0 +1,73 @@
+"""What a model takes and gives, as the metadata API says it of versions and deployments; unknown fields are ignored."""
+
+from datetime import datetime
+
+from pydantic import Field, JsonValue
+
+from model_ui.api_types import ApiModel
+
+INPUT_KINDS = ("image", "table", "text", "tensor", "raw")
+
+
+class ImageFormat(ApiModel):
+    """The images that an input takes, in pixels; values are between `minimum` and `maximum`."""
+
+    width: int
+    height: int
+    channels: int = 1
+    layout: str = "HW"
+    minimum: float = 0
+    maximum: float = 255
+
+
+class Column(ApiModel):
+    """One named value of a table's row: a number with its usual range, or one of several categories."""
+
+    name: str
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    categories: tuple[str, ...] = ()
+    example: JsonValue = None
+
+
+class Tensor(ApiModel):
+    """One input or output of a model; -1 in a shape is the batch."""
+
+    name: str = ""
+    datatype: str = ""
+    shape: tuple[int, ...] = ()
+    accepts: tuple[str, ...] = ()
+    kind: str = "raw"
+    image: ImageFormat | None = None
+    columns: tuple[Column, ...] = ()
+    unit: str = ""
+    example: JsonValue = None
+
+
+class ArchiveSettings(ApiModel):
+    """What of an archive's configuration file has no effect here, each with its reason."""
+
+    not_honoured: tuple[str, ...] = ()
+
+
+class Version(ApiModel):
+    """One uploaded archive of an experiment, as it was checked; `size` is in bytes."""
+
+    experiment: str
+    version: int
+    sha256: str
+    size: int = 0
+    task: str = ""
+    environment: str = ""
+    handler: str = ""
+    files: tuple[str, ...] = ()
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
+    labels: tuple[str, ...] = ()
+    metrics: dict[str, JsonValue] | None = None
+    archive_settings: ArchiveSettings | None = None
+    signed_by: str | None = None
+    uploaded_by: str | None = None
+    created_at: datetime | None = Field(default=None)
+    download: str = ""
