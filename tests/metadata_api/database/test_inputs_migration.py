@@ -17,7 +17,7 @@ from metadata_api.predicting import predictions
 from tests.metadata_api.making import own_database
 
 MANY = 100_000
-BEFORE = "0015"
+BEFORE = "0016"
 FILL = (
     "insert into images (sha256, width, height, size) "
     "select encode(sha256(n::text::bytea), 'hex'), 28 + n % 7, 28, 100 + n from generate_series(1, :count) n",

@@ -328,7 +328,7 @@ class TestRefused:
 
     def test_an_image_that_was_never_sent(self, api: httpx.Client) -> None:
         answer = api.post(URL, data={"input_sha256": "0" * 64})
-        assert (answer.status_code, answer.json()["error"]) == (404, "image_unknown")
+        assert (answer.status_code, answer.json()["error"]) == (404, "input_unknown")
 
     @pytest.mark.parametrize(
         "fields",

@@ -3,15 +3,15 @@
 Reads go on: predictions and images are renamed at the end, within milliseconds and without touching a row. Only the
 ledger's rows are rewritten, about 100,000 a second, and only reads of the ledger wait for that.
 
-Revision: 0016, after 0015.
+Revision: 0017, after 0016.
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
