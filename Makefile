@@ -31,6 +31,9 @@ INSTALLED_SUPPLY_CHAIN := $(VENV)/.supply-chain-$(call key,tests/supply_chain.lo
 CHECKOV := $(VENV)/checkov
 INSTALLED_CHECKOV := $(VENV)/.checkov-$(call key,tests/checkov.lock)
 UV := $(BIN)/uv
+# An environment of handlers is keyed by all that is in it, and by what it shares.
+ENVIRONMENT_LOCK = serving/environments/$(NAME)/requirements.lock
+BUILT_ENVIRONMENT = $(VENV)/environments/$(NAME)/.built-$(call key,$(wildcard $(ENVIRONMENT_LOCK)) serving/build_environment.py serving/requirements.lock serving/torch.lock)
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
 # `make test` runs them in so many processes; tests/groups.py says which go together, and which run alone at the end.
@@ -197,8 +200,15 @@ chart: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## generate the chart's README fr
 	@$(BIN)/pytest -q -m "not helm" tests/chart
 
 ##@ Maintain
-.PHONY: install starters browser lock clean
+.PHONY: install environment starters browser lock clean
 install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_CHECKOV) $(INSTALLED_SUPPLY_CHAIN) starters ## create the virtual environment with everything in it
+
+environment: $(INSTALLED) ## build what handlers may import beside the usual: make environment NAME=vision (or text, sklearn, one of yours)
+	@test -n "$(NAME)" || { echo "make environment needs NAME=one of: $(notdir $(patsubst %/requirements.lock,%,$(wildcard serving/environments/*/requirements.lock)))" >&2; exit 2; }
+	@if [ -e "$(BUILT_ENVIRONMENT)" ]; then echo "environment $(NAME): nothing has changed"; else \
+	echo "building the environment $(NAME)"; \
+	$(BIN)/python serving/build_environment.py --uv $(UV) "$(NAME)"; \
+	test "$(NAME)" = base || touch "$(BUILT_ENVIRONMENT)"; fi
 
 starters: $(INSTALLED) ## train the starter experiments that the tests serve, where one is missing or changed
 	@$(BIN)/python models/train.py --all --out .marina/models | { grep -v "nothing has changed" || true; }

@@ -155,6 +155,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         table=components.routes,
         pool=components.pool,
         serving_url=settings.serving_url,
+        response_seconds=settings.max.response_seconds,
         root_path=settings.root_path,
     )
     limits = BodyLimits(ROUTERS, settings.max, {V2_PREFIX: settings.max.inference_bytes})

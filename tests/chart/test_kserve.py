@@ -270,6 +270,7 @@ def test_the_api_learns_all_that_it_needs() -> None:
         "release": "marina",
         "helm_release": "marina",
         "namespace": "models",
+        "response_seconds": 10,
         "artifact_url": "http://marina-metadata-api.models.svc.cluster.local/artifacts",
         "tokens_secret": "marina-serving-tokens",
         "expose": {

@@ -199,6 +199,21 @@ def test_uploads_beyond_the_quota_are_a_507_with_the_remedy_and_store_nothing(
         assert row_counts(engine)["stored_objects"] == 1
 
 
+def test_what_is_missing_or_damaged_can_be_uploaded_again_whatever_the_quota_is(
+    settings: Settings, clean: None, tmp_path: Path
+) -> None:
+    archive = make_mar(tmp_path, salt="one")
+    keep = Retention(archives_bytes=len(archive) + 100)
+    app: FastAPI = create_app(settings.model_copy(update={"retention": keep}))
+    with running(app) as address, httpx.Client(base_url=address, timeout=30) as api:
+        api.post("/v1/experiments", json={"name": "digits"}).raise_for_status()
+        version = publish(api, tmp_path, "one")
+        (settings.store_dir / "artifacts" / version["sha256"][:2] / version["sha256"]).unlink()
+        assert api.get(version["download"]).status_code == 503
+        assert api.post(VERSIONS, content=archive).raise_for_status().json()["version"] == 1
+        assert api.get(version["download"]).status_code == 200
+
+
 def test_uploads_are_rejected_before_the_disk_is_full(
     settings: Settings, engine: Engine, clean: None, tmp_path: Path
 ) -> None:

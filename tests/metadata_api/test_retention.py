@@ -9,6 +9,7 @@ from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Input
 from metadata_api.settings.stores import Retention
 from tests.metadata_api.conftest import row_counts
+from tests.metadata_api.making import make_deployment
 from tests.metadata_api.test_deletions import predict
 
 UNLIMITED = Retention(
@@ -106,6 +107,28 @@ def test_reports_events_and_the_audit_log_have_limits_of_their_own(
     assert applied(sessions, events_rows=10, imports_days=45) == 20 + 5
     counts = row_counts(engine)
     assert (counts["deployment_events"], counts["imports"]) == (10, 5)
+
+
+def test_the_last_two_events_of_an_alias_stay_because_rolling_back_goes_by_them(
+    sessions: Sessions, engine: Engine
+) -> None:
+    make_deployment(engine, "digits")
+    insert = "insert into alias_events (alias, deployment, version, at) "
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "insert into aliases (name, deployment_id, version_id) "
+                "select 'champion', id, version_id from deployments"
+            )
+        )
+        for alias in ("champion", "gone", "busy"):
+            values = f"select '{alias}', 'digits', n, now() - interval '9 days' from generate_series(1, 5) n"
+            connection.execute(text(insert + values))
+    assert applied(sessions, events_rows=4) == 9
+    with engine.connect() as connection:
+        kept = connection.execute(text("select alias, version from alias_events order by id")).all()
+    assert kept == [("champion", 4), ("champion", 5), *(("busy", number) for number in (2, 3, 4, 5))]
+    assert applied(sessions, events_days=7) == 4
 
 
 def test_an_image_that_somebody_is_just_asking_about_stays(sessions: Sessions, engine: Engine) -> None:

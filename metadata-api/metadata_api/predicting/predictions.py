@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from metadata_api.database.pages import first_rows
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Input, Prediction
+from metadata_api.deploying.base import WAY_SECONDS
 from metadata_api.errors import ErrorBody, NotFound
 from metadata_api.http_pool import HttpPool
 from metadata_api.memory import charge
@@ -41,6 +42,8 @@ class Dependencies:
     pool: HttpPool
     serving_url: str
     """`{name}` in it becomes the deployment's name."""
+    response_seconds: float
+    """How long a server may take to answer where its deployment does not say so."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class PredictionRequest:
     image: bytes | None
     input_sha256: str | None
     deployments: tuple[str, ...]
-    deadline_ms: int
+    deadline_ms: int | None
+    """None gives each deployment what its server has."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +69,25 @@ class _Plan:
 async def predict_all(dependencies: Dependencies, request: PredictionRequest) -> bodies.Comparison:
     """Ask every deployment at once and record what they said.
 
-    The deadline counts from here to the last answer; a model that is late, dead or wrong is one error
+    Deadlines count from here; a model that is late, dead or wrong is one error
     row. Raises Invalid, TooLarge, UnsupportedMedia for the image, NotFound for an unknown deployment
     or image, Conflict when nothing is deployed; then nothing is stored.
     """
-    end = asyncio.get_running_loop().time() + request.deadline_ms / 1000
+    begin = asyncio.get_running_loop().time()
     plan = await run_in_threadpool(_prepare, dependencies, request)
+    seconds = [_seconds(dependencies, request, target) for target in plan.targets]
     # The file is written and synced while the models compute; its row follows with the answers.
     _, outcomes = await asyncio.gather(
         run_in_threadpool(_store, dependencies, plan.image),
-        asyncio.gather(*(_ask(dependencies, target, plan.requests, end) for target in plan.targets)),
+        asyncio.gather(
+            *(
+                _ask(dependencies, target, plan.requests, begin + limit)
+                for target, limit in zip(plan.targets, seconds, strict=True)
+            )
+        ),
     )
-    return await run_in_threadpool(_record, dependencies, request, plan.image, outcomes)
+    deadline_ms = round(1000 * max(seconds))
+    return await run_in_threadpool(_record, dependencies, deadline_ms, plan.image, outcomes)
 
 
 def show(session: Session, uid: UUID) -> bodies.RecordedPrediction:
@@ -142,6 +153,13 @@ def _store(dependencies: Dependencies, image: images.DecodedImage | Input) -> No
         images.store(dependencies.sessions, dependencies.inputs, image)
 
 
+def _seconds(dependencies: Dependencies, request: PredictionRequest, target: Target) -> float:
+    """How long a target is waited for."""
+    if request.deadline_ms is not None:
+        return request.deadline_ms / 1000
+    return (target.response_seconds or dependencies.response_seconds) + WAY_SECONDS
+
+
 async def _ask(dependencies: Dependencies, target: Target, requests: dict[str, bytes], end: float) -> Outcome:
     """Ask one target; whatever happens is an outcome, so that no model spoils the answers of the others."""
     start = time.perf_counter()
@@ -168,7 +186,7 @@ async def _ask(dependencies: Dependencies, target: Target, requests: dict[str, b
 
 def _record(
     dependencies: Dependencies,
-    request: PredictionRequest,
+    deadline_ms: int,
     asked: images.DecodedImage | Input,
     outcomes: Sequence[Outcome],
 ) -> bodies.Comparison:
@@ -187,7 +205,7 @@ def _record(
         url=f"/v1/inputs/{image.sha256}",
     )
     return bodies.Comparison(
-        id=uid, input=shown, deadline_ms=request.deadline_ms, results=results, agreement=agreement(results)
+        id=uid, input=shown, deadline_ms=deadline_ms, results=results, agreement=agreement(results)
     )
 
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, File, Form, Query, UploadFile
 
 from metadata_api import deletions
 from metadata_api.auth.access import IN_BODY, needs
+from metadata_api.deploying.base import WAY_SECONDS
 from metadata_api.errors import Invalid, responses
 from metadata_api.limits import max_body
 from metadata_api.predicting import predictions
@@ -15,16 +16,20 @@ from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDe
 from metadata_api.schemas.deletions import Deletion
 from metadata_api.schemas.fields import Name
 from metadata_api.schemas.predictions import Comparison, PredictionPage, RecordedPrediction
-from serving_runtime.contracts import NAME_PATTERN, Role
+from serving_runtime.contracts import NAME_PATTERN, RESPONSE_SECONDS_BOUNDS, Role
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
 SHA256 = r"^[0-9a-f]{64}$"
+MAX_DEADLINE_MS = 1000 * (RESPONSE_SECONDS_BOUNDS[1] + int(WAY_SECONDS))
 # What a form adds to the file in it.
 FORM_BYTES = 64 * 1024
 
 
 def _dependencies(of: ComponentsDep) -> Dependencies:
-    return Dependencies(of.sessions, of.inputs, of.pool, of.settings.serving_url.rstrip("/"))
+    settings = of.settings
+    return Dependencies(
+        of.sessions, of.inputs, of.pool, settings.serving_url.rstrip("/"), settings.max.response_seconds
+    )
 
 
 PredictionDeps = Annotated[Dependencies, Depends(_dependencies)]
@@ -42,7 +47,9 @@ async def predict(
     image: Annotated[UploadFile | None, File(description="PNG or JPEG")] = None,
     input_sha256: Annotated[str | None, Form(pattern=SHA256)] = None,
     deployments: Annotated[list[Name] | None, Form(description="None means all that shall run.")] = None,
-    deadline_ms: Annotated[int, Form(ge=100, le=30_000)] = 5000,
+    deadline_ms: Annotated[
+        int | None, Form(ge=100, le=MAX_DEADLINE_MS, description="None is what each deployment may take.")
+    ] = None,
 ) -> Comparison:
     """Ask deployments about one image, all at once; a model that fails is one error row of the answer."""
     if (image is None) == (input_sha256 is None):

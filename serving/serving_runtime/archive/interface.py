@@ -4,25 +4,19 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from serving_runtime.archive import tensor_kinds
+from serving_runtime.archive import stock_handlers, tensor_kinds
 from serving_runtime.archive.model_spec import ModelSpec
+from serving_runtime.archive.stock_handlers import StockHandler
 from serving_runtime.archive.tensor_kinds import TensorSpec, as_document
 from serving_runtime.contracts import IMAGE_MAGIC
 
 PLAIN_INPUT, PLAIN_OUTPUT = "data", "result"
 """What a model without a spec takes and gives: one element is what TorchServe's handlers get as a body."""
 
-# Input and output of the handlers that TorchServe brings along. What they give is JSON in TorchServe's own words.
-_STOCK_KINDS: Mapping[str, tuple[str, str]] = {
-    "image_classifier": ("image", "probabilities"),
-    "image_segmenter": ("image", "raw"),
-    "object_detector": ("image", "boxes"),
-    "text_classifier": ("text", "probabilities"),
-}
 _ANSWERS = {"probabilities": "classes", "label": "classes"}
 
 
@@ -37,12 +31,17 @@ class Interface:
 
 
 def of_archive(
-    spec: ModelSpec | None, handler: str, golden: dict[str, Any] | None, labels: Sequence[str] = ()
+    spec: ModelSpec | None,
+    stock: StockHandler | None = None,
+    golden: dict[str, Any] | None = None,
+    labels: Sequence[str] = (),
 ) -> Interface:
-    """What an archive says: its model spec, else its handler's name, its golden pair and its `labels`."""
+    """What an archive says: its model spec, else its handler if that is TorchServe's, its golden pair, its `labels`."""
     if spec is not None:
         return _interface(spec.inputs, spec.outputs, spec.labels, spec.task)
-    kinds = _STOCK_KINDS.get(handler) or _told_by(golden)
+    kinds = [
+        known if known != "raw" else told for known, told in zip(_kinds(stock), _told_by(golden), strict=True)
+    ]
     return _interface((_plain(PLAIN_INPUT, kinds[0]),), (_plain(PLAIN_OUTPUT, kinds[1]),), labels)
 
 
@@ -57,7 +56,7 @@ def of_documents(
     taken, given = ([item["name"] for item in items] for items in (inputs, outputs))
     kinds = ("", "")
     if taken == [PLAIN_INPUT] and given == [PLAIN_OUTPUT]:
-        kinds = _STOCK_KINDS.get(handler, ("raw", "raw"))
+        kinds = _kinds(stock_handlers.of(handler, None))
     read = tensor_kinds.from_document
     return _interface(
         tuple(read(item, is_input=True, labels=labels, kind=kinds[0]) for item in inputs),
@@ -109,6 +108,10 @@ def _taken(tensor: TensorSpec) -> list[Any]:
     if tensor.columns:
         return ["table", [[column["name"], column.get("categories")] for column in document["columns"]]]
     return [tensor.kind, document["shape"], tensor.datatype if tensor.kind == "tensor" else ""]
+
+
+def _kinds(stock: StockHandler | None) -> tuple[str, str]:
+    return (stock.input_kind, stock.output_kind) if stock is not None else ("raw", "raw")
 
 
 def _plain(name: str, kind: str) -> TensorSpec:
@@ -166,5 +169,5 @@ def _answer_kind(given: bytes | None) -> str:
     return "text" if isinstance(value, str) else "number" if type(value) in (int, float) else "raw"
 
 
-PLAIN = of_archive(None, "", None)
+PLAIN = of_archive(None)
 """Of a model of which nothing is known."""

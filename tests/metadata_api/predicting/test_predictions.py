@@ -15,7 +15,8 @@ from PIL import Image
 from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
-from metadata_api.settings import Database, Settings
+from metadata_api.predicting import predictions
+from metadata_api.settings import Database, Max, Settings
 from metadata_api.settings.auth import Auth
 from tests.metadata_api.conftest import as_json, row_counts
 from tests.metadata_api.making import (
@@ -221,6 +222,27 @@ class TestFailures:
         assert set(rows(ask(api, deadline_ms=300)).values()) == {"deadline_exceeded"}
         assert time.monotonic() - start < 0.3 + 0.2
 
+    def test_each_deployment_has_what_its_server_has(
+        self,
+        own_app: FastAPI,
+        api: httpx.Client,
+        four: None,
+        engine: Engine,
+        serving: V2Server,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(predictions, "WAY_SECONDS", 0.1)
+        components = own_app.state.components
+        hurried = components.settings.model_copy(update={"max": Max(response_seconds=0.3)})
+        monkeypatch.setattr(components, "settings", hurried)
+        with engine.begin() as connection:
+            connection.execute(text("update deployments set response_seconds = 30 where name = 'b'"))
+        for name in "ab":
+            serving.models[name] = answers("5", seconds=1.2)
+        answer = ask(api, deployments=["a", "b"])
+        assert rows(answer) == {"a": "deadline_exceeded", "b": "5"}
+        assert answer.json()["deadline_ms"] == 30_100
+
 
 class TestRecord:
     """What is kept of a call."""
@@ -334,7 +356,7 @@ class TestRefused:
         "fields",
         [
             {"deadline_ms": 99},
-            {"deadline_ms": 30_001},
+            {"deadline_ms": 605_001},
             {"deadline_ms": "soon"},
             {"deployments": "../etc"},
             {"input_sha256": "../../etc"},

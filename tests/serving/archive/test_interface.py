@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serving_runtime.archive import interface, mar
+from serving_runtime.archive import interface, mar, stock_handlers
 from serving_runtime.archive.interface import Interface
 from serving_runtime.archive.model_spec import parse
 from serving_runtime.archive.tensor_kinds import as_document
@@ -22,7 +22,7 @@ outputs: [{name: probabilities, datatype: FP32, shape: [-1, 2]}, {name: label, d
 
 
 def of_spec(text: str) -> Interface:
-    return interface.of_archive(parse(text), "handler.py", None)
+    return interface.of_archive(parse(text))
 
 
 def kinds(found: Interface) -> tuple[str, str]:
@@ -47,7 +47,7 @@ class TestWithoutModelSpec:
         ],
     )
     def test_handler_of_torchserve_tells_it(self, handler: str, expected: tuple[str, str]) -> None:
-        assert kinds(interface.of_archive(None, handler, None)) == expected
+        assert kinds(interface.of_archive(None, stock_handlers.of(handler, None))) == expected
 
     @pytest.mark.parametrize(
         ("taken", "given", "expected"),
@@ -72,7 +72,7 @@ class TestWithoutModelSpec:
         ],
     )
     def test_golden_pair_tells_it(self, taken: dict[str, Any], given: str, expected: tuple[str, str]) -> None:
-        assert kinds(interface.of_archive(None, "handler.py", golden(taken, given))) == expected
+        assert kinds(interface.of_archive(None, None, golden(taken, given))) == expected
 
     def test_class_names_of_torchserve_are_labels(self, tmp_path: Path) -> None:
         files: dict[str, bytes | Path] = {
@@ -89,6 +89,14 @@ class TestWithoutModelSpec:
             tmp_path / "x.mar", name="x", handler="image_classifier", serialized_file="model.pt", files=files
         )
         assert info.interface.labels == ()
+
+    def test_class_that_derives_from_one_of_torchserves_tells_it(self, tmp_path: Path) -> None:
+        source = (
+            b"from ts.torch_handler.image_classifier import ImageClassifier\nclass Mine(ImageClassifier): ..."
+        )
+        files: dict[str, bytes | Path] = {"mine.py": source}
+        info = mar.build(tmp_path / "x.mar", name="x", handler="mine.py", serialized_file=None, files=files)
+        assert kinds(info.interface) == ("image", "probabilities")
 
     @pytest.mark.parametrize(
         "names", [[], {"0": 1}, {"1": "a"}, {"0": "a", "1": "a"}, {"0": "a\n"}, {"0": []}]
@@ -127,7 +135,7 @@ class TestTask:
 class TestRows:
     @pytest.mark.parametrize("handler", ["image_classifier", "handler.py"])
     def test_row_without_kinds_reads_as_one_with_them(self, handler: str) -> None:
-        for found in (of_spec(DIGITS), interface.of_archive(None, handler, None)):
+        for found in (of_spec(DIGITS), interface.of_archive(None, stock_handlers.of(handler, None))):
             sides = [[as_document(tensor) for tensor in side] for side in (found.inputs, found.outputs)]
             assert interface.of_documents(*sides, found.labels, handler) == found
             for document in (*sides[0], *sides[1]):
