@@ -17,9 +17,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # In the order in which a request takes them, so that none waits for what another here waits for.
-    op.execute("lock table images, predictions, stored_objects in exclusive mode")
+    # In the order in which requests that write take them, so that none waits for one that waits for us.
+    op.execute("lock table images, stored_objects, predictions in exclusive mode")
     _rename_kind("image", "input")
+    # From here to the commit nobody reads either; in the order of queries about predictions with their images.
+    op.execute("lock table predictions, images in access exclusive mode")
     op.rename_table("images", "inputs")
     _rename_parts("image", "input")
     _add_constant("inputs", "kind", "image")
