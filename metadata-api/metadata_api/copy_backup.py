@@ -129,7 +129,8 @@ def _read(path: Path) -> _Manifest:
             installation = line.removeprefix("# installation").strip()
             continue
         kind, digest, size, *problem = line.split()
-        (broken if problem else needed).add((kind, digest, size))
+        # Dumps of before inputs of other kinds call them images.
+        (broken if problem else needed).add(("input" if kind == "image" else kind, digest, size))
     return _Manifest(installation, needed, broken)
 
 

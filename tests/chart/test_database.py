@@ -325,7 +325,7 @@ class TestBackup:
         ask(
             product,
             "insert into stored_objects (kind, sha256, size, unreferenced_since) "
-            "values ('archive', repeat('a', 64), 7, null), ('image', repeat('b', 64), 9, now())",
+            "values ('archive', repeat('a', 64), 7, null), ('input', repeat('b', 64), 9, now())",
             "insert into stored_objects (kind, sha256, size, problem) "
             "values ('archive', repeat('c', 64), 8, 'damaged')",
         )

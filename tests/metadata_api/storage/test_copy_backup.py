@@ -105,9 +105,9 @@ def test_what_was_broken_already_holds_up_no_dump_and_is_named(
     version = publish(api, tmp_path)
     name = dump(tmp_path, version["sha256"], version["size"])
     manifest = (tmp_path / name).with_suffix(".manifest")
-    manifest.write_text(f"{manifest.read_text()}image {'a' * 64} 7 damaged\n")
+    manifest.write_text(f"{manifest.read_text()}input {'a' * 64} 7 damaged\n")
     said = copy_backup.push(outside, tmp_path, 30)
-    assert f"image {'a' * 64}" in said
+    assert f"input {'a' * 64}" in said
     target = tmp_path / "elsewhere"
     target.mkdir()
     assert name in copy_backup.fetch(outside, target, "")
