@@ -15,8 +15,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& { echo $$python; break; }; done)
 
-RUNTIME_LOCKS := $(addsuffix /requirements.lock,serving metadata-api ui models)
-PROJECTS := serving metadata-api ui
+RUNTIME_LOCKS := $(addsuffix /requirements.lock,serving metadata-api ui models models/marina)
+PROJECTS := serving metadata-api ui models/marina
 RUNTIME_INPUTS := .ci/installer.lock $(RUNTIME_LOCKS) $(wildcard serving/torch*.lock) \
 	$(addsuffix /pyproject.toml,$(PROJECTS))
 # What is installed is keyed by the locks' content: the same locks install nothing, whatever the files' dates.
@@ -37,14 +37,15 @@ BUILT_ENVIRONMENT = $(VENV)/environments/$(NAME)/.built-$(call key,$(wildcard $(
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
 # `make test` runs them in so many processes; tests/groups.py says which go together, and which run alone at the end.
-TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina_local tests/system tests/ui
+TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina tests/marina_local tests/system tests/ui
 WORKERS ?= 4
 # A worker that dies ends the run: xdist could wait for ever for the one in its place.
 PARALLEL := -n $(WORKERS) --dist loadscope --max-worker-restart 0
 # It runs beside them. Not by $(MAKE), which a dry run would really start.
 TEST_SDK := PYTHONPATH=metadata-api:serving:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk
 K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh k8s/doctor,$(wildcard k8s/*)) k8s/doctor/run
-PACKAGES := serving/serving_runtime metadata-api/metadata_api metadata-api/marina_local ui/model_ui k8s/doctor/marina_doctor
+PACKAGES := serving/serving_runtime metadata-api/metadata_api metadata-api/marina_local ui/model_ui models/marina/marina \
+	k8s/doctor/marina_doctor
 
 .PHONY: help
 help: ## print this list
@@ -67,7 +68,7 @@ demo-reset: $(INSTALLED) ## stop and delete the data in .marina; trained models 
 
 import: $(INSTALLED) ## import experiments from a CSV into the running system: make import FILE=runs.csv
 	@test -n "$(FILE)" || { echo "make import needs FILE=a.csv" >&2; exit 2; }
-	@$(BIN)/python -m marina_local import "$(FILE)"
+	@$(BIN)/marina import "$(FILE)"
 
 fsck: $(INSTALLED) ## compare database and store of the running system, every object by its hash; FSCK=--repair mends from the copy
 	@$(BIN)/python -m marina_local fsck $(FSCK)

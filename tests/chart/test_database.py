@@ -180,6 +180,9 @@ class TestCopyOutside:
     def test_a_restore_fetches_the_dump_first(self) -> None:
         pod = pod_of(render(self.VALUES).one("CronJob", "marina-restore"))
         assert [one["name"] for one in (*pod["initContainers"], *pod["containers"])] == ["fetch", "restore"]
+        (fetch,) = pod["initContainers"]
+        assert fetch["command"][-3:] == ["fetch", "/backup", "$(RESTORE_FILE)"]
+        assert environment(fetch)["RESTORE_FILE"] == "", "k8s/job puts the name of a dump in here"
 
     def test_the_network_lets_them_through(self) -> None:
         made = render({**self.VALUES, "networkPolicy": {"enabled": True}})
@@ -277,12 +280,32 @@ def product(place: dict[str, str], postgres_url: str) -> dict[str, str]:
     return place
 
 
+def version_of(experiment: str, number: int) -> tuple[str, ...]:
+    """Statements that write an experiment with one version, in any schema of the product."""
+    return (
+        f"insert into experiments (name, display_name) values ('{experiment}', '{experiment}')",
+        "insert into model_versions "
+        "(experiment_id, number, sha256, uploaded_sha256, size, handler, files, inputs, outputs, labels) "
+        f"select id, {number}, repeat('a', 64), repeat('a', 64), 1, 'h', '[]', '[]', '[]', '[]' "
+        f"from experiments where name = '{experiment}'",
+    )
+
+
 WRITE = (
     "create table runs (id serial primary key, name text unique)",
     "insert into runs (name) select 'run ' || n from generate_series(1, 500) n",
     "create index on runs (lower(name))",
 )
 LOOK = "select count(*), max(id), (select count(*) from pg_indexes where tablename = 'runs') from runs"
+
+
+def slow_clock(place: dict[str, str]) -> Path:
+    """Folder of a `date` that is years behind."""
+    folder = Path(place["PASSWORD_FILE"]).parent / "programs"
+    folder.mkdir()
+    (folder / "date").write_text("#!/bin/sh\necho 20010101T000000Z\n")
+    (folder / "date").chmod(0o755)
+    return folder
 
 
 class TestBackup:
@@ -302,12 +325,32 @@ class TestBackup:
         ask(
             product,
             "insert into stored_objects (kind, sha256, size, unreferenced_since) "
-            "values ('archive', repeat('a', 64), 7, null), ('image', repeat('b', 64), 9, now())",
+            "values ('archive', repeat('a', 64), 7, null), ('input', repeat('b', 64), 9, now())",
+            "insert into stored_objects (kind, sha256, size, problem) "
+            "values ('archive', repeat('c', 64), 8, 'damaged')",
         )
+        ((installation,),) = ask(product, "select id::text from installations")
         assert run("backup", product).returncode == 0
         (manifest,) = Path(product["BACKUP_DIR"]).glob("*.manifest")
-        assert manifest.read_text() == f"archive {'a' * 64} 7\n"
+        lines = sorted(manifest.read_text().splitlines())
+        assert lines == [
+            f"# installation {installation}",
+            f"archive {'a' * 64} 7",
+            f"archive {'c' * 64} 8 damaged",
+        ]
         assert manifest.with_suffix(".dump").exists()
+
+    def test_a_new_dump_is_the_newest_whatever_clocks_say(self, place: dict[str, str]) -> None:
+        ask(place, *WRITE)
+        future = Path(place["BACKUP_DIR"]) / "marina-20991231T235959Z.dump"
+        future.write_bytes(b"made by a node whose clock was wrong")
+        wrong = {"PATH": f"{slow_clock(place)}:{place['PATH']}"}
+        assert run("backup", place, BACKUP_KEEP="1", **wrong).returncode == 0
+        assert dumps(place) == ["marina-21000101T000000Z.dump"]
+        Path(place["BACKUP_DIR"], *dumps(place)).unlink()
+        assert run("backup", place, **wrong).returncode == 0
+        ((now,),) = ask(place, "select to_char(now() at time zone 'utc', 'YYYYMMDD')")
+        assert dumps(place)[0].startswith(f"marina-{now}T")
 
     def test_numbers_of_versions_that_were_given_after_the_dump_are_not_given_again(
         self, product: dict[str, str]
@@ -322,6 +365,35 @@ class TestBackup:
         found = dict(ask(product, "select experiment, last from version_numbers"))
         assert found == {"a": 8, "b": 1005, "new": 2}, "nobody knows about b, so many were surely not given"
         assert ask(product, "select confirmed_at, dump like 'marina-%.dump' from restores") == [(None, True)]
+
+    @pytest.mark.parametrize("made_by", ["0005", "0011", "0013"])
+    def test_a_dump_of_an_older_release_waits_for_its_confirmation_and_gives_no_number_twice(
+        self, place: dict[str, str], postgres_url: str, made_by: str
+    ) -> None:
+        url = make_url(postgres_url).set(database=place["PGDATABASE"])
+        engine = connect(url.render_as_string(hide_password=False))
+        migrate.upgrade(engine, made_by)
+        for name in ("a", "b"):
+            ask(place, *version_of(name, number=3))
+        if made_by >= "0012":
+            ask(place, "insert into version_numbers values ('a', 3), ('b', 3)")
+        run("backup", place)
+        migrate.upgrade(engine)
+        ask(
+            place,
+            "insert into version_numbers values ('new', 2), ('a', 8) "
+            "on conflict (experiment) do update set last = excluded.last",
+            "delete from version_numbers where experiment = 'b'",
+        )
+        result = run("restore", place)
+        assert result.returncode == 0, result.stderr
+        migrate.upgrade(engine)
+        engine.dispose()
+        found = dict(ask(place, "select experiment, last from version_numbers"))
+        assert found == {"a": 8, "b": 1003, "new": 2}
+        assert ask(place, "select confirmed_at, dump like 'marina-%.dump' from restores") == [(None, True)]
+        assert ask(place, "select tablename from pg_tables where tablename like 'restored%'") == []
+        assert [name for name in dumps(place) if ".part" in name] == []
 
     def test_an_older_dump_can_be_named(self, place: dict[str, str]) -> None:
         ask(place, *WRITE)

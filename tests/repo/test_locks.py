@@ -16,8 +16,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted(ROOT.glob("serving/environments/*/requirements.lock"))
-LOCKS = sorted([*ROOT.glob("*/*.lock"), *ROOT.glob("k8s/*/*.lock"), *ROOT.glob(".ci/*.lock"), *ENVIRONMENTS])
-RUNTIME = [ROOT / part / "requirements.lock" for part in ("serving", "metadata-api", "ui", "models")]
+LOCKS = sorted(
+    [*ROOT.glob("*/*.lock"), *ROOT.glob("[km]*/*/*.lock"), *ROOT.glob(".ci/*.lock"), *ENVIRONMENTS]
+)
+PARTS = ("serving", "metadata-api", "ui", "models", "models/marina")
+RUNTIME = [ROOT / part / "requirements.lock" for part in PARTS]
 
 
 def entries(lock: Path) -> list[str]:
@@ -35,9 +38,7 @@ def name_of(path: Path) -> str:
 
 def test_every_component_has_one() -> None:
     names = {name_of(path) for path in LOCKS}
-    assert names >= {
-        f"{part}/requirements.lock" for part in ("serving", "metadata-api", "ui", "models", "tests")
-    }
+    assert names >= {f"{part}/requirements.lock" for part in (*PARTS, "tests")}
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=name_of)

@@ -18,6 +18,9 @@ from serving_runtime.contracts import (
     DeploymentState,
 )
 
+WAY_SECONDS = 5.0
+"""Whoever asks a model waits so much longer than its server may take: for the way there and back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resources:

@@ -76,6 +76,8 @@ class KServeConfig(Section):
     predictor: Predictor = Predictor()
     environments: dict[str, EnvironmentValues] = Field(default_factory=dict)
     """Those that have ServingRuntimes, by name; `base` always has."""
+    response_seconds: int = Field(10, gt=0)
+    """How long a model may take to answer unless its deployment says so; a pod that leaves has longer than that."""
     tokens_secret: str = ""
     """Secret in which model servers find the tokens that they take, as `tokens.json`; empty when they ask for none."""
 
