@@ -115,7 +115,8 @@ def _describe(source: Path) -> dict[str, Any]:
     own = _site_packages(Path(sys.prefix))
     packages = {_key(found): found.version for found in metadata.distributions(path=[str(own)])}
     by_import = _imports(lambda name: name in packages)
-    preload, notes = [], []
+    preload: list[str] = []
+    notes: list[str] = []
     for name in _asked_for(source / "requirements.in", by_import):
         reason = _unfit_to_fork(name, notes)
         if reason is None:
@@ -133,7 +134,7 @@ def _describe(source: Path) -> dict[str, Any]:
 
 
 def _asked_for(requirements: Path, by_import: dict[str, list[str]]) -> list[str]:
-    """What to import for all workers: the modules of the packages that are asked for, and those of `# preload: NAME`."""
+    """What to import for all workers: modules of the packages that are asked for, and those of `# preload: NAME`."""
     text = requirements.read_text()
     asked = re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", text, re.M)
     direct = {re.sub(r"[-_.]+", "-", name).lower() for name in asked}
