@@ -16,7 +16,9 @@ from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1/inputs", tags=["inputs"])
 Digest = Annotated[str, Path(pattern=SHA256, description="sha256 of the bytes, in hexadecimal.")]
-CONTENT: dict[str, dict[str, str]] = {name: {} for name in ("image/png", "image/jpeg", "application/json", "text/plain")}
+CONTENT: dict[str, dict[str, str]] = {
+    name: {} for name in ("image/png", "image/jpeg", "application/json", "text/plain")
+}
 
 
 @router.get("", dependencies=[needs(Role.VIEWER)], responses=responses(404))

@@ -96,7 +96,13 @@ async def _form(request: Request) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The fields of a form, and the files that are inputs."""
     fields: dict[str, Any] = {}
     files: dict[str, bytes] = {}
-    async with request.form(max_files=1) as form:
+    try:
+        form = await request.form(max_files=1)
+    except (ValueError, LookupError):  # a character set that there is not, or other text than it says
+        raise Invalid(
+            "body_unreadable", f"The form cannot be read. Send it as {FORMS[0]} in UTF-8."
+        ) from None
+    try:
         for name in form:
             values = [value for value in form.getlist(name) if value != ""]
             first = values[0] if values else None
@@ -106,6 +112,8 @@ async def _form(request: Request) -> tuple[dict[str, Any], dict[str, bytes]]:
                 fields[name] = values
             elif values:
                 fields[name] = values[-1]
+    finally:
+        await form.close()
     return fields, files
 
 
