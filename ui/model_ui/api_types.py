@@ -136,6 +136,8 @@ class Deployment(ApiModel):
     ready: bool = False
     previous_version: int | None = None
     url: str = ""
+    updated_at: str = ""
+    """When somebody changed it last, as the API wrote it."""
 
 
 class LogPart(ApiModel):

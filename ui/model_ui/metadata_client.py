@@ -179,23 +179,23 @@ class MetadataClient:
         if removed.desired == "stopped":
             await self.stop(removed.name)
 
-    async def change_version(self, name: str, version: int) -> Deployment:
-        """Serve another version; the old one answers until the new one has proved itself."""
-        return await self._call(
-            Deployment, "PATCH", f"/v1/deployments/{_segment(name)}", json={"version": version}
-        )
+    async def change_version(self, name: str, version: int, *, unchanged_since: str = "") -> Deployment:
+        """Serve another version; with its `updated_at` only if nobody has changed it since, as below."""
+        path, known = f"/v1/deployments/{_segment(name)}", {"unchanged_since": unchanged_since}
+        params = known if unchanged_since else None
+        return await self._call(Deployment, "PATCH", path, json={"version": version}, params=params)
 
     async def roll_back(self, name: str) -> Deployment:
         """Serve the previous version again."""
-        return await self._call(Deployment, "POST", f"/v1/deployments/{_segment(name)}/rollback")
+        return await self._act(name, "rollback", "")
 
-    async def stop(self, name: str) -> Deployment:
+    async def stop(self, name: str, *, unchanged_since: str = "") -> Deployment:
         """Stop serving, keep the deployment."""
-        return await self._call(Deployment, "POST", f"/v1/deployments/{_segment(name)}/stop")
+        return await self._act(name, "stop", unchanged_since)
 
-    async def start(self, name: str) -> Deployment:
+    async def start(self, name: str, *, unchanged_since: str = "") -> Deployment:
         """Serve a stopped deployment again."""
-        return await self._call(Deployment, "POST", f"/v1/deployments/{_segment(name)}/start")
+        return await self._act(name, "start", unchanged_since)
 
     async def log(self, name: str, *, lines: int) -> DeploymentLog:
         """The last lines that the processes of a deployment logged."""
@@ -256,6 +256,10 @@ class MetadataClient:
         if not TOKEN_ID.fullmatch(token_id):
             raise ApiRejected(404, "token_unknown", "There is no token of this id.")
         await self._request("DELETE", f"/v1/tokens/{token_id}")
+
+    async def _act(self, name: str, verb: str, since: str) -> Deployment:
+        params = {"unchanged_since": since} if since else None
+        return await self._call(Deployment, "POST", f"/v1/deployments/{_segment(name)}/{verb}", params=params)
 
     async def _pages(self, kind: type[P], path: str, most: int, **query: str) -> AsyncIterator[P]:
         """A list page by page, to its end or to so many pages."""
