@@ -1,6 +1,7 @@
 """The first real prediction of every deployment after a start; the launcher waits for it."""
 
 import asyncio
+import math
 import time
 
 import httpx
@@ -50,14 +51,17 @@ async def _desired(client: httpx.AsyncClient, api: str) -> dict[str, dict[str, s
 
 
 async def _predicts(client: httpx.AsyncClient, model: str) -> bool:
-    """Whether a model answers: an image model gets an empty image, of others their own readiness is asked."""
+    """Whether a model answers: an image model gets a black image, of others their own readiness is asked."""
     try:
         described = await client.get(model)
         if described.status_code != 200:
             return False
-        if [item["name"] for item in described.json()["inputs"]] != ["image"]:
+        inputs = described.json()["inputs"]
+        if [item["parameters"]["kind"] for item in inputs] != ["image"] or inputs[0]["datatype"] == "BYTES":
             return (await client.get(f"{model}/ready")).status_code == 200
-        tensor = {"name": "image", "shape": [1, 28, 28], "datatype": "UINT8", "data": [0] * 784}
+        shape = [1, *inputs[0]["shape"][1:]]
+        tensor = {"name": inputs[0]["name"], "shape": shape, "datatype": inputs[0]["datatype"]}
+        tensor["data"] = [0] * math.prod(shape)
         return (await client.post(f"{model}/infer", json={"inputs": [tensor]})).status_code == 200
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return False

@@ -10,16 +10,17 @@ from typing import Any
 
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session, aliased, load_only
 
 from metadata_api import aliases, versions
-from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, Json, ModelVersion
+from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
 from metadata_api.deploying import helm
 from metadata_api.deploying.base import Resources
 from metadata_api.deploying.helm_release import HelmDeployment, HelmRelease
 from metadata_api.errors import Conflict, NotFound
 from metadata_api.schemas import deployments as bodies
 from metadata_api.schemas.resources import NewResources
+from metadata_api.schemas.versions import tensors
 from serving_runtime.contracts import RUNTIMES
 
 EVENTS_SHOWN = 50
@@ -175,26 +176,36 @@ def list_page(
     )
 
 
-def _everything() -> Select[Deployment, str, int, list[str], Json | None, int]:
+# A version's golden pair and training record are large, and are not needed.
+_SHOWN_OF_VERSION = (
+    ModelVersion.number,
+    ModelVersion.inputs,
+    ModelVersion.outputs,
+    ModelVersion.labels,
+    ModelVersion.handler,
+    ModelVersion.task,
+    ModelVersion.archive_settings,
+)
+
+
+def _everything() -> Select[Deployment, str, ModelVersion, int]:
     return (
         select(
             Deployment,
             Experiment.name,
-            ModelVersion.number,
-            ModelVersion.labels,
-            ModelVersion.archive_settings,
+            ModelVersion,
             Previous.number,
         )
+        .options(load_only(*_SHOWN_OF_VERSION, raiseload=True))
         .join(Experiment, Deployment.experiment_id == Experiment.id)
         .join(ModelVersion, Deployment.version_id == ModelVersion.id)
         .outerjoin(Previous, Deployment.previous_version_id == Previous.id)
     )
 
 
-def _fields(
-    found: Row[Deployment, str, int, list[str], Json | None, int], serving_url: str
-) -> dict[str, Any]:
-    row, experiment, number, labels, archive_settings, previous = found
+def _fields(found: Row[Deployment, str, ModelVersion, int], serving_url: str) -> dict[str, Any]:
+    row, experiment, version, previous = found
+    taken = versions.interface_of(version)
     observed = bodies.Observed(
         state=row.observed_state,
         version=row.observed_version,
@@ -205,7 +216,7 @@ def _fields(
     return {
         "name": row.name,
         "experiment": experiment,
-        "version": number,
+        "version": version.number,
         "runtime": row.runtime,
         "replicas": row.replicas,
         "resources": asdict(Resources.of(row.resources)) if row.resources else None,
@@ -214,11 +225,16 @@ def _fields(
         "owner": row.owner,
         "desired": row.desired,
         "observed": observed,
-        "ready": row.desired == "running" and observed.state == "ready" and observed.version == number,
+        "ready": row.desired == "running"
+        and observed.state == "ready"
+        and observed.version == version.number,
         "previous_version": previous,
-        "archive_settings": archive_settings,
+        "archive_settings": version.archive_settings,
         "url": f"{serving_url.replace('{name}', row.name)}/v2/models/{row.name}",
-        "labels": labels,
+        "task": taken.task,
+        "inputs": tensors(taken.inputs),
+        "outputs": tensors(taken.outputs),
+        "labels": taken.labels,
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }

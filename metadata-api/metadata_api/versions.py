@@ -4,7 +4,7 @@ Called by the routes for versions and artifacts, and by deployments for the vers
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,10 +19,12 @@ from metadata_api.database.tables import Experiment, ModelVersion
 from metadata_api.errors import Invalid, NotFound
 from metadata_api.objects import ledger
 from metadata_api.objects.repair import RepairedStore
-from metadata_api.schemas.versions import Tensor, Version, VersionPage
+from metadata_api.schemas.versions import Version, VersionPage, tensors
 from metadata_api.signatures import Signatures, Signer
-from serving_runtime.archive import mar
-from serving_runtime.archive.model_spec import PLAIN_INPUTS, PLAIN_OUTPUTS
+from serving_runtime.archive import interface, mar
+from serving_runtime.archive.interface import Interface
+from serving_runtime.archive.tensor_kinds import as_document
+from serving_runtime.contracts import BASE_ENVIRONMENT
 
 T = TypeVar("T")
 
@@ -116,6 +118,11 @@ def find(session: Session, experiment: str, number: int | None) -> ModelVersion:
     return row
 
 
+def interface_of(row: ModelVersion) -> Interface:
+    """What the version's model takes and gives, and its task; derived for a row from before that was stored."""
+    return interface.of_documents(row.inputs, row.outputs, row.labels, row.handler, row.task)
+
+
 def archive(sessions: Sessions, artifacts: RepairedStore, experiment: str, number: int) -> tuple[str, int]:
     """sha256 and size of a version's stored bytes; raises NotFound, and Unavailable when they are missing."""
     with sessions() as session:
@@ -157,7 +164,7 @@ def _next_number(session: Session, experiment: str, experiment_id: int) -> int:
 
 
 def _row(info: mar.MarInfo, upload: Upload, signer: Signer | None) -> ModelVersion:
-    spec, metrics = info.spec, (info.training or {}).get("metrics")
+    spec, taken, metrics = info.spec, info.interface, (info.training or {}).get("metrics")
     return ModelVersion(
         sha256=info.sha256,
         uploaded_sha256=upload.sha256,
@@ -168,9 +175,11 @@ def _row(info: mar.MarInfo, upload: Upload, signer: Signer | None) -> ModelVersi
         size=info.size,
         handler=info.handler,
         files=list(info.files),
-        inputs=[asdict(tensor) for tensor in (spec.inputs if spec else PLAIN_INPUTS)],
-        outputs=[asdict(tensor) for tensor in (spec.outputs if spec else PLAIN_OUTPUTS)],
-        labels=list(spec.labels) if spec else [],
+        inputs=[as_document(tensor) for tensor in taken.inputs],
+        outputs=[as_document(tensor) for tensor in taken.outputs],
+        labels=list(taken.labels),
+        task=(spec.task if spec else "") or None,
+        environment=(spec.environment if spec else "") or None,
         metrics=metrics if isinstance(metrics, dict) else None,
         archive_settings=info.config.settings if info.config is not None else None,
         golden=_storable("golden.json", info.golden),
@@ -189,6 +198,7 @@ def _storable(what: str, value: T) -> T:
 
 
 def _shown(experiment: str, row: ModelVersion) -> Version:
+    taken = interface_of(row)
     return Version(
         experiment=experiment,
         version=row.number,
@@ -199,8 +209,10 @@ def _shown(experiment: str, row: ModelVersion) -> Version:
         signed_by=row.signed_by,
         signing_key_sha256=row.signing_key_sha256,
         size=row.size,
-        inputs=[Tensor.model_validate(tensor) for tensor in row.inputs],
-        outputs=[Tensor.model_validate(tensor) for tensor in row.outputs],
+        task=taken.task,
+        environment=row.environment or BASE_ENVIRONMENT,
+        inputs=tensors(taken.inputs),
+        outputs=tensors(taken.outputs),
         labels=row.labels,
         handler=row.handler,
         files=row.files,

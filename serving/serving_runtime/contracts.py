@@ -17,6 +17,9 @@ DeploymentState = Literal["pending", "starting", "ready", "failed", "stopped", "
 """What a deployment is observed doing."""
 DEPLOYMENT_STATES: tuple[DeploymentState, ...] = get_args(DeploymentState)
 
+BASE_ENVIRONMENT = "base"
+"""What a model's code may import where no other environment is named: PyTorch, NumPy and Pillow."""
+
 STARTUP_SECONDS_BOUNDS = (5, 3600)
 RESPONSE_SECONDS_BOUNDS = (1, 600)
 """What a deployment may give its model to load, and to answer."""

@@ -10,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from serving_runtime.archive.interface import PLAIN
 from serving_runtime.archive.manifest import MANIFEST
-from serving_runtime.archive.model_spec import PLAIN_INPUTS, PLAIN_OUTPUTS
 from serving_runtime.errors import LoadFailed
 from serving_runtime.models.self_test import SelfTest
 from serving_runtime.runtimes.forkserver import ForkServer
@@ -45,7 +45,7 @@ async def _train(folder: Path, target: Path) -> None:
     forkserver = ForkServer(folder, threads=1)
     torchserve = TorchServe(folder / "t", forkserver, java.Cache(new, training=True), lambda _reason: None)
     try:
-        probe = SelfTest(PLAIN_INPUTS, PLAIN_OUTPUTS, None, has_spec=False).frame
+        probe = SelfTest(PLAIN.inputs, PLAIN.outputs, None, has_spec=False).frame
         await torchserve.start(_model(folder), probe, seconds=_START_SECONDS)
         await torchserve.finish(_END_SECONDS)
         if not new.stat().st_size:

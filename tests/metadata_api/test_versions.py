@@ -113,7 +113,57 @@ def test_an_archive_that_says_nothing_of_its_tensors_takes_and_gives_bytes(
 ) -> None:
     version = api.post(VERSIONS, content=make_mar(tmp_path, card=None)).json()
     assert [(tensor["name"], tensor["datatype"]) for tensor in version["inputs"]] == [("data", "BYTES")]
-    assert version["labels"] == []
+    assert (version["labels"], version["inputs"][0]["kind"], version["environment"]) == ([], "raw", "base")
+
+
+TABLE = """
+name: wine
+environment: base
+task: wine
+inputs:
+  - name: row
+    datatype: FP32
+    shape: [-1, 2]
+    columns: [{name: alcohol, unit: "% vol", minimum: 11}, {name: color, categories: [red, white]}]
+outputs: [{name: quality, datatype: FP32, shape: [-1], kind: number, unit: points}]
+"""
+
+
+def test_a_version_says_what_its_model_takes_and_gives(
+    api: httpx.Client, experiment: None, tmp_path: Path
+) -> None:
+    version = api.post(VERSIONS, content=make_mar(tmp_path, card=TABLE)).json()
+    assert (version["task"], version["environment"]) == ("wine", "base")
+    assert version["inputs"] == [
+        {
+            "name": "row",
+            "datatype": "FP32",
+            "shape": [-1, 2],
+            "accepts": ["FP32"],
+            "kind": "table",
+            "content_type": "np",
+            "columns": [
+                {"name": "alcohol", "unit": "% vol", "minimum": 11},
+                {"name": "color", "categories": ["red", "white"]},
+            ],
+        }
+    ]
+    assert [(item["kind"], item["unit"]) for item in version["outputs"]] == [("number", "points")]
+    deployed = api.post("/v1/deployments", json={"experiment": "digits"}).json()
+    assert [deployed[key] for key in ("task", "inputs", "outputs")] == [
+        version[key] for key in ("task", "inputs", "outputs")
+    ]
+
+
+def test_a_version_from_before_kinds_were_stored_reads_as_one_of_now(
+    api: httpx.Client, experiment: None, engine: Engine, tmp_path: Path
+) -> None:
+    make_version(engine)
+    before = api.get(f"{VERSIONS}/1").json()
+    now = api.post(VERSIONS, content=make_mar(tmp_path)).json()
+    assert before["inputs"][0]["image"]["width"] == 28
+    for key in ("task", "environment", "inputs", "outputs", "labels"):
+        assert before[key] == now[key]
 
 
 def test_uploads_at_once_get_numbers_without_gaps_or_doubles(

@@ -125,7 +125,12 @@ class ModelVersion(Base):
     files: Mapped[list[str]] = mapped_column(JSONB)
     inputs: Mapped[list[Json]] = mapped_column(JSONB)
     outputs: Mapped[list[Json]] = mapped_column(JSONB)
+    """`tensor_kinds.as_document` of each; rows from before there were kinds have none, and they are derived."""
     labels: Mapped[list[str]] = mapped_column(JSONB)
+    task: Mapped[str | None] = mapped_column(Text)
+    """What the model spec says; null when it says nothing, and then it is derived."""
+    environment: Mapped[str | None] = mapped_column(Text)
+    """Which environment the model runs in; null means the base environment."""
     metrics: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
     """The metrics of training.json, beside it because the whole of it is large."""
     golden: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True), deferred=True)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from metadata_api.schemas.fields import MAX_INT, Body, Name
 from metadata_api.schemas.resources import NewResources, Resources
-from metadata_api.schemas.versions import ArchiveSettings
+from metadata_api.schemas.versions import ArchiveSettings, Tensor
 from serving_runtime.contracts import (
     RESPONSE_SECONDS_BOUNDS,
     STARTUP_SECONDS_BOUNDS,
@@ -116,6 +116,10 @@ class Deployment(BaseModel):
     archive_settings: ArchiveSettings | None
     """Defaults that the version's archive brings, and what of its configuration file has no effect."""
     url: str
+    task: str
+    """What the version that shall be served takes and gives, as in the version."""
+    inputs: list[Tensor]
+    outputs: list[Tensor]
     labels: list[str]
     created_at: datetime
     updated_at: datetime

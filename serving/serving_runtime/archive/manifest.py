@@ -66,7 +66,7 @@ def canonical(manifest: dict[str, Any], files: set[str]) -> dict[str, Any]:
         "modelVersion": _text({"modelVersion": "1.0", **model}, "modelVersion", _VERSION),
         "configFile": _file(model, "configFile", files),
     }
-    named = {kept["serializedFile"], kept["modelFile"], kept["configFile"], _file_of(handler)}
+    named = {kept["serializedFile"], kept["modelFile"], kept["configFile"], file_of(handler)}
     kept["extraFiles"] = ",".join(sorted(files - named)) or None
     return {
         "createdOn": _CREATED_ON,
@@ -115,7 +115,7 @@ def _file(model: dict[str, Any], key: str, files: set[str]) -> str | None:
 
 
 def _handler(handler: str, files: set[str]) -> str:
-    if _file_of(handler) in files or handler in TORCHSERVE_HANDLERS:
+    if file_of(handler) in files or handler in TORCHSERVE_HANDLERS:
         return handler
     shown = handler[:80] if handler.isprintable() else ascii(handler[:80])
     if not _PLAIN_HANDLER.fullmatch(handler):
@@ -129,7 +129,8 @@ def _handler(handler: str, files: set[str]) -> str:
     )
 
 
-def _file_of(handler: str) -> str:
+def file_of(handler: str) -> str:
+    """The file that a handler `file`, `file.py` or `file.py:function` lies in, if it is one of the archive."""
     found = _HANDLER.fullmatch(handler)
     assert found is not None
     return f"{found[1]}.py"

@@ -25,15 +25,19 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from serving_runtime.archive import model_config, records, zip_names, zip_reader
+from serving_runtime.archive import interface, model_config, records, stock_handlers, zip_names, zip_reader
 from serving_runtime.archive.errors import MarError
-from serving_runtime.archive.manifest import MANIFEST, canonical
+from serving_runtime.archive.interface import Interface
+from serving_runtime.archive.manifest import MANIFEST, canonical, file_of
 from serving_runtime.archive.model_config import ModelConfig, ModelConfigError
 from serving_runtime.archive.model_spec import MAX_BYTES, ModelSpec, ModelSpecError, parse
+from serving_runtime.archive.stock_handlers import StockHandler
 
 __all__ = ["MarError", "MarInfo", "build", "inspect", "rewrite", "sha256_of", "unpack"]
 
 _MANIFEST_BYTES = 1024**2
+_INDEX = "index_to_name.json"
+_INDEX_BYTES = _HANDLER_BYTES = 256 * 1024
 _RECORD_BYTES = {"golden.json": 16 * 1024**2, "training.json": 64 * 1024**2}
 
 
@@ -55,6 +59,8 @@ class MarInfo:
     manifest: dict[str, Any]
     config: ModelConfig | None
     """What the manifest's configFile says."""
+    interface: Interface
+    """What the model takes and gives, by its model spec or by what else tells it."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class _Content:
     training: dict[str, Any] | None
     entries: dict[str, zip_reader.Entry]
     config: ModelConfig | None
+    interface: Interface
 
 
 def build(
@@ -171,10 +178,10 @@ def _open(file: BufferedReader) -> _Content:
     entries = zip_reader.open_zip(file)
     if MANIFEST not in entries:
         raise MarError("manifest_missing", f"The zip has no {MANIFEST}. Pack it with torch-model-archiver.")
-    manifest = _json(file, entries[MANIFEST], _MANIFEST_BYTES, "bad_manifest")
+    manifest = records.read_json(file, entries[MANIFEST], _MANIFEST_BYTES, "bad_manifest")
     del entries[MANIFEST]
     found = {
-        name: _json(file, entries[name], limit, f"bad_{name.removesuffix('.json')}")
+        name: records.read_json(file, entries[name], limit, f"bad_{name.removesuffix('.json')}")
         for name, limit in _RECORD_BYTES.items()
         if name in entries
     }
@@ -183,7 +190,10 @@ def _open(file: BufferedReader) -> _Content:
     records.check_training(training)
     kept = canonical(manifest, set(entries))
     config = _config(file, entries, kept["model"].get("configFile"))
-    return _Content(kept, _spec(file, entries), golden, training, entries, config)
+    spec = _spec(file, entries)
+    stock = _stock(file, entries, kept["model"]["handler"]) if spec is None else None
+    taken = interface.of_archive(spec, stock, golden, _labels(file, entries) if spec is None else ())
+    return _Content(kept, spec, golden, training, entries, config, taken)
 
 
 def _info(content: _Content, file: BufferedReader) -> MarInfo:
@@ -199,6 +209,7 @@ def _info(content: _Content, file: BufferedReader) -> MarInfo:
         training=content.training,
         manifest=content.manifest,
         config=content.config,
+        interface=content.interface,
     )
 
 
@@ -247,6 +258,24 @@ def _spec(file: BufferedReader, entries: dict[str, zip_reader.Entry]) -> ModelSp
         raise MarError("bad_model_spec", f"model.yaml: {error}.") from None
 
 
+def _stock(file: BufferedReader, entries: dict[str, zip_reader.Entry], handler: str) -> StockHandler | None:
+    """What is known of the handler; its file is read, not run."""
+    entry = entries.get(file_of(handler))
+    if entry is not None and entry.size > _HANDLER_BYTES:
+        return None
+    return stock_handlers.of(handler, zip_reader.read(file, entry, _HANDLER_BYTES) if entry else None)
+
+
+def _labels(file: BufferedReader, entries: dict[str, zip_reader.Entry]) -> tuple[str, ...]:
+    """What TorchServe's file of class names says; it is not ours to reject an archive for it."""
+    if _INDEX not in entries:
+        return ()
+    try:
+        return interface.labels_of_index(records.read_json(file, entries[_INDEX], _INDEX_BYTES, "bad_index"))
+    except MarError:
+        return ()
+
+
 def _config(
     file: BufferedReader, entries: dict[str, zip_reader.Entry], name: str | None
 ) -> ModelConfig | None:
@@ -256,26 +285,3 @@ def _config(
         return model_config.parse(zip_reader.read(file, entries[name], MAX_BYTES))
     except ModelConfigError as error:
         raise MarError("config", f"{name}: {error}.") from None
-
-
-def _json(file: BufferedReader, entry: zip_reader.Entry, limit: int, code: str) -> dict[str, Any]:
-    body = zip_reader.read(file, entry, limit)
-    try:
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise MarError(code, f"{entry.name} is not readable as JSON: {str(error)[:200]}.") from None
-    if not isinstance(value, dict):
-        raise MarError(code, f"{entry.name} must be a JSON object.")
-    return value
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Readers differ on which of two equal keys counts."""
-    keys = dict(pairs)
-    if len(keys) < len(pairs):
-        raise ValueError("a key is given twice")
-    return keys
-
-
-def _no_constant(constant: str) -> float:
-    raise ValueError(f"{constant} is not JSON")

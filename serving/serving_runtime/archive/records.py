@@ -1,9 +1,23 @@
-"""The records that an archive may hold of its training, as far as others rely on their form."""
+"""The JSON files that an archive may hold, and the records of its training as far as others rely on their form."""
 
+import json
 import math
-from typing import Any, TypeGuard
+from typing import Any, BinaryIO, TypeGuard
 
+from serving_runtime.archive import zip_reader
 from serving_runtime.archive.errors import MarError
+
+
+def read_json(file: BinaryIO, entry: zip_reader.Entry, limit: int, code: str) -> dict[str, Any]:
+    """The JSON object that a file of an archive holds. Raises MarError with `code`."""
+    body = zip_reader.read(file, entry, limit)
+    try:
+        value = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise MarError(code, f"{entry.name} is not readable as JSON: {str(error)[:200]}.") from None
+    if not isinstance(value, dict):
+        raise MarError(code, f"{entry.name} must be a JSON object.")
+    return value
 
 
 def check_golden(golden: dict[str, Any] | None) -> None:
@@ -44,3 +58,15 @@ def _is_number(value: object) -> bool:
 
 def _bad_training(what: str) -> MarError:
     return MarError("bad_training", f"training.json: {what}.")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Readers differ on which of two equal keys counts."""
+    keys = dict(pairs)
+    if len(keys) < len(pairs):
+        raise ValueError("a key is given twice")
+    return keys
+
+
+def _no_constant(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")

@@ -7,7 +7,8 @@ its clients ask for them.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from serving_runtime.archive.model_spec import TensorSpec
+from serving_runtime.archive import tensor_kinds
+from serving_runtime.archive.tensor_kinds import TensorSpec
 from serving_runtime.models.version import Version
 
 _TYPES = {"BYTES": "TYPE_STRING"}  # everything else is TYPE_ and the datatype
@@ -18,7 +19,7 @@ Document = dict[str, Any]
 
 
 def metadata(version: Version) -> Document:
-    """`GET /v2/models/NAME`: the tensors, -1 is any number from 1."""
+    """`GET /v2/models/NAME`: the tensors, -1 is any number from 1; `parameters` say what they are."""
     return {
         "name": version.entry.name,
         "versions": [version.entry.version],
@@ -59,7 +60,15 @@ def repository_index(status: Iterable[Document], *, only_ready: bool) -> list[Do
 
 
 def _tensors(specs: Sequence[TensorSpec]) -> list[Document]:
-    return [{"name": spec.name, "datatype": spec.datatype, "shape": spec.shape} for spec in specs]
+    return [
+        {
+            "name": spec.name,
+            "datatype": spec.datatype,
+            "shape": spec.shape,
+            "parameters": tensor_kinds.parameters(spec),
+        }
+        for spec in specs
+    ]
 
 
 def _dims(specs: Sequence[TensorSpec]) -> list[Document]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from serving_runtime.archive.model_spec import TensorSpec
+from serving_runtime.archive.tensor_kinds import TensorSpec
 from serving_runtime.errors import InvalidRequest, LoadFailed, ModelFailed
 from serving_runtime.protocol import frames, rest
 from serving_runtime.protocol.rest import InferRequest

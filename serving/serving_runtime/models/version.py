@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from serving_runtime import processes
-from serving_runtime.archive import mar
+from serving_runtime.archive import interface, mar
 from serving_runtime.archive.model_config import ModelConfig
-from serving_runtime.archive.model_spec import PLAIN_INPUTS, PLAIN_OUTPUTS, TensorSpec
+from serving_runtime.archive.tensor_kinds import TensorSpec
 from serving_runtime.containment import Plan, Report
 from serving_runtime.contracts import RESPONSE_SECONDS_BOUNDS, STARTUP_SECONDS_BOUNDS
 from serving_runtime.errors import HandlerStatus, InvalidRequest, LoadFailed, ModelFailed, ServingError
@@ -79,8 +79,8 @@ class Version:
         self.ready = False
         self.reason: str | None = None
         self.restarts = 0
-        self.inputs: tuple[TensorSpec, ...] = PLAIN_INPUTS
-        self.outputs: tuple[TensorSpec, ...] = PLAIN_OUTPUTS
+        self.inputs: tuple[TensorSpec, ...] = interface.PLAIN.inputs
+        self.outputs: tuple[TensorSpec, ...] = interface.PLAIN.outputs
         self.runtime = shared.runtimes[entry.runtime]
         self.parameters: frozenset[str] = frozenset()
         self.takes_context = False
@@ -174,8 +174,7 @@ class Version:
                 f"the archive's sha256 is {info.sha256[:12]}..., registered was {self.entry.sha256[:12]}...; "
                 "upload it again as a new version"
             )
-        if info.spec is not None:
-            self.inputs, self.outputs = info.spec.inputs, info.spec.outputs
+        self.inputs, self.outputs = info.interface.inputs, info.interface.outputs
         if info.config is not None:
             self.config = info.config
             if self.config.response_seconds and not self.entry.response_seconds:

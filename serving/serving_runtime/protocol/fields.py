@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from serving_runtime.archive.model_spec import TensorSpec
+from serving_runtime.archive.tensor_kinds import TensorSpec
 from serving_runtime.errors import InvalidRequest
 from serving_runtime.protocol import binary, tensors
 from serving_runtime.protocol.tensors import NUMBERS, ImageCheck, Tensor

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from serving_runtime.archive.model_spec import TensorSpec
+from serving_runtime.archive.tensor_kinds import TensorSpec
 from serving_runtime.contracts import ErrorCode
 from serving_runtime.errors import InvalidRequest, ModelFailed
 from serving_runtime.protocol import binary, fields, json_body, tensors

@@ -90,11 +90,14 @@ class TestAddresses:
         document = served.client.get("/v2/models/mymodel").json()
         assert document["versions"] == ["1"]
         assert document["platform"].startswith("pytorch_")
+        numbers = {"kind": "tensor", "content_type": "np"}
         assert document["inputs"] == [
-            {"name": "input0", "datatype": "UINT32", "shape": [-1, 2]},
-            {"name": "input1", "datatype": "BOOL", "shape": [-1]},
+            {"name": "input0", "datatype": "UINT32", "shape": [-1, 2], "parameters": numbers},
+            {"name": "input1", "datatype": "BOOL", "shape": [-1], "parameters": numbers},
         ]
-        assert document["outputs"] == [{"name": "output0", "datatype": "FP32", "shape": [-1, 2]}]
+        assert document["outputs"] == [
+            {"name": "output0", "datatype": "FP32", "shape": [-1, 2], "parameters": numbers}
+        ]
 
     @pytest.mark.row("`GET /v2` lists only extensions that exist as a whole")
     def test_only_extensions_that_exist_are_listed(self, served: Front) -> None:

@@ -108,7 +108,9 @@ class TestAbout:
     def test_model_metadata(self, call: Call) -> None:
         for version in ("", "1"):
             document = call("get_model_metadata", "summing", version)
-            assert document["inputs"] == [{"name": "image", "datatype": "UINT8", "shape": [-1, 2, 3]}]
+            (image,) = document["inputs"]
+            assert (image["name"], image["datatype"], image["shape"]) == ("image", "UINT8", [-1, 2, 3])
+            assert image["parameters"]["content_type"] == "np"
 
     @pytest.mark.row("`get_model_config`, with and without a version")
     def test_configuration(self, call: Call) -> None:

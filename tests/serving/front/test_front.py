@@ -61,7 +61,27 @@ class TestMetadata:
         assert document["name"] == "summing"
         assert document["versions"] == ["1"]
         assert document["platform"]
-        assert document["inputs"] == [{"name": "image", "datatype": "UINT8", "shape": [-1, 2, 3]}]
+        assert document["inputs"] == [
+            {
+                "name": "image",
+                "datatype": "UINT8",
+                "shape": [-1, 2, 3],
+                "parameters": {
+                    "kind": "image",
+                    "content_type": "np",
+                    "width": 3,
+                    "height": 2,
+                    "channels": 1,
+                    "layout": "HW",
+                    "minimum": 0,
+                    "maximum": 255,
+                },
+            }
+        ]
+        assert [item["parameters"] for item in document["outputs"]] == [
+            {"kind": "number", "content_type": "np"},
+            {"kind": "text", "content_type": "str"},
+        ]
         assert [output["name"] for output in document["outputs"]] == ["total", "label"]
 
     @pytest.mark.parametrize("path", ["/v2/models/summing/ready", "/v2/models/summing/versions/1/ready"])

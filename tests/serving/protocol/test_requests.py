@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving_runtime.archive.model_spec import TensorSpec as Spec
+from serving_runtime.archive.tensor_kinds import TensorSpec as Spec
 from serving_runtime.errors import InvalidRequest
 from serving_runtime.protocol import rest
 from serving_runtime.protocol.tensors import NUMBERS, Tensor

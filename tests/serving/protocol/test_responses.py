@@ -6,7 +6,7 @@ import struct
 import orjson
 import pytest
 
-from serving_runtime.archive.model_spec import TensorSpec as Spec
+from serving_runtime.archive.tensor_kinds import TensorSpec as Spec
 from serving_runtime.contracts import ErrorCode
 from serving_runtime.errors import ModelFailed
 from serving_runtime.protocol import rest
