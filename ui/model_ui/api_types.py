@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AwareDatetime, Field, JsonValue
 
+from model_ui.spec_types import ApiModel, Tensor
 
 Role = Literal["viewer", "annotator", "deployer", "publisher", "admin"]
 # Each role may do what those before it may.

@@ -1,4 +1,4 @@
-"""What the metadata API answers to POST /v1/predictions, as far as the Try page shows it; unknown fields are ignored."""
+"""What the metadata API answers to a prediction, as far as the Try page shows it; unknown fields are ignored."""
 
 from typing import Literal
 

@@ -31,8 +31,11 @@ class Task:
 
     @property
     def title(self) -> str:
-        """The name that a model spec gives it, or what goes in."""
-        return NAMES.get(self.kind, self.kind) if DERIVED.fullmatch(self.key) or not self.key else self.key
+        """The name that a model spec gives it, or what goes in and comes out."""
+        if self.key and not DERIVED.fullmatch(self.key):
+            return self.key
+        name = NAMES.get(self.kind, self.kind)
+        return name if self.kind == "raw" else f"{name} → {self._gives()}"
 
     @property
     def about(self) -> str:
@@ -48,7 +51,7 @@ class Task:
             size = f" {image.width} × {image.height}" if image and image.width and image.height else ""
             return f"{colours}image{size}"
         if self.kind == "table":
-            return f"{len(first.columns)} values"
+            return f"{len(first.columns)} value{'' if len(first.columns) == 1 else 's'}"
         return {"text": "text", "raw": "anything"}.get(self.kind, "tensors")
 
     def _gives(self) -> str:

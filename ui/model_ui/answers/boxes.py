@@ -34,9 +34,7 @@ def _verdict(answers: Sequence[Answer]) -> Verdict:
 def _labels(answer: Answer) -> str:
     """What an answer found, in one order: `2 × cat, dog`."""
     counts = Counter(box.label or "something" for box in _sure(answer))
-    return ", ".join(
-        f"{count} × {label}" if count > 1 else label for label, count in sorted(counts.items())
-    )
+    return ", ".join(f"{count} × {label}" if count > 1 else label for label, count in sorted(counts.items()))
 
 
 def _sure(answer: Answer) -> list[Box]:
@@ -51,8 +49,9 @@ def _body(answer: Answer, _: Sequence[Answer], asked: AskedInput) -> str:
         f'<li><i class="m-mark c{number % 6}"></i><b>{text(box.label or "something")}</b> {percent(box.score)}</li>'
         for number, box in enumerate(shown)
     )
-    more = f'<li class="m-sub">{rest} less sure than {percent(LEAST_SCORE)} or beyond the first {MOST}</li>' if rest else ""
-    return f'<div class="m-found">{_drawn(shown, asked)}<ul class="m-found-list">{rows or "<li>nothing</li>"}{more}</ul></div>'
+    more = f'<li class="m-sub">and {rest} less sure</li>' if rest else ""
+    listed = f'<ul class="m-found-list">{rows or "<li>nothing</li>"}{more}</ul>'
+    return f'<div class="m-found">{_drawn(shown, asked)}{listed}</div>'
 
 
 def _drawn(boxes: Sequence[Box], asked: AskedInput) -> str:
@@ -60,10 +59,12 @@ def _drawn(boxes: Sequence[Box], asked: AskedInput) -> str:
     width, height = (asked.summary.get(key) for key in ("width", "height"))
     if not isinstance(width, int) or not isinstance(height, int) or width < 1 or height < 1:
         return ""
-    stroke = max(width, height) / 160
+    side = max(width, height)
     shapes = "".join(
         f'<rect class="c{number % 6}" x="{left:g}" y="{top:g}" width="{max(right - left, 0):g}" '
-        f'height="{max(bottom - top, 0):g}" stroke-width="{stroke:g}"><title>{text(box.label)}</title></rect>'
+        f'height="{max(bottom - top, 0):g}" stroke-width="{side / 160:g}"></rect>'
+        f'<text class="c{number % 6}" x="{left:g}" y="{top:g}" dx="{side / 80:g}" dy="{side / 24:g}" '
+        f'font-size="{side / 28:g}" stroke-width="{side / 200:g}">{text(box.label)}</text>'
         for number, box in enumerate(boxes)
         for left, top, right, bottom in (box.box,)
     )

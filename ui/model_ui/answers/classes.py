@@ -19,6 +19,8 @@ def _verdict(answers: Sequence[Answer]) -> Verdict:
         votes[answer.result.label or ""].append(answer)
     ordered = sorted(votes.items(), key=lambda item: -len(item[1]))
     label, voters = ordered[0]
+    if len(answers) == 1:
+        return Verdict(says(answers, label), "One model answered.", label)
     tied = [item for item in ordered if len(item[1]) == len(voters)]
     if len(tied) > 1:
         sides = "; ".join(says(others, other) for other, others in ordered)
@@ -27,7 +29,7 @@ def _verdict(answers: Sequence[Answer]) -> Verdict:
     dissent = "; ".join(says(others, other) for other, others in ordered[1:])
     return Verdict(
         f"{len(voters)} of {len(answers)} say {label}",
-        dissent or ("All answers agree." if len(answers) > 1 else "One model answered."),
+        dissent or "All answers agree.",
         label,
         agreed=not dissent,
         dissenters={answer.name for _, others in ordered[1:] for answer in others},
@@ -42,10 +44,12 @@ def _body(answer: Answer, _: Sequence[Answer], __: AskedInput) -> str:
 def _label(result: Result) -> str:
     label = result.label or ""
     long = " long" if len(label) > COLUMN_LETTERS else ""
-    best = f'<span class="m-sure">{percent(result.probabilities[0].probability)}</span>' if result.probabilities else ""
-    return (
-        f'<div class="m-answer"><span class="m-label{long}" title="{text(label)}">{text(label)}</span>{best}</div>'
+    best = (
+        f'<span class="m-sure">{percent(result.probabilities[0].probability)}</span>'
+        if result.probabilities
+        else ""
     )
+    return f'<div class="m-answer"><span class="m-label{long}" title="{text(label)}">{text(label)}</span>{best}</div>'
 
 
 def _bars(result: Result) -> str:

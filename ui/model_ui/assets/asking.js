@@ -6,6 +6,7 @@ const PAUSE_MS = 250; // a digit of several strokes, or a word, is asked about o
 const LOOK_MS = 1000;
 
 const list = element.querySelector(".m-task-list");
+const about = element.querySelector(".m-task-about");
 const place = element.querySelector(".m-input");
 const note = element.querySelector(".m-pad-note");
 const live = element.querySelector("[data-do=live]");
@@ -118,7 +119,7 @@ const radio = (key) => {
   const label = document.createElement("label");
   const button = document.createElement("input");
   [button.type, button.name, button.value] = ["radio", "m-task", key];
-  label.append(button, document.createElement("b"), document.createElement("span"));
+  label.append(button, document.createElement("span"));
   label.dataset.key = key;
   return label;
 };
@@ -136,9 +137,9 @@ const show = () => {
   const keys = [...offered.keys(), ...(task !== null && !offered.has(task) ? [task] : [])];
   const wanted = keys.map((key) => {
     const label = labels.get(key) || radio(key);
-    const [, title, about] = label.children;
-    if (offered.has(key)) [title.textContent, about.textContent] = [offered.get(key).title, offered.get(key).about];
-    else about.textContent = "no deployment takes this now";
+    const known = offered.get(key) || { title: label.textContent, about: "no deployment takes this now" };
+    if (label.lastChild.textContent !== known.title) label.lastChild.textContent = known.title;
+    label.title = known.about;
     return label;
   });
   if (wanted.length !== list.children.length || wanted.some((label, at) => list.children[at] !== label))
@@ -149,7 +150,10 @@ const show = () => {
     open(awaited);
     awaited = null;
   } else if (task === null && tasks.length) open(tasks[0].key);
-  for (const label of wanted) label.firstChild.checked = label.dataset.key === task;
+  for (const label of wanted) {
+    label.firstChild.checked = label.dataset.key === task;
+    if (label.firstChild.checked) about.textContent = label.title;
+  }
 };
 
 list.addEventListener("change", (event) => choose(event.target.value));

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from model_ui import assets
 from model_ui.inputs.base import InputKind, Question, button
-from model_ui.render.markup import text
 from model_ui.tasks import Task
 
 # What is larger is no drawing.
@@ -30,7 +29,8 @@ def _pad(task: Task) -> str:
         f"Sketchpad: draw {noun} with the mouse, a finger or a pen. Without a pointer, upload an image{take}."
     )
     return (
-        f'<div class="m-pad m-sketchpad" data-widget="sketchpad" data-missing="Draw {noun} first, upload an image{take}.">'
+        f'<div class="m-pad m-sketchpad" data-widget="sketchpad" '
+        f'data-missing="Draw {noun} first, upload an image{take}.">'
         f'<div class="m-paper"><canvas width="392" height="392" tabindex="0" role="img" aria-label="{label}"></canvas>'
         f'<p class="m-hint" aria-hidden="true">draw {noun} here</p></div>'
         f'<div class="m-tools">{button("clear", "Clear")}{button("undo", "Undo")}{button("upload", "Upload…")}'
@@ -70,7 +70,10 @@ def _question(_: Task, fields: Mapping[str, object]) -> Question | None:
 
 def _waiting(task: Task) -> tuple[str, str]:
     if not _is_drawn(task):
-        return "Bring an image", "Drop one on the left, paste it, or choose a file; every chosen deployment answers."
+        return (
+            "Bring an image",
+            "Drop one on the left, paste it, or choose a file; every chosen deployment answers.",
+        )
     title = "Draw a digit" if _is_digits(task) else "Draw something"
     return title, "Every chosen deployment answers as soon as you lift the pen."
 

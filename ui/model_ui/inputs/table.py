@@ -30,7 +30,8 @@ def _field(column: Column, tensor: Tensor) -> str:
             f'<option value="{text(one)}"{" selected" if one == _example(column) else ""}>{text(one)}</option>'
             for one in ("", *column.categories)
         )
-        return f'<label class="m-field">{label}<select name="{name}" data-example="{example}">{options}</select></label>'
+        control = f'<select name="{name}" data-example="{example}">{options}</select>'
+        return f'<label class="m-field">{label}{control}</label>'
     if tensor.datatype == "BYTES":
         return f'<label class="m-field">{label}<input name="{name}" value="{example}" data-example="{example}"></label>'
     low, high = column.minimum, column.maximum
@@ -96,7 +97,10 @@ def _number(column: Column, value: str) -> float:
 
 
 def _waiting(_: Task) -> tuple[str, str]:
-    return "Fill in a row", "It holds an example already: press Predict, or change a value, and every model answers."
+    return (
+        "Fill in a row",
+        "It holds an example already: press Predict, or change a value, and every model answers.",
+    )
 
 
 KIND = InputKind(_form, _question, _waiting)

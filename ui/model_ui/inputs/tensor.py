@@ -31,8 +31,8 @@ def _field(tensor: Tensor, number: int) -> str:
     about = "text" if _is_plain(tensor) else f"{tensor.datatype} {shape}, as JSON"
     return (
         f'<label class="m-field m-wide"><span>{text(tensor.name)} <em>{text(about)}</em></span>'
-        f'<textarea name="{number}" rows="4" spellcheck="false" class="m-code" data-example="{example}">{example}</textarea>'
-        "</label>"
+        f'<textarea name="{number}" rows="4" spellcheck="false" class="m-code" data-example="{example}">'
+        f"{example}</textarea></label>"
     )
 
 

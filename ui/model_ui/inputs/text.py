@@ -17,7 +17,8 @@ def _form(task: Task) -> str:
     return (
         '<form class="m-pad m-form" data-widget="form" novalidate><label class="m-field m-wide"><span>Text</span>'
         f'<textarea name="text" rows="5" maxlength="{LONGEST}" spellcheck="false"{hint}></textarea></label>'
-        f'<div class="m-tools">{button("clear", "Clear")}{try_one}{button("predict", "Predict", primary=True)}</div></form>'
+        f'<div class="m-tools">{button("clear", "Clear")}{try_one}'
+        f"{button('predict', 'Predict', primary=True)}</div></form>"
     )
 
 

@@ -122,7 +122,8 @@ async def _until_ready(api: MetadataClient, made: Deployment) -> AsyncIterator[s
         await asyncio.sleep(LOOK_SECONDS)
         now = await api.deployment(made.name)
         if now.ready and now.observed.version == made.version:
-            button = '<button type="button" class="m-button primary" data-act="try">Try it</button>'
+            data = f'data-act="try" data-task="{text(now.task)}"'
+            button = f'<button type="button" class="m-button primary" {data}>Try it</button>'
             yield (
                 f'<div class="m-note ok m-said" role="status"><span>{text(now.name)} answers with version '
                 f"{now.observed.version}.</span>{button}</div>"

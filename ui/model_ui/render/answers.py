@@ -1,4 +1,4 @@
-"""What the models say about one input: what it comes to, what they saw, a card for each answer; used by the Try page."""
+"""What the models say about one input: what it comes to, and a card for each answer; used by the Try page."""
 
 import base64
 import binascii
@@ -41,7 +41,9 @@ def answers(comparison: Comparison) -> str:
 
 def waiting(title: str = "Nothing is deployed yet", hint: str = "") -> str:
     """HTML of the place for answers before there are any."""
-    return empty(title, hint or "Models that are deployed are asked here. Upload one in the Models tab, or deploy one.")
+    return empty(
+        title, hint or "Models that are deployed are asked here. Upload one in the Models tab, or deploy one."
+    )
 
 
 def grouped(results: Sequence[Result]) -> list[Answer]:
@@ -103,7 +105,13 @@ def _warnings(results: Sequence[Result]) -> str:
 
 
 def _card(
-    kind: AnswerKind, answer: Answer, others: Sequence[Answer], asked: AskedInput, verdict: Verdict, *, own_picture: bool
+    kind: AnswerKind,
+    answer: Answer,
+    others: Sequence[Answer],
+    asked: AskedInput,
+    verdict: Verdict,
+    *,
+    own_picture: bool,
 ) -> str:
     seen = _picture(answer.result.preprocessed) if own_picture else ""
     image = _seen(seen, "saw") if seen else ""
