@@ -10,7 +10,7 @@ from serving_runtime.protocol.tensors import Tensor
 
 Json = dict[str, Any]
 # Longest text of an answer that is told and recorded, in characters.
-TEXT_CHARACTERS = 100_000
+TEXT_CHARACTERS = 65_536
 
 
 class CannotTake(Exception):
