@@ -131,6 +131,8 @@ class Deployment(ApiModel):
     ready: bool = False
     previous_version: int | None = None
     url: str = ""
+    updated_at: str = ""
+    """When somebody changed it last, as the API wrote it."""
     task: str = ""
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()

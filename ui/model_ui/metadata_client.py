@@ -61,7 +61,8 @@ class MetadataClient:
         connections: httpx.AsyncClient | None = None,
     ) -> None:
         self.url = url.rstrip("/")
-        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        # Predictions are recorded with who asked.
+        self._headers = {"marina-client": "ui", **({"authorization": f"Bearer {token}"} if token else {})}
         self._http = connections or httpx.AsyncClient(
             base_url=self.url,
             transport=transport,
@@ -176,23 +177,23 @@ class MetadataClient:
         if removed.desired == "stopped":
             await self.stop(removed.name)
 
-    async def change_version(self, name: str, version: int) -> Deployment:
-        """Serve another version; the old one answers until the new one has proved itself."""
-        return await self._call(
-            Deployment, "PATCH", f"/v1/deployments/{segment(name)}", json={"version": version}
-        )
+    async def change_version(self, name: str, version: int, *, unchanged_since: str = "") -> Deployment:
+        """Serve another version; with its `updated_at` only if nobody has changed it since, as below."""
+        path, known = f"/v1/deployments/{segment(name)}", {"unchanged_since": unchanged_since}
+        params = known if unchanged_since else None
+        return await self._call(Deployment, "PATCH", path, json={"version": version}, params=params)
 
     async def roll_back(self, name: str) -> Deployment:
         """Serve the previous version again."""
-        return await self._call(Deployment, "POST", f"/v1/deployments/{segment(name)}/rollback")
+        return await self._act(name, "rollback", "")
 
-    async def stop(self, name: str) -> Deployment:
+    async def stop(self, name: str, *, unchanged_since: str = "") -> Deployment:
         """Stop serving, keep the deployment."""
-        return await self._call(Deployment, "POST", f"/v1/deployments/{segment(name)}/stop")
+        return await self._act(name, "stop", unchanged_since)
 
-    async def start(self, name: str) -> Deployment:
+    async def start(self, name: str, *, unchanged_since: str = "") -> Deployment:
         """Serve a stopped deployment again."""
-        return await self._call(Deployment, "POST", f"/v1/deployments/{segment(name)}/start")
+        return await self._act(name, "start", unchanged_since)
 
     async def log(self, name: str, *, lines: int) -> DeploymentLog:
         """The last lines that the processes of a deployment logged."""
@@ -257,6 +258,10 @@ class MetadataClient:
     async def revoke_token(self, token_id: str) -> None:
         """Revoke an API token; for admins."""
         await self._request("DELETE", f"/v1/tokens/{token_segment(token_id)}")
+
+    async def _act(self, name: str, verb: str, since: str) -> Deployment:
+        params = {"unchanged_since": since} if since else None
+        return await self._call(Deployment, "POST", f"/v1/deployments/{segment(name)}/{verb}", params=params)
 
     async def _pages(self, kind: type[P], path: str, most: int, **query: str) -> AsyncIterator[P]:
         """A list page by page, to its end or to so many pages."""
