@@ -15,8 +15,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& { echo $$python; break; }; done)
 
-RUNTIME_LOCKS := $(addsuffix /requirements.lock,serving metadata-api ui models)
-PROJECTS := serving metadata-api ui
+RUNTIME_LOCKS := $(addsuffix /requirements.lock,serving metadata-api ui models models/marina)
+PROJECTS := serving metadata-api ui models/marina
 RUNTIME_INPUTS := .ci/installer.lock $(RUNTIME_LOCKS) $(wildcard serving/torch*.lock) \
 	$(addsuffix /pyproject.toml,$(PROJECTS))
 # What is installed is keyed by the locks' content: the same locks install nothing, whatever the files' dates.
@@ -31,17 +31,21 @@ INSTALLED_SUPPLY_CHAIN := $(VENV)/.supply-chain-$(call key,tests/supply_chain.lo
 CHECKOV := $(VENV)/checkov
 INSTALLED_CHECKOV := $(VENV)/.checkov-$(call key,tests/checkov.lock)
 UV := $(BIN)/uv
+# An environment of handlers is keyed by all that is in it, and by what it shares.
+ENVIRONMENT_LOCK = serving/environments/$(NAME)/requirements.lock
+BUILT_ENVIRONMENT = $(VENV)/environments/$(NAME)/.built-$(call key,$(wildcard $(ENVIRONMENT_LOCK)) serving/build_environment.py serving/requirements.lock serving/torch.lock)
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
 # `make test` runs them in so many processes; tests/groups.py says which go together, and which run alone at the end.
-TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina_local tests/system tests/ui
+TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina tests/marina_local tests/system tests/ui
 WORKERS ?= 4
 # A worker that dies ends the run: xdist could wait for ever for the one in its place.
 PARALLEL := -n $(WORKERS) --dist loadscope --max-worker-restart 0
 # It runs beside them. Not by $(MAKE), which a dry run would really start.
 TEST_SDK := PYTHONPATH=metadata-api:serving:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk
 K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh k8s/doctor,$(wildcard k8s/*)) k8s/doctor/run
-PACKAGES := serving/serving_runtime metadata-api/metadata_api metadata-api/marina_local ui/model_ui k8s/doctor/marina_doctor
+PACKAGES := serving/serving_runtime metadata-api/metadata_api metadata-api/marina_local ui/model_ui models/marina/marina \
+	k8s/doctor/marina_doctor
 
 .PHONY: help
 help: ## print this list
@@ -64,7 +68,7 @@ demo-reset: $(INSTALLED) ## stop and delete the data in .marina; trained models 
 
 import: $(INSTALLED) ## import experiments from a CSV into the running system: make import FILE=runs.csv
 	@test -n "$(FILE)" || { echo "make import needs FILE=a.csv" >&2; exit 2; }
-	@$(BIN)/python -m marina_local import "$(FILE)"
+	@$(BIN)/marina import "$(FILE)"
 
 fsck: $(INSTALLED) ## compare database and store of the running system, every object by its hash; FSCK=--repair mends from the copy
 	@$(BIN)/python -m marina_local fsck $(FSCK)
@@ -197,8 +201,15 @@ chart: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## generate the chart's README fr
 	@$(BIN)/pytest -q -m "not helm" tests/chart
 
 ##@ Maintain
-.PHONY: install starters browser lock clean
+.PHONY: install environment starters browser lock clean
 install: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_CHECKOV) $(INSTALLED_SUPPLY_CHAIN) starters ## create the virtual environment with everything in it
+
+environment: $(INSTALLED) ## build what handlers may import beside the usual: make environment NAME=vision (or text, sklearn, one of yours)
+	@test -n "$(NAME)" || { echo "make environment needs NAME=one of: $(notdir $(patsubst %/requirements.lock,%,$(wildcard serving/environments/*/requirements.lock)))" >&2; exit 2; }
+	@if [ -e "$(BUILT_ENVIRONMENT)" ]; then echo "environment $(NAME): nothing has changed"; else \
+	echo "building the environment $(NAME)"; \
+	$(BIN)/python serving/build_environment.py --uv $(UV) "$(NAME)"; \
+	test "$(NAME)" = base || touch "$(BUILT_ENVIRONMENT)"; fi
 
 starters: $(INSTALLED) ## train the starter experiments that the tests serve, where one is missing or changed
 	@$(BIN)/python models/train.py --all --out .marina/models | { grep -v "nothing has changed" || true; }

@@ -1,4 +1,4 @@
-"""`python -m marina_local up|down|status|reset|train|import|fsck|backup|restore`; the Makefile calls it."""
+"""`python -m marina_local up|down|status|reset|train|fsck|backup|restore`; the Makefile calls it."""
 
 import argparse
 import asyncio
@@ -18,9 +18,7 @@ from marina_local.errors import LocalError
 from marina_local.process import run
 from marina_local.settings import LocalSettings
 from metadata_api.schemas.fsck import StoreCheck
-from metadata_api.schemas.imports import ImportReport
 
-SHOWN_PROBLEMS = 20
 POLL_SECONDS = 0.3
 PROGRESS_SECONDS = 2.0
 
@@ -35,8 +33,6 @@ def main() -> int:
     reset = commands.add_parser("reset", help="stop and delete the data")
     reset.add_argument("--all", action="store_true", help="delete the trained models too")
     commands.add_parser("train", help="train the starter experiments")
-    importing = commands.add_parser("import", help="import experiments from a CSV into the running system")
-    importing.add_argument("file", type=Path)
     checking = commands.add_parser("fsck", help="compare the database and the store of the running system")
     checking.add_argument("--repair", action="store_true", help="replace broken bytes from the copy")
     saving = commands.add_parser("backup", help="dump the running system with its stored bytes")
@@ -105,24 +101,6 @@ def _train(settings: LocalSettings, _: argparse.Namespace) -> int:
         return 130
 
 
-def _import(settings: LocalSettings, arguments: argparse.Namespace) -> int:
-    """Send the file to the running API and print its report."""
-    url = f"{settings.address('api')}/v1/imports"
-    try:
-        with arguments.file.open("rb") as file, _client(settings, 600) as client:
-            query = {"filename": arguments.file.name}
-            answer = client.post(url, params=query, content=file, headers={"Content-Type": "text/csv"})
-    except OSError as error:
-        raise LocalError(f"{arguments.file} cannot be read: {error.strerror}") from error
-    if answer.status_code not in (200, 201):
-        raise LocalError(f"{arguments.file.name}: {answer.json()['detail']}")
-    report = ImportReport.model_validate(answer.json())
-    _tell(report.readable(listed=SHOWN_PROBLEMS).rstrip("\n"))
-    if report.rejected > SHOWN_PROBLEMS:
-        _tell(f"see {url}/{report.id}")
-    return 0 if report.rejected == 0 else 1
-
-
 def _fsck(settings: LocalSettings, arguments: argparse.Namespace) -> int:
     """Request a check, show how far it is, and print what it found; 1 unless every row has its bytes."""
     url, shown = f"{settings.address('api')}/v1/fsck", 0.0
@@ -156,7 +134,6 @@ COMMANDS = {
     "status": _status,
     "reset": _reset,
     "train": _train,
-    "import": _import,
     "fsck": _fsck,
     "backup": _backup,
     "restore": _restore,

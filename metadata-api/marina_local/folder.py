@@ -24,11 +24,15 @@ FOLDERS = ("store", "serving", "logs", "models", "run", "backups")
 
 @dataclass(frozen=True)
 class Holder:
-    """The launcher that uses a data folder: its process id, start (seconds since 1970) and UI address."""
+    """The launcher that uses a data folder: its process id, start (seconds since 1970), addresses of UI and API.
+
+    The command line `marina` reads the last of them in the lock's file.
+    """
 
     pid: int
     started: float
     ui: str
+    api: str
 
 
 @contextmanager
@@ -42,7 +46,7 @@ def lock(settings: LocalSettings) -> Iterator[None]:
     try:
         if not _lock(descriptor):
             raise AlreadyRunning(_who(settings))
-        holder = Holder(os.getpid(), time.time(), settings.address("ui"))
+        holder = Holder(os.getpid(), time.time(), settings.address("ui"), settings.address("api"))
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
         yield

@@ -99,6 +99,9 @@ def api_environment(settings: LocalSettings, postgres: Postgres) -> dict[str, st
             "METADATA_API_AUTH_SERVING_TOKEN_FILE": str(settings.serving_token_file),
             "METADATA_API_AUTH_SERVING_TOKENS_FILE": str(settings.serving_tokens_file),
         }
+    # What the one-machine mode is told of the models' time, both have to know.
+    if seconds := os.environ.get("SERVING_DEADLINE_SECONDS"):
+        authentication["METADATA_API_MAX_RESPONSE_SECONDS"] = seconds
     return authentication | {
         "METADATA_API_DATABASE_URL": postgres.url,
         "METADATA_API_DATABASE_PASSWORD_FILE": str(postgres.password_file),

@@ -2,19 +2,24 @@
 
 import gc
 import logging
+import math
+import socket
 import sys
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
 from pydantic import ValidationError
 
 from metadata_api.app import create_app
+from metadata_api.deploying.base import WAY_SECONDS
+from metadata_api.routes.dependencies import Components
 from metadata_api.settings import Settings
 from serving_runtime.bounded_http import KEPT_SECONDS, allow_many_connections
 from serving_runtime.connection import CoalescedHttpProtocol
 
-# Requests that are being answered when a stop is requested get this long.
-DRAIN_SECONDS = 8
+# As uvicorn's own program ends when it cannot listen.
+STARTUP_FAILURE = 3
 OPTIONS: dict[str, Any] = {
     "http": CoalescedHttpProtocol,
     "ws": "none",
@@ -39,14 +44,34 @@ def main() -> int:
     allow_many_connections()
     gc.collect()
     gc.freeze()  # what is imported stays: to look through it again would hold up every request for 10 ms and more
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        **{**OPTIONS, **believing(settings.trusted_proxies)},
+    config = uvicorn.Config(
+        app, host=settings.host, port=settings.port, **{**OPTIONS, **believing(settings.trusted_proxies)}
     )
-    return 0
+    server = DrainingServer(config, app.state.components)
+    with suppress(KeyboardInterrupt):  # uvicorn raises the signal again when it has ended well
+        server.run()
+    return 0 if server.started else STARTUP_FAILURE
+
+
+class DrainingServer(uvicorn.Server):
+    """Stops once what is being answered has been, or could not be any more."""
+
+    def __init__(self, config: uvicorn.Config, components: Components) -> None:
+        super().__init__(config)
+        self._components = components
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does, with the time that is right now."""
+        self.config.timeout_graceful_shutdown = drain_seconds(self._components)
+        await super().shutdown(sockets)
+
+
+def drain_seconds(of: Components) -> int:
+    """How long requests that are being answered get: as long as a running deployment may take, up to the setting."""
+    limits = of.settings.max
+    table = of.routes.last
+    longest = table.longest_seconds(limits.response_seconds) if table else limits.response_seconds
+    return math.ceil(min(longest + WAY_SECONDS, limits.drain_seconds))
 
 
 def believing(proxies: str) -> dict[str, Any]:

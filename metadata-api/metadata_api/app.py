@@ -46,8 +46,8 @@ from metadata_api.routes import (
     experiments,
     fsck,
     health,
-    images,
     imports,
+    inputs,
     metrics,
     predictions,
     restores,
@@ -84,7 +84,7 @@ ROUTERS = tuple(
         deployments,
         aliases,
         predictions,
-        images,
+        inputs,
         token_routes,
         audit_routes,
     )
@@ -139,7 +139,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         cluster=_cluster(settings, kserve, to_servers),
         helm=release,
         artifacts=stores[ledger.ARCHIVE],
-        images=stores[ledger.IMAGE],
+        inputs=stores[ledger.INPUT],
         leader=leader,
         maintenance=Maintenance(
             sessions, stores, settings.retention, leads=leader.leads, in_use=release.archives
@@ -155,6 +155,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         table=components.routes,
         pool=components.pool,
         serving_url=settings.serving_url,
+        response_seconds=settings.max.response_seconds,
         root_path=settings.root_path,
     )
     limits = BodyLimits(ROUTERS, settings.max, {V2_PREFIX: settings.max.inference_bytes})
@@ -182,7 +183,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     to_thread.current_default_thread_limiter().total_tokens = THREADS
     components: Components = app.state.components
     components.artifacts.prepare()
-    components.images.prepare()
+    components.inputs.prepare()
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
     async with (
         components.pool,

@@ -87,7 +87,9 @@ def fetch(bucket: BackupBucket, folder: Path, name: str) -> str:
 
 def _lacking(bucket: BackupBucket, folder: Path, manifest: Path) -> set[str]:
     """What the manifest names and the bucket has not, or in another size."""
-    needed = {tuple(line.split()) for line in manifest.read_text().splitlines()}
+    # Dumps of before inputs of other kinds call them images.
+    lines = (line.split() for line in manifest.read_text().splitlines())
+    needed = {("input" if kind == "image" else kind, *rest) for kind, *rest in lines}
     have = {
         (kind, found.sha256, str(found.size))
         for kind, store in copied_stores(bucket, folder).items()

@@ -8,18 +8,19 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from metadata_api.database.auth_tables import AuditEntry
 from metadata_api.database.object_tables import StoreCheck
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import AliasEvent, DeploymentEvent, Image, Import, Prediction
-from metadata_api.deletions import delete_unused_images
+from metadata_api.database.tables import Alias, AliasEvent, DeploymentEvent, Import, Input, Prediction
+from metadata_api.deletions import delete_unused_inputs
 from metadata_api.settings.stores import Retention
 
 BATCH = 1000
 KEPT_CHECKS = 100
+ROLL_BACK_EVENTS = 2
 
 Column = InstrumentedAttribute[Any]
 
@@ -32,7 +33,9 @@ def apply(sessions: Sessions, keep: Retention) -> int:
         lambda session: _rows(
             session, DeploymentEvent.id, DeploymentEvent.at, keep.events_days, keep.events_rows
         ),
-        lambda session: _rows(session, AliasEvent.id, AliasEvent.at, keep.events_days, keep.events_rows),
+        lambda session: _rows(
+            session, AliasEvent.id, AliasEvent.at, keep.events_days, keep.events_rows, ~_is_for_roll_back()
+        ),
         lambda session: _rows(session, AuditEntry.id, AuditEntry.at, keep.audit_days, 0),
         lambda session: _rows(session, StoreCheck.id, StoreCheck.requested_at, 0, KEPT_CHECKS),
     ]
@@ -44,35 +47,49 @@ def apply(sessions: Sessions, keep: Retention) -> int:
 
 
 def _predictions(session: Session, keep: Retention) -> int:
-    """The oldest predictions, with the images that no other is about."""
+    """The oldest predictions, with the inputs that no other is about."""
     due = _due(session, Prediction.id, Prediction.created_at, keep.predictions_days, keep.predictions_rows)
-    if due is None and keep.images_bytes:
-        stored = session.scalar(select(func.coalesce(func.sum(Image.size), 0))) or 0
-        if stored > keep.images_bytes:
+    if due is None and keep.inputs_bytes:
+        stored = session.scalar(select(func.coalesce(func.sum(Input.size), 0))) or 0
+        if stored > keep.inputs_bytes:
             # First those that no prediction is about: deleting predictions would not free them.
-            about = exists().where(Prediction.image_sha256 == Image.sha256)
-            unused = session.scalars(select(Image.sha256).where(~about).limit(BATCH)).all()
-            if unused and (gone := delete_unused_images(session, unused)):
+            about = exists().where(Prediction.input_sha256 == Input.sha256)
+            unused = session.scalars(select(Input.sha256).where(~about).limit(BATCH)).all()
+            if unused and (gone := delete_unused_inputs(session, unused)):
                 return gone
-            # As little as it takes: images are large, and predictions about them are few.
+            # As little as it takes: inputs may be large, and predictions about them are few.
             due = Prediction.id.in_(select(Prediction.id).order_by(Prediction.id).limit(BATCH // 10))
     if due is None:
         return 0
-    digests = session.scalars(delete(Prediction).where(due).returning(Prediction.image_sha256)).all()
-    delete_unused_images(session, list(set(digests)))
+    digests = session.scalars(delete(Prediction).where(due).returning(Prediction.input_sha256)).all()
+    delete_unused_inputs(session, list(set(digests)))
     return len(digests)
 
 
-def _rows(session: Session, key: Column, at: Column, days: int, rows: int) -> int:
-    due = _due(session, key, at, days, rows)
+def _is_for_roll_back() -> ColumnElement[bool]:
+    """Whether an event is one of the last two of an alias that there is: rolling back goes by them."""
+    later = aliased(AliasEvent)
+    newer = select(func.count()).where(later.alias == AliasEvent.alias, later.id > AliasEvent.id)
+    return and_(exists().where(Alias.name == AliasEvent.alias), newer.scalar_subquery() < ROLL_BACK_EVENTS)
+
+
+def _rows(
+    session: Session, key: Column, at: Column, days: int, rows: int, may_go: ColumnElement[bool] | None = None
+) -> int:
+    due = _due(session, key, at, days, rows, may_go)
     if due is None:
         return 0
     return len(session.scalars(delete(key.class_).where(due).returning(key)).all())
 
 
-def _due(session: Session, key: Column, at: Column, days: int, rows: int) -> ColumnElement[bool] | None:
+def _due(
+    session: Session, key: Column, at: Column, days: int, rows: int, may_go: ColumnElement[bool] | None = None
+) -> ColumnElement[bool] | None:
     """One batch of the oldest rows that are too old or too many; None when there are none. 0 means no limit."""
-    oldest = select(key, at.label("at")).order_by(key).limit(BATCH).subquery()
+    those = select(key, at.label("at"))
+    if may_go is not None:
+        those = those.where(may_go)
+    oldest = those.order_by(key).limit(BATCH).subquery()
     if days:
         old = select(oldest.c.id).where(oldest.c.at < func.now() - timedelta(days=days))
         if session.scalar(old.limit(1)) is not None:

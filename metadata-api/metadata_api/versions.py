@@ -71,7 +71,7 @@ def publish(
         except mar.MarError as error:
             raise Invalid(error.code, str(error)) from error
         row = _row(info, upload, signer)
-        ledger.require_room(sessions, ledger.ARCHIVE, row.size, quota)
+        ledger.require_room(sessions, ledger.ARCHIVE, row.sha256, row.size, quota)
         ledger.claim(sessions, ledger.ARCHIVE, row.sha256, row.size)
         artifacts.adopt(canonical)
     with sessions.begin() as session:

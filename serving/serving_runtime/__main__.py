@@ -33,7 +33,7 @@ from serving_runtime.models.registry import Models
 from serving_runtime.models.source import ModelSource
 from serving_runtime.models.version import Shared, WorkFolder
 from serving_runtime.runtimes.base import Resources
-from serving_runtime.runtimes.forkserver import ForkServer
+from serving_runtime.runtimes.forkservers import ForkServers
 from serving_runtime.runtimes.registry import REGISTRY
 from serving_runtime.settings import Settings
 
@@ -93,8 +93,14 @@ async def _serve(settings: Settings, folder: Path) -> int:
     if listener is None:
         return 1
     metrics = Metrics()
-    forkserver = ForkServer(folder, settings.threads, settings.worker.variables, max_batch=settings.max.batch)
-    resources = Resources(forkserver, settings.java_cache)
+    forkservers = ForkServers(
+        folder,
+        settings.threads,
+        settings.worker.variables,
+        max_batch=settings.max.batch,
+        folder=settings.environments_dir,
+    )
+    resources = Resources(forkservers, settings.java_cache)
     starts = asyncio.Semaphore(_STARTS_AT_ONCE)
     logs = ModelLogs(folder, settings.log)
     shared = Shared(settings, WorkFolder(folder), resources, metrics, starts, Containment(settings), logs)
@@ -131,7 +137,7 @@ async def _serve(settings: Settings, folder: Path) -> int:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await models.close()
-        await forkserver.stop()
+        await forkservers.stop()
         logs.close()
     _log.info("stopped")
     if unserved is not None:  # the last line, which Kubernetes keeps of a container that it has stopped

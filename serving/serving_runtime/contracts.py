@@ -13,6 +13,9 @@ Runtime = Literal["torchserve", "native"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 """Each has an entry in `runtimes.registry`; the first is the default."""
 
+BASE_ENVIRONMENT = "base"
+"""The environment that every installation has; the names of others have NAME_PATTERN as well."""
+
 DeploymentState = Literal["pending", "starting", "ready", "failed", "stopped", "unknown"]
 """What a deployment is observed doing."""
 DEPLOYMENT_STATES: tuple[DeploymentState, ...] = get_args(DeploymentState)

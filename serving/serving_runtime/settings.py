@@ -1,6 +1,7 @@
 """What the serving process reads from its environment; every name has the prefix SERVING_."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -9,7 +10,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from serving_runtime import hosts
 from serving_runtime.containment import Mode
-from serving_runtime.contracts import RESPONSE_SECONDS_BOUNDS, RUNTIMES, STARTUP_SECONDS_BOUNDS, Runtime
+from serving_runtime.contracts import (
+    BASE_ENVIRONMENT,
+    NAME_PATTERN,
+    RESPONSE_SECONDS_BOUNDS,
+    RUNTIMES,
+    STARTUP_SECONDS_BOUNDS,
+    Runtime,
+)
 
 _MODELS = r"^\s*(\*|[a-z0-9-]+(\s*,\s*[a-z0-9-]+)*)?\s*$"
 _NAMES = r"^\s*([A-Za-z_]\w*(\s*,\s*[A-Za-z_]\w*)*)?\s*$"
@@ -129,6 +137,10 @@ class Settings(BaseSettings):
     """The only model, of a pod."""
     runtime: Runtime = RUNTIMES[0]
     """What runs the only model: TorchServe, or a worker of our own without Java."""
+    environment: Annotated[str, Field(pattern=NAME_PATTERN)] = BASE_ENVIRONMENT
+    """What the only model may import: the name of an environment."""
+    environments_dir: Path = Path(sys.prefix) / "environments"
+    """Folder of the environments beside `base`, as `make environment` builds them."""
     work_dir: Path = Path(".marina/serving")
     """Unpacked models, sockets and TorchServe's files; everything in it may be lost."""
     java_cache: Path | None = None

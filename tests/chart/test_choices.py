@@ -211,6 +211,18 @@ class TestScale:
         (budget,) = render(shape("ha")).kind("PodDisruptionBudget")
         assert budget["spec"]["maxUnavailable"] == 1
 
+    def test_an_api_that_leaves_waits_for_whatever_a_model_may_take_and_is_not_killed_before(self) -> None:
+        for values in ({}, {"serving": {"responseSeconds": 600}}, {"api": {"drainSeconds": 30}}):
+            pod = render(values).one("Deployment", "marina-metadata-api")["spec"]["template"]["spec"]
+            (container,) = pod["containers"]
+            found = environment(container)
+            drain = int(found["METADATA_API_MAX_DRAIN_SECONDS"])
+            assert drain == values.get("api", {}).get("drainSeconds", 605)
+            longest = values.get("serving", {}).get("responseSeconds", 10)
+            assert found["METADATA_API_MAX_RESPONSE_SECONDS"] == str(longest)
+            pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+            assert pod["terminationGracePeriodSeconds"] >= drain + pause + 10
+
     def test_a_volume_of_one_node_is_left_before_it_is_taken(self) -> None:
         def strategy(name: str) -> str:
             found = render(shape(name)).one("Deployment", "marina-metadata-api")["spec"]["strategy"]["type"]

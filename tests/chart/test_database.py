@@ -277,6 +277,17 @@ def product(place: dict[str, str], postgres_url: str) -> dict[str, str]:
     return place
 
 
+def version_of(experiment: str, number: int) -> tuple[str, ...]:
+    """Statements that write an experiment with one version, in any schema of the product."""
+    return (
+        f"insert into experiments (name, display_name) values ('{experiment}', '{experiment}')",
+        "insert into model_versions "
+        "(experiment_id, number, sha256, uploaded_sha256, size, handler, files, inputs, outputs, labels) "
+        f"select id, {number}, repeat('a', 64), repeat('a', 64), 1, 'h', '[]', '[]', '[]', '[]' "
+        f"from experiments where name = '{experiment}'",
+    )
+
+
 WRITE = (
     "create table runs (id serial primary key, name text unique)",
     "insert into runs (name) select 'run ' || n from generate_series(1, 500) n",
@@ -302,7 +313,7 @@ class TestBackup:
         ask(
             product,
             "insert into stored_objects (kind, sha256, size, unreferenced_since) "
-            "values ('archive', repeat('a', 64), 7, null), ('image', repeat('b', 64), 9, now())",
+            "values ('archive', repeat('a', 64), 7, null), ('input', repeat('b', 64), 9, now())",
         )
         assert run("backup", product).returncode == 0
         (manifest,) = Path(product["BACKUP_DIR"]).glob("*.manifest")
@@ -322,6 +333,35 @@ class TestBackup:
         found = dict(ask(product, "select experiment, last from version_numbers"))
         assert found == {"a": 8, "b": 1005, "new": 2}, "nobody knows about b, so many were surely not given"
         assert ask(product, "select confirmed_at, dump like 'marina-%.dump' from restores") == [(None, True)]
+
+    @pytest.mark.parametrize("made_by", ["0005", "0011", "0013"])
+    def test_a_dump_of_an_older_release_waits_for_its_confirmation_and_gives_no_number_twice(
+        self, place: dict[str, str], postgres_url: str, made_by: str
+    ) -> None:
+        url = make_url(postgres_url).set(database=place["PGDATABASE"])
+        engine = connect(url.render_as_string(hide_password=False))
+        migrate.upgrade(engine, made_by)
+        for name in ("a", "b"):
+            ask(place, *version_of(name, number=3))
+        if made_by >= "0012":
+            ask(place, "insert into version_numbers values ('a', 3), ('b', 3)")
+        run("backup", place)
+        migrate.upgrade(engine)
+        ask(
+            place,
+            "insert into version_numbers values ('new', 2), ('a', 8) "
+            "on conflict (experiment) do update set last = excluded.last",
+            "delete from version_numbers where experiment = 'b'",
+        )
+        result = run("restore", place)
+        assert result.returncode == 0, result.stderr
+        migrate.upgrade(engine)
+        engine.dispose()
+        found = dict(ask(place, "select experiment, last from version_numbers"))
+        assert found == {"a": 8, "b": 1003, "new": 2}
+        assert ask(place, "select confirmed_at, dump like 'marina-%.dump' from restores") == [(None, True)]
+        assert ask(place, "select tablename from pg_tables where tablename like 'restored%'") == []
+        assert [name for name in dumps(place) if ".part" in name] == []
 
     def test_an_older_dump_can_be_named(self, place: dict[str, str]) -> None:
         ask(place, *WRITE)

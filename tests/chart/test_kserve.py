@@ -82,7 +82,9 @@ def test_large_versions_are_written_as_numbers() -> None:
 class TestRuntime:
     def test_it_is_ours_alone(self, runtime: str) -> None:
         spec = render().one("ServingRuntime", f"marina-{runtime}")["spec"]
-        assert spec["supportedModelFormats"] == [{"name": "marina-mar", "version": "1", "autoSelect": False}]
+        assert spec["supportedModelFormats"] == [
+            {"name": name, "version": "1", "autoSelect": False} for name in ("marina-mar", "pytorch")
+        ]
         assert spec["protocolVersions"] == ["v2"]
         assert spec["multiModel"] is False
 
@@ -270,6 +272,7 @@ def test_the_api_learns_all_that_it_needs() -> None:
         "release": "marina",
         "helm_release": "marina",
         "namespace": "models",
+        "response_seconds": 10,
         "artifact_url": "http://marina-metadata-api.models.svc.cluster.local/artifacts",
         "tokens_secret": "marina-serving-tokens",
         "expose": {

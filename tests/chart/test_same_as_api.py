@@ -84,6 +84,15 @@ def test_timeouts_are_the_same_from_both(startup: int | None, response: int | No
     assert without_owner(made) == without_owner(rendered.one("InferenceService", "cnn"))
 
 
+def test_pods_have_the_time_of_the_installation_from_both(tmp_path: Path) -> None:
+    one = {"experiment": "cnn-baseline", "version": 3, "sha256": DIGEST, "runtime": "native", "replicas": 2}
+    rendered = render({"serving": {"responseSeconds": 300}, "experiments": {"cnn": one}})
+    build = import_module("metadata_api.deploying.kserve.inference_services").build
+    made = build(read(rendered, tmp_path), desired("native", {}))
+    assert made["spec"]["predictor"]["terminationGracePeriodSeconds"] == 320
+    assert without_owner(made) == without_owner(rendered.one("InferenceService", "cnn"))
+
+
 @pytest.mark.parametrize(("name", "kind"), [("ingress", "Ingress"), ("gateway", "HTTPRoute")])
 def test_a_route_is_the_same_from_both(name: str, kind: str, tmp_path: Path) -> None:
     rendered = rendered_with(name, "torchserve", {})

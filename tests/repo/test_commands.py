@@ -157,6 +157,10 @@ def test_check_is_more_than_test() -> None:
         assert tool in plan, tool
 
 
+def test_an_import_is_the_command_line_s() -> None:
+    assert '.venv/bin/marina import "runs.csv"' in make("--dry-run", "import", "FILE=runs.csv").stdout
+
+
 def test_without_a_fitting_python_one_line_says_what_is_needed(tmp_path: Path) -> None:
     venv = tmp_path / "venv"
     result = make(f"VENV={venv}", "PYTHON=", f"{venv}/bin/uv")

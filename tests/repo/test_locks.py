@@ -1,6 +1,8 @@
 """Locks: everything is pinned with hashes, the same everywhere, and tells nothing about who made it."""
 
+import hashlib
 import importlib.util
+import json
 import re
 import socket
 import subprocess
@@ -13,8 +15,12 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = sorted([*ROOT.glob("*/*.lock"), *ROOT.glob("k8s/*/*.lock"), *ROOT.glob(".ci/*.lock")])
-RUNTIME = [ROOT / part / "requirements.lock" for part in ("serving", "metadata-api", "ui", "models")]
+ENVIRONMENTS = sorted(ROOT.glob("serving/environments/*/requirements.lock"))
+LOCKS = sorted(
+    [*ROOT.glob("*/*.lock"), *ROOT.glob("[km]*/*/*.lock"), *ROOT.glob(".ci/*.lock"), *ENVIRONMENTS]
+)
+PARTS = ("serving", "metadata-api", "ui", "models", "models/marina")
+RUNTIME = [ROOT / part / "requirements.lock" for part in PARTS]
 
 
 def entries(lock: Path) -> list[str]:
@@ -32,9 +38,7 @@ def name_of(path: Path) -> str:
 
 def test_every_component_has_one() -> None:
     names = {name_of(path) for path in LOCKS}
-    assert names >= {
-        f"{part}/requirements.lock" for part in ("serving", "metadata-api", "ui", "models", "tests")
-    }
+    assert names >= {f"{part}/requirements.lock" for part in (*PARTS, "tests")}
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=name_of)
@@ -65,6 +69,29 @@ def test_one_version_of_each_package_in_all_locks() -> None:
 def test_torch_is_only_in_its_own_locks() -> None:
     for lock in RUNTIME:
         assert not re.search(r"^(torch|triton|nvidia-.*|cuda-.*)==", lock.read_text(), re.M), lock
+
+
+@pytest.mark.parametrize("lock", ENVIRONMENTS, ids=lambda lock: lock.parent.name)
+class TestEnvironments:
+    def test_nothing_that_is_shared_is_locked_again(self, lock: Path) -> None:
+        shared = {entry.partition("==")[0] for entry in entries(RUNTIME[0])} | {"torch"}
+        own = {entry.partition("==")[0] for entry in entries(lock)}
+        assert own
+        assert not {name for name in own if name in shared or name.startswith(("nvidia-", "cuda-", "triton"))}
+
+    def test_what_it_has_is_described_from_this_lock(self, lock: Path) -> None:
+        described = json.loads((lock.parent / "environment.json").read_text())
+        digest = hashlib.sha256(lock.read_bytes()).hexdigest()
+        assert described["lock"] == digest, f"run: make environment NAME={lock.parent.name}"
+        assert described["imports"]
+
+
+def test_what_the_base_environment_has_is_described_from_the_locks_of_serving() -> None:
+    described = json.loads((ROOT / "serving/environments/base/environment.json").read_text())
+    locks = [ROOT / "serving" / name for name in ("requirements.lock", "torch.lock")]
+    digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()
+    assert described["lock"] == digest, "run: make environment NAME=base"
+    assert {"torch", "numpy", "PIL", "ts", "serving_runtime"} <= set(described["imports"])
 
 
 def test_what_torch_needs_besides_itself_is_locked() -> None:

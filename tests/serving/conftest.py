@@ -62,6 +62,7 @@ class Front:
         sha256: str | None = None,
         runtime: str | None = None,
         timeouts: Mapping[str, float] | None = None,
+        environment: str | None = None,
     ) -> None:
         """Add or change one model."""
         self._entries[name] = {
@@ -71,6 +72,7 @@ class Front:
             "sha256": sha256 or mar.sha256_of(path),
             "runtime": runtime or self.runtime,
             **(timeouts or {}),
+            **({"environment": environment} if environment else {}),
         }
         self._write()
 

@@ -20,7 +20,7 @@ from serving_runtime.models.registry import Models
 from serving_runtime.models.source import ModelSource
 from serving_runtime.models.version import ModelEntry, Shared, WorkFolder
 from serving_runtime.runtimes.base import OK, Done, OnFailure, Resources
-from serving_runtime.runtimes.forkserver import ForkServer
+from serving_runtime.runtimes.forkservers import ForkServers
 from serving_runtime.runtimes.registry import RuntimeEntry
 from serving_runtime.settings import Settings
 from serving_runtime.worker import batches
@@ -97,7 +97,7 @@ class InProcessFront:
         shared = Shared(
             self.settings,
             WorkFolder(work),
-            Resources(ForkServer(work, threads=1)),
+            Resources(ForkServers(work, threads=1)),
             metrics,
             asyncio.Semaphore(2),
             Containment(self.settings),
@@ -113,7 +113,9 @@ class InProcessFront:
             base_url="http://localhost",
         )
 
-    def _make(self, _folder: Path, _resources: Resources, on_failure: OnFailure) -> InProcessRuntime:
+    def _make(
+        self, _folder: Path, _resources: Resources, _environment: str, on_failure: OnFailure
+    ) -> InProcessRuntime:
         self.runtimes.append(InProcessRuntime(on_failure))
         return self.runtimes[-1]
 

@@ -363,7 +363,8 @@ class FakeApi:
             votes = said.count(top)
             return {
                 "id": str(uuid.uuid4()),
-                "image": {"sha256": "0" * 64, "width": digit.width, "height": digit.height, "url": "/v1/images/0"},
+                "input": {"sha256": "0" * 64, "kind": "image", "media_type": "image/png", "size": 1,
+                    "summary": {"width": digit.width, "height": digit.height}, "url": "/v1/inputs/0"},
                 "deadline_ms": 5000,
                 "results": results,
                 "agreement": {

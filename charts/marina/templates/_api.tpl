@@ -58,6 +58,10 @@
 {{- end }}
 - name: METADATA_API_STORE_DIR
   value: /var/lib/marina
+- name: METADATA_API_MAX_RESPONSE_SECONDS
+  value: {{ include "marina.responseSeconds" . | quote }}
+- name: METADATA_API_MAX_DRAIN_SECONDS
+  value: {{ include "marina.api.drainSeconds" . | quote }}
 - name: METADATA_API_HOST
   value: 0.0.0.0
 - name: METADATA_API_PORT
@@ -107,6 +111,9 @@
   value: /tmp
 {{- end -}}
 
+{{/* Longest wait of an API that stops. Values of an older release have none. */}}
+{{- define "marina.api.drainSeconds" -}}{{ .Values.api.drainSeconds | default 605 | int }}{{- end -}}
+
 {{- define "marina.api.mounts" -}}
 - name: tmp
   mountPath: /tmp
@@ -152,6 +159,7 @@ secret: {secretName: {{ . | quote }}, defaultMode: 0440}
 release: {{ include "marina.fullname" . }}
 helm_release: {{ .Release.Name }}
 namespace: {{ .Release.Namespace }}
+response_seconds: {{ include "marina.responseSeconds" . }}
 artifact_url: {{ include "marina.artifactUrl" . }}
 tokens_secret: {{ include "marina.auth.servingTokens" . | quote }}
 expose:

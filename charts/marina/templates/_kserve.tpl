@@ -43,10 +43,13 @@ marina/runtime: {{ $experiment.runtime | default "torchserve" }}
 archive is unpacked first, and the process says itself when the time is over. */}}
 {{- define "marina.startup.failures" -}}{{ div (add (int .) 60) 2 }}{{- end -}}
 
+{{/* Seconds that a model may take to answer unless its deployment says so; values of an older release have none. */}}
+{{- define "marina.responseSeconds" -}}{{ .Values.serving.responseSeconds | default 10 | int }}{{- end -}}
+
 {{/* Seconds that a pod has to answer what is under way: (list $ EXPERIMENT). */}}
 {{- define "marina.experiment.drainSeconds" -}}
-{{- $response := (index . 1).responseSeconds -}}
-{{- if kindIs "invalid" $response -}}60{{- else -}}{{ max 60 (add (int $response) 20) }}{{- end -}}
+{{- $response := (index . 1).responseSeconds | default (include "marina.responseSeconds" (index . 0)) -}}
+{{- max 60 (add (int $response) 20) -}}
 {{- end -}}
 
 {{- define "marina.predictor.account" -}}{{ include "marina.fullname" . }}-predictor{{- end -}}
@@ -61,9 +64,13 @@ kind: ServingRuntime
 metadata:
   {{- include "marina.metadata" (list $root "serving" $runtime) | nindent 2 }}
 spec:
-  # A format of our own that is never chosen by itself: other runtimes may come and go.
+  # Formats for which this one is never chosen by itself: other runtimes may come and go.
   supportedModelFormats:
     - name: marina-mar
+      version: "1"
+      autoSelect: false
+    # What InferenceServices for KServe's own TorchServe runtime ask for.
+    - name: pytorch
       version: "1"
       autoSelect: false
   protocolVersions: [v2]
@@ -90,7 +97,7 @@ spec:
         - name: SERVING_STARTUP_SECONDS
           value: {{ $root.Values.serving.startupSeconds | int | quote }}
         - name: SERVING_DEADLINE_SECONDS
-          value: {{ $root.Values.serving.responseSeconds | int | quote }}
+          value: {{ include "marina.responseSeconds" $root | quote }}
         - name: SERVING_WORK_DIR
           value: /tmp/serving
         - name: HOME

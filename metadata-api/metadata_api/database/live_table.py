@@ -86,6 +86,11 @@ class LiveTable(Generic[T]):
             )
         return self._table
 
+    @property
+    def last(self) -> T | None:
+        """The last reading, however old; None before the first."""
+        return self._table
+
     async def _wait_for(self, commits: int) -> None:
         try:
             async with asyncio.timeout(self._fresh_seconds), self._refreshed:

@@ -29,7 +29,7 @@ class StoredObject(Base):
     """What was wrong when they were read last."""
 
     __table_args__ = (
-        CheckConstraint("kind in ('archive', 'image')", name="kind"),
+        CheckConstraint("kind in ('archive', 'input')", name="kind"),
         CheckConstraint("problem in ('missing', 'damaged')", name="problem"),
         Index(
             "ix_stored_objects_unreferenced_since",

@@ -13,6 +13,9 @@ from typing import Any, Protocol
 from metadata_api.deploying.logs import LogPart
 from serving_runtime.contracts import RESPONSE_SECONDS_BOUNDS, STARTUP_SECONDS_BOUNDS, DeploymentState
 
+WAY_SECONDS = 5.0
+"""Whoever asks a model waits so much longer than its server may take: for the way there and back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resources:

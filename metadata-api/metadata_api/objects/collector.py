@@ -22,7 +22,7 @@ BATCH = 100
 # A collector that was stopped between the two steps must not delete what was uploaded again after it.
 DELETE_SECONDS = 60.0
 # So long after it was condemned another collector deletes it: then the first one does not any more.
-ABANDONED = timedelta(seconds=2 * DELETE_SECONDS)
+ABANDONED = ledger.ABANDONED
 log = logging.getLogger(__name__)
 
 Key = tuple[str, str]
@@ -38,6 +38,7 @@ def collect(
     begin = time.monotonic()
     condemned = _condemn(sessions, grace, in_use)
     gone: list[Key] = []
+    stuck: list[Key] = []
     for kind, digest in condemned:
         if time.monotonic() - begin > DELETE_SECONDS:
             log.warning("collecting takes too long: the rest follows in %s", ABANDONED)
@@ -45,11 +46,12 @@ def collect(
         try:
             stores[kind].delete(digest)
         except Unavailable as error:
-            # It stays condemned, and is tried again; meanwhile it holds up no other.
             log.warning("%s %s cannot be deleted: %s", kind, digest, error.detail)
+            stuck.append((kind, digest))
             continue
         gone.append((kind, digest))
     _forget(sessions, gone)
+    _postpone(sessions, stuck)
     return len(gone)
 
 
@@ -81,6 +83,23 @@ def _condemn(sessions: Sessions, grace: timedelta, in_use: Collection[str]) -> l
             .values(deleting_since=func.now())
         )
     return condemned
+
+
+def _postpone(sessions: Sessions, stuck: list[Key]) -> None:
+    """Try those that cannot be deleted again after another grace time, so that they hold up no other.
+
+    They stay condemned, because a bucket may still do what it seemed to reject; see `ledger.claim`.
+    """
+    if stuck:
+        with sessions.begin() as session:
+            session.execute(
+                update(StoredObject)
+                .where(
+                    tuple_(StoredObject.kind, StoredObject.sha256).in_(stuck),
+                    StoredObject.deleting_since.is_not(None),
+                )
+                .values(unreferenced_since=func.now())
+            )
 
 
 def _forget(sessions: Sessions, gone: list[Key]) -> None:

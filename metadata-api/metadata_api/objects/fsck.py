@@ -34,13 +34,15 @@ log = logging.getLogger(__name__)
 
 def request(session: Session, *, repair: bool, by: str) -> bodies.StoreCheck:
     """Want a check; one that was not begun or ended yet is returned instead."""
-    if (row := session.scalar(PENDING.with_for_update())) is not None:
-        row.repair = row.repair or repair
-        session.flush()
-        return _shown(row)
-    made = insert(StoreCheck).values(repair=repair, requested_by=by).on_conflict_do_nothing()
-    session.execute(made)
-    return _shown(session.scalars(PENDING).one())
+    while True:
+        if (row := session.scalar(PENDING.with_for_update())) is not None:
+            row.repair = row.repair or repair
+            session.flush()
+            return _shown(row)
+        # It conflicts with a request that came first: perhaps that check has ended before we look again.
+        made = insert(StoreCheck).values(repair=repair, requested_by=by).on_conflict_do_nothing()
+        if (number := session.scalar(made.returning(StoreCheck.id))) is not None:
+            return _shown(session.get_one(StoreCheck, number))
 
 
 def show(session: Session) -> bodies.StoreCheck:
@@ -194,7 +196,7 @@ def _used_by(session: Session, kind: str, digest: str) -> list[str]:
         )
         rows = session.execute(query.where(ModelVersion.sha256 == digest).limit(10))
         return [f"version {number} of {name}" for name, number in rows]
-    count = session.scalar(select(func.count()).where(Prediction.image_sha256 == digest))
+    count = session.scalar(select(func.count()).where(Prediction.input_sha256 == digest))
     return [f"{count} predictions"]
 
 

@@ -7,22 +7,25 @@ fails when the collector was faster, so that no row ever refers to bytes that ar
 
 import time
 from collections.abc import Collection
+from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, select, text, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from metadata_api.database.object_tables import StoredObject
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Image, ModelVersion
+from metadata_api.database.tables import Input, ModelVersion
 from metadata_api.errors import OutOfSpace, Unavailable
 from metadata_api.storage.base import KINDS
 
-ARCHIVE, IMAGE = KINDS
-REFERENCES: dict[str, InstrumentedAttribute[str]] = {ARCHIVE: ModelVersion.sha256, IMAGE: Image.sha256}
+ARCHIVE, INPUT = KINDS
+REFERENCES: dict[str, InstrumentedAttribute[str]] = {ARCHIVE: ModelVersion.sha256, INPUT: Input.sha256}
 """Where the rows that need an object name it."""
 # The collector deletes an object within milliseconds; one that died in the middle is cleared up after by the next.
 CLAIM_SECONDS = 10.0
+# So long after an object was condemned nobody is deleting it any more, whatever became of that.
+ABANDONED = timedelta(seconds=120)
 PAUSE_SECONDS = 0.05
 
 
@@ -36,16 +39,21 @@ def claim(sessions: Sessions, kind: str, digest: str, size: int) -> None:
         if time.monotonic() > end:
             raise Unavailable(
                 "object_busy",
-                f"The same bytes, {digest}, are just being deleted. Send them again in a minute.",
+                f"The same bytes, {digest}, are just being deleted. Send them again in two minutes.",
             )
         time.sleep(PAUSE_SECONDS)
 
 
-def require_room(sessions: Sessions, kind: str, size: int, quota: int) -> None:
-    """Raise OutOfSpace when so many bytes more would be beyond a quota; 0 means that there is none."""
+def require_room(sessions: Sessions, kind: str, digest: str, size: int, quota: int) -> None:
+    """Raise OutOfSpace when so many bytes more would be beyond a quota; 0 means that there is none.
+
+    What the ledger has already is counted: to send it again, perhaps because it is damaged, takes no more.
+    """
     if not quota:
         return
     with sessions() as session:
+        if session.scalar(select(StoredObject.sha256).where(_is(kind, digest))) is not None:
+            return
         stored = select(func.coalesce(func.sum(StoredObject.size), 0)).where(StoredObject.kind == kind)
         left = quota - (session.scalar(stored) or 0)
     if size > left:
@@ -63,7 +71,7 @@ def keep(session: Session, kind: str, digest: str) -> None:
     Raises Unavailable when they were collected meanwhile.
     """
     alive = and_(_is(kind, digest), StoredObject.deleting_since.is_(None))
-    # A lock that others share: many requests about one image keep it at the same time.
+    # A lock that others share: many requests about one input keep it at the same time.
     referenced = select(StoredObject.sha256).where(
         alive, StoredObject.unreferenced_since.is_(None), StoredObject.problem.is_(None)
     )
@@ -156,9 +164,12 @@ def _claimed(sessions: Sessions, kind: str, digest: str, size: int) -> bool:
             set_={
                 "unreferenced_since": case(
                     (StoredObject.unreferenced_since.is_(None), None), else_=func.now()
-                )
+                ),
+                "deleting_since": None,
             },
-            where=StoredObject.deleting_since.is_(None),
+            where=or_(
+                StoredObject.deleting_since.is_(None), StoredObject.deleting_since < func.now() - ABANDONED
+            ),
         )
         return session.scalar(claimed.returning(StoredObject.sha256)) is not None
 

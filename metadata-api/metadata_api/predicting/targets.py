@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
+from metadata_api.deploying.base import Timeouts
 from metadata_api.errors import Conflict, NotFound
 
 Json = dict[str, Any]
@@ -35,6 +36,8 @@ class Target:
     running: bool
     image_input: str | None
     """Name of the input that takes an image file, if that is all the model takes."""
+    response_seconds: int | None
+    """How long its server may take to answer, where that is not the installation's default."""
     desired: AnsweringVersion
 
 
@@ -44,6 +47,7 @@ def find_targets(session: Session, names: Sequence[str]) -> list[Target]:
     query = (
         select(Deployment.name, Deployment.experiment_id, Deployment.runtime, Deployment.desired)
         .add_columns(Experiment.name.label("experiment"), ModelVersion.inputs, *VERSION_COLUMNS)
+        .add_columns(Deployment.response_seconds, ModelVersion.archive_settings)
         .join(Experiment, Deployment.experiment_id == Experiment.id)
         .join(ModelVersion, Deployment.version_id == ModelVersion.id)
         .order_by(Deployment.name)
@@ -57,6 +61,9 @@ def find_targets(session: Session, names: Sequence[str]) -> list[Target]:
             runtime=row.runtime,
             running=row.desired == "running",
             image_input=_image_input(row.inputs),
+            response_seconds=Timeouts(response_seconds=row.response_seconds)
+            .or_of_archive(row.archive_settings)
+            .response_seconds,
             desired=AnsweringVersion(row.id, row.number, row.sha256, row.labels),
         )
         for row in session.execute(query)

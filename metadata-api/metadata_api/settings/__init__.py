@@ -21,7 +21,7 @@ from serving_runtime import hosts
 
 
 class Max(BaseModel):
-    """Longest bodies, and what all hold, in bytes; in the environment as METADATA_API_MAX_IMAGE_BYTES, ..."""
+    """Longest bodies, what all hold, and longest waits; in the environment as METADATA_API_MAX_IMAGE_BYTES, ..."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,6 +37,10 @@ class Max(BaseModel):
     """Largest body of every other request."""
     memory_bytes: int = 192 * MEBIBYTE
     """What large requests may hold in memory all together; those for which there is no room get 503."""
+    response_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """How long the servers of models may take to answer where the deployment has no `response_seconds`."""
+    drain_seconds: Annotated[float, Field(ge=1)] = 8.0
+    """Longest wait at a stop for requests that are being answered; shorter where no model may take so long."""
 
 
 class Database(BaseModel):
@@ -95,7 +99,7 @@ class Settings(DatabaseSettings):
     store_dir: Path
     """Folder of the content-addressed artifact and image store; with S3 only of uploads that are on their way."""
     s3: S3 | None = None
-    """Bucket that holds artifacts and images instead of the folder."""
+    """Bucket that holds archives and inputs instead of the folder."""
     deployer: Literal["local", "kserve"] = "local"
     """Who makes a desired deployment real: a serving process on this machine, or KServe on Kubernetes."""
     serving_url: str = "http://127.0.0.1:8080"
@@ -119,7 +123,7 @@ class Settings(DatabaseSettings):
     trusted_proxies: Annotated[str, AfterValidator(hosts.proxies)] = ""
     """Addresses and networks, by commas, whose X-Forwarded-For is believed, for the audit log."""
     max: Max = Max()
-    """Longest bodies."""
+    """Longest bodies and waits."""
     auth: Auth = Field(default_factory=Auth)
     """Who may do what."""
     backup: BackupBucket | None = None

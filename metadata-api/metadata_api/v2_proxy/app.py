@@ -56,12 +56,20 @@ class V2Proxy:
     """ASGI layer: answers what is below /v2 and passes everything else on."""
 
     def __init__(
-        self, app: ASGIApp, *, table: LiveTable[RouteTable], pool: HttpPool, serving_url: str, root_path: str
+        self,
+        app: ASGIApp,
+        *,
+        table: LiveTable[RouteTable],
+        pool: HttpPool,
+        serving_url: str,
+        response_seconds: float,
+        root_path: str,
     ) -> None:
         self._app = app
         self._table = table
         self._pool = pool
         self._serving_url = serving_url.rstrip("/")
+        self._response_seconds = response_seconds
         self._by_name = "{name}" in serving_url
         self._root = root_path.encode()
 
@@ -126,7 +134,15 @@ class V2Proxy:
             # Another deployment may have taken its place while the body arrived, and be none that the caller may ask.
             route = (await self._table.current()).find(name, version)
             principal_of(scope).require_deployment(route.deployment)
-        return await forward(self._pool, self._base(route.deployment), route, action, headers, body)
+        return await forward(
+            self._pool,
+            self._base(route.deployment),
+            route,
+            action,
+            headers,
+            body,
+            response_seconds=self._response_seconds,
+        )
 
     async def _ready(self) -> Response:
         """Ready as the server itself is: every deployment that shall run answers in its version."""

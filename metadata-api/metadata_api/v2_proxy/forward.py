@@ -6,14 +6,12 @@ from functools import lru_cache
 import aiohttp
 import orjson
 
+from metadata_api.deploying.base import WAY_SECONDS
 from metadata_api.errors import BadAnswer, DeadlineExceeded, Invalid, Unavailable
 from metadata_api.http_pool import HttpPool, NoResponse, Response, ResponseTooLarge
 from metadata_api.v2_proxy.route_table import Route
 from serving_runtime.protocol import handler_headers
 
-# The longest that a server lets a request wait, where its deployment does not say so, and a little for the way.
-RESPONSE_SECONDS = 30
-MARGIN_SECONDS = 5.0
 CONNECT_SECONDS = 3.0
 # Anybody may ask for it, so it holds a connection no longer than a probe would wait.
 READY_TIMEOUT = aiohttp.ClientTimeout(total=3.0, sock_connect=1.0)
@@ -34,12 +32,22 @@ RESPONSE_HEADERS = (
 
 
 async def forward(
-    pool: HttpPool, base: str, route: Route, action: str, headers: Mapping[str, str], body: bytes
+    pool: HttpPool,
+    base: str,
+    route: Route,
+    action: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    response_seconds: float,
 ) -> Response:
-    """The response of the server at `base`; raises Unavailable, DeadlineExceeded and BadAnswer."""
+    """The response of the server at `base`; raises Unavailable, DeadlineExceeded and BadAnswer.
+
+    `response_seconds` is what a server has where its deployment does not say so.
+    """
     path = f"{route.deployment}/versions/{route.version}" if route.version else route.deployment
     url = f"{base}/v2/models/{path}"
-    timeout = READY_TIMEOUT if action == "ready" else _timeout(route.response_seconds or RESPONSE_SECONDS)
+    timeout = READY_TIMEOUT if action == "ready" else _timeout(route.response_seconds or response_seconds)
     try:
         response = await pool.request(
             "POST" if action == "infer" else "GET",
@@ -69,8 +77,8 @@ async def forward(
 
 
 @lru_cache
-def _timeout(seconds: int) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=seconds + MARGIN_SECONDS, sock_connect=CONNECT_SECONDS)
+def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds + WAY_SECONDS, sock_connect=CONNECT_SECONDS)
 
 
 def _not_ready(route: Route) -> Response:

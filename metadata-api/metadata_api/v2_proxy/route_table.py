@@ -57,6 +57,13 @@ class RouteTable:
     versions: Mapping[tuple[str, int], Deployed]
     """By experiment and version: the first running deployment, else a stopped one."""
 
+    def longest_seconds(self, default: float) -> float:
+        """The longest time that a running deployment may take to answer; `default` where it does not say."""
+        return max(
+            (one.response_seconds or default for one in self.deployments.values() if one.running),
+            default=default,
+        )
+
     def find(self, name: str, version: str) -> Route:
         """Who answers for a name and a version of digits, which may be empty; raises NotFound and Conflict."""
         found = self.deployments.get(name)

@@ -2,13 +2,13 @@
 
 The metadata API rewrites every upload with it, the serving front unpacks with it, the trainer builds with it.
 Imports neither torch nor numpy. `zip_reader` knows what a zip may look like, `zip_names` what its files may be
-called, `manifest` what a manifest is.
+called, `manifest` what a manifest is, `content` what the files say.
 
 Rejections raise MarError. Its `code` is one of
     of the zip       not_a_zip truncated zip_layout zip64 encrypted compression damaged
     of its files     bad_name not_a_file duplicate_name too_many_files too_large file_too_large ratio bytecode
     of the manifest  manifest_missing bad_manifest bad_runtime bad_handler file_missing
-                     requirements config envelope
+                     requirements config envelope dead_library
     of its records   bad_model_spec bad_golden bad_training
 """
 
@@ -25,20 +25,16 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from serving_runtime.archive import interface, model_config, records, stock_handlers, zip_names, zip_reader
+from serving_runtime.archive import model_config, zip_names, zip_reader
+from serving_runtime.archive.content import Content, read_content
 from serving_runtime.archive.errors import MarError
 from serving_runtime.archive.interface import Interface
-from serving_runtime.archive.manifest import MANIFEST, canonical, file_of
-from serving_runtime.archive.model_config import ModelConfig, ModelConfigError
-from serving_runtime.archive.model_spec import MAX_BYTES, ModelSpec, ModelSpecError, parse
+from serving_runtime.archive.manifest import MANIFEST, canonical
+from serving_runtime.archive.model_config import ModelConfig
+from serving_runtime.archive.model_spec import ModelSpec
 from serving_runtime.archive.stock_handlers import StockHandler
 
 __all__ = ["MarError", "MarInfo", "build", "inspect", "rewrite", "sha256_of", "unpack"]
-
-_MANIFEST_BYTES = 1024**2
-_INDEX = "index_to_name.json"
-_INDEX_BYTES = _HANDLER_BYTES = 256 * 1024
-_RECORD_BYTES = {"golden.json": 16 * 1024**2, "training.json": 64 * 1024**2}
 
 
 @dataclass(frozen=True)
@@ -61,19 +57,8 @@ class MarInfo:
     """What the manifest's configFile says."""
     interface: Interface
     """What the model takes and gives, by its model spec or by what else tells it."""
-
-
-@dataclass(frozen=True)
-class _Content:
-    """The checked content of an open archive: canonical manifest, records, and where the files are."""
-
-    manifest: dict[str, Any]
-    spec: ModelSpec | None
-    golden: dict[str, Any] | None
-    training: dict[str, Any] | None
-    entries: dict[str, zip_reader.Entry]
-    config: ModelConfig | None
-    interface: Interface
+    stock: StockHandler | None
+    """Which of TorchServe's handlers it names or derives from, where there is no model spec."""
 
 
 def build(
@@ -115,7 +100,7 @@ def build(
 def inspect(path: Path) -> MarInfo:
     """Check a whole archive, every byte of it, and say what it holds. Raises MarError, OSError."""
     with path.open("rb") as file:
-        content = _open(file)
+        content = read_content(file)
         for entry in content.entries.values():
             for _ in zip_reader.chunks(file, entry):
                 pass
@@ -129,7 +114,7 @@ def rewrite(source: Path, destination: Path) -> MarInfo:
     Raises MarError, OSError; then there is no `destination`.
     """
     with source.open("rb") as file:
-        content = _open(file)
+        content = read_content(file)
         try:
             with destination.open("wb") as target:
                 _write_zip(target, _with_manifest(content.manifest, _parts(file, content)))
@@ -150,7 +135,7 @@ def unpack(path: Path, directory: Path) -> MarInfo:
         raise FileExistsError(f"{directory} is not empty")
     try:
         with path.open("rb") as file:
-            content = _open(file)
+            content = read_content(file)
             for name, _, parts in _with_manifest(content.manifest, _parts(file, content)):
                 target = directory / name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -174,29 +159,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _open(file: BufferedReader) -> _Content:
-    entries = zip_reader.open_zip(file)
-    if MANIFEST not in entries:
-        raise MarError("manifest_missing", f"The zip has no {MANIFEST}. Pack it with torch-model-archiver.")
-    manifest = records.read_json(file, entries[MANIFEST], _MANIFEST_BYTES, "bad_manifest")
-    del entries[MANIFEST]
-    found = {
-        name: records.read_json(file, entries[name], limit, f"bad_{name.removesuffix('.json')}")
-        for name, limit in _RECORD_BYTES.items()
-        if name in entries
-    }
-    golden, training = found.get("golden.json"), found.get("training.json")
-    records.check_golden(golden)
-    records.check_training(training)
-    kept = canonical(manifest, set(entries))
-    config = _config(file, entries, kept["model"].get("configFile"))
-    spec = _spec(file, entries)
-    stock = _stock(file, entries, kept["model"]["handler"]) if spec is None else None
-    taken = interface.of_archive(spec, stock, golden, _labels(file, entries) if spec is None else ())
-    return _Content(kept, spec, golden, training, entries, config, taken)
-
-
-def _info(content: _Content, file: BufferedReader) -> MarInfo:
+def _info(content: Content, file: BufferedReader) -> MarInfo:
     file.seek(0)
     return MarInfo(
         sha256=hashlib.file_digest(file, "sha256").hexdigest(),
@@ -210,6 +173,7 @@ def _info(content: _Content, file: BufferedReader) -> MarInfo:
         manifest=content.manifest,
         config=content.config,
         interface=content.interface,
+        stock=content.stock,
     )
 
 
@@ -222,7 +186,7 @@ def _with_manifest(manifest: dict[str, Any], parts: Iterable[_Part]) -> Iterator
     yield from parts
 
 
-def _parts(file: BufferedReader, content: _Content) -> Iterator[_Part]:
+def _parts(file: BufferedReader, content: Content) -> Iterator[_Part]:
     for name in sorted(content.entries):
         entry = content.entries[name]
         yield name, entry.size, zip_reader.chunks(file, entry)
@@ -247,41 +211,3 @@ def _write_zip(target: BinaryIO, files: Iterable[_Part]) -> None:
 def _source(source: bytes | Path) -> tuple[int, Iterable[bytes]]:
     body = source if isinstance(source, bytes) else source.read_bytes()
     return len(body), [body]
-
-
-def _spec(file: BufferedReader, entries: dict[str, zip_reader.Entry]) -> ModelSpec | None:
-    if "model.yaml" not in entries:
-        return None
-    try:
-        return parse(zip_reader.read(file, entries["model.yaml"], zip_reader.CHUNK_BYTES))
-    except ModelSpecError as error:
-        raise MarError("bad_model_spec", f"model.yaml: {error}.") from None
-
-
-def _stock(file: BufferedReader, entries: dict[str, zip_reader.Entry], handler: str) -> StockHandler | None:
-    """What is known of the handler; its file is read, not run."""
-    entry = entries.get(file_of(handler))
-    if entry is not None and entry.size > _HANDLER_BYTES:
-        return None
-    return stock_handlers.of(handler, zip_reader.read(file, entry, _HANDLER_BYTES) if entry else None)
-
-
-def _labels(file: BufferedReader, entries: dict[str, zip_reader.Entry]) -> tuple[str, ...]:
-    """What TorchServe's file of class names says; it is not ours to reject an archive for it."""
-    if _INDEX not in entries:
-        return ()
-    try:
-        return interface.labels_of_index(records.read_json(file, entries[_INDEX], _INDEX_BYTES, "bad_index"))
-    except MarError:
-        return ()
-
-
-def _config(
-    file: BufferedReader, entries: dict[str, zip_reader.Entry], name: str | None
-) -> ModelConfig | None:
-    if name is None:
-        return None
-    try:
-        return model_config.parse(zip_reader.read(file, entries[name], MAX_BYTES))
-    except ModelConfigError as error:
-        raise MarError("config", f"{name}: {error}.") from None

@@ -7,6 +7,8 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from serving_runtime.archive.errors import MarError
+
 _TORCHVISION = ("torchvision", "captum")
 _LIBRARY = "ts.torch_handler"
 
@@ -20,6 +22,8 @@ class StockHandler:
     """Packages that its module imports, beside PyTorch and `ts` itself."""
     input_kind: str = "raw"
     output_kind: str = "raw"
+    is_text: bool = False
+    """Whether it reads a vocabulary."""
 
 
 STOCK = {
@@ -28,10 +32,13 @@ STOCK = {
     "image_classifier": StockHandler("ImageClassifier", _TORCHVISION, "image", "probabilities"),
     "image_segmenter": StockHandler("ImageSegmenter", _TORCHVISION, "image"),
     "object_detector": StockHandler("ObjectDetector", _TORCHVISION, "image", "boxes"),
-    "text_handler": StockHandler("TextHandler", ("captum",), "text"),
-    "text_classifier": StockHandler("TextClassifier", ("captum",), "text", "probabilities"),
+    "text_handler": StockHandler("TextHandler", ("captum",), "text", is_text=True),
+    "text_classifier": StockHandler("TextClassifier", ("captum",), "text", "probabilities", is_text=True),
 }
 """By the name of the handler's module."""
+VOCABULARY = "source_vocab.pt"
+"""What a text handler translates words with: a pickle by torch.save."""
+_TORCHTEXT = b"ctorchtext."  # how a pickle names a class of it
 _BY_CLASS = {handler.class_name: handler for handler in STOCK.values()}
 
 
@@ -49,6 +56,20 @@ def of(handler: str, source: bytes | None) -> StockHandler | None:
     names = dict(_imported(tree))
     found = [known for node in tree.body if isinstance(node, ast.ClassDef) for known in _derived(node, names)]
     return found[0] if len(found) == 1 else None
+
+
+def check_vocabulary(chunks: Iterable[bytes]) -> None:
+    """Reject a vocabulary that cannot be loaded any more. Raises MarError."""
+    before = b""
+    for chunk in chunks:
+        if _TORCHTEXT in before + chunk:
+            raise MarError(
+                "dead_library",
+                f"{VOCABULARY} holds a vocabulary of torchtext, which was given up in 2024 and does not work with the "
+                f"PyTorch here. Save it as plain numbers, torch.save(collections.Counter(vocabulary.get_stoi()), "
+                f"{VOCABULARY!r}), and pack again; or pack a handler of your own.",
+            )
+        before = chunk[-len(_TORCHTEXT) :]
 
 
 def _imported(tree: ast.Module) -> Iterator[tuple[str, StockHandler]]:

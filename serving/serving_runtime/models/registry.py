@@ -50,6 +50,7 @@ class _ManagedModel:
             "reason": reason,
             "restarts": live.restarts if live is not None else 0,
             "runtime": self.desired.runtime,
+            "environment": self.desired.environment,
             "processes": live.processes if live is not None else [],
             "not_honoured": list(live.config.not_honoured) if live is not None else [],
             "containment": live.containment if live is not None else None,

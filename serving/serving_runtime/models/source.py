@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from serving_runtime.contracts import NAME, RUNTIMES
+from serving_runtime.contracts import BASE_ENVIRONMENT, NAME, RUNTIMES
 from serving_runtime.models.registry import Models
 from serving_runtime.models.version import ModelEntry
 from serving_runtime.settings import Settings
@@ -70,7 +70,8 @@ class ModelSource:
         name, folder = self._settings.model.name, self._settings.model.dir
         assert name is not None
         assert folder is not None
-        archives = sorted(folder.glob("*.mar"))
+        # A store for KServe's TorchServe runtime has `config` and `model-store` beside each other.
+        archives = sorted([*folder.glob("*.mar"), *(folder / "model-store").glob("*.mar")])
         if len(archives) != 1:
             raise ModelSourceError(f"{folder} must hold one .mar file, it holds {len(archives)}")
         self._last_read = (0, 0, 0)
@@ -84,6 +85,7 @@ class ModelSource:
                 self._settings.runtime,
                 model.startup_seconds,
                 model.response_seconds,
+                self._settings.environment,
             )
         ]
 
@@ -91,7 +93,7 @@ class ModelSource:
 def read_models_file(path: Path) -> list[ModelEntry]:
     """Read `{"models": [{"name", "version", "mar", "sha256", "runtime"}]}`. Raises ModelSourceError and OSError.
 
-    A model may have `startup_seconds` and `response_seconds` as well.
+    A model may have `startup_seconds`, `response_seconds` and `environment` as well.
     """
     try:
         document = orjson.loads(path.read_bytes())
@@ -117,8 +119,11 @@ def _entry(item: dict[str, Any]) -> ModelEntry:
         raise ValueError(f"model {name!r}: runtime must be one of {', '.join(RUNTIMES)}")
     if sha256 is not None and (type(sha256) is not str or len(sha256) != 64):
         raise ValueError(f"model {name!r}: sha256 must have 64 hexadecimal digits")
+    environment = item.get("environment", BASE_ENVIRONMENT)
+    if type(environment) is not str or not NAME.fullmatch(environment):
+        raise ValueError(f"model {name!r}: environment must be a name")
     startup, response = _seconds(item, "startup_seconds"), _seconds(item, "response_seconds")
-    return ModelEntry(name, version, Path(item["mar"]), sha256, runtime, startup, response)
+    return ModelEntry(name, version, Path(item["mar"]), sha256, runtime, startup, response, environment)
 
 
 def _seconds(item: dict[str, Any], key: str) -> float | None:

@@ -14,7 +14,7 @@ from serving_runtime.archive import interface, mar
 from serving_runtime.archive.model_config import ModelConfig
 from serving_runtime.archive.tensor_kinds import TensorSpec
 from serving_runtime.containment import Plan, Report
-from serving_runtime.contracts import RESPONSE_SECONDS_BOUNDS, STARTUP_SECONDS_BOUNDS
+from serving_runtime.contracts import BASE_ENVIRONMENT, RESPONSE_SECONDS_BOUNDS, STARTUP_SECONDS_BOUNDS
 from serving_runtime.errors import HandlerStatus, InvalidRequest, LoadFailed, ModelFailed, ServingError
 from serving_runtime.models.batching import Batcher
 from serving_runtime.models.containment import Containment, bytes_in, open_for_all
@@ -43,6 +43,7 @@ class ModelEntry:
     runtime: str
     startup_seconds: float | None = None
     response_seconds: float | None = None
+    environment: str = BASE_ENVIRONMENT
 
 
 class WorkFolder:
@@ -188,7 +189,7 @@ class Version:
 
     async def _start_backend(self) -> None:
         self._backend = backend = self.runtime.make(
-            self._shared.folder.new(), self._shared.resources, self._failed
+            self._shared.folder.new(), self._shared.resources, self.entry.environment, self._failed
         )
         assert self._model is not None
         assert self._self_test is not None

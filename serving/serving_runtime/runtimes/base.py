@@ -13,7 +13,7 @@ from typing import Protocol
 from serving_runtime.containment import Plan, Report
 from serving_runtime.errors import LoadFailed
 from serving_runtime.protocol import frames
-from serving_runtime.runtimes.forkserver import ForkServer
+from serving_runtime.runtimes.forkservers import ForkServers
 
 OK = 200
 _CHECK_SECONDS = 0.1
@@ -74,7 +74,7 @@ class Runtime(Callee, Protocol):
 class Resources:
     """What all runtimes of this process share."""
 
-    forkserver: ForkServer
+    forkservers: ForkServers
     java_cache: Path | None = None
 
 

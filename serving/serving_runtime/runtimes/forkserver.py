@@ -14,9 +14,11 @@ from typing import Any
 
 from serving_runtime import processes
 from serving_runtime.containment import Plan, Report
+from serving_runtime.contracts import BASE_ENVIRONMENT
 from serving_runtime.errors import LoadFailed
 from serving_runtime.runtimes import environment
 
+_PROGRAM = "serving_runtime.worker.forkserver_main"
 _POLL_SECONDS = 0.02
 _END_SECONDS = 5.0
 _TERM_SECONDS = 1.0
@@ -27,15 +29,27 @@ _log = logging.getLogger(__name__)
 
 
 class ForkServer:
-    """One helper process for all models; started with the first one, started again when it dies."""
+    """One helper process for all models of an environment; started with the first one, and again when it dies."""
 
     def __init__(
-        self, directory: Path, threads: int, more: Sequence[str] = (), *, max_batch: int = 1
+        self,
+        directory: Path,
+        threads: int,
+        more: Sequence[str] = (),
+        *,
+        max_batch: int = 1,
+        python: Path | None = None,
+        preload: Sequence[str] = (),
+        name: str = BASE_ENVIRONMENT,
     ) -> None:
         """`more` names variables that handlers need beside `environment.INHERITED`.
 
-        `max_batch` is what they are told of the most rows of concurrent requests in a call.
+        `max_batch` is what they are told of the most rows of concurrent requests in a call. `python` is that of the
+        environment `name`, ours by default, and `preload` what is imported for all workers beside the usual.
         """
+        self._python = str(python or sys.executable)
+        self._preload = preload
+        self._name = name
         # Who may not list the folder cannot guess the name, and the fork server itself, whose memory the workers
         # inherit, never learns it: it gets the listening socket.
         self.socket = directory / f"f{secrets.token_hex(6)}"
@@ -53,7 +67,7 @@ class ForkServer:
         if self._process is not None and self._process.poll() is None:
             if not processes.is_stopped(self._process.pid):
                 return
-            _log.error("the fork server is stopped; replacing it")
+            _log.error("the fork server of %s is stopped; replacing it", self._name)
             assert self._watch is not None
             self._watch.close()
             processes.kill(self._process.pid)
@@ -63,10 +77,10 @@ class ForkServer:
             self._listener.bind(str(self.socket))
             self._listener.listen(_BACKLOG)
         descriptor = self._listener.fileno()
-        with open(self._directory / "forkserver.log", "wb") as log:
+        with open(self._directory / f"forkserver-{self._name}.log", "wb") as log:
             self._process = processes.start(
                 # -P: modules are not looked for in the work folder, so that workers need not read it.
-                [sys.executable, "-P", "-m", "serving_runtime.worker.forkserver_main", str(descriptor)],
+                [self._python, "-P", "-m", _PROGRAM, str(descriptor), *self._preload],
                 cwd=self._directory,
                 env=self.environment,
                 output=log,
@@ -128,7 +142,7 @@ class ForkServer:
 
     def _died(self) -> None:
         # Its workers died with it, so every model is about to ask for a new one.
-        _log.error("the fork server died; starting a new one")
+        _log.error("the fork server of %s died; starting a new one", self._name)
         self.ensure()
 
 

@@ -12,21 +12,23 @@ from serving_runtime.runtimes.torchserve.server import TorchServe
 
 @dataclass(frozen=True)
 class RuntimeEntry:
-    """One runtime: how one is made for a version, in a private folder, and what v2 calls it."""
+    """One runtime: how one is made for a version, and what v2 calls it."""
 
-    make: Callable[[Path, Resources, OnFailure], Runtime]
+    make: Callable[[Path, Resources, str, OnFailure], Runtime]
+    """In a private folder, for models of an environment. Raises LoadFailed when that is not there."""
     platform: str
     backend: str
     check: Callable[[], object] = lambda: None
     """Raises LoadFailed when this machine cannot run it at all."""
 
 
-def _native(folder: Path, resources: Resources, on_failure: OnFailure) -> Runtime:
-    return Native(folder, resources.forkserver, on_failure)
+def _native(folder: Path, resources: Resources, environment: str, on_failure: OnFailure) -> Runtime:
+    return Native(folder, resources.forkservers.of(environment), on_failure)
 
 
-def _torchserve(folder: Path, resources: Resources, on_failure: OnFailure) -> Runtime:
-    return TorchServe(folder, resources.forkserver, java.Cache(resources.java_cache), on_failure)
+def _torchserve(folder: Path, resources: Resources, environment: str, on_failure: OnFailure) -> Runtime:
+    forkserver = resources.forkservers.of(environment)
+    return TorchServe(folder, forkserver, java.Cache(resources.java_cache), on_failure)
 
 
 REGISTRY: Mapping[str, RuntimeEntry] = {

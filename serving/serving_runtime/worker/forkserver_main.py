@@ -8,7 +8,9 @@ itself in (`containment.py`) and reports that before it imports anything of an a
 
 The front made the socket that is listened on, and no worker finds its path in the memory that it shares with us.
 
-    python -P -m serving_runtime.worker.forkserver_main DESCRIPTOR
+    python -P -m serving_runtime.worker.forkserver_main DESCRIPTOR [MODULE...]
+
+Each MODULE is one more that is imported for all workers, as the environment of the models has it.
 """
 
 import contextlib
@@ -90,7 +92,7 @@ def main() -> None:
     listener = socket.socket(fileno=int(sys.argv[1]))
     for name in _MODULES:
         importlib.import_module(name)
-    _import_optional(_OPTIONAL)
+    _import_optional((*_OPTIONAL, *sys.argv[2:]))
     workers = _Workers()
     signal.signal(signal.SIGCHLD, workers.reap)
     signal.signal(signal.SIGTERM, workers.end)
@@ -153,8 +155,12 @@ class _Birth:
 
 def _import_optional(names: tuple[str, ...]) -> None:
     for name in names:
-        with contextlib.suppress(ImportError):
+        try:
             importlib.import_module(name)
+        except ImportError:
+            pass
+        except Exception:
+            traceback.print_exc()  # the model that needs it says so itself
     gc.collect()
     gc.freeze()  # a collection in a worker would write to, and so copy, every page that it shares
     trim_memory()

@@ -75,12 +75,12 @@ def _explained(error: ModuleNotFoundError, handler: str) -> ModuleNotFoundError:
         )
     elif handler in TORCHSERVE_HANDLERS:
         text = (
-            f"TorchServe's handler {handler} needs the package {missing}, which is not installed here: "
-            f"use an image that has it, or pack a handler of your own"
+            f"TorchServe's handler {handler} needs the package {missing}, which its environment does not have: "
+            "serve it in one that has it, or pack a handler of your own"
         )
     else:
         text = (
             f"{error}: pack the module with the handler (--extra-files), "
-            "or use an image that has the package installed"
+            "or serve it in an environment that has the package"
         )
     return ModuleNotFoundError(text, name=error.name)

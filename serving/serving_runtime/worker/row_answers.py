@@ -66,9 +66,11 @@ def _joined(rows: Sequence[dict[str, str]]) -> dict[str, str]:
 
 def _media_type(rows: Sequence[RowContext]) -> str:
     """What the rows' bytes are; as a list, one for each row, where they differ."""
-    found = [row.get_response_header("content-type") or "" for row in rows]
-    text = found[0] if len(set(found)) == 1 else ", ".join(found)
-    if not handler_headers.is_value(text):
+    # Whatever the handler set: of another type than text it may not even be comparable.
+    found = ["" if (one := row.get_response_header("content-type")) is None else one for row in rows]
+    texts = dict.fromkeys(one for one in found if handler_headers.is_value(one))
+    text = found[0] if len(texts) == 1 else ", ".join(one for one in found if isinstance(one, str))
+    if not all(map(handler_headers.is_value, found)) or not handler_headers.is_value(text):
         raise ValueError("the response content type has a value that no header can carry")
     return text
 

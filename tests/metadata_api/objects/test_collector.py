@@ -71,6 +71,24 @@ def test_one_that_cannot_be_deleted_holds_up_no_other(
     assert [images.exists(digest) for digest in digests] == [True, False]
 
 
+def test_one_that_cannot_be_deleted_can_be_uploaded_again(
+    sessions: Sessions, stores: Stores, images: RepairedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = upload(sessions, images, b"locked in")
+    delete(sessions, digest)
+
+    def locked(digest: str) -> None:
+        raise Unavailable("store_unreachable", "The bucket does not let go of it.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "delete", locked)
+        assert collect(sessions, stores, NOW) == 0
+        monkeypatch.setattr(ledger, "ABANDONED", timedelta(0))
+        assert upload(sessions, images, b"locked in") == digest
+    assert collect(sessions, stores, NOW) == 0
+    assert images.read(digest) == b"locked in"
+
+
 def test_what_helm_serves_without_a_row_stays(
     sessions: Sessions, stores: Stores, images: RepairedStore
 ) -> None:

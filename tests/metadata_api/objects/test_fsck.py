@@ -1,19 +1,27 @@
 """The check of the store finds every difference, both ways, and mends what the copy has."""
 
-import pytest
+from typing import Any
 
+import pytest
+from sqlalchemy import event
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import ORMExecuteState
+
+from metadata_api.database.object_tables import StoreCheck
 from metadata_api.database.session import Sessions
 from metadata_api.errors import NotFound, Unavailable
 from metadata_api.objects import fsck, ledger
 from metadata_api.objects.repair import RepairedStore
-from metadata_api.schemas.fsck import StoreCheck
+from metadata_api.schemas import fsck as bodies
 from metadata_api.storage.folder import FolderStore
 from tests.metadata_api.objects.keeping import claim, delete, entry, file_of, upload
 
 Stores = dict[str, RepairedStore]
 
 
-def check(sessions: Sessions, stores: Stores, *, repair: bool = False, seconds: float = 10) -> StoreCheck:
+def check(
+    sessions: Sessions, stores: Stores, *, repair: bool = False, seconds: float = 10
+) -> bodies.StoreCheck:
     with sessions.begin() as session:
         fsck.request(session, repair=repair, by="somebody")
     while fsck.step(sessions, stores, seconds):
@@ -100,6 +108,32 @@ def test_a_second_request_is_the_check_that_there_is(sessions: Sessions) -> None
     with sessions.begin() as session:
         second = fsck.request(session, repair=True, by="somebody else")
     assert (second.id, second.repair) == (first.id, True)
+
+
+def test_a_request_is_not_lost_when_the_check_before_it_ends_at_that_moment(
+    sessions: Sessions, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = [True]
+
+    def insert_after_another(*arguments: Any) -> Any:
+        # Between the look at what is pending and the insert somebody requests a check, and it is over before the next.
+        with sessions.begin() as session:
+            session.add(StoreCheck(repair=False, requested_by="another"))
+        over.clear()
+        monkeypatch.setattr(fsck, "insert", insert)
+        return insert(*arguments)
+
+    def end_it(state: ORMExecuteState) -> None:
+        if state.is_select and not over:
+            over.append(True)
+            while fsck.step(sessions, stores, 10):
+                pass
+
+    monkeypatch.setattr(fsck, "insert", insert_after_another)
+    event.listen(sessions, "do_orm_execute", end_it)
+    with sessions.begin() as session:
+        mine = fsck.request(session, repair=False, by="me")
+    assert (mine.requested_by, mine.state) == ("me", "requested")
 
 
 def test_reading_repairs_from_the_copy(sessions: Sessions, images: RepairedStore, copy: FolderStore) -> None:

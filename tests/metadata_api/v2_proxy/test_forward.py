@@ -12,15 +12,17 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from metadata_api.app import create_app
 from metadata_api.database.tables import Alias, Deployment
-from metadata_api.settings import Settings
+from metadata_api.settings import Max, Settings
 from metadata_api.settings.auth import Auth
+from metadata_api.v2_proxy import forward
 from tests.metadata_api.making import make_deployment, own_database, url_of
 from tests.metadata_api.servers import running
+from tests.waiting import until
 
 MODELS = "/v2/models"
 
@@ -233,6 +235,32 @@ def test_a_server_that_hangs_is_not_ready_within_seconds(engine: Engine, tmp_pat
             answer = httpx.get(f"{address}{MODELS}/champion/ready", timeout=30)
     assert time.monotonic() - began < 8
     assert (answer.status_code, answer.json()["ready"]) == (503, False)
+
+
+def test_a_server_that_hangs_has_the_time_of_its_installation_or_deployment(
+    engine: Engine, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forward, "WAY_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        settings = settings_of(engine, tmp_path, f"http://127.0.0.1:{mute.getsockname()[1]}")
+        with running(create_app(settings.model_copy(update={"max": Max(response_seconds=0.3)}))) as address:
+
+            def waited() -> float:
+                began = time.monotonic()
+                answer = httpx.post(f"{address}{MODELS}/champ-pod/infer", content=b"{}", timeout=30)
+                assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+                return time.monotonic() - began
+
+            assert 0.4 < waited() < 1.2
+            with engine.begin() as connection:
+                connection.execute(
+                    text("update deployments set response_seconds = 1 where name = 'champ-pod'")
+                )
+            try:
+                until(lambda: waited() > 1.1, "the deployment's own time holds")
+            finally:
+                with engine.begin() as connection:
+                    connection.execute(text("update deployments set response_seconds = null"))
 
 
 @pytest.mark.parametrize("name", ["accept-encoding", "content-type", "content-encoding"])

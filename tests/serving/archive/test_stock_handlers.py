@@ -1,8 +1,16 @@
 """What is told of TorchServe's own handlers, and of classes that derive from them, without running them."""
 
-import pytest
+import collections
+import io
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from serving_runtime.archive import stock_handlers
+import pytest
+import torch
+
+from serving_runtime.archive import mar, stock_handlers
 from serving_runtime.archive.manifest import TORCHSERVE_HANDLERS
 
 DERIVED = "from ts.torch_handler.image_classifier import ImageClassifier\nclass Mine(ImageClassifier):\n    topk = 3\n"
@@ -68,3 +76,43 @@ class TestDerivedClasses:
     )
     def test_code_that_tells_nothing_is_nothing(self, source: str) -> None:
         assert kinds(source) is None
+
+
+class TestVocabularies:
+    def test_of_torchtext_are_rejected_with_what_to_do(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        module = ModuleType("torchtext.vocab.vocab")
+        vocab = type("Vocab", (), {"__module__": module.__name__})
+        module.Vocab = vocab  # type: ignore[attr-defined]
+        for name in ("torchtext", "torchtext.vocab", module.__name__):
+            monkeypatch.setitem(sys.modules, name, module)
+        with pytest.raises(mar.MarError, match="torchtext.*collections.Counter") as raised:
+            of_vocabulary(tmp_path / "theirs.mar", vocab())
+        assert raised.value.code == "dead_library"
+        assert not (tmp_path / "theirs.mar").exists()
+
+    def test_of_plain_numbers_are_taken(self, tmp_path: Path) -> None:
+        info = of_vocabulary(tmp_path / "theirs.mar", collections.Counter(word=1))
+        assert info.stock is not None
+        assert info.interface.inputs[0].kind == "text"
+
+
+def of_vocabulary(path: Path, vocabulary: Any) -> mar.MarInfo:
+    buffer = io.BytesIO()
+    torch.save(vocabulary, buffer)
+    files: dict[str, bytes | Path] = {"model.pt": b"weights", "source_vocab.pt": buffer.getvalue()}
+    return mar.build(path, name="theirs", handler="text_classifier", serialized_file="model.pt", files=files)
+
+
+class TestArchives:
+    def test_around_a_derived_class_take_and_give_what_it_does(self, tmp_path: Path) -> None:
+        files: dict[str, bytes | Path] = {
+            "handler.py": DERIVED.encode(),
+            "index_to_name.json": b'{"1": "dog", "0": "cat"}',
+        }
+        found = mar.build(
+            tmp_path / "x.mar", name="x", handler="handler.py", serialized_file=None, files=files
+        ).interface
+        assert [found.inputs[0].kind, found.outputs[0].kind] == ["image", "probabilities"]
+        assert found.labels == ("cat", "dog")

@@ -117,7 +117,7 @@ def test_a_comment_about_streaming_is_no_reason(try_handler: Try) -> None:
 def test_a_handler_of_torchserve_says_which_package_is_missing(handler: str, try_handler: Try) -> None:
     reason = try_handler(handler, {})[0]["load_error"]
     assert f"TorchServe's handler {handler} needs the package torchvision" in reason
-    assert "use an image that has it" in reason
+    assert "serve it in one that has it" in reason
 
 
 def test_metrics_of_a_handler_go_to_the_front(try_handler: Try) -> None:

@@ -243,6 +243,20 @@ class TestReturned:
             assert found["errors"]["0"]["kind"] == "model", (call, found)
             assert texts == ["x"]
 
+    @pytest.mark.parametrize("value", ["7", "['text/csv']", "b'text/csv'", "object()"])
+    def test_a_content_type_of_one_row_that_is_no_text_breaks_its_request_only(
+        self, value: str, load: Load
+    ) -> None:
+        source = FUNCTION + (
+            "    context.set_response_content_type(0, 'text/csv')\n"
+            f"    context.set_response_content_type(1, {value})\n"
+            "    return ['x'] * len(data)\n"
+        )
+        found, texts = ask(load(source), ["a", "b"], ["c"])
+        assert found["errors"]["0"]["kind"] == "model"
+        assert "content type" in found["errors"]["0"]["text"]
+        assert texts == ["x"]
+
 
 class TestBrokenAnswers:
     """The model's fault (502), never the request's (400), and never the end of the worker."""

@@ -30,24 +30,30 @@ fi
 
 # First the whole dump as SQL, so that a damaged one is found before anything is dropped.
 script="$BACKUP_DIR/$file.sql.part"
-trap 'rm -f "$script" "$numbers"' EXIT
+trap 'rm -f "$script" "$script.after" "$numbers"' EXIT
 pg_restore --no-owner --no-privileges --file="$script" "$BACKUP_DIR/$file"
-if grep -q '^COPY [^ ]*version_numbers ' "$script"; then
-  {
-    # A dump sets the path of the session to nothing.
-    echo "set search_path = public;"
-    echo "create temporary table given (experiment text, last integer) on commit drop;"
-    if [ -n "$known" ]; then echo "\\copy given from '$numbers'"; fi
+{
+  # A dump sets the path of the session to nothing. What a dump from before these tables lacks stays in tables of its own,
+  # from which the migrations that make them take it.
+  echo "set search_path = public;"
+  echo "create table restored_numbers (experiment text, last integer);"
+  if [ -n "$known" ]; then echo "\\copy restored_numbers from '$numbers'"; fi
+  if grep -q '^COPY [^ ]*version_numbers ' "$script"; then
     # Of what the database that is replaced does not know, nobody knows how many were given since; so many were not.
     echo "update version_numbers v set last = last + 1000"
-    echo "  where not exists (select from given g where g.experiment = v.experiment and g.last >= v.last);"
-    echo "insert into version_numbers select experiment, last from given"
+    echo "  where not exists (select from restored_numbers g where g.experiment = v.experiment and g.last >= v.last);"
+    echo "insert into version_numbers select experiment, last from restored_numbers"
     echo "  on conflict (experiment) do update set last = greatest(version_numbers.last, excluded.last);"
-  } >> "$script"
-fi
-if grep -q '^COPY [^ ]*restores ' "$script"; then
-  echo "insert into public.restores (dump) values ('${file//\'/}');" >> "$script"
-fi
+    echo "drop table restored_numbers;"
+  fi
+  if grep -q '^COPY [^ ]*restores ' "$script"; then
+    echo "insert into restores (dump) values ('${file//\'/}');"
+  else
+    echo "create table restored_dumps (dump text, restored_at timestamptz not null default now());"
+    echo "insert into restored_dumps (dump) values ('${file//\'/}');"
+  fi
+} > "$script.after"
+cat "$script.after" >> "$script"
 # Everything goes, not only what is in the dump: tables of a later release would stop its migrations.
 psql --no-psqlrc --no-password --quiet --set=ON_ERROR_STOP=1 --single-transaction --output=/dev/null \
   --command="set local lock_timeout = '60s'" --command="drop owned by current_user" --file="$script"

@@ -67,6 +67,8 @@ class KServeConfig(Section):
     artifact_url: str = Field(pattern=r"^(https?|s3)://.")
     expose: Expose = Expose()
     predictor: Predictor = Predictor()
+    response_seconds: int = Field(10, gt=0)
+    """How long a model may take to answer unless its deployment says so; a pod that leaves has longer than that."""
     tokens_secret: str = ""
     """Secret in which model servers find the tokens that they take, as `tokens.json`; empty when they ask for none."""
 

@@ -151,7 +151,9 @@ def _predictor(config: KServeConfig, desired: Desired) -> Json:
             "type": "RollingUpdate",
             "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
         },
-        "terminationGracePeriodSeconds": _drain_seconds(desired.timeouts),
+        "terminationGracePeriodSeconds": _drain_seconds(
+            desired.timeouts.response_seconds or config.response_seconds
+        ),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {
@@ -193,8 +195,8 @@ def _resources_of(block: Json) -> Resources:
     return Resources.of(alike)
 
 
-def _drain_seconds(timeouts: Timeouts) -> int:
-    return max(DRAIN_SECONDS, (timeouts.response_seconds or 0) + DRAIN_MARGIN_SECONDS)
+def _drain_seconds(response_seconds: int) -> int:
+    return max(DRAIN_SECONDS, response_seconds + DRAIN_MARGIN_SECONDS)
 
 
 def _startup_probe(seconds: int) -> Json:

@@ -25,6 +25,10 @@ def upgrade() -> None:
         sa.Column("confirmed_by", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_restores")),
     )
+    # What a restore of a dump from before this table left.
+    if sa.inspect(op.get_bind()).has_table("restored_dumps"):
+        op.execute("insert into restores (dump, restored_at) select dump, restored_at from restored_dumps")
+        op.drop_table("restored_dumps")
 
 
 def downgrade() -> None:

@@ -1,0 +1,36 @@
+"""The program `marina`: runs one command; what goes wrong is one line on standard error and an exit code."""
+
+import os
+import sys
+
+import typer
+
+from marina.api import one_line
+from marina.commands import app
+from marina.errors import Failure
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line, by default what was typed: 0 done, 1 not possible, 2 wrong use, 130 interrupted."""
+    try:
+        return int(app(arguments, standalone_mode=False, prog_name="marina") or 0)
+    except Failure as failure:
+        return _fail(str(failure), failure.exit_code)
+    except typer.TyperException as error:
+        said = one_line(error.format_message()).rstrip(".")
+        return _fail(f"{said}: see `marina --help`", error.exit_code) if said else 0
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has seen enough; Python would complain when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _fail(line: str, code: int) -> int:
+    sys.stderr.write(f"marina: {line}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,295 @@
+"""The commands of `marina`: what each sends to the API, and what it prints."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from marina import archives, inputs, printing
+from marina.api import Api, Json, one_line
+from marina.connection import find
+from marina.errors import Failure, NotFound, WrongUse
+from marina.waiting import state_of, until_ready
+
+UPLOAD_SECONDS = 600.0
+WAIT_SECONDS = 300.0
+COMPLETION_SECONDS = 1.0
+SHOWN_EVENTS = 10
+
+app = typer.Typer(
+    name="marina",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Push, deploy and ask models, on this machine or on a cluster.",
+    epilog="The address is --url, MARINA_URL, or the Marina that runs on this machine's data folder (MARINA_HOME). "
+    "The token is in --token-file or MARINA_TOKEN; the data folder has one for this machine.",
+)
+
+
+def _deployments(incomplete: str) -> list[str]:
+    return _names("/v1/deployments", incomplete)
+
+
+def _experiments(incomplete: str) -> list[str]:
+    return _names("/v1/experiments", incomplete)
+
+
+def _names(path: str, incomplete: str) -> list[str]:
+    """Names for the shell's completion: of what there is, or nothing, but soon."""
+    try:
+        with Api(find(None, None)) as api:
+            items = api.get(path, seconds=COMPLETION_SECONDS, limit=200)["items"]
+    except Failure:
+        return []
+    return [item["name"] for item in items if item["name"].startswith(incomplete)]
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the API's answer as JSON.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Return when it answers; show its state until then.")]
+Timeout = Annotated[float, typer.Option(min=1, max=86400, help="Longest wait in seconds.")]
+DeploymentName = Annotated[str, typer.Argument(metavar="DEPLOYMENT", autocompletion=_deployments)]
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    url: Annotated[str | None, typer.Option(help="Address of the API.", envvar="MARINA_URL")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with your token. An option with the token would show in `ps`.")
+    ] = None,
+) -> None:
+    """Push, deploy and ask models, on this machine or on a cluster."""
+    context.obj = (url, token_file)
+
+
+@app.command()
+def push(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE.mar")],
+    experiment: Annotated[
+        str | None,
+        typer.Option(help="By default the model's name in the archive.", autocompletion=_experiments),
+    ] = None,
+    signature: Annotated[Path | None, typer.Option(help="By default FILE.mar.sig, if it is there.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Upload an archive as the next version of an experiment, which is made if it is new."""
+    inside = archives.model_name(file) if experiment is None else ""
+    name = inside or archives.checked_name(experiment, f"{experiment!r} is no name: write one")
+    with _api(context) as api, printing.progress_of_upload() as progress:
+        before = _experiment(api, name)
+        content = archives.upload(file, signature, progress)
+        version = api.send("POST", f"/v1/experiments/{name}/versions", seconds=UPLOAD_SECONDS, **content)
+    if as_json:
+        return printing.tell_json(version)
+    number = version["version"]
+    is_known = (before["latest_version"] or 0) >= number
+    printing.tell(f"{name} version {number}" + (" has these bytes already" if is_known else " is stored"))
+    return printing.tell(f"next: marina deploy {name} --wait")
+
+
+@app.command()
+def deploy(
+    context: typer.Context,
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", autocompletion=_experiments)],
+    version: Annotated[int | None, typer.Option(min=1, help="By default the newest.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of the deployment; by default the experiment's.", autocompletion=_deployments),
+    ] = None,
+    runtime: Annotated[str | None, typer.Option(help="torchserve or native.")] = None,
+    replicas: Annotated[int | None, typer.Option(min=1)] = None,
+    cpu: Annotated[str | None, typer.Option(help="Of each pod, such as 500m.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Of each pod, such as 1Gi.")] = None,
+    wait: Wait = False,
+    timeout: Timeout = WAIT_SECONDS,
+    as_json: AsJson = False,
+) -> None:
+    """Serve a version of an experiment: make its deployment, or move the one that there is."""
+    resources = {key: value for key, value in (("cpu", cpu), ("memory", memory)) if value}
+    wanted = {"runtime": runtime, "replicas": replicas, "resources": resources}
+    body: Json = {key: value for key, value in wanted.items() if value}
+    with _api(context) as api:
+        deployment = _deploy(api, experiment, name or experiment, version, body)
+        _finish(api, deployment, wait, timeout, as_json)
+
+
+@app.command()
+def rollback(
+    context: typer.Context,
+    deployment: DeploymentName,
+    wait: Wait = False,
+    timeout: Timeout = WAIT_SECONDS,
+    as_json: AsJson = False,
+) -> None:
+    """Serve the version that was served before."""
+    with _api(context) as api:
+        found = api.post(f"/v1/deployments/{_name(deployment)}/rollback")
+        _finish(api, found, wait, timeout, as_json)
+
+
+@app.command()
+def ask(
+    context: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE | NAME=VALUE...", help="An image, tensors in a .json, a text in a .txt; or a row."
+        ),
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Ask about this text.")] = None,
+    tensors: Annotated[Path | None, typer.Option(help="JSON file with v2 tensors.")] = None,
+    deployment: Annotated[
+        list[str] | None, typer.Option("--deployment", "-d", autocompletion=_deployments)
+    ] = None,
+    alias: Annotated[list[str] | None, typer.Option("--alias", "-a")] = None,
+    experiment: Annotated[
+        list[str] | None, typer.Option("--experiment", "-e", autocompletion=_experiments)
+    ] = None,
+    deadline_ms: Annotated[int, typer.Option(min=100, max=30_000)] = 5000,
+    as_json: AsJson = False,
+) -> None:
+    """Ask deployments, by default all that can take the input. Exit code 1 unless one answered."""
+    asked = inputs.question(words or [], text, tensors)
+    targets = {"deployments": deployment or [], "aliases": alias or [], "experiments": experiment or []}
+    with _api(context) as api:
+        content = asked.content(targets, deadline_ms)
+        found = api.send("POST", "/v1/predictions", seconds=deadline_ms / 1000 + 60, **content)
+    if as_json:
+        printing.tell_json(found)
+    else:
+        printing.tell_table(("deployment", "version", "answer", ""), printing.answer_rows(found["results"]))
+        if agreed := printing.agreement_of(found):
+            printing.tell(agreed)
+        for one in found.get("not_asked", []):
+            printing.tell(f"not asked: {one['deployment']}: {one_line(one['detail'])}")
+    if not any(one["status"] == "ok" for one in found["results"]):
+        raise Failure("no deployment answered: `marina status` shows what is served")
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    deployment: Annotated[
+        str | None, typer.Argument(metavar="[DEPLOYMENT]", autocompletion=_deployments)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show all deployments, or one with its latest events. Exit code 1 if that one does not answer."""
+    with _api(context) as api:
+        if deployment is None:
+            pages = list(api.pages("/v1/deployments", limit=1000))
+            items = [item for page in pages for item in page["items"]]
+            if as_json:
+                return printing.tell_json(items)
+            return printing.tell_table(
+                ("deployment", "experiment", "version", "state", "runtime"), printing.deployment_rows(items)
+            )
+        found = api.get(f"/v1/deployments/{_name(deployment)}")
+    if as_json:
+        printing.tell_json(found)
+    else:
+        printing.tell(
+            f"{found['name']}: version {found['version']} of {found['experiment']}, {state_of(found)}"
+        )
+        printing.tell(f"{found['url']}/infer")
+        events = [(one["at"][:19], one["kind"], one["detail"]) for one in found["events"][:SHOWN_EVENTS]]
+        printing.tell_table(("at (UTC)", "event", ""), events)
+    if not found["ready"]:
+        raise typer.Exit(1)
+    return None
+
+
+@app.command()
+def logs(
+    context: typer.Context,
+    deployment: DeploymentName,
+    lines: Annotated[int, typer.Option(min=1, max=1000, help="Of each process.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a deployment's model printed, logged and raised last."""
+    with _api(context) as api:
+        found = api.get(f"/v1/deployments/{_name(deployment)}/logs", lines=lines)
+    if as_json:
+        return printing.tell_json(found)
+    for part in found["parts"]:
+        if part["pod"]:
+            printing.tell(f"== {part['pod']}")
+        for line in part["lines"]:
+            printing.tell(
+                "".join(letter if letter.isprintable() or letter == "\t" else " " for letter in line)
+            )
+    return None
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report only, store nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Import experiments from a CSV. Exit code 1 if rows were rejected."""
+    query = {"filename": file.name, "dry_run": dry_run}
+    headers = {"Content-Type": "text/csv"}
+    with archives.opened(file) as content, _api(context) as api:
+        report = api.send(
+            "POST", "/v1/imports", seconds=UPLOAD_SECONDS, params=query, content=content, headers=headers
+        )
+    if as_json:
+        printing.tell_json(report)
+    else:
+        printing.tell_report(report)
+    if report["rejected"]:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _api(context: typer.Context) -> Iterator[Api]:
+    url, token_file = context.obj
+    with Api(find(url, token_file, os.environ)) as api:
+        yield api
+
+
+def _name(word: str) -> str:
+    """A name that may stand in an address."""
+    return archives.checked_name(word, f"{word!r} is no name: write one")
+
+
+def _experiment(api: Api, name: str) -> Json:
+    """The experiment, made if there is none."""
+    try:
+        return api.get(f"/v1/experiments/{name}")
+    except NotFound:
+        return api.post("/v1/experiments", {"name": name})
+
+
+def _deploy(api: Api, experiment: str, name: str, version: int | None, body: Json) -> Json:
+    path = f"/v1/deployments/{_name(name)}"
+    try:
+        found = api.get(path)
+    except NotFound:
+        new = {"name": name, "experiment": _name(experiment), "version": version, **body}
+        return api.post("/v1/deployments", new)
+    if found["experiment"] != experiment:
+        raise WrongUse(f"{name} serves {found['experiment']}: name another deployment by --name")
+    newest = version or api.get(f"/v1/experiments/{experiment}")["latest_version"]
+    changed = api.patch(path, {"version": newest, **body})
+    return changed if changed["desired"] == "running" else api.post(f"{path}/start")
+
+
+def _finish(api: Api, deployment: Json, wait: bool, timeout: float, as_json: bool) -> None:
+    """Wait if that is wanted, and say how it stands."""
+    name, version = deployment["name"], deployment["version"]
+    if wait:
+        with printing.Waiting() as waiting:
+            deployment = until_ready(api, name, version, timeout, waiting.show)
+    if as_json:
+        printing.tell_json(deployment)
+    elif wait:
+        printing.tell(f"{name} version {version} answers: {deployment['url']}/infer")
+    else:
+        printing.tell(f"{name} is to serve version {version}: `marina status {name}` says when it does")

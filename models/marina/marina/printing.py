@@ -1,0 +1,144 @@
+"""How answers of the API are shown to people; what others wrote never steers the terminal."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from marina.api import Json, as_text, one_line
+from marina.waiting import state_of
+
+# Where no terminal says how wide it is, a reader of lines does not want them broken.
+UNBROKEN = 400
+SHOWN_PROBLEMS = 20
+COLOURS = {"ready": "green", "failed": "red", "starting": "yellow", "pending": "yellow"}
+
+
+def tell(line: str) -> None:
+    """One line on standard output."""
+    sys.stdout.write(line + "\n")
+
+
+def tell_json(body: Any) -> None:
+    """A JSON document on standard output."""
+    sys.stdout.write(as_text(body) + "\n")
+
+
+def tell_table(heads: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
+    """A table on standard output."""
+    table = Table(*heads, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(one_line(cell)) if isinstance(cell, str) else cell for cell in row))
+    width = None if sys.stdout.isatty() else UNBROKEN
+    Console(file=sys.stdout, width=width).print(table)
+
+
+@contextmanager
+def progress_of_upload() -> Iterator[Progress]:
+    """A bar on standard error, if that is a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        yield progress
+
+
+class Waiting:
+    """Shows a state on standard error while it lasts: a spinner on a terminal, else a line for each change."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.elapsed:.0f} s"))
+        console = Console(stderr=True)
+        self._progress = Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())
+
+    def __enter__(self) -> "Waiting":
+        self._progress.start()
+        self._task = self._progress.add_task("")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, state: str) -> None:
+        """What is waited for, now."""
+        if state == self._last:
+            return
+        self._last = state
+        if self._progress.disable:
+            sys.stderr.write(state + "\n")
+        else:
+            self._progress.update(self._task, description=Text(state).plain.replace("[", r"\["))
+
+
+def deployment_rows(deployments: Iterable[Json]) -> Iterator[tuple[str | Text, ...]]:
+    """Name, experiment, version, state and runtime."""
+    for one in deployments:
+        answering = one["observed"]["version"]
+        version = str(one["version"])
+        if answering not in (None, one["version"]):
+            version += f" ({answering} answers)"
+        state = Text(state_of(one), style=COLOURS.get(one["observed"]["state"], ""))
+        yield one["name"], one["experiment"], version, state, one["runtime"]
+
+
+def tell_report(report: Json) -> None:
+    """What an import did, with the first problems."""
+    said = f"{report['accepted']} imported, {report['unchanged']} unchanged, {report['rejected']} rejected"
+    tell(said + (" (dry run: nothing was stored)" if report["dry_run"] else ""))
+    for problem in report["problems"][:SHOWN_PROBLEMS]:
+        column = f", {problem['column']}" if problem["column"] else ""
+        tell(one_line(f"line {problem['line']}{column}: {problem['reason']}"))
+    if report["rejected"] > SHOWN_PROBLEMS:
+        tell(f"... and {report['rejected'] - SHOWN_PROBLEMS} more: see /v1/imports/{report['id']}")
+
+
+def answer_rows(results: Iterable[Json]) -> Iterator[tuple[str, ...]]:
+    """Deployment, version, answer and milliseconds of each result of `ask`."""
+    for one in results:
+        version = "" if one.get("version") is None else str(one["version"])
+        yield one["deployment"], version, answer_of(one), f"{one['latency_ms']:.0f} ms"
+
+
+def answer_of(result: Json) -> str:
+    """One answer in a few words, whatever its kind."""
+    if result["status"] != "ok":
+        return f"error: {(result.get('error') or {}).get('detail', 'it says no more')}"
+    said = _said(result)
+    return f"{said} (warning: {result['warning']})" if result.get("warning") else said
+
+
+def agreement_of(comparison: Json) -> str:
+    """How the answers agree, in one line; empty when one answer is all there is."""
+    found = comparison.get("agreement") or {}
+    if found.get("of", 0) < 2:
+        return ""
+    if found.get("kind") == "numbers":
+        unit = f" {found['unit']}" if found.get("unit") else ""
+        return f"{found['of']} answers from {found['least']:g} to {found['greatest']:g}, mean {found['mean']:g}{unit}"
+    if found.get("kind") == "texts":
+        return f"{len(found['groups'])} different texts of {found['of']} answers"
+    if "votes" not in found:
+        return ""
+    if found["label"] is None:
+        return f"no label has most of {found['of']} votes"
+    return f"{found['votes']} of {found['of']} say {one_line(found['label'])}"
+
+
+def _said(result: Json) -> str:
+    if result.get("boxes") is not None:
+        boxes = [f"{box.get('label')} {box.get('score', 0):.0%}" for box in result["boxes"][:5]]
+        return f"{len(result['boxes'])} boxes: {', '.join(boxes)}" if boxes else "no boxes"
+    if result.get("number") is not None:
+        return f"{result['number']:g} {result.get('unit') or ''}".rstrip()
+    if result.get("text") is not None:
+        return str(result["text"])
+    best = (result.get("probabilities") or [{}])[0]
+    if result.get("label") is not None:
+        sure = best.get("probability")
+        return f"{result['label']}{'' if sure is None else f' {sure:.1%}'}"
+    tensors = result.get("tensors") or []
+    return ", ".join(f"{one['name']} {one['datatype']} {one['shape']}" for one in tensors) or "no answer"

@@ -1,0 +1,52 @@
+"""The program `marina` on the machine of a running system: it finds address and token, and a model gets served."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import ROOT, Stack
+
+Marina = Callable[..., str]
+
+
+@pytest.fixture
+def marina(stack: Stack) -> Marina:
+    """Run a command that has to succeed; its output. All that it is told is where the data folder is."""
+    known = {key: value for key, value in os.environ.items() if not key.startswith("MARINA_")}
+
+    def run(*arguments: object) -> str:
+        done = subprocess.run(
+            [Path(sys.executable).parent / "marina", *map(str, arguments)],
+            env={**known, "MARINA_HOME": str(stack.home)},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_a_model_is_pushed_deployed_asked_and_rolled_back(
+    marina: Marina, api: httpx.Client, starter_mars: dict[str, Path]
+) -> None:
+    try:
+        for number, starter in enumerate(("mlp-tiny-lr", "mlp-baseline"), 1):
+            marina("push", starter_mars[starter], "--experiment", "pushed")
+            said = marina("deploy", "pushed", "--runtime", "native", "--wait")
+            assert said.startswith(f"pushed version {number} answers")
+        assert "pushed      2        5 " in marina("ask", "models/examples/digit-5.png", "-d", "pushed")
+        assert "ready" in marina("status", "pushed")
+        assert "version 1 answers" in marina("rollback", "pushed", "--wait")
+        marina("logs", "pushed")
+    finally:
+        api.delete("/v1/deployments/pushed")
+        api.delete("/v1/experiments/pushed", params={"cascade": True})
