@@ -1,7 +1,7 @@
 """Handwritten digits: the model behind TorchServe, which answers whole batches.
 
-TorchServe's worker calls it; a frozen copy lies in every archive of digits that we build, with the modules beside it that
-it imports. TorchServe demands exactly one class in this file.
+TorchServe's worker calls it; a frozen copy lies in every archive of digits that we build, with the modules that it
+imports. TorchServe demands exactly one class in this file.
 """
 
 from typing import TYPE_CHECKING, Any

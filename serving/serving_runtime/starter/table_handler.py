@@ -1,7 +1,7 @@
 """Rows of a table: the model behind TorchServe, which answers whole batches.
 
-A frozen copy lies in every archive of a table that we build, with the modules beside it that it imports. TorchServe
-demands exactly one class in this file.
+A frozen copy lies in every archive of a table that we build, with the modules that it imports. TorchServe demands
+exactly one class in this file.
 """
 
 from typing import TYPE_CHECKING, Any

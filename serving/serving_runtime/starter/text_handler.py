@@ -1,7 +1,7 @@
 """Short texts: the model behind TorchServe, which answers whole batches.
 
-A frozen copy lies in every archive of texts that we build, with the modules beside it that it imports. TorchServe
-demands exactly one class in this file.
+A frozen copy lies in every archive of texts that we build, with the modules that it imports. TorchServe demands
+exactly one class in this file.
 """
 
 from collections.abc import Sequence
