@@ -117,8 +117,9 @@ def _manifest(path: Path) -> Iterator[tuple[str, str]]:
     try:
         with path.open() as lines:
             for line in lines:
-                kind, digest, _ = line.split()
-                yield kind, digest
+                if not line.startswith("#"):
+                    kind, digest, *_ = line.split()
+                    yield kind, digest
     except (OSError, ValueError) as error:
         raise LocalError(f"the manifest {path} cannot be read: {error}") from error
 

@@ -142,7 +142,12 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         inputs=stores[ledger.INPUT],
         leader=leader,
         maintenance=Maintenance(
-            sessions, stores, settings.retention, leads=leader.leads, in_use=release.archives
+            sessions,
+            stores,
+            settings.retention,
+            leads=leader.leads,
+            in_use=release.archives,
+            copies_place=settings.backup.place if settings.backup else "",
         ),
         signatures=Signatures(settings.signature),
     )

@@ -67,9 +67,9 @@ class TestFolders:
         monkeypatch.setattr(shapes, "TRAIN", 90)
         monkeypatch.setattr(shapes, "TEST", 30)
         experiment = find(name)
-        data: Dataset = {"": few, "shapes": shapes.Shapes()}.get(
-            experiment.spec.dataset
-        ) or datasets.find(experiment.spec)
+        data: Dataset = {"": few, "shapes": shapes.Shapes()}.get(experiment.spec.dataset) or datasets.find(
+            experiment.spec
+        )
         spec = dataclasses.replace(experiment.spec, parameters={**experiment.spec.parameters, "epochs": 1})
         threads = torch.get_num_threads()
         experiment = dataclasses.replace(experiment, spec=spec)

@@ -92,9 +92,7 @@ class TestLearn:
 
 
 class TestTrain:
-    def test_writes_the_archive_and_its_records(
-        self, quick: Experiment, few: Digits, tmp_path: Path
-    ) -> None:
+    def test_writes_the_archive_and_its_records(self, quick: Experiment, few: Digits, tmp_path: Path) -> None:
         line = train.train(quick, few, tmp_path / "new" / "folder")
         folder = tmp_path / "new" / "folder"
         info = mar.inspect(folder / "mlp-baseline.mar")

@@ -30,6 +30,11 @@ class BackupBucket(S3):
     prefix: str = "marina"
     """First part of every key."""
 
+    @property
+    def place(self) -> str:
+        """Where the copies are, to tell one place from another."""
+        return f"{self.endpoint.rstrip('/') or 's3:/'}/{self.bucket}/{self.prefix.strip('/')}"
+
 
 class Retention(BaseModel):
     """How long and how much is kept; in the environment as METADATA_API_RETENTION_GRACE_SECONDS, ..."""
