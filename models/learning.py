@@ -72,8 +72,8 @@ def learn(experiment: Experiment, data: Dataset, on_step: Callable[[float], Any]
     network = load_network(experiment.network)
     train, test = _tensors(data, data.train), _tensors(data, data.test)
     goal = CLASSES if experiment.spec.labels else _numbers(train[1])
-    if hasattr(network, "adapt"):
-        network.adapt(*train)
+    if (adapt := getattr(network, "adapt", None)) is not None:
+        adapt(*train)
     optimizer = torch.optim.SGD(network.parameters(), how.learning_rate, how.momentum)
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, steps(experiment.spec, len(data.train)))
     curves: dict[str, dict[str, list[float]]] = defaultdict(lambda: {"steps": [], "values": []})

@@ -29,18 +29,23 @@ from serving_runtime.archive import mar
 # The code that decides the archive beside the weights.
 PACKED_FROM = (MODELS / "pack.py", Path(mar.__file__))
 STAMP = "inputs.json"
+UNCHANGED = "nothing has changed"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command. 0 = all trained, 2 = one of them cannot be (the reason is on stderr)."""
     options = _parser().parse_args(arguments)
-    if options.all == bool(options.names):
-        _parser().error("name the experiments to train, or say --all")
+    if options.all + options.first + bool(options.names) != 1:
+        _parser().error("name the experiments to train, or say --all, or --first")
     try:
-        chosen = [find(name) for name in (names() if options.all else options.names)]
+        chosen = [find(name) for name in (names() if options.all or options.first else options.names)]
+        if options.first:
+            chosen = [experiment for experiment in chosen if not experiment.spec.dataset]
         for experiment in chosen:
             folder = options.out / experiment.spec.name
-            print(train(experiment, datasets.find(experiment.spec), folder, force=options.force), flush=True)
+            said = train(experiment, datasets.find(experiment.spec), folder, force=options.force)
+            if options.names or UNCHANGED not in said:
+                print(said, flush=True)
     except (ValueError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
@@ -57,7 +62,7 @@ def train(experiment: Experiment, data: Dataset, folder: Path, *, force: bool = 
     keys = _keys(experiment, data)
     found = {} if force else _stamp(folder, archive)
     if found.items() >= keys.items():
-        return f"{name}: nothing has changed, {archive} stays"
+        return f"{name}: {UNCHANGED}, {archive} stays"
     folder.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
     if found.get("weights") == keys["weights"]:
@@ -87,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Train experiments and pack each as a .mar file.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(names())}")
     parser.add_argument("--all", action="store_true", help="train every experiment")
+    parser.add_argument(
+        "--first", action="store_true", help="train those of digits, which Marina starts with"
+    )
     parser.add_argument("--force", action="store_true", help="train even if nothing has changed")
     parser.add_argument(
         "--out",

@@ -225,7 +225,7 @@ class TestStarters:
     def test_others_have_learned_what_their_networks_can(
         self, starters: dict[str, tuple[mar.MarInfo, Any]]
     ) -> None:
-        least = {"shapes-cnn": 0.9, "wine-mlp": 0.95, "language-cnn": 0.6, "language-trigrams": 0.55}
+        least = {"shapes-cnn": 0.8, "wine-mlp": 0.95, "language-cnn": 0.6, "language-trigrams": 0.55}
         for name, (info, _) in starters.items():
             if name in least:
                 assert accuracy(info) >= least[name], name
