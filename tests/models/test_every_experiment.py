@@ -54,6 +54,7 @@ class TestFolders:
             ("table", "number"): 1,
             ("text", "classes"): 1,
         }
+        assert set.union(*tasks.values()) == {"digits", "shapes", "wine", "diabetes", "language"}
 
     def test_learning_rates_and_momenta_differ(self) -> None:
         found = [settings(find(name).spec) for name in names()]

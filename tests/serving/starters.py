@@ -45,8 +45,8 @@ def starter(
     )
 
 
-def request(name: str, rows: int) -> dict[str, Any] | None:
-    """A v2 request to a starter of tables, texts or colour images; None for one of digits."""
+def tensor(name: str, rows: int) -> dict[str, Any] | None:
+    """The v2 tensor for a starter of tables, texts or colour images; None for one of digits."""
     (taken,) = yaml.safe_load((MODELS / name / "model.yaml").read_text())["inputs"]
     shape = [rows, *taken["shape"][1:]]
     if taken["datatype"] == "BYTES":
@@ -57,7 +57,7 @@ def request(name: str, rows: int) -> dict[str, Any] | None:
         data = [at * 7 % 256 for at in range(math.prod(shape))]
     else:
         return None
-    return {"inputs": [{"name": taken["name"], "datatype": taken["datatype"], "shape": shape, "data": data}]}
+    return {"name": taken["name"], "datatype": taken["datatype"], "shape": shape, "data": data}
 
 
 def _handler(spec: dict[str, Any]) -> str:
