@@ -11,7 +11,8 @@ from serving_runtime.models.self_test import SelfTest
     [
         ("datatype: BYTES, shape: [-1], example: Bonn", ["Bonn"]),
         ("datatype: BYTES, shape: [-1]", [""]),
-        ("datatype: FP32, shape: [-1, 2], columns: [{name: b, minimum: 18}, {name: c, categories: [x, y], example: y}]", [18, 1]),
+        ("datatype: FP32, shape: [-1, 1], columns: [{name: age, minimum: 18}]", [18]),
+        ("datatype: FP32, shape: [-1, 1], columns: [{name: b, categories: [x, y], example: y}]", [1]),
         ("datatype: BYTES, shape: [-1, 2], columns: [{name: age}, {name: a, categories: [x, y]}]", ["", "x"]),
         ("datatype: INT64, shape: [-1, 1], columns: [{name: age, example: 1.5}]", [0]),
         ("datatype: UINT8, shape: [-1, 1, 2], accepts: [UINT8, BYTES]", [0, 0]),
