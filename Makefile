@@ -144,9 +144,9 @@ screenshot: $(INSTALLED_TESTS) browser ## draw a digit in the running system and
 	@$(BIN)/python -m tests.ui.screenshot
 
 ##@ Images
-export DOCKER PYTHON_IMAGE TAG
+export DOCKER PYTHON_IMAGE TAG ENVIRONMENTS
 .PHONY: images images-native images-test sbom
-images: ## build the four images; fails over a size; PYTHON_IMAGE=name@sha256:... pins the base image
+images: ## build the four images, and ENVIRONMENTS="vision text" too; fails over a size; PYTHON_IMAGE=name@sha256:... pins the base
 	@$(PYTHON) .ci/images
 
 images-native: ## build marina-serving-native, without TorchServe and Java
@@ -171,7 +171,7 @@ minikube-up: ## make a minikube cluster with Traefik; for what follows: make TAR
 kserve: ## install KServe into the cluster; CERT_MANAGER=no does without cert-manager
 	@k8s/kserve
 
-images-load: ## copy the four images into the cluster
+images-load: ## copy the four images into the cluster, and those of ENVIRONMENTS
 	@k8s/images-load
 
 doctor: $(INSTALLED_DOCTOR) ## say what keeps the release from working, and what to do: make doctor DOCTOR=--json
