@@ -85,7 +85,7 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m marina_local train
 
 ##@ Check
-.PHONY: test test-long test-helm test-sdk check lint audit fmt conformance containment access soak faults bench bench-up bench-api screenshot
+.PHONY: test test-long test-helm test-sdk check lint audit fmt conformance containment access soak faults bench bench-up bench-api bench-predictions screenshot
 test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_SUPPLY_CHAIN) browser starters ## run all tests but the slow tiers, in WORKERS (4) processes
 	@status=0; said=$$(mktemp); $(TEST_SDK) $(PYTEST) > "$$said" 2>&1 & sdk=$$!; \
 	$(BIN)/pytest -m "not long and not bench and not helm" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
@@ -139,6 +139,9 @@ bench-up: $(INSTALLED) ## measure v2 inference of the running system with wrk: m
 
 bench-api: $(INSTALLED_TESTS) ## measure imports, lists and curves of the metadata API with 100,000 experiments
 	@$(BIN)/python tests/bench/bench_api.py
+
+bench-predictions: $(INSTALLED) ## measure one call to four deployments beside each of them alone, on the running system
+	@$(BIN)/python tests/bench/bench_predictions.py $(BENCH)
 
 screenshot: $(INSTALLED_TESTS) browser ## draw a digit in the running system and write the README's screenshot, docs/try.png
 	@$(BIN)/python -m tests.ui.screenshot
