@@ -263,7 +263,7 @@ class TestImages:
         assert (row["kind"], row["label"]) == ("probabilities", "cat"), "the first answer tells"
 
 
-RESULTS = {
+RESULTS: dict[str, tuple[list[dict[str, Any]], tuple[str, list[Any]], dict[str, Any]]] = {
     "a label": (gives("label"), ("BYTES", ["hot"]), {"kind": "label", "label": "hot"}),
     "a number": (gives("number", "FP64"), ("FP64", [2.5]), {"kind": "number", "number": 2.5, "unit": None}),
     "a text": (gives("text"), ("BYTES", ["so\u0000 it is"]), {"kind": "text", "text": "so it is"}),
