@@ -21,8 +21,9 @@ from marina_local.supervisor import Supervisor
 SCRIPTS = REPOSITORY / "charts" / "marina" / "files" / "backup"
 SCRIPT_SECONDS = 3600.0
 KEPT = 14
-# Where the API keeps an object, by the kind in the manifest.
-STORES = {"archive": "artifacts", "image": "images"}
+# Where the API keeps an object, and where a backup does, by the kind in the manifest. Inputs are where images are,
+# as which older manifests know them: a backup of before is restored, and its bytes are not copied again.
+STORES = {"archive": ("artifacts", "archive"), "input": ("images", "image"), "image": ("images", "image")}
 PART_BYTES = 1024 * 1024
 
 
@@ -99,11 +100,11 @@ def _copy_objects(dump: Path, source: Path, target: Path, *, into_store: bool) -
     """Copy what a manifest names and the target lacks; how many those were, and which are nowhere whole."""
     copied, broken = 0, []
     for kind, digest in _manifest(dump.with_suffix(".manifest")):
-        store, place = STORES[kind], Path(digest[:2], digest)
-        have = target / (store if into_store else kind) / place
+        (store, backup), place = STORES[kind], Path(digest[:2], digest)
+        have = target / (store if into_store else backup) / place
         if _is_whole(have, digest):
             continue
-        found = source / (kind if into_store else store) / place
+        found = source / (backup if into_store else store) / place
         if _is_whole(found, digest):
             _copy(found, have)
             copied += 1
@@ -116,8 +117,9 @@ def _manifest(path: Path) -> Iterator[tuple[str, str]]:
     try:
         with path.open() as lines:
             for line in lines:
-                kind, digest, _ = line.split()
-                yield kind, digest
+                if not line.startswith("#"):
+                    kind, digest, *_ = line.split()
+                    yield kind, digest
     except (OSError, ValueError) as error:
         raise LocalError(f"the manifest {path} cannot be read: {error}") from error
 

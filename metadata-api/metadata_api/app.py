@@ -46,8 +46,8 @@ from metadata_api.routes import (
     experiments,
     fsck,
     health,
-    images,
     imports,
+    inputs,
     metrics,
     predictions,
     restores,
@@ -84,7 +84,7 @@ ROUTERS = tuple(
         deployments,
         aliases,
         predictions,
-        images,
+        inputs,
         token_routes,
         audit_routes,
     )
@@ -139,10 +139,15 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         cluster=_cluster(settings, kserve, to_servers),
         helm=release,
         artifacts=stores[ledger.ARCHIVE],
-        images=stores[ledger.IMAGE],
+        inputs=stores[ledger.INPUT],
         leader=leader,
         maintenance=Maintenance(
-            sessions, stores, settings.retention, leads=leader.leads, in_use=release.archives
+            sessions,
+            stores,
+            settings.retention,
+            leads=leader.leads,
+            in_use=release.archives,
+            copies_place=settings.backup.place if settings.backup else "",
         ),
         signatures=Signatures(settings.signature),
     )
@@ -183,7 +188,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     to_thread.current_default_thread_limiter().total_tokens = THREADS
     components: Components = app.state.components
     components.artifacts.prepare()
-    components.images.prepare()
+    components.inputs.prepare()
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=50)
     async with (
         components.pool,

@@ -1,7 +1,7 @@
 """The audit log: every transaction of a request that changes something writes who did it and what, in itself.
 
 No route asks for it, so that none can forget it: `record_changes` watches the sessions. What the reconciler does is in
-the events of deployments; predictions and their images are their own record.
+the events of deployments; predictions and their inputs are their own record.
 """
 
 import csv
@@ -32,7 +32,7 @@ AUDITED = (
     tables.Import,
     ApiToken,
 )
-AUDITED_WHEN_DELETED = (tables.Prediction, tables.Image)
+AUDITED_WHEN_DELETED = (tables.Prediction, tables.Input)
 """While they are there they are their own record."""
 # Secret, long, or said elsewhere; what is observed is nobody's doing.
 _LEFT_OUT = frozenset(

@@ -1,4 +1,4 @@
-"""Deletes experiments, versions, images, predictions and imports, each with what depends on it or not at all.
+"""Deletes experiments, versions, inputs, predictions and imports, each with what depends on it or not at all.
 
 What serves is never taken away by a deletion: deployments and aliases have to go first. Everything else that depends
 on the thing is named, and goes when the caller says so by `cascade`. Stored bytes follow after the grace time.
@@ -16,8 +16,8 @@ from metadata_api.database.tables import (
     Alias,
     Deployment,
     Experiment,
-    Image,
     Import,
+    Input,
     ModelVersion,
     Prediction,
 )
@@ -82,32 +82,32 @@ def delete_version(session: Session, name: str, number: int, consent: Consent) -
     return said
 
 
-def delete_image(session: Session, sha256: str, consent: Consent) -> Deletion:
-    """Delete an image and the predictions about it; raises NotFound, and Conflict while there are any."""
-    row = session.scalar(select(Image).where(Image.sha256 == sha256).with_for_update())
+def delete_input(session: Session, sha256: str, consent: Consent) -> Deletion:
+    """Delete an input and the predictions about it; raises NotFound, and Conflict while there are any."""
+    row = session.scalar(select(Input).where(Input.sha256 == sha256).with_for_update())
     if row is None:
-        raise NotFound("image_unknown", f"There is no image {sha256}.")
-    mine = Prediction.image_sha256 == sha256
+        raise NotFound("input_unknown", f"There is no input {sha256}.")
+    mine = Prediction.input_sha256 == sha256
     count = session.scalar(select(func.count()).where(mine)) or 0
-    said = Deletion(deleted=not consent.dry_run, images=1, predictions=count)
-    _agree(f"Image {sha256}", said, consent)
+    said = Deletion(deleted=not consent.dry_run, inputs=1, predictions=count)
+    _agree(f"Input {sha256}", said, consent)
     if not consent.dry_run:
         with deadline(STATEMENT_SECONDS):
             session.execute(delete(Prediction).where(mine))
         session.delete(row)
-        ledger.release(session, ledger.IMAGE, [sha256])
+        ledger.release(session, ledger.INPUT, [sha256])
     return said
 
 
 def delete_prediction(session: Session, uid: UUID) -> Deletion:
-    """Delete a prediction, and its image when no other is about it; raises NotFound."""
+    """Delete a prediction, and its input when no other is about it; raises NotFound."""
     row = session.scalar(select(Prediction).where(Prediction.uid == uid).with_for_update())
     if row is None:
         raise NotFound("prediction_unknown", f"There is no prediction {uid}.")
     session.delete(row)
     session.flush()
-    images = delete_unused_images(session, [row.image_sha256])
-    return Deletion(deleted=True, predictions=1, images=images)
+    inputs = delete_unused_inputs(session, [row.input_sha256])
+    return Deletion(deleted=True, predictions=1, inputs=inputs)
 
 
 def delete_import(session: Session, number: int) -> Deletion:
@@ -119,14 +119,14 @@ def delete_import(session: Session, number: int) -> Deletion:
     return Deletion(deleted=True, imports=1)
 
 
-def delete_unused_images(session: Session, digests: Sequence[str]) -> int:
-    """Delete those images that no prediction is about; how many those were."""
+def delete_unused_inputs(session: Session, digests: Sequence[str]) -> int:
+    """Delete those inputs that no prediction is about; how many those were."""
     # Skipped is what somebody is just asking about; a new statement sees the predictions that are there by now.
-    free = select(Image.sha256).where(Image.sha256.in_(digests)).with_for_update(skip_locked=True)
-    candidates = session.scalars(free.order_by(Image.sha256)).all()
-    unused = Image.sha256.in_(candidates) & ~exists().where(Prediction.image_sha256 == Image.sha256)
-    gone = session.scalars(delete(Image).where(unused).returning(Image.sha256)).all()
-    ledger.release(session, ledger.IMAGE, gone)
+    free = select(Input.sha256).where(Input.sha256.in_(digests)).with_for_update(skip_locked=True)
+    candidates = session.scalars(free.order_by(Input.sha256)).all()
+    unused = Input.sha256.in_(candidates) & ~exists().where(Prediction.input_sha256 == Input.sha256)
+    gone = session.scalars(delete(Input).where(unused).returning(Input.sha256)).all()
+    ledger.release(session, ledger.INPUT, gone)
     return len(gone)
 
 

@@ -64,7 +64,7 @@ def change(session: Session, name: str, new: bodies.DeploymentChange, release: H
 
     The version desired until now can be rolled back to.
     """
-    row = _locked(session, name)
+    row = locked(session, name)
     if row.owner == helm.HELM:
         values = new.model_dump(exclude_none=True, exclude=set(CHART_VALUES))
         if new.changes_resources:
@@ -98,7 +98,7 @@ def change(session: Session, name: str, new: bodies.DeploymentChange, release: H
 
 def roll_back(session: Session, name: str, release: HelmRelease) -> None:
     """Want the previous version again; a second roll back returns to where the first one started."""
-    row = _locked(session, name)
+    row = locked(session, name)
     if row.previous_version_id is None:
         raise Conflict(
             "no_previous_version", f"Deployment {name} never had another version. Deploy one first."
@@ -112,7 +112,7 @@ def roll_back(session: Session, name: str, release: HelmRelease) -> None:
 
 def stop(session: Session, name: str, release: HelmRelease) -> None:
     """Want nothing to run, and keep the deployment; nothing happens when that is so already."""
-    row = _locked(session, name)
+    row = locked(session, name)
     if row.owner == helm.HELM:
         raise release.conflict(name)
     _set_desired_state(session, row, "stopped", "stop")
@@ -120,7 +120,7 @@ def stop(session: Session, name: str, release: HelmRelease) -> None:
 
 def start(session: Session, name: str, release: HelmRelease) -> None:
     """Want a stopped deployment to run again; nothing happens when that is so already."""
-    row = _locked(session, name)
+    row = locked(session, name)
     if row.owner == helm.HELM:
         experiment = session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one()
         raise release.conflict(name, experiment=experiment, version=_number(session, row.version_id))
@@ -129,13 +129,21 @@ def start(session: Session, name: str, release: HelmRelease) -> None:
 
 def delete(session: Session, name: str, release: HelmRelease) -> None:
     """Want nothing of this name any more; its events and predictions stay. Rejected while aliases point at it."""
-    row = _locked(session, name)
+    row = locked(session, name)
     if row.owner == helm.HELM:
         raise release.conflict(name)
     aliases.require_no_aliases(session, row)
     number = _number(session, row.version_id)
     session.delete(row)
     _note(session, name, "delete", number, "")
+
+
+def locked(session: Session, name: str) -> Deployment:
+    """The row, which nobody else changes until the transaction ends; raises NotFound."""
+    row = session.scalar(select(Deployment).where(Deployment.name == name).with_for_update())
+    if row is None:
+        raise _unknown(name)
+    return row
 
 
 def require(session: Session, name: str, release: HelmRelease) -> None:
@@ -266,13 +274,6 @@ def _set_desired(row: Deployment, **changes: Any) -> None:
 def _note(session: Session, name: str, kind: str, number: int, detail: str) -> None:
     session.add(DeploymentEvent(deployment=name, kind=kind, version=number, detail=detail))
     session.flush()
-
-
-def _locked(session: Session, name: str) -> Deployment:
-    row = session.scalar(select(Deployment).where(Deployment.name == name).with_for_update())
-    if row is None:
-        raise _unknown(name)
-    return row
 
 
 def _number(session: Session, version_id: int) -> int:

@@ -16,7 +16,8 @@ from metadata_api import retention
 from metadata_api.database.session import Sessions, deadline
 from metadata_api.deploying import restores
 from metadata_api.errors import Unavailable
-from metadata_api.objects import collector, copies, fsck, ledger
+from metadata_api.objects import collector, fsck, ledger
+from metadata_api.objects.copies import Copies
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.settings.stores import Retention
 
@@ -36,6 +37,7 @@ class Maintenance:
         leads: whether this replica is the one that works.
         in_use: sha256 of objects that somebody uses without a row: what Helm deploys from the bucket.
             None while that is not known.
+        copies_place: where the copy of the store is.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class Maintenance:
         *,
         leads: Callable[[], bool],
         in_use: Callable[[], frozenset[str] | None],
+        copies_place: str = "",
     ) -> None:
         self._sessions = sessions
         self._stores = stores
         self._keep = keep
         self._leads = leads
         self._in_use = in_use
+        self._copies = Copies(sessions, stores, copies_place)
         self.problems: dict[str, int] = {}
         """How many objects that rows need are missing or damaged, as the leader counted last; empty for others."""
         self._next_round = 0.0
@@ -89,7 +93,7 @@ class Maintenance:
                 self._next_round = time.monotonic() + WAIT_SECONDS
                 more = self._clean() or more
             # Last, because a copy that is away must not keep this store from being cleaned.
-            return copies.copy_some(self._sessions, self._stores) or more
+            return self._copies.step() or more
 
     def _clean(self) -> bool:
         """Delete what is over; whether there is more at once."""

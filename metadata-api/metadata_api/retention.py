@@ -14,8 +14,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from metadata_api.database.auth_tables import AuditEntry
 from metadata_api.database.object_tables import StoreCheck
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Alias, AliasEvent, DeploymentEvent, Image, Import, Prediction
-from metadata_api.deletions import delete_unused_images
+from metadata_api.database.tables import Alias, AliasEvent, DeploymentEvent, Import, Input, Prediction
+from metadata_api.deletions import delete_unused_inputs
 from metadata_api.settings.stores import Retention
 
 BATCH = 1000
@@ -47,22 +47,22 @@ def apply(sessions: Sessions, keep: Retention) -> int:
 
 
 def _predictions(session: Session, keep: Retention) -> int:
-    """The oldest predictions, with the images that no other is about."""
+    """The oldest predictions, with the inputs that no other is about."""
     due = _due(session, Prediction.id, Prediction.created_at, keep.predictions_days, keep.predictions_rows)
-    if due is None and keep.images_bytes:
-        stored = session.scalar(select(func.coalesce(func.sum(Image.size), 0))) or 0
-        if stored > keep.images_bytes:
+    if due is None and keep.inputs_bytes:
+        stored = session.scalar(select(func.coalesce(func.sum(Input.size), 0))) or 0
+        if stored > keep.inputs_bytes:
             # First those that no prediction is about: deleting predictions would not free them.
-            about = exists().where(Prediction.image_sha256 == Image.sha256)
-            unused = session.scalars(select(Image.sha256).where(~about).limit(BATCH)).all()
-            if unused and (gone := delete_unused_images(session, unused)):
+            about = exists().where(Prediction.input_sha256 == Input.sha256)
+            unused = session.scalars(select(Input.sha256).where(~about).limit(BATCH)).all()
+            if unused and (gone := delete_unused_inputs(session, unused)):
                 return gone
-            # As little as it takes: images are large, and predictions about them are few.
+            # As little as it takes: inputs may be large, and predictions about them are few.
             due = Prediction.id.in_(select(Prediction.id).order_by(Prediction.id).limit(BATCH // 10))
     if due is None:
         return 0
-    digests = session.scalars(delete(Prediction).where(due).returning(Prediction.image_sha256)).all()
-    delete_unused_images(session, list(set(digests)))
+    digests = session.scalars(delete(Prediction).where(due).returning(Prediction.input_sha256)).all()
+    delete_unused_inputs(session, list(set(digests)))
     return len(digests)
 
 

@@ -180,6 +180,9 @@ class TestCopyOutside:
     def test_a_restore_fetches_the_dump_first(self) -> None:
         pod = pod_of(render(self.VALUES).one("CronJob", "marina-restore"))
         assert [one["name"] for one in (*pod["initContainers"], *pod["containers"])] == ["fetch", "restore"]
+        (fetch,) = pod["initContainers"]
+        assert fetch["command"][-3:] == ["fetch", "/backup", "$(RESTORE_FILE)"]
+        assert environment(fetch)["RESTORE_FILE"] == "", "k8s/job puts the name of a dump in here"
 
     def test_the_network_lets_them_through(self) -> None:
         made = render({**self.VALUES, "networkPolicy": {"enabled": True}})
@@ -296,6 +299,15 @@ WRITE = (
 LOOK = "select count(*), max(id), (select count(*) from pg_indexes where tablename = 'runs') from runs"
 
 
+def slow_clock(place: dict[str, str]) -> Path:
+    """Folder of a `date` that is years behind."""
+    folder = Path(place["PASSWORD_FILE"]).parent / "programs"
+    folder.mkdir()
+    (folder / "date").write_text("#!/bin/sh\necho 20010101T000000Z\n")
+    (folder / "date").chmod(0o755)
+    return folder
+
+
 class TestBackup:
     def test_what_was_dumped_comes_back_whole(self, place: dict[str, str]) -> None:
         ask(place, *WRITE)
@@ -313,12 +325,32 @@ class TestBackup:
         ask(
             product,
             "insert into stored_objects (kind, sha256, size, unreferenced_since) "
-            "values ('archive', repeat('a', 64), 7, null), ('image', repeat('b', 64), 9, now())",
+            "values ('archive', repeat('a', 64), 7, null), ('input', repeat('b', 64), 9, now())",
+            "insert into stored_objects (kind, sha256, size, problem) "
+            "values ('archive', repeat('c', 64), 8, 'damaged')",
         )
+        ((installation,),) = ask(product, "select id::text from installations")
         assert run("backup", product).returncode == 0
         (manifest,) = Path(product["BACKUP_DIR"]).glob("*.manifest")
-        assert manifest.read_text() == f"archive {'a' * 64} 7\n"
+        lines = sorted(manifest.read_text().splitlines())
+        assert lines == [
+            f"# installation {installation}",
+            f"archive {'a' * 64} 7",
+            f"archive {'c' * 64} 8 damaged",
+        ]
         assert manifest.with_suffix(".dump").exists()
+
+    def test_a_new_dump_is_the_newest_whatever_clocks_say(self, place: dict[str, str]) -> None:
+        ask(place, *WRITE)
+        future = Path(place["BACKUP_DIR"]) / "marina-20991231T235959Z.dump"
+        future.write_bytes(b"made by a node whose clock was wrong")
+        wrong = {"PATH": f"{slow_clock(place)}:{place['PATH']}"}
+        assert run("backup", place, BACKUP_KEEP="1", **wrong).returncode == 0
+        assert dumps(place) == ["marina-21000101T000000Z.dump"]
+        Path(place["BACKUP_DIR"], *dumps(place)).unlink()
+        assert run("backup", place, **wrong).returncode == 0
+        ((now,),) = ask(place, "select to_char(now() at time zone 'utc', 'YYYYMMDD')")
+        assert dumps(place)[0].startswith(f"marina-{now}T")
 
     def test_numbers_of_versions_that_were_given_after_the_dump_are_not_given_again(
         self, product: dict[str, str]

@@ -82,7 +82,9 @@ def test_large_versions_are_written_as_numbers() -> None:
 class TestRuntime:
     def test_it_is_ours_alone(self, runtime: str) -> None:
         spec = render().one("ServingRuntime", f"marina-{runtime}")["spec"]
-        assert spec["supportedModelFormats"] == [{"name": "marina-mar", "version": "1", "autoSelect": False}]
+        assert spec["supportedModelFormats"] == [
+            {"name": name, "version": "1", "autoSelect": False} for name in ("marina-mar", "pytorch")
+        ]
         assert spec["protocolVersions"] == ["v2"]
         assert spec["multiModel"] is False
 

@@ -5,7 +5,7 @@ import threading
 
 from tests.e2e.cluster import RELEASE, kubectl, outside, script, status_of, wait_for
 
-TABLES = ("experiments", "metric_points", "model_versions", "deployments", "images", "predictions")
+TABLES = ("experiments", "metric_points", "model_versions", "deployments", "inputs", "predictions")
 
 
 def sql(statement: str) -> str:
@@ -18,7 +18,7 @@ def sql(statement: str) -> str:
 
 def rows() -> dict[str, dict[str, str]]:
     """Table -> primary key -> md5 of the row."""
-    keys = {"experiments": "name", "metric_points": "experiment_id||metric||chunk", "images": "sha256"}
+    keys = {"experiments": "name", "metric_points": "experiment_id||metric||chunk", "inputs": "sha256"}
     found = {}
     for table in TABLES:
         key = keys.get(table, "id")
@@ -60,7 +60,7 @@ def test_a_backup_under_write_load_restores_to_equal_rows(release: str) -> None:
         wait_for("writes went on", lambda: len(writer.acknowledged) > before + 20)
     full = rows()
     sql(
-        "truncate predictions, images, experiments, metric_points, model_versions, deployments, aliases cascade"
+        "truncate predictions, inputs, experiments, metric_points, model_versions, deployments, aliases cascade"
     )
     assert rows()["experiments"] == {}
     print(script("restore"))

@@ -35,14 +35,14 @@ outputs: {json.dumps(OUTPUTS)}
 
 
 @contextmanager
-def own_database(postgres_url: str) -> Iterator[Engine]:
-    """A database that no other application of this test run looks at, with the newest schema."""
+def own_database(postgres_url: str, revision: str = "head") -> Iterator[Engine]:
+    """A database that no other application of this test run looks at, by default with the newest schema."""
     name = f"own_{uuid4().hex[:8]}"
     admin = connect(postgres_url).execution_options(isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"create database {name}"))
     engine = connect(make_url(postgres_url).set(database=name).render_as_string(hide_password=False))
-    migrate.upgrade(engine)
+    migrate.upgrade(engine, revision)
     try:
         yield engine
     finally:

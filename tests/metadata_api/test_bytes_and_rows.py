@@ -208,7 +208,7 @@ def test_many_predictions_stay_within_their_bounds(
                 return connection.scalar(text(f"select count(*) from {table}")) or 0
 
             until(lambda: size("predictions") <= kept, "the oldest are gone", 120)
-            images = size("images")
+            images = size("inputs")
             until(
                 lambda: len(list((tmp_path / "store" / "images").glob("??/*"))) == images,
                 "their bytes are gone",

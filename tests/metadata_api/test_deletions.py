@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from metadata_api.app import create_app
-from metadata_api.database.tables import Image, ModelVersion
+from metadata_api.database.tables import Input, ModelVersion
 from metadata_api.settings import Settings
 from metadata_api.settings.stores import Retention
 from tests.metadata_api.conftest import row_counts
@@ -29,16 +29,16 @@ def publish(api: httpx.Client, folder: Path, salt: str = "") -> dict[str, Any]:
 def predict(
     engine: Engine, sha256: str, *, version: int | None = None, count: int = 1, days: int = 0
 ) -> None:
-    """Predictions as they are recorded, about one image."""
+    """Predictions as they are recorded, about one input."""
     with Session(engine) as session, session.begin():
-        if session.get(Image, sha256) is None:
-            session.add(Image(sha256=sha256, width=1, height=1, size=1000))
+        if session.get(Input, sha256) is None:
+            session.add(Input(sha256=sha256, kind="text", media_type="text/plain", size=1000))
             session.flush()
         row = session.scalar(select(ModelVersion).where(ModelVersion.number == version))
         insert = (
-            "insert into predictions (uid, request_uid, image_sha256, deployment, version_id, status, label, "
-            "latency_ms, lineage, created_at) "
-            "select gen_random_uuid(), gen_random_uuid(), :sha, 'digits', :version, 'ok', '5', 1, "
+            "insert into predictions (uid, request_uid, input_sha256, deployment, version_id, source, status, kind, "
+            "label, latency_ms, lineage, created_at) "
+            "select gen_random_uuid(), gen_random_uuid(), :sha, 'digits', :version, 'api', 'ok', 'label', '5', 1, "
             """'{"experiment": "digits", "version": 1}', now() - make_interval(days => :days) """
             "from generate_series(1, :count)"
         )
@@ -138,7 +138,7 @@ class TestExperiments:
         assert [counts[name] for name in ("experiments", "model_versions", "metric_points")] == [0, 0, 0]
 
     def test_what_is_not_there_is_a_404(self, api: httpx.Client) -> None:
-        urls = ("/v1/experiments/none", f"{VERSIONS}/7", f"/v1/images/{'0' * 64}", "/v1/imports/7",
+        urls = ("/v1/experiments/none", f"{VERSIONS}/7", f"/v1/inputs/{'0' * 64}", "/v1/imports/7",
                 "/v1/predictions/00000000-0000-4000-8000-000000000000")  # fmt: skip
         assert {api.delete(url).status_code for url in urls} == {404}
 
@@ -148,20 +148,20 @@ class TestImagesAndPredictions:
         self, api: httpx.Client, engine: Engine
     ) -> None:
         predict(engine, "a" * 64, count=2)
-        url = f"/v1/images/{'a' * 64}"
+        url = f"/v1/inputs/{'a' * 64}"
         assert "2 predictions" in api.delete(url).json()["detail"]
         assert api.delete(url, params={"cascade": True}).json()["predictions"] == 2
         counts = row_counts(engine)
-        assert (counts["images"], counts["predictions"]) == (0, 0)
+        assert (counts["inputs"], counts["predictions"]) == (0, 0)
 
     def test_an_image_stays_until_the_last_prediction_about_it_is_deleted(
         self, api: httpx.Client, engine: Engine
     ) -> None:
         predict(engine, "a" * 64, count=2)
         first, second = (one["prediction_id"] for one in api.get("/v1/predictions").json()["items"])
-        assert api.delete(f"/v1/predictions/{first}").json()["images"] == 0
-        assert api.delete(f"/v1/predictions/{second}").json()["images"] == 1
-        assert row_counts(engine)["images"] == 0
+        assert api.delete(f"/v1/predictions/{first}").json()["inputs"] == 0
+        assert api.delete(f"/v1/predictions/{second}").json()["inputs"] == 1
+        assert row_counts(engine)["inputs"] == 0
 
     def test_a_report_of_an_import_goes_and_its_experiments_stay(self, api: httpx.Client) -> None:
         data = Path(__file__).parents[1] / "data" / "two-bad-rows.csv"
@@ -174,12 +174,12 @@ class TestImagesAndPredictions:
 def test_every_deletion_is_in_the_audit_log(api: httpx.Client, engine: Engine, tmp_path: Path) -> None:
     publish(api, tmp_path)
     predict(engine, "a" * 64)
-    api.delete(f"/v1/images/{'a' * 64}", params={"cascade": True}).raise_for_status()
+    api.delete(f"/v1/inputs/{'a' * 64}", params={"cascade": True}).raise_for_status()
     api.delete("/v1/experiments/digits", params={"cascade": True}).raise_for_status()
     entries = api.get("/v1/audit").json()["items"]
     deleted = [(one["route"], {change["table"] for change in one["changes"]}) for one in entries[:2]]
-    assert deleted[1][0] == "DELETE /v1/images/{sha256}"
-    assert {"predictions", "images"} <= deleted[1][1]
+    assert deleted[1][0] == "DELETE /v1/inputs/{sha256}"
+    assert {"predictions", "inputs"} <= deleted[1][1]
     assert deleted[0][0] == "DELETE /v1/experiments/{name}"
     assert {"experiments", "model_versions"} <= deleted[0][1]
 

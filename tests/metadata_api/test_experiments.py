@@ -236,7 +236,7 @@ HOSTILE_QUERIES = [
     "/v1/curves", "/v1/curves?experiment=Net", "/v1/curves?experiment=net&points=0",
     "/v1/curves?experiment=net&metric=%27",
     "/v1/curves?experiment=unknown", "/v1/experiments/unknown", "/v1/imports/0", "/v1/imports/99999999999999999999",
-    "/v1/imports/7", "/v1/imports?cursor=0", "/v1/images/xyz", f"/v1/images/{'0' * 64}",
+    "/v1/imports/7", "/v1/imports?cursor=0", "/v1/inputs/xyz", f"/v1/inputs/{'0' * 64}",
 ]  # fmt: skip
 
 

@@ -301,7 +301,7 @@ def test_a_hundred_clients_at_the_worst_requests(own_process: tuple[str, psutil.
             )
         make_deployment(engine, "digits")
         images = [_noise(1850, seed) for seed in range(3)]
-        image = client.post("/v1/predictions", files={"image": images[0]}).json()["image"]["sha256"]
+        image = client.post("/v1/predictions", files={"image": images[0]}).json()["input"]["sha256"]
         until(lambda: client.get("/v2/models/digits").status_code != 404, "the model is routed to", 20)
     before = process.memory_info().rss
     kind = {"content-type": "application/json"}
@@ -316,8 +316,8 @@ def test_a_hundred_clients_at_the_worst_requests(own_process: tuple[str, psutil.
             headers=kind,
         ),
         lambda c, n: c.post("/v1/predictions", files={"image": images[n % 3]}),
-        lambda c, _: c.post("/v1/predictions", data={"image_sha256": image}),
-        lambda c, _: c.get(f"/v1/images/{image}"),
+        lambda c, _: c.post("/v1/predictions", data={"input_sha256": image}),
+        lambda c, _: c.get(f"/v1/inputs/{image}"),
         lambda c, _: c.post("/v2/models/digits/infer", content=b" " * (10 * MEBIBYTE)),
         lambda c, _: c.get("/v2/models/digits"),
         lambda c, _: c.get("/v1/audit/export.csv?limit=100000"),

@@ -208,7 +208,7 @@ def test_bodies_of_every_kind(send: Send, operations: list[Operation]) -> None:
 def test_parts_of_forms(send: Send, url: str) -> None:
     kinds = [kind for kind in KINDS if kind.endswith("boundary=b")]
     field = "file" if url == "/v1/imports" else "image"
-    others = [b"filename", b"deployments", b"deadline_ms", b"image_sha256", b"\xff", b"+2AA-"]
+    others = [b"filename", b"deployments", b"deadline_ms", b"input_sha256", b"\xff", b"+2AA-"]
     image = make_image()
     for kind, value in itertools.product(kinds, FORM_VALUES):
         headers = {"content-type": kind}

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from metadata_api import retention
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Image
+from metadata_api.database.tables import Input
 from metadata_api.settings.stores import Retention
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.making import make_deployment
@@ -15,7 +15,7 @@ from tests.metadata_api.test_deletions import predict
 UNLIMITED = Retention(
     predictions_days=0,
     predictions_rows=0,
-    images_bytes=0,
+    inputs_bytes=0,
     imports_days=0,
     imports_rows=0,
     events_days=0,
@@ -37,9 +37,9 @@ def applied(sessions: Sessions, **keep: int) -> int:
     return deleted
 
 
-def images(engine: Engine) -> list[str]:
+def inputs(engine: Engine) -> list[str]:
     with Session(engine) as session:
-        return list(session.scalars(select(Image.sha256).order_by(Image.sha256)))
+        return list(session.scalars(select(Input.sha256).order_by(Input.sha256)))
 
 
 def test_without_limits_everything_stays(sessions: Sessions, engine: Engine) -> None:
@@ -48,7 +48,7 @@ def test_without_limits_everything_stays(sessions: Sessions, engine: Engine) -> 
     assert row_counts(engine)["predictions"] == 5
 
 
-def test_old_predictions_go_with_the_images_that_no_other_is_about(
+def test_old_predictions_go_with_the_inputs_that_no_other_is_about(
     sessions: Sessions, engine: Engine
 ) -> None:
     predict(engine, A, count=1500, days=400)
@@ -56,34 +56,34 @@ def test_old_predictions_go_with_the_images_that_no_other_is_about(
     predict(engine, B, count=2)
     assert applied(sessions, predictions_days=365) == 1503
     assert row_counts(engine)["predictions"] == 2
-    assert images(engine) == [B]
+    assert inputs(engine) == [B]
 
 
 def test_only_so_many_of_the_newest_stay(sessions: Sessions, engine: Engine) -> None:
     predict(engine, A, count=2500)
     predict(engine, B, count=100)
     assert applied(sessions, predictions_rows=100) == 2500
-    assert images(engine) == [B]
+    assert inputs(engine) == [B]
 
 
-def test_images_stay_below_their_bytes(sessions: Sessions, engine: Engine) -> None:
+def test_inputs_stay_below_their_bytes(sessions: Sessions, engine: Engine) -> None:
     for sha256 in (A, B, C):
         predict(engine, sha256, count=100)
-    applied(sessions, images_bytes=2000)
-    assert images(engine) == [B, C]
+    applied(sessions, inputs_bytes=2000)
+    assert inputs(engine) == [B, C]
     assert row_counts(engine)["predictions"] == 200
 
 
-def test_images_that_no_prediction_is_about_go_before_any_prediction(
+def test_inputs_that_no_prediction_is_about_go_before_any_prediction(
     sessions: Sessions, engine: Engine
 ) -> None:
     with engine.begin() as connection:
         for sha256 in ("d" * 64, "e" * 64):
-            insert = "insert into images (sha256, width, height, size) values (:sha256, 1, 1, 1000)"
+            insert = "insert into inputs (sha256, kind, media_type, size) values (:sha256, 'text', 'text/plain', 1000)"
             connection.execute(text(insert), {"sha256": sha256})
     predict(engine, A, count=5)
-    assert applied(sessions, images_bytes=2000) == 2
-    assert images(engine) == [A]
+    assert applied(sessions, inputs_bytes=2000) == 2
+    assert inputs(engine) == [A]
     assert row_counts(engine)["predictions"] == 5
 
 
@@ -134,6 +134,6 @@ def test_the_last_two_events_of_an_alias_stay_because_rolling_back_goes_by_them(
 def test_an_image_that_somebody_is_just_asking_about_stays(sessions: Sessions, engine: Engine) -> None:
     predict(engine, A, count=1, days=400)
     with Session(engine) as asking:
-        asking.execute(select(Image).where(Image.sha256 == A).with_for_update(read=True, key_share=True))
+        asking.execute(select(Input).where(Input.sha256 == A).with_for_update(read=True, key_share=True))
         assert applied(sessions, predictions_days=365) == 1
-        assert images(engine) == [A]
+        assert inputs(engine) == [A]

@@ -14,13 +14,14 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import FastAPI, File, Form, Request, UploadFile
+from fastapi import FastAPI, Request, UploadFile
 from fastapi.responses import JSONResponse, Response
 from PIL import Image
 
 from model_ui.api_types import ROLES
 from tests import contract
 from tests.ui.fake_audit import FakeAudit
+from tests.ui.fake_kinds import DIGITS, KINDS, answer
 from tests.ui.fake_models import FakeModels
 
 LABELS = [str(digit) for digit in range(10)]
@@ -73,7 +74,7 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
         "previous_version": None,
         "archive_settings": None,
         "url": f"http://127.0.0.1:8080/v2/models/{name}",
-        "labels": LABELS,
+        **DIGITS,
         "created_at": NOW,
         "updated_at": NOW,
         **changes,
@@ -175,6 +176,7 @@ class FakeApi:
         self.logs = {"mlp-small": ["v2 Traceback (most recent call last):", f"v2 KeyError: {HOSTILE}"]}
         self.audit.reset()
         self.models.reset()
+        self.questions: list[dict[str, Any]] = []
         self.away = False
         self.tokens: dict[str, dict[str, Any]] | None = None
         self.unauthenticated: set[str] = set()
@@ -184,6 +186,11 @@ class FakeApi:
         self.asked: list[list[str]] = []
         self.images: list[bytes] = []
         self.held = False
+
+    def add_kinds(self, *names: str) -> None:
+        """Deploy models of other kinds, by default one or more of each."""
+        for name in names or KINDS:
+            self.deployments[name] = deployment(name, **KINDS[name])
 
     async def _maybe_away(self, request: Request, go_on: Any) -> Any:
         self.calls.append(f"{request.method} {request.url.path}")
@@ -343,51 +350,71 @@ class FakeApi:
 
     def _prediction_routes(self) -> None:
         @self.app.post("/v1/predictions")
-        async def predict(image: UploadFile = File(), deployments: list[str] = Form(default=[])) -> Any:
+        async def predict(request: Request) -> Any:
+            body, deployments = await self._question(request)
             self.asked.append(deployments)
-            self.images.append(await image.read())
             while self.held:
                 await asyncio.sleep(0.02)
             if gone := set(deployments) - self.deployments.keys():
                 return error(404, "deployment_unknown", f"There is no deployment {', '.join(sorted(gone))}.")
-            try:
-                digit = Image.open(io.BytesIO(self.images[-1])).convert("L")
-            except OSError:
-                return error(415, "image_unreadable", "This is not a PNG or JPEG.")
+            size: dict[str, Any] = {}
+            if "image" in body:
+                try:
+                    size = dict(
+                        zip(("width", "height"), Image.open(io.BytesIO(body["image"])).size, strict=True)
+                    )
+                except OSError:
+                    return error(415, "image_unreadable", "This is not a PNG or JPEG.")
             running = [name for name, item in self.deployments.items() if item["desired"] == "running"]
             names = deployments or running
-            seen = seen_image(digit)
-            results = [self._answer(name, seen) for name in names]
-            said = [row["label"] for row in results if row["status"] == "ok"]
-            top = max(sorted(set(said)), key=said.count) if said else None
-            votes = said.count(top)
+            taking = [name for name in names if fits(self.deployments[name], body)]
+            results = [self._answer(name, body) for name in taking]
+            kind = next(iter(body))
             return {
                 "id": str(uuid.uuid4()),
-                "image": {"sha256": "0" * 64, "width": digit.width, "height": digit.height, "url": "/v1/images/0"},
+                "input": {
+                    "sha256": "0" * 64, "kind": kind, "media_type": "image/png", "size": 100, "summary": size,
+                    "url": "/v1/inputs/0",
+                },
                 "deadline_ms": 5000,
                 "results": results,
-                "agreement": {
-                    "label": top, "votes": votes, "of": len(said), "unanimous": bool(said) and votes == len(said)
-                },
+                "agreement": {"label": None, "votes": 0, "of": len(results), "unanimous": False},
             }  # fmt: skip
 
-    def _answer(self, name: str, seen: str) -> dict[str, Any]:
+    async def _question(self, request: Request) -> tuple[dict[str, Any], list[str]]:
+        """What a prediction is about, and the deployments that it names."""
+        if request.headers["content-type"].startswith("multipart/"):
+            async with request.form() as form:
+                image = await form["image"].read()  # type: ignore[union-attr]
+                self.images.append(image)
+                return {"image": image}, [str(name) for name in form.getlist("deployments")]
+        body = await request.json()
+        self.questions.append(body)
+        names = body.pop("deployments", [])
+        body.pop("deadline_ms")
+        return body, names
+
+    def _answer(self, name: str, question: dict[str, Any]) -> dict[str, Any]:
         item = self.deployments[name]
         row = {
-            "prediction_id": str(uuid.uuid4()), "deployment": name, "experiment": item["experiment"],
-            "version": item["observed"]["version"], "status": "ok", "label": "5", "probabilities": None,
-            "latency_ms": 3.7 + len(name) / 3, "preprocessed": seen, "warning": None, "error": None,
+            "prediction_id": str(uuid.uuid4()), "deployment": name, "alias": None, "experiment": item["experiment"],
+            "version": item["observed"]["version"], "status": "ok", "kind": "probabilities", "label": None,
+            "probabilities": None,
+            "latency_ms": 3.7 + len(name) / 3, "preprocessed": None, "warning": None, "error": None,
         }  # fmt: skip
         if not item["ready"]:
             fault = {"error": "model_not_ready", "detail": f"{name} is not ready: {HOSTILE}"}
-            return row | {"status": "error", "label": None, "preprocessed": None, "error": fault}
+            return row | {"status": "error", "error": fault}
+        if item["experiment"] in KINDS:
+            return row | answer(item["experiment"], question)
         label, sure = ("3", 0.41) if name == "mlp-poor" else ("5", 0.93)
         rest = (1 - sure) / 9
         shares: list[dict[str, Any]] = [
             {"label": other, "probability": sure if other == label else rest} for other in LABELS
         ]
         shares.sort(key=lambda share: share["probability"], reverse=True)
-        return row | {"label": label, "probabilities": shares}
+        seen = seen_image(Image.open(io.BytesIO(question["image"])).convert("L"))
+        return row | {"label": label, "probabilities": shares, "preprocessed": seen}
 
     def _import_routes(self) -> None:
         @self.app.post("/v1/imports", status_code=201)
@@ -413,6 +440,13 @@ class FakeApi:
                 "id": 1, "filename": filename, "dry_run": dry_run, "accepted": len(good), "unchanged": 0,
                 "rejected": len(problems), "problems": problems, "experiments": good, "created_at": NOW,
             }  # fmt: skip
+
+
+def fits(item: dict[str, Any], question: dict[str, Any]) -> bool:
+    """Whether a deployment takes what is asked."""
+    kind = {"row": "table", "tensors": "tensor"}
+    asked = next(iter(question))
+    return bool(item["inputs"][0]["kind"] == kind.get(asked, asked))
 
 
 def error(status: int, code: str, detail: str) -> JSONResponse:

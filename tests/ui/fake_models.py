@@ -8,6 +8,8 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from tests.ui.fake_kinds import DIGITS
+
 NOW = datetime(2026, 3, 4, 10, 30, tzinfo=UTC).isoformat()
 NOT_A_ZIP = "This is not a .mar: it is no ZIP file. Pack it with torch-model-archiver."
 
@@ -25,11 +27,8 @@ def version(experiment: str, number: int, content: bytes = b"PK", **changes: Any
         "signed_by": None,
         "signing_key_sha256": None,
         "size": len(content),
-        "inputs": [
-            {"name": "image", "datatype": "FP32", "shape": [-1, 28, 28], "accepts": ["UINT8", "BYTES"]}
-        ],
-        "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 10], "accepts": []}],
-        "labels": [str(digit) for digit in range(10)],
+        **DIGITS,
+        "environment": "base",
         "handler": "handler.py",
         "files": ["handler.py", "model.pt"],
         "metrics": None,

@@ -26,7 +26,7 @@ RANDOM = """
   let away = false;
   const ask = () => {
     freshness.ask(now);
-    onTheWay.push(freshness.image);
+    onTheWay.push(freshness.current);
   };
   const answer = (at) => {
     const [about] = onTheWay.splice(at, 1);
@@ -34,7 +34,7 @@ RANDOM = """
     freshness.answered(about, away, now);
   };
   const events = [
-    () => { past.push(freshness.image); freshness.become(); },
+    () => { past.push(freshness.current); freshness.become(); },
     () => { if (past.length) freshness.become(past.pop()); },
     ask,
     () => { if (onTheWay.length) answer(random(onTheWay.length)); },
@@ -45,7 +45,7 @@ RANDOM = """
   ];
   for (let step = 0; step < 60; step++) {
     events[random(events.length)]();
-    const other = shown !== null && shown !== freshness.image;
+    const other = shown !== null && shown !== freshness.current;
     if (other && !freshness.stale()) return `step ${step}: another image's answer is shown`;
     if (!other && freshness.stale()) return `step ${step}: its own answer is hidden`;
   }
@@ -57,7 +57,7 @@ RANDOM = """
     if (freshness.due(now)) ask();
     if (onTheWay.length) answer(onTheWay.length - 1);
   }
-  if (shown !== freshness.image || freshness.stale()) return "the last image was never answered";
+  if (shown !== freshness.current || freshness.stale()) return "the last image was never answered";
   return freshness.due(now + 100000) ? "it is asked again although it was answered" : null;
 }
 """
@@ -82,7 +82,7 @@ def test_an_answer_that_is_not_the_last_word_is_asked_for_again_after_a_pause(bl
             const freshness = makeFreshness();
             freshness.become();
             freshness.ask(0);
-            freshness.answered(freshness.image, true, 1000);
+            freshness.answered(freshness.current, true, 1000);
             return [1500, 5000].map((now) => freshness.due(now));
         }"""
     )

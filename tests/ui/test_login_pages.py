@@ -147,7 +147,7 @@ class TestTheLogin:
         screenshot(page, "wrong")
         page.get_by_label("Token").fill(token("annotator"))
         page.get_by_role("button", name="Log in").click()
-        page.locator("#sketchpad canvas").wait_for()
+        page.locator("#asking canvas").wait_for()
         assert page.url == closed.url
 
     def test_it_works_without_scripts(self, closed: Closed, browser: Browser) -> None:
@@ -211,7 +211,7 @@ class TestTheLogin:
         other.goto("http://localhost:1/elsewhere")
         other.get_by_text("there").click()
         other.get_by_text("Go on to the page").click()
-        other.locator("#sketchpad canvas").wait_for()
+        other.locator("#asking canvas").wait_for()
 
     def test_a_link_with_a_token_works_from_another_site_too(
         self, closed: Closed, tabs: BrowserContext
@@ -221,7 +221,7 @@ class TestTheLogin:
         page.route("**/elsewhere", lambda route: route.fulfill(content_type="text/html", body=link))
         page.goto("http://localhost:1/elsewhere")
         page.get_by_text("there").click()
-        page.locator("#sketchpad canvas").wait_for()
+        page.locator("#asking canvas").wait_for()
         assert page.url == closed.url
 
 
@@ -232,7 +232,7 @@ class TestRoles:
         page = open_page(1280)
         page.goto(closed.link("viewer"))
         page.get_by_text("Asking models needs the role annotator; you have viewer.").wait_for()
-        expect(page.locator("#sketchpad")).to_be_hidden()
+        expect(page.locator("#asking")).to_be_hidden()
         screenshot(page, "viewer")
         visits.see_curves(page, 6)
         visits.open_tab(page, "Deployments")
@@ -241,6 +241,11 @@ class TestRoles:
         assert page.locator(".m-service button").count() == 0
         expect(page.get_by_role("button", name="Deploy", exact=True)).to_have_count(0)
         screenshot(page, "viewer-deployments")
+        visits.open_tab(page, "Models")
+        expect(
+            page.get_by_text("Uploading models needs the role publisher; you have viewer.")
+        ).to_be_visible()
+        expect(page.locator("#archive")).to_be_hidden()
         visits.open_tab(page, "Import")
         expect(page.get_by_text("Importing needs the role publisher")).to_be_visible()
         expect(page.get_by_role("button", name="Import", exact=True)).to_have_count(0)
@@ -395,7 +400,7 @@ class TestAnApiThatIsAway:
         expect(page.get_by_role("alert")).to_contain_text("The API does not answer")
         screenshot(page, "away")
         closed.api.away = False
-        page.locator("#sketchpad canvas").wait_for()
+        page.locator("#asking canvas").wait_for()
         assert page.url == closed.url
 
     def test_who_is_logged_in_stays_so(self, closed: Closed, open_page: OpenPage) -> None:

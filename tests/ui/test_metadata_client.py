@@ -74,7 +74,7 @@ def test_a_deployment_is_asked_for_with_its_runtime(fake: FakeApi, api: httpx.AS
 def test_a_picture_is_asked_about_at_the_chosen_deployments(fake: FakeApi, api: httpx.ASGITransport) -> None:
     image = (Path(__file__).parents[2] / "ui" / "model_ui" / "examples" / "digit-5.png").read_bytes()
     names = ["cnn-baseline", "mlp-poor"]
-    found = ask(api, lambda client: client.predict(image, deployments=names))
+    found = ask(api, lambda client: client.predict(image, {}, deployments=names))
     assert fake.asked == [names]
     assert [row.label for row in found.results] == ["5", "3"]
 

@@ -332,7 +332,7 @@ class TestARealProvider:
         expect(page.get_by_label("Token")).to_be_visible()
         screenshot(page, "login")
         log_in(page, f"{place.url}?a=1", "ada")
-        page.locator("#sketchpad canvas").wait_for()
+        page.locator("#asking canvas").wait_for()
         assert page.url == f"{place.url}?a=1"
         expect(page.locator(".m-who")).to_contain_text("ada")
         expect(page.locator(".m-who .m-chip")).to_have_text("deployer")
@@ -357,7 +357,7 @@ class TestARealProvider:
         page = tabs.new_page()
         with page.expect_request("**/login/callback?*") as callback:
             log_in(page, place.url, "ada")
-        page.locator("#sketchpad canvas").wait_for()
+        page.locator("#asking canvas").wait_for()
         tabs.clear_cookies()
         other = browser.new_context()
         for again in (page, other.new_page()):
@@ -389,14 +389,14 @@ class TestARealProvider:
     ) -> None:
         page = tabs.new_page()
         log_in(page, place.url, "ada")
-        page.locator("#sketchpad canvas").wait_for()
+        page.locator("#asking canvas").wait_for()
         monkeypatch.setattr(place.api, "ahead", 3700)
         page.locator(".m-offline").get_by_role("link", name="Log in again").click()
         expect(page.get_by_role("alert")).to_contain_text("expired or was revoked")
         monkeypatch.undo()
         page.get_by_role("link", name="Log in with your account").click()
         page.get_by_role("button", name="ada", exact=True).click()
-        page.locator("#sketchpad canvas").wait_for()
+        page.locator("#asking canvas").wait_for()
 
     def test_a_token_of_the_api_still_works(self, place: Place, tabs: BrowserContext) -> None:
         page = tabs.new_page()

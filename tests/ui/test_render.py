@@ -7,9 +7,7 @@ import pytest
 
 from model_ui.api_types import (
     ROLES,
-    Agreement,
     AuditPage,
-    Comparison,
     Curve,
     Curves,
     Deployment,
@@ -20,35 +18,15 @@ from model_ui.api_types import (
     Me,
     NonFinite,
     Problem,
-    Result,
     Token,
     Unregistered,
 )
-from model_ui.render import answers, audit, curves, reports, runs, services, tokens
+from model_ui.render import audit, curves, reports, runs, services, tokens
 from model_ui.render.markup import header, number, percent
 from tests.ui.fake_api import HOSTILE, deployment, experiment, me
 from tests.ui.fake_audit import entry, issued
 
 ADMIN = Me.model_validate(me("admin"))
-SHARES = [{"label": str(digit), "probability": 0.91 if digit == 5 else 0.01} for digit in range(10)]
-
-
-def result(name: str, **changes: object) -> Result:
-    shares = sorted(SHARES, key=lambda share: -float(str(share["probability"])))
-    row = {
-        "deployment": name,
-        "experiment": name,
-        "version": 2,
-        "status": "ok",
-        "label": "5",
-        "probabilities": shares,
-    }
-    return Result.model_validate(row | changes)
-
-
-def failed(name: str, detail: str) -> Result:
-    fault = {"error": "model_not_ready", "detail": detail}
-    return result(name, status="error", label=None, probabilities=None, error=fault)
 
 
 class TestNumbers:
@@ -65,56 +43,6 @@ class TestNumbers:
     @pytest.mark.parametrize(("share", "written"), [(1.0, "100 %"), (0.99999, ">99.9 %"), (0.412, "41.2 %")])
     def test_a_share_claims_certainty_only_when_there_is(self, share: float, written: str) -> None:
         assert percent(share) == written
-
-
-class TestAnswers:
-    def test_the_vote_is_the_headline(self) -> None:
-        vote = Agreement(label="5", votes=4, of=5, unanimous=False)
-        rows = (
-            *(result(f"cnn-{n}") for n in range(4)),
-            result("mlp", label="3"),
-            failed("gone", "no answer in 5 s"),
-        )
-        html = answers.answers(Comparison(results=rows, agreement=vote))
-        assert "<h3>4 of 5 say 5</h3>" in html
-        assert "1 says 3" in html
-        assert "1 of 6 could not answer" in html
-
-    def test_a_tie_and_a_failure_of_all_are_named(self) -> None:
-        tie = Comparison(results=(result("a"), result("b", label="3")), agreement=Agreement(votes=1, of=2))
-        assert "tied" in answers.answers(tie)
-        silent = Comparison(results=(failed("a", "no"),), agreement=Agreement())
-        assert "No model could answer" in answers.answers(silent)
-
-    def test_an_unusual_image_is_said_once_and_no_agreement_hides_it(self) -> None:
-        vote = Agreement(label="0", votes=2, of=2, unanimous=True)
-        rows = (result("a", warning="It is <b>blank</b>."), result("b", warning="It is <b>blank</b>."))
-        html = answers.answers(Comparison(results=rows, agreement=vote))
-        assert html.count("It is &lt;b&gt;blank&lt;/b&gt;.") == 1
-        assert 'class="m-vote warn"' in html
-        some = answers.answers(Comparison(results=(rows[0], result("b")), agreement=vote))
-        assert "(1 of 2 models)" in some
-
-    def test_bars_stand_in_the_order_of_the_labels(self) -> None:
-        html = answers.answers(
-            Comparison(results=(result("a"),), agreement=Agreement(label="5", votes=1, of=1))
-        )
-        places = [html.index(f"<b>{digit}</b>") for digit in range(10)]
-        assert places == sorted(places)
-
-    def test_long_labels_become_rows_with_the_best_first(self) -> None:
-        shares = [{"label": "ankle boot", "probability": 0.7}, {"label": "bag", "probability": 0.3}]
-        row = result("fashion", label="ankle boot", probabilities=shares)
-        html = answers.answers(
-            Comparison(results=(row,), agreement=Agreement(label="ankle boot", votes=1, of=1))
-        )
-        assert 'class="m-bars rows"' in html
-        assert html.index("<b>ankle boot</b>") < html.index("<b>bag</b>")
-
-    def test_only_a_png_is_shown_as_what_was_seen(self) -> None:
-        row = result("a", preprocessed='"><script>alert(1)</script>')
-        html = answers.answers(Comparison(results=(row,), agreement=Agreement(label="5", votes=1, of=1)))
-        assert "m-seen" not in html
 
 
 class TestEscaping:
@@ -135,9 +63,6 @@ class TestEscaping:
                 me=ADMIN,
             ),
             services.banner(HOSTILE),
-            answers.answers(
-                Comparison(results=(failed(HOSTILE, HOSTILE),), agreement=Agreement(label=HOSTILE, of=1))
-            ),
             reports.report(
                 ImportReport(
                     filename=HOSTILE,

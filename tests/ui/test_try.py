@@ -49,11 +49,11 @@ class TestTry:
     def test_without_live_answers_only_the_button_asks(self, site: Site, open_page: OpenPage) -> None:
         page = open_page(1280)
         visits.enter(page, site.url)
-        page.get_by_text("Answer while I draw").click()
+        page.get_by_text("Answer on every change").click()
         visits.draw(page)
         page.wait_for_timeout(800)
         assert site.api.asked == []
-        page.get_by_role("button", name="Predict").click()
+        page.get_by_role("button", name="Predict", exact=True).click()
         page.locator(".m-vote").wait_for()
         assert site.api.asked == [[]]
 
@@ -105,10 +105,10 @@ class TestTry:
         expect(page.locator(".m-vote")).not_to_be_visible()
         site.api.held = False
         expect(page.locator(".m-vote")).to_be_visible()
-        page.get_by_text("Answer while I draw").click()
+        page.get_by_text("Answer on every change").click()
         page.get_by_role("button", name="Undo").click()
         expect(page.locator(".m-vote")).not_to_be_visible()
-        page.get_by_text("Answer while I draw").click()
+        page.get_by_text("Answer on every change").click()
         expect(page.locator(".m-vote")).to_be_visible()
 
     def test_after_an_outage_the_last_image_is_asked_again(self, site: Site, page: Page) -> None:
@@ -134,7 +134,7 @@ class TestTry:
 
     def test_a_tap_is_a_dot(self, site: Site, page: Page) -> None:
         visits.clear(page)
-        page.locator("#sketchpad canvas").click()
+        page.locator("#asking canvas").click()
         page.locator(".m-vote").wait_for()
         assert visits.ink(page) > 0.002
         sent = Image.open(io.BytesIO(site.api.images[-1])).convert("L").point(lambda level: 255 - level)
@@ -171,7 +171,7 @@ class TestTry:
         visits.clear(page)
         photo = tmp_path / "photo.png"
         Image.new("RGB", (3000, 2000), "white").save(photo)
-        page.locator("#sketchpad input[type=file]").set_input_files(photo)
+        page.locator("#asking input[type=file]").set_input_files(photo)
         page.locator(".m-vote").wait_for()
 
     def test_a_file_that_is_no_picture_is_refused_in_words(
@@ -180,6 +180,6 @@ class TestTry:
         visits.clear(page)
         text = tmp_path / "notes.png"
         text.write_text("not an image")
-        page.locator("#sketchpad input[type=file]").set_input_files(text)
+        page.locator("#asking input[type=file]").set_input_files(text)
         expect(page.locator(".m-pad-note")).to_contain_text("not an image that can be read")
         assert site.api.asked == []

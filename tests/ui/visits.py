@@ -20,13 +20,13 @@ FIVE = [
 def enter(page: Page, url: str) -> None:
     """Open the UI and wait until it knows what is deployed."""
     page.goto(url)
-    page.locator("#sketchpad canvas").wait_for()
+    page.locator("#asking canvas").wait_for()
     page.get_by_role("checkbox").nth(1).wait_for()
 
 
 def draw(page: Page, points: list[tuple[float, float]] = FIVE) -> None:
     """One stroke with the mouse."""
-    canvas = page.locator("#sketchpad canvas")
+    canvas = page.locator("#asking canvas")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     assert box is not None
@@ -42,7 +42,7 @@ class Touch:
     """Fingers on the sketchpad; places are shares of its side, radii are in pixels."""
 
     def __init__(self, page: Page) -> None:
-        canvas = page.locator("#sketchpad canvas")
+        canvas = page.locator("#asking canvas")
         canvas.scroll_into_view_if_needed()
         box = canvas.bounding_box()
         assert box is not None
@@ -80,7 +80,7 @@ def ink(page: Page) -> float:
         for (let i = 0; i < pixels.length; i += 4) dark += pixels[i] < 128;
         return dark / (pixels.length / 4);
     }"""
-    return float(page.locator("#sketchpad canvas").evaluate(script))
+    return float(page.locator("#asking canvas").evaluate(script))
 
 
 def open_tab(page: Page, name: str) -> None:

@@ -3,14 +3,9 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AwareDatetime, Field, JsonValue
 
-
-class ApiModel(BaseModel):
-    """Parent of all: read only, and tolerant of what a newer API adds."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
+from model_ui.spec_types import ApiModel, Tensor
 
 Role = Literal["viewer", "annotator", "deployer", "publisher", "admin"]
 # Each role may do what those before it may.
@@ -136,6 +131,12 @@ class Deployment(ApiModel):
     ready: bool = False
     previous_version: int | None = None
     url: str = ""
+    updated_at: str = ""
+    """When somebody changed it last, as the API wrote it."""
+    task: str = ""
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 class LogPart(ApiModel):
@@ -174,47 +175,6 @@ class Fault(ApiModel):
 
     error: str = ""
     detail: str = ""
-
-
-class Probability(ApiModel):
-    """How sure a model is of one label, 0 to 1."""
-
-    label: str
-    probability: float
-
-
-class Result(ApiModel):
-    """What one deployment said, or why it said nothing; `preprocessed` is a PNG in base64.
-
-    `warning` says what the model finds unusual about the image.
-    """
-
-    deployment: str
-    experiment: str
-    version: int | None = None
-    status: Literal["ok", "error"]
-    label: str | None = None
-    probabilities: tuple[Probability, ...] | None = None
-    latency_ms: float = 0.0
-    preprocessed: str | None = None
-    warning: str | None = None
-    error: Fault | None = None
-
-
-class Agreement(ApiModel):
-    """How the models that answered voted; no label when the most votes are shared."""
-
-    label: str | None = None
-    votes: int = 0
-    of: int = 0
-    unanimous: bool = False
-
-
-class Comparison(ApiModel):
-    """What every asked deployment says about one image."""
-
-    results: tuple[Result, ...]
-    agreement: Agreement
 
 
 class Problem(ApiModel):

@@ -102,7 +102,7 @@ def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:
         enable_monitoring=False,
         show_error=True,
         theme=theme(),
-        css=assets.text("marina.css"),
+        css=assets.styles(),
         js=assets.text("page.js"),
         head=HEAD,
     )
@@ -144,7 +144,7 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
             _refresh(client, api),
             inputs=[trying.known, running.versions, running.logs, away, returned, shown],
             outputs=[
-                *[alarm, trying.chosen, trying.known, running.cards, away, returned],
+                *[alarm, trying.asking, trying.chosen, trying.known, running.cards, away, returned],
                 *[shown, top, *trying.parts, *uploading.parts, *running.parts, *importing.parts],
                 *[audit_tab, *auditing.parts, *issuing.parts],
             ],
@@ -194,10 +194,10 @@ def _refresh(client: MetadataClient, api: str) -> Callable[..., Awaitable[tuple[
             logs = await deployments.renewed(api_client, logs, {item.name for item in found})
         except ApiError as error:
             alarm = problem(error) if isinstance(error, ApiRejected) else banner(error.detail)
-            return alarm, gr.skip(), gr.skip(), gr.skip(), True, gr.skip(), *who
-        chosen, names = try_it.offer(found, known, visitor.me)
+            return alarm, gr.skip(), gr.skip(), gr.skip(), gr.skip(), True, gr.skip(), *who
+        offered = try_it.offer(found, known, visitor.me)
         cards = deployments.cards_of(found, unregistered, versions, api, visitor.me, logs)
-        return banner(""), chosen, names, cards, False, returned + 1 if away else returned, *who
+        return banner(""), *offered, cards, False, returned + 1 if away else returned, *who
 
     return refresh
 

@@ -1,18 +1,15 @@
 """The only door to the outside: a typed client of the metadata API, used by the callbacks of the pages."""
 
-import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
 from pydantic import ValidationError
 
-from model_ui.api_errors import ApiAway, ApiFaulty, ApiRejected, error_of
+from model_ui.api_errors import ApiAway, ApiFaulty, error_of
 from model_ui.api_types import (
-    ApiModel,
     AuditPage,
-    Comparison,
     Curves,
     Deployment,
     DeploymentLog,
@@ -27,12 +24,12 @@ from model_ui.api_types import (
     TokenPage,
     Unregistered,
 )
-from model_ui.spec_types import Version
+from model_ui.names import segment, token_segment
+from model_ui.prediction_types import Comparison
+from model_ui.spec_types import ApiModel, Version
 
 A = TypeVar("A", bound=ApiModel)
 P = TypeVar("P", DeploymentPage, ExperimentPage, TokenPage)
-NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
-TOKEN_ID = re.compile(r"[0-9a-f]{12}")
 LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
@@ -108,7 +105,7 @@ class MetadataClient:
 
     async def experiment(self, name: str) -> Experiment:
         """One experiment by name."""
-        return await self._call(Experiment, "GET", f"/v1/experiments/{_segment(name)}")
+        return await self._call(Experiment, "GET", f"/v1/experiments/{segment(name)}")
 
     async def create_experiment(self, name: str) -> Experiment:
         """Make an experiment to which models can be uploaded."""
@@ -119,7 +116,7 @@ class MetadataClient:
         return await self._call(
             Version,
             "POST",
-            f"/v1/experiments/{_segment(experiment)}/versions",
+            f"/v1/experiments/{segment(experiment)}/versions",
             content=content,
             headers={"content-length": str(size), "content-type": "application/octet-stream"},
             timeout=httpx.Timeout(UPLOAD_SECONDS, connect=CONNECT_SECONDS),
@@ -127,7 +124,7 @@ class MetadataClient:
 
     async def version(self, experiment: str, number: int) -> Version:
         """One uploaded version of an experiment."""
-        path = f"/v1/experiments/{_segment(experiment)}/versions/{number:d}"
+        path = f"/v1/experiments/{segment(experiment)}/versions/{number:d}"
         return await self._call(Version, "GET", path)
 
     async def curves(self, experiments: list[str], *, metric: str = "loss", points: int = 400) -> Curves:
@@ -142,7 +139,7 @@ class MetadataClient:
 
     async def deployment(self, name: str) -> Deployment:
         """One deployment by name."""
-        return await self._call(Deployment, "GET", f"/v1/deployments/{_segment(name)}")
+        return await self._call(Deployment, "GET", f"/v1/deployments/{segment(name)}")
 
     async def runtimes(self) -> list[str]:
         """What a deployment may name as its runtime, the usual one first."""
@@ -179,43 +176,50 @@ class MetadataClient:
         if removed.desired == "stopped":
             await self.stop(removed.name)
 
-    async def change_version(self, name: str, version: int) -> Deployment:
-        """Serve another version; the old one answers until the new one has proved itself."""
-        return await self._call(
-            Deployment, "PATCH", f"/v1/deployments/{_segment(name)}", json={"version": version}
-        )
+    async def change_version(self, name: str, version: int, *, unchanged_since: str = "") -> Deployment:
+        """Serve another version; with its `updated_at` only if nobody has changed it since, as below."""
+        path, known = f"/v1/deployments/{segment(name)}", {"unchanged_since": unchanged_since}
+        params = known if unchanged_since else None
+        return await self._call(Deployment, "PATCH", path, json={"version": version}, params=params)
 
     async def roll_back(self, name: str) -> Deployment:
         """Serve the previous version again."""
-        return await self._call(Deployment, "POST", f"/v1/deployments/{_segment(name)}/rollback")
+        return await self._act(name, "rollback", "")
 
-    async def stop(self, name: str) -> Deployment:
+    async def stop(self, name: str, *, unchanged_since: str = "") -> Deployment:
         """Stop serving, keep the deployment."""
-        return await self._call(Deployment, "POST", f"/v1/deployments/{_segment(name)}/stop")
+        return await self._act(name, "stop", unchanged_since)
 
-    async def start(self, name: str) -> Deployment:
+    async def start(self, name: str, *, unchanged_since: str = "") -> Deployment:
         """Serve a stopped deployment again."""
-        return await self._call(Deployment, "POST", f"/v1/deployments/{_segment(name)}/start")
+        return await self._act(name, "start", unchanged_since)
 
     async def log(self, name: str, *, lines: int) -> DeploymentLog:
         """The last lines that the processes of a deployment logged."""
-        return await self._call(DeploymentLog, "GET", f"/v1/deployments/{_segment(name)}/logs?lines={lines}")
+        return await self._call(DeploymentLog, "GET", f"/v1/deployments/{segment(name)}/logs?lines={lines}")
 
     async def remove(self, name: str) -> None:
         """Forget a deployment."""
-        await self._request("DELETE", f"/v1/deployments/{_segment(name)}")
+        await self._request("DELETE", f"/v1/deployments/{segment(name)}")
 
     async def predict(
-        self, image: bytes, *, deployments: list[str] | None = None, deadline_ms: int = 5000
+        self,
+        image: bytes | None,
+        body: Mapping[str, Any],
+        *,
+        deployments: list[str] | None = None,
+        deadline_ms: int = 5000,
     ) -> Comparison:
-        """Ask deployments (None means all that shall run) about a PNG or JPEG file."""
+        """Ask deployments (None means all that can take it) about an image file, else about the fields of `body`."""
         # Our own wait is longer than the models' deadline: the API answers in time even when they do not.
         wait = httpx.Timeout(deadline_ms / 1000 + READ_SECONDS, connect=CONNECT_SECONDS)
-        form: dict[str, Any] = {"deadline_ms": str(deadline_ms)}
-        if deployments is not None:
-            form["deployments"] = deployments
-        files = {"image": ("image", image, "application/octet-stream")}
-        return await self._call(Comparison, "POST", "/v1/predictions", data=form, files=files, timeout=wait)
+        named = {} if deployments is None else {"deployments": deployments}
+        if image is None:
+            sent: dict[str, Any] = {"json": {**body, **named, "deadline_ms": deadline_ms}}
+        else:
+            files = {"image": ("image", image, "application/octet-stream")}
+            sent = {"data": {**named, "deadline_ms": str(deadline_ms)}, "files": files}
+        return await self._call(Comparison, "POST", "/v1/predictions", timeout=wait, **sent)
 
     async def import_csv(self, path: Path, *, filename: str, dry_run: bool = False) -> ImportReport:
         """Import experiments from a CSV file, or only check it; the file is streamed."""
@@ -252,10 +256,11 @@ class MetadataClient:
 
     async def revoke_token(self, token_id: str) -> None:
         """Revoke an API token; for admins."""
-        # Ids come back from the browser, as names do.
-        if not TOKEN_ID.fullmatch(token_id):
-            raise ApiRejected(404, "token_unknown", "There is no token of this id.")
-        await self._request("DELETE", f"/v1/tokens/{token_id}")
+        await self._request("DELETE", f"/v1/tokens/{token_segment(token_id)}")
+
+    async def _act(self, name: str, verb: str, since: str) -> Deployment:
+        params = {"unchanged_since": since} if since else None
+        return await self._call(Deployment, "POST", f"/v1/deployments/{segment(name)}/{verb}", params=params)
 
     async def _pages(self, kind: type[P], path: str, most: int, **query: str) -> AsyncIterator[P]:
         """A list page by page, to its end or to so many pages."""
@@ -289,10 +294,3 @@ class MetadataClient:
         if answer.is_success:
             return answer
         raise error_of(answer)
-
-
-def _segment(name: str) -> str:
-    # Names come back from the browser: what is not a name must not become another path.
-    if not NAME.fullmatch(name):
-        raise ApiRejected(404, "name_invalid", "There is nothing of this name.")
-    return name

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     root_path: Annotated[str, AfterValidator(_prefix)] = ""
     """Path prefix under which a proxy publishes the UI; the proxy may strip it or not."""
     deadline_ms: Annotated[int, Field(ge=100, le=30_000)] = 5000
-    """How long the models may take to answer one image, in milliseconds."""
+    """How long the models may take to answer one input, in milliseconds."""
     max_csv_bytes: Annotated[int, Field(ge=1024)] = 50 * MEBIBYTE
     """Largest CSV that may be uploaded, in bytes."""
     max_archive_bytes: Annotated[int, Field(ge=1024)] = 1024 * MEBIBYTE

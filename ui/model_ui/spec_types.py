@@ -2,18 +2,20 @@
 
 from datetime import datetime
 
-from pydantic import Field, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue
 
-from model_ui.api_types import ApiModel
 
-INPUT_KINDS = ("image", "table", "text", "tensor", "raw")
+class ApiModel(BaseModel):
+    """Parent of all: read only, and tolerant of what a newer API adds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class ImageFormat(ApiModel):
-    """The images that an input takes, in pixels; values are between `minimum` and `maximum`."""
+    """The images that go into a network, in pixels; None means any width or height."""
 
-    width: int
-    height: int
+    width: int | None = None
+    height: int | None = None
     channels: int = 1
     layout: str = "HW"
     minimum: float = 0
@@ -69,5 +71,5 @@ class Version(ApiModel):
     archive_settings: ArchiveSettings | None = None
     signed_by: str | None = None
     uploaded_by: str | None = None
-    created_at: datetime | None = Field(default=None)
+    created_at: datetime | None = None
     download: str = ""

@@ -40,8 +40,12 @@
 {{- $what := index . 1 -}}
 - name: {{ $what }}
   {{- include "marina.imageLines" (list $root $root.Values.api.image) | nindent 2 }}
-  command: [python, -m, metadata_api.copy_backup, {{ $what }}, /backup]
+  command: [python, -m, metadata_api.copy_backup, {{ $what }}, /backup{{ if eq $what "fetch" }}, $(RESTORE_FILE){{ end }}]
   env:
+    {{- if eq $what "fetch" }}
+    - name: RESTORE_FILE
+      value: ""
+    {{- end }}
     {{- include "marina.backup.environment" $root | nindent 4 }}
     - name: HOME
       value: /tmp

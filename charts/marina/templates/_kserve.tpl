@@ -64,9 +64,13 @@ kind: ServingRuntime
 metadata:
   {{- include "marina.metadata" (list $root "serving" $runtime) | nindent 2 }}
 spec:
-  # A format of our own that is never chosen by itself: other runtimes may come and go.
+  # Formats for which this one is never chosen by itself: other runtimes may come and go.
   supportedModelFormats:
     - name: marina-mar
+      version: "1"
+      autoSelect: false
+    # What InferenceServices for KServe's own TorchServe runtime ask for.
+    - name: pytorch
       version: "1"
       autoSelect: false
   protocolVersions: [v2]

@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from psycopg2.errors import LockNotAvailable
+from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -49,7 +49,7 @@ def upgrade(engine: Engine, revision: str = "head", locks: TableLocks = TableLoc
                 return
             except OperationalError as error:
                 # The migrations before this one are done.
-                if not isinstance(error.orig, LockNotAvailable):
+                if not isinstance(error.orig, LockNotAvailable | DeadlockDetected):
                     raise
             log.info("a table is locked by another transaction: attempt %d of %d", attempt, locks.attempts)
             if attempt < locks.attempts:
@@ -115,7 +115,7 @@ def downgrade(engine: Engine, revision: str) -> None:
 def check(engine: Engine) -> None:
     """Raise Unavailable unless the schema is the newest that this release knows, or newer.
 
-    Newer is fine: after a rollback of the release the database stays ahead, and migrations only add.
+    Newer is fine: after a rollback of the release the database stays ahead, and most migrations only add.
     """
     with engine.connect() as connection:
         current = MigrationContext.configure(connection).get_current_revision()

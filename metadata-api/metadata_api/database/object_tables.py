@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, DateTime, Identity, Index, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -25,16 +26,23 @@ class StoredObject(Base):
     """Since when the collector is deleting them; nobody may refer to them any more."""
     copied_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     """When they were sent to the copy of the store; null where there is none."""
+    copied_to: Mapped[str | None] = mapped_column(Text)
+    """The bucket and prefix that has this copy."""
     problem: Mapped[str | None] = mapped_column(Text)
     """What was wrong when they were read last."""
 
     __table_args__ = (
-        CheckConstraint("kind in ('archive', 'image')", name="kind"),
+        CheckConstraint("kind in ('archive', 'input')", name="kind"),
         CheckConstraint("problem in ('missing', 'damaged')", name="problem"),
         Index(
             "ix_stored_objects_unreferenced_since",
             "unreferenced_since",
             postgresql_where=text("unreferenced_since is not null"),
+        ),
+        Index(
+            "ix_stored_objects_uncopied",
+            "created_at",
+            postgresql_where=text("copied_at is null and unreferenced_since is null and problem is null"),
         ),
         Index("ix_stored_objects_problem", "problem", postgresql_where=text("problem is not null")),
     )
@@ -47,6 +55,14 @@ class VersionNumber(Base):
 
     experiment: Mapped[str] = mapped_column(Text, primary_key=True)
     last: Mapped[int]
+
+
+class Installation(Base):
+    """The one row says which installation this database belongs to; a restore brings it back."""
+
+    __tablename__ = "installations"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
 
 
 class Restore(Base):

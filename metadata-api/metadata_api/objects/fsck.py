@@ -196,7 +196,7 @@ def _used_by(session: Session, kind: str, digest: str) -> list[str]:
         )
         rows = session.execute(query.where(ModelVersion.sha256 == digest).limit(10))
         return [f"version {number} of {name}" for name, number in rows]
-    count = session.scalar(select(func.count()).where(Prediction.image_sha256 == digest))
+    count = session.scalar(select(func.count()).where(Prediction.input_sha256 == digest))
     return [f"{count} predictions"]
 
 

@@ -15,12 +15,12 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from metadata_api.database.object_tables import StoredObject
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Image, ModelVersion
+from metadata_api.database.tables import Input, ModelVersion
 from metadata_api.errors import OutOfSpace, Unavailable
 from metadata_api.storage.base import KINDS
 
-ARCHIVE, IMAGE = KINDS
-REFERENCES: dict[str, InstrumentedAttribute[str]] = {ARCHIVE: ModelVersion.sha256, IMAGE: Image.sha256}
+ARCHIVE, INPUT = KINDS
+REFERENCES: dict[str, InstrumentedAttribute[str]] = {ARCHIVE: ModelVersion.sha256, INPUT: Input.sha256}
 """Where the rows that need an object name it."""
 # The collector deletes an object within milliseconds; one that died in the middle is cleared up after by the next.
 CLAIM_SECONDS = 10.0
@@ -71,7 +71,7 @@ def keep(session: Session, kind: str, digest: str) -> None:
     Raises Unavailable when they were collected meanwhile.
     """
     alive = and_(_is(kind, digest), StoredObject.deleting_since.is_(None))
-    # A lock that others share: many requests about one image keep it at the same time.
+    # A lock that others share: many requests about one input keep it at the same time.
     referenced = select(StoredObject.sha256).where(
         alive, StoredObject.unreferenced_since.is_(None), StoredObject.problem.is_(None)
     )

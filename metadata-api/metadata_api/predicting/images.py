@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Image
+from metadata_api.database.tables import Input
 from metadata_api.errors import Invalid, NotFound, TooLarge, Unavailable, UnsupportedMedia
 from metadata_api.memory import charge, charged
 from metadata_api.objects import ledger
@@ -90,24 +90,37 @@ def is_png(file: bytes) -> bool:
     return _kind(file) == "PNG"
 
 
+def media_type(file: bytes) -> str:
+    """That of a stored image."""
+    return "image/png" if is_png(file) else "image/jpeg"
+
+
 def store(sessions: Sessions, images: ObjectStore, image: DecodedImage) -> None:
     """Claim and store the bytes of an image; raises OutOfSpace and Unavailable."""
-    ledger.claim(sessions, ledger.IMAGE, image.sha256, len(image.file))
+    ledger.claim(sessions, ledger.INPUT, image.sha256, len(image.file))
     images.put(image.file)
 
 
-def put(session: Session, image: DecodedImage) -> Image:
+def put(session: Session, image: DecodedImage) -> Input:
     """Know an image whose bytes were stored, once; raises Unavailable when they were collected meanwhile."""
-    row = {"sha256": image.sha256, "width": image.width, "height": image.height, "size": len(image.file)}
-    new = insert(Image).values(row).on_conflict_do_nothing().returning(Image.sha256)
+    row = {
+        "sha256": image.sha256,
+        "kind": "image",
+        "media_type": media_type(image.file),
+        "size": len(image.file),
+        "width": image.width,
+        "height": image.height,
+        "summary": {},
+    }
+    new = insert(Input).values(row).on_conflict_do_nothing().returning(Input.sha256)
     # Twice, as somebody may delete the image between the two statements.
     if not any(session.scalar(new) or _is_locked(session, image.sha256) for _ in range(2)):
         raise Unavailable("image_busy", "The same image is just being deleted. Send it again.")
-    ledger.keep(session, ledger.IMAGE, image.sha256)
-    return Image(**row)
+    ledger.keep(session, ledger.INPUT, image.sha256)
+    return Input(**row)
 
 
-def lock(session: Session, image: Image) -> Image:
+def lock(session: Session, image: Input) -> Input:
     """The same image, which nobody deletes until the transaction ends; raises NotFound when somebody did."""
     if not _is_locked(session, image.sha256):
         raise _unknown(image.sha256)
@@ -117,7 +130,7 @@ def lock(session: Session, image: Image) -> Image:
 def read(sessions: Sessions, store: ObjectStore, sha256: str) -> bytes:
     """The file of a kept image; raises NotFound, and Unavailable when its bytes are missing or damaged."""
     with sessions() as session:
-        known = session.get(Image, sha256)
+        known = session.get(Input, sha256)
     if known is None:
         raise _unknown(sha256)
     charge(2 * known.size)
@@ -189,12 +202,12 @@ def _flat(image: Pillow.Image) -> Pillow.Image:
 
 
 def _is_locked(session: Session, sha256: str) -> bool:
-    known = select(Image.sha256).where(Image.sha256 == sha256)
+    known = select(Input.sha256).where(Input.sha256 == sha256)
     return session.scalar(known.with_for_update(read=True, key_share=True)) is not None
 
 
 def _unknown(sha256: str) -> NotFound:
-    return NotFound("image_unknown", f"There is no image {sha256}. Send it with a prediction first.")
+    return NotFound("input_unknown", f"There is no input {sha256}. Send it with a prediction first.")
 
 
 def _too_many_pixels() -> TooLarge:

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from metadata_api.database.pages import first_rows
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Image, Prediction
+from metadata_api.database.tables import Input, Prediction
 from metadata_api.deploying.base import WAY_SECONDS
 from metadata_api.errors import ErrorBody, NotFound
 from metadata_api.http_pool import HttpPool
@@ -38,7 +38,7 @@ class Dependencies:
     """What a prediction needs of the application."""
 
     sessions: Sessions
-    images: ObjectStore
+    inputs: ObjectStore
     pool: HttpPool
     serving_url: str
     """`{name}` in it becomes the deployment's name."""
@@ -51,7 +51,7 @@ class PredictionRequest:
     """One image, as a file or as the sha256 of a stored one, for some deployments or all that shall run."""
 
     image: bytes | None
-    image_sha256: str | None
+    input_sha256: str | None
     deployments: tuple[str, ...]
     deadline_ms: int | None
     """None gives each deployment what its server has."""
@@ -63,7 +63,7 @@ class _Plan:
 
     targets: list[Target]
     requests: dict[str, bytes]
-    image: images.DecodedImage | Image
+    image: images.DecodedImage | Input
 
 
 async def predict_all(dependencies: Dependencies, request: PredictionRequest) -> bodies.Comparison:
@@ -102,7 +102,7 @@ def list_page(
     session: Session,
     *,
     deployment: str | None,
-    image: str | None,
+    input_sha256: str | None,
     request_id: UUID | None,
     limit: int,
     before: int | None,
@@ -111,7 +111,7 @@ def list_page(
     query = select(Prediction)
     filters = {
         Prediction.deployment: deployment,
-        Prediction.image_sha256: image,
+        Prediction.input_sha256: input_sha256,
         Prediction.request_uid: request_id,
     }
     for column, value in filters.items():
@@ -128,29 +128,29 @@ def list_page(
 
 def _prepare(dependencies: Dependencies, request: PredictionRequest) -> _Plan:
     """One short transaction that writes nothing, and what takes time with the image."""
-    image: images.DecodedImage | Image | None = None
+    image: images.DecodedImage | Input | None = None
     if request.image is not None:
         image = images.decode(request.image)
     with dependencies.sessions() as session:
         targets = find_targets(session, request.deployments)
-        image = image or session.get(Image, request.image_sha256)
+        image = image or session.get(Input, request.input_sha256)
     if image is None:
-        raise NotFound("image_unknown", f"There is no image {request.image_sha256}. Send the file itself.")
+        raise NotFound("input_unknown", f"There is no input {request.input_sha256}. Send the file itself.")
     if isinstance(image, images.DecodedImage):
         charge(_COPIES * max(len(image.file), len(image.sent)))
         sent = image.sent
     else:
         charge(_COPIES * image.size)
-        sent = images.shrink(dependencies.images.read(image.sha256))
+        sent = images.shrink(dependencies.inputs.read(image.sha256))
     names = {target.image_input for target in targets if target.image_input}
     requests = {name: v2_client.image_request(name, sent) for name in names}
     return _Plan(targets, requests, image)
 
 
-def _store(dependencies: Dependencies, image: images.DecodedImage | Image) -> None:
+def _store(dependencies: Dependencies, image: images.DecodedImage | Input) -> None:
     """Nothing for an image that is stored already."""
     if isinstance(image, images.DecodedImage):
-        images.store(dependencies.sessions, dependencies.images, image)
+        images.store(dependencies.sessions, dependencies.inputs, image)
 
 
 def _seconds(dependencies: Dependencies, request: PredictionRequest, target: Target) -> float:
@@ -187,20 +187,25 @@ async def _ask(dependencies: Dependencies, target: Target, requests: dict[str, b
 def _record(
     dependencies: Dependencies,
     deadline_ms: int,
-    asked: images.DecodedImage | Image,
+    asked: images.DecodedImage | Input,
     outcomes: Sequence[Outcome],
 ) -> bodies.Comparison:
     """Write the image and all outcomes in one transaction; returns them as they are told."""
     uid = uuid4()
     encoded = encode(outcomes)
     with dependencies.sessions.begin() as session:
-        image = images.lock(session, asked) if isinstance(asked, Image) else images.put(session, asked)
+        image = images.lock(session, asked) if isinstance(asked, Input) else images.put(session, asked)
         results = record(session, uid, image.sha256, outcomes, encoded)
-    shown = bodies.PredictedImage(
-        sha256=image.sha256, width=image.width, height=image.height, url=f"/v1/images/{image.sha256}"
+    shown = bodies.PredictedInput(
+        sha256=image.sha256,
+        kind=image.kind,
+        media_type=image.media_type,
+        size=image.size,
+        summary={"width": image.width, "height": image.height},
+        url=f"/v1/inputs/{image.sha256}",
     )
     return bodies.Comparison(
-        id=uid, image=shown, deadline_ms=deadline_ms, results=results, agreement=agreement(results)
+        id=uid, input=shown, deadline_ms=deadline_ms, results=results, agreement=agreement(results)
     )
 
 
@@ -209,15 +214,18 @@ def _recorded(row: Prediction) -> bodies.RecordedPrediction:
     return bodies.RecordedPrediction(
         prediction_id=row.uid,
         deployment=row.deployment,
+        alias=row.alias,
         experiment=row.lineage["experiment"],
         version=row.lineage["version"],
         status="ok" if row.status == "ok" else "error",
+        kind=row.kind,
         label=row.label,
         probabilities=[bodies.Probability(**one) for one in row.probabilities] if row.probabilities else None,
         latency_ms=row.latency_ms,
         error=error,
         request_id=row.request_uid,
-        image_sha256=row.image_sha256,
+        input_sha256=row.input_sha256,
+        source=row.source,
         lineage=row.lineage,
         created_at=row.created_at,
     )

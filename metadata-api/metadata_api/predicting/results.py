@@ -43,7 +43,7 @@ def encode(outcomes: Sequence[Outcome]) -> list[str | None]:
 def record(
     session: Session,
     request_uid: UUID,
-    image_sha256: str,
+    input_sha256: str,
     outcomes: Sequence[Outcome],
     encoded: Sequence[str | None],
 ) -> list[bodies.Result]:
@@ -65,10 +65,12 @@ def record(
             {
                 "uid": result.prediction_id,
                 "request_uid": request_uid,
-                "image_sha256": image_sha256,
+                "input_sha256": input_sha256,
                 "deployment": result.deployment,
                 "version_id": version.id if version else None,
+                "source": "api",
                 "status": result.status,
+                "kind": "probabilities",
                 "label": result.label,
                 "probabilities": [one.model_dump() for one in result.probabilities or ()] or None,
                 "latency_ms": result.latency_ms,
@@ -149,9 +151,11 @@ def _result(
     return bodies.Result(
         prediction_id=uuid4(),
         deployment=outcome.target.name,
+        alias=None,
         experiment=outcome.target.experiment,
         version=version.number if version else None,
         status="error" if error else "ok",
+        kind="probabilities",
         label=label,
         probabilities=ranked,
         latency_ms=outcome.latency_ms,

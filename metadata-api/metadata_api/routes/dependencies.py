@@ -55,7 +55,7 @@ class Components:
     """What the deployer kserve and the reviews of tokens ask; closed with the application."""
     helm: HelmRelease
     artifacts: RepairedStore
-    images: RepairedStore
+    inputs: RepairedStore
     leader: Leader
     maintenance: Maintenance
     signatures: Signatures

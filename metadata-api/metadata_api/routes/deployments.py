@@ -1,11 +1,12 @@
 """Want, change and look at deployments; every change is taken up by the reconciler at once."""
 
+from datetime import datetime
 from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, BackgroundTasks, Depends, Query
 
-from metadata_api import deployments
+from metadata_api import deployments, later_changes
 from metadata_api.auth.access import needs
 from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.errors import responses
@@ -41,9 +42,23 @@ async def _wake(of: ComponentsDep, background: BackgroundTasks) -> None:
     background.add_task(wake)
 
 
+def _unchanged(
+    session: SessionDep,
+    name: NameInPath,
+    unchanged_since: Annotated[
+        datetime | None,
+        Query(
+            description="`updated_at` as it was seen; when somebody changed it later, nothing is done (409)."
+        ),
+    ] = None,
+) -> None:
+    later_changes.require_unchanged(session, name, unchanged_since)
+
+
 ServingUrl = Annotated[str, Depends(_serving_url)]
 Helm = Annotated[HelmRelease, Depends(_helm)]
 wakes = Depends(_wake)
+unchanged = Depends(_unchanged)
 
 
 @router.post(
@@ -104,7 +119,9 @@ async def show_log(
 
 
 @router.patch(
-    "/{name}", dependencies=[needs(Role.DEPLOYER, deployment="name"), wakes], responses=responses(404, 409)
+    "/{name}",
+    dependencies=[needs(Role.DEPLOYER, deployment="name"), unchanged, wakes],
+    responses=responses(404, 409),
 )
 def change_deployment(
     session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath, body: DeploymentChange
@@ -121,7 +138,7 @@ def change_deployment(
 
 @router.post(
     "/{name}/rollback",
-    dependencies=[needs(Role.DEPLOYER, deployment="name"), wakes],
+    dependencies=[needs(Role.DEPLOYER, deployment="name"), unchanged, wakes],
     responses=responses(404, 409),
 )
 def roll_back_deployment(
@@ -134,7 +151,7 @@ def roll_back_deployment(
 
 @router.post(
     "/{name}/stop",
-    dependencies=[needs(Role.DEPLOYER, deployment="name"), wakes],
+    dependencies=[needs(Role.DEPLOYER, deployment="name"), unchanged, wakes],
     responses=responses(404, 409),
 )
 def stop_deployment(session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath) -> DeploymentDetail:
@@ -145,7 +162,7 @@ def stop_deployment(session: SessionDep, url: ServingUrl, helm: Helm, name: Name
 
 @router.post(
     "/{name}/start",
-    dependencies=[needs(Role.DEPLOYER, deployment="name"), wakes],
+    dependencies=[needs(Role.DEPLOYER, deployment="name"), unchanged, wakes],
     responses=responses(404, 409),
 )
 def start_deployment(session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath) -> DeploymentDetail:
@@ -157,7 +174,7 @@ def start_deployment(session: SessionDep, url: ServingUrl, helm: Helm, name: Nam
 @router.delete(
     "/{name}",
     status_code=204,
-    dependencies=[needs(Role.DEPLOYER, deployment="name"), wakes],
+    dependencies=[needs(Role.DEPLOYER, deployment="name"), unchanged, wakes],
     responses=responses(404, 409),
 )
 def delete_deployment(session: SessionDep, helm: Helm, name: NameInPath) -> None:

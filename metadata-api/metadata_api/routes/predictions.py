@@ -28,7 +28,7 @@ FORM_BYTES = 64 * 1024
 def _dependencies(of: ComponentsDep) -> Dependencies:
     settings = of.settings
     return Dependencies(
-        of.sessions, of.images, of.pool, settings.serving_url.rstrip("/"), settings.max.response_seconds
+        of.sessions, of.inputs, of.pool, settings.serving_url.rstrip("/"), settings.max.response_seconds
     )
 
 
@@ -45,20 +45,22 @@ async def predict(
     caller: CallerDep,
     dependencies: PredictionDeps,
     image: Annotated[UploadFile | None, File(description="PNG or JPEG")] = None,
-    image_sha256: Annotated[str | None, Form(pattern=SHA256)] = None,
+    input_sha256: Annotated[str | None, Form(pattern=SHA256)] = None,
     deployments: Annotated[list[Name] | None, Form(description="None means all that shall run.")] = None,
     deadline_ms: Annotated[
         int | None, Form(ge=100, le=MAX_DEADLINE_MS, description="None is what each deployment may take.")
     ] = None,
 ) -> Comparison:
     """Ask deployments about one image, all at once; a model that fails is one error row of the answer."""
-    if (image is None) == (image_sha256 is None):
-        raise Invalid("image_missing", "Send either the file `image` or the `image_sha256` of a stored one.")
+    if (image is None) == (input_sha256 is None):
+        raise Invalid(
+            "image_missing", "Send either the file `image` or the `input_sha256` of a stored input."
+        )
     content = await image.read() if image is not None else None
     names = deployments or sorted(caller.deployments or ())
     for name in names:
         caller.require_deployment(name)
-    asked = PredictionRequest(content, image_sha256, tuple(names), deadline_ms)
+    asked = PredictionRequest(content, input_sha256, tuple(names), deadline_ms)
     return await predictions.predict_all(dependencies, asked)
 
 
@@ -66,14 +68,21 @@ async def predict(
 def list_predictions(
     session: SessionDep,
     deployment: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
-    image: Annotated[str | None, Query(pattern=SHA256, description="sha256 of the image")] = None,
+    input_sha256: Annotated[
+        str | None, Query(alias="input", pattern=SHA256, description="Its sha256.")
+    ] = None,
     request_id: Annotated[UUID | None, Query(description="The id of one call.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
     cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
 ) -> PredictionPage:
     """Recorded predictions, newest first."""
     return predictions.list_page(
-        session, deployment=deployment, image=image, request_id=request_id, limit=limit, before=cursor
+        session,
+        deployment=deployment,
+        input_sha256=input_sha256,
+        request_id=request_id,
+        limit=limit,
+        before=cursor,
     )
 
 
@@ -85,5 +94,5 @@ def show_prediction(session: SessionDep, uid: UUID) -> RecordedPrediction:
 
 @router.delete("/{uid}", dependencies=[needs(Role.ADMIN)], responses=responses(404))
 def delete_prediction(session: SessionDep, uid: UUID) -> Deletion:
-    """Delete a recorded prediction, and its image when no other is about it."""
+    """Delete a recorded prediction, and its input when no other is about it."""
     return deletions.delete_prediction(session, uid)

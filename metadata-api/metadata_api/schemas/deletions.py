@@ -15,7 +15,7 @@ class Deletion(BaseModel):
     """Records that are deleted."""
     predictions_kept: int = 0
     """Records that stay and lose the link to their version; their lineage still names it."""
-    images: int = 0
+    inputs: int = 0
     imports: int = 0
     blocked_by: list[str] = []
     """What has to be removed or moved before; only a dry run has any."""

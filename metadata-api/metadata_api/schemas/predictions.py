@@ -21,10 +21,14 @@ class Prediction(BaseModel):
 
     prediction_id: UUID
     deployment: str
+    alias: str | None
+    """The alias that was asked; null when the deployment was."""
     experiment: str
     version: int | None
     """The version that answered, which during a change may not be the desired one."""
     status: Literal["ok", "error"]
+    kind: str
+    """Of the answer: what the model gives, such as probabilities."""
     label: str | None
     probabilities: list[Probability] | None
     """Most probable first."""
@@ -46,7 +50,9 @@ class RecordedPrediction(Prediction):
 
     request_id: UUID
     """Shared by the answers to one call."""
-    image_sha256: str
+    input_sha256: str
+    source: Literal["ui", "api", "v2"]
+    """Who asked: the pages, another client of this API, or one of v2."""
     lineage: dict[str, Any]
     created_at: datetime
 
@@ -59,12 +65,17 @@ class PredictionPage(BaseModel):
     next: str | None
 
 
-class PredictedImage(BaseModel):
-    """The image of a call, as it is stored."""
+class PredictedInput(BaseModel):
+    """What a call was about, as it is stored."""
 
     sha256: str
-    width: int
-    height: int
+    kind: str
+    """image, text, row or tensors."""
+    media_type: str
+    size: int
+    """Of what is stored, in bytes."""
+    summary: dict[str, Any]
+    """Of an image its `width` and `height` in pixels."""
     url: str
 
 
@@ -81,7 +92,7 @@ class Comparison(BaseModel):
     """What every asked deployment says about one image."""
 
     id: UUID
-    image: PredictedImage
+    input: PredictedInput
     deadline_ms: int
     results: list[Result]
     agreement: Agreement

@@ -99,7 +99,7 @@ class Settings(DatabaseSettings):
     store_dir: Path
     """Folder of the content-addressed artifact and image store; with S3 only of uploads that are on their way."""
     s3: S3 | None = None
-    """Bucket that holds artifacts and images instead of the folder."""
+    """Bucket that holds archives and inputs instead of the folder."""
     deployer: Literal["local", "kserve"] = "local"
     """Who makes a desired deployment real: a serving process on this machine, or KServe on Kubernetes."""
     serving_url: str = "http://127.0.0.1:8080"

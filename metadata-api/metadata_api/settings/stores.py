@@ -8,7 +8,7 @@ from metadata_api.settings.values import MEBIBYTE
 
 
 class S3(BaseModel):
-    """Where archives and images are kept when it is not a folder; in the environment as METADATA_API_S3_BUCKET, ..."""
+    """Where archives and inputs are kept when it is not a folder; in the environment as METADATA_API_S3_BUCKET, ..."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,6 +30,11 @@ class BackupBucket(S3):
     prefix: str = "marina"
     """First part of every key."""
 
+    @property
+    def place(self) -> str:
+        """Where the copies are, to tell one place from another."""
+        return f"{self.endpoint.rstrip('/') or 's3:/'}/{self.bucket}/{self.prefix.strip('/')}"
+
 
 class Retention(BaseModel):
     """How long and how much is kept; in the environment as METADATA_API_RETENTION_GRACE_SECONDS, ..."""
@@ -41,11 +46,11 @@ class Retention(BaseModel):
     interval_seconds: float = Field(600.0, gt=0)
     """From one round of deletions to the next."""
     predictions_days: int = Field(0, ge=0)
-    """Age of the oldest predictions that are kept; 0 means any. Images go with the last prediction about them."""
+    """Age of the oldest predictions that are kept; 0 means any. Inputs go with the last prediction about them."""
     predictions_rows: int = Field(5_000_000, ge=0)
     """Most predictions that are kept; 0 means any number."""
-    images_bytes: int = Field(0, ge=0)
-    """Most bytes of images that are kept: beyond it the oldest go, with their predictions; 0 means any number."""
+    inputs_bytes: int = Field(0, ge=0)
+    """Most bytes of inputs that are kept: beyond it the oldest go, with their predictions; 0 means any number."""
     imports_days: int = Field(365, ge=0)
     """Age of the oldest reports of imports."""
     imports_rows: int = Field(10_000, ge=0)

@@ -1,1 +1,1 @@
-"""Content-addressed objects: archives and images, in a folder or in a bucket."""
+"""Content-addressed objects: archives and inputs, in a folder or in a bucket."""

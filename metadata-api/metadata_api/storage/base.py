@@ -1,4 +1,4 @@
-"""What a content-addressed store does: artifacts and images live in one under the sha256 of their bytes."""
+"""What a content-addressed store does: archives and inputs live in one under the sha256 of their bytes."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-KINDS = ("archive", "image")
+KINDS = ("archive", "input")
 """What is stored, each kind in a store of its own."""
 DIGEST = re.compile(r"^[0-9a-f]{64}$")
 

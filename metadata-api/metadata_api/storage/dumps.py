@@ -1,5 +1,6 @@
 """Dumps of the database in a bucket, beside the copies of the stored objects; for `copy_backup`."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import obstore
@@ -10,12 +11,26 @@ from metadata_api.storage.s3 import open_bucket, translated
 FOLDER = "dumps"
 
 
+OWNER = "installation"
+
+
 class DumpBucket:
     """The dumps and manifests under the prefix of a bucket; raises Unavailable and OutOfSpace as S3Store does."""
 
     def __init__(self, settings: S3) -> None:
         self._bucket = open_bucket(settings)
         self._prefix = f"{settings.prefix.strip('/')}/{FOLDER}"
+        self.owner_key = f"{settings.prefix.strip('/')}/{OWNER}"
+        """Key of the object that says whose dumps these are."""
+
+    def claim(self, installation: str) -> bool:
+        """Make the dumps those of an installation; False when they are another's."""
+        with translated():
+            with suppress(FileNotFoundError):
+                found = bytes(obstore.get(self._bucket, self.owner_key).bytes())
+                return found.decode("ascii", "replace").strip() == installation
+            obstore.put(self._bucket, self.owner_key, f"{installation}\n".encode())
+        return True
 
     def put(self, path: Path) -> None:
         """Send a file; it is there whole or not at all."""

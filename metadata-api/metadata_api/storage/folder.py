@@ -56,7 +56,7 @@ class FolderStore:
                 "disk_nearly_full",
                 f"The store's disk has less than {self._free_bytes:,} free bytes, which are left for the database; "
                 "nothing was stored. Free space, lower METADATA_API_RETENTION_PREDICTIONS_DAYS or "
-                "METADATA_API_RETENTION_IMAGES_BYTES, or delete versions.",
+                "METADATA_API_RETENTION_INPUTS_BYTES, or delete versions.",
             )
         path = self.partial / secrets.token_hex(16)
         try:

@@ -70,7 +70,8 @@ class ModelSource:
         name, folder = self._settings.model.name, self._settings.model.dir
         assert name is not None
         assert folder is not None
-        archives = sorted(folder.glob("*.mar"))
+        # A store for KServe's TorchServe runtime has `config` and `model-store` beside each other.
+        archives = sorted([*folder.glob("*.mar"), *(folder / "model-store").glob("*.mar")])
         if len(archives) != 1:
             raise ModelSourceError(f"{folder} must hold one .mar file, it holds {len(archives)}")
         self._last_read = (0, 0, 0)

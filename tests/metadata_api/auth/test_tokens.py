@@ -148,7 +148,7 @@ def test_a_token_that_is_limited_to_deployments_changes_no_other(
             client.post("/v1/deployments", json={"name": "new", "experiment": "mine"}),
             client.put("/v1/aliases/a", json={"deployment": "mine"}),
             client.post("/v1/experiments", json={"name": "new"}),
-            client.post("/v1/predictions", data={"deployments": "other", "image_sha256": "0" * 64}),
+            client.post("/v1/predictions", data={"deployments": "other", "input_sha256": "0" * 64}),
             client.post("/v2/models/other/infer", json={}),
         ]
         assert [one.status_code for one in rejected] == [403] * len(rejected)

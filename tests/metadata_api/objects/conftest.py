@@ -40,4 +40,4 @@ def stores(sessions: Sessions, copy: FolderStore, tmp_path: Path) -> dict[str, R
 
 @pytest.fixture
 def images(stores: dict[str, RepairedStore]) -> RepairedStore:
-    return stores[ledger.IMAGE]
+    return stores[ledger.INPUT]

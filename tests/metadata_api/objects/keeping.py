@@ -1,11 +1,11 @@
-"""Stored images for tests, by the steps that an upload takes."""
+"""Stored inputs for tests, by the steps that an upload takes."""
 
 import hashlib
 from pathlib import Path
 
 from metadata_api.database.object_tables import StoredObject
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Image
+from metadata_api.database.tables import Input
 from metadata_api.objects import ledger
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.storage.folder import FolderStore
@@ -13,15 +13,15 @@ from metadata_api.storage.folder import FolderStore
 
 def claim(sessions: Sessions, data: bytes) -> str:
     digest = hashlib.sha256(data).hexdigest()
-    ledger.claim(sessions, ledger.IMAGE, digest, len(data))
+    ledger.claim(sessions, ledger.INPUT, digest, len(data))
     return digest
 
 
 def keep(sessions: Sessions, digest: str) -> None:
     with sessions.begin() as session:
-        session.add(Image(sha256=digest, width=1, height=1, size=1))
+        session.add(Input(sha256=digest, kind="text", media_type="text/plain", size=1))
         session.flush()
-        ledger.keep(session, ledger.IMAGE, digest)
+        ledger.keep(session, ledger.INPUT, digest)
 
 
 def orphan(sessions: Sessions, store: RepairedStore, data: bytes) -> str:
@@ -39,8 +39,8 @@ def upload(sessions: Sessions, store: RepairedStore, data: bytes) -> str:
 
 def delete(sessions: Sessions, digest: str) -> None:
     with sessions.begin() as session:
-        session.delete(session.get_one(Image, digest))
-        ledger.release(session, ledger.IMAGE, [digest])
+        session.delete(session.get_one(Input, digest))
+        ledger.release(session, ledger.INPUT, [digest])
 
 
 def file_of(store: RepairedStore, digest: str) -> Path:
@@ -50,4 +50,4 @@ def file_of(store: RepairedStore, digest: str) -> Path:
 
 def entry(sessions: Sessions, digest: str) -> StoredObject | None:
     with sessions() as session:
-        return session.get(StoredObject, (ledger.IMAGE, digest))
+        return session.get(StoredObject, (ledger.INPUT, digest))

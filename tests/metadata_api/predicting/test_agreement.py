@@ -31,9 +31,11 @@ def result(label: str | None) -> Result:
     return Result(
         prediction_id=uuid4(),
         deployment="a",
+        alias=None,
         experiment="a",
         version=1 if label else None,
         status="ok" if label else "error",
+        kind="probabilities",
         label=label,
         probabilities=None,
         latency_ms=1.0,

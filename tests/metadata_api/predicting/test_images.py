@@ -143,10 +143,10 @@ def test_a_jpeg_that_this_parser_cannot_follow_becomes_a_png() -> None:
 def test_a_stored_photo_is_shown_as_what_it_is(api: httpx.Client, app: FastAPI) -> None:
     found = images.decode(encoded(noise(), "JPEG"))
     components = app.state.components
-    images.store(components.sessions, components.images, found)
+    images.store(components.sessions, components.inputs, found)
     with components.sessions.begin() as session:
         images.put(session, found)
-    answer = api.get(f"/v1/images/{found.sha256}")
+    answer = api.get(f"/v1/inputs/{found.sha256}")
     assert (answer.headers["content-type"], answer.content) == ("image/jpeg", found.file)
     assert answer.headers["content-disposition"] == f'inline; filename="{found.sha256}.jpeg"'
 
@@ -193,12 +193,12 @@ def test_a_kept_picture_is_shown_and_cannot_run_in_a_browser(
 ) -> None:
     found = images.decode(encoded(Image.new("L", (3, 2), 9)))
     components = app.state.components  # type: ignore[attr-defined]
-    images.store(components.sessions, components.images, found)
+    images.store(components.sessions, components.inputs, found)
     with components.sessions.begin() as session:
         images.put(session, found)
         images.put(session, found)
-    assert row_counts(engine)["images"] == 1
-    answer = api.get(f"/v1/images/{found.sha256}")
+    assert row_counts(engine)["inputs"] == 1
+    answer = api.get(f"/v1/inputs/{found.sha256}")
     assert (answer.status_code, answer.headers["content-type"], answer.content) == (
         200,
         "image/png",
@@ -213,15 +213,15 @@ def test_a_kept_picture_without_its_bytes_is_a_503_and_names_no_path(
 ) -> None:
     make_deployment(engine, "digits")
     kept = images.decode(encoded(Image.new("L", (3, 2), 9)))
-    store = app.state.components.images.first
+    store = app.state.components.inputs.first
     images.store(app.state.components.sessions, store, kept)
     with app.state.components.sessions.begin() as session:
         images.put(session, kept)
     path = store.path(kept.sha256)
     path.unlink() if damage == "missing" else path.write_bytes(b"other")
     for answer in (
-        api.get(f"/v1/images/{kept.sha256}"),
-        api.post("/v1/predictions", data={"image_sha256": kept.sha256}),
+        api.get(f"/v1/inputs/{kept.sha256}"),
+        api.post("/v1/predictions", data={"input_sha256": kept.sha256}),
     ):
         assert (answer.status_code, answer.json()["error"]) == (503, f"artifact_{damage}")
         assert "Restore it" in answer.json()["detail"]

@@ -90,9 +90,13 @@ class TestAnswers:
         answer = ask(api)
         assert rows(answer) == {"a": "5", "b": "5", "c": "3", "d": "5"}
         assert answer.json()["agreement"] == {"label": "5", "votes": 3, "of": 4, "unanimous": False}
-        image = answer.json()["image"]
-        assert (image["width"], image["height"]) == (40, 30)
-        assert image["url"] == f"/v1/images/{image['sha256']}"
+        image = answer.json()["input"]
+        assert (image["kind"], image["media_type"], image["summary"]) == (
+            "image",
+            "image/png",
+            {"width": 40, "height": 30},
+        )
+        assert image["url"] == f"/v1/inputs/{image['sha256']}"
 
     def test_rank_the_labels_and_show_what_the_model_saw(self, api: httpx.Client, four: None) -> None:
         [row] = ask(api, deployments="a").json()["results"]
@@ -121,7 +125,7 @@ class TestAnswers:
         Image.effect_noise((2000, 1900), 90).convert("RGB").save(file, "JPEG", quality=60)
         answer = ask(api, file.getvalue(), deployments="a", deadline_ms=10_000)
         assert rows(answer) == {"a": "5"}
-        assert (answer.json()["image"]["width"], answer.json()["image"]["height"]) == (2000, 1900)
+        assert answer.json()["input"]["summary"] == {"width": 2000, "height": 1900}
         sent = base64.b64decode(serving.requests[-1]["inputs"][0]["data"][0])
         assert Image.open(io.BytesIO(sent)).size == (1024, 973)
         assert len(sent) < 4_000_000
@@ -133,9 +137,9 @@ class TestAnswers:
 
     def test_are_given_for_an_image_that_is_stored_already(self, api: httpx.Client, four: None) -> None:
         first = ask(api, deployments="a").json()
-        again = api.post(URL, data={"image_sha256": first["image"]["sha256"], "deployments": "b"})
+        again = api.post(URL, data={"input_sha256": first["input"]["sha256"], "deployments": "b"})
         assert rows(again) == {"b": "5"}
-        assert again.json()["image"] == first["image"]
+        assert again.json()["input"] == first["input"]
 
     def test_skip_what_is_stopped_unless_it_is_asked_for(
         self, api: httpx.Client, four: None, engine: Engine
@@ -255,7 +259,7 @@ class TestRecord:
             row.pop("preprocessed")
             row.pop("warning")
             assert row.items() <= kept[row["deployment"]].items()
-            assert kept[row["deployment"]]["image_sha256"] == call["image"]["sha256"]
+            assert kept[row["deployment"]]["input_sha256"] == call["input"]["sha256"]
         lineage = kept["a"]["lineage"]
         assert (lineage["version"], lineage["runtime"], lineage["model_version"]) == (1, "torchserve", "1")
         assert len(lineage["mar_sha256"]) == 64
@@ -268,16 +272,16 @@ class TestRecord:
             first["id"]
         ] * 4
         assert (page["total"], rest["next"]) == (8, None)
-        found = api.get(URL, params={"deployment": "a", "image": second["image"]["sha256"]}).json()
+        found = api.get(URL, params={"deployment": "a", "input": second["input"]["sha256"]}).json()
         assert [item["request_id"] for item in found["items"]] == [second["id"]]
 
     @pytest.mark.clock  # each of the six waits for the others' transactions, within the database's deadline
     def test_of_the_same_image_shares_the_image(self, api: httpx.Client, four: None, engine: Engine) -> None:
         with ThreadPoolExecutor(6) as pool:
             calls = list(pool.map(lambda _: ask(api), range(6)))
-        assert len({call.json()["image"]["sha256"] for call in calls}) == 1
+        assert len({call.json()["input"]["sha256"] for call in calls}) == 1
         counts = row_counts(engine)
-        assert (counts["images"], counts["predictions"]) == (1, 24)
+        assert (counts["inputs"], counts["predictions"]) == (1, 24)
 
     def test_is_whole_or_absent(self, api: httpx.Client, four: None, engine: Engine) -> None:
         reject = "alter table predictions add constraint ck_dead check (deployment <> 'c') not valid"
@@ -314,7 +318,7 @@ class TestRefused:
 
     @pytest.fixture(autouse=True)
     def unchanged(self, engine: Engine, four: None, own_app: FastAPI) -> Iterator[None]:
-        store = own_app.state.components.images.first.root
+        store = own_app.state.components.inputs.first.root
 
         def files() -> int:
             return sum(path.is_file() for path in store.rglob("*"))
@@ -345,8 +349,8 @@ class TestRefused:
         assert "unknown" in answer.json()["detail"]
 
     def test_an_image_that_was_never_sent(self, api: httpx.Client) -> None:
-        answer = api.post(URL, data={"image_sha256": "0" * 64})
-        assert (answer.status_code, answer.json()["error"]) == (404, "image_unknown")
+        answer = api.post(URL, data={"input_sha256": "0" * 64})
+        assert (answer.status_code, answer.json()["error"]) == (404, "input_unknown")
 
     @pytest.mark.parametrize(
         "fields",
@@ -355,8 +359,8 @@ class TestRefused:
             {"deadline_ms": 605_001},
             {"deadline_ms": "soon"},
             {"deployments": "../etc"},
-            {"image_sha256": "../../etc"},
-            {"image_sha256": "0" * 63},
+            {"input_sha256": "../../etc"},
+            {"input_sha256": "0" * 63},
         ],
     )
     def test_fields_of_the_wrong_kind(self, api: httpx.Client, fields: dict[str, Any]) -> None:
@@ -367,7 +371,7 @@ class TestRefused:
         assert (answer.status_code, answer.json()["error"]) == (400, "image_missing")
 
     def test_two_images(self, api: httpx.Client) -> None:
-        assert ask(api, make_image(79), image_sha256="0" * 64).status_code == 400
+        assert ask(api, make_image(79), input_sha256="0" * 64).status_code == 400
 
 
 def test_when_nothing_is_deployed_a_call_is_a_409_and_stores_nothing(
@@ -375,4 +379,4 @@ def test_when_nothing_is_deployed_a_call_is_a_409_and_stores_nothing(
 ) -> None:
     answer = ask(api)
     assert (answer.status_code, answer.json()["error"]) == (409, "nothing_deployed")
-    assert row_counts(engine)["images"] == 0
+    assert row_counts(engine)["inputs"] == 0

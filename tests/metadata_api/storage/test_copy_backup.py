@@ -99,6 +99,56 @@ def test_a_dump_whose_objects_are_not_there_is_not_sent(outside: BackupBucket, t
         copy_backup.fetch(outside, tmp_path / "none", "")
 
 
+def test_what_was_broken_already_holds_up_no_dump_and_is_named(
+    api: httpx.Client, outside: BackupBucket, tmp_path: Path
+) -> None:
+    version = publish(api, tmp_path)
+    name = dump(tmp_path, version["sha256"], version["size"])
+    manifest = (tmp_path / name).with_suffix(".manifest")
+    manifest.write_text(f"{manifest.read_text()}input {'a' * 64} 7 damaged\n")
+    said = copy_backup.push(outside, tmp_path, 30)
+    assert f"input {'a' * 64}" in said
+    target = tmp_path / "elsewhere"
+    target.mkdir()
+    assert name in copy_backup.fetch(outside, target, "")
+
+
+def test_dumps_of_two_installations_never_mix(outside: BackupBucket, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for number, folder in enumerate((first, second), 1):
+        folder.mkdir()
+        name = f"marina-2026010{number}T000000Z"
+        (folder / f"{name}.manifest").write_text(f"# installation {folder.name}\n")
+        (folder / f"{name}.dump").write_bytes(folder.name.encode())
+    copy_backup.push(outside, first, 1)
+    copy_backup.push(outside, first, 1)
+    with pytest.raises(OSError, match="dumps of another installation .* delete backups/.*/installation"):
+        copy_backup.push(outside, second, 1)
+    apart = outside.model_copy(update={"prefix": f"{outside.prefix}/second"})
+    copy_backup.push(apart, second, 1)
+    target = tmp_path / "elsewhere"
+    target.mkdir()
+    copy_backup.fetch(outside, target, "")
+    assert [path.read_bytes() for path in target.glob("*.dump")] == [b"first"]
+
+
+def test_a_dump_of_the_bucket_that_is_newer_than_those_of_the_folder_is_fetched(
+    outside: BackupBucket, tmp_path: Path
+) -> None:
+    store = copied_stores(outside, tmp_path / "send")["archive"]
+    store.prepare()
+    sha256 = store.put(b"archive")
+    first = dump(tmp_path, sha256, 7, day=1)
+    second = dump(tmp_path, sha256, 7, day=2)
+    copy_backup.push(outside, tmp_path, 30)
+    (tmp_path / second).unlink()
+    assert second in copy_backup.fetch(outside, tmp_path, "")
+    assert "already" in copy_backup.fetch(outside, tmp_path, "")
+    (tmp_path / second).unlink()
+    away = outside.model_copy(update={"endpoint": "http://127.0.0.1:9"})
+    assert first in copy_backup.fetch(away, tmp_path, "")
+
+
 def test_the_newest_or_the_named_dump_is_fetched_unless_it_is_there(
     outside: BackupBucket, tmp_path: Path
 ) -> None:

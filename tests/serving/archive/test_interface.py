@@ -136,9 +136,11 @@ class TestRows:
     @pytest.mark.parametrize("handler", ["image_classifier", "handler.py"])
     def test_row_without_kinds_reads_as_one_with_them(self, handler: str) -> None:
         for found in (of_spec(DIGITS), interface.of_archive(None, stock_handlers.of(handler, None))):
-            sides = [[as_document(tensor) for tensor in side] for side in (found.inputs, found.outputs)]
-            assert interface.of_documents(*sides, found.labels, handler) == found
-            for document in (*sides[0], *sides[1]):
+            taken, given = (
+                [as_document(tensor) for tensor in side] for side in (found.inputs, found.outputs)
+            )
+            assert interface.of_documents(taken, given, found.labels, handler) == found
+            for document in (*taken, *given):
                 for key in ("kind", "content_type", "image"):
                     document.pop(key, None)
-            assert interface.of_documents(*sides, found.labels, handler) == found
+            assert interface.of_documents(taken, given, found.labels, handler) == found

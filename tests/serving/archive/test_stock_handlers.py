@@ -18,7 +18,7 @@ DERIVED = "from ts.torch_handler.image_classifier import ImageClassifier\nclass 
 
 def kinds(source: str) -> tuple[str, str] | None:
     found = stock_handlers.of("handler.py", source.encode())
-    return found and (found.input_kind, found.output_kind)
+    return None if found is None else (found.input_kind, found.output_kind)
 
 
 class TestNamedHandlers:

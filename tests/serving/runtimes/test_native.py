@@ -261,12 +261,21 @@ class TestHealing:
 
 class TestPod:
     def test_an_archive_with_another_hash_is_rejected_and_with_its_own_served(self, tmp_path: Path) -> None:
-        folder = tmp_path / "pod"
-        folder.mkdir()
-        info = archives.summing(folder / "any.mar")
-        pod = {"SERVING_MODEL_NAME": "summing", "SERVING_MODEL_DIR": str(folder), "SERVING_RUNTIME": "native"}
-        for sha256, state in (("0" * 64, "failed"), (info.sha256, "ready"), ("", "ready")):
-            front = Front(tmp_path / f"front{sha256[:1]}", SERVING_MODEL_SHA256=sha256, **pod)
+        """The folder is one of ours, or one for KServe's TorchServe runtime."""
+        ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+        (theirs / "model-store").mkdir(parents=True)
+        (theirs / "config").mkdir()
+        ours.mkdir()
+        info = archives.summing(ours / "any.mar")
+        (theirs / "model-store" / "any.mar").write_bytes((ours / "any.mar").read_bytes())
+        pod = {"SERVING_MODEL_NAME": "summing", "SERVING_RUNTIME": "native"}
+        for folder, sha256, state in (
+            (ours, "0" * 64, "failed"),
+            (theirs, info.sha256, "ready"),
+            (ours, "", "ready"),
+        ):
+            place = {"SERVING_MODEL_DIR": str(folder), "SERVING_MODEL_SHA256": sha256}
+            front = Front(tmp_path / f"front{sha256[:1]}", **place, **pod)
             try:
                 status = front.wait_until("summing", state=state)
                 assert (state == "ready") == (status["reason"] is None)

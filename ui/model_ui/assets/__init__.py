@@ -9,8 +9,19 @@ def text(name: str) -> str:
     return resources.files(__name__).joinpath(name).read_text("utf-8")
 
 
-def sketchpad() -> str:
-    """HTML of the sketchpad with the example digits in it."""
+def styles() -> str:
+    """The style sheet; what holds for phones comes last."""
+    return "".join(text(name) for name in ("marina.css", "try.css", "narrow.css"))
+
+
+def asking() -> str:
+    """The script of what the models are asked about: the widgets, then what brings them up."""
+    parts = ("freshness.js", "picture.js", "sketchpad.js", "form.js", "asking.js")
+    return "const widgets = {};\n" + "".join(text(name) for name in parts)
+
+
+def examples() -> str:
+    """HTML of the example digits, as buttons."""
     folder = resources.files("model_ui").joinpath("examples")
     images = sorted(
         (file for file in folder.iterdir() if file.name.endswith(".png")), key=lambda file: file.name
@@ -23,4 +34,4 @@ def sketchpad() -> str:
             f'<button type="button" data-example="{digit}" aria-label="Example: a {digit}">'
             f'<img src="data:image/png;base64,{data}" alt="" width="28" height="28"></button>'
         )
-    return text("sketchpad.html").replace("EXAMPLES", "".join(buttons))
+    return "".join(buttons)

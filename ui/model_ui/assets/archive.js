@@ -87,8 +87,7 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (send.disabled) return;
   say("");
-  props.value = null;
-  trigger("input");
+  trigger("clear");
   const wanted = name.value.trim();
   request = new XMLHttpRequest();
   request.upload.addEventListener("progress", ({ loaded, total }) => {

@@ -1,4 +1,4 @@
-// Which deployments are asked. The server says what there is (props.offered, pairs of text and name); the choice is kept
+// Which deployments are asked. The server says what there is (props.offered, lists of text, name and task; those of the chosen task are shown); the choice is kept
 // here, as the names that somebody has put off (props.value), so that nothing from outside can reset it.
 const list = element.querySelector(".m-choices");
 const off = new Set();
@@ -14,7 +14,8 @@ const made = (name) => {
 };
 
 const show = () => {
-  const offered = props.offered || [];
+  const { task } = document.documentElement.dataset;
+  const offered = (props.offered || []).filter(([, , takes]) => takes === task);
   const labels = new Map([...list.children].map((label) => [label.dataset.name, label]));
   const wanted = offered.map(([text, name]) => {
     const label = labels.get(name) || made(name);
@@ -35,4 +36,5 @@ list.addEventListener("change", (event) => {
   trigger("input");
 });
 watch("offered", show);
+document.addEventListener("marina-task", show);
 show();

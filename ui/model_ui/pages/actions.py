@@ -9,43 +9,49 @@ from model_ui.metadata_client import MetadataClient
 
 @dataclass(frozen=True)
 class Done:
-    """What happens now, as a sentence, and what undoes it: the action, and the deployment as it was before."""
+    """What happens now, as a sentence, and what undoes it: the action, and the deployment before and after it."""
 
     words: str
     action: str
     before: Deployment
+    after: Deployment | None
+    """None when it was removed."""
 
 
 async def do(client: MetadataClient, action: str, name: str, version: int | None) -> Done:
     """Do what a button says; raises ApiError."""
     before = await client.deployment(name)
+    after: Deployment | None = None
     if action == "change" and isinstance(version, int):
-        words = f"{name} changes to version {(await client.change_version(name, version)).version}."
+        after = await client.change_version(name, version)
+        words = f"{name} changes to version {after.version}."
     elif action == "rollback":
-        words = f"{name} goes back to version {(await client.roll_back(name)).version}."
+        after = await client.roll_back(name)
+        words = f"{name} goes back to version {after.version}."
     elif action == "stop":
-        await client.stop(name)
+        after = await client.stop(name)
         words = f"{name} stops."
     elif action == "start":
-        await client.start(name)
+        after = await client.start(name)
         words = f"{name} starts."
     elif action == "remove":
         await client.remove(name)
         words = f"{name} is removed."
     else:
         raise ApiError("This button is not known. Load the page anew.")
-    return Done(words, action, before)
+    return Done(words, action, before, after)
 
 
 async def undo(client: MetadataClient, done: Done) -> str:
-    """Bring back what was before an action, and say so; raises ApiError."""
-    before = done.before
+    """Bring back what was before an action, and say so; raises ApiError, also when somebody changed it meanwhile."""
+    before, since = done.before, done.after.updated_at if done.after else ""
     if done.action in ("stop", "start"):
         # As it was, which need not be the opposite: somebody else may have stopped or started it already.
-        await (client.start if before.desired == "running" else client.stop)(before.name)
+        set_desired = client.start if before.desired == "running" else client.stop
+        await set_desired(before.name, unchanged_since=since)
     elif done.action == "remove":
         await client.deploy_again(before)
     else:
-        await client.change_version(before.name, before.version)
+        await client.change_version(before.name, before.version, unchanged_since=since)
     state = "is stopped" if before.desired == "stopped" else f"serves version {before.version}"
     return f"Undone: {before.name} {state} again."

@@ -65,18 +65,18 @@ def build(client: MetadataClient, *, max_archive_bytes: int) -> ModelsTab:
             return gr.skip()
         return gr.HTML(offered=[[item.name, item.latest_version or 0] for item in found.items])
 
-    async def show(made: Any, request: gr.Request) -> tuple[str, str]:
+    async def show(made: Any, request: gr.Request) -> tuple[str | Any, str | Any]:
         found = made if isinstance(made, dict) else {}
         experiment, number = str(found.get("experiment", "")), found.get("version")
         if type(number) is not int:
-            return versions.waiting(), ""
-        api = client_for(request, client)
+            return gr.skip(), gr.skip()
+        api, me = client_for(request, client), visitor_of(request).me
         try:
             version = await api.version(experiment, number)
-            there = await _deployments_of(api, experiment)
+            there = await _deployments_of(api, experiment, me)
         except ApiError as error:
             return problem(error), ""
-        return versions.uploaded(version, there, visitor_of(request).me), ""
+        return versions.uploaded(version, there, me), ""
 
     async def deploy(event: gr.EventData, request: gr.Request) -> AsyncIterator[str]:
         api = client_for(request, client)
@@ -89,9 +89,10 @@ def build(client: MetadataClient, *, max_archive_bytes: int) -> ModelsTab:
             yield problem(error)
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    # The last of them counts: an upload first takes away what is shown of the one before.
-    archive.input(show, [archive], [result, state], trigger_mode="always_last", **quiet)
-    archive.input(load, None, [archive], trigger_mode="always_last", **quiet)
+    # An upload first takes away what is shown of the one before.
+    archive.clear(lambda: (versions.waiting(), ""), None, [result, state], **quiet)
+    archive.input(show, [archive], [result, state], **quiet)
+    archive.input(load, None, [archive], **quiet)
     result.submit(deploy, None, [state], **quiet)
     return ModelsTab(load, [archive], state, [archive, result, rejected])
 
@@ -103,8 +104,10 @@ def allow(me: Me) -> list[Any]:
     return [gr.HTML(visible=may), gr.HTML(visible=may), reason]
 
 
-async def _deployments_of(api: MetadataClient, experiment: str) -> list[Deployment]:
-    return [item for item in await api.deployments() if item.experiment == experiment and item.owner == "api"]
+async def _deployments_of(api: MetadataClient, experiment: str, me: Me) -> list[Deployment]:
+    """Those of an experiment that the visitor may change; raises ApiError."""
+    found = [item for item in await api.deployments() if item.experiment == experiment]
+    return [item for item in found if item.owner == "api" and me.may("deployer", item.name)]
 
 
 async def _deploy(api: MetadataClient, event: gr.EventData) -> Deployment:
@@ -122,7 +125,8 @@ async def _until_ready(api: MetadataClient, made: Deployment) -> AsyncIterator[s
         await asyncio.sleep(LOOK_SECONDS)
         now = await api.deployment(made.name)
         if now.ready and now.observed.version == made.version:
-            button = '<button type="button" class="m-button primary" data-act="try">Try it</button>'
+            data = f'data-act="try" data-task="{text(now.task)}"'
+            button = f'<button type="button" class="m-button primary" {data}>Try it</button>'
             yield (
                 f'<div class="m-note ok m-said" role="status"><span>{text(now.name)} answers with version '
                 f"{now.observed.version}.</span>{button}</div>"

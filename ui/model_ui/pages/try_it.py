@@ -1,8 +1,6 @@
-"""The Try tab: draw or upload an image, choose deployments, see what each says; built by `app.build_ui`."""
+"""The Try tab: a task is chosen, its input asked about, and every model's answer shown; built by `app.build_ui`."""
 
-import base64
-import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,26 +8,30 @@ import gradio as gr
 
 from model_ui import assets
 from model_ui.api_errors import ApiAway, ApiError, ApiRejected
-from model_ui.api_types import Comparison, Deployment, Me
+from model_ui.api_types import Deployment, Me
 from model_ui.authentication import client_for, visitor_of
+from model_ui.inputs import Incomplete, Question, input_of
 from model_ui.metadata_client import MetadataClient
 from model_ui.pages.problems import problem
+from model_ui.prediction_types import Comparison
 from model_ui.render import answers
 from model_ui.render.markup import note, role_needed
 from model_ui.render.services import choice
+from model_ui.tasks import Task, tasks_of
 
-# What the visitor can choose from: (text, name of the deployment).
-Offer = tuple[tuple[str, str], ...]
+# What the visitor can choose from.
+Offer = tuple[Task, ...]
 
 
 @dataclass(frozen=True)
 class TryTab:
     """What the refresh of the whole page reads and fills in; `known` holds what was offered last.
 
-    The value of `chosen` is what the visitor has put off, which only the browser changes. `allow` gives the new
-    contents of `parts` for a visitor.
+    `asking` is told which tasks there are, `chosen` which deployments; its value is what the visitor has put off,
+    which only the browser changes. `allow` gives the new contents of `parts` for a visitor.
     """
 
+    asking: gr.HTML
     chosen: gr.HTML
     known: gr.State
     parts: list[Any]
@@ -39,12 +41,13 @@ def build(client: MetadataClient, *, deadline_ms: int) -> TryTab:
     """Lay out the tab and wire it."""
     with gr.Row(elem_classes="m-try", equal_height=False):
         with gr.Column(scale=0, min_width=320, elem_classes="m-left") as controls:
-            sketchpad = gr.HTML(
+            asking = gr.HTML(
                 "",
-                html_template=assets.sketchpad(),
-                js_on_load=assets.text("freshness.js") + assets.text("sketchpad.js"),
+                html_template=assets.text("asking.html"),
+                js_on_load=assets.asking(),
                 apply_default_css=False,
-                elem_id="sketchpad",
+                elem_id="asking",
+                tasks=[],
             )
             # Gradio's group of checkboxes rejects a choice that has gone meanwhile, and a refresh under way resets it.
             chosen = gr.HTML(
@@ -64,46 +67,51 @@ def build(client: MetadataClient, *, deadline_ms: int) -> TryTab:
                 elem_id="answers",
             )
 
-    async def ask(drawn: Any, put_off: Any, offered: Offer, request: gr.Request) -> Any:
-        found = _drawn(drawn)
+    async def ask(value: Any, put_off: Any, offered: Offer, request: gr.Request) -> Any:
+        found = _asked(value)
         if not found.asked:
             return gr.skip()
         me = visitor_of(request).me
         if not me.may("annotator"):
             return found.answer(role_needed("Asking models", "annotator", me))
-        if not found.image:
-            return found.answer(answers.waiting())
-        if not offered:
-            hint = "Nothing is deployed. Open the Deployments tab and deploy an experiment."
-            return found.answer(note(hint, "warn"), again=True)
+        task = next((task for task in offered if task.key == found.task), None)
+        if task is None:
+            return found.answer(note("No deployment takes this any more.", "warn"), again=True)
+        kind = input_of(task)
+        try:
+            question = kind.question(task, found.fields)
+        except Incomplete as error:
+            return found.answer(note(str(error), "warn"))
+        if question is None:
+            return found.answer(answers.waiting(*kind.waiting(task)))
         off = set(put_off) if isinstance(put_off, list) else set()
-        selected = [name for _, name in offered if name not in off]
+        selected = [name for name, _ in task.deployments if name not in off]
         if not selected:
             return found.answer(note("Choose at least one deployment to ask.", "warn"))
-        # Everything that is offered means everything that shall run, also what was deployed a moment ago.
-        every = me.deployments is None and len(selected) == len(offered)
-        names = None if every else selected
+        # Where there is no other task, everything means everything that shall run, also what was deployed a moment ago.
+        every = me.deployments is None and len(offered) == 1 and len(selected) == len(task.deployments)
         try:
-            api = client_for(request, client)
-            said = await _predict(api, _content(found.image), names, deadline_ms)
+            said = await _predict(
+                client_for(request, client), question, None if every else selected, deadline_ms
+            )
             return found.answer(answers.answers(said))
         except ApiError as error:
             return found.answer(problem(error), again=isinstance(error, ApiAway))
 
     gr.on(
-        [sketchpad.input, chosen.input],
+        [asking.input, chosen.input],
         ask,
-        inputs=[sketchpad, chosen, known],
+        inputs=[asking, chosen, known],
         outputs=results,
         show_progress="minimal",
         trigger_mode="always_last",
         api_visibility="private",
     )
-    return TryTab(chosen, known, [controls, results])
+    return TryTab(asking, chosen, known, [controls, results])
 
 
 def allow(me: Me, *, first: bool) -> list[Any]:
-    """New contents of `parts`: the sketchpad for those who may ask, the reason for others.
+    """New contents of `parts`: the inputs for those who may ask, the reason for others.
 
     The first time, the page is as those need it who may ask: someone quick may have an answer there already.
     """
@@ -113,47 +121,50 @@ def allow(me: Me, *, first: bool) -> list[Any]:
     return [gr.Column(visible=False), role_needed("Asking models", "annotator", me)]
 
 
-def offer(deployments: Sequence[Deployment], known: Offer, me: Me) -> tuple[Any, Any]:
-    """New contents of `chosen` and `known`: what runs and what the visitor's credential covers."""
-    offered = tuple(
-        (choice(item), item.name)
-        for item in deployments
-        if item.desired == "running" and me.may("annotator", item.name)
-    )
-    if offered == tuple(map(tuple, known)):
-        return gr.skip(), gr.skip()
-    return gr.HTML(offered=[list(pair) for pair in offered]), offered
+def offer(deployments: Sequence[Deployment], known: Offer, me: Me) -> tuple[Any, Any, Any]:
+    """New contents of `asking`, `chosen` and `known`: what runs and what the visitor's credential covers."""
+    offered = tasks_of([(item, choice(item)) for item in deployments], me)
+    if offered == tuple(known):
+        return gr.skip(), gr.skip(), gr.skip()
+    tasks = [
+        {"key": task.key, "title": task.title, "about": task.about, "html": input_of(task).form(task)}
+        for task in offered
+    ]
+    choices = [[shown, name, task.key] for task in offered for name, shown in task.deployments]
+    return gr.HTML(tasks=tasks), gr.HTML(offered=choices), offered
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    """What the sketchpad sends: the number of the image, its data URL or nothing, and whether to ask about it."""
+class _Asked:
+    """What the page sends: the number of the input, its task, what is in it, and whether to ask about it."""
 
     number: int
-    image: str
+    task: str
+    fields: Mapping[str, object]
     asked: bool
 
     def answer(self, html: str, *, again: bool = False) -> str:
-        """HTML that says which image it is about; `again` has the browser ask again in a moment."""
-        return f'<div data-image="{self.number}"{" data-again" if again else ""}>{html}</div>'
+        """HTML that says which input it is about; `again` has the browser ask again in a moment."""
+        return f'<div data-input="{self.number}"{" data-again" if again else ""}>{html}</div>'
 
 
-def _drawn(value: Any) -> _Drawn:
+def _asked(value: Any) -> _Asked:
     found = value if isinstance(value, dict) else {}
-    number, image = found.get("number"), found.get("image")
-    return _Drawn(
+    number, task, fields = found.get("number"), found.get("task"), found.get("fields")
+    return _Asked(
         number if type(number) is int else 0,
-        image if isinstance(image, str) else "",
+        task if isinstance(task, str) else "",
+        fields if isinstance(fields, dict) else {},
         found.get("asked") is True,
     )
 
 
 async def _predict(
-    api: MetadataClient, image: bytes, names: list[str] | None, deadline_ms: int
+    api: MetadataClient, question: Question, names: list[str] | None, deadline_ms: int
 ) -> Comparison:
     """Ask these deployments; when one of them has gone meanwhile, those that are still there. Raises ApiError."""
     try:
-        return await api.predict(image, deployments=names, deadline_ms=deadline_ms)
+        return await api.predict(question.image, question.body, deployments=names, deadline_ms=deadline_ms)
     except ApiRejected as error:
         if names is None or error.code != "deployment_unknown":
             raise
@@ -161,12 +172,4 @@ async def _predict(
         left = [name for name in names if name in there]
         if not left:
             raise
-        return await api.predict(image, deployments=left, deadline_ms=deadline_ms)
-
-
-def _content(image: str) -> bytes:
-    """The bytes of a data URL; anything else becomes what the API rejects as not being an image."""
-    try:
-        return base64.b64decode(image.partition(",")[2], validate=True)
-    except (binascii.Error, ValueError):
-        return b""
+        return await api.predict(question.image, question.body, deployments=left, deadline_ms=deadline_ms)

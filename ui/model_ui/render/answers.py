@@ -1,144 +1,173 @@
-"""What the models say about one image: agreement, the image they saw, a card for each; used by the Try page."""
+"""What the models say about one input: what it comes to, and a card for each answer; used by the Try page."""
 
 import base64
 import binascii
+import struct
 from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
 
-from model_ui.api_types import Agreement, Comparison, Probability, Result
-from model_ui.render.markup import chip, empty, milliseconds, percent, text
+from model_ui.answers import ANSWERS, Answer, AnswerKind, Verdict, kind_of
+from model_ui.prediction_types import AskedInput, Comparison, NotAsked, Result
+from model_ui.render.markup import chip, empty, milliseconds, text
 
-# More labels than this, or longer ones, do not fit as columns beside each other.
-COLUMNS = 12
-COLUMN_LETTERS = 2
-ROWS = 5
 PNG = b"\x89PNG\r\n\x1a\n"
+LONG = 2
+FEW = 3
+DIGITS = 4
+# What differs although the answer is the same.
+CIRCUMSTANCES = {"deployment", "alias", "latency_ms", "cold"}
 
 
 def answers(comparison: Comparison) -> str:
-    """HTML of a whole answer: the vote on top, then a card for each deployment, in the API's order."""
+    """HTML of a whole answer: for each kind what it comes to and its cards, then what failed and what was not asked."""
     images = {image for result in comparison.results if (image := _picture(result.preprocessed))}
     shared = images.pop() if len(images) == 1 else ""
-    cards = "".join(
-        _card(result, comparison.agreement, own_picture=not shared) for result in comparison.results
+    found = grouped(comparison.results)
+    answered = [answer for answer in found if answer.result.status == "ok"]
+    failed = [answer for answer in found if answer.result.status == "error"]
+    sections = "".join(
+        _section(kind, of_kind, comparison, shared)
+        for kind in ANSWERS
+        if (of_kind := [answer for answer in answered if kind_of(answer) is kind])
     )
-    return f'<div class="m-answers">{_vote(comparison, shared)}<div class="m-cards">{cards}</div></div>'
+    if not answered:
+        title = "No model could answer" if failed else "No model was asked"
+        sections = _vote(Verdict(title), "bad", "", "", "", "")
+    silent = "".join(_failed(answer) for answer in failed)
+    cards = f'<div class="m-cards">{silent}</div>' if silent else ""
+    return f'<div class="m-answers">{sections}{cards}{_passed_over(comparison.not_asked)}</div>'
 
 
-def waiting() -> str:
+def waiting(title: str = "Nothing is deployed yet", hint: str = "") -> str:
     """HTML of the place for answers before there are any."""
-    return empty("Draw a digit", "Every chosen deployment answers as soon as you lift the pen.")
+    return empty(
+        title, hint or "Models that are deployed are asked here. Upload one in the Models tab, or deploy one."
+    )
 
 
-def _vote(comparison: Comparison, image: str) -> str:
-    agreement = comparison.agreement
+def grouped(results: Sequence[Result]) -> list[Answer]:
+    """Answers by version: identical ones of one version are one, at the place of the first."""
+    found: dict[str, list[Result]] = {}
+    for result in results:
+        found.setdefault(_key(result), []).append(result)
+    return [
+        Answer(
+            group[0],
+            tuple(result.deployment for result in group),
+            tuple(dict.fromkeys(result.alias for result in group if result.alias)),
+        )
+        for group in found.values()
+    ]
+
+
+def _key(result: Result) -> str:
+    if result.version is None or result.status == "error":
+        return result.deployment
+    shares = [(share.label, round(share.probability, DIGITS)) for share in result.probabilities or ()]
+    return f"{shares} {result.model_dump(exclude=CIRCUMSTANCES | {'probabilities'})}"
+
+
+def _section(kind: AnswerKind, answers: list[Answer], comparison: Comparison, shared: str) -> str:
+    verdict = kind.verdict(answers)
     failed = sum(result.status == "error" for result in comparison.results)
-    remarks = _warnings(comparison)
-    kind = "bad" if agreement.of == 0 else "ok" if agreement.unanimous and not remarks else "warn"
-    glyph = text(agreement.label) if agreement.label is not None else "?"
-    long = " long" if agreement.label is not None and len(agreement.label) > COLUMN_LETTERS else ""
+    remarks = _warnings([answer.result for answer in answers])
     broken = (
         f'<p class="m-failed">{failed} of {len(comparison.results)} could not answer</p>' if failed else ""
     )
+    image = _seen(shared, "What the models saw") if shared else ""
+    state = "ok" if verdict.agreed and not remarks else "warn"
+    cards = "".join(
+        _card(kind, answer, answers, comparison.input, verdict, own_picture=not shared) for answer in answers
+    )
+    wide = " wide" if kind.wide else ""
+    return f'{_vote(verdict, state, verdict.more, remarks, broken, image)}<div class="m-cards{wide}">{cards}</div>'
+
+
+def _vote(verdict: Verdict, state: str, more: str, remarks: str, broken: str, image: str) -> str:
+    long = " long" if len(verdict.glyph) > LONG else ""
+    glyph = f'<div class="m-glyph{long}">{text(verdict.glyph)}</div>' if verdict.glyph else ""
+    detail = f"<p>{text(verdict.detail)}</p>" if verdict.detail else ""
     return (
-        f'<section class="m-vote {kind}" aria-live="polite">'
-        f'<div class="m-glyph{long}">{glyph}</div>'
-        f'<div class="m-verdict"><h3>{_headline(agreement)}</h3><p>{_dissent(comparison)}</p>{remarks}{broken}</div>'
-        f"{_seen(image, 'What the models saw') if image else ''}</section>"
+        f'<section class="m-vote {state}" aria-live="polite">{glyph}'
+        f'<div class="m-verdict"><h3>{text(verdict.title)}</h3>{detail}{more}{remarks}{broken}</div>{image}</section>'
     )
 
 
-def _warnings(comparison: Comparison) -> str:
-    """What the models find unusual about the image, each remark once, with how many say so when not all do."""
-    said = Counter(result.warning for result in comparison.results if result.warning)
-    answered = sum(result.status == "ok" for result in comparison.results)
+def _warnings(results: Sequence[Result]) -> str:
+    """What the models find unusual about the input, each remark once, with how many say so when not all do."""
+    said = Counter(result.warning for result in results if result.warning)
     return "".join(
         f'<p class="m-unusual" role="status">{text(warning)}'
-        f"{f' ({count} of {answered} models)' if count < answered else ''}</p>"
+        f"{f' ({count} of {len(results)} models)' if count < len(results) else ''}</p>"
         for warning, count in said.most_common()
     )
 
 
-def _headline(agreement: Agreement) -> str:
-    if agreement.of == 0:
-        return "No model could answer"
-    if agreement.label is None:
-        return f"The vote is tied between {agreement.of} answers"
-    return f"{agreement.votes} of {agreement.of} say {text(agreement.label)}"
-
-
-def _dissent(comparison: Comparison) -> str:
-    agreement = comparison.agreement
-    others = Counter(
-        result.label
-        for result in comparison.results
-        if result.status == "ok" and result.label is not None and result.label != agreement.label
-    )
-    if not others:
-        return (
-            "" if agreement.of == 0 else "All answers agree." if agreement.of > 1 else "One model answered."
-        )
-    return ", ".join(
-        f"{votes} say{'s' if votes == 1 else ''} {text(label)}" for label, votes in others.most_common()
-    )
-
-
-def _card(result: Result, agreement: Agreement, *, own_picture: bool) -> str:
-    version = chip(f"v{result.version}", "quiet") if result.version is not None else ""
-    origin = "" if result.deployment == result.experiment else f" ({result.experiment})"
-    head = (
-        f'<header><h4 title="{text(result.deployment + origin)}">{text(result.deployment)}</h4>{version}'
-        f'<span class="m-latency" title="time until this deployment answered">{milliseconds(result.latency_ms)}</span>'
-        f"</header>"
-    )
-    if result.status == "error" or result.probabilities is None:
-        detail = result.error.detail or result.error.error if result.error else ""
-        reason = text(detail or "no answer")
-        return f'<article class="m-card failed">{head}<p class="m-error" role="alert">{reason}</p></article>'
-    differs = agreement.label is not None and result.label != agreement.label
-    seen = _picture(result.preprocessed) if own_picture else ""
+def _card(
+    kind: AnswerKind,
+    answer: Answer,
+    others: Sequence[Answer],
+    asked: AskedInput,
+    verdict: Verdict,
+    *,
+    own_picture: bool,
+) -> str:
+    seen = _picture(answer.result.preprocessed) if own_picture else ""
     image = _seen(seen, "saw") if seen else ""
+    differs = " differs" if answer.name in verdict.dissenters else ""
     return (
-        f'<article class="m-card{" differs" if differs else ""}">{head}<div class="m-card-body">'
-        f"{_answer(result)}{_bars(result)}{image}</div></article>"
+        f'<article class="m-card{differs}">{_head(answer)}<div class="m-card-body">'
+        f"{kind.body(answer, others, asked)}{image}</div></article>"
     )
 
 
-def _answer(result: Result) -> str:
-    best = result.probabilities[0].probability if result.probabilities else 0.0
-    label = result.label or ""
-    long = " long" if len(label) > COLUMN_LETTERS else ""
+def _failed(answer: Answer) -> str:
+    error = answer.result.error
+    reason = (error.detail or error.error) if error else ""
     return (
-        f'<div class="m-answer"><span class="m-label{long}" title="{text(label)}">{text(label)}</span>'
-        f'<span class="m-sure">{percent(best)}</span></div>'
+        f'<article class="m-card failed">{_head(answer)}'
+        f'<p class="m-error" role="alert">{text(reason or "no answer")}</p></article>'
     )
 
 
-def _bars(result: Result) -> str:
-    shares = result.probabilities or ()
-    if len(shares) <= COLUMNS and all(len(share.label) <= COLUMN_LETTERS for share in shares):
-        # In label order, so that the same label stands at the same place in every card.
-        ordered = sorted(shares, key=lambda share: (len(share.label), share.label))
-        kind = "columns"
-    else:
-        ordered, kind = list(shares[:ROWS]), "rows"
-    bars = "".join(_bar(share, top=share.label == result.label) for share in ordered)
-    return f'<ul class="m-bars {kind}" aria-label="Probabilities">{bars}</ul>'
-
-
-def _bar(share: Probability, *, top: bool) -> str:
-    label, sure = text(share.label), percent(share.probability)
-    height = min(max(share.probability, 0.0), 1.0)
+def _head(answer: Answer) -> str:
+    result = answer.result
+    version = chip(f"v{result.version}", "quiet") if result.version is not None else ""
+    aliases = "".join(chip(alias, "ok", "the alias of this deployment") for alias in answer.aliases)
+    cold = chip("cold", "quiet", "it had to be started for this answer") if result.cold else ""
+    origin = "" if answer.name == result.experiment else f" ({result.experiment})"
+    also = ", ".join(answer.deployments[1:])
+    more = f'<p class="m-sub m-also">also {text(also)}</p>' if also else ""
     return (
-        f'<li class="{"top" if top else ""}" title="{label}: {sure}">'
-        f'<span class="m-bar"><i style="--share:{height:.4f}"></i></span>'
-        f'<b>{label}</b><em class="m-hidden">{sure}</em></li>'
+        f'<header><h4 title="{text(answer.name + origin)}">{text(answer.name)}</h4>{version}{aliases}{cold}'
+        f'<span class="m-latency" title="time until this deployment answered">{milliseconds(result.latency_ms)}</span>'
+        f"</header>{more}"
     )
+
+
+def _passed_over(not_asked: Sequence[NotAsked]) -> str:
+    """Who was not asked, and why; those with the same reason together."""
+    if not not_asked:
+        return ""
+    ordered = sorted(
+        not_asked, key=lambda item: (item.detail or item.reason, item.deployment or item.experiment)
+    )
+    rows = "".join(
+        f"<li><b>{text(', '.join(item.deployment or item.experiment for item in group))}</b>: {text(reason)}</li>"
+        for reason, items in groupby(ordered, key=lambda item: item.detail or item.reason)
+        if (group := list(items))
+    )
+    count = f"{len(not_asked)} deployment{' was' if len(not_asked) == 1 else 's were'} not asked"
+    is_open = " open" if len(not_asked) <= FEW else ""
+    return f'<details class="m-passed"{is_open}><summary>{count}</summary><ul>{rows}</ul></details>'
 
 
 def _seen(image: str, caption: str) -> str:
+    width, height = struct.unpack(">II", base64.b64decode(image[:44])[16:24])
     return (
-        f'<figure class="m-seen"><img src="data:image/png;base64,{image}" alt="{text(caption)}: 28 by 28 pixels" '
-        f'width="28" height="28"><figcaption>{text(caption)}</figcaption></figure>'
+        f'<figure class="m-seen"><img src="data:image/png;base64,{image}" alt="{text(caption)}: {width} by {height} '
+        f'pixels" width="{width}" height="{height}"><figcaption>{text(caption)}</figcaption></figure>'
     )
 
 
@@ -148,4 +177,4 @@ def _picture(seen: str | None) -> str:
         content = base64.b64decode(seen or "", validate=True)
     except (binascii.Error, ValueError):
         return ""
-    return base64.b64encode(content).decode() if content.startswith(PNG) else ""
+    return base64.b64encode(content).decode() if content.startswith(PNG) and len(content) > 32 else ""

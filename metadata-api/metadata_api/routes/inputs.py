@@ -1,4 +1,4 @@
-"""Stored images."""
+"""Stored inputs."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from metadata_api.routes.dependencies import ComponentsDep, ConsentDep, SessionD
 from metadata_api.schemas.deletions import Deletion
 from serving_runtime.contracts import Role
 
-router = APIRouter(prefix="/v1/images", tags=["images"])
+router = APIRouter(prefix="/v1/inputs", tags=["inputs"])
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="sha256 of the file, in hexadecimal.")]
 
 
@@ -23,8 +23,8 @@ Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="sha256 of th
     response_class=Response,
 )
 def show(sha256: Digest, of: ComponentsDep) -> Response:
-    """An image that was asked about: its pixels as PNG, or a photo as JPEG, without metadata."""
-    file = images.read(of.sessions, of.images, sha256)
+    """What was asked about: its pixels as PNG, or a photo as JPEG, without metadata."""
+    file = images.read(of.sessions, of.inputs, sha256)
     kind = "png" if images.is_png(file) else "jpeg"
     # The name is a hash of the content, so the content never changes.
     headers = {
@@ -35,6 +35,6 @@ def show(sha256: Digest, of: ComponentsDep) -> Response:
 
 
 @router.delete("/{sha256}", dependencies=[needs(Role.ADMIN)], responses=responses(404, 409))
-def delete_image(sha256: Digest, session: SessionDep, consent: ConsentDep) -> Deletion:
-    """Delete an image, with `cascade` also the predictions about it."""
-    return deletions.delete_image(session, sha256, consent)
+def delete_input(sha256: Digest, session: SessionDep, consent: ConsentDep) -> Deletion:
+    """Delete an input, with `cascade` also the predictions about it."""
+    return deletions.delete_input(session, sha256, consent)

@@ -1,0 +1,106 @@
+"""One row of a table: a form with a field for each column, its unit, its range and its example."""
+
+import math
+from collections.abc import Mapping
+
+from model_ui.inputs.base import Incomplete, InputKind, Question, button
+from model_ui.render.markup import number, text
+from model_ui.render.versions import range_words
+from model_ui.spec_types import Column, Tensor
+from model_ui.tasks import Task
+
+NAMED = 5
+
+
+def _form(task: Task) -> str:
+    tensor = task.inputs[0]
+    fields = "".join(_field(column, tensor) for column in tensor.columns)
+    return (
+        f'<form class="m-pad m-form" data-widget="form" novalidate><div class="m-fields">{fields}</div>'
+        f'<div class="m-tools">{button("clear", "Clear")}{button("example", "Example")}'
+        f"{button('predict', 'Predict', primary=True)}</div></form>"
+    )
+
+
+def _field(column: Column, tensor: Tensor) -> str:
+    name, example = text(column.name), text(_example(column))
+    label = f'<span title="{name}">{name}{_unit(column)}</span>'
+    if column.categories:
+        options = "".join(
+            f'<option value="{text(one)}"{" selected" if one == _example(column) else ""}>{text(one)}</option>'
+            for one in ("", *column.categories)
+        )
+        control = f'<select name="{name}" data-example="{example}">{options}</select>'
+        return f'<label class="m-field">{label}{control}</label>'
+    if tensor.datatype == "BYTES":
+        return f'<label class="m-field">{label}<input name="{name}" value="{example}" data-example="{example}"></label>'
+    low, high = column.minimum, column.maximum
+    words = range_words(column.model_copy(update={"unit": ""}))
+    scale = ""
+    if low is not None and high is not None and low < high:
+        # Beside the number, which is what a keyboard and a screen reader get.
+        scale = (
+            f'<input type="range" min="{low}" max="{high}" step="any" data-of="{name}" tabindex="-1" '
+            'aria-hidden="true">'
+        )
+    hint = f'<small class="m-range">{text(words)}</small>' if words else ""
+    return (
+        f'<label class="m-field">{label}<input type="number" step="any" inputmode="decimal" name="{name}" '
+        f'value="{example}" data-example="{example}">{scale}{hint}</label>'
+    )
+
+
+def _unit(column: Column) -> str:
+    return f" <em>{text(column.unit)}</em>" if column.unit else ""
+
+
+def _example(column: Column) -> str:
+    """What a field holds at first: the example, else a value in the middle of the range."""
+    if isinstance(column.example, int | float):
+        return f"{column.example:g}"
+    if isinstance(column.example, str):
+        return column.example
+    if column.categories:
+        return column.categories[0]
+    if column.minimum is not None and column.maximum is not None:
+        return f"{(column.minimum + column.maximum) / 2:.4g}"
+    return ""
+
+
+def _question(task: Task, fields: Mapping[str, object]) -> Question | None:
+    if not fields:
+        return None
+    tensor = task.inputs[0]
+    given = {column.name: str(fields.get(column.name, "")).strip() for column in tensor.columns}
+    missing = [name for name, value in given.items() if not value]
+    if len(missing) == len(given):
+        return None
+    if missing:
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        raise Incomplete(f"Fill in {', '.join(missing[:NAMED])}{more}.")
+    is_text = tensor.datatype == "BYTES"
+    row = {
+        column.name: value if column.categories or is_text else _number(column, value)
+        for column, value in zip(tensor.columns, given.values(), strict=True)
+    }
+    return Question(body={"row": row})
+
+
+def _number(column: Column, value: str) -> float:
+    try:
+        found = float(value)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise Incomplete(f"{column.name} has to be a number such as {number(1.5)}.")
+    return found
+
+
+def _waiting(_: Task) -> tuple[str, str]:
+    return (
+        "Fill in a row",
+        "It holds an example already: press Predict, or change a value, and every model answers.",
+    )
+
+
+KIND = InputKind(_form, _question, _waiting)

@@ -1,0 +1,36 @@
+"""Texts: a box to write one into, with the example that the model's spec gives."""
+
+from collections.abc import Mapping
+
+from model_ui.inputs.base import InputKind, Question, button
+from model_ui.render.markup import text
+from model_ui.tasks import Task
+
+LONGEST = 100_000
+
+
+def _form(task: Task) -> str:
+    example = task.inputs[0].example
+    shown = text(example) if isinstance(example, str) else ""
+    hint = f' placeholder="for example: {shown}" data-example="{shown}"' if shown else ""
+    try_one = button("example", "Example") if shown else ""
+    return (
+        '<form class="m-pad m-form" data-widget="form" novalidate><label class="m-field m-wide"><span>Text</span>'
+        f'<textarea name="text" rows="5" maxlength="{LONGEST}" spellcheck="false"{hint}></textarea></label>'
+        f'<div class="m-tools">{button("clear", "Clear")}{try_one}'
+        f"{button('predict', 'Predict', primary=True)}</div></form>"
+    )
+
+
+def _question(_: Task, fields: Mapping[str, object]) -> Question | None:
+    given = fields.get("text")
+    if not isinstance(given, str) or not given.strip():
+        return None
+    return Question(body={"text": given[:LONGEST]})
+
+
+def _waiting(_: Task) -> tuple[str, str]:
+    return "Write a text", "Every chosen deployment answers as soon as you pause."
+
+
+KIND = InputKind(_form, _question, _waiting)

@@ -1,0 +1,22 @@
+"""Names in addresses of the API: they come back from the browser, and what is none must not become another path."""
+
+import re
+
+from model_ui.api_errors import ApiRejected
+
+NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
+TOKEN_ID = re.compile(r"[0-9a-f]{12}")
+
+
+def segment(name: str) -> str:
+    """The name of an experiment or a deployment; raises ApiRejected when it is none."""
+    if not NAME.fullmatch(name):
+        raise ApiRejected(404, "name_invalid", "There is nothing of this name.")
+    return name
+
+
+def token_segment(token_id: str) -> str:
+    """The id of a token; raises ApiRejected when it is none."""
+    if not TOKEN_ID.fullmatch(token_id):
+        raise ApiRejected(404, "token_unknown", "There is no token of this id.")
+    return token_id
