@@ -19,8 +19,10 @@ from torch import nn
 
 from marina.packing import child, trial
 from serving_runtime.archive import mar
+from serving_runtime.packed import torch_model
 from serving_runtime.packed.handler import Handler
 from serving_runtime.packed.torch_model import network_of
+from serving_runtime.starter.fastest import optimised
 from tests.marina.conftest import Marina, Said
 
 NETWORK = """
@@ -120,7 +122,7 @@ class TestFormats:
         self, pack: Pack, network: nn.Module, photo: Path, tmp_path: Path, name: str
     ) -> None:
         save = save_file if name.endswith("safetensors") else torch.save
-        save(network.state_dict(), name)  # type: ignore[operator]
+        save(network.state_dict(), name)
         said = pack(name, "-x", photo, "--network", "network.py", "--name", "mine", "-o", "out.mar")
         assert said.code == 0, said.err
         files = mar.inspect(tmp_path / "out.mar").files
@@ -228,6 +230,38 @@ class TestServed:
         with pytest.raises(ValueError, match="PNG or JPEG"):
             handler.predict({"image": np.array([b"text"], dtype=object)})
 
+    @pytest.mark.parametrize(
+        ("runs_of_all", "runs_of_one", "sizes"), [(0, 0, (1, 4, 16)), (1e12, 0, (1,)), (1e12, 1e12, None)]
+    )
+    def test_what_takes_long_to_measure_is_measured_with_one_row_or_not_at_all(
+        self,
+        pack: Pack,
+        table: nn.Module,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        runs_of_all: float,
+        runs_of_one: float,
+        sizes: object,
+    ) -> None:
+        np.save("row.npy", np.ones(4))
+        pack("linear.pt", "-x", "row.npy")
+        monkeypatch.setenv("SERVING_TORCH_THREADS", "1")
+        monkeypatch.setattr(torch_model, "RUNS_OF_ALL", runs_of_all)
+        monkeypatch.setattr(torch_model, "RUNS_OF_ONE", runs_of_one)
+        measured: list[object] = []
+
+        def measure(network: nn.Module, row: torch.Tensor, sizes: tuple[int, ...]) -> list[nn.Module]:
+            measured.append(sizes)
+            return optimised(network, row, sizes)
+
+        monkeypatch.setattr(torch_model, "optimised", measure)
+        handler = loaded(tmp_path / "linear.mar", tmp_path / "unpacked")
+        assert measured == ([sizes] if sizes else [])
+        rows = np.random.default_rng(0).random((5, 4), np.float32)
+        with torch.inference_mode():
+            expected = table(torch.from_numpy(rows)).numpy()
+        assert handler.predict({"input": rows})["number"] == pytest.approx(expected, abs=1e-5)
+
 
 def loaded(archive: Path, folder: Path) -> Any:
     """The handler of an archive."""
@@ -237,6 +271,7 @@ def loaded(archive: Path, folder: Path) -> Any:
     return handler
 
 
+@pytest.mark.long  # the way in the README does it in every run
 def test_the_model_runs_in_processes_of_its_own(
     marina: Marina, table: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
