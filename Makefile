@@ -32,8 +32,8 @@ CHECKOV := $(VENV)/checkov
 INSTALLED_CHECKOV := $(VENV)/.checkov-$(call key,tests/checkov.lock)
 UV := $(BIN)/uv
 # An environment of handlers is keyed by all that is in it, and by what it shares.
-ENVIRONMENT_LOCK = serving/environments/$(NAME)/requirements.lock
-BUILT_ENVIRONMENT = $(VENV)/environments/$(NAME)/.built-$(call key,$(wildcard $(ENVIRONMENT_LOCK)) serving/build_environment.py serving/requirements.lock serving/torch.lock)
+ENVIRONMENT_FILES = $(wildcard $(addprefix serving/environments/$(NAME)/requirements.,in lock))
+BUILT_ENVIRONMENT = $(VENV)/environments/$(NAME)/.built-$(call key,$(ENVIRONMENT_FILES) serving/build_environment.py serving/requirements.lock serving/torch.lock)
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
 # `make test` runs them in so many processes; tests/groups.py says which go together, and which run alone at the end.
@@ -106,7 +106,7 @@ lint: $(INSTALLED_TESTS) ## check format, lint, types and import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(PACKAGES)
-	@$(BIN)/mypy --allow-untyped-calls tests models serving/torch_source.py
+	@$(BIN)/mypy --allow-untyped-calls tests models serving/torch_source.py serving/build_environment.py
 	@$(BIN)/lint-imports
 
 audit: $(INSTALLED_SUPPLY_CHAIN) ## look for advisories of the locked packages in the package index; AUDIT="--osv-url URL" asks another

@@ -115,16 +115,14 @@ def _describe(source: Path) -> dict[str, Any]:
     own = _site_packages(Path(sys.prefix))
     packages = {_key(found): found.version for found in metadata.distributions(path=[str(own)])}
     by_import = _imports(lambda name: name in packages)
-    asked = re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", (source / "requirements.in").read_text(), re.M)
-    direct = {re.sub(r"[-_.]+", "-", name).lower() for name in asked}
-    preload, notes = [], []
-    for name in sorted(by_import):
-        if direct & set(by_import[name]) and not name.startswith("_"):
-            reason = _unfit_to_fork(name, notes)
-            if reason is None:
-                preload.append(name)
-            else:
-                notes.append(f"{name} is imported by each worker for itself: {reason}")
+    preload: list[str] = []
+    notes: list[str] = []
+    for name in _asked_for(source / "requirements.in", by_import):
+        reason = _unfit_to_fork(name, notes)
+        if reason is None:
+            preload.append(name)
+        else:
+            notes.append(f"{name} is imported by each worker for itself: {reason}")
     lock = source / "requirements.lock"
     return {
         "lock": hashlib.sha256(lock.read_bytes()).hexdigest(),
@@ -133,6 +131,16 @@ def _describe(source: Path) -> dict[str, Any]:
         "preload": preload,
         "notes": list(dict.fromkeys(notes)),
     }
+
+
+def _asked_for(requirements: Path, by_import: dict[str, list[str]]) -> list[str]:
+    """What to import for all workers: modules of the packages that are asked for, and those of `# preload: NAME`."""
+    text = requirements.read_text()
+    asked = re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", text, re.M)
+    direct = {re.sub(r"[-_.]+", "-", name).lower() for name in asked}
+    modules = [name for name, of in by_import.items() if direct & set(of) and not name.startswith("_")]
+    more = [name for line in re.findall(r"# preload: (.*)$", text, re.M) for name in line.split()]
+    return sorted({*modules, *more})
 
 
 def _base() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
 from metadata_api.deploying.base import Desired, Resources, Timeouts
 from metadata_api.deploying.status import Status
+from serving_runtime.contracts import BASE_ENVIRONMENT
 
 # The transaction that wrote a row last, kept by Postgres: another one means that the row was changed.
 ROW_VERSION = cast(literal_column("deployments.xmin"), Text)
@@ -45,6 +46,7 @@ def read_all(session: Session) -> list[Row]:
             Deployment.startup_seconds,
             Deployment.response_seconds,
             ModelVersion.archive_settings,
+            ModelVersion.environment,
             Deployment.desired,
             Deployment.owner,
             Deployment.observed_state,
@@ -68,6 +70,7 @@ def read_all(session: Session) -> list[Row]:
                 row.replicas,
                 Resources.of(row.resources),
                 _timeouts(row),
+                row.environment or BASE_ENVIRONMENT,
             ),
             is_running=row.desired == "running",
             owner=row.owner,
