@@ -172,6 +172,8 @@ class TestSignature:
     def test_a_row_of_a_table(self, pack: Pack, table: nn.Module, tmp_path: Path) -> None:
         Path("row.csv").write_text("age;height;sex;note\n31;1.7;f;0\n40;1.9;m;1\n")
         assert pack("linear.pt", "-x", "row.csv").code == 0
+        assert spec(tmp_path / "linear.mar")["inputs"][0]["columns"][0] == {"name": "age", "example": 31.0}
+        assert pack("linear.pt", "-x", "row.csv", "--ranges").code == 0
         columns = spec(tmp_path / "linear.mar")["inputs"][0]["columns"]
         assert columns[0] == {"name": "age", "example": 31.0, "minimum": 31.0, "maximum": 40.0}
         assert columns[2] == {"name": "sex", "categories": ["f", "m"], "example": "f"}

@@ -49,6 +49,9 @@ def pack(
     task: Annotated[str, typer.Option(help="Models of one task are compared with each other.")] = "",
     trust: Annotated[list[str] | None, typer.Option(help="A type in a .skops that you trust.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="A column of the example that is no input.")] = None,
+    ranges: Annotated[
+        bool, typer.Option("--ranges", help="Take no values outside those in the example's file.")
+    ] = False,
     timeout: Annotated[
         float, typer.Option(min=1, max=86400, help="For each run of the model, in seconds.")
     ] = 300.0,
@@ -79,6 +82,7 @@ def pack(
         task=task,
         trusted=trust or [],
         dropped=drop or [],
+        ranges=ranges,
         image=image,
         seconds=timeout,
     )

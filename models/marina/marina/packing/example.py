@@ -42,6 +42,11 @@ class Example:
             raise WrongUse(f"the example has no column {sorted(missing)[0]!r} to drop")
         return replace(self, columns=[column for column in self.columns if column["name"] not in names])
 
+    def unbounded(self) -> "Example":
+        """Without the ranges that the file shows: a value outside them may be as good."""
+        kept = ("name", "categories", "example")
+        return replace(self, columns=[{key: one[key] for key in kept if key in one} for one in self.columns])
+
 
 def read(path: Path) -> Example:
     """Read an example. Raises WrongUse."""
@@ -153,10 +158,8 @@ def _table(path: Path, text: str) -> list[dict[str, Any]]:
 def _column(path: Path, name: str, values: list[Any]) -> dict[str, Any]:
     numbers = [_as_number(value) for value in values]
     if None not in numbers:
-        found: dict[str, Any] = {"name": name, "example": numbers[0]}
-        if len(set(numbers)) > 1:
-            found |= {"minimum": min(numbers), "maximum": max(numbers)}  # type: ignore[type-var]
-        return found
+        bounds = {"minimum": min(numbers), "maximum": max(numbers)}  # type: ignore[type-var]
+        return {"name": name, "example": numbers[0], **bounds}
     categories = sorted({str(value) for value in values})
     if len(categories) > MAX_CATEGORIES:
         raise WrongUse(f"{path}: {name} has more than {MAX_CATEGORIES} different texts, which is no category")

@@ -41,6 +41,8 @@ class Order:
     trusted: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     """Columns of a table that the model does not take."""
+    ranges: bool = False
+    """Whether a table's values have to be within what the example's file shows."""
     image: ImageOptions = field(default_factory=ImageOptions)
     seconds: float = child.SECONDS
 
@@ -64,6 +66,8 @@ def pack(order: Order, output: Path) -> Packed:
     _check_network(model, order.network)
     python = child.python_of(model.environment)
     given = example.read(order.example).without(order.dropped)
+    if not order.ranges:
+        given = given.unbounded()
     options = signature.candidates(given, order.batch, order.image)
     with tempfile.TemporaryDirectory(prefix="marina-pack-") as folder:
         files = _model_files(model, order, Path(folder))
