@@ -129,6 +129,25 @@ class TestFormats:
         assert {"weights.safetensors", "network.py", "fastest.py", "golden.json"} <= set(files)
         assert spec(tmp_path / "out.mar")["outputs"][0]["kind"] == "tensor"
 
+    @pytest.mark.parametrize(
+        ("module", "code", "words"),
+        [("torchvision", 1, "NAME=vision"), ("no_such_module", 2, "no_such_module")],
+    )
+    def test_what_the_network_s_file_imports_decides_the_environment(
+        self,
+        pack: Pack,
+        network: nn.Module,
+        photo: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        module: str,
+        code: int,
+        words: str,
+    ) -> None:
+        monkeypatch.setattr(sys, "prefix", "/nothing-is-built-here")
+        save_file(network.state_dict(), "weights.safetensors")
+        Path("other.py").write_text(f"import {module}\n{NETWORK}")
+        pack("weights.safetensors", "-x", photo, "--network", "other.py").failed(code, words)
+
     @pytest.mark.long
     def test_an_exported_program(self, pack: Pack, table: nn.Module, tmp_path: Path) -> None:
         rows = torch.export.Dim("rows", min=1, max=64)

@@ -16,13 +16,16 @@ from marina.errors import Failure, WrongUse
 from marina.packing import child, example, formats, signature
 from marina.packing.formats import ModelFile
 from marina.packing.signature import Candidate, ImageOptions
-from serving_runtime import packed, starter
-from serving_runtime.archive import mar
+from serving_runtime import environments, packed, starter
+from serving_runtime.archive import mar, needs
 from serving_runtime.archive.errors import MarError
+from serving_runtime.archive.needs import Needs
+from serving_runtime.contracts import BASE_ENVIRONMENT
 
 Array = npt.NDArray[Any]
 Json = dict[str, Any]
 CODE = {"skops": ["skops_model.py"], "onnx": ["onnx_model.py"]}
+NETWORK = "network.py"
 MAX_GOLDEN_ELEMENTS = 500_000
 
 
@@ -64,7 +67,8 @@ def pack(order: Order, output: Path) -> Packed:
     """
     model = formats.recognise(order.model)
     _check_network(model, order.network)
-    python = child.python_of(model.environment)
+    environment = model.environment or _environment_of(order.network)
+    python = child.python_of(environment)
     given = example.read(order.example).without(order.dropped)
     if not order.ranges:
         given = given.unbounded()
@@ -73,6 +77,8 @@ def pack(order: Order, output: Path) -> Packed:
         files = _model_files(model, order, Path(folder))
         chosen, found = _look(python, model, order, options, Path(folder))
         spec, packing, golden = _described(model, order, chosen, found)
+        if environment:
+            spec["environment"] = environment
         built = Path(folder) / "built.mar"
         try:
             mar.build(
@@ -107,14 +113,30 @@ def _check_network(model: ModelFile, network: Path | None) -> None:
         raise WrongUse(f"{model.path} has its network in it: leave --network out")
 
 
+def _environment_of(network: Path | None) -> str | None:
+    """The smallest environment that has what the network's file imports; None for the usual one. Raises WrongUse."""
+    if network is None:
+        return None
+    code = network.read_bytes()
+    imports = needs.of_code([NETWORK], frozenset({NETWORK}), lambda _: code)
+    known = environments.known()
+    found = needs.smallest(Needs(frozenset(imports)), known.values())
+    if found is None:
+        strange = Needs(frozenset(imports)).missing(known[BASE_ENVIRONMENT])
+        raise WrongUse(
+            f"{network} imports {', '.join(strange)}, which no environment has: make one, as docs/models.md says"
+        )
+    return None if found.name == BASE_ENVIRONMENT else found.name
+
+
 def _model_files(model: ModelFile, order: Order, folder: Path) -> list[str]:
     """Copy what the archive gets of the user's files; weights of torch.save are rewritten by `look`."""
     names = [model.name]
     if model.form != "weights":
         (folder / model.name).write_bytes(model.path.read_bytes())
     if order.network:
-        (folder / "network.py").write_bytes(order.network.read_bytes())
-        names.append("network.py")
+        (folder / NETWORK).write_bytes(order.network.read_bytes())
+        names.append(NETWORK)
     return names
 
 
@@ -169,7 +191,7 @@ def _described(model: ModelFile, order: Order, chosen: Candidate, found: Json) -
     outputs, softmax, names = signature.outputs(results, found["texts"], labels, order.unit)
     inputs = [{**one, "shape": _shape(one)} for one in chosen.inputs]
     spec: Json = {"name": order.name, "inputs": inputs, "outputs": outputs}
-    optional = {"labels": labels, "environment": model.environment, "task": order.task}
+    optional = {"labels": labels, "task": order.task}
     spec |= {key: value for key, value in optional.items() if value}
     packing = {
         **_packing(model, order, batch=found["batch"]),
