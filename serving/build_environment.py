@@ -29,6 +29,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "environments"
 BASE = "base"
+# `marina-serving-native` is another image.
+RESERVED = ("native",)
 DESCRIPTION = "environment.json"
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 INSTALL_SECONDS = 3600
@@ -74,6 +76,8 @@ class BuildError(Exception):
 def build(uv: str, source: Path, target: Path) -> None:
     """Build what the folder `source` describes as `target`. Raises BuildError."""
     lock = source / "requirements.lock"
+    if source.name in RESERVED:
+        raise BuildError(f"the name {source.name} is taken: rename {source}")
     if not NAME.fullmatch(source.name) or not lock.is_file():
         there = sorted(found.parent.name for found in source.parent.glob("*/requirements.lock"))
         raise BuildError(

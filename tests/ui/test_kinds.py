@@ -1,6 +1,6 @@
 """The Try tab for each kind of input and answer, in a real browser before a fake API."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,12 +8,11 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from tests.ui import visits
-from tests.ui.conftest import Site
+from tests.ui.conftest import Pages, Site
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[[int], Page]
 Screenshot = Callable[[Page, str], None]
-WIDTHS = pytest.mark.parametrize("width", [1280, 390])
 
 
 @pytest.fixture
@@ -43,88 +42,96 @@ def see(page: Page, keep: Callable[[Page, str], None], name: str) -> None:
     keep(page, name)
 
 
-@WIDTHS
-def test_a_row_of_a_table_is_classified(
-    site: Site, enter: Callable[..., Page], screenshot: Screenshot, width: int
-) -> None:
-    page = enter(width, "wine")
-    expect(page.get_by_label("alcohol")).to_have_value("13.2")
-    expect(page.get_by_label("proline")).to_have_value("979")
-    page.get_by_role("combobox", name="colour").select_option("white")
-    verdict = predict(page)
-    expect(verdict).to_contain_text("Tied between barolo and barbera")
-    expect(verdict).to_contain_text("wine-forest says barolo; wine-linear says barbera")
-    assert site.api.questions[-1] == {
-        "row": {"alcohol": 13.2, "malic_acid": 1.78, "colour": "white", "proline": 979.0}
-    }
-    page.get_by_label("alcohol").fill("19")
-    expect(page.locator(".m-field.outside")).to_contain_text("11 – 15")
-    expect(page.locator(".m-vote")).to_be_visible()
-    see(page, screenshot, "table")
+def choose(page: Page, task: str) -> None:
+    """Open a task, as it is offered."""
+    page.locator(f'.m-task-list label[data-key="{task}"]').click()
 
 
-@WIDTHS
-def test_numbers_are_shown_with_their_spread(
-    site: Site, enter: Callable[..., Page], screenshot: Screenshot, width: int
-) -> None:
-    page = enter(width, "table-number-0a1b2c3d")
-    verdict = predict(page)
-    expect(verdict).to_contain_text("104 to 165 points")
-    expect(verdict).to_contain_text("farthest from the others is sugar-c with 165")
-    see(page, screenshot, "number")
+@pytest.fixture(scope="class", params=[1280, 390])
+def loaded(request: pytest.FixtureRequest, running_site: Site, pages_of_class: Pages) -> Page:
+    """A page of a width for models of all kinds."""
+    running_site.api.reset()
+    running_site.api.add_kinds()
+    page = pages_of_class.open(request.param)
+    page.goto(running_site.url)
+    page.locator(".m-task-list").wait_for()
+    return page
 
 
-@WIDTHS
-def test_a_text_is_answered_while_it_is_written(
-    site: Site, enter: Callable[..., Page], screenshot: Screenshot, width: int
-) -> None:
-    page = enter(width, "language")
-    page.get_by_role("textbox", name="Text").fill("Suomi")
-    expect(visits.card(page, "language")).to_contain_text("German")
-    assert site.api.questions[-1] == {"text": "Suomi"}
-    see(page, screenshot, "text")
+class TestKinds:
+    """Each kind on a wide page and on a narrow one, which are loaded once and keep what was put into other inputs."""
 
+    @pytest.fixture
+    def page(self, site: Site, loaded: Page, pages_of_class: Pages) -> Iterator[Page]:
+        site.api.add_kinds()
+        yield loaded
+        assert pages_of_class.wrong == []
 
-@WIDTHS
-def test_texts_are_answered_by_texts(
-    site: Site, enter: Callable[..., Page], screenshot: Screenshot, width: int
-) -> None:
-    page = enter(width, "shout")
-    page.get_by_role("textbox", name="Text").fill("hello")
-    expect(page.locator(".m-text")).to_have_text("HELLO <b>!</b>")
-    see(page, screenshot, "texts")
+    def test_a_row_of_a_table_is_classified(self, site: Site, page: Page, screenshot: Screenshot) -> None:
+        choose(page, "wine")
+        expect(page.get_by_label("alcohol")).to_have_value("13.2")
+        expect(page.get_by_label("proline")).to_have_value("979")
+        page.get_by_role("combobox", name="colour").select_option("white")
+        verdict = predict(page)
+        expect(verdict).to_contain_text("Tied between barolo and barbera")
+        expect(verdict).to_contain_text("wine-forest says barolo; wine-linear says barbera")
+        assert site.api.questions[-1] == {
+            "row": {"alcohol": 13.2, "malic_acid": 1.78, "colour": "white", "proline": 979.0}
+        }
+        page.get_by_label("alcohol").fill("19")
+        expect(page.locator(".m-field.outside")).to_contain_text("11 – 15")
+        expect(page.locator(".m-vote")).to_be_visible()
+        see(page, screenshot, "table")
 
+    def test_numbers_are_shown_with_their_spread(
+        self, site: Site, page: Page, screenshot: Screenshot
+    ) -> None:
+        choose(page, "table-number-0a1b2c3d")
+        verdict = predict(page)
+        expect(verdict).to_contain_text("104 to 165 points")
+        expect(verdict).to_contain_text("farthest from the others is sugar-c with 165")
+        see(page, screenshot, "number")
 
-@WIDTHS
-def test_boxes_are_drawn_on_the_image_that_was_brought(
-    site: Site, enter: Callable[..., Page], screenshot: Screenshot, tmp_path: Path, width: int
-) -> None:
-    photo = tmp_path / "photo.png"
-    Image.linear_gradient("L").resize((320, 200)).convert("RGB").save(photo)
-    page = enter(width, "image-boxes-00112233")
-    page.locator("#asking input[type=file]").set_input_files(photo)
-    expect(page.locator(".m-verdict")).to_contain_text("cat, dog")
-    boxes = page.locator("svg.m-boxes")
-    expect(boxes.locator("rect")).to_have_count(2)
-    expect(boxes).to_have_attribute("viewBox", "0 0 320 200")
-    assert "data:image/png" in boxes.evaluate("one => getComputedStyle(one).backgroundImage")
-    see(page, screenshot, "boxes")
+    def test_a_text_is_answered_while_it_is_written(
+        self, site: Site, page: Page, screenshot: Screenshot
+    ) -> None:
+        choose(page, "language")
+        page.get_by_role("textbox", name="Text").fill("Suomi")
+        expect(visits.card(page, "language")).to_contain_text("German")
+        assert site.api.questions[-1] == {"text": "Suomi"}
+        see(page, screenshot, "text")
 
+    def test_texts_are_answered_by_texts(self, site: Site, page: Page, screenshot: Screenshot) -> None:
+        choose(page, "shout")
+        page.get_by_role("textbox", name="Text").fill("hello")
+        expect(page.locator(".m-text")).to_have_text("HELLO <b>!</b>")
+        see(page, screenshot, "texts")
 
-@WIDTHS
-def test_tensors_are_json_both_ways(
-    site: Site, enter: Callable[..., Page], screenshot: Screenshot, width: int
-) -> None:
-    page = enter(width, "double")
-    box = page.get_by_label("x FP32")
-    expect(box).to_have_value("[[1, 2]]")
-    box.fill("[1, 2")
-    expect(page.locator("#answers .m-note")).to_contain_text("x is no JSON")
-    box.fill("[3, 4]")
-    expect(page.locator(".m-json")).to_have_text("[6, 8]")
-    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [3, 4]}
-    assert site.api.questions[-1] == {"tensors": [tensor]}
-    see(page, screenshot, "tensor")
+    def test_boxes_are_drawn_on_the_image_that_was_brought(
+        self, page: Page, screenshot: Screenshot, tmp_path: Path
+    ) -> None:
+        photo = tmp_path / "photo.png"
+        Image.linear_gradient("L").resize((320, 200)).convert("RGB").save(photo)
+        choose(page, "image-boxes-00112233")
+        page.locator("#asking input[type=file]").set_input_files(photo)
+        expect(page.locator(".m-verdict")).to_contain_text("cat, dog")
+        boxes = page.locator("svg.m-boxes")
+        expect(boxes.locator("rect")).to_have_count(2)
+        expect(boxes).to_have_attribute("viewBox", "0 0 320 200")
+        assert "data:image/png" in boxes.evaluate("one => getComputedStyle(one).backgroundImage")
+        see(page, screenshot, "boxes")
+
+    def test_tensors_are_json_both_ways(self, site: Site, page: Page, screenshot: Screenshot) -> None:
+        choose(page, "double")
+        box = page.get_by_label("x FP32")
+        expect(box).to_have_value("[[1, 2]]")
+        box.fill("[1, 2")
+        expect(page.locator("#answers .m-note")).to_contain_text("x is no JSON")
+        box.fill("[3, 4]")
+        expect(page.locator(".m-json")).to_have_text("[6, 8]")
+        tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [3, 4]}
+        assert site.api.questions[-1] == {"tensors": [tensor]}
+        see(page, screenshot, "tensor")
 
 
 def test_the_whole_way_by_keyboard_alone(site: Site, enter: Callable[..., Page]) -> None:
