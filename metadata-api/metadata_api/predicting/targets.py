@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
-from metadata_api.deploying.base import Timeouts
+from metadata_api.deploying.base import ServingOptions
 from metadata_api.errors import Conflict, NotFound
 
 Json = dict[str, Any]
@@ -61,7 +61,7 @@ def find_targets(session: Session, names: Sequence[str]) -> list[Target]:
             runtime=row.runtime,
             running=row.desired == "running",
             image_input=_image_input(row.inputs),
-            response_seconds=Timeouts(response_seconds=row.response_seconds)
+            response_seconds=ServingOptions(response_seconds=row.response_seconds)
             .or_of_archive(row.archive_settings)
             .response_seconds,
             desired=AnsweringVersion(row.id, row.number, row.sha256, row.labels),
