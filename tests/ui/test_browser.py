@@ -1,5 +1,7 @@
 """A visitor in a real browser before the real system: draw, compare, import."""
 
+import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,3 +95,44 @@ def test_the_deployments_are_shown_as_ready(
     )
     visits.fits(page)
     screenshot(page, "deployments")
+
+
+def test_an_archive_that_is_brought_answers_within_half_a_minute(
+    stack: Stack, open_page: OpenPage, screenshot: Screenshot
+) -> None:
+    [archive] = (Path(__file__).parents[2] / ".marina" / "models").glob("mlp-wide/*.mar")
+    page = open_page(1280)
+    visits.enter(page, stack.link)
+    visits.open_tab(page, "Models")
+    begin = time.monotonic()
+    page.locator("#archive input[type=file]").set_input_files(archive)
+    page.get_by_label("Experiment", exact=True).fill("brought")
+    page.get_by_role("button", name="Upload", exact=True).click()
+    try:
+        page.locator(".m-version").get_by_role("button", name="Deploy").click()
+        page.get_by_role("button", name="Try it").click(timeout=30_000)
+        page.locator("#chosen").get_by_text("brought", exact=True).wait_for()
+        page.get_by_role("button", name="Example: a 7").click()
+        expect(visits.card(page, "brought").locator(".m-label")).to_have_text("7")
+        assert time.monotonic() - begin < 30
+        screenshot(page, "brought")
+    finally:
+        address = f"{stack.api_url}/v1/deployments/brought"
+        httpx.post(f"{address}/stop", headers=stack.headers, timeout=10)
+        assert httpx.delete(address, headers=stack.headers, timeout=10).status_code == 204
+
+
+def test_an_archive_that_is_rejected_shows_the_cause(
+    stack: Stack, open_page: OpenPage, tmp_path: Path
+) -> None:
+    bad = tmp_path / "climbing.mar"
+    with zipfile.ZipFile(bad, "w") as file:
+        file.writestr("MAR-INF/MANIFEST.json", "{}")
+        file.writestr("../climbs.py", "")
+    page = open_page(1280)
+    visits.enter(page, stack.link)
+    visits.open_tab(page, "Models")
+    page.locator("#archive input[type=file]").set_input_files(bad)
+    page.get_by_label("Experiment", exact=True).fill("mlp-wide")
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.locator("#archive").get_by_role("alert")).to_contain_text("climbs.py")

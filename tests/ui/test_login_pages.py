@@ -241,6 +241,11 @@ class TestRoles:
         assert page.locator(".m-service button").count() == 0
         expect(page.get_by_role("button", name="Deploy", exact=True)).to_have_count(0)
         screenshot(page, "viewer-deployments")
+        visits.open_tab(page, "Models")
+        expect(
+            page.get_by_text("Uploading models needs the role publisher; you have viewer.")
+        ).to_be_visible()
+        expect(page.locator("#archive")).to_be_hidden()
         visits.open_tab(page, "Import")
         expect(page.get_by_text("Importing needs the role publisher")).to_be_visible()
         expect(page.get_by_role("button", name="Import", exact=True)).to_have_count(0)

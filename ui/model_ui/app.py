@@ -102,7 +102,7 @@ def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:
         enable_monitoring=False,
         show_error=True,
         theme=theme(),
-        css=assets.text("marina.css"),
+        css=assets.styles(),
         js=assets.text("page.js"),
         head=HEAD,
     )

@@ -24,7 +24,7 @@ class Box(ApiModel):
 
 
 class OutputTensor(ApiModel):
-    """One output as the model gave it; `data` is flat, row by row."""
+    """One output as the model gave it; `data` is flat, row by row, and None when it is long."""
 
     name: str = ""
     datatype: str = ""
@@ -60,9 +60,9 @@ class Result(ApiModel):
 
 
 class NotAsked(ApiModel):
-    """A deployment that was not asked, and why."""
+    """A deployment that was not asked, and why; None for an experiment that none serves."""
 
-    deployment: str
+    deployment: str | None = None
     experiment: str = ""
     reason: str = ""
     detail: str = ""

@@ -1,4 +1,4 @@
-"""Colours and fonts for Gradio's own parts; the rest is in `assets/marina.css`. Used by `app.create_app`."""
+"""Colours and fonts for Gradio's own parts; the rest is in the style sheets of `assets`. Used by `app.create_app`."""
 
 import gradio as gr
 from gradio.themes.utils.fonts import LocalFont

@@ -1,7 +1,7 @@
 """Numbers: their mean and spread, with a point for each model on one line."""
 
 from collections.abc import Sequence
-from statistics import fmean, median
+from statistics import fmean, median, pstdev
 
 from model_ui.answers.base import Answer, AnswerKind, Verdict
 from model_ui.prediction_types import AskedInput
@@ -19,7 +19,7 @@ def _verdict(answers: Sequence[Answer]) -> Verdict:
         return Verdict(_with_unit(mean, unit), "One model answered.", number(mean))
     if low == high:
         return Verdict(_with_unit(mean, unit), f"All {len(answers)} models say the same.", number(mean))
-    detail = f"mean {number(mean)} of {len(answers)} models, spread {number(high - low)}"
+    detail = f"mean {number(mean)} ± {number(pstdev(values))} of {len(answers)} models"
     if len(answers) >= FEWEST:
         middle = median(values)
         farthest = max(answers, key=lambda answer: abs(_value(answer) - middle))

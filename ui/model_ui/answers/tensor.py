@@ -32,7 +32,7 @@ def _body(answer: Answer, _: Sequence[Answer], __: AskedInput) -> str:
 
 def _tensor(tensor: OutputTensor) -> str:
     shape = " × ".join(str(size) for size in tensor.shape)
-    said = json.dumps(tensor.data, ensure_ascii=False)
+    said = "too long to be shown" if tensor.data is None else json.dumps(tensor.data, ensure_ascii=False)
     cut = "…" if len(said) > MOST_LETTERS else ""
     return (
         f'<div class="m-tensor"><b>{text(tensor.name)}</b> <em>{text(f"{tensor.datatype} {shape}")}</em>'

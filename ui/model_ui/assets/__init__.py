@@ -9,6 +9,11 @@ def text(name: str) -> str:
     return resources.files(__name__).joinpath(name).read_text("utf-8")
 
 
+def styles() -> str:
+    """The style sheet; what holds for phones comes last."""
+    return "".join(text(name) for name in ("marina.css", "try.css", "narrow.css"))
+
+
 def asking() -> str:
     """The script of what the models are asked about: the widgets, then what brings them up."""
     parts = ("freshness.js", "picture.js", "sketchpad.js", "form.js", "asking.js")

@@ -70,13 +70,13 @@ def build(client: MetadataClient, *, max_archive_bytes: int) -> ModelsTab:
         experiment, number = str(found.get("experiment", "")), found.get("version")
         if type(number) is not int:
             return gr.skip(), gr.skip()
-        api = client_for(request, client)
+        api, me = client_for(request, client), visitor_of(request).me
         try:
             version = await api.version(experiment, number)
-            there = await _deployments_of(api, experiment)
+            there = await _deployments_of(api, experiment, me)
         except ApiError as error:
             return problem(error), ""
-        return versions.uploaded(version, there, visitor_of(request).me), ""
+        return versions.uploaded(version, there, me), ""
 
     async def deploy(event: gr.EventData, request: gr.Request) -> AsyncIterator[str]:
         api = client_for(request, client)
@@ -104,8 +104,10 @@ def allow(me: Me) -> list[Any]:
     return [gr.HTML(visible=may), gr.HTML(visible=may), reason]
 
 
-async def _deployments_of(api: MetadataClient, experiment: str) -> list[Deployment]:
-    return [item for item in await api.deployments() if item.experiment == experiment and item.owner == "api"]
+async def _deployments_of(api: MetadataClient, experiment: str, me: Me) -> list[Deployment]:
+    """Those of an experiment that the visitor may change; raises ApiError."""
+    found = [item for item in await api.deployments() if item.experiment == experiment]
+    return [item for item in found if item.owner == "api" and me.may("deployer", item.name)]
 
 
 async def _deploy(api: MetadataClient, event: gr.EventData) -> Deployment:

@@ -150,9 +150,11 @@ def _passed_over(not_asked: Sequence[NotAsked]) -> str:
     """Who was not asked, and why; those with the same reason together."""
     if not not_asked:
         return ""
-    ordered = sorted(not_asked, key=lambda item: (item.detail or item.reason, item.deployment))
+    ordered = sorted(
+        not_asked, key=lambda item: (item.detail or item.reason, item.deployment or item.experiment)
+    )
     rows = "".join(
-        f"<li><b>{text(', '.join(item.deployment for item in group))}</b>: {text(reason)}</li>"
+        f"<li><b>{text(', '.join(item.deployment or item.experiment for item in group))}</b>: {text(reason)}</li>"
         for reason, items in groupby(ordered, key=lambda item: item.detail or item.reason)
         if (group := list(items))
     )
