@@ -32,8 +32,8 @@ CHECKOV := $(VENV)/checkov
 INSTALLED_CHECKOV := $(VENV)/.checkov-$(call key,tests/checkov.lock)
 UV := $(BIN)/uv
 # An environment of handlers is keyed by all that is in it, and by what it shares.
-ENVIRONMENT_LOCK = serving/environments/$(NAME)/requirements.lock
-BUILT_ENVIRONMENT = $(VENV)/environments/$(NAME)/.built-$(call key,$(wildcard $(ENVIRONMENT_LOCK)) serving/build_environment.py serving/requirements.lock serving/torch.lock)
+ENVIRONMENT_FILES = $(wildcard $(addprefix serving/environments/$(NAME)/requirements.,in lock))
+BUILT_ENVIRONMENT = $(VENV)/environments/$(NAME)/.built-$(call key,$(ENVIRONMENT_FILES) serving/build_environment.py serving/requirements.lock serving/torch.lock)
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
 # `make test` runs them in so many processes; tests/groups.py says which go together, and which run alone at the end.
@@ -85,7 +85,7 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m marina_local train
 
 ##@ Check
-.PHONY: test test-long test-helm test-sdk check lint audit fmt conformance containment access soak faults bench bench-up bench-api screenshot
+.PHONY: test test-long test-helm test-sdk check lint audit fmt conformance containment access soak faults bench bench-up bench-api bench-predictions screenshot
 test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_SUPPLY_CHAIN) browser starters ## run all tests but the slow tiers, in WORKERS (4) processes
 	@status=0; said=$$(mktemp); $(TEST_SDK) $(PYTEST) > "$$said" 2>&1 & sdk=$$!; \
 	$(BIN)/pytest -m "not long and not bench and not helm" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
@@ -106,7 +106,7 @@ lint: $(INSTALLED_TESTS) ## check format, lint, types and import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(PACKAGES)
-	@$(BIN)/mypy --allow-untyped-calls tests models serving/torch_source.py
+	@$(BIN)/mypy --allow-untyped-calls tests models serving/torch_source.py serving/build_environment.py
 	@$(BIN)/lint-imports
 
 audit: $(INSTALLED_SUPPLY_CHAIN) ## look for advisories of the locked packages in the package index; AUDIT="--osv-url URL" asks another
@@ -140,13 +140,16 @@ bench-up: $(INSTALLED) ## measure v2 inference of the running system with wrk: m
 bench-api: $(INSTALLED_TESTS) ## measure imports, lists and curves of the metadata API with 100,000 experiments
 	@$(BIN)/python tests/bench/bench_api.py
 
+bench-predictions: $(INSTALLED) ## measure one call to four deployments beside each of them alone, on the running system
+	@$(BIN)/python tests/bench/bench_predictions.py $(BENCH)
+
 screenshot: $(INSTALLED_TESTS) browser ## draw a digit in the running system and write the README's screenshot, docs/try.png
 	@$(BIN)/python -m tests.ui.screenshot
 
 ##@ Images
-export DOCKER PYTHON_IMAGE TAG
+export DOCKER PYTHON_IMAGE TAG ENVIRONMENTS
 .PHONY: images images-native images-test sbom
-images: ## build the four images; fails over a size; PYTHON_IMAGE=name@sha256:... pins the base image
+images: ## build the four images, and ENVIRONMENTS="vision text" too; fails over a size; PYTHON_IMAGE=name@sha256:... pins the base
 	@$(PYTHON) .ci/images
 
 images-native: ## build marina-serving-native, without TorchServe and Java
@@ -171,7 +174,7 @@ minikube-up: ## make a minikube cluster with Traefik; for what follows: make TAR
 kserve: ## install KServe into the cluster; CERT_MANAGER=no does without cert-manager
 	@k8s/kserve
 
-images-load: ## copy the four images into the cluster
+images-load: ## copy the four images into the cluster, and those of ENVIRONMENTS
 	@k8s/images-load
 
 doctor: $(INSTALLED_DOCTOR) ## say what keeps the release from working, and what to do: make doctor DOCTOR=--json

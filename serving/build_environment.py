@@ -29,6 +29,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "environments"
 BASE = "base"
+# `marina-serving-native` is another image.
+RESERVED = ("native",)
 DESCRIPTION = "environment.json"
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 INSTALL_SECONDS = 3600
@@ -74,6 +76,8 @@ class BuildError(Exception):
 def build(uv: str, source: Path, target: Path) -> None:
     """Build what the folder `source` describes as `target`. Raises BuildError."""
     lock = source / "requirements.lock"
+    if source.name in RESERVED:
+        raise BuildError(f"the name {source.name} is taken: rename {source}")
     if not NAME.fullmatch(source.name) or not lock.is_file():
         there = sorted(found.parent.name for found in source.parent.glob("*/requirements.lock"))
         raise BuildError(
@@ -115,16 +119,14 @@ def _describe(source: Path) -> dict[str, Any]:
     own = _site_packages(Path(sys.prefix))
     packages = {_key(found): found.version for found in metadata.distributions(path=[str(own)])}
     by_import = _imports(lambda name: name in packages)
-    asked = re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", (source / "requirements.in").read_text(), re.M)
-    direct = {re.sub(r"[-_.]+", "-", name).lower() for name in asked}
-    preload, notes = [], []
-    for name in sorted(by_import):
-        if direct & set(by_import[name]) and not name.startswith("_"):
-            reason = _unfit_to_fork(name, notes)
-            if reason is None:
-                preload.append(name)
-            else:
-                notes.append(f"{name} is imported by each worker for itself: {reason}")
+    preload: list[str] = []
+    notes: list[str] = []
+    for name in _asked_for(source / "requirements.in", by_import):
+        reason = _unfit_to_fork(name, notes)
+        if reason is None:
+            preload.append(name)
+        else:
+            notes.append(f"{name} is imported by each worker for itself: {reason}")
     lock = source / "requirements.lock"
     return {
         "lock": hashlib.sha256(lock.read_bytes()).hexdigest(),
@@ -133,6 +135,16 @@ def _describe(source: Path) -> dict[str, Any]:
         "preload": preload,
         "notes": list(dict.fromkeys(notes)),
     }
+
+
+def _asked_for(requirements: Path, by_import: dict[str, list[str]]) -> list[str]:
+    """What to import for all workers: modules of the packages that are asked for, and those of `# preload: NAME`."""
+    text = requirements.read_text()
+    asked = re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", text, re.M)
+    direct = {re.sub(r"[-_.]+", "-", name).lower() for name in asked}
+    modules = [name for name, of in by_import.items() if direct & set(of) and not name.startswith("_")]
+    more = [name for line in re.findall(r"# preload: (.*)$", text, re.M) for name in line.split()]
+    return sorted({*modules, *more})
 
 
 def _base() -> dict[str, Any]:

@@ -45,6 +45,7 @@ GROUPS = {
     "tests/serving/conformance/": "conformance",
     "tests/serving/containment/": "containment",
     "tests/ui/test_try.py": "try",
+    "tests/ui/test_kinds.py": "try",
     "tests/ui/test_pages.py": "pages",
     "tests/ui/test_guard.py": "pages",
     "tests/ui/test_models_page.py": "pages",

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from sqlalchemy.orm import sessionmaker
 
-from metadata_api import audit
+from metadata_api import audit, environments
 from metadata_api.auth import access, serving_tokens, tokens, verifiers
 from metadata_api.auth.callers import Callers, Everybody
 from metadata_api.auth.layer import Authentication
@@ -150,6 +150,11 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
             copies_place=settings.backup.place if settings.backup else "",
         ),
         signatures=Signatures(settings.signature),
+        environments=environments.on_cluster(
+            {name: one.model_dump() for name, one in kserve.environments.items()}
+        )
+        if kserve
+        else environments.on_one_machine(),
     )
     app.state.components = components
     for router in ROUTERS:

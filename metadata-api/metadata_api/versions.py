@@ -16,12 +16,13 @@ from metadata_api.database.object_tables import VersionNumber
 from metadata_api.database.pages import first_rows
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Experiment, ModelVersion
+from metadata_api.environments import Environments
 from metadata_api.errors import Invalid, NotFound
 from metadata_api.objects import ledger
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.schemas.versions import Version, VersionPage, tensors
 from metadata_api.signatures import Signatures, Signer
-from serving_runtime.archive import interface, mar
+from serving_runtime.archive import interface, mar, needs
 from serving_runtime.archive.interface import Interface
 from serving_runtime.archive.tensor_kinds import as_document
 from serving_runtime.contracts import BASE_ENVIRONMENT
@@ -53,6 +54,7 @@ def publish(
     sessions: Sessions,
     artifacts: RepairedStore,
     signatures: Signatures,
+    environments: Environments,
     experiment: str,
     upload: Upload,
     quota: int = 0,
@@ -62,15 +64,18 @@ def publish(
     Only the rewritten bytes are kept, because Python and Java can read different files out of one
     hostile zip. The archive is claimed and stored before its row is committed: a row never lacks its bytes.
     `quota` is the most bytes that all archives may have, 0 means any number.
-    Raises Invalid for a signature that is missing or wrong, and with the code of `mar.MarError`, NotFound, OutOfSpace.
+    Raises Invalid for a signature that is missing or wrong, and with the code of `mar.MarError`, Conflict when no
+    environment here has what the archive imports, NotFound, OutOfSpace.
     """
     signer = signatures.check(upload.signature, upload.sha256)
     with artifacts.temporary() as canonical:
         try:
             info = mar.rewrite(upload.path, canonical)
+            needed = needs.read(canonical, info)
         except mar.MarError as error:
             raise Invalid(error.code, str(error)) from error
         row = _row(info, upload, signer)
+        row.environment = environments.choose(needed, row.environment or "")
         ledger.require_room(sessions, ledger.ARCHIVE, row.sha256, row.size, quota)
         ledger.claim(sessions, ledger.ARCHIVE, row.sha256, row.size)
         artifacts.adopt(canonical)

@@ -290,6 +290,7 @@ def test_the_api_learns_all_that_it_needs() -> None:
             "image_pull_secrets": [{"name": "registry"}],
             "resources": {"requests": {"cpu": "100m"}},
         },
+        "environments": {},
     }
 
 

@@ -242,3 +242,15 @@ class TestImport:
 def test_the_answer_of_the_api_is_printed_as_json(at_home: Marina, api: httpx.Client, served: None) -> None:
     assert at_home("status", "digits", "--json").json == api.get("/v1/deployments/digits").json()
     assert [one["name"] for one in json.loads(at_home("status", "--json").out)] == ["digits"]
+
+
+class TestCheck:
+    def test_of_a_folder_says_what_would_become_of_each_archive_without_any_marina(
+        self, marina: Marina, archive: Path
+    ) -> None:
+        said = marina("check", archive.parent)
+        assert said.code == 0
+        assert "digits.mar: in the environment base" in said.out
+
+    def test_of_what_is_not_there_is_wrong_use(self, marina: Marina, tmp_path: Path) -> None:
+        assert marina("check", tmp_path / "none").code == 2

@@ -100,8 +100,9 @@ def make_version(
     experiment: str = "digits",
     labels: list[str] = LABELS,
     inputs: list[dict[str, Any]] = INPUTS,
+    outputs: list[dict[str, Any]] | None = None,
 ) -> None:
-    """A version whose archive is in no store, for tests that never load it."""
+    """A version whose archive is in no store, for tests that never load it; by default it gives probabilities."""
     with Session(engine) as session, session.begin():
         owner = session.query(Experiment).filter_by(name=experiment).one()
         session.add(
@@ -114,7 +115,7 @@ def make_version(
                 handler="handler.py",
                 files=["handler.py"],
                 inputs=inputs,
-                outputs=OUTPUTS,
+                outputs=outputs or [{**OUTPUTS[0], "shape": [-1, len(labels)]}],
                 labels=labels,
             )
         )

@@ -34,6 +34,9 @@ class V2Server:
         self.documents: dict[str, Callable[[], bytes]] = {}
         """What other addresses answer."""
         self.requests: list[dict[str, Any]] = []
+        self.binary: list[bytes] = []
+        """What followed the JSON of each of them."""
+        self.paths: list[str] = []
         self.connections = 0
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
@@ -89,7 +92,8 @@ class V2Server:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 lines = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
                 body = await reader.readexactly(int(lines.get("content-length", 0)))
-                reply = await self._reply(head.split(" ")[1], body)
+                size = lines.get("inference-header-content-length")
+                reply = await self._reply(head.split(" ")[1], body, int(size) if size else len(body))
                 if reply is None:
                     return
                 status, content = reply
@@ -104,14 +108,16 @@ class V2Server:
             with suppress(RuntimeError):
                 writer.transport.abort()
 
-    async def _reply(self, path: str, body: bytes) -> Reply:
+    async def _reply(self, path: str, body: bytes, json_size: int) -> Reply:
         if path == "/status":
             return 200, self.status()
         if path in self.documents:
             return 200, self.documents[path]()
         name = path.split("/")[3]
-        request = json.loads(body)
+        request = json.loads(body[:json_size])
         self.requests.append(request)
+        self.binary.append(body[json_size:])
+        self.paths.append(path)
         return await self.models[name](request)
 
 
@@ -159,8 +165,9 @@ def answers(
         "preprocessed": ("UINT8", list(range(256)) * 3 + [255] * 16),
         **outputs,
     }
+    shapes = {"preprocessed": [1, 28, 28]}
     listed = [
-        {"name": name, "datatype": datatype, "shape": [1, len(data)], "data": data}
+        {"name": name, "datatype": datatype, "shape": shapes.get(name, [1, len(data)]), "data": data}
         for name, (datatype, data) in tensors.items()
     ]
     return says(

@@ -369,6 +369,13 @@ class FakeApi:
             names = deployments or running
             taking = [name for name in names if fits(self.deployments[name], body)]
             results = [self._answer(name, body) for name in taking]
+            passed = [
+                {
+                    "deployment": name, "experiment": self.deployments[name]["experiment"],
+                    "reason": "takes_other_kind", "detail": "It takes another kind of input.",
+                }
+                for name in names if name not in taking
+            ]  # fmt: skip
             kind = next(iter(body))
             return {
                 "id": str(uuid.uuid4()),
@@ -378,7 +385,8 @@ class FakeApi:
                 },
                 "deadline_ms": 5000,
                 "results": results,
-                "agreement": {"label": None, "votes": 0, "of": len(results), "unanimous": False},
+                "not_asked": passed,
+                "agreement": {"kind": "none", "of": len(results)},
             }  # fmt: skip
 
     async def _question(self, request: Request) -> tuple[dict[str, Any], list[str]]:
@@ -399,8 +407,8 @@ class FakeApi:
         row = {
             "prediction_id": str(uuid.uuid4()), "deployment": name, "alias": None, "experiment": item["experiment"],
             "version": item["observed"]["version"], "status": "ok", "kind": "probabilities", "label": None,
-            "probabilities": None,
-            "latency_ms": 3.7 + len(name) / 3, "preprocessed": None, "warning": None, "error": None,
+            "probabilities": None, "number": None, "unit": None, "text": None, "boxes": None, "tensors": None,
+            "latency_ms": 3.7 + len(name) / 3, "cold": False, "preprocessed": None, "warning": None, "error": None,
         }  # fmt: skip
         if not item["ready"]:
             fault = {"error": "model_not_ready", "detail": f"{name} is not ready: {HOSTILE}"}

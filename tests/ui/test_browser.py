@@ -16,15 +16,56 @@ from tests.ui import screenshot, visits
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WIDTHS = [1280, 390]
 LOADED_SECONDS = 60
+DIGITS = list("0123456789")
 OpenPage = Callable[[int], Page]
 Screenshot = Callable[[Page, str], None]
 
 
-def deployed(stack: Stack) -> set[str]:
+def deployed(stack: Stack, labels: list[str] | None = None) -> set[str]:
+    """What runs; with labels, of the models that have these."""
     answer = httpx.get(
         f"{stack.api_url}/v1/deployments", params={"limit": 200}, headers=stack.headers, timeout=10
     )
-    return {item["name"] for item in answer.json()["items"] if item["desired"] == "running"}
+    running = [item for item in answer.json()["items"] if item["desired"] == "running"]
+    return {item["name"] for item in running if labels is None or item["labels"] == labels}
+
+
+def bring(page: Page, image: Path) -> None:
+    """Put something into the input that is open, and ask about it."""
+    if page.get_by_role("button", name="Example: a 7").count():
+        page.get_by_role("button", name="Example: a 7").click()
+    elif page.locator("#asking input[type=file]").count():
+        page.locator("#asking input[type=file]").set_input_files(image)
+    else:
+        example = page.get_by_role("button", name="Example", exact=True)
+        if example.count():
+            example.click()
+        page.get_by_role("button", name="Predict", exact=True).click()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_each_task_is_answered_by_all_its_models(
+    stack: Stack, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path, width: int
+) -> None:
+    image = tmp_path / "image.png"
+    Image.radial_gradient("L").convert("RGB").save(image)
+    page = open_page(width)
+    visits.enter(page, stack.link)
+    labels = page.locator(".m-task-list label")
+    keys = [label.get_attribute("data-key") or "" for label in labels.all()]
+    assert keys
+    for key in keys:
+        page.goto(f"{stack.ui_url}/?task={key}")
+        page.locator(f'.m-task-list label[data-key="{key}"] input:checked').wait_for(state="attached")
+        bring(page, image)
+        names = [label.get_attribute("data-name") for label in page.locator("#chosen label").all()]
+        assert names
+        for name in names:
+            card = visits.card(page, name or "")
+            expect(card).to_be_visible()
+            expect(card.locator(".m-error")).to_have_count(0)
+        visits.fits(page)
+        screenshot(page, f"task-{key}")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -35,7 +76,7 @@ def test_a_drawn_digit_is_answered_by_every_deployed_experiment(
     visits.enter(page, stack.link)
     screenshot(page, "try-before")
     visits.draw(page)
-    names = deployed(stack)
+    names = deployed(stack, DIGITS)
     assert len(names) >= 5
     said = visits.see_answers(page, names)
     assert all(label in set("0123456789") for label in said.values()), said
@@ -50,7 +91,7 @@ def test_the_screenshot_of_the_readme_shows_a_prediction_of_every_experiment(
 ) -> None:
     page, new = open_page(screenshot.WIDTH), tmp_path / "try.png"
     screenshot.take(page, stack.link, new)
-    assert page.locator(".m-card .m-label").count() == len(deployed(stack))
+    assert page.locator(".m-card .m-label").count() == len(deployed(stack, DIGITS))
     for path in (new, screenshot.OUT):
         assert path.stat().st_size <= screenshot.MOST_BYTES
         with Image.open(path) as image:

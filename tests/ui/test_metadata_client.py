@@ -79,6 +79,16 @@ def test_a_picture_is_asked_about_at_the_chosen_deployments(fake: FakeApi, api: 
     assert [row.label for row in found.results] == ["5", "3"]
 
 
+def test_other_input_is_asked_about_as_json(fake: FakeApi, api: httpx.ASGITransport) -> None:
+    fake.add_kinds("shout")
+    found = ask(
+        api, lambda client: client.predict(None, {"text": "hello"}, deployments=["shout", "mlp-poor"])
+    )
+    assert fake.questions == [{"text": "hello"}]
+    assert [row.text for row in found.results] == ["HELLO <b>!</b>"]
+    assert [row.deployment for row in found.not_asked] == ["mlp-poor"]
+
+
 def test_a_csv_is_sent_with_its_name(api: httpx.ASGITransport, bad_csv: Path) -> None:
     report = ask(api, lambda client: client.import_csv(bad_csv, filename="runs.csv", dry_run=True))
     assert (report.filename, report.dry_run, report.accepted) == ("runs.csv", True, 2)

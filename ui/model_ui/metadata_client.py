@@ -61,7 +61,8 @@ class MetadataClient:
         connections: httpx.AsyncClient | None = None,
     ) -> None:
         self.url = url.rstrip("/")
-        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        # Predictions are recorded with who asked.
+        self._headers = {"marina-client": "ui", **({"authorization": f"Bearer {token}"} if token else {})}
         self._http = connections or httpx.AsyncClient(
             base_url=self.url,
             transport=transport,

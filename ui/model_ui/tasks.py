@@ -11,6 +11,7 @@ from model_ui.spec_types import Tensor
 DERIVED = re.compile(r"[a-z]+-[a-z]+-[0-9a-f]{8}")
 RAW = Tensor(name="data", datatype="BYTES", shape=(-1,))
 NAMES = {"image": "Images", "table": "Tables", "text": "Texts", "tensor": "Tensors", "raw": "Anything"}
+NAMED = 2
 CLASSES = frozenset(("probabilities", "label"))
 
 
@@ -35,7 +36,7 @@ class Task:
         if self.key and not DERIVED.fullmatch(self.key):
             return self.key
         name = NAMES.get(self.kind, self.kind)
-        return name if self.kind == "raw" else f"{name} → {self._gives()}"
+        return name if self.kind == "raw" else f"{name} → {self._outcome()}"
 
     @property
     def about(self) -> str:
@@ -53,6 +54,12 @@ class Task:
         if self.kind == "table":
             return f"{len(first.columns)} value{'' if len(first.columns) == 1 else 's'}"
         return {"text": "text", "raw": "anything"}.get(self.kind, "tensors")
+
+    def _outcome(self) -> str:
+        """What comes out, told from what others of the same kind give: the first of its labels."""
+        if len(self.labels) > NAMED:
+            return f"{', '.join(self.labels[:NAMED])}, …"
+        return " or ".join(self.labels) or self._gives()
 
     def _gives(self) -> str:
         kinds = {output.kind for output in self.outputs}

@@ -178,4 +178,9 @@ predictor:
   tolerations: {{ toJson .Values.predictor.tolerations }}
   image_pull_secrets: {{ toJson .Values.global.imagePullSecrets }}
   resources: {{ toJson .Values.predictor.resources }}
+environments:
+  {{- range $name, $environment := .Values.environments }}
+  {{ $name }}: {{ pick ($environment | default dict) "imports" "packages" | toJson }}
+  {{- else }} {}
+  {{- end }}
 {{- end -}}

@@ -54,15 +54,30 @@ archive is unpacked first, and the process says itself when the time is over. */
 
 {{- define "marina.predictor.account" -}}{{ include "marina.fullname" . }}-predictor{{- end -}}
 
-{{/* A ServingRuntime: (list $ "torchserve"). */}}
+{{/* What a ServingRuntime is called after the release: (list "torchserve" "vision"); "" and base are one. */}}
+{{- define "marina.runtimeName" -}}
+{{- $environment := index . 1 -}}
+{{ index . 0 }}{{ if and $environment (ne $environment "base") }}-{{ $environment }}{{ end }}
+{{- end -}}
+
+{{/* A ServingRuntime: (list $ "torchserve" "vision"), with "" for the base environment. */}}
 {{- define "marina.runtime" -}}
 {{- $root := index . 0 -}}
 {{- $runtime := index . 1 -}}
+{{- $environment := index . 2 -}}
 {{- $values := index $root.Values.serving $runtime -}}
+{{- $own := dict -}}
+{{- $image := $root.Values.serving.image -}}
+{{- if $environment -}}
+{{- $own = index $root.Values.environments $environment | default dict -}}
+{{- /* The digest of serving.image is of another image. */ -}}
+{{- $usual := dict "repository" (printf "%s-%s" $image.repository $environment) -}}
+{{- $image = merge (deepCopy ($own.image | default dict)) $usual (omit $image "digest") -}}
+{{- end -}}
 apiVersion: serving.kserve.io/v1alpha1
 kind: ServingRuntime
 metadata:
-  {{- include "marina.metadata" (list $root "serving" $runtime) | nindent 2 }}
+  {{- include "marina.metadata" (list $root "serving" (include "marina.runtimeName" (list $runtime $environment))) | nindent 2 }}
 spec:
   # Formats for which this one is never chosen by itself: other runtimes may come and go.
   supportedModelFormats:
@@ -77,7 +92,7 @@ spec:
   multiModel: false
   containers:
     - name: kserve-container
-      {{- include "marina.imageLines" (list $root $root.Values.serving.image) | nindent 6 }}
+      {{- include "marina.imageLines" (list $root $image) | nindent 6 }}
       command: [python, -m, serving_runtime]
       env:
         - name: SERVING_HOST
@@ -94,6 +109,10 @@ spec:
           value: /mnt/models
         - name: SERVING_RUNTIME
           value: {{ $runtime }}
+        {{- with $environment }}
+        - name: SERVING_ENVIRONMENT
+          value: {{ . }}
+        {{- end }}
         - name: SERVING_STARTUP_SECONDS
           value: {{ $root.Values.serving.startupSeconds | int | quote }}
         - name: SERVING_DEADLINE_SECONDS
@@ -138,7 +157,7 @@ spec:
       securityContext:
         {{- include "marina.containerSecurity" $root | nindent 8 }}
       resources:
-        {{- toYaml $values.resources | nindent 8 }}
+        {{- toYaml ($own.resources | default $values.resources) | nindent 8 }}
       volumeMounts:
         - name: tmp
           mountPath: /tmp

@@ -105,6 +105,12 @@
 {{- if and .Values.experiments (not .Values.kserve.enabled) -}}
 {{- fail "experiments are served by KServe: set kserve.enabled=true, or take experiments out" -}}
 {{- end -}}
+{{- range $name, $experiment := .Values.experiments -}}
+{{- $environment := $experiment.environment | default "base" -}}
+{{- if not (or (eq $environment "base") (hasKey ($.Values.environments | default dict) $environment)) -}}
+{{- fail (printf "experiments.%s names the environment %s: add %s to environments, and its image to your registry" $name $environment $environment) -}}
+{{- end -}}
+{{- end -}}
 {{- if include "marina.s3" . -}}
 {{- range $name, $experiment := .Values.experiments -}}
 {{- if not $experiment.sha256 -}}

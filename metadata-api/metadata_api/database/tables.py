@@ -262,6 +262,8 @@ class Input(Base):
     """What lists show of an input of another kind."""
     created_at: Mapped[datetime] = _now()
 
+    __table_args__ = (Index("ix_inputs_created_at_sha256", "created_at", "sha256"),)
+
 
 class Prediction(Base):
     """One answer of one version to one input, or the reason why there is none."""

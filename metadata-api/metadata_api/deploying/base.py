@@ -11,7 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from metadata_api.deploying.logs import LogPart
-from serving_runtime.contracts import RESPONSE_SECONDS_BOUNDS, STARTUP_SECONDS_BOUNDS, DeploymentState
+from serving_runtime.contracts import (
+    BASE_ENVIRONMENT,
+    RESPONSE_SECONDS_BOUNDS,
+    STARTUP_SECONDS_BOUNDS,
+    DeploymentState,
+)
 
 WAY_SECONDS = 5.0
 """Whoever asks a model waits so much longer than its server may take: for the way there and back."""
@@ -90,6 +95,7 @@ class Desired:
     replicas: int
     resources: Resources = DEFAULT_RESOURCES
     options: ServingOptions = DEFAULT_OPTIONS
+    environment: str = BASE_ENVIRONMENT
 
 
 @dataclass(frozen=True)

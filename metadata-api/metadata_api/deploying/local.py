@@ -148,6 +148,7 @@ def _models(desired: Sequence[Desired], artifacts: FolderStore) -> dict[str, _En
             "mar": str(artifacts.path(one.sha256).absolute()),
             "sha256": one.sha256,
             "runtime": one.runtime,
+            "environment": one.environment,
             **one.options.given(),
         }
         for one in desired

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
 from metadata_api.deploying.base import Desired, Resources, ServingOptions
 from metadata_api.deploying.status import Status
+from serving_runtime.contracts import BASE_ENVIRONMENT
 
 # The transaction that wrote a row last, kept by Postgres: another one means that the row was changed.
 ROW_VERSION = cast(literal_column("deployments.xmin"), Text)
@@ -47,6 +48,7 @@ def read_all(session: Session) -> list[Row]:
             Deployment.batch_size,
             Deployment.batch_delay_ms,
             ModelVersion.archive_settings,
+            ModelVersion.environment,
             Deployment.desired,
             Deployment.owner,
             Deployment.observed_state,
@@ -70,6 +72,7 @@ def read_all(session: Session) -> list[Row]:
                 row.replicas,
                 Resources.of(row.resources),
                 _options(row),
+                row.environment or BASE_ENVIRONMENT,
             ),
             is_running=row.desired == "running",
             owner=row.owner,

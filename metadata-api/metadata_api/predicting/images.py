@@ -1,4 +1,4 @@
-"""The gate for images: what may come in, and how it is kept; called by predictions and by the route for images.
+"""The gate for images: what may come in, and how it is kept; called by the kind of inputs `image`.
 
 Only PNG and JPEG, at most 4 megapixels in 10 MB, one frame. Nothing of the sender's file is kept but its pixels: no
 metadata, no position, no second file hidden behind the first. A PNG is encoded again; a photo in JPEG would be ten
@@ -13,17 +13,10 @@ from dataclasses import dataclass
 
 from PIL import Image as Pillow
 from PIL import ImageOps
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
 
-from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Input
-from metadata_api.errors import Invalid, NotFound, TooLarge, Unavailable, UnsupportedMedia
-from metadata_api.memory import charge, charged
-from metadata_api.objects import ledger
+from metadata_api.errors import Invalid, TooLarge, UnsupportedMedia
+from metadata_api.memory import charged
 from metadata_api.predicting import jpeg
-from metadata_api.storage.base import ObjectStore
 from serving_runtime.contracts import IMAGE_MAGIC, IMAGE_MAX_BYTES, IMAGE_MAX_PIXELS
 
 HEAVY_BYTES = 1024 * 1024
@@ -95,48 +88,6 @@ def media_type(file: bytes) -> str:
     return "image/png" if is_png(file) else "image/jpeg"
 
 
-def store(sessions: Sessions, images: ObjectStore, image: DecodedImage) -> None:
-    """Claim and store the bytes of an image; raises OutOfSpace and Unavailable."""
-    ledger.claim(sessions, ledger.INPUT, image.sha256, len(image.file))
-    images.put(image.file)
-
-
-def put(session: Session, image: DecodedImage) -> Input:
-    """Know an image whose bytes were stored, once; raises Unavailable when they were collected meanwhile."""
-    row = {
-        "sha256": image.sha256,
-        "kind": "image",
-        "media_type": media_type(image.file),
-        "size": len(image.file),
-        "width": image.width,
-        "height": image.height,
-        "summary": {},
-    }
-    new = insert(Input).values(row).on_conflict_do_nothing().returning(Input.sha256)
-    # Twice, as somebody may delete the image between the two statements.
-    if not any(session.scalar(new) or _is_locked(session, image.sha256) for _ in range(2)):
-        raise Unavailable("image_busy", "The same image is just being deleted. Send it again.")
-    ledger.keep(session, ledger.INPUT, image.sha256)
-    return Input(**row)
-
-
-def lock(session: Session, image: Input) -> Input:
-    """The same image, which nobody deletes until the transaction ends; raises NotFound when somebody did."""
-    if not _is_locked(session, image.sha256):
-        raise _unknown(image.sha256)
-    return image
-
-
-def read(sessions: Sessions, store: ObjectStore, sha256: str) -> bytes:
-    """The file of a kept image; raises NotFound, and Unavailable when its bytes are missing or damaged."""
-    with sessions() as session:
-        known = session.get(Input, sha256)
-    if known is None:
-        raise _unknown(sha256)
-    charge(2 * known.size)
-    return store.read(sha256)
-
-
 def _kind(file: bytes) -> str | None:
     """The format that a file begins as; None for one that is not read here."""
     return next((name for magic, name in IMAGE_MAGIC.items() if file.startswith(magic)), None)
@@ -199,15 +150,6 @@ def _flat(image: Pillow.Image) -> Pillow.Image:
         return image.convert("L") if "transparency" not in image.info else image.convert("RGBA")
     transparent = image.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in image.info
     return image.convert("RGBA" if transparent else "RGB")
-
-
-def _is_locked(session: Session, sha256: str) -> bool:
-    known = select(Input.sha256).where(Input.sha256 == sha256)
-    return session.scalar(known.with_for_update(read=True, key_share=True)) is not None
-
-
-def _unknown(sha256: str) -> NotFound:
-    return NotFound("input_unknown", f"There is no input {sha256}. Send it with a prediction first.")
 
 
 def _too_many_pixels() -> TooLarge:

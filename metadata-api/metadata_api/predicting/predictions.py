@@ -1,6 +1,7 @@
-"""Predictions: one image to many deployments at once, every answer or failure recorded before it is told.
+"""Predictions: one input to many deployments at once, every answer or failure recorded before it is told.
 
-Called by the routes for predictions. No session is open while models are asked: read, close, ask, record.
+Called by the route for predictions. No session is open while models are asked: read, close, ask, record. Who cannot
+take the input is named, and neither asked nor recorded.
 """
 
 import asyncio
@@ -8,27 +9,27 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from metadata_api.database.pages import first_rows
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Input, Prediction
+from metadata_api.database.tables import Input
 from metadata_api.deploying.base import WAY_SECONDS
-from metadata_api.errors import ErrorBody, NotFound
+from metadata_api.errors import Invalid
 from metadata_api.http_pool import HttpPool
 from metadata_api.memory import charge
-from metadata_api.predicting import images, v2_client
-from metadata_api.predicting.results import Outcome, agreement, encode, record
-from metadata_api.predicting.targets import Target, find_targets
-from metadata_api.predicting.v2_client import InferenceFailed, ModelOutput
+from metadata_api.predicting import inputs, stored_inputs, targets, v2_client
+from metadata_api.predicting.agreement import agreement
+from metadata_api.predicting.base import CannotTake, ParsedInput
+from metadata_api.predicting.results import Judged, Outcome, judge, record
+from metadata_api.predicting.targets import Target, Wanted
+from metadata_api.predicting.v2_client import InferenceFailed, ModelOutput, ModelRequest
 from metadata_api.schemas import predictions as bodies
 from metadata_api.storage.base import ObjectStore
 
-# Of an image: its file, and what is sent of it, in base64.
+# Of an input: its bytes, its tensors, and what is sent.
 _COPIES = 3
 log = logging.getLogger(__name__)
 
@@ -48,109 +49,97 @@ class Dependencies:
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """One image, as a file or as the sha256 of a stored one, for some deployments or all that shall run."""
+    """One input, itself or as the sha256 of a stored one, and whom to ask."""
 
-    image: bytes | None
+    kind: str
+    """A name of `inputs.kinds()`; empty with a sha256."""
+    value: Any
     input_sha256: str | None
-    deployments: tuple[str, ...]
+    wanted: Wanted
     deadline_ms: int | None
     """None gives each deployment what its server has."""
+    source: str = "api"
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """What a call is going to do: whom to ask, with which body for each input's name, about which image."""
+class _Asked:
+    """A target, and what it is sent."""
 
-    targets: list[Target]
-    requests: dict[str, bytes]
-    image: images.DecodedImage | Input
+    target: Target
+    request: ModelRequest
+    seconds: float
+    """How long it is waited for."""
+
+
+@dataclass
+class _Plan:
+    """What a call is going to do."""
+
+    row: Input
+    parsed: ParsedInput | None
+    """None for an input that is stored already."""
+    asked: list[_Asked]
+    not_asked: list[bodies.NotAsked]
 
 
 async def predict_all(dependencies: Dependencies, request: PredictionRequest) -> bodies.Comparison:
-    """Ask every deployment at once and record what they said.
+    """Ask every deployment that can take the input at once and record what they said.
 
-    Deadlines count from here; a model that is late, dead or wrong is one error
-    row. Raises Invalid, TooLarge, UnsupportedMedia for the image, NotFound for an unknown deployment
-    or image, Conflict when nothing is deployed; then nothing is stored.
+    Deadlines count from here; a model that is late, dead or wrong is one error row. Raises Invalid, TooLarge,
+    UnsupportedMedia for the input, NotFound for an unknown name or input, Forbidden for an alias, Conflict when nothing
+    is deployed; then nothing is stored. Where no deployment can take the input nothing is stored either.
     """
     begin = asyncio.get_running_loop().time()
     plan = await run_in_threadpool(_prepare, dependencies, request)
-    seconds = [_seconds(dependencies, request, target) for target in plan.targets]
-    # The file is written and synced while the models compute; its row follows with the answers.
+    if not plan.asked:
+        return _told(request, plan, [])
+    # The bytes are written and synced while the models compute; their row follows with the answers.
     _, outcomes = await asyncio.gather(
-        run_in_threadpool(_store, dependencies, plan.image),
-        asyncio.gather(
-            *(
-                _ask(dependencies, target, plan.requests, begin + limit)
-                for target, limit in zip(plan.targets, seconds, strict=True)
-            )
-        ),
+        run_in_threadpool(_store, dependencies, plan.parsed),
+        asyncio.gather(*(_ask(dependencies, one, begin + one.seconds) for one in plan.asked)),
     )
-    deadline_ms = round(1000 * max(seconds))
-    return await run_in_threadpool(_record, dependencies, deadline_ms, plan.image, outcomes)
-
-
-def show(session: Session, uid: UUID) -> bodies.RecordedPrediction:
-    """One recorded prediction; raises NotFound."""
-    row = session.scalar(select(Prediction).where(Prediction.uid == uid))
-    if row is None:
-        raise NotFound("prediction_unknown", f"There is no prediction {uid}.")
-    return _recorded(row)
-
-
-def list_page(
-    session: Session,
-    *,
-    deployment: str | None,
-    input_sha256: str | None,
-    request_id: UUID | None,
-    limit: int,
-    before: int | None,
-) -> bodies.PredictionPage:
-    """The `limit` newest predictions that match, or those older than the cursor `before`; fewer when they are large."""
-    query = select(Prediction)
-    filters = {
-        Prediction.deployment: deployment,
-        Prediction.input_sha256: input_sha256,
-        Prediction.request_uid: request_id,
-    }
-    for column, value in filters.items():
-        if value is not None:
-            query = query.where(column == value)
-    total = session.scalar(query.with_only_columns(func.count(), maintain_column_froms=True)) or 0
-    if before is not None:
-        query = query.where(Prediction.id < before)
-    large = (Prediction.probabilities, Prediction.lineage)
-    rows, more = first_rows(session, query.order_by(Prediction.id.desc()), large, limit)
-    items = [_recorded(row) for row in rows]
-    return bodies.PredictionPage(items=items, total=total, next=str(rows[-1].id) if more else None)
+    return await run_in_threadpool(_record, dependencies, request, plan, outcomes)
 
 
 def _prepare(dependencies: Dependencies, request: PredictionRequest) -> _Plan:
-    """One short transaction that writes nothing, and what takes time with the image."""
-    image: images.DecodedImage | Input | None = None
-    if request.image is not None:
-        image = images.decode(request.image)
+    """One short transaction that writes nothing, and what takes time with the input."""
+    parsed = None if request.input_sha256 else inputs.kinds()[request.kind].parse(request.value)
     with dependencies.sessions() as session:
-        targets = find_targets(session, request.deployments)
-        image = image or session.get(Input, request.input_sha256)
-    if image is None:
-        raise NotFound("input_unknown", f"There is no input {request.input_sha256}. Send the file itself.")
-    if isinstance(image, images.DecodedImage):
-        charge(_COPIES * max(len(image.file), len(image.sent)))
-        sent = image.sent
-    else:
-        charge(_COPIES * image.size)
-        sent = images.shrink(dependencies.inputs.read(image.sha256))
-    names = {target.image_input for target in targets if target.image_input}
-    requests = {name: v2_client.image_request(name, sent) for name in names}
-    return _Plan(targets, requests, image)
+        found = targets.find(session, request.wanted)
+        stored = session.get(Input, request.input_sha256) if request.input_sha256 else None
+    row = stored or (stored_inputs.row_of(parsed) if parsed else None)
+    if row is None:
+        raise stored_inputs.unknown(str(request.input_sha256))
+    charge(_COPIES * row.size)
+    kind = inputs.kinds()[row.kind]
+    content = parsed.content if parsed else kind.load(dependencies.inputs.read(row.sha256))
+    plan = _Plan(row, parsed, [], found.not_asked)
+    _choose(plan, found.targets, content, dependencies, request)
+    return plan
 
 
-def _store(dependencies: Dependencies, image: images.DecodedImage | Input) -> None:
-    """Nothing for an image that is stored already."""
-    if isinstance(image, images.DecodedImage):
-        images.store(dependencies.sessions, dependencies.inputs, image)
+def _choose(
+    plan: _Plan, found: Sequence[Target], content: Any, dependencies: Dependencies, request: PredictionRequest
+) -> None:
+    """Who is asked, and what they are sent; raises Invalid when all that is wrong is the input."""
+    kind = inputs.kinds()[plan.row.kind]
+    # Models that take the same get the same bytes, which are made once.
+    made: dict[str, ModelRequest] = {}
+    nearest: CannotTake | None = None
+    for target in found:
+        taken = target.desired.interface.inputs
+        key = repr(taken)
+        try:
+            if key not in made:
+                made[key] = v2_client.build_request(kind.tensors(content, taken))
+        except CannotTake as reason:
+            plan.not_asked.append(target.not_asked(reason.code, reason.detail))
+            if reason.distance and (nearest is None or reason.distance < nearest.distance):
+                nearest = reason
+            continue
+        plan.asked.append(_Asked(target, made[key], _seconds(dependencies, request, target)))
+    if nearest and not plan.asked:
+        raise Invalid(nearest.code, f"No model takes the {plan.row.kind}. The nearest says: {nearest.detail}")
 
 
 def _seconds(dependencies: Dependencies, request: PredictionRequest, target: Target) -> float:
@@ -160,21 +149,21 @@ def _seconds(dependencies: Dependencies, request: PredictionRequest, target: Tar
     return (target.response_seconds or dependencies.response_seconds) + WAY_SECONDS
 
 
-async def _ask(dependencies: Dependencies, target: Target, requests: dict[str, bytes], end: float) -> Outcome:
+def _store(dependencies: Dependencies, parsed: ParsedInput | None) -> None:
+    """Nothing for an input that is stored already."""
+    if parsed is not None:
+        stored_inputs.store(dependencies.sessions, dependencies.inputs, parsed)
+
+
+async def _ask(dependencies: Dependencies, asked: _Asked, end: float) -> Outcome:
     """Ask one target; whatever happens is an outcome, so that no model spoils the answers of the others."""
     start = time.perf_counter()
+    target = asked.target
     result: ModelOutput | InferenceFailed
     try:
-        if not target.running:
-            raise InferenceFailed("deployment_stopped", "The deployment is stopped. Start it first.")
-        if target.image_input is None:
-            raise InferenceFailed("not_an_image_model", "The model does not take exactly one image.")
+        url = dependencies.serving_url.replace("{name}", target.name)
         result = await v2_client.infer(
-            dependencies.pool,
-            dependencies.serving_url.replace("{name}", target.name),
-            target.name,
-            requests[target.image_input],
-            end=end,
+            dependencies.pool, url, target.name, target.version, asked.request, end=end
         )
     except InferenceFailed as failure:
         result = failure
@@ -185,47 +174,29 @@ async def _ask(dependencies: Dependencies, target: Target, requests: dict[str, b
 
 
 def _record(
-    dependencies: Dependencies,
-    deadline_ms: int,
-    asked: images.DecodedImage | Input,
-    outcomes: Sequence[Outcome],
+    dependencies: Dependencies, request: PredictionRequest, plan: _Plan, outcomes: Sequence[Outcome]
 ) -> bodies.Comparison:
-    """Write the image and all outcomes in one transaction; returns them as they are told."""
-    uid = uuid4()
-    encoded = encode(outcomes)
+    """Write the input and all outcomes in one transaction; returns them as they are told."""
+    judged = judge(dependencies.sessions, outcomes)
+    told = _told(request, plan, judged)
     with dependencies.sessions.begin() as session:
-        image = images.lock(session, asked) if isinstance(asked, Input) else images.put(session, asked)
-        results = record(session, uid, image.sha256, outcomes, encoded)
-    shown = bodies.PredictedInput(
-        sha256=image.sha256,
-        kind=image.kind,
-        media_type=image.media_type,
-        size=image.size,
-        summary={"width": image.width, "height": image.height},
-        url=f"/v1/inputs/{image.sha256}",
-    )
+        if plan.parsed is None:
+            stored_inputs.lock(session, plan.row)
+        else:
+            stored_inputs.put(session, plan.row)
+        record(session, told.id, plan.row.sha256, request.source, judged)
+    return told
+
+
+def _told(request: PredictionRequest, plan: _Plan, judged: Sequence[Judged]) -> bodies.Comparison:
+    results = [one.result for one in judged]
+    seconds = max((one.seconds for one in plan.asked), default=(request.deadline_ms or 0) / 1000)
+    is_stored = plan.parsed is None or bool(plan.asked)
     return bodies.Comparison(
-        id=uid, input=shown, deadline_ms=deadline_ms, results=results, agreement=agreement(results)
-    )
-
-
-def _recorded(row: Prediction) -> bodies.RecordedPrediction:
-    error = ErrorBody(error=row.error, detail=row.error_detail or "") if row.error else None
-    return bodies.RecordedPrediction(
-        prediction_id=row.uid,
-        deployment=row.deployment,
-        alias=row.alias,
-        experiment=row.lineage["experiment"],
-        version=row.lineage["version"],
-        status="ok" if row.status == "ok" else "error",
-        kind=row.kind,
-        label=row.label,
-        probabilities=[bodies.Probability(**one) for one in row.probabilities] if row.probabilities else None,
-        latency_ms=row.latency_ms,
-        error=error,
-        request_id=row.request_uid,
-        input_sha256=row.input_sha256,
-        source=row.source,
-        lineage=row.lineage,
-        created_at=row.created_at,
+        id=uuid4(),
+        input=stored_inputs.shown(plan.row, is_stored=is_stored),
+        deadline_ms=round(1000 * seconds),
+        results=results,
+        not_asked=plan.not_asked,
+        agreement=agreement(results),
     )

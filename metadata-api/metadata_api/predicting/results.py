@@ -1,24 +1,25 @@
 """What asking models came to: judged, recorded in one go, and shaped for the answer; called by `predictions`."""
 
-import base64
-import io
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from PIL import Image as Pillow
 from sqlalchemy import insert, select, tuple_
 from sqlalchemy.orm import Session
 
+from metadata_api.database.session import Sessions
 from metadata_api.database.tables import ModelVersion, Prediction
 from metadata_api.errors import ErrorBody
-from metadata_api.predicting.targets import VERSION_COLUMNS, AnsweringVersion, Target
-from metadata_api.predicting.v2_client import PREPROCESSED_SIDE, InferenceFailed, ModelOutput
+from metadata_api.predicting import answers
+from metadata_api.predicting.base import Answer, Outputs
+from metadata_api.predicting.preprocessed import PreprocessedImages
+from metadata_api.predicting.targets import VERSION_COLUMNS, AnsweringVersion, Target, version_of
+from metadata_api.predicting.v2_client import InferenceFailed, ModelOutput
 from metadata_api.schemas import predictions as bodies
 
 Versions = dict[tuple[int, str], AnsweringVersion]
+Lineage = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -30,72 +31,58 @@ class Outcome:
     latency_ms: float
 
 
-def encode(outcomes: Sequence[Outcome]) -> list[str | None]:
-    """What each model saw as a PNG in base64, None where it did not say; takes time, so never in a session."""
-    return [
-        _png(one.result.preprocessed)
-        if isinstance(one.result, ModelOutput) and one.result.preprocessed
-        else None
-        for one in outcomes
-    ]
+@dataclass(frozen=True)
+class Judged:
+    """An outcome as it is told, and what is recorded beside it."""
+
+    result: bodies.Result
+    version: AnsweringVersion | None
+    lineage: Lineage
+
+
+def judge(sessions: Sessions, outcomes: Sequence[Outcome]) -> list[Judged]:
+    """Read every answer as its version gives it, and show what each model saw. Takes time: no session is open for it.
+
+    The version is the one that the answer names, whichever is the desired one now. An answer that fits no registered
+    version is an error, because its version would be unknown.
+    """
+    versions = _answering_versions(sessions, outcomes)
+    shown = PreprocessedImages()
+    return [_judged(outcome, versions, shown) for outcome in outcomes]
 
 
 def record(
-    session: Session,
-    request_uid: UUID,
-    input_sha256: str,
-    outcomes: Sequence[Outcome],
-    encoded: Sequence[str | None],
-) -> list[bodies.Result]:
-    """Write every outcome as a prediction, in one statement; returns them as they are told, in order.
-
-    `encoded` are the images of `encode`.
-
-    The version recorded is the one that the answer names, whichever is the desired one now. An answer that
-    fits no registered version is an error row, because its version would be unknown.
-    """
-    versions = _answering_versions(session, outcomes)
-    results, rows = [], []
-    for outcome, preprocessed in zip(outcomes, encoded, strict=True):
-        version, answer = _checked(outcome, versions)
-        result = _result(outcome, version, answer, preprocessed)
-        results.append(result)
-        lineage = _lineage(outcome, version)
-        rows.append(
-            {
-                "uid": result.prediction_id,
-                "request_uid": request_uid,
-                "input_sha256": input_sha256,
-                "deployment": result.deployment,
-                "version_id": version.id if version else None,
-                "source": "api",
-                "status": result.status,
-                "kind": "probabilities",
-                "label": result.label,
-                "probabilities": [one.model_dump() for one in result.probabilities or ()] or None,
-                "latency_ms": result.latency_ms,
-                "error": result.error.error if result.error else None,
-                "error_detail": result.error.detail if result.error else None,
-                "lineage": lineage,
-            }
-        )
+    session: Session, request_uid: UUID, input_sha256: str, source: str, judged: Sequence[Judged]
+) -> None:
+    """Write every outcome as a prediction, in one statement."""
+    rows = [
+        {
+            "uid": one.result.prediction_id,
+            "request_uid": request_uid,
+            "input_sha256": input_sha256,
+            "source": source,
+            "version_id": one.version.id if one.version else None,
+            "probabilities": [item.model_dump() for item in one.result.probabilities or ()] or None,
+            "answer": _answer_row(one.result),
+            "error": one.result.error.error if one.result.error else None,
+            "error_detail": one.result.error.detail if one.result.error else None,
+            "lineage": one.lineage,
+            **one.result.model_dump(include={"deployment", "alias", "status", "kind", "label", "latency_ms"}),
+        }
+        for one in judged
+    ]
     session.execute(insert(Prediction), rows)
-    return results
 
 
-def agreement(results: Sequence[bodies.Result]) -> bodies.Agreement:
-    """How the answers that are ok voted; two labels with the most votes are no agreement."""
-    labels = Counter(result.label for result in results if result.status == "ok")
-    best = labels.most_common(2)
-    if not best:
-        return bodies.Agreement(label=None, votes=0, of=0, unanimous=False)
-    label, votes = best[0]
-    if len(best) == 2 and best[1][1] == votes:
-        label = None
-    return bodies.Agreement(label=label, votes=votes, of=labels.total(), unanimous=len(labels) == 1)
+# What is recorded of an answer beside label and probabilities, which have columns.
+ANSWER_FIELDS = {"number", "unit", "text", "boxes", "tensors"}
 
 
-def _answering_versions(session: Session, outcomes: Sequence[Outcome]) -> Versions:
+def _answer_row(result: bodies.Result) -> dict[str, Any] | None:
+    return result.model_dump(include=ANSWER_FIELDS, exclude_none=True, mode="json") or None
+
+
+def _answering_versions(sessions: Sessions, outcomes: Sequence[Outcome]) -> Versions:
     """Every version that answered, by experiment and number: mostly those desired, which are known already."""
     known = {
         (one.target.experiment_id, str(one.target.desired.number)): one.target.desired for one in outcomes
@@ -113,80 +100,73 @@ def _answering_versions(session: Session, outcomes: Sequence[Outcome]) -> Versio
     if numbers:
         others = tuple_(ModelVersion.experiment_id, ModelVersion.number).in_(numbers)
         query = select(ModelVersion.experiment_id, *VERSION_COLUMNS).where(others)
-        for row in session.execute(query):
-            version = AnsweringVersion(row.id, row.number, row.sha256, row.labels)
-            known[row.experiment_id, str(row.number)] = version
+        with sessions() as session:
+            for row in session.execute(query):
+                known[row.experiment_id, str(row.number)] = version_of(row)
     return known
+
+
+def _judged(outcome: Outcome, versions: Versions, shown: PreprocessedImages) -> Judged:
+    version, said = _checked(outcome, versions)
+    target, lineage = outcome.target, _lineage(outcome, version)
+    failed = isinstance(said, InferenceFailed)
+    answer = Answer((version or target.desired).answer_kind) if isinstance(said, InferenceFailed) else said
+    output = outcome.result if isinstance(outcome.result, ModelOutput) and not failed else None
+    result = bodies.Result(
+        prediction_id=uuid4(),
+        deployment=target.name,
+        alias=target.alias,
+        experiment=target.experiment,
+        version=version.number if version else None,
+        status="error" if failed else "ok",
+        kind=answer.kind,
+        label=answer.label,
+        probabilities=_probabilities(answer),
+        number=answer.number,
+        unit=answer.unit,
+        text=answer.text,
+        boxes=None if answer.boxes is None else [bodies.Box(**vars(box)) for box in answer.boxes],
+        tensors=None if answer.tensors is None else [bodies.AnsweredTensor(**one) for one in answer.tensors],
+        latency_ms=outcome.latency_ms,
+        cold=not target.ready,
+        preprocessed=shown.png(output.preprocessed) if output else None,
+        warning=output.warning if output else None,
+        error=ErrorBody(error=said.code, detail=said.detail) if isinstance(said, InferenceFailed) else None,
+    )
+    return Judged(result, version, lineage)
 
 
 def _checked(
     outcome: Outcome, versions: Versions
-) -> tuple[AnsweringVersion | None, ModelOutput | InferenceFailed]:
+) -> tuple[AnsweringVersion | None, Answer | InferenceFailed]:
     """The version that answered, and its answer if it fits that version."""
-    answer = outcome.result
-    if isinstance(answer, InferenceFailed):
-        return None, answer
-    version = versions.get((outcome.target.experiment_id, answer.model_version))
+    said = outcome.result
+    if isinstance(said, InferenceFailed):
+        return None, said
+    version = versions.get((outcome.target.experiment_id, said.model_version))
     if version is None:
         return None, InferenceFailed("bad_answer", "The answer names a version that is not registered.")
-    said, expected = len(answer.probabilities), len(version.labels)
-    if said != expected:
-        detail = f"The model answered {said} probabilities and has {expected} labels."
-        return version, InferenceFailed("bad_answer", detail)
-    return version, answer
+    taken = version.interface
+    try:
+        return version, answers.read(Outputs(taken.outputs, taken.labels, said.outputs))
+    except ValueError as error:
+        return version, InferenceFailed("bad_answer", f"The model's answer cannot be read: {error}"[:500])
 
 
-def _result(
-    outcome: Outcome,
-    version: AnsweringVersion | None,
-    answer: ModelOutput | InferenceFailed,
-    preprocessed: str | None,
-) -> bodies.Result:
-    label, ranked, error = None, None, None
-    if isinstance(answer, InferenceFailed):
-        error = ErrorBody(error=answer.code, detail=answer.detail)
-    elif version is not None:
-        ranked = _ranked(version.labels, answer.probabilities)
-        label = answer.label or ranked[0].label
-    return bodies.Result(
-        prediction_id=uuid4(),
-        deployment=outcome.target.name,
-        alias=None,
-        experiment=outcome.target.experiment,
-        version=version.number if version else None,
-        status="error" if error else "ok",
-        kind="probabilities",
-        label=label,
-        probabilities=ranked,
-        latency_ms=outcome.latency_ms,
-        preprocessed=None if error else preprocessed,
-        warning=answer.warning if isinstance(answer, ModelOutput) else None,
-        error=error,
-    )
+def _probabilities(answer: Answer) -> list[bodies.Probability] | None:
+    if answer.probabilities is None:
+        return None
+    return [bodies.Probability(label=label, probability=value) for label, value in answer.probabilities]
 
 
-def _lineage(outcome: Outcome, version: AnsweringVersion | None) -> dict[str, Any]:
+def _lineage(outcome: Outcome, version: AnsweringVersion | None) -> Lineage:
     """Where an answer came from, for readers long after the deployment has changed or gone."""
-    answer = outcome.result
+    said = outcome.result
     return {
         "experiment": outcome.target.experiment,
         "desired_version": outcome.target.desired.number,
         "version": version.number if version else None,
         "mar_sha256": version.sha256 if version else None,
         "runtime": outcome.target.runtime,
-        "model_version": answer.model_version if isinstance(answer, ModelOutput) else None,
+        "model_version": said.model_version if isinstance(said, ModelOutput) else None,
     }
-
-
-def _ranked(labels: Sequence[str], probabilities: Sequence[float]) -> list[bodies.Probability]:
-    pairs = sorted(zip(labels, probabilities, strict=True), key=lambda pair: -pair[1])
-    return [bodies.Probability(label=label, probability=probability) for label, probability in pairs]
-
-
-def _png(preprocessed: bytes) -> str:
-    """What a model saw as a grey PNG in base64."""
-    file = io.BytesIO()
-    Pillow.frombytes("L", (PREPROCESSED_SIDE, PREPROCESSED_SIDE), preprocessed).save(
-        file, "PNG", compress_level=1
-    )
-    return base64.b64encode(file.getvalue()).decode()

@@ -1,18 +1,32 @@
-"""The deployments that a call for predictions asks, and versions that may answer; called by `predictions`."""
+"""The deployments that a call for predictions may ask, and versions that may answer; called by `predictions`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
+from metadata_api import aliases, versions
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
 from metadata_api.deploying.base import ServingOptions
-from metadata_api.errors import Conflict, NotFound
+from metadata_api.errors import Conflict, Forbidden, NotFound
+from metadata_api.predicting import answers
+from metadata_api.schemas.predictions import NotAsked
+from serving_runtime.archive import interface
+from serving_runtime.archive.interface import Interface
 
 Json = dict[str, Any]
-VERSION_COLUMNS = (ModelVersion.id, ModelVersion.number, ModelVersion.sha256, ModelVersion.labels)
+# Columns instead of rows: a version's golden pair and training record are large and not needed.
+VERSION_COLUMNS = (
+    ModelVersion.id,
+    ModelVersion.number,
+    ModelVersion.sha256,
+    ModelVersion.labels,
+    ModelVersion.inputs,
+    ModelVersion.outputs,
+    ModelVersion.handler,
+)
 
 
 @dataclass(frozen=True)
@@ -22,68 +36,181 @@ class AnsweringVersion:
     id: int
     number: int
     sha256: str
-    labels: list[str]
+    interface: Interface
+
+    @property
+    def answer_kind(self) -> str:
+        """What it gives."""
+        return answers.kind_of(self.interface.outputs)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Whom a call names; nobody means all that run. `allowed` are those that the caller may use, None for all."""
+
+    deployments: Sequence[str] = ()
+    aliases: Sequence[str] = ()
+    experiments: Sequence[str] = ()
+    allowed: Collection[str] | None = None
+
+    @property
+    def everybody(self) -> bool:
+        """Whether none is named."""
+        return not (self.deployments or self.aliases or self.experiments)
 
 
 @dataclass(frozen=True)
 class Target:
-    """A deployment to ask, and its desired version."""
+    """A deployment to ask, and the version that it shall serve or that its alias points at."""
 
     name: str
     experiment: str
     experiment_id: int
     runtime: str
     running: bool
-    image_input: str | None
-    """Name of the input that takes an image file, if that is all the model takes."""
+    ready: bool
     response_seconds: int | None
     """How long its server may take to answer, where that is not the installation's default."""
     desired: AnsweringVersion
+    alias: str | None = None
+    version: str = ""
+    """The version that it is asked for; empty for the one that it serves."""
+
+    def not_asked(self, reason: str, detail: str) -> NotAsked:
+        """The same as one that is not asked."""
+        return NotAsked(deployment=self.name, experiment=self.experiment, reason=reason, detail=detail)
 
 
-def find_targets(session: Session, names: Sequence[str]) -> list[Target]:
-    """The named deployments, each once, or all that shall run; raises NotFound and Conflict."""
-    # Columns instead of rows: a version's golden pair and training record are large and not needed.
-    query = (
+@dataclass
+class Found:
+    """Those that may be asked, and those named that cannot, whatever the input is."""
+
+    targets: list[Target] = field(default_factory=list)
+    not_asked: list[NotAsked] = field(default_factory=list)
+
+
+def find(session: Session, wanted: Wanted) -> Found:
+    """Who is named, each deployment once, or all that shall run.
+
+    Raises NotFound for an unknown name, Forbidden for an alias of a deployment that the caller may not use, Conflict
+    when nobody is named and nothing runs.
+    """
+    pointers = {name: _pointer(session, name) for name in dict.fromkeys(wanted.aliases)}
+    for pointer in pointers.values():
+        if wanted.allowed is not None and pointer.deployment not in wanted.allowed:
+            raise Forbidden(
+                "forbidden", f"Your token is limited to other deployments than alias {pointer.name}'s."
+            )
+    experiment_ids = _experiment_ids(session, wanted.experiments)
+    names = [*wanted.deployments, *(pointer.deployment for pointer in pointers.values())]
+    query = _query()
+    if wanted.everybody:
+        query = query.where(Deployment.desired == "running")
+    else:
+        query = query.where(
+            Deployment.name.in_(names) | Deployment.experiment_id.in_(list(experiment_ids.values()))
+        )
+    if wanted.allowed is not None:
+        query = query.where(Deployment.name.in_(wanted.allowed))
+    known = {row.name: _target(row) for row in session.execute(query)}
+    if wanted.everybody and not known:
+        raise Conflict(
+            "nothing_deployed", "No deployment is running. Deploy a version of an experiment first."
+        )
+    if missing := [name for name in wanted.deployments if name not in known]:
+        raise NotFound(
+            "deployment_unknown", f"There is no deployment {', '.join(missing[:10])}. See /v1/deployments."
+        )
+    return _sorted(session, wanted, known, pointers, experiment_ids)
+
+
+def _sorted(
+    session: Session,
+    wanted: Wanted,
+    known: dict[str, Target],
+    pointers: dict[str, aliases.Pointer],
+    experiment_ids: dict[str, int],
+) -> Found:
+    """Who may be asked, in the order in which the call names them."""
+    found = Found()
+    chosen: dict[str, Target] = {name: known[name] for name in dict.fromkeys(wanted.deployments)}
+    for pointer in pointers.values():
+        target = _behind(session, pointer, known[pointer.deployment])
+        if pointer.stale:
+            found.not_asked.append(target.not_asked("alias_stale", pointer.stale))
+        else:
+            chosen[pointer.deployment] = target
+    for name, experiment_id in experiment_ids.items():
+        # Those of an experiment that are stopped were not named themselves.
+        mine = [one for one in known.values() if one.experiment_id == experiment_id and one.running]
+        for one in mine:
+            chosen.setdefault(one.name, one)
+        if not mine:
+            detail = "No running deployment serves it. Deploy a version of it first."
+            found.not_asked.append(
+                NotAsked(deployment=None, experiment=name, reason="not_deployed", detail=detail)
+            )
+    for target in known.values() if wanted.everybody else chosen.values():
+        if target.running:
+            found.targets.append(target)
+        else:
+            found.not_asked.append(target.not_asked("stopped", "The deployment is stopped. Start it first."))
+    return found
+
+
+def _query() -> Select[Any]:
+    return (
         select(Deployment.name, Deployment.experiment_id, Deployment.runtime, Deployment.desired)
-        .add_columns(Experiment.name.label("experiment"), ModelVersion.inputs, *VERSION_COLUMNS)
-        .add_columns(Deployment.response_seconds, ModelVersion.archive_settings)
+        .add_columns(Deployment.observed_state, Deployment.observed_version, Deployment.response_seconds)
+        .add_columns(Experiment.name.label("experiment"), ModelVersion.archive_settings, *VERSION_COLUMNS)
         .join(Experiment, Deployment.experiment_id == Experiment.id)
         .join(ModelVersion, Deployment.version_id == ModelVersion.id)
         .order_by(Deployment.name)
     )
-    query = query.where(Deployment.name.in_(names)) if names else query.where(Deployment.desired == "running")
-    found = {
-        row.name: Target(
-            name=row.name,
-            experiment=row.experiment,
-            experiment_id=row.experiment_id,
-            runtime=row.runtime,
-            running=row.desired == "running",
-            image_input=_image_input(row.inputs),
-            response_seconds=ServingOptions(response_seconds=row.response_seconds)
-            .or_of_archive(row.archive_settings)
-            .response_seconds,
-            desired=AnsweringVersion(row.id, row.number, row.sha256, row.labels),
-        )
-        for row in session.execute(query)
-    }
-    if not names:
-        if not found:
-            raise Conflict(
-                "nothing_deployed", "No deployment is running. Deploy a version of an experiment first."
-            )
-        return list(found.values())
+
+
+def version_of(row: Row[Any] | Any) -> AnsweringVersion:
+    """The version in a row with VERSION_COLUMNS."""
+    found = interface.of_documents(row.inputs, row.outputs, row.labels, row.handler)
+    return AnsweringVersion(row.id, row.number, row.sha256, found)
+
+
+def _target(row: Row[Any]) -> Target:
+    limits = ServingOptions(response_seconds=row.response_seconds).or_of_archive(row.archive_settings)
+    return Target(
+        name=row.name,
+        experiment=row.experiment,
+        experiment_id=row.experiment_id,
+        runtime=row.runtime,
+        running=row.desired == "running",
+        ready=row.observed_state == "ready" and row.observed_version == row.number,
+        response_seconds=limits.response_seconds,
+        desired=version_of(row),
+    )
+
+
+def _pointer(session: Session, name: str) -> aliases.Pointer:
+    found = aliases.find(session, name)
+    if found is None:
+        raise NotFound("alias_unknown", f"There is no alias {name}. See /v1/aliases.")
+    return found
+
+
+def _behind(session: Session, pointer: aliases.Pointer, target: Target) -> Target:
+    """The target as an alias means it: at the alias's version, which the deployment may not serve any more."""
+    version = target.desired
+    if version.number != pointer.version or target.experiment != pointer.experiment:
+        version = version_of(versions.find(session, pointer.experiment, pointer.version))
+    return Target(
+        **{**vars(target), "alias": pointer.name, "desired": version, "version": str(pointer.version)}
+    )
+
+
+def _experiment_ids(session: Session, names: Sequence[str]) -> dict[str, int]:
+    rows = session.execute(select(Experiment.name, Experiment.id).where(Experiment.name.in_(names)))
+    found: dict[str, int] = {row.name: row.id for row in rows} if names else {}
     if missing := [name for name in names if name not in found]:
         raise NotFound(
-            "deployment_unknown", f"There is no deployment {', '.join(missing[:10])}. See /v1/deployments."
+            "experiment_unknown", f"There is no experiment {', '.join(missing[:10])}. See /v1/experiments."
         )
-    return [found[name] for name in dict.fromkeys(names)]
-
-
-def _image_input(inputs: Sequence[Json]) -> str | None:
-    if len(inputs) != 1:
-        return None
-    only = inputs[0]
-    takes = {only["datatype"], *only.get("accepts", ())}
-    return str(only["name"]) if "BYTES" in takes else None
+    return {name: found[name] for name in dict.fromkeys(names)}

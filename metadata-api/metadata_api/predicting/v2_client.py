@@ -1,25 +1,24 @@
-"""The API's side of the v2 inference protocol: one image to one model, one answer or one typed failure.
+"""The API's side of the v2 inference protocol: one row to one model, one answer or one typed failure, all in binary.
 
 Called by `predictions` for every deployment of a call at once.
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from metadata_api.errors import Unavailable
 from metadata_api.http_pool import HttpPool, ResponseTooLarge
 from serving_runtime.contracts import ErrorCode
-from serving_runtime.protocol import rest
+from serving_runtime.protocol import binary, rest
 from serving_runtime.protocol.tensors import Tensor
 
-# An image model answers a few kilobytes. A model is foreign code: it must not fill our memory.
-MAX_ANSWER_BYTES = 1024 * 1024
-JSON = {"content-type": "application/json"}
+# Room for a map of an image's classes. A model is foreign code: it must not fill our memory.
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
 # Parameters that a model may take, and the outputs that they add (docs/adr/0009 and 0043): what the network got,
 # and what is unusual about the input.
 RETURN_PREPROCESSED, PREPROCESSED = "return_preprocessed", "preprocessed"
 RETURN_WARNINGS, WARNING = "return_warnings", "warning"
-PREPROCESSED_SIDE = 28
 # Codes of the serving front's errors, as codes of this API; all others mean that the model failed.
 CODES = {
     ErrorCode.INVALID_REQUEST: "input_rejected",
@@ -45,7 +44,7 @@ class InferenceFailed(Exception):
     """Why there is no answer.
 
     `code` is one of model_not_ready, model_overloaded, model_unreachable, model_failed, input_rejected,
-    deadline_exceeded, bad_answer, not_an_image_model, deployment_stopped; `detail` is for people.
+    deadline_exceeded, bad_answer, internal_error; `detail` is for people.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -56,33 +55,47 @@ class InferenceFailed(Exception):
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """What a model said about one image."""
+    """What a model said about one input."""
 
     model_version: str
     """The version that the answer names."""
-    probabilities: list[float]
-    """In the order of the version's labels."""
-    label: str | None
-    preprocessed: bytes | None
-    """28 x 28 bytes that really went into the network, if the model can tell."""
+    outputs: Mapping[str, Tensor]
+    preprocessed: Tensor | None = None
+    """What really went into the network, if the model can tell."""
     warning: str | None = None
-    """What is unusual about the image, in the model's words, if it can tell and there is something."""
+    """What is unusual about the input, in the model's words, if it can tell and there is something."""
 
 
-def image_request(input_name: str, image: bytes) -> bytes:
-    """The v2 JSON body that sends one PNG or JPEG file and asks for what the model sees of it and finds unusual."""
-    return rest.build_request(
-        [Tensor(input_name, "BYTES", (1,), [image])],
-        parameters={RETURN_PREPROCESSED: True, RETURN_WARNINGS: True},
-    )
+@dataclass(frozen=True)
+class ModelRequest:
+    """The body that asks a model, in binary; `json_size` is the length of its JSON."""
+
+    body: bytes
+    json_size: int
 
 
-async def infer(pool: HttpPool, serving_url: str, model: str, body: bytes, *, end: float) -> ModelOutput:
-    """Ask a model until the event loop's time is `end`; whatever goes wrong outside is an InferenceFailed."""
-    url = f"{serving_url}/v2/models/{model}/infer"
+def build_request(inputs: Sequence[Tensor]) -> ModelRequest:
+    """The body that sends these inputs and asks for what the model sees of them and finds unusual."""
+    wants = {RETURN_PREPROCESSED: True, RETURN_WARNINGS: True}
+    return ModelRequest(*rest.build_binary_request(inputs, parameters=wants))
+
+
+async def infer(
+    pool: HttpPool, serving_url: str, model: str, version: str, request: ModelRequest, *, end: float
+) -> ModelOutput:
+    """Ask one model, at a version if one is named, until `end` on the clock of the event loop; raises InferenceFailed.
+
+    A request whose connection breaks before the answer is sent once more. Whatever goes wrong outside is an
+    InferenceFailed.
+    """
+    at = f"/versions/{version}" if version else ""
+    url = f"{serving_url}/v2/models/{model}{at}/infer"
+    headers = {"content-type": "application/octet-stream", binary.HEADER: str(request.json_size)}
     try:
         async with asyncio.timeout_at(end):
-            response = await pool.request("POST", url, headers=JSON, body=body, max_bytes=MAX_ANSWER_BYTES)
+            response = await pool.request(
+                "POST", url, headers=headers, body=request.body, max_bytes=MAX_ANSWER_BYTES
+            )
     except TimeoutError as error:
         raise InferenceFailed("deadline_exceeded", "The model did not answer within the deadline.") from error
     except ResponseTooLarge as error:
@@ -96,10 +109,15 @@ async def infer(pool: HttpPool, serving_url: str, model: str, body: bytes, *, en
     if response.status != 200:
         raise _failure(response.status, response.body)
     try:
-        return _answer(rest.parse_response(response.body))
+        return _answer(rest.parse_response(response.body, _json_size(response.headers)))
     except (rest.InvalidResponse, ValueError) as error:
-        detail = f"The model's answer is not what an image model answers: {error}"
-        raise InferenceFailed("bad_answer", _plain(detail)) from error
+        raise InferenceFailed("bad_answer", _plain(f"The model's answer cannot be read: {error}")) from error
+
+
+def _json_size(headers: Mapping[str, str]) -> int | None:
+    """None when all of the body is JSON; raises ValueError."""
+    size = headers.get(binary.HEADER)
+    return None if size is None else int(size)
 
 
 def _failure(status: int, content: bytes) -> InferenceFailed:
@@ -112,27 +130,12 @@ def _failure(status: int, content: bytes) -> InferenceFailed:
 
 
 def _answer(response: rest.InferResponse) -> ModelOutput:
-    """Raises ValueError when it is not the answer of an image model to one image."""
-    probabilities = response.outputs.get("probabilities")
-    if probabilities is None or probabilities.datatype not in ("FP32", "FP64") or not probabilities.data:
-        raise ValueError("it has no output `probabilities` of floats")
-    label = response.outputs.get("label")
-    said = str(label.values()[0]) if label and label.data else None
-    if said is not None and (len(said) > 200 or _plain(said) != said):
-        raise ValueError("`label` is not text of at most 200 characters")
-    preprocessed = response.outputs.get(PREPROCESSED)
-    size = PREPROCESSED_SIDE**2
-    if preprocessed is not None and (preprocessed.datatype != "UINT8" or len(preprocessed.data) != size):
-        raise ValueError(f"`{PREPROCESSED}` is not {PREPROCESSED_SIDE} x {PREPROCESSED_SIDE} bytes")
-    return ModelOutput(
-        model_version=str(response.model_version)[:100],
-        probabilities=probabilities.values(),
-        label=said,
-        preprocessed=(
-            bytes(preprocessed.data) if preprocessed and isinstance(preprocessed.data, bytes) else None
-        ),
-        warning=_warning(response.outputs.get(WARNING)),
-    )
+    outputs = dict(response.outputs)
+    if not outputs:
+        raise ValueError("it has no outputs")
+    seen = outputs.pop(PREPROCESSED, None)
+    warning = outputs.pop(WARNING, None)
+    return ModelOutput(str(response.model_version)[:100], outputs, seen, _warning(warning))
 
 
 def _warning(output: Tensor | None) -> str | None:

@@ -20,6 +20,7 @@ from metadata_api.deploying.base import Deployer
 from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deploying.intervals import Intervals
 from metadata_api.deploying.kserve.config import KServeConfig
+from metadata_api.environments import Environments
 from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
 from metadata_api.maintenance import Maintenance
@@ -60,6 +61,8 @@ class Components:
     maintenance: Maintenance
     signatures: Signatures
     """Whether archives need one, and whose count."""
+    environments: Environments
+    """What archives may import here."""
     serving_tokens: ServingTokens | None = field(init=False, default=None)
     """Hands the servers of models what they check tokens against, where they do; set with the deployer."""
     deployer: Deployer = field(init=False)

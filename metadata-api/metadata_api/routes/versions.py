@@ -47,7 +47,7 @@ ARCHIVE: dict[str, Any] = {
     status_code=201,
     responses={
         200: {"model": Version, "description": "These bytes are a version already."},
-        **responses(400, 404, 413, 507),
+        **responses(400, 404, 409, 413, 507),
     },
     openapi_extra={"requestBody": {"required": True, **ARCHIVE}},
 )
@@ -66,7 +66,7 @@ async def upload_version(
         upload = versions.Upload(path, digest, caller.subject, address_of(request.scope), signature)
         quota = of.settings.retention.archives_bytes
         version, new = await run_in_threadpool(
-            versions.publish, of.sessions, of.artifacts, of.signatures, name, upload, quota
+            versions.publish, of.sessions, of.artifacts, of.signatures, of.environments, name, upload, quota
         )
     response.status_code = 201 if new else 200
     return version

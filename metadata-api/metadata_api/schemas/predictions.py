@@ -1,10 +1,10 @@
-"""Bodies of the routes for predictions."""
+"""Bodies of the routes for predictions and inputs."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from metadata_api.errors import ErrorBody
 
@@ -16,8 +16,27 @@ class Probability(BaseModel):
     probability: float
 
 
+class Box(BaseModel):
+    """One object on an image, with how sure the model is, 0 to 1."""
+
+    label: str
+    score: float
+    box: tuple[float, float, float, float]
+    """x1, y1, x2, y2 in pixels of the upright image."""
+
+
+class AnsweredTensor(BaseModel):
+    """One output of a model."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    data: list[Any] | None
+    """Flat; null when it is long."""
+
+
 class Prediction(BaseModel):
-    """One answer of one version to one image, or the reason why there is none."""
+    """One answer of one version to one input, or the reason why there is none; what the kind does not have is null."""
 
     prediction_id: UUID
     deployment: str
@@ -28,21 +47,29 @@ class Prediction(BaseModel):
     """The version that answered, which during a change may not be the desired one."""
     status: Literal["ok", "error"]
     kind: str
-    """Of the answer: what the model gives, such as probabilities."""
-    label: str | None
-    probabilities: list[Probability] | None
-    """Most probable first."""
+    """Of the answer: probabilities, label, number, text, boxes, tensor or raw."""
+    label: str | None = None
+    probabilities: list[Probability] | None = None
+    """Most probable first, at most 100."""
+    number: float | None = None
+    unit: str | None = None
+    text: str | None = None
+    boxes: list[Box] | None = None
+    """Surest first, at most 300."""
+    tensors: list[AnsweredTensor] | None = None
     latency_ms: float
     error: ErrorBody | None
 
 
 class Result(Prediction):
-    """A prediction as it is answered at once, with the image that the model saw."""
+    """A prediction as it is answered at once, with what the model got of an image."""
 
+    cold: bool
+    """Whether the model was not ready yet when it was asked, so that the latency tells how long it took to start."""
     preprocessed: str | None
     """PNG in base64 of what really went into the network; not recorded."""
     warning: str | None
-    """What the model finds unusual about the image, so that its answer means little; not recorded."""
+    """What the model finds unusual about the input, so that its answer means little; not recorded."""
 
 
 class RecordedPrediction(Prediction):
@@ -65,8 +92,8 @@ class PredictionPage(BaseModel):
     next: str | None
 
 
-class PredictedInput(BaseModel):
-    """What a call was about, as it is stored."""
+class Input(BaseModel):
+    """What models were asked about, as it is stored."""
 
     sha256: str
     kind: str
@@ -75,24 +102,97 @@ class PredictedInput(BaseModel):
     size: int
     """Of what is stored, in bytes."""
     summary: dict[str, Any]
-    """Of an image its `width` and `height` in pixels."""
-    url: str
+    """Of an image its `width` and `height` in pixels, of others their beginning."""
+    url: str | None
+    """Where the bytes are; null when no model was asked, as then nothing is stored."""
 
 
-class Agreement(BaseModel):
+class StoredInput(Input):
+    """An input of the list."""
+
+    created_at: datetime
+
+
+class InputPage(BaseModel):
+    """Stored inputs, newest first."""
+
+    items: list[StoredInput]
+    next: str | None
+
+
+class NotAsked(BaseModel):
+    """A deployment that was not asked: no call, no record."""
+
+    deployment: str | None
+    """Null for an experiment that no running deployment serves."""
+    experiment: str
+    reason: str
+    """A code: takes_other_kind, takes_other_size, takes_other_columns, takes_other_values, stopped, alias_stale,
+    not_deployed."""
+    detail: str
+
+
+class ClassAgreement(BaseModel):
     """How the models that answered voted; no label when the most votes are shared."""
 
+    kind: Literal["classes"]
     label: str | None
     votes: int
     of: int
     unanimous: bool
+    margin: float
+    """Share of the votes for the first label minus that for the second, 0 to 1."""
+    entropy: float
+    """Of the votes, in bits; 0 when all agree."""
+    disagree: list[tuple[str, str]]
+    """Deployments that say different labels, by pairs, at most 500."""
+
+
+class NumberAgreement(BaseModel):
+    """How far the numbers are from each other; `spread` is their standard deviation."""
+
+    kind: Literal["numbers"]
+    least: float
+    greatest: float
+    mean: float
+    spread: float
+    of: int
+    unit: str | None
+    """Null where they have none, or not the same."""
+
+
+class TextGroup(BaseModel):
+    """Deployments that say the same."""
+
+    text: str
+    deployments: list[str]
+
+
+class TextAgreement(BaseModel):
+    """Who says the same, the largest group first."""
+
+    kind: Literal["texts"]
+    groups: list[TextGroup]
+    of: int
+
+
+class NoAgreement(BaseModel):
+    """Answers that cannot be compared, or none at all."""
+
+    kind: Literal["none"]
+    of: int
+
+
+AnyAgreement = ClassAgreement | NumberAgreement | TextAgreement | NoAgreement
 
 
 class Comparison(BaseModel):
-    """What every asked deployment says about one image."""
+    """What every asked deployment says about one input."""
 
     id: UUID
-    input: PredictedInput
+    input: Input
     deadline_ms: int
+    """The longest that any was waited for."""
     results: list[Result]
-    agreement: Agreement
+    not_asked: list[NotAsked]
+    agreement: Annotated[AnyAgreement, Field(discriminator="kind")]

@@ -1,15 +1,18 @@
 """`.mar` files as they are pushed: the model's name in the manifest, and their bytes, counted while they travel."""
 
+import importlib.util
 import json
 import re
+import subprocess
+import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from rich.progress import Progress, TaskID
 
-from marina.errors import WrongUse
+from marina.errors import Failure, WrongUse
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 MAX_MANIFEST_BYTES = 1024 * 1024
@@ -64,6 +67,20 @@ def upload(path: Path, signature: Path | None, progress: Progress) -> dict[str, 
         return {"files": {"file": (path.name, counted), "signature": ("signature", signed)}}
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
     return {"content": counted.parts(), "headers": headers}
+
+
+def check(paths: Sequence[Path], as_json: bool, tell: Callable[[str], None]) -> int:
+    """Tell line by line what serving says of archives; its exit code. Raises Failure where it is not installed."""
+    if importlib.util.find_spec("serving_runtime") is None:
+        raise Failure(
+            "check needs Marina itself, not only its command line: run .venv/bin/marina where it is installed"
+        )
+    options = ["--json"] if as_json else []
+    command = [sys.executable, "-m", "serving_runtime.archive.check", *options, *map(str, paths)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            tell(line.rstrip("\n"))
+    return process.returncode
 
 
 class _Counted:

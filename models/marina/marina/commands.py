@@ -247,6 +247,15 @@ def import_(
         raise typer.Exit(1)
 
 
+@app.command()
+def check(
+    paths: Annotated[list[Path], typer.Argument(metavar="FOLDER|FILE.mar...", exists=True)],
+    as_json: AsJson = False,
+) -> None:
+    """Say of archives what would become of them here. None is run, and nothing is sent."""
+    raise typer.Exit(archives.check(paths, as_json, printing.tell))
+
+
 @contextmanager
 def _api(context: typer.Context) -> Iterator[Api]:
     url, token_file = context.obj

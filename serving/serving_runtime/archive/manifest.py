@@ -29,13 +29,9 @@ _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _HANDLER = re.compile(r"([^:\\]{1,255}?)(\.py)?(:[^\W\d]\w*)?")
 _PLAIN_HANDLER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.py)?(:[A-Za-z_][A-Za-z0-9_]*)?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
-# They would let an archive install packages, open ports, or change how TorchServe calls the handler.
+# It would change how TorchServe calls the handler. `requirementsFile` is left out of what is kept: nothing is installed
+# for an archive, its environment has to have it; see `needs`.
 _REJECTED = (
-    (
-        "requirementsFile",
-        "requirements",
-        "Packages belong to the serving image: leave --requirements-file out",
-    ),
     ("envelope", "envelope", "The v2 protocol is spoken before the handler: leave the envelope out"),
 )
 

@@ -24,6 +24,8 @@ class StockHandler:
     output_kind: str = "raw"
     is_text: bool = False
     """Whether it reads a vocabulary."""
+    loads_model: bool = True
+    """Whether the model is loaded as BaseHandler does it; not by a class with an `initialize` of its own."""
 
 
 STOCK = {
@@ -102,5 +104,7 @@ def _derived(node: ast.ClassDef, names: dict[str, StockHandler]) -> Iterable[Sto
             known,
             input_kind="raw" if own & {"preprocess", "handle"} else known.input_kind,
             output_kind="raw" if own & {"postprocess", "handle"} else known.output_kind,
+            loads_model=not own & {"initialize", "_load_pickled_model", "_load_torchscript_model"}
+            or "super().initialize(" in ast.unparse(node),
         ),
     )

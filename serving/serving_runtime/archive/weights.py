@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 _LARGEST_PICKLE = 64 * 1024**2
 _PICKLES = 4  # before the zip a file was as many in a row, with the content in the last
@@ -37,7 +37,7 @@ class Weights:
     names: tuple[str, ...] = ()
 
 
-def read(file: BinaryIO, name: str) -> Weights:
+def read(file: IO[bytes], name: str) -> Weights:
     """What the seekable `file` called `name` is."""
     suffix = PurePosixPath(name).suffix
     try:

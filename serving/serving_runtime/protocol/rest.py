@@ -23,6 +23,7 @@ __all__ = [
     "InferRequest",
     "InferResponse",
     "InvalidResponse",
+    "build_binary_request",
     "build_request",
     "check_outputs",
     "decode_request",
@@ -170,6 +171,15 @@ def build_request(
 ) -> bytes:
     """A v2 JSON request for a server; BYTES tensors travel as base64 with the parameter that says so."""
     return _request([_input_json(tensor) for tensor in inputs], request_id, outputs, parameters or {})
+
+
+def build_binary_request(
+    inputs: Sequence[Tensor], *, parameters: Mapping[str, Parameter] | None = None
+) -> tuple[bytes, int]:
+    """A v2 request whose inputs follow the JSON as raw bytes and that wants its outputs so; and `json_size`."""
+    listed, raws = _listed(inputs, {tensor.name for tensor in inputs})
+    text = _request(listed, None, (), {**(parameters or {}), "binary_data_output": True})
+    return b"".join((text, *raws)), len(text)
 
 
 def parse_response(body: bytes, json_size: int | None = None) -> InferResponse:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import sessionmaker
 from metadata_api.database import migrate
 from metadata_api.database.session import deadline
 from metadata_api.objects import ledger
-from metadata_api.predicting import predictions
+from metadata_api.predicting import recorded
 from tests.metadata_api.making import own_database
 
 MANY = 100_000
@@ -119,7 +119,7 @@ def test_all_rows_are_kept_and_read_alike(migrated: dict[str, Any], count: int) 
 
 def test_they_are_what_this_release_calls_them(migrated: dict[str, Any], count: int) -> None:
     with sessionmaker(migrated["engine"])() as session:
-        page = predictions.list_page(
+        page = recorded.list_page(
             session, deployment="digits", input_sha256=None, request_id=None, limit=10, before=None
         )
         assert page.total == count

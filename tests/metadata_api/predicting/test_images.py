@@ -11,7 +11,9 @@ from PIL import Image, ImageOps, PngImagePlugin
 from sqlalchemy import Engine
 
 from metadata_api.errors import Invalid, MarinaError, TooLarge, UnsupportedMedia
-from metadata_api.predicting import images
+from metadata_api.predicting import images, inputs, stored_inputs
+from metadata_api.predicting.base import ParsedInput
+from metadata_api.routes.dependencies import Components
 from metadata_api.storage.folder import FolderStore
 from serving_runtime.contracts import IMAGE_MAX_BYTES
 from tests.metadata_api.conftest import row_counts
@@ -23,6 +25,15 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
+
+
+def kept(components: Components, file: bytes) -> ParsedInput:
+    """An image that is stored, by the steps of a call."""
+    parsed = inputs.kinds()["image"].parse(file)
+    stored_inputs.store(components.sessions, components.inputs, parsed)
+    with components.sessions.begin() as session:
+        stored_inputs.put(session, stored_inputs.row_of(parsed))
+    return parsed
 
 
 def decoded(data: bytes) -> Image.Image:
@@ -141,11 +152,7 @@ def test_a_jpeg_that_this_parser_cannot_follow_becomes_a_png() -> None:
 
 
 def test_a_stored_photo_is_shown_as_what_it_is(api: httpx.Client, app: FastAPI) -> None:
-    found = images.decode(encoded(noise(), "JPEG"))
-    components = app.state.components
-    images.store(components.sessions, components.inputs, found)
-    with components.sessions.begin() as session:
-        images.put(session, found)
+    found = kept(app.state.components, encoded(noise(), "JPEG"))
     answer = api.get(f"/v1/inputs/{found.sha256}")
     assert (answer.headers["content-type"], answer.content) == ("image/jpeg", found.file)
     assert answer.headers["content-disposition"] == f'inline; filename="{found.sha256}.jpeg"'
@@ -189,14 +196,10 @@ def test_what_is_no_proper_picture_is_refused(data: bytes, error: type[MarinaErr
 
 
 def test_a_kept_picture_is_shown_and_cannot_run_in_a_browser(
-    api: httpx.Client, engine: Engine, app: object
+    api: httpx.Client, engine: Engine, app: FastAPI
 ) -> None:
-    found = images.decode(encoded(Image.new("L", (3, 2), 9)))
-    components = app.state.components  # type: ignore[attr-defined]
-    images.store(components.sessions, components.inputs, found)
-    with components.sessions.begin() as session:
-        images.put(session, found)
-        images.put(session, found)
+    for _ in range(2):
+        found = kept(app.state.components, encoded(Image.new("L", (3, 2), 9)))
     assert row_counts(engine)["inputs"] == 1
     answer = api.get(f"/v1/inputs/{found.sha256}")
     assert (answer.status_code, answer.headers["content-type"], answer.content) == (
@@ -212,19 +215,15 @@ def test_a_kept_picture_without_its_bytes_is_a_503_and_names_no_path(
     api: httpx.Client, engine: Engine, app: FastAPI, damage: str
 ) -> None:
     make_deployment(engine, "digits")
-    kept = images.decode(encoded(Image.new("L", (3, 2), 9)))
-    store = app.state.components.inputs.first
-    images.store(app.state.components.sessions, store, kept)
-    with app.state.components.sessions.begin() as session:
-        images.put(session, kept)
-    path = store.path(kept.sha256)
+    found = kept(app.state.components, encoded(Image.new("L", (3, 2), 9)))
+    path = app.state.components.inputs.first.path(found.sha256)
     path.unlink() if damage == "missing" else path.write_bytes(b"other")
     for answer in (
-        api.get(f"/v1/inputs/{kept.sha256}"),
-        api.post("/v1/predictions", data={"input_sha256": kept.sha256}),
+        api.get(f"/v1/inputs/{found.sha256}"),
+        api.post("/v1/predictions", data={"input_sha256": found.sha256}),
     ):
         assert (answer.status_code, answer.json()["error"]) == (503, f"artifact_{damage}")
         assert "Restore it" in answer.json()["detail"]
-        assert str(store.root) not in answer.text
+        assert str(path.parent) not in answer.text
     assert row_counts(engine)["predictions"] == 0
     path.unlink(missing_ok=True)

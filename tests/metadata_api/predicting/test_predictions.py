@@ -18,6 +18,7 @@ from metadata_api.app import create_app
 from metadata_api.predicting import predictions
 from metadata_api.settings import Database, Max, Settings
 from metadata_api.settings.auth import Auth
+from serving_runtime.protocol.tensors import unpack_elements
 from tests.metadata_api.conftest import as_json, row_counts
 from tests.metadata_api.making import (
     huge_png,
@@ -83,13 +84,26 @@ def rows(answer: httpx.Response) -> dict[str, str]:
     return {row["deployment"]: row["label"] or row["error"]["error"] for row in body["results"]}
 
 
+def not_asked(answer: httpx.Response) -> dict[str, str]:
+    """Why each deployment that was not asked was not."""
+    return {item["deployment"]: item["reason"] for item in answer.json()["not_asked"]}
+
+
 class TestAnswers:
     """What a call returns."""
 
     def test_come_from_every_running_deployment(self, api: httpx.Client, four: None) -> None:
         answer = ask(api)
         assert rows(answer) == {"a": "5", "b": "5", "c": "3", "d": "5"}
-        assert answer.json()["agreement"] == {"label": "5", "votes": 3, "of": 4, "unanimous": False}
+        agreement = answer.json()["agreement"]
+        assert (agreement["kind"], agreement["label"], agreement["votes"], agreement["of"]) == (
+            "classes",
+            "5",
+            3,
+            4,
+        )
+        assert (agreement["unanimous"], agreement["margin"]) == (False, 0.5)
+        assert agreement["disagree"] == [["a", "c"], ["b", "c"], ["c", "d"]]
         image = answer.json()["input"]
         assert (image["kind"], image["media_type"], image["summary"]) == (
             "image",
@@ -126,7 +140,7 @@ class TestAnswers:
         answer = ask(api, file.getvalue(), deployments="a", deadline_ms=10_000)
         assert rows(answer) == {"a": "5"}
         assert answer.json()["input"]["summary"] == {"width": 2000, "height": 1900}
-        sent = base64.b64decode(serving.requests[-1]["inputs"][0]["data"][0])
+        [sent] = unpack_elements(serving.binary[-1])
         assert Image.open(io.BytesIO(sent)).size == (1024, 973)
         assert len(sent) < 4_000_000
 
@@ -146,7 +160,8 @@ class TestAnswers:
     ) -> None:
         make_deployment(engine, "e", desired="stopped")
         assert "e" not in rows(ask(api))
-        assert rows(ask(api, deployments=["a", "e"])) == {"a": "5", "e": "deployment_stopped"}
+        answer = ask(api, deployments=["a", "e"])
+        assert (rows(answer), not_asked(answer)) == ({"a": "5"}, {"e": "stopped"})
 
     def test_carry_the_version_that_answered_not_the_one_that_is_wanted(
         self, api: httpx.Client, four: None, engine: Engine, serving: V2Server
@@ -171,7 +186,13 @@ class TestFailures:
         answer = ask(api, deadline_ms=600)
         assert time.monotonic() - start < 0.6 + 0.2
         assert rows(answer) == {"a": "5", "b": "model_unreachable", "c": "deadline_exceeded", "d": "5"}
-        assert answer.json()["agreement"] == {"label": "5", "votes": 2, "of": 2, "unanimous": True}
+        agreement = answer.json()["agreement"]
+        assert (agreement["label"], agreement["votes"], agreement["of"], agreement["unanimous"]) == (
+            "5",
+            2,
+            2,
+            True,
+        )
 
     def test_every_way_to_fail_has_its_code(self, api: httpx.Client, four: None, serving: V2Server) -> None:
         serving.models["a"] = rejects(503, "the model is starting")
@@ -181,7 +202,7 @@ class TestFailures:
         codes = ["model_not_ready", "model_failed", "bad_answer", "input_rejected"]
         answer = ask(api)
         assert list(rows(answer).values()) == codes
-        assert answer.json()["agreement"] == {"label": None, "votes": 0, "of": 0, "unanimous": False}
+        assert answer.json()["agreement"] == {"kind": "none", "of": 0}
 
     def test_when_serving_is_away_every_row_says_so_and_later_they_answer_again(
         self, api: httpx.Client, four: None, serving: V2Server
@@ -197,7 +218,8 @@ class TestFailures:
     ) -> None:
         numbers = [{"name": "x", "datatype": "FP32", "shape": [-1, 4], "accepts": ["FP32"]}]
         make_deployment(engine, "e", inputs=numbers)
-        assert rows(ask(api, deployments=["a", "e"])) == {"a": "5", "e": "not_an_image_model"}
+        answer = ask(api, deployments=["a", "e"])
+        assert (rows(answer), not_asked(answer)) == ({"a": "5"}, {"e": "takes_other_kind"})
 
     def test_an_answer_of_a_version_that_is_not_registered_is_bad(
         self, api: httpx.Client, four: None, serving: V2Server
@@ -258,6 +280,7 @@ class TestRecord:
         for row in call["results"]:
             row.pop("preprocessed")
             row.pop("warning")
+            row.pop("cold")
             assert row.items() <= kept[row["deployment"]].items()
             assert kept[row["deployment"]]["input_sha256"] == call["input"]["sha256"]
         lineage = kept["a"]["lineage"]
@@ -368,7 +391,7 @@ class TestRefused:
 
     def test_no_image_at_all(self, api: httpx.Client) -> None:
         answer = api.post(URL, data={"deployments": "a"})
-        assert (answer.status_code, answer.json()["error"]) == (400, "image_missing")
+        assert (answer.status_code, answer.json()["error"]) == (400, "input_missing")
 
     def test_two_images(self, api: httpx.Client) -> None:
         assert ask(api, make_image(79), input_sha256="0" * 64).status_code == 400

@@ -174,13 +174,14 @@ class TestTorchServesTools:
         archive = self.archiver(tmp_path, "--archive-format", "zip-store", "--runtime", "python3")
         assert mar.rewrite(archive, tmp_path / "out.mar") == build(tmp_path / "ours.mar")
 
-    def test_archiver_with_requirements_is_rejected_with_the_option_to_leave_out(
+    def test_requirements_of_the_archiver_are_kept_as_a_file_that_nothing_installs(
         self, tmp_path: Path
     ) -> None:
         (tmp_path / "requirements.txt").write_text("requests\n")
         archive = self.archiver(tmp_path, "--requirements-file", str(tmp_path / "requirements.txt"))
-        with pytest.raises(mar.MarError, match="--requirements-file"):
-            mar.inspect(archive)
+        info = mar.inspect(archive)
+        assert "requirements.txt" in info.files
+        assert "requirementsFile" not in info.manifest["model"]
 
     def test_torchserve_unpacks_ours_as_we_do(self, tmp_path: Path) -> None:
         build(tmp_path / "digits.mar", FILES | {"folder/more.txt": b"more"})

@@ -195,7 +195,6 @@ MANIFESTS: dict[str, tuple[str, bytes]] = {
 }
 
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
-    "requirements": ("requirements", {"requirementsFile": "requirements.txt"}),
     "TorchServe settings": ("config", {"configFile": "model-config.yaml"}),
     "an envelope": ("envelope", {"envelope": "kservev2"}),
     "no name": ("bad_manifest", {"modelName": None}),

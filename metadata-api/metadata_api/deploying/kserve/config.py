@@ -56,6 +56,13 @@ class Predictor(Section):
     resources: Json = Field(default_factory=dict)
 
 
+class EnvironmentValues(Section):
+    """What handlers may import beside the base environment, when this release does not know the environment."""
+
+    imports: list[str] = Field(default_factory=list)
+    packages: dict[str, str] = Field(default_factory=dict)
+
+
 class KServeConfig(Section):
     """One installation: its release, its namespace, where archives lie, and how models are exposed."""
 
@@ -67,6 +74,8 @@ class KServeConfig(Section):
     artifact_url: str = Field(pattern=r"^(https?|s3)://.")
     expose: Expose = Expose()
     predictor: Predictor = Predictor()
+    environments: dict[str, EnvironmentValues] = Field(default_factory=dict)
+    """Those that have ServingRuntimes, by name; `base` always has."""
     response_seconds: int = Field(10, gt=0)
     """How long a model may take to answer unless its deployment says so; a pod that leaves has longer than that."""
     tokens_secret: str = ""

@@ -8,6 +8,7 @@ from metadata_api.deploying.base import Desired, Resources, ServingOptions
 from metadata_api.deploying.helm_release import HelmSpec
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.kubernetes import INFERENCE_SERVICE
+from serving_runtime.contracts import BASE_ENVIRONMENT
 
 Json = dict[str, Any]
 PART_OF = "app.kubernetes.io/part-of"
@@ -91,6 +92,12 @@ def storage_uri(config: KServeConfig, desired: Desired) -> str:
     return f"{root}/{desired.experiment}/{desired.version}/{desired.experiment}.mar"
 
 
+def runtime_name(config: KServeConfig, desired: Desired) -> str:
+    """The ServingRuntime that the chart makes for a runtime and an environment."""
+    own = "" if desired.environment == BASE_ENVIRONMENT else f"-{desired.environment}"
+    return f"{config.release}-{desired.runtime}{own}"
+
+
 def build(config: KServeConfig, desired: Desired) -> Json:
     """The InferenceService of a deployment, ready to be applied."""
     return {
@@ -168,7 +175,7 @@ def _predictor(config: KServeConfig, desired: Desired) -> Json:
         **{key: value for key, value in optional.items() if value},
         "model": {
             "modelFormat": {"name": "marina-mar", "version": "1"},
-            "runtime": f"{config.release}-{desired.runtime}",
+            "runtime": runtime_name(config, desired),
             "protocolVersion": "v2",
             "storageUri": storage_uri(config, desired),
             "env": [

@@ -33,6 +33,7 @@ def upgrade() -> None:
     )
     for side in ("width", "height"):
         op.alter_column("inputs", side, nullable=True)
+    op.create_index("ix_inputs_created_at_sha256", "inputs", ["created_at", "sha256"])
     op.add_column("predictions", sa.Column("alias", sa.Text(), nullable=True))
     _add_constant("predictions", "source", "api")
     _add_constant("predictions", "kind", "probabilities")
@@ -48,6 +49,7 @@ def downgrade() -> None:
     op.drop_constraint(op.f("ck_predictions_source"), "predictions")
     for column in ("answer", "kind", "source", "alias"):
         op.drop_column("predictions", column)
+    op.drop_index("ix_inputs_created_at_sha256", "inputs")
     for column in ("summary", "media_type", "kind"):
         op.drop_column("inputs", column)
     for side in ("width", "height"):

@@ -1,0 +1,79 @@
+"""An image file, for models that take image files and for those that take the pixels as numbers."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from PIL import Image as Pillow
+
+from metadata_api.predicting import images
+from metadata_api.predicting.base import CannotTake, ParsedInput
+from serving_runtime.archive import tensor_kinds
+from serving_runtime.archive.tensor_kinds import ImageFormat, TensorSpec
+from serving_runtime.protocol.tensors import Tensor
+
+BODY = None
+_MODES = {1: "L", 3: "RGB"}
+# What the pixels can be sent as.
+_NUMBERS = ("UINT8", "FP32")
+
+
+def parse(value: bytes) -> ParsedInput:
+    """A PNG or JPEG file; its content is the PNG that models get."""
+    found = images.decode(value)
+    return ParsedInput(
+        "image", found.file, images.media_type(found.file), found.sent, found.width, found.height
+    )
+
+
+def load(file: bytes) -> bytes:
+    """The PNG that models get of a kept file."""
+    return images.shrink(file)
+
+
+def tensors(content: bytes, inputs: Sequence[TensorSpec]) -> list[Tensor]:
+    """The file itself where a model takes files, else its pixels in the model's size, layout and range of values."""
+    spec = inputs[0]
+    if len(inputs) != 1 or spec.kind not in ("image", "raw"):
+        raise CannotTake("takes_other_kind", f"It takes {_kinds(inputs)}, no image.")
+    if "BYTES" in spec.accepts:
+        sizes = spec.shape[1:] if spec.datatype == "BYTES" else ()
+        return [Tensor(spec.name, "BYTES", (1, *sizes), [content])]
+    form = spec.image or tensor_kinds.image_format(spec.datatype, spec.shape)
+    datatype = next((one for one in _NUMBERS if one in spec.accepts), None)
+    if form is None or form.channels not in _MODES or datatype is None or -1 in spec.shape[1:]:
+        raise CannotTake("takes_other_kind", "Its pixels have a form that no image file can be brought to.")
+    return [Tensor(spec.name, datatype, (1, *spec.shape[1:]), _pixels(content, form, spec.shape, datatype))]
+
+
+def _pixels(file: bytes, form: ImageFormat, shape: Sequence[int], datatype: str) -> bytes:
+    """Row-major, as the layout says."""
+    sizes: dict[str, Any] = dict(zip(form.layout, shape[1:], strict=True))
+    image: Pillow.Image = Pillow.open(io.BytesIO(file))
+    if image.mode == "RGBA":
+        paper = Pillow.new("RGBA", image.size, "white")
+        image = Pillow.alpha_composite(paper, image)
+    image = image.convert(_MODES[form.channels])
+    if image.size != (sizes["W"], sizes["H"]):
+        image = image.resize((sizes["W"], sizes["H"]), Pillow.Resampling.BILINEAR)
+    if datatype == "UINT8":
+        bands = [band.tobytes() for band in image.split()] if form.layout == "CHW" else [image.tobytes()]
+        return b"".join(bands)
+    scale = (form.maximum - form.minimum) / 255
+    floats = [
+        band.convert("F").point(lambda value: value * scale + form.minimum).tobytes()
+        for band in image.split()
+    ]
+    if form.layout == "HWC" and len(floats) > 1:
+        values = [memoryview(band).cast("f") for band in floats]
+        mixed = memoryview(bytearray(len(floats) * len(floats[0]))).cast("f")
+        for at, band in enumerate(values):
+            mixed[at :: len(values)] = band
+        return mixed.tobytes()
+    return b"".join(floats)
+
+
+def _kinds(inputs: Sequence[TensorSpec]) -> str:
+    return (
+        " and ".join(sorted({spec.kind for spec in inputs})) if len(inputs) < 4 else f"{len(inputs)} inputs"
+    )

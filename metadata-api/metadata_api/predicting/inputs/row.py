@@ -1,0 +1,111 @@
+"""A row of named values, for models that take tables: checked against the columns of each."""
+
+import math
+import struct
+from collections.abc import Sequence
+from typing import Annotated
+
+import orjson
+from pydantic import Field
+
+from metadata_api.errors import Invalid
+from metadata_api.predicting.base import CannotTake, ParsedInput
+from metadata_api.schemas.fields import Scalars
+from serving_runtime.archive.tensor_kinds import Column, TensorSpec
+from serving_runtime.errors import InvalidRequest
+from serving_runtime.protocol import tensors as v2
+from serving_runtime.protocol.tensors import Tensor
+
+BODY = Annotated[
+    Scalars,
+    Field(
+        min_length=1, description="A value for every column, for models that take tables: numbers, and texts."
+    ),
+]
+Value = float | str
+_SHOWN = 20
+_NAMED = 10
+# A row whose names fit is nearer than any other, however many of its values are wrong.
+_WRONG_NAME = 1000
+
+
+def parse(value: dict[str, Value]) -> ParsedInput:
+    """Numbers and texts by column, kept as JSON in the order of the names; raises Invalid for true and false."""
+    for name, item in value.items():
+        if isinstance(item, bool):
+            raise Invalid("value_invalid", f"{name} is true or false. Send a number or a text.")
+    file = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    shown = dict(sorted(value.items())[:_SHOWN])
+    return ParsedInput(
+        "row", file, "application/json", value, summary={"values": shown, "columns": len(value)}
+    )
+
+
+def load(file: bytes) -> dict[str, Value]:
+    """A kept row."""
+    found: dict[str, Value] = orjson.loads(file)
+    return found
+
+
+def tensors(content: dict[str, Value], inputs: Sequence[TensorSpec]) -> list[Tensor]:
+    """The values in the order of a table's columns, each category as its index or, in a table of texts, as itself."""
+    spec = inputs[0]
+    if len(inputs) != 1 or spec.kind != "table" or not spec.columns:
+        kinds = " and ".join(sorted({one.kind for one in inputs}))
+        raise CannotTake("takes_other_kind", f"It takes {kinds}, no row of named values.")
+    _check_names(content, spec.columns)
+    values, wrong = [], []
+    for column in spec.columns:
+        try:
+            values.append(_value(content[column.name], column, as_text=spec.datatype == "BYTES"))
+        except ValueError as error:
+            wrong.append(f"{column.name} {error}")
+    if wrong:
+        raise CannotTake("takes_other_values", f"{'; '.join(wrong[:_NAMED])}.", distance=len(wrong))
+    return [_tensor(spec, values)]
+
+
+def _check_names(content: dict[str, Value], columns: Sequence[Column]) -> None:
+    names = [column.name for column in columns]
+    unknown = [name for name in content if name not in names]
+    missing = [name for name in names if name not in content]
+    if unknown or missing:
+        said = [f"it has no column {', '.join(unknown[:_NAMED])}"] if unknown else []
+        said += [f"the row lacks {', '.join(missing[:_NAMED])}"] if missing else []
+        detail = f"Its columns are others: {' and '.join(said)}."
+        raise CannotTake("takes_other_columns", detail, distance=_WRONG_NAME * (len(unknown) + len(missing)))
+
+
+def _value(value: Value, column: Column, *, as_text: bool) -> Value:
+    """One value as the model takes it; raises ValueError with what is wrong, and what would be right."""
+    if column.categories:
+        if str(value) not in column.categories:
+            raise ValueError(f"is none of {', '.join(column.categories[:_NAMED])}")
+        return str(value) if as_text else column.categories.index(str(value))
+    bounded = column.minimum is not None or column.maximum is not None
+    if as_text and not bounded:
+        return str(value)
+    if isinstance(value, str) or not math.isfinite(value):
+        raise ValueError("is no number")
+    unit = f" {column.unit}" if column.unit else ""
+    if column.minimum is not None and value < column.minimum:
+        raise ValueError(f"is below {column.minimum:g}{unit}")
+    if column.maximum is not None and value > column.maximum:
+        raise ValueError(f"is above {column.maximum:g}{unit}")
+    return str(value) if as_text else value
+
+
+def _tensor(spec: TensorSpec, values: Sequence[Value]) -> Tensor:
+    shape = (1, *spec.shape[1:])
+    if spec.datatype == "BYTES":
+        return Tensor(spec.name, "BYTES", shape, [str(value).encode() for value in values])
+    if spec.datatype == "FP16":  # it has no form in JSON
+        return Tensor(spec.name, "FP16", shape, struct.pack(f"<{len(values)}e", *values))
+    whole = [
+        int(value) if isinstance(value, float) and value.is_integer() and spec.datatype[:2] != "FP" else value
+        for value in values
+    ]
+    try:
+        return v2.from_json(spec.name, spec.datatype, shape, whole)
+    except InvalidRequest as error:
+        raise CannotTake("takes_other_values", f"{error}.", distance=1) from None

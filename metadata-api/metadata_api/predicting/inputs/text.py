@@ -1,0 +1,39 @@
+"""One text, for models that take texts."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from metadata_api.errors import Invalid
+from metadata_api.predicting.base import CannotTake, ParsedInput
+from metadata_api.schemas.fields import Text as _Text
+from serving_runtime.archive.tensor_kinds import TensorSpec
+from serving_runtime.protocol.tensors import Tensor
+
+BODY = Annotated[_Text, Field(min_length=1, description="A text, for models that take texts.")]
+_SHOWN = 200
+
+
+def parse(value: str) -> ParsedInput:
+    """A text, kept as UTF-8; raises Invalid for one that is none."""
+    try:
+        file = value.encode()
+    except UnicodeEncodeError:
+        raise Invalid("text_invalid", "The text has halves of characters. Send whole ones.") from None
+    summary = {"text": value[:_SHOWN], "characters": len(value)}
+    return ParsedInput("text", file, "text/plain; charset=utf-8", file, summary=summary)
+
+
+def load(file: bytes) -> bytes:
+    """A kept text as it is sent."""
+    return file
+
+
+def tensors(content: bytes, inputs: Sequence[TensorSpec]) -> list[Tensor]:
+    """The text as the one element of a row."""
+    spec = inputs[0]
+    if len(inputs) != 1 or spec.kind not in ("text", "raw") or "BYTES" not in spec.accepts:
+        kinds = " and ".join(sorted({one.kind for one in inputs}))
+        raise CannotTake("takes_other_kind", f"It takes {kinds}, no text.")
+    return [Tensor(spec.name, "BYTES", (1, *(1 for _ in spec.shape[1:])), [content])]

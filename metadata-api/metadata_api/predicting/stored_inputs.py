@@ -1,0 +1,118 @@
+"""Inputs as they are kept: bytes first, then a row, once for each sha256; called by predictions and routes."""
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from metadata_api.database.session import Sessions
+from metadata_api.database.tables import Input
+from metadata_api.errors import Conflict, NotFound, Unavailable
+from metadata_api.memory import charge
+from metadata_api.objects import ledger
+from metadata_api.predicting import images
+from metadata_api.predicting.base import ParsedInput
+from metadata_api.schemas import predictions as bodies
+from metadata_api.storage.base import ObjectStore
+
+# Of images from before their format was recorded.
+_ANY_IMAGE = "image/*"
+_ENDINGS = {"image/png": "png", "image/jpeg": "jpeg", "application/json": "json"}
+
+
+def store(sessions: Sessions, inputs: ObjectStore, parsed: ParsedInput) -> None:
+    """Claim and store the bytes of an input; raises OutOfSpace and Unavailable."""
+    ledger.claim(sessions, ledger.INPUT, parsed.sha256, len(parsed.file))
+    inputs.put(parsed.file)
+
+
+def row_of(parsed: ParsedInput) -> Input:
+    """The row of an input, not in the database yet."""
+    return Input(
+        sha256=parsed.sha256,
+        kind=parsed.kind,
+        media_type=parsed.media_type,
+        size=len(parsed.file),
+        width=parsed.width,
+        height=parsed.height,
+        summary=parsed.summary,
+    )
+
+
+def put(session: Session, row: Input) -> None:
+    """Know an input whose bytes were stored, once; raises Unavailable when they were collected meanwhile.
+
+    Raises Conflict when the same bytes are known as another kind: a text can be what a row is kept as.
+    """
+    columns = ("sha256", "kind", "media_type", "size", "width", "height", "summary")
+    values = {name: getattr(row, name) for name in columns}
+    new = insert(Input).values(values).on_conflict_do_nothing().returning(Input.kind)
+    # Twice, as somebody may delete the input between the two statements.
+    kind = next(
+        (kind for _ in range(2) if (kind := session.scalar(new) or _locked(session, row.sha256))), None
+    )
+    if kind is None:
+        raise Unavailable("input_busy", "The same input is just being deleted. Send it again.")
+    if kind != row.kind:
+        raise Conflict("input_other_kind", f"The same bytes are kept as {kind} already. Send something else.")
+    ledger.keep(session, ledger.INPUT, row.sha256)
+
+
+def lock(session: Session, row: Input) -> None:
+    """Let nobody delete an input until the transaction ends; raises NotFound when somebody did."""
+    if _locked(session, row.sha256) is None:
+        raise unknown(row.sha256)
+
+
+def read(sessions: Sessions, inputs: ObjectStore, sha256: str) -> tuple[bytes, str, str]:
+    """The bytes of a kept input, their media type, and the ending of a file's name.
+
+    Raises NotFound, and Unavailable when the bytes are missing or damaged.
+    """
+    with sessions() as session:
+        known = session.get(Input, sha256)
+    if known is None:
+        raise unknown(sha256)
+    charge(2 * known.size)
+    file = inputs.read(sha256)
+    media_type = images.media_type(file) if known.media_type == _ANY_IMAGE else known.media_type
+    return file, media_type, _ENDINGS.get(media_type, "txt")
+
+
+def list_page(session: Session, *, kind: str | None, limit: int, before: str | None) -> bodies.InputPage:
+    """The `limit` newest inputs, or those behind the one with the sha256 `before`; raises NotFound for an unknown."""
+    query = select(Input)
+    if kind is not None:
+        query = query.where(Input.kind == kind)
+    if before is not None:
+        last = session.get(Input, before)
+        if last is None:
+            raise unknown(before)
+        query = query.where(tuple_(Input.created_at, Input.sha256) < (last.created_at, last.sha256))
+    query = query.order_by(Input.created_at.desc(), Input.sha256.desc()).limit(limit + 1)
+    rows = session.scalars(query).all()
+    items = [bodies.StoredInput(**shown(row).model_dump(), created_at=row.created_at) for row in rows[:limit]]
+    return bodies.InputPage(items=items, next=rows[limit - 1].sha256 if len(rows) > limit else None)
+
+
+def shown(row: Input, *, is_stored: bool = True) -> bodies.Input:
+    """An input as bodies have it."""
+    sides = {"width": row.width, "height": row.height} if row.width is not None else {}
+    return bodies.Input(
+        sha256=row.sha256,
+        kind=row.kind,
+        media_type=row.media_type,
+        size=row.size,
+        summary={**sides, **row.summary},
+        url=f"/v1/inputs/{row.sha256}" if is_stored else None,
+    )
+
+
+def unknown(sha256: str) -> NotFound:
+    """The error for an input that is not there."""
+    return NotFound("input_unknown", f"There is no input {sha256}. Send the input itself with a prediction.")
+
+
+def _locked(session: Session, sha256: str) -> str | None:
+    """The kind of an input that nobody deletes any more; None when there is none."""
+    known = select(Input.kind).where(Input.sha256 == sha256)
+    return session.scalar(known.with_for_update(read=True, key_share=True))

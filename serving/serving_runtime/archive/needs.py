@@ -1,0 +1,180 @@
+"""What an archive needs of its environment: imports of its code, which is read and not run, and its requirements.txt.
+
+Only code that a model surely loads counts: the handler, the model file, and what these import from the archive. What
+is imported in a `try` that catches the failure, or for type checkers only, is not needed.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from serving_runtime.archive import zip_reader
+from serving_runtime.archive.errors import MarError
+from serving_runtime.archive.manifest import TORCHSERVE_HANDLERS
+from serving_runtime.archive.mar import MarInfo
+from serving_runtime.archive.stock_handlers import STOCK
+from serving_runtime.environments import Environment
+
+REQUIREMENTS = "requirements.txt"
+_LARGEST_SOURCE = 1024**2
+_STOCK = "ts.torch_handler."
+_COMMENT = re.compile(r"(^|\s)#.*$")
+_CATCHES = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Top-level names that are imported, and packages that are asked for."""
+
+    imports: frozenset[str] = frozenset()
+    requirements: tuple[Requirement, ...] = ()
+
+    def missing(self, environment: Environment) -> list[str]:
+        """What an environment does not have, sorted, as people write it; nothing when it fits."""
+        return sorted(self.imports - environment.imports) + [
+            f"{one.name}{one.specifier}" + (f" (it has {has})" if has else "")
+            for one in self.requirements
+            if (has := environment.packages.get(canonicalize_name(one.name))) is None
+            or not one.specifier.contains(has, prereleases=True)
+        ]
+
+
+def smallest(needs: Needs, offered: Iterable[Environment]) -> Environment | None:
+    """The environment with the fewest packages that has all that is needed."""
+    fitting = [one for one in offered if not needs.missing(one)]
+    return min(fitting, key=lambda one: (len(one.packages), one.name), default=None)
+
+
+def read(path: Path, info: MarInfo) -> Needs:
+    """The needs of the archive at `path`, whose content is `info`. Raises MarError, OSError."""
+    with path.open("rb") as file:
+        entries = zip_reader.open_zip(file)
+
+        def source(name: str) -> bytes:
+            return zip_reader.read(file, entries[name], _LARGEST_SOURCE)
+
+        files = frozenset(entries)
+        model = info.manifest["model"]
+        needed = of_code(_roots(model, files), files, source)
+        if model["handler"] in TORCHSERVE_HANDLERS and f"{model['handler']}.py" not in files:
+            needed |= _of_stock(f"{_STOCK}{model['handler']}")
+        requirements = _requirements(source(REQUIREMENTS)) if REQUIREMENTS in files else ()
+    return Needs(frozenset(needed), requirements)
+
+
+def of_code(roots: Iterable[str], files: frozenset[str], source: Callable[[str], bytes]) -> set[str]:
+    """Top-level names that the files `roots` import, and those of `files` that they import in turn.
+
+    Without the standard library and the files themselves. A file that cannot be parsed is left to whoever loads it.
+    """
+    needed: set[str] = set()
+    waiting = list(roots)
+    read_already = set(waiting)
+    folders = {"", *(_folder(name) for name in waiting)}
+    while waiting:
+        name = waiting.pop()
+        for dotted in _imported(name, source(name)):
+            own = _own(dotted, folders, files)
+            if own is None:
+                needed |= _of_stock(dotted)
+                if (top := dotted.partition(".")[0]) not in sys.stdlib_module_names:
+                    needed.add(top)
+                continue
+            waiting += [found for found in own if found not in read_already]
+            read_already.update(own)
+    return needed
+
+
+def _roots(model: Mapping[str, str], files: frozenset[str]) -> list[str]:
+    handler = model["handler"].partition(":")[0].removesuffix(".py") + ".py"
+    named = (handler, model.get("modelFile"))
+    return [name for name in named if name in files]
+
+
+def _of_stock(dotted: str) -> set[str]:
+    """What a module of TorchServe's own handlers imports."""
+    if not dotted.startswith(_STOCK):
+        return set()
+    known = STOCK.get(dotted.removeprefix(_STOCK).partition(".")[0])
+    return set(known.needs) if known is not None else set()
+
+
+def _own(dotted: str, folders: Iterable[str], files: frozenset[str]) -> list[str] | None:
+    """The files of the archive that importing `dotted` runs; None when its first part is none of the archive's.
+
+    `/folder/module` is a module of the folder, wherever modules are looked for.
+    """
+    roots = [""] if dotted.startswith("/") else folders
+    parts = dotted.removeprefix("/").replace("/", ".").split(".")
+    for root in roots:
+        first = f"{root}{parts[0]}"
+        if f"{first}.py" in files or any(file.startswith(f"{first}/") for file in files):
+            paths = [f"{root}{'/'.join(parts[:count])}" for count in range(1, len(parts) + 1)]
+            candidates = [name for path in paths for name in (f"{path}.py", f"{path}/__init__.py")]
+            return [name for name in candidates if name in files]
+    return [] if dotted.startswith("/") else None
+
+
+def _imported(name: str, source: bytes) -> Iterator[str]:
+    """What a file surely imports, as dotted names; what is imported from a package may be a module of it."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _relative(name, node) if node.level else node.module or ""
+            yield from (f"{base}.{alias.name}".strip(".") for alias in node.names)
+        elif isinstance(node, ast.Try) and any(map(_catches, node.handlers)):
+            waiting += [*node.orelse, *node.finalbody]
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
+
+
+def _relative(name: str, node: ast.ImportFrom) -> str:
+    """`from .. import x` in a file of the archive, as the folder that it means."""
+    folder = PurePosixPath(name).parent
+    for _ in range(node.level - 1):
+        folder = folder.parent
+    path = "/".join(part for part in (*folder.parts, *(node.module or "").split(".")) if part)
+    return f"/{path}"
+
+
+def _catches(handler: ast.ExceptHandler) -> bool:
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(kind is None or (isinstance(kind, ast.Name) and kind.id in _CATCHES) for kind in kinds)
+
+
+def _folder(name: str) -> str:
+    return name[: name.rfind("/") + 1]
+
+
+def _requirements(text: bytes) -> tuple[Requirement, ...]:
+    """The packages of a requirements.txt that this Python needs; options say where from, which is not asked here."""
+    found = []
+    for line in text.decode("utf-8", "replace").replace("\\\n", " ").splitlines():
+        plain = _COMMENT.sub("", line).split(" --")[0].strip()
+        if not plain or plain.startswith("-"):
+            continue
+        try:
+            requirement = Requirement(plain)
+        except InvalidRequirement:
+            raise MarError(
+                "requirements",
+                f"{REQUIREMENTS} has the line {ascii(plain[:80])}, which names no package. Write NAME==VERSION.",
+            ) from None
+        if requirement.marker is None or requirement.marker.evaluate():
+            found.append(requirement)
+    return tuple(found)

@@ -1,0 +1,338 @@
+"""Every kind of input and of answer, over HTTP: who can take an input is asked, and says what it says."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import Engine
+
+from metadata_api.app import create_app
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Auth
+from serving_runtime.protocol.tensors import unpack_elements
+from tests.metadata_api import servers
+from tests.metadata_api.conftest import row_counts
+from tests.metadata_api.making import make_deployment, make_image, make_version, url_of
+from tests.metadata_api.servers import Behaviour, V2Server, answers, running
+
+URL = "/v1/predictions"
+WINE_COLUMNS = [
+    {"name": "alcohol", "unit": "% vol", "minimum": 11, "maximum": 15, "example": 13.2},
+    {"name": "color", "categories": ["red", "white"]},
+]
+WINE = [{"name": "row", "datatype": "FP32", "shape": [-1, 2], "kind": "table", "columns": WINE_COLUMNS}]
+TEXT = [{"name": "text", "datatype": "BYTES", "shape": [-1], "kind": "text"}]
+NUMBERS = [{"name": "x", "datatype": "FP32", "shape": [-1, 3]}]
+PIXELS = [{"name": "p", "datatype": "FP32", "shape": [-1, 3, 2, 2], "kind": "image"}]
+PLAIN = [{"name": "data", "datatype": "BYTES", "shape": [-1], "kind": "raw"}]
+
+
+def gives(kind: str, datatype: str = "BYTES", *, name: str = "result", **more: Any) -> list[dict[str, Any]]:
+    """The only output of a model."""
+    return [{"name": name, "datatype": datatype, "shape": [-1], "kind": kind, **more}]
+
+
+@pytest.fixture(scope="module")
+def engine(own_engine: Engine) -> Engine:
+    return own_engine
+
+
+@pytest.fixture(scope="module")
+def own_app(engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    folder = tmp_path_factory.mktemp("kinds")
+    return create_app(
+        Settings(
+            auth=Auth(mode="off"),
+            database_url=url_of(engine),
+            store_dir=folder / "store",
+            serving_models_file=folder / "models.json",
+            serving_url=serving.url,
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def address(own_app: FastAPI) -> Iterator[str]:
+    with running(own_app) as address:
+        yield address
+
+
+@pytest.fixture
+def api(address: str, clean: None) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=address, timeout=60) as client:
+        yield client
+
+
+def says(datatype: str, *data: Any) -> Behaviour:
+    """A model with one output."""
+    output = {"name": "result", "datatype": datatype, "shape": [1], "data": data}
+    answer = {"model_name": "m", "model_version": "1", "outputs": [output]}
+    return servers.says(json.dumps(answer).encode())
+
+
+class TestTargets:
+    """Whom a call asks."""
+
+    @pytest.fixture(autouse=True)
+    def models(self, engine: Engine, api: httpx.Client, serving: V2Server) -> None:
+        make_deployment(engine, "digits")
+        make_deployment(engine, "wine", inputs=WINE, outputs=gives("label"))
+        make_deployment(engine, "tongue", inputs=TEXT, outputs=gives("text"))
+        serving.models |= {"digits": answers(), "wine": says("BYTES", "good"), "tongue": says("BYTES", "de")}
+        serving.paths.clear()
+
+    def test_who_cannot_take_the_input_is_named_and_neither_asked_nor_recorded(
+        self, api: httpx.Client, engine: Engine, serving: V2Server
+    ) -> None:
+        called = api.post(URL, json={"text": "Deutschland"}).json()
+        assert [row["deployment"] for row in called["results"]] == ["tongue"]
+        reasons = {one["deployment"]: (one["reason"], one["experiment"]) for one in called["not_asked"]}
+        kind = "takes_other_kind"
+        assert reasons == {"digits": (kind, "digits"), "wine": (kind, "wine")}
+        assert serving.paths == ["/v2/models/tongue/infer"]
+        assert row_counts(engine)["predictions"] == 1
+
+    def test_when_nobody_can_take_it_nothing_is_stored(self, api: httpx.Client, engine: Engine) -> None:
+        called = api.post(URL, json={"text": "Deutschland", "deployments": ["digits"]}).json()
+        assert (called["results"], called["agreement"]) == ([], {"kind": "none", "of": 0})
+        assert called["input"]["url"] is None
+        assert (row_counts(engine)["predictions"], row_counts(engine)["inputs"]) == (0, 0)
+
+    def test_an_alias_is_asked_at_its_version_and_recorded(
+        self, api: httpx.Client, serving: V2Server
+    ) -> None:
+        api.put("/v1/aliases/best", json={"deployment": "digits"}).raise_for_status()
+        files = {"image": make_image()}
+        called = api.post(URL, files=files, data={"aliases": "best"}, headers={"Marina-Client": "ui"}).json()
+        [row] = called["results"]
+        assert (row["deployment"], row["alias"], row["label"]) == ("digits", "best", "5")
+        assert serving.paths == ["/v2/models/digits/versions/1/infer"]
+        kept = api.get(f"{URL}/{row['prediction_id']}").json()
+        assert (kept["alias"], kept["source"]) == ("best", "ui")
+
+    def test_an_experiment_stands_for_its_running_deployments(
+        self, api: httpx.Client, engine: Engine
+    ) -> None:
+        make_deployment(engine, "idle", inputs=TEXT, desired="stopped")
+        called = api.post(URL, json={"text": "a", "experiments": ["tongue", "idle"]}).json()
+        assert [row["deployment"] for row in called["results"]] == ["tongue"]
+        [idle] = called["not_asked"]
+        assert (idle["experiment"], idle["deployment"], idle["reason"]) == ("idle", None, "not_deployed")
+
+    @pytest.mark.parametrize(
+        ("of", "code"),
+        [
+            ("deployments", "deployment_unknown"),
+            ("aliases", "alias_unknown"),
+            ("experiments", "experiment_unknown"),
+        ],
+    )
+    def test_a_name_that_there_is_not_is_a_404(self, api: httpx.Client, of: str, code: str) -> None:
+        answer = api.post(URL, json={"text": "a", of: ["tongue-two"]})
+        assert (answer.status_code, answer.json()["error"]) == (404, code)
+
+    def test_an_input_can_be_asked_about_again_and_is_kept_once(
+        self, api: httpx.Client, engine: Engine
+    ) -> None:
+        first = api.post(URL, json={"text": "Österreich"}).json()["input"]
+        again = api.post(URL, json={"input_sha256": first["sha256"]}).json()
+        assert again["input"] == first
+        assert first["summary"] == {"text": "Österreich", "characters": 10}
+        shown = api.get(first["url"])
+        assert (shown.text, shown.headers["content-type"]) == ("Österreich", "text/plain; charset=utf-8")
+        listed = api.get("/v1/inputs", params={"kind": "text"}).json()["items"]
+        assert [one["sha256"] for one in listed] == [first["sha256"]]
+        assert row_counts(engine)["inputs"] == 1
+
+    def test_whether_a_model_was_cold_is_said(self, api: httpx.Client) -> None:
+        [row] = api.post(URL, json={"text": "a"}).json()["results"]
+        assert row["cold"] is True, "no deployer has ever seen it ready"
+
+
+class TestRows:
+    """A row of named values is checked against the columns."""
+
+    @pytest.fixture(autouse=True)
+    def models(self, engine: Engine, api: httpx.Client, serving: V2Server) -> None:
+        make_deployment(engine, "wine", inputs=WINE, outputs=gives("label"))
+        other = [{**WINE[0], "columns": [{"name": "alcohol"}, {"name": "age"}]}]
+        make_deployment(engine, "age", inputs=other, outputs=gives("number", "FP32", unit="years"))
+        serving.models |= {"wine": says("BYTES", "good"), "age": says("FP32", 41.5)}
+
+    def test_goes_to_the_model_in_the_order_of_its_columns(
+        self, api: httpx.Client, serving: V2Server
+    ) -> None:
+        called = api.post(URL, json={"row": {"color": "white", "alcohol": 13}}).json()
+        assert [row["label"] for row in called["results"]] == ["good"]
+        assert [one["reason"] for one in called["not_asked"]] == ["takes_other_columns"]
+        assert serving.requests[-1]["inputs"][0]["shape"] == [1, 2]
+        assert memoryview(serving.binary[-1]).cast("f").tolist() == [13.0, 1.0]
+
+    @pytest.mark.parametrize(
+        ("row", "code", "said"),
+        [
+            ({"alcohol": 13, "colour": "red"}, "takes_other_columns", "no column colour and the row lacks"),
+            ({"alcohol": 13}, "takes_other_columns", "the row lacks"),
+            ({"alcohol": 40, "color": "red"}, "takes_other_values", "alcohol is above 15 % vol"),
+            ({"alcohol": 13, "color": "blue"}, "takes_other_values", "color is none of red, white"),
+            ({"alcohol": "much", "color": "red"}, "takes_other_values", "alcohol is no number"),
+            ({"alcohol": True, "color": "red"}, "value_invalid", "alcohol is true or false"),
+        ],
+    )
+    def test_that_fits_no_table_is_a_400_that_says_why(
+        self, api: httpx.Client, engine: Engine, row: dict[str, Any], code: str, said: str
+    ) -> None:
+        answer = api.post(URL, json={"row": row})
+        assert (answer.status_code, answer.json()["error"]) == (400, code)
+        assert said in answer.json()["detail"]
+        assert row_counts(engine)["inputs"] == 0
+
+    def test_answers_a_number_with_its_unit(self, api: httpx.Client) -> None:
+        called = api.post(URL, json={"row": {"alcohol": 13.5, "age": 2}}).json()
+        [row] = called["results"]
+        assert (row["kind"], row["number"], row["unit"]) == ("number", 41.5, "years")
+        assert called["agreement"]["kind"] == "numbers"
+        assert api.get(f"{URL}/{row['prediction_id']}").json()["number"] == 41.5
+
+
+class TestTensors:
+    """Tensors as v2 has them."""
+
+    @pytest.fixture(autouse=True)
+    def models(self, engine: Engine, api: httpx.Client, serving: V2Server) -> None:
+        make_deployment(engine, "sum", inputs=NUMBERS, outputs=gives("tensor", "FP32"))
+        serving.models["sum"] = says("FP32", 6.0)
+
+    def test_go_to_the_model_in_binary(self, api: httpx.Client, serving: V2Server) -> None:
+        tensor = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [[1, 2, 3]]}
+        [row] = api.post(URL, json={"tensors": [tensor]}).json()["results"]
+        assert memoryview(serving.binary[-1]).cast("f").tolist() == [1.0, 2.0, 3.0]
+        named = {one["name"]: one["data"] for one in row["tensors"]}
+        assert named["result"] == [6.0]
+
+    @pytest.mark.parametrize(
+        ("tensor", "reason"),
+        [
+            ({"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}, "takes_other_size"),
+            ({"name": "x", "datatype": "INT64", "shape": [1, 3], "data": [1, 2, 3]}, "takes_other_kind"),
+            ({"name": "y", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}, "takes_other_kind"),
+        ],
+    )
+    def test_that_the_model_does_not_take_are_not_sent(
+        self, api: httpx.Client, tensor: dict[str, Any], reason: str
+    ) -> None:
+        called = api.post(URL, json={"tensors": [tensor]}).json()
+        assert [one["reason"] for one in called["not_asked"]] == [reason]
+
+    @pytest.mark.parametrize(
+        "tensor",
+        [
+            {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2]},
+            {"name": "x", "datatype": "FP32", "shape": [2, 3], "data": [1, 2, 3, 4, 5, 6]},
+            {"name": "x", "datatype": "UINT8", "shape": [1, 1], "data": [256]},
+        ],
+    )
+    def test_that_are_none_are_a_400(self, api: httpx.Client, tensor: dict[str, Any]) -> None:
+        assert api.post(URL, json={"tensors": [tensor]}).status_code == 400
+
+
+class TestImages:
+    """An image reaches models that take numbers too."""
+
+    def test_its_pixels_are_sent_in_the_size_layout_and_range_of_the_spec(
+        self, api: httpx.Client, engine: Engine, serving: V2Server
+    ) -> None:
+        form = {"width": 2, "height": 2, "channels": 3, "layout": "CHW", "minimum": -1, "maximum": 1}
+        make_deployment(engine, "pixels", inputs=[{**PIXELS[0], "image": form}], outputs=gives("label"))
+        serving.models["pixels"] = says("BYTES", "grey")
+        called = api.post(URL, files={"image": make_image(255)}).json()
+        assert [row["label"] for row in called["results"]] == ["grey"]
+        assert serving.requests[-1]["inputs"][0]["shape"] == [1, 3, 2, 2]
+        assert memoryview(serving.binary[-1]).cast("f").tolist() == [1.0] * 12
+
+    def test_it_reaches_a_model_of_which_nothing_is_known(
+        self, api: httpx.Client, engine: Engine, serving: V2Server
+    ) -> None:
+        make_deployment(engine, "plain", inputs=PLAIN, outputs=gives("raw"))
+        serving.models["plain"] = says("BYTES", '{"cat": 0.75, "dog": 0.25}')
+        [row] = api.post(URL, files={"image": make_image()}).json()["results"]
+        assert unpack_elements(serving.binary[-1])[0].startswith(b"\x89PNG")
+        assert (row["kind"], row["label"]) == ("probabilities", "cat"), "the first answer tells"
+
+
+RESULTS = {
+    "a label": (gives("label"), ("BYTES", ["hot"]), {"kind": "label", "label": "hot"}),
+    "a number": (gives("number", "FP64"), ("FP64", [2.5]), {"kind": "number", "number": 2.5, "unit": None}),
+    "a text": (gives("text"), ("BYTES", ["so\u0000 it is"]), {"kind": "text", "text": "so it is"}),
+    "boxes": (
+        gives("boxes"),
+        ("BYTES", ['[{"label": "cat", "score": 0.5, "box": [1, 2, 3, 4]}]']),
+        {"kind": "boxes", "boxes": [{"label": "cat", "score": 0.5, "box": [1.0, 2.0, 3.0, 4.0]}]},
+    ),
+    "probabilities in JSON": (
+        gives("probabilities"),
+        ("BYTES", ['{"cat": 0.25, "dog": 0.75}']),
+        {"kind": "probabilities", "label": "dog"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", RESULTS)
+def test_an_answer_is_read_as_its_version_gives_it(
+    api: httpx.Client, engine: Engine, serving: V2Server, what: str
+) -> None:
+    outputs, said, expected = RESULTS[what]
+    make_deployment(engine, "model", inputs=TEXT, outputs=outputs)
+    serving.models["model"] = says(said[0], *said[1])
+    [row] = api.post(URL, json={"text": "a"}).json()["results"]
+    assert row["error"] is None
+    assert expected.items() <= row.items()
+    kept = api.get(f"{URL}/{row['prediction_id']}").json()
+    assert expected.items() <= kept.items(), "and is recorded so"
+
+
+@pytest.mark.parametrize("kind", ["label", "number", "text", "boxes", "probabilities"])
+def test_an_answer_of_another_kind_is_bad(
+    api: httpx.Client, engine: Engine, serving: V2Server, kind: str
+) -> None:
+    make_deployment(engine, "model", inputs=TEXT, outputs=gives(kind, name="other"))
+    serving.models["model"] = says("BYTES", "?")
+    [row] = api.post(URL, json={"text": "a"}).json()["results"]
+    assert (row["status"], row["error"]["error"], row["kind"]) == ("error", "bad_answer", kind)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"text": "a", "row": {"b": 1}},
+        {"text": ""},
+        {"text": "a", "colour": "red"},
+        {"text": "a", "deadline_ms": 1},
+        {"row": {}},
+        {"tensors": []},
+        {"input_sha256": "x"},
+    ],
+)
+def test_a_body_that_is_none_is_rejected(api: httpx.Client, engine: Engine, body: dict[str, Any]) -> None:
+    make_deployment(engine, "tongue", inputs=TEXT)
+    assert api.post(URL, json=body).status_code in (400, 422)
+    assert row_counts(engine)["inputs"] == 0
+
+
+def test_a_body_of_another_type_says_what_to_send(api: httpx.Client) -> None:
+    answer = api.post(URL, content=b"<x/>", headers={"content-type": "text/xml"})
+    assert (answer.status_code, answer.json()["error"]) == (415, "body_unsupported")
+
+
+def test_a_version_of_before_kinds_is_asked_as_before(
+    api: httpx.Client, engine: Engine, serving: V2Server
+) -> None:
+    make_deployment(engine, "digits")
+    make_version(engine, 2, experiment="digits")
+    serving.models["digits"] = answers("7", version="2")
+    [row] = api.post(URL, files={"image": make_image()}).json()["results"]
+    assert (row["label"], row["version"], row["kind"]) == ("7", 2, "probabilities")
