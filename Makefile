@@ -215,7 +215,7 @@ environment: $(INSTALLED) ## build what handlers may import beside the usual: ma
 	test "$(NAME)" = base || touch "$(BUILT_ENVIRONMENT)"; fi
 
 starters: $(INSTALLED) ## train the starter experiments that the tests serve, where one is missing or changed
-	@$(BIN)/python models/train.py --all --out .marina/models | { grep -v "nothing has changed" || true; }
+	@$(BIN)/python models/train.py --all --out .marina/models
 
 browser: $(INSTALLED_TESTS) ## find or install the Chromium that the browser tests drive
 	@.ci/browser $(BIN)/python

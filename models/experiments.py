@@ -3,13 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving_runtime import starter
 from serving_runtime.archive.model_spec import ModelSpec, ModelSpecError, parse
 
 MODELS = Path(__file__).resolve().parent
-STARTER = Path(starter.__path__[0])
-# Copied into each archive, so that it runs in any TorchServe and an old version keeps its preprocessing.
-FROZEN = ("handler.py", "predictor.py", "fastest.py", "preprocess.py", "unusual.py")
 
 
 @dataclass(frozen=True)

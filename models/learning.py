@@ -1,4 +1,4 @@
-"""Trains one network on the CPU. The same model spec, digits and PyTorch give the same bytes of weights."""
+"""Trains one network on the CPU. The same model spec, data and PyTorch give the same bytes of weights."""
 
 import math
 from collections import defaultdict
@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from digits import Digits
+from datasets import Dataset, Samples
 from experiments import Experiment
 from serving_runtime.archive.model_spec import ModelSpec, Parameter
 from serving_runtime.starter.predictor import load_network
-from serving_runtime.starter.preprocess import to_network
 
-# Sums over two threads are added in another order than over one: the number is part of the result.
-THREADS = 2
+# Sums over two threads are added in another order than over one: the number is part of the result. Networks on rows and
+# texts are so small that two threads would wait for each other most of the time.
+IMAGE_THREADS, THREADS = 2, 1
 PARAMETERS = ("learning_rate", "momentum", "batch_size", "epochs", "shift")
 
 
@@ -25,8 +25,8 @@ PARAMETERS = ("learning_rate", "momentum", "batch_size", "epochs", "shift")
 class Settings:
     """What the parameters of a model spec mean to the trainer.
 
-    Stochastic gradient descent whose steps get smaller evenly, from `learning_rate` to 0. Each batch is moved by up
-    to `shift` pixels in each direction, so that the network does not learn places by heart.
+    Stochastic gradient descent whose steps get smaller evenly, from `learning_rate` to 0. Each batch of images is
+    moved by up to `shift` pixels in each direction, so that the network does not learn places by heart.
     """
 
     learning_rate: float
@@ -60,29 +60,31 @@ def settings(spec: ModelSpec) -> Settings:
     )
 
 
-def learn(
-    experiment: Experiment, train: Digits, test: Digits, on_step: Callable[[float], Any] = lambda _: None
-) -> Learned:
-    """Train, and measure on the held-out digits after each epoch; `on_step` gets each batch's loss.
+def learn(experiment: Experiment, data: Dataset, on_step: Callable[[float], Any] = lambda _: None) -> Learned:
+    """Train, and measure on the held-out samples after each epoch; `on_step` gets each batch's loss.
 
     Raises ValueError if the parameters are wrong or the loss stops being a number.
     """
     how = settings(experiment.spec)
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(IMAGE_THREADS if experiment.spec.inputs[0].kind == "image" else THREADS)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(experiment.spec.seed)
     network = load_network(experiment.network)
+    train, test = _tensors(data, data.train), _tensors(data, data.test)
+    goal = CLASSES if experiment.spec.labels else _numbers(train[1])
+    if (adapt := getattr(network, "adapt", None)) is not None:
+        adapt(*train)
     optimizer = torch.optim.SGD(network.parameters(), how.learning_rate, how.momentum)
-    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, steps(experiment.spec, len(train)))
+    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, steps(experiment.spec, len(data.train)))
     curves: dict[str, dict[str, list[float]]] = defaultdict(lambda: {"steps": [], "values": []})
 
     def note(name: str, step: int, value: float) -> None:
         curves[name]["steps"].append(step)
         curves[name]["values"].append(round(value, 6))
 
-    for step, (images, labels, last) in enumerate(_batches(train, how, experiment.spec.seed), start=1):
-        logits = network(images)
-        loss = nn.functional.cross_entropy(logits, labels)
+    for step, (inputs, targets, last) in enumerate(_batches(*train, how, experiment.spec.seed), start=1):
+        answers = network(inputs)
+        loss = goal.loss(answers, targets)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -92,49 +94,78 @@ def learn(
                 f"{experiment.spec.name}: the loss is {loss.item()} at step {step}; learn slower"
             )
         note("loss", step, loss.item())
-        note("accuracy", step, _share_right(logits, labels))
+        note(goal.metric, step, goal.measure(answers, targets))
         if last:
-            note("test_accuracy", step, _held_out(network, test)["test_accuracy"])
+            note(f"test_{goal.metric}", step, _held_out(network, *test, goal)[f"test_{goal.metric}"])
         on_step(loss.item())
-    return Learned(save(network.state_dict()), dict(curves), _held_out(network, test))
+    return Learned(save(network.state_dict()), dict(curves), _held_out(network, *test, goal))
 
 
-def steps(spec: ModelSpec, count: int) -> int:
-    """How many steps the training takes with `count` digits to train on."""
-    how = settings(spec)
-    return how.epochs * math.ceil(count / how.batch_size)
+@dataclass(frozen=True)
+class Goal:
+    """What is made small, and how people measure it."""
 
-
-def _batches(digits: Digits, how: Settings, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, bool]]:
-    """Images, labels, and whether the epoch ends, in an order that only the seed decides."""
-    images, labels = _tensors(digits)
-    shuffle = torch.Generator().manual_seed(seed)
-    for _ in range(how.epochs):
-        order = torch.randperm(len(digits), generator=shuffle)
-        for start in range(0, len(digits), how.batch_size):
-            chosen = order[start : start + how.batch_size]
-            by = torch.randint(-how.shift, how.shift + 1, (2,), generator=shuffle).tolist()
-            # The border of a digit is empty: what leaves on one side and comes back on the other is nothing.
-            moved = torch.roll(images[chosen], by, (2, 3))
-            yield moved, labels[chosen], start + how.batch_size >= len(digits)
-
-
-def _held_out(network: nn.Module, digits: Digits) -> dict[str, float]:
-    images, labels = _tensors(digits)
-    with torch.inference_mode():
-        network.eval()
-        logits = torch.cat([network(part) for part in images.split(250)])
-        network.train()
-    loss = nn.functional.cross_entropy(logits, labels).item()
-    return {"test_accuracy": _share_right(logits, labels), "test_loss": round(loss, 6)}
-
-
-def _tensors(digits: Digits) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.from_numpy(to_network(digits.images)).unsqueeze(1), torch.from_numpy(digits.labels)
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    metric: str
+    measure: Callable[[torch.Tensor, torch.Tensor], float]
 
 
 def _share_right(logits: torch.Tensor, labels: torch.Tensor) -> float:
     return round((logits.argmax(1) == labels).float().mean().item(), 6)
+
+
+CLASSES = Goal(nn.functional.cross_entropy, "accuracy", _share_right)
+
+
+def _numbers(targets: torch.Tensor) -> Goal:
+    """Numbers like these: the squared error as a share of their variance."""
+    variance = targets.var()
+
+    def loss(answers: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        return nn.functional.mse_loss(answers[:, 0], wanted) / variance
+
+    def measure(answers: torch.Tensor, wanted: torch.Tensor) -> float:
+        return round((answers[:, 0] - wanted).abs().mean().item(), 6)
+
+    return Goal(loss, "mean_absolute_error", measure)
+
+
+def steps(spec: ModelSpec, count: int) -> int:
+    """How many steps the training takes with `count` samples to train on."""
+    how = settings(spec)
+    return how.epochs * math.ceil(count / how.batch_size)
+
+
+def _batches(
+    inputs: torch.Tensor, targets: torch.Tensor, how: Settings, seed: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, bool]]:
+    """Inputs, targets, and whether the epoch ends, in an order that only the seed decides."""
+    shuffle = torch.Generator().manual_seed(seed)
+    for _ in range(how.epochs):
+        order = torch.randperm(len(targets), generator=shuffle)
+        for start in range(0, len(targets), how.batch_size):
+            chosen = order[start : start + how.batch_size]
+            batch = inputs[chosen]
+            by = torch.randint(-how.shift, how.shift + 1, (2,), generator=shuffle).tolist()
+            if how.shift:
+                # The border of a digit is empty: what leaves on one side and comes back on the other is nothing.
+                batch = torch.roll(batch, by, (2, 3))
+            yield batch, targets[chosen], start + how.batch_size >= len(targets)
+
+
+def _held_out(
+    network: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, goal: Goal
+) -> dict[str, float]:
+    with torch.inference_mode():
+        network.eval()
+        answers = torch.cat([network(part) for part in inputs.split(250)])
+        network.train()
+    loss = goal.loss(answers, targets).item()
+    return {f"test_{goal.metric}": goal.measure(answers, targets), "test_loss": round(loss, 6)}
+
+
+def _tensors(data: Dataset, samples: Samples) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(data.to_network(samples.inputs)), torch.from_numpy(samples.targets)
 
 
 def _number(spec: ModelSpec, key: str, fits: Callable[[float], bool], absent: float | None = None) -> float:

@@ -1,5 +1,6 @@
 """Packs a trained network as a self-contained .mar, with the golden pair that proves it wherever it loads."""
 
+import importlib
 import json
 import tempfile
 from pathlib import Path
@@ -7,12 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from digits import request
-from experiments import FROZEN, STARTER, Experiment
+from datasets import STARTER, Array, Dataset
+from experiments import Experiment
 from serving_runtime.archive import mar
-from serving_runtime.starter import handler
 
 
 def pack(
@@ -21,30 +20,33 @@ def pack(
     *,
     weights: bytes,
     training: dict[str, Any],
-    example: npt.NDArray[np.uint8],
+    data: Dataset,
+    example: Any,
 ) -> mar.MarInfo:
     """Write weights.safetensors, training.json, golden.json and NAME.mar into `folder`.
 
-    The golden pair is the image `example` [28, 28] and what the packed model answers. Same arguments, same
+    The golden pair is one input of the data set, `example`, and what the packed model answers. Same arguments, same
     bytes. Raises MarError, OSError.
     """
-    files = contents(experiment, weights, training)
-    files["golden.json"] = _json(_golden(files, example))
+    files = contents(experiment, weights, training, data)
+    files["golden.json"] = _json(_golden(experiment, files, data, example))
     for name in ("weights.safetensors", "training.json", "golden.json"):
         _write(folder / name, files[name])
     return mar.build(
         folder / f"{experiment.spec.name}.mar",
         name=experiment.spec.name,
-        handler="handler.py",
+        handler=data.handler,
         serialized_file="weights.safetensors",
         files=files,
     )
 
 
-def contents(experiment: Experiment, weights: bytes, training: dict[str, Any]) -> dict[str, bytes]:
+def contents(
+    experiment: Experiment, weights: bytes, training: dict[str, Any], data: Dataset
+) -> dict[str, bytes]:
     """The files of an archive by name, all but the golden pair."""
     return {
-        **{name: (STARTER / name).read_bytes() for name in FROZEN},
+        **{name: (STARTER / name).read_bytes() for name in data.frozen},
         "network.py": experiment.network.read_bytes(),
         "model.yaml": experiment.spec_text,
         "weights.safetensors": weights,
@@ -52,26 +54,28 @@ def contents(experiment: Experiment, weights: bytes, training: dict[str, Any]) -
     }
 
 
-def _golden(files: dict[str, bytes], example: npt.NDArray[np.uint8]) -> dict[str, Any]:
+def _golden(experiment: Experiment, files: dict[str, bytes], data: Dataset, example: Any) -> dict[str, Any]:
+    (taken,) = experiment.spec.inputs
     with tempfile.TemporaryDirectory() as folder:
         for name, body in files.items():
             (Path(folder) / name).write_bytes(body)
+        handler = importlib.import_module(f"serving_runtime.starter.{Path(data.handler).stem}")
         model = handler.Handler()
         model.initialize(SimpleNamespace(system_properties={"model_dir": folder}, manifest=None))
-        outputs = model.predict({"image": example[np.newaxis]})
-    probabilities, label = outputs["probabilities"], outputs["label"]
+        outputs = model.predict({taken.name: np.array([example])})
     return {
-        "request": request(example),
+        "request": {
+            "inputs": [{"name": taken.name, "datatype": taken.datatype, **data.tensor(example)}],
+        },
         "response": {
             "outputs": [
-                _tensor("probabilities", "FP32", probabilities),
-                _tensor("label", "BYTES", label),
+                _tensor(given.name, given.datatype, outputs[given.name]) for given in experiment.spec.outputs
             ]
         },
     }
 
 
-def _tensor(name: str, datatype: str, values: npt.NDArray[Any]) -> dict[str, Any]:
+def _tensor(name: str, datatype: str, values: Array) -> dict[str, Any]:
     return {
         "name": name,
         "datatype": datatype,

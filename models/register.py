@@ -24,6 +24,8 @@ from serving_runtime.archive.mar import MarInfo, inspect
 
 PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.5
+# Digits run as deployments do by default; a Java for each of the other starters would fill a small machine.
+DIGITS, LIGHT_RUNTIME = "mnist-10k", "native"
 
 
 class Rejected(Exception):
@@ -77,9 +79,12 @@ class Api:
             raise _rejected(address, answer)
         return int(answer.json()["version"]), answer.status_code == 201
 
-    def deploy(self, name: str, version: int) -> bool:
+    def deploy(self, info: MarInfo, name: str, version: int) -> bool:
         """Deploy an experiment under its own name; whether the deployment is new."""
         body = {"name": name, "experiment": name, "version": version}
+        data = ((info.training or {}).get("dataset") or {}).get("name", DIGITS)
+        if data != DIGITS:
+            body["runtime"] = LIGHT_RUNTIME
         return self._post("/v1/deployments", json=body, known=409).status_code == 201
 
     def _post(self, path: str, *, known: int = 0, **content: Any) -> httpx.Response:
@@ -126,7 +131,7 @@ def register(
             continue
         new["versions"] += is_new
         if name not in deployed and (deploy is None or name in deploy):
-            new["deployments"] += api.deploy(name, version)
+            new["deployments"] += api.deploy(info, name, version)
             deployed.add(name)
             _write(remember, deployed)
     said = f"{len(archives)} starters known; new: " + ", ".join(f"{n} {what}" for what, n in new.items())

@@ -20,24 +20,32 @@ from typing import Any
 
 from tqdm import tqdm
 
-from digits import Dataset
-from experiments import FROZEN, MODELS, STARTER, Experiment, find, names
+import datasets
+import digits
+from datasets import STARTER, Dataset
+from experiments import MODELS, Experiment, find, names
 from serving_runtime.archive import mar
-from serving_runtime.starter.preprocess import to_network
 
 # The code that decides the archive beside the weights.
-PACKED_FROM = (MODELS / "pack.py", Path(mar.__file__), *(STARTER / name for name in FROZEN))
+PACKED_FROM = (MODELS / "pack.py", Path(mar.__file__))
 STAMP = "inputs.json"
+UNCHANGED = "nothing has changed"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command. 0 = all trained, 2 = one of them cannot be (the reason is on stderr)."""
     options = _parser().parse_args(arguments)
-    if options.all == bool(options.names):
-        _parser().error("name the experiments to train, or say --all")
+    if options.all + options.first + bool(options.names) != 1:
+        _parser().error("name the experiments to train, or say --all, or --first")
     try:
-        for name in names() if options.all else options.names:
-            print(train(find(name), Dataset(), options.out / name, force=options.force), flush=True)
+        chosen = [find(name) for name in (names() if options.all or options.first else options.names)]
+        if options.first:
+            chosen = [experiment for experiment in chosen if not experiment.spec.dataset]
+        for experiment in chosen:
+            folder = options.out / experiment.spec.name
+            said = train(experiment, datasets.find(experiment.spec), folder, force=options.force)
+            if options.names or UNCHANGED not in said:
+                print(said, flush=True)
     except (ValueError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
@@ -54,7 +62,7 @@ def train(experiment: Experiment, data: Dataset, folder: Path, *, force: bool = 
     keys = _keys(experiment, data)
     found = {} if force else _stamp(folder, archive)
     if found.items() >= keys.items():
-        return f"{name}: nothing has changed, {archive} stays"
+        return f"{name}: {UNCHANGED}, {archive} stays"
     folder.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
     if found.get("weights") == keys["weights"]:
@@ -65,11 +73,18 @@ def train(experiment: Experiment, data: Dataset, folder: Path, *, force: bool = 
     # Imports PyTorch, which takes seconds that a start with nothing to train must not spend; so does `learning`.
     from pack import pack
 
-    info = pack(experiment, folder, weights=weights, training=training, example=data.test.first(5))
+    example = data.test.first(5) if data.name == digits.NAME else data.test.inputs[0]
+    info = pack(experiment, folder, weights=weights, training=training, data=data, example=example)
     (folder / STAMP).write_text(json.dumps(keys | {"mar": info.sha256}))
-    right = training["metrics"]["test_accuracy"]
     seconds = time.monotonic() - begin
-    return f"{name}: {right:.2%} of {len(data.test):,} held-out digits right, {seconds:.0f} s, {archive}"
+    return f"{name}: {_measured(training['metrics'], data)}, {seconds:.0f} s, {archive}"
+
+
+def _measured(metrics: dict[str, float], data: Dataset) -> str:
+    of = f"{len(data.test):,} held-out samples of {data.name}"
+    if "test_accuracy" in metrics:
+        return f"{metrics['test_accuracy']:.2%} of {of} right"
+    return f"{metrics['test_mean_absolute_error']:.4g} off on average for {of}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Train experiments and pack each as a .mar file.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(names())}")
     parser.add_argument("--all", action="store_true", help="train every experiment")
+    parser.add_argument(
+        "--first", action="store_true", help="train those of digits, which Marina starts with"
+    )
     parser.add_argument("--force", action="store_true", help="train even if nothing has changed")
     parser.add_argument(
         "--out",
@@ -101,14 +119,14 @@ def _learned(experiment: Experiment, data: Dataset) -> tuple[bytes, dict[str, An
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             bar.update()
 
-        learned = learning.learn(experiment, data.train, data.test, show)
+        learned = learning.learn(experiment, data, show)
     return learned.weights, {
         "parameters": {"network": spec.network, **spec.parameters},
         "seed": spec.seed,
         "metrics": learned.metrics,
         "curves": learned.curves,
         "dataset": {
-            "name": data.folder.name,
+            "name": data.name,
             "sha256": data.sha256,
             "train": len(data.train),
             "test": len(data.test),
@@ -120,11 +138,10 @@ def _learned(experiment: Experiment, data: Dataset) -> tuple[bytes, dict[str, An
 def _keys(experiment: Experiment, data: Dataset) -> dict[str, str]:
     spec = experiment.spec
     how = json.dumps([spec.network, spec.parameters, spec.seed], sort_keys=True)
-    # Of the preprocessing only what the network gets matters: another way to read images needs no new training.
-    sample = hashlib.sha256(to_network(data.train.images[:100]).tobytes()).hexdigest()
     files = [experiment.network, MODELS / "learning.py"]
-    weights = _digest(files, how, data.sha256, sample, version("torch"))
-    archive = _digest(PACKED_FROM, weights, experiment.spec_text.decode())
+    weights = _digest(files, how, data.fingerprint, version("torch"))
+    packed = [*PACKED_FROM, *(STARTER / file for file in data.frozen)]
+    archive = _digest(packed, weights, experiment.spec_text.decode())
     return {"weights": weights, "archive": archive}
 
 

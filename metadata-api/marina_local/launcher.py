@@ -83,12 +83,13 @@ class Launcher:
                 group.create_task(self._http(services.serving(self.settings), "serving", "/v2/health/live"))
                 group.create_task(self._database_and_api())
                 group.create_task(self._http(services.ui(self.settings), "ui", "/livez"))
-                group.create_task(self._train())
+                group.create_task(self._train_first())
         except* LocalError as errors:
             raise _first(errors) from None
         await self._step("register", services.registration(self.settings))
         await self._predictions()
         self._addresses()
+        await self._train_others()
 
     async def _database_and_api(self) -> None:
         postgres = await asyncio.to_thread(Postgres, self.settings)
@@ -120,12 +121,26 @@ class Launcher:
             await self._until(look, f"{NAMES['api']} does not answer on {url}", supervised)
         self._say("api", f"ready on {self.settings.address('api')}")
 
-    async def _train(self) -> None:
-        """On the terminal, because it shows progress bars; the first run takes minutes."""
-        code = await run(services.training(self.settings), None)
+    async def _train_first(self) -> None:
+        """On the terminal, because it shows progress bars; the first run takes a minute."""
+        code = await run(services.training(self.settings, first=True), None)
         if code != 0:
             raise NotReady(f"training the starter experiments failed (exit code {code}): see the lines above")
-        self._say("models", f"{len(list(self.settings.models_dir.rglob('*.mar')))} trained")
+        self._say("models", f"{self._trained()} trained")
+
+    async def _train_others(self) -> None:
+        """Those of other kinds, once there is something to use; without them Marina runs as well."""
+        before = self._trained()
+        if await run(services.training(self.settings), None) != 0:
+            log.warning("training the other starter experiments failed: see the lines above")
+        elif self._trained() > before:
+            try:
+                await self._step("register", services.registration(self.settings))
+            except NotReady as error:
+                log.warning("%s", error)
+
+    def _trained(self) -> int:
+        return len(list(self.settings.models_dir.rglob("*.mar")))
 
     async def _step(self, name: str, service: Service) -> None:
         """A service that ends by itself, with its output in its log; its last line is what the step says."""

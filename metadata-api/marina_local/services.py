@@ -75,10 +75,14 @@ def ui(settings: LocalSettings) -> Service:
     )
 
 
-def training(settings: LocalSettings) -> Service:
-    """Train the starter experiments that have no `.mar` yet, or whose folder has changed; ends by itself."""
+def training(settings: LocalSettings, *, first: bool = False) -> Service:
+    """Train the starter experiments that have no `.mar` yet, or whose folder has changed; ends by itself.
+
+    `first`: only those that the first start waits for.
+    """
     script = str(REPOSITORY / "models" / "train.py")
-    return _python("training", settings, script, "--all", "--out", str(settings.models_dir))
+    which = "--first" if first else "--all"
+    return _python("training", settings, script, which, "--out", str(settings.models_dir))
 
 
 def registration(settings: LocalSettings) -> Service:

@@ -74,6 +74,8 @@ def change(session: Session, name: str, new: bodies.DeploymentChange, release: H
         if new.changes_resources:
             values["resources"] = _stored(new.resources)
         values |= {CHART_VALUES[key]: value for key, value in new.options.items()}
+        if new.version is not None:
+            values |= helm.other_environment(session, row, ModelVersion.number == new.version)
         raise release.conflict(name, **values)
     said = []
     old = _number(session, row.version_id)
@@ -108,7 +110,8 @@ def roll_back(session: Session, name: str, release: HelmRelease) -> None:
             "no_previous_version", f"Deployment {name} never had another version. Deploy one first."
         )
     if row.owner == helm.HELM:
-        raise release.conflict(name, version=_number(session, row.previous_version_id))
+        other = helm.other_environment(session, row, ModelVersion.id == row.previous_version_id)
+        raise release.conflict(name, version=_number(session, row.previous_version_id), **other)
     old = _number(session, row.version_id)
     _set_desired(row, version_id=row.previous_version_id, previous_version_id=row.version_id)
     _note(session, name, "rollback", _number(session, row.version_id), f"from version {old}")

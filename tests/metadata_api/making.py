@@ -101,6 +101,7 @@ def make_version(
     labels: list[str] = LABELS,
     inputs: list[dict[str, Any]] = INPUTS,
     outputs: list[dict[str, Any]] | None = None,
+    environment: str | None = None,
 ) -> None:
     """A version whose archive is in no store, for tests that never load it; by default it gives probabilities."""
     with Session(engine) as session, session.begin():
@@ -117,6 +118,7 @@ def make_version(
                 inputs=inputs,
                 outputs=outputs or [{**OUTPUTS[0], "shape": [-1, len(labels)]}],
                 labels=labels,
+                environment=environment,
             )
         )
 

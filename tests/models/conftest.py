@@ -12,21 +12,22 @@ MODELS = Path(__file__).parents[2] / "models"
 # The trainer's files are scripts that import one another from their folder, as `python models/train.py` does.
 sys.path.insert(0, str(MODELS))
 
-from digits import Dataset, Digits  # noqa: E402 - only now it is on the path
+from datasets import Samples  # noqa: E402 - only now it is on the path
+from digits import Digits  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def few(tmp_path_factory: pytest.TempPathFactory) -> Digits:
     """A data set folder with 96 digits to train on and 40 held out."""
     folder = tmp_path_factory.mktemp("few-digits")
-    write(folder, "train", Dataset().train.head(96))
-    write(folder, "t10k", Dataset().test.head(40))
-    return Dataset(folder)
+    write(folder, "train", Digits().train.head(96))
+    write(folder, "t10k", Digits().test.head(40))
+    return Digits(folder)
 
 
-def write(folder: Path, part: str, digits: Digits) -> None:
+def write(folder: Path, part: str, digits: Samples) -> None:
     """Write digits in MNIST's format."""
-    images = struct.pack(">4L", 0x803, *digits.images.shape) + digits.images.tobytes()
-    labels = struct.pack(">2L", 0x801, len(digits)) + digits.labels.astype(np.uint8).tobytes()
+    images = struct.pack(">4L", 0x803, *digits.inputs.shape) + digits.inputs.tobytes()
+    labels = struct.pack(">2L", 0x801, len(digits)) + digits.targets.astype(np.uint8).tobytes()
     (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images, mtime=0))
     (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels, mtime=0))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import train
-from digits import Dataset
+from digits import Digits
 from experiments import Experiment, find, names
 from learning import Learned, learn, settings
 from serving_runtime.archive import mar
@@ -31,8 +31,8 @@ def changed(experiment: Experiment, *, seed: int = 1, **parameters: float) -> Ex
     return dataclasses.replace(experiment, spec=spec)
 
 
-def trained(experiment: Experiment, data: Dataset) -> Learned:
-    return learn(experiment, data.train, data.test)
+def trained(experiment: Experiment, data: Digits) -> Learned:
+    return learn(experiment, data)
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +43,16 @@ def quick() -> Experiment:
 
 class TestLearn:
     @pytest.mark.parametrize("name", ["cnn-baseline", "mlp-baseline"])
-    def test_same_seed_gives_the_same_bytes_whatever_was_drawn_before(self, name: str, few: Dataset) -> None:
+    def test_same_seed_gives_the_same_bytes_whatever_was_drawn_before(self, name: str, few: Digits) -> None:
         experiment = changed(find(name), epochs=1)
         first = trained(experiment, few)
         torch.rand(1000)
         assert trained(experiment, few) == first
 
-    def test_another_seed_gives_other_weights(self, quick: Experiment, few: Dataset) -> None:
+    def test_another_seed_gives_other_weights(self, quick: Experiment, few: Digits) -> None:
         assert trained(quick, few).weights != trained(changed(quick, seed=2), few).weights
 
-    def test_curves_have_a_point_for_every_step(self, quick: Experiment, few: Dataset) -> None:
+    def test_curves_have_a_point_for_every_step(self, quick: Experiment, few: Digits) -> None:
         learned = trained(quick, few)
         assert learned.curves["loss"]["steps"] == [1, 2, 3, 4, 5, 6]
         assert learned.curves["accuracy"]["steps"] == [1, 2, 3, 4, 5, 6]
@@ -60,17 +60,17 @@ class TestLearn:
         assert learned.curves["test_accuracy"]["values"][-1] == learned.metrics["test_accuracy"]
         assert all(len(curve["steps"]) == len(curve["values"]) for curve in learned.curves.values())
 
-    def test_learns(self, quick: Experiment, few: Dataset) -> None:
+    def test_learns(self, quick: Experiment, few: Digits) -> None:
         values = trained(changed(quick, epochs=20), few).curves["loss"]["values"]
         assert values[-1] < values[0] / 4
 
-    def test_every_step_is_told(self, quick: Experiment, few: Dataset) -> None:
+    def test_every_step_is_told(self, quick: Experiment, few: Digits) -> None:
         told: list[float] = []
-        learned = learn(quick, few.train, few.test, told.append)
+        learned = learn(quick, few, told.append)
         assert told == pytest.approx(learned.curves["loss"]["values"], abs=1e-6)
 
     def test_loss_that_is_no_number_any_more_ends_the_training(
-        self, quick: Experiment, few: Dataset, tmp_path: Path
+        self, quick: Experiment, few: Digits, tmp_path: Path
     ) -> None:
         exploding = tmp_path / "network.py"
         exploding.write_text(quick.network.read_text().replace("return logits", "return logits * 1e39"))
@@ -92,13 +92,11 @@ class TestLearn:
 
 
 class TestTrain:
-    def test_writes_the_archive_and_its_records(
-        self, quick: Experiment, few: Dataset, tmp_path: Path
-    ) -> None:
+    def test_writes_the_archive_and_its_records(self, quick: Experiment, few: Digits, tmp_path: Path) -> None:
         line = train.train(quick, few, tmp_path / "new" / "folder")
         folder = tmp_path / "new" / "folder"
         info = mar.inspect(folder / "mlp-baseline.mar")
-        assert "held-out digits right" in line
+        assert "40 held-out samples of" in line
         assert info.training == json.loads((folder / "training.json").read_text())
         assert info.golden == json.loads((folder / "golden.json").read_text())
         assert info.training is not None
@@ -109,13 +107,13 @@ class TestTrain:
             "test": 40,
         }
 
-    def test_same_inputs_give_the_same_archive(self, quick: Experiment, few: Dataset, tmp_path: Path) -> None:
+    def test_same_inputs_give_the_same_archive(self, quick: Experiment, few: Digits, tmp_path: Path) -> None:
         for name in "ab":
             train.train(quick, few, tmp_path / name)
         assert len({mar.sha256_of(archive) for archive in tmp_path.glob("*/*.mar")}) == 1
 
     def test_trains_again_only_when_told_or_when_something_has_changed(
-        self, quick: Experiment, few: Dataset, tmp_path: Path
+        self, quick: Experiment, few: Digits, tmp_path: Path
     ) -> None:
         def runs(experiment: Experiment, *, force: bool = False) -> bool:
             return "nothing has changed" not in train.train(experiment, few, tmp_path, force=force)
@@ -128,7 +126,7 @@ class TestTrain:
         assert not runs(quick)
 
     def test_new_description_is_packed_without_training(
-        self, quick: Experiment, few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, quick: Experiment, few: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         train.train(quick, few, tmp_path)
         monkeypatch.setattr("learning.learn", None)
@@ -140,7 +138,7 @@ class TestTrain:
 
     @pytest.mark.parametrize("damage", [b"", b"PK"])
     def test_damaged_archive_is_made_anew(
-        self, damage: bytes, quick: Experiment, few: Dataset, tmp_path: Path
+        self, damage: bytes, quick: Experiment, few: Digits, tmp_path: Path
     ) -> None:
         train.train(quick, few, tmp_path)
         good = mar.sha256_of(tmp_path / "mlp-baseline.mar")

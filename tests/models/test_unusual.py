@@ -5,12 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from digits import Dataset
+from digits import digits
 from serving_runtime.starter import preprocess, unusual
 from tests.models import made
 from tests.models.made import Pixels, Random
 
-HELD_OUT = Dataset().test.images
+HELD_OUT = digits().test.inputs
 MADE = 60
 
 

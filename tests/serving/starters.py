@@ -1,7 +1,9 @@
 """Archives of the starter experiments with random weights: their own model specs, networks and handler, no training."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -25,18 +27,44 @@ def starter(
     `more` files are put beside its own, or in their place.
     """
     spec = MODELS / name / "model.yaml"
-    network = yaml.safe_load(spec.read_text())["network"]
+    document = yaml.safe_load(spec.read_text())
+    network, packed_handler = document["network"], _handler(document)
     own = MODELS / name / "network.py"
     source = own if own.exists() else MODELS / "networks" / f"{network}.py"
     torch.manual_seed(seed)
     runtime = Path(handler.__file__).parent
     files: dict[str, bytes | Path] = {
-        **{part: runtime / part for part in FROZEN},
+        **{part: runtime / part for part in (*FROZEN, packed_handler)},
         "network.py": source,
         "model.yaml": spec,
         "weights.safetensors": save(load_network(source).state_dict()),
         **(more or {}),
     }
     return mar.build(
-        path, name=name, handler="handler.py", serialized_file="weights.safetensors", files=files
+        path, name=name, handler=packed_handler, serialized_file="weights.safetensors", files=files
     )
+
+
+def tensor(name: str, rows: int) -> dict[str, Any] | None:
+    """The v2 tensor for a starter of tables, texts or colour images; None for one of digits."""
+    (taken,) = yaml.safe_load((MODELS / name / "model.yaml").read_text())["inputs"]
+    shape = [rows, *taken["shape"][1:]]
+    if taken["datatype"] == "BYTES":
+        data: list[Any] = [f"{taken['example']} {at}" for at in range(rows)]
+    elif "columns" in taken:
+        data = [float(at % 2) for at in range(math.prod(shape))]
+    elif len(shape) == 4:
+        data = [at * 7 % 256 for at in range(math.prod(shape))]
+    else:
+        return None
+    return {"name": taken["name"], "datatype": taken["datatype"], "shape": shape, "data": data}
+
+
+def _handler(spec: dict[str, Any]) -> str:
+    """As in models/datasets.py, whose folder is no package."""
+    (taken,) = spec["inputs"]
+    if "columns" in taken:
+        return "table_handler.py"
+    if taken["datatype"] == "BYTES":
+        return "text_handler.py"
+    return "handler.py" if len(taken["shape"]) == 3 else "image_handler.py"

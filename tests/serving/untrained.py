@@ -14,8 +14,16 @@ from serving_runtime.starter.predictor import load_network
 
 ROOT = Path(__file__).parents[2]
 NETWORKS = ROOT / "models" / "networks"
-# As in models/experiments.py, whose folder is no package.
-FROZEN = ("handler.py", "predictor.py", "fastest.py", "preprocess.py", "unusual.py")
+# As in models/digits.py, whose folder is no package.
+FROZEN = (
+    "handler.py",
+    "base_handler.py",
+    "predictor.py",
+    "fastest.py",
+    "image_files.py",
+    "preprocess.py",
+    "unusual.py",
+)
 LABELS = [str(digit) for digit in range(10)]
 
 

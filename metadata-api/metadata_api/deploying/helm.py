@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import delete, exists, select, tuple_
+from sqlalchemy import ColumnElement, delete, exists, select, tuple_
 from sqlalchemy.orm import Session
 
 from metadata_api.database.tables import Alias, Deployment, DeploymentEvent, Experiment, ModelVersion
 from metadata_api.deploying.base import Desired
 from metadata_api.deploying.helm_release import HelmDeployment, HelmSpec
-from serving_runtime.contracts import RUNTIMES
+from serving_runtime.contracts import BASE_ENVIRONMENT, RUNTIMES
 
 HELM = "helm"
 API = "api"
@@ -62,6 +62,14 @@ def unregistered(session: Session, deployments: Mapping[str, HelmDeployment]) ->
     query = select(Deployment.name).where(Deployment.owner == HELM, Deployment.name.in_(deployments))
     known = set(session.scalars(query))
     return {name: one for name, one in sorted(deployments.items()) if name not in known}
+
+
+def other_environment(session: Session, row: Deployment, which: ColumnElement[bool]) -> dict[str, str]:
+    """The chart's value for another version of the experiment, where its environment is not that of the present one."""
+    mine = select(ModelVersion.environment).where(ModelVersion.experiment_id == row.experiment_id)
+    now = session.scalar(mine.where(ModelVersion.id == row.version_id)) or BASE_ENVIRONMENT
+    then = session.scalar(mine.where(which)) or BASE_ENVIRONMENT
+    return {} if then == now else {"environment": then}
 
 
 def _registered(session: Session, declared: Mapping[str, HelmSpec]) -> dict[str, tuple[int, int]]:

@@ -27,7 +27,7 @@ Parameter = float | int | str | bool
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What `model.yaml` says. `network`, `parameters` and `seed` matter to the trainer only.
+    """What `model.yaml` says. `network`, `dataset`, `parameters` and `seed` matter to the trainer only.
 
     `environment` and `task` are empty where it leaves them out.
     """
@@ -40,6 +40,7 @@ class ModelSpec:
     outputs: tuple[TensorSpec, ...]
     parameters: dict[str, Parameter] = field(default_factory=dict)
     seed: int = 0
+    dataset: str = ""
     environment: str = ""
     task: str = ""
 
@@ -64,6 +65,7 @@ def parse(text: str | bytes) -> ModelSpec:
         outputs=tensor_spec.outputs(fields["outputs"], labels),
         parameters=_parameters(fields.get("parameters", {})),
         seed=spec_fields.whole(fields.get("seed", 0), "seed", 0, 2**32 - 1),
+        dataset=_optional_name(fields, "dataset"),
         environment=_optional_name(fields, "environment"),
         task=_optional_name(fields, "task"),
     )
@@ -76,6 +78,7 @@ _SPEC_KEYS = (
     "environment",
     "task",
     "network",
+    "dataset",
     "labels",
     "inputs",
     "outputs",

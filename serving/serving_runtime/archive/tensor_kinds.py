@@ -5,7 +5,6 @@ and one form in JSON is what version rows, the metadata API and v2 metadata show
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -180,9 +179,14 @@ def parameters(tensor: TensorSpec) -> dict[str, str | float | bool]:
     return found
 
 
-def row_size(tensor: TensorSpec) -> int:
-    """Elements in one row."""
-    return math.prod(tensor.shape[1:])
+def example_of(column: Column, *, as_text: bool) -> float | str:
+    """What the column takes: its example, else its least value; of categories the index, or with `as_text` the text."""
+    value = column.example if column.example is not None else next(iter(column.categories), column.minimum)
+    if as_text:
+        return "" if value is None else str(value)
+    if isinstance(value, str):
+        return column.categories.index(value)
+    return 0 if value is None else value
 
 
 def _column_document(column: Column) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The self-test of a version: a request, and what its answer must be.
 
-An archive's golden pair says both. Without one, a row of zeros must be answered as the model spec declares; without a
-model spec no request is known to be valid, and any answer of the worker must do.
+An archive's golden pair says both. Without one, a row of the model spec's examples, or of zeros where it has none, must
+be answered as the spec declares; without a model spec no request is known to be valid, and any answer of the worker
+must do.
 """
 
 import contextlib
@@ -12,9 +13,9 @@ from typing import Any
 
 import orjson
 
-from serving_runtime.archive.tensor_kinds import TensorSpec
+from serving_runtime.archive.tensor_kinds import TensorSpec, example_of
 from serving_runtime.errors import InvalidRequest, LoadFailed, ModelFailed
-from serving_runtime.protocol import frames, rest
+from serving_runtime.protocol import frames, rest, tensors
 from serving_runtime.protocol.rest import InferRequest
 from serving_runtime.protocol.tensors import NUMBERS, Tensor
 
@@ -35,7 +36,7 @@ class SelfTest:
         self._outputs = outputs
         self._expected: list[dict[str, Any]] = []
         if golden is None or not has_spec:
-            self.request = _zeros(inputs)
+            self.request = _first(inputs)
             return
         try:
             self.request = rest.decode_request(orjson.dumps(golden["request"]), inputs, outputs)
@@ -83,15 +84,29 @@ class SelfTest:
                 )
 
 
-def _zeros(specs: Sequence[TensorSpec]) -> InferRequest:
-    inputs = []
-    for spec in specs:
-        shape = tuple(1 if size == -1 else size for size in spec.shape)
-        count = math.prod(shape)
-        datatype = next((each for each in spec.accepts if each in NUMBERS), "BYTES")
-        data = [b""] * count if datatype == "BYTES" else bytes(count * NUMBERS[datatype][1])
-        inputs.append(Tensor(spec.name, datatype, shape, data))
-    return InferRequest(None, tuple(inputs), 1, ())
+def _first(specs: Sequence[TensorSpec]) -> InferRequest:
+    """One row: of the model spec's examples where it has some, else of zeros."""
+    return InferRequest(None, tuple(_example(spec) or _zeros(spec) for spec in specs), 1, ())
+
+
+def _example(spec: TensorSpec) -> Tensor | None:
+    shape = (1, *spec.shape[1:])
+    if spec.kind == "text" and isinstance(spec.example, str):
+        return Tensor(spec.name, "BYTES", shape, [spec.example.encode()])
+    if spec.kind == "table":
+        texts = spec.datatype == "BYTES"
+        values = [example_of(column, as_text=texts) for column in spec.columns]
+        with contextlib.suppress(InvalidRequest):  # an example that the datatype cannot hold
+            return tensors.from_json(spec.name, spec.datatype, shape, values)
+    return None
+
+
+def _zeros(spec: TensorSpec) -> Tensor:
+    shape = tuple(1 if size == -1 else size for size in spec.shape)
+    count = math.prod(shape)
+    datatype = next((each for each in spec.accepts if each in NUMBERS), "BYTES")
+    data = [b""] * count if datatype == "BYTES" else bytes(count * NUMBERS[datatype][1])
+    return Tensor(spec.name, datatype, shape, data)
 
 
 def _same(found: list[Any], expected: Any) -> bool:

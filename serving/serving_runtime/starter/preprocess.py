@@ -4,24 +4,26 @@ Imported by the handler and by the trainer. A frozen copy lies in every archive 
 nothing but NumPy and Pillow. A digit is 28 x 28, 0 = background and 255 = ink, or the same divided by 255.
 """
 
-import io
-import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter
+
+if TYPE_CHECKING or __package__:
+    from . import image_files
+else:  # in an unpacked archive, whose folder TorchServe puts on the path
+    import image_files
 
 SIDE = 28
 # MNIST's own way: the digit fits into 20 x 20, its centre of mass lies on pixel (14, 14) of 28 x 28.
 BOX = 20
-MAX_PIXELS = 4_000_000
 # Shades between which the ground of an evenly lit image stays; the longer side of the image in which it is looked for;
 # and how wide a stroke is there at most (odd).
 UNEVEN = 50
 GROUND_SIDE = 96
 STROKE = 15
-MAX_BYTES = 10 * 1024 * 1024
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -71,7 +73,7 @@ def read(files: Sequence[bytes]) -> tuple[Pixels, list[bool]]:
     shadowed = []
     for at, file in enumerate(files):
         try:
-            grey = _grey(_open(file))
+            grey = _grey(image_files.opened(file))
             lit = _evenly_lit(grey)
             shadowed.append(lit is not grey)
             pixels[at] = fit(lit)
@@ -99,41 +101,11 @@ def fit(grey: Pixels) -> Pixels:
     return _centred(_scaled(_cropped(ink * (255 / strongest))))
 
 
-def _open(file: bytes) -> Image.Image:
-    if not isinstance(file, bytes):
-        raise ValueError("an image must be the bytes of a PNG or JPEG file")
-    if len(file) > MAX_BYTES:
-        raise ValueError(f"the image has over {MAX_BYTES // 1024**2} MB; send a smaller one")
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns of large images; they are rejected below, before any pixel is decoded.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(file), formats=("PNG", "JPEG"))
-        if image.width * image.height > MAX_PIXELS:
-            raise ValueError(f"the image has over {MAX_PIXELS // 10**6} megapixels; send a smaller one")
-        image.load()
-        return ImageOps.exif_transpose(image)
-    except Image.DecompressionBombError:
-        raise ValueError(f"the image has over {MAX_PIXELS // 10**6} megapixels; send a smaller one") from None
-    except ValueError as error:
-        if "megapixels" in str(error):
-            raise
-        raise ValueError(_UNREADABLE) from None
-    except Exception:
-        raise ValueError(_UNREADABLE) from None
-
-
-_UNREADABLE = "the image is not a readable PNG or JPEG file"
-
-
 def _grey(image: Image.Image) -> Pixels:
     if image.mode.startswith("I"):
         # 16 bits a pixel; Pillow's own conversion clips instead of scaling.
         return (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return np.asarray(image.convert("RGB").convert("L"))
+    return np.asarray(image_files.on_white(image).convert("L"))
 
 
 def _evenly_lit(grey: Pixels) -> Pixels:

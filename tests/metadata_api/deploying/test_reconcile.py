@@ -12,6 +12,7 @@ from metadata_api.database.session import connect
 from metadata_api.settings import Settings
 from tests.metadata_api.deploying.asking import URL, deploy, events, seen, shown
 from tests.metadata_api.deploying.rounds import QUICK, wait_for_rounds
+from tests.metadata_api.making import make_version
 from tests.metadata_api.servers import Front, V2Server, running
 from tests.waiting import until
 
@@ -63,6 +64,16 @@ def test_batches_reach_the_models_file(api: httpx.Client, front: Front) -> None:
     found = front.models()[0]
     assert (found["batch_size"], found["batch_delay_ms"]) == (4, 0)
     assert (shown(api)["batch_size"], shown(api)["batch_delay_ms"]) == (4, 0)
+
+
+def test_the_environment_of_a_version_reaches_the_models_file(
+    api: httpx.Client, own_engine: Engine, front: Front
+) -> None:
+    deploy(api)
+    assert front.models()[0]["environment"] == "base"
+    make_version(own_engine, 9, environment="vision")
+    api.patch(f"{URL}/digits", json={"version": 9}).raise_for_status()
+    until(lambda: front.models()[0]["environment"] == "vision")
 
 
 def test_timeouts_reach_the_models_file(api: httpx.Client, front: Front) -> None:

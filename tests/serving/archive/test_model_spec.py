@@ -252,9 +252,9 @@ class TestKinds:
         assert from_document(document, is_input=True, labels=()) == found
 
     def test_environment_and_task_are_names(self) -> None:
-        spec = parse(SPEC + "environment: vision\ntask: digits\n")
-        assert (spec.environment, spec.task) == ("vision", "digits")
+        spec = parse(SPEC + "environment: vision\ntask: digits\ndataset: mnist-10k\n")
+        assert (spec.environment, spec.task, spec.dataset) == ("vision", "digits", "mnist-10k")
         assert (parse(SPEC).environment, parse(SPEC).task) == ("", "")
-        for key in ("environment", "task"):
+        for key in ("environment", "task", "dataset"):
             with pytest.raises(ModelSpecError, match=f"{key} must be lower-case"):
                 parse(SPEC + f"{key}: ../up\n")

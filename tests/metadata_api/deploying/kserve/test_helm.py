@@ -85,6 +85,13 @@ class TestHelm:
         assert command in said
         assert shown(api)["version"] == 1
 
+    def test_a_version_of_another_environment_comes_with_the_environment(
+        self, api: httpx.Client, engine: Engine, kubernetes: FakeKubernetes, helms: None
+    ) -> None:
+        make_version(engine, 7, environment="vision")
+        said = api.patch(f"{URL}/digits", json={"version": 7}).json()["detail"]
+        assert "experiments.digits.version=7 --set experiments.digits.environment=vision" in said
+
     def test_one_whose_version_is_not_registered_is_listed_apart(
         self, api: httpx.Client, kubernetes: FakeKubernetes
     ) -> None:
