@@ -20,6 +20,7 @@ from metadata_api.auth.request import current_request
 from metadata_api.database import tables
 from metadata_api.database.auth_tables import ApiToken, AuditEntry
 from metadata_api.database.pages import first_rows
+from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.session import Base, Sessions
 from metadata_api.memory import charge
 from metadata_api.schemas import audit as bodies
@@ -32,7 +33,7 @@ AUDITED = (
     tables.Import,
     ApiToken,
 )
-AUDITED_WHEN_DELETED = (tables.Prediction, tables.Input)
+AUDITED_WHEN_DELETED = (Prediction, Input)
 """While they are there they are their own record."""
 # Secret, long, or said elsewhere; what is observed is nobody's doing.
 _LEFT_OUT = frozenset(

@@ -11,16 +11,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.session import deadline
-from metadata_api.database.tables import (
-    Alias,
-    Deployment,
-    Experiment,
-    Import,
-    Input,
-    ModelVersion,
-    Prediction,
-)
+from metadata_api.database.tables import Alias, Deployment, Experiment, Import, ModelVersion
 from metadata_api.errors import Conflict, NotFound
 from metadata_api.objects import ledger
 from metadata_api.schemas.deletions import Deletion

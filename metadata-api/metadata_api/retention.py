@@ -13,8 +13,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from metadata_api.database.auth_tables import AuditEntry
 from metadata_api.database.object_tables import StoreCheck
+from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Alias, AliasEvent, DeploymentEvent, Import, Input, Prediction
+from metadata_api.database.tables import Alias, AliasEvent, DeploymentEvent, Import
 from metadata_api.deletions import delete_unused_inputs
 from metadata_api.settings.stores import Retention
 

@@ -10,7 +10,8 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from metadata_api.app import create_app
-from metadata_api.database.tables import Input, ModelVersion
+from metadata_api.database.prediction_tables import Input
+from metadata_api.database.tables import ModelVersion
 from metadata_api.settings import Settings
 from metadata_api.settings.stores import Retention
 from tests.metadata_api.conftest import row_counts

@@ -5,8 +5,8 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from metadata_api import retention
+from metadata_api.database.prediction_tables import Input
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Input
 from metadata_api.settings.stores import Retention
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.making import make_deployment

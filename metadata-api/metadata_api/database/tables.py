@@ -1,8 +1,7 @@
-"""Every table, named by the words of the product: experiment, version, deployment, alias, input, prediction."""
+"""The tables of what models are: experiments, versions, deployments, aliases; imports. Predictions are beside them."""
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
@@ -167,6 +166,10 @@ class Deployment(Base):
     """Longest time to load the model; null means the installation's default."""
     response_seconds: Mapped[int | None]
     """Longest time to answer a request; null means the installation's default."""
+    batch_size: Mapped[int | None]
+    """Most rows of concurrent requests in one call; null means what the archive asks for, or the default."""
+    batch_delay_ms: Mapped[int | None]
+    """How long a request waits for others to share its call; null as above."""
     owner: Mapped[str] = mapped_column(Text, server_default="api")
     """Who may change it: requests to this API, or the values of a Helm release."""
     desired: Mapped[str] = mapped_column(Text)
@@ -187,6 +190,8 @@ class Deployment(Base):
         CheckConstraint("replicas >= 0", name="replicas"),
         CheckConstraint("startup_seconds > 0", name="startup_seconds"),
         CheckConstraint("response_seconds > 0", name="response_seconds"),
+        CheckConstraint("batch_size > 0", name="batch_size"),
+        CheckConstraint("batch_delay_ms >= 0", name="batch_delay_ms"),
         CheckConstraint(f"observed_state in {DEPLOYMENT_STATES!r}", name="observed_state"),
     )
 
@@ -236,66 +241,6 @@ class AliasEvent(Base):
     reason: Mapped[str] = mapped_column(Text, server_default="")
 
     __table_args__ = (Index("ix_alias_events_alias_id", "alias", "id"),)
-
-
-class Input(Base):
-    """What models were asked about, stored once under its sha256; the bytes are in the store of inputs."""
-
-    __tablename__ = "inputs"
-
-    sha256: Mapped[str] = mapped_column(Text, primary_key=True)
-    kind: Mapped[str] = mapped_column(Text)
-    """The name of a module of `predicting.inputs`."""
-    media_type: Mapped[str] = mapped_column(Text)
-    """Of the bytes; `image/*` for images of before it was recorded, whose first bytes say which it is."""
-    size: Mapped[int] = mapped_column(BigInteger)
-    width: Mapped[int | None]
-    """Of an image, in pixels, as `height`."""
-    height: Mapped[int | None]
-    summary: Mapped[Json] = _object()
-    """What lists show of an input of another kind."""
-    created_at: Mapped[datetime] = _now()
-
-    __table_args__ = (Index("ix_inputs_created_at_sha256", "created_at", "sha256"),)
-
-
-class Prediction(Base):
-    """One answer of one version to one input, or the reason why there is none."""
-
-    __tablename__ = "predictions"
-
-    id: Mapped[int] = _id()
-    uid: Mapped[UUID] = mapped_column(unique=True)
-    request_uid: Mapped[UUID] = mapped_column(index=True)
-    """Shared by the answers to one call, so that they can be compared."""
-    input_sha256: Mapped[str] = mapped_column(ForeignKey("inputs.sha256", ondelete="RESTRICT"), index=True)
-    deployment: Mapped[str] = mapped_column(Text)
-    """By name, because a prediction outlives its deployment."""
-    alias: Mapped[str | None] = mapped_column(Text)
-    """The alias that was asked; null when the deployment was."""
-    source: Mapped[str] = mapped_column(Text)
-    """Who asked: the pages, another client of this API, or one of v2."""
-    version_id: Mapped[int | None] = mapped_column(
-        ForeignKey("model_versions.id", ondelete="RESTRICT"), index=True
-    )
-    status: Mapped[str] = mapped_column(Text)
-    kind: Mapped[str] = mapped_column(Text)
-    """Of the answer: the name of a module of `predicting.answers`."""
-    label: Mapped[str | None] = mapped_column(Text)
-    probabilities: Mapped[list[Json] | None] = mapped_column(JSONB(none_as_null=True))
-    answer: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
-    """What an answer says that is neither label nor probabilities."""
-    latency_ms: Mapped[float] = mapped_column(Double)
-    error: Mapped[str | None] = mapped_column(Text)
-    error_detail: Mapped[str | None] = mapped_column(Text)
-    lineage: Mapped[Json] = _object()
-    created_at: Mapped[datetime] = _now()
-
-    __table_args__ = (
-        CheckConstraint("status in ('ok', 'error')", name="status"),
-        CheckConstraint("source in ('ui', 'api', 'v2')", name="source"),
-        Index("ix_predictions_deployment_id", "deployment", "id"),
-    )
 
 
 class Import(Base):

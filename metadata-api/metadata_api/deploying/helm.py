@@ -45,7 +45,7 @@ def sync(session: Session, deployments: Mapping[str, HelmDeployment]) -> None:
             "runtime": one.runtime,
             "replicas": one.replicas,
             "resources": asdict(one.resources) if one.resources.given() else None,
-            **asdict(one.timeouts),
+            **asdict(one.options),
             "desired": "running",
         }
         _upsert(session, name, rows.get(name), spec, one)

@@ -15,8 +15,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from metadata_api.database.object_tables import StoreCheck, StoredObject
+from metadata_api.database.prediction_tables import Prediction
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Experiment, ModelVersion, Prediction
+from metadata_api.database.tables import Experiment, ModelVersion
 from metadata_api.errors import MarinaError, NotFound
 from metadata_api.objects import ledger
 from metadata_api.objects.repair import RepairedStore

@@ -14,8 +14,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from metadata_api.database.object_tables import StoredObject
+from metadata_api.database.prediction_tables import Input
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Input, ModelVersion
+from metadata_api.database.tables import ModelVersion
 from metadata_api.errors import OutOfSpace, Unavailable
 from metadata_api.storage.base import KINDS
 

@@ -14,8 +14,8 @@ from uuid import uuid4
 
 from starlette.concurrency import run_in_threadpool
 
+from metadata_api.database.prediction_tables import Input
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Input
 from metadata_api.deploying.base import WAY_SECONDS
 from metadata_api.errors import Invalid
 from metadata_api.http_pool import HttpPool

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from metadata_api.database.pages import first_rows
-from metadata_api.database.tables import Prediction
+from metadata_api.database.prediction_tables import Prediction
 from metadata_api.errors import ErrorBody, NotFound
 from metadata_api.schemas import predictions as bodies
 

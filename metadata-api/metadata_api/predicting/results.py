@@ -8,8 +8,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert, select, tuple_
 from sqlalchemy.orm import Session
 
+from metadata_api.database.prediction_tables import Prediction
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import ModelVersion, Prediction
+from metadata_api.database.tables import ModelVersion
 from metadata_api.errors import ErrorBody
 from metadata_api.predicting import answers
 from metadata_api.predicting.base import Answer, Outputs

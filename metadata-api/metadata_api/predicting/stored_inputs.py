@@ -4,8 +4,8 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from metadata_api.database.prediction_tables import Input
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Input
 from metadata_api.errors import Conflict, NotFound, Unavailable
 from metadata_api.memory import charge
 from metadata_api.objects import ledger

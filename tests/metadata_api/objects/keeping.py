@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 
 from metadata_api.database.object_tables import StoredObject
+from metadata_api.database.prediction_tables import Input
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Input
 from metadata_api.objects import ledger
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.storage.folder import FolderStore
