@@ -165,7 +165,7 @@ def ask(
         if agreed := printing.agreement_of(found):
             printing.tell(agreed)
         for one in found.get("not_asked", []):
-            printing.tell(f"not asked: {one['deployment']}: {one_line(one['detail'])}")
+            printing.tell(f"not asked: {one['deployment'] or one['experiment']}: {one_line(one['detail'])}")
     if not any(one["status"] == "ok" for one in found["results"]):
         raise Failure("no deployment answered: `marina status` shows what is served")
 
