@@ -24,13 +24,6 @@ from metadata_api.schemas.versions import tensors
 from serving_runtime.contracts import RUNTIMES
 
 EVENTS_SHOWN = 50
-# What the chart calls them.
-CHART_VALUES = {
-    "startup_seconds": "startupSeconds",
-    "response_seconds": "responseSeconds",
-    "batch_size": "batchSize",
-    "batch_delay_ms": "batchDelayMs",
-}
 Previous = aliased(ModelVersion)
 
 
@@ -70,10 +63,10 @@ def change(session: Session, name: str, new: bodies.DeploymentChange, release: H
     """
     row = locked(session, name)
     if row.owner == helm.HELM:
-        values = new.model_dump(exclude_none=True, exclude=set(CHART_VALUES))
+        values = new.model_dump(exclude_none=True, exclude=set(helm.CHART_VALUES))
         if new.changes_resources:
             values["resources"] = _stored(new.resources)
-        values |= {CHART_VALUES[key]: value for key, value in new.options.items()}
+        values |= {helm.CHART_VALUES[key]: value for key, value in new.options.items()}
         if new.version is not None:
             values |= helm.other_environment(session, row, ModelVersion.number == new.version)
         raise release.conflict(name, **values)
