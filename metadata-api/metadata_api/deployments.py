@@ -24,8 +24,6 @@ from metadata_api.schemas.versions import tensors
 from serving_runtime.contracts import RUNTIMES
 
 EVENTS_SHOWN = 50
-# What the chart calls them.
-CHART_VALUES = {"startup_seconds": "startupSeconds", "response_seconds": "responseSeconds"}
 Previous = aliased(ModelVersion)
 
 
@@ -46,8 +44,7 @@ def create(session: Session, new: bodies.NewDeployment, release: HelmRelease) ->
         runtime=new.runtime,
         replicas=new.replicas,
         resources=_stored(new.resources),
-        startup_seconds=new.startup_seconds,
-        response_seconds=new.response_seconds,
+        **{key: getattr(new, key) for key in bodies.OPTIONS},
         desired="running",
     )
     made = session.scalar(statement.on_conflict_do_nothing(index_elements=["name"]).returning(Deployment.id))
@@ -60,16 +57,16 @@ def create(session: Session, new: bodies.NewDeployment, release: HelmRelease) ->
 
 
 def change(session: Session, name: str, new: bodies.DeploymentChange, release: HelmRelease) -> None:
-    """Want another version of the same experiment, another runtime, or other replicas, resources or timeouts.
+    """Want another version of the same experiment, another runtime, or other replicas, resources or options.
 
     The version desired until now can be rolled back to.
     """
     row = locked(session, name)
     if row.owner == helm.HELM:
-        values = new.model_dump(exclude_none=True, exclude=set(CHART_VALUES))
+        values = new.model_dump(exclude_none=True, exclude=set(helm.CHART_VALUES))
         if new.changes_resources:
             values["resources"] = _stored(new.resources)
-        values |= {CHART_VALUES[key]: seconds for key, seconds in new.timeouts.items()}
+        values |= {helm.CHART_VALUES[key]: value for key, value in new.options.items()}
         if new.version is not None:
             values |= helm.other_environment(session, row, ModelVersion.number == new.version)
         raise release.conflict(name, **values)
@@ -90,10 +87,10 @@ def change(session: Session, name: str, new: bodies.DeploymentChange, release: H
     if new.changes_resources and resources != row.resources:
         said.append(f"from {_said(row.resources)} to {_said(resources)}")
         _set_desired(row, resources=resources)
-    for key, seconds in new.timeouts.items():
-        if seconds != (now := getattr(row, key)):
-            said.append(f"{key} from {now or 'the default'} to {seconds or 'the default'}")
-            _set_desired(row, **{key: seconds})
+    for key, value in new.options.items():
+        if value != (now := getattr(row, key)):
+            said.append(f"{key} from {_or_default(now)} to {_or_default(value)}")
+            _set_desired(row, **{key: value})
     if said:
         _note(session, name, "change", new.version or old, ", ".join(said))
 
@@ -231,8 +228,7 @@ def _fields(found: Row[Deployment, str, ModelVersion, int], serving_url: str) ->
         "runtime": row.runtime,
         "replicas": row.replicas,
         "resources": asdict(Resources.of(row.resources)) if row.resources else None,
-        "startup_seconds": row.startup_seconds,
-        "response_seconds": row.response_seconds,
+        **{key: getattr(row, key) for key in bodies.OPTIONS},
         "owner": row.owner,
         "desired": row.desired,
         "observed": observed,
@@ -260,6 +256,10 @@ def _stored(resources: NewResources | None) -> dict[str, str | None] | None:
 def _said(resources: dict[str, str | None] | None) -> str:
     found = Resources.of(resources).given()
     return " and ".join(f"{name} {value}" for name, value in found.items()) or "the default resources"
+
+
+def _or_default(value: int | None) -> str:
+    return "the default" if value is None else str(value)
 
 
 def _set_desired_state(session: Session, row: Deployment, desired: str, kind: str) -> None:

@@ -26,6 +26,9 @@ BASE_ENVIRONMENT = "base"
 STARTUP_SECONDS_BOUNDS = (5, 3600)
 RESPONSE_SECONDS_BOUNDS = (1, 600)
 """What a deployment may give its model to load, and to answer."""
+BATCH_SIZE_BOUNDS = (1, 1024)
+BATCH_DELAY_MS_BOUNDS = (0, 60_000)
+"""How many rows of concurrent requests may share a call, and how long one may wait for others."""
 
 DATATYPES = (
     "BOOL",

@@ -12,6 +12,8 @@ from serving_runtime import hosts
 from serving_runtime.containment import Mode
 from serving_runtime.contracts import (
     BASE_ENVIRONMENT,
+    BATCH_DELAY_MS_BOUNDS,
+    BATCH_SIZE_BOUNDS,
     NAME_PATTERN,
     RESPONSE_SECONDS_BOUNDS,
     RUNTIMES,
@@ -111,6 +113,12 @@ class ModelSettings(BaseModel):
     """Longest time to load it; without it what its archive asks for, or else SERVING_STARTUP_SECONDS."""
     response_seconds: Annotated[float, Field(gt=0, le=RESPONSE_SECONDS_BOUNDS[1])] | None = None
     """Longest time to answer; without it what its archive asks for, or else SERVING_DEADLINE_SECONDS."""
+    batch_size: Annotated[int, Field(ge=BATCH_SIZE_BOUNDS[0], le=BATCH_SIZE_BOUNDS[1])] | None = None
+    """Most rows of concurrent requests in a call; without it what its archive asks for, or else SERVING_MAX_BATCH."""
+    batch_delay_ms: Annotated[int, Field(ge=BATCH_DELAY_MS_BOUNDS[0], le=BATCH_DELAY_MS_BOUNDS[1])] | None = (
+        None
+    )
+    """How long a request waits for others to share its call; without it what its archive asks for, or not at all."""
 
 
 class Settings(BaseSettings):

@@ -27,7 +27,7 @@ def test_the_api_knows_the_prefix_of_all_names_and_what_helm_calls_the_release(t
     assert (found.release, found.helm_release) == ("digits-marina", "digits")
 
 
-def desired(runtime: str, resources: dict[str, str | None], **timeouts: int | None) -> Any:
+def desired(runtime: str, resources: dict[str, str | None], **options: int | None) -> Any:
     """The deployment `cnn` as the API wants it."""
     base = import_module("metadata_api.deploying.base")
     return base.Desired(
@@ -38,7 +38,7 @@ def desired(runtime: str, resources: dict[str, str | None], **timeouts: int | No
         runtime=runtime,
         replicas=2,
         resources=base.Resources.of(resources),
-        timeouts=base.Timeouts(**timeouts),
+        options=base.ServingOptions(**options),
     )
 
 
@@ -82,6 +82,18 @@ def test_timeouts_are_the_same_from_both(startup: int | None, response: int | No
     wish = desired("native", {}, startup_seconds=startup, response_seconds=response)
     made = build(read(rendered, tmp_path), wish)
     assert without_owner(made) == without_owner(rendered.one("InferenceService", "cnn"))
+
+
+@pytest.mark.parametrize("size", [None, 1, 64])
+@pytest.mark.parametrize("delay", [None, 0, 20])
+def test_batches_are_the_same_from_both(size: int | None, delay: int | None, tmp_path: Path) -> None:
+    rendered = rendered_with("default", "torchserve", {}, batchSize=size, batchDelayMs=delay)
+    services = import_module("metadata_api.deploying.kserve.inference_services")
+    wish = desired("torchserve", {}, batch_size=size, batch_delay_ms=delay)
+    made = services.build(read(rendered, tmp_path), wish)
+    assert without_owner(made) == without_owner(rendered.one("InferenceService", "cnn"))
+    there = {**made, "metadata": {**made["metadata"], "uid": "u", "generation": 1}}
+    assert services.parse(there).options == wish.options
 
 
 def test_pods_have_the_time_of_the_installation_from_both(tmp_path: Path) -> None:

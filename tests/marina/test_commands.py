@@ -9,7 +9,18 @@ import pytest
 
 from tests.marina.conftest import Marina
 from tests.metadata_api.making import make_image, make_mar
-from tests.metadata_api.servers import Front, V2Server, answers, rejects
+from tests.metadata_api.servers import Front, V2Server, answers, rejects, says
+
+WINE = """
+name: wine
+inputs:
+- name: row
+  datatype: FP32
+  shape: [-1, 2]
+  kind: table
+  columns: [{name: alcohol}, {name: color, categories: [red, white]}]
+outputs: [{name: quality, datatype: FP32, shape: [-1], kind: number, unit: points}]
+"""
 
 
 @pytest.fixture
@@ -153,6 +164,30 @@ class TestAsk:
         said = at_home("ask", tmp_path / "five.png")
         assert "error: " in said.out
         said.failed(1, "no deployment answered")
+
+    def test_a_row_goes_to_who_takes_it_and_the_others_are_named(
+        self, at_home: Marina, served: None, serving: V2Server, tmp_path: Path
+    ) -> None:
+        wine = tmp_path / "wine.mar"
+        wine.write_bytes(make_mar(tmp_path, card=WINE, salt="wine"))
+        at_home("push", wine, "--experiment", "wine")
+        at_home("deploy", "wine", "--wait")
+        answer = {"name": "quality", "datatype": "FP32", "shape": [1], "data": [6.5]}
+        serving.models["wine"] = says(
+            json.dumps({"model_name": "wine", "model_version": "1", "outputs": [answer]}).encode()
+        )
+        said = at_home("ask", "alcohol=13.2", "color=red")
+        assert said.code == 0, said
+        assert said.out.splitlines()[1].split()[:4] == ["wine", "1", "6.5", "points"]
+        assert "not asked: digits: " in said.out
+        at_home("ask", "alcohol=13.2", "colour=red").failed(1, "colour")
+
+    def test_texts_and_tensors_are_sent_as_such(self, at_home: Marina, served: None, tmp_path: Path) -> None:
+        at_home("ask", "--text", "Deutschland").failed(1)
+        (tmp_path / "x.json").write_text('[{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [1]}]')
+        found = at_home("ask", tmp_path / "x.json", "--json", "-d", "digits")
+        assert found.code == 1
+        assert "no deployment" in found.err
 
     def test_a_file_that_is_no_image_is_said_in_the_apis_words(
         self, at_home: Marina, served: None, tmp_path: Path

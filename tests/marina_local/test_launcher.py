@@ -211,7 +211,7 @@ settings = LocalSettings()
 
 def silent(name):
     service = Service(name, (sys.executable, "-c", "import time; time.sleep(60)"), dict(os.environ), settings.home)
-    return lambda *_: service
+    return lambda *_, **__: service
 
 services.check_packages = lambda: None
 for name in ("serving", "ui", "training", "api"):

@@ -250,6 +250,18 @@ class TestTimeouts:
         assert details[0] == "startup_seconds from 600 to the default"
         assert details[2] == "response_seconds from 60 to 30"
 
+    def test_batches_are_kept_and_changed_one_by_one(self, api: httpx.Client, digits: None) -> None:
+        def batches(answer: httpx.Response) -> tuple[int | None, int | None]:
+            return answer.json()["batch_size"], answer.json()["batch_delay_ms"]
+
+        assert batches(api.post(URL, json={"experiment": "digits", "batch_size": 8})) == (8, None)
+        assert batches(api.patch(f"{URL}/digits", json={"batch_delay_ms": 0})) == (8, 0)
+        assert batches(api.patch(f"{URL}/digits", json={"batch_size": None})) == (None, 0)
+        details = [
+            one["detail"] for one in api.get(f"{URL}/digits").json()["events"] if one["kind"] == "change"
+        ]
+        assert details == ["batch_size from 8 to the default", "batch_delay_ms from the default to 0"]
+
     @pytest.mark.parametrize(
         "given",
         [
@@ -257,6 +269,10 @@ class TestTimeouts:
             {"startup_seconds": 3601},
             {"response_seconds": 0},
             {"response_seconds": 601},
+            {"batch_size": 0},
+            {"batch_size": 1025},
+            {"batch_delay_ms": -1},
+            {"batch_delay_ms": 60_001},
         ],
         ids=str,
     )

@@ -152,7 +152,21 @@ class TestCommand:
         assert train.main(["no-such-experiment"]) == 2
         assert "cnn-baseline" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("arguments", [[], ["cnn-baseline", "--all"]])
+    def test_first_are_those_of_digits_and_what_has_not_changed_is_not_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        trained: list[str] = []
+
+        def instead(experiment: Experiment, *_: Any, **__: Any) -> str:
+            trained.append(experiment.spec.name)
+            return f"{experiment.spec.name}: {train.UNCHANGED if len(trained) > 1 else 'trained'}"
+
+        monkeypatch.setattr(train, "train", instead)
+        assert train.main(["--first", "--out", str(tmp_path)]) == 0
+        assert trained == [name for name in names() if not find(name).spec.dataset]
+        assert capsys.readouterr().out == f"{trained[0]}: trained\n"
+
+    @pytest.mark.parametrize("arguments", [[], ["cnn-baseline", "--all"], ["--all", "--first"]])
     def test_wants_names_or_all(self, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as end:
             train.main(arguments)

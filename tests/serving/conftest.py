@@ -61,7 +61,7 @@ class Front:
         path: Path,
         sha256: str | None = None,
         runtime: str | None = None,
-        timeouts: Mapping[str, float] | None = None,
+        options: Mapping[str, float] | None = None,
         environment: str | None = None,
     ) -> None:
         """Add or change one model."""
@@ -71,7 +71,7 @@ class Front:
             "mar": str(path),
             "sha256": sha256 or mar.sha256_of(path),
             "runtime": runtime or self.runtime,
-            **(timeouts or {}),
+            **(options or {}),
             **({"environment": environment} if environment else {}),
         }
         self._write()

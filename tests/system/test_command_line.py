@@ -50,3 +50,30 @@ def test_a_model_is_pushed_deployed_asked_and_rolled_back(
     finally:
         api.delete("/v1/deployments/pushed")
         api.delete("/v1/experiments/pushed", params={"cascade": True})
+
+
+def test_the_way_of_an_own_model_in_the_readme(stack: Stack, api: httpx.Client, tmp_path: Path) -> None:
+    """The lines as they stand there, in a folder where the examples are."""
+    part = (ROOT / "README.md").read_text().partition("### A model of your own")[2]
+    lines = part.partition("```sh\n")[2].partition("```")[0]
+    assert len(lines.splitlines()) == 6
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    known = {key: value for key, value in os.environ.items() if not key.startswith("MARINA_")}
+    search = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    try:
+        done = subprocess.run(
+            ["bash", "-euc", lines],
+            env={**known, "PATH": search, "MARINA_HOME": str(stack.home)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=170,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "mine version 1 answers" in done.stdout
+        assert any(label in done.stdout for label in ("  cat ", "  dog ", "  owl "))
+        assert api.get("/v1/experiments/mine/versions/1").json()["labels"] == ["cat", "dog", "owl"]
+    finally:
+        api.delete("/v1/deployments/mine")
+        api.delete("/v1/experiments/mine", params={"cascade": True})

@@ -67,6 +67,8 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
         "resources": None,
         "startup_seconds": None,
         "response_seconds": None,
+        "batch_size": None,
+        "batch_delay_ms": None,
         "owner": "api",
         "desired": "running",
         "observed": observed("ready", version),

@@ -125,6 +125,8 @@ class Deployment(ApiModel):
     resources: dict[str, str | None] | None = None
     startup_seconds: int | None = None
     response_seconds: int | None = None
+    batch_size: int | None = None
+    batch_delay_ms: int | None = None
     owner: str = "api"
     desired: Literal["running", "stopped"] = "running"
     observed: Observed = Observed()

@@ -172,7 +172,8 @@ class MetadataClient:
     async def deploy_again(self, removed: Deployment) -> None:
         """Bring a deployment back that was removed, with all that was set of it, and stopped if it was."""
         kept = {"name", "experiment", "version", "runtime", "replicas", "resources"}
-        body = removed.model_dump(include=kept | {"startup_seconds", "response_seconds"})
+        kept |= {"startup_seconds", "response_seconds", "batch_size", "batch_delay_ms"}
+        body = removed.model_dump(include=kept)
         await self._call(Deployment, "POST", "/v1/deployments", json=body)
         if removed.desired == "stopped":
             await self.stop(removed.name)

@@ -48,8 +48,12 @@ class Tensor(ApiModel):
 
 
 class ArchiveSettings(ApiModel):
-    """What of an archive's configuration file has no effect here, each with its reason."""
+    """What an archive's configuration file asks for, and what of it has no effect here, each with its reason."""
 
+    batch_size: int | None = None
+    batch_delay_seconds: float | None = None
+    startup_seconds: float | None = None
+    response_seconds: float | None = None
     not_honoured: tuple[str, ...] = ()
 
 

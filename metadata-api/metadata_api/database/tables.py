@@ -166,6 +166,10 @@ class Deployment(Base):
     """Longest time to load the model; null means the installation's default."""
     response_seconds: Mapped[int | None]
     """Longest time to answer a request; null means the installation's default."""
+    batch_size: Mapped[int | None]
+    """Most rows of concurrent requests in one call; null means what the archive asks for, or the default."""
+    batch_delay_ms: Mapped[int | None]
+    """How long a request waits for others to share its call; null as above."""
     owner: Mapped[str] = mapped_column(Text, server_default="api")
     """Who may change it: requests to this API, or the values of a Helm release."""
     desired: Mapped[str] = mapped_column(Text)
@@ -186,6 +190,8 @@ class Deployment(Base):
         CheckConstraint("replicas >= 0", name="replicas"),
         CheckConstraint("startup_seconds > 0", name="startup_seconds"),
         CheckConstraint("response_seconds > 0", name="response_seconds"),
+        CheckConstraint("batch_size > 0", name="batch_size"),
+        CheckConstraint("batch_delay_ms >= 0", name="batch_delay_ms"),
         CheckConstraint(f"observed_state in {DEPLOYMENT_STATES!r}", name="observed_state"),
     )
 

@@ -7,7 +7,7 @@ InferenceServices.
 import asyncio
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from metadata_api.deploying.logs import LogPart
@@ -44,22 +44,34 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Longest times of a deployment in seconds, to load its model and to answer; None is the installation's default."""
+class ServingOptions:
+    """How a deployment's model is served; None is what its archive asks for, or the installation's default."""
 
     startup_seconds: int | None = None
+    """Longest time to load it."""
     response_seconds: int | None = None
+    """Longest time to answer a request."""
+    batch_size: int | None = None
+    """Most rows of concurrent requests in one call."""
+    batch_delay_ms: int | None = None
+    """How long a request waits for others to share its call."""
 
     def given(self) -> dict[str, int]:
         """Those that are not the installation's default."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
-    def or_of_archive(self, settings: Mapping[str, Any] | None) -> "Timeouts":
-        """With what the version's archive asks for where the deployment says nothing."""
+    def or_of_archive(self, settings: Mapping[str, Any] | None) -> "ServingOptions":
+        """With the times that the version's archive asks for where the deployment says nothing.
+
+        Batches are its server's business alone, which reads the archive itself.
+        """
         found = settings or {}
-        return Timeouts(
-            self.startup_seconds or _within(found.get("startup_seconds"), STARTUP_SECONDS_BOUNDS),
-            self.response_seconds or _within(found.get("response_seconds"), RESPONSE_SECONDS_BOUNDS),
+        return replace(
+            self,
+            startup_seconds=self.startup_seconds
+            or _within(found.get("startup_seconds"), STARTUP_SECONDS_BOUNDS),
+            response_seconds=self.response_seconds
+            or _within(found.get("response_seconds"), RESPONSE_SECONDS_BOUNDS),
         )
 
 
@@ -68,7 +80,7 @@ def _within(seconds: float | None, bounds: tuple[int, int]) -> int | None:
 
 
 DEFAULT_RESOURCES = Resources()
-DEFAULT_TIMEOUTS = Timeouts()
+DEFAULT_OPTIONS = ServingOptions()
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,7 @@ class Desired:
     runtime: str
     replicas: int
     resources: Resources = DEFAULT_RESOURCES
-    timeouts: Timeouts = DEFAULT_TIMEOUTS
+    options: ServingOptions = DEFAULT_OPTIONS
     environment: str = BASE_ENVIRONMENT
 
 

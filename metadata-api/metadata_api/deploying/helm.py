@@ -17,6 +17,13 @@ from serving_runtime.contracts import BASE_ENVIRONMENT, RUNTIMES
 
 HELM = "helm"
 API = "api"
+# What the chart calls the options of a deployment.
+CHART_VALUES = {
+    "startup_seconds": "startupSeconds",
+    "response_seconds": "responseSeconds",
+    "batch_size": "batchSize",
+    "batch_delay_ms": "batchDelayMs",
+}
 
 
 def is_in_sync(rows: Mapping[str, Desired], deployments: Mapping[str, HelmDeployment]) -> bool:
@@ -45,7 +52,7 @@ def sync(session: Session, deployments: Mapping[str, HelmDeployment]) -> None:
             "runtime": one.runtime,
             "replicas": one.replicas,
             "resources": asdict(one.resources) if one.resources.given() else None,
-            **asdict(one.timeouts),
+            **asdict(one.options),
             "desired": "running",
         }
         _upsert(session, name, rows.get(name), spec, one)

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from metadata_api.deploying.base import (
+    DEFAULT_OPTIONS,
     DEFAULT_RESOURCES,
-    DEFAULT_TIMEOUTS,
     Desired,
     Observed,
     Resources,
-    Timeouts,
+    ServingOptions,
 )
 from metadata_api.errors import Conflict
 
@@ -27,18 +27,18 @@ class HelmSpec:
     replicas: int
     storage_uri: str
     resources: Resources = DEFAULT_RESOURCES
-    timeouts: Timeouts = DEFAULT_TIMEOUTS
+    options: ServingOptions = DEFAULT_OPTIONS
 
     def is_met_by(self, desired: Desired) -> bool:
         """Whether a row says the same."""
-        mine = (self.experiment, self.version, self.runtime, self.replicas, self.resources, self.timeouts)
+        mine = (self.experiment, self.version, self.runtime, self.replicas, self.resources, self.options)
         return mine == (
             desired.experiment,
             desired.version,
             desired.runtime,
             desired.replicas,
             desired.resources,
-            desired.timeouts,
+            desired.options,
         )
 
 

@@ -149,7 +149,7 @@ def _models(desired: Sequence[Desired], artifacts: FolderStore) -> dict[str, _En
             "sha256": one.sha256,
             "runtime": one.runtime,
             "environment": one.environment,
-            **one.timeouts.given(),
+            **one.options.given(),
         }
         for one in desired
     }

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
-from metadata_api.deploying.base import Desired, Resources, Timeouts
+from metadata_api.deploying.base import Desired, Resources, ServingOptions
 from metadata_api.deploying.status import Status
 from serving_runtime.contracts import BASE_ENVIRONMENT
 
@@ -45,6 +45,8 @@ def read_all(session: Session) -> list[Row]:
             Deployment.resources,
             Deployment.startup_seconds,
             Deployment.response_seconds,
+            Deployment.batch_size,
+            Deployment.batch_delay_ms,
             ModelVersion.archive_settings,
             ModelVersion.environment,
             Deployment.desired,
@@ -69,7 +71,7 @@ def read_all(session: Session) -> list[Row]:
                 row.runtime,
                 row.replicas,
                 Resources.of(row.resources),
-                _timeouts(row),
+                _options(row),
                 row.environment or BASE_ENVIRONMENT,
             ),
             is_running=row.desired == "running",
@@ -82,8 +84,8 @@ def read_all(session: Session) -> list[Row]:
     ]
 
 
-def _timeouts(row: Any) -> Timeouts:
-    own = Timeouts(row.startup_seconds, row.response_seconds)
+def _options(row: Any) -> ServingOptions:
+    own = ServingOptions(row.startup_seconds, row.response_seconds, row.batch_size, row.batch_delay_ms)
     # What Helm declares is compared with its values, which know no archive.
     return own if row.owner == "helm" else own.or_of_archive(row.archive_settings)
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from metadata_api import aliases, versions
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
-from metadata_api.deploying.base import Timeouts
+from metadata_api.deploying.base import ServingOptions
 from metadata_api.errors import Conflict, Forbidden, NotFound
 from metadata_api.predicting import answers
 from metadata_api.schemas.predictions import NotAsked
@@ -176,7 +176,7 @@ def version_of(row: Row[Any] | Any) -> AnsweringVersion:
 
 
 def _target(row: Row[Any]) -> Target:
-    limits = Timeouts(response_seconds=row.response_seconds).or_of_archive(row.archive_settings)
+    limits = ServingOptions(response_seconds=row.response_seconds).or_of_archive(row.archive_settings)
     return Target(
         name=row.name,
         experiment=row.experiment,

@@ -9,6 +9,8 @@ from metadata_api.schemas.fields import MAX_INT, Body, Name
 from metadata_api.schemas.resources import NewResources, Resources
 from metadata_api.schemas.versions import ArchiveSettings, Tensor
 from serving_runtime.contracts import (
+    BATCH_DELAY_MS_BOUNDS,
+    BATCH_SIZE_BOUNDS,
     RESPONSE_SECONDS_BOUNDS,
     STARTUP_SECONDS_BOUNDS,
     DeploymentState,
@@ -36,7 +38,26 @@ ResponseSeconds = Annotated[
         description="Longest time to answer a request; null means the installation's default.",
     ),
 ]
-TIMEOUTS = ("startup_seconds", "response_seconds")
+ARCHIVE_OR_DEFAULT = "null means what the version's archive asks for, or the installation's default."
+BatchSize = Annotated[
+    int,
+    Field(
+        ge=BATCH_SIZE_BOUNDS[0],
+        le=BATCH_SIZE_BOUNDS[1],
+        description=f"Most rows of concurrent requests in one call of the model; {ARCHIVE_OR_DEFAULT}",
+    ),
+]
+BatchDelay = Annotated[
+    int,
+    Field(
+        ge=BATCH_DELAY_MS_BOUNDS[0],
+        le=BATCH_DELAY_MS_BOUNDS[1],
+        description="How long a request waits for others to share its call, in milliseconds, at most half of the time "
+        f"to answer; {ARCHIVE_OR_DEFAULT}",
+    ),
+]
+OPTIONS = ("startup_seconds", "response_seconds", "batch_size", "batch_delay_ms")
+"""How a deployment's model is served; each may be null."""
 
 
 class NewDeployment(Body):
@@ -50,6 +71,8 @@ class NewDeployment(Body):
     resources: NewResources | None = Field(default=None, description=RESOURCES)
     startup_seconds: StartupSeconds | None = None
     response_seconds: ResponseSeconds | None = None
+    batch_size: BatchSize | None = None
+    batch_delay_ms: BatchDelay | None = None
 
 
 class DeploymentChange(Body):
@@ -62,12 +85,16 @@ class DeploymentChange(Body):
     """As a whole, and null, when it is given, returns to the installation's default."""
     startup_seconds: StartupSeconds | None = None
     response_seconds: ResponseSeconds | None = None
+    batch_size: BatchSize | None = None
+    batch_delay_ms: BatchDelay | None = None
     """Null, when it is given, returns to the installation's default; so it does above."""
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not self.model_dump(exclude_none=True) and not self.changes_resources and not self.timeouts:
-            raise ValueError("name a version, a runtime, a number of replicas, resources or timeouts")
+        if not self.model_dump(exclude_none=True) and not self.changes_resources and not self.options:
+            raise ValueError(
+                "name a version, a runtime, a number of replicas, resources, timeouts or batches"
+            )
         return self
 
     @property
@@ -76,9 +103,9 @@ class DeploymentChange(Body):
         return "resources" in self.model_fields_set
 
     @property
-    def timeouts(self) -> dict[str, int | None]:
+    def options(self) -> dict[str, int | None]:
         """Those that are given, if only as null."""
-        return {key: getattr(self, key) for key in TIMEOUTS if key in self.model_fields_set}
+        return {key: getattr(self, key) for key in OPTIONS if key in self.model_fields_set}
 
 
 class Observed(BaseModel):
@@ -106,6 +133,10 @@ class Deployment(BaseModel):
     """Longest time to load the model; null means the installation's default."""
     response_seconds: int | None
     """Longest time to answer a request; null means the installation's default."""
+    batch_size: int | None
+    """Most rows of concurrent requests in one call; null means what the archive asks for, or the default."""
+    batch_delay_ms: int | None
+    """How long a request waits for others to share its call; null as above."""
     owner: Literal["api", "helm"]
     """Who may change it: requests to this API, or the values of a Helm release."""
     desired: Literal["running", "stopped"]

@@ -14,7 +14,7 @@ from metadata_api import aliases
 from metadata_api.database.live_table import LiveTable
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Alias, Deployment, Experiment, ModelVersion
-from metadata_api.deploying.base import Timeouts
+from metadata_api.deploying.base import ServingOptions
 from metadata_api.errors import Conflict, NotFound
 
 
@@ -112,8 +112,8 @@ def read(session: Session) -> RouteTable:
 
 def _deployed(*row: Any) -> Deployed:
     *known, response_seconds, archive_settings = row
-    timeouts = Timeouts(response_seconds=response_seconds).or_of_archive(archive_settings)
-    known.append(timeouts.response_seconds)
+    options = ServingOptions(response_seconds=response_seconds).or_of_archive(archive_settings)
+    known.append(options.response_seconds)
     return Deployed(*known)
 
 

@@ -5,15 +5,15 @@ import sys
 
 import typer
 
+from marina import packing_command
 from marina.api import one_line
-from marina.commands import app
 from marina.errors import Failure
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line, by default what was typed: 0 done, 1 not possible, 2 wrong use, 130 interrupted."""
     try:
-        return int(app(arguments, standalone_mode=False, prog_name="marina") or 0)
+        return int(packing_command.app(arguments, standalone_mode=False, prog_name="marina") or 0)
     except Failure as failure:
         return _fail(str(failure), failure.exit_code)
     except typer.TyperException as error:

@@ -11,7 +11,8 @@ import typer
 from marina import archives, inputs, printing
 from marina.api import Api, Json, one_line
 from marina.connection import find
-from marina.errors import Failure, NotFound, WrongUse
+from marina.deploying import deployed
+from marina.errors import Failure, NotFound
 from marina.waiting import state_of, until_ready
 
 UPLOAD_SECONDS = 600.0
@@ -113,7 +114,7 @@ def deploy(
     wanted = {"runtime": runtime, "replicas": replicas, "resources": resources}
     body: Json = {key: value for key, value in wanted.items() if value}
     with _api(context) as api:
-        deployment = _deploy(api, experiment, name or experiment, version, body)
+        deployment = deployed(api, experiment, _name(name or experiment), version, body)
         _finish(api, deployment, wait, timeout, as_json)
 
 
@@ -165,7 +166,7 @@ def ask(
         if agreed := printing.agreement_of(found):
             printing.tell(agreed)
         for one in found.get("not_asked", []):
-            printing.tell(f"not asked: {one['deployment']}: {one_line(one['detail'])}")
+            printing.tell(f"not asked: {one['deployment'] or one['experiment']}: {one_line(one['detail'])}")
     if not any(one["status"] == "ok" for one in found["results"]):
         raise Failure("no deployment answered: `marina status` shows what is served")
 
@@ -274,20 +275,6 @@ def _experiment(api: Api, name: str) -> Json:
         return api.get(f"/v1/experiments/{name}")
     except NotFound:
         return api.post("/v1/experiments", {"name": name})
-
-
-def _deploy(api: Api, experiment: str, name: str, version: int | None, body: Json) -> Json:
-    path = f"/v1/deployments/{_name(name)}"
-    try:
-        found = api.get(path)
-    except NotFound:
-        new = {"name": name, "experiment": _name(experiment), "version": version, **body}
-        return api.post("/v1/deployments", new)
-    if found["experiment"] != experiment:
-        raise WrongUse(f"{name} serves {found['experiment']}: name another deployment by --name")
-    newest = version or api.get(f"/v1/experiments/{experiment}")["latest_version"]
-    changed = api.patch(path, {"version": newest, **body})
-    return changed if changed["desired"] == "running" else api.post(f"{path}/start")
 
 
 def _finish(api: Api, deployment: Json, wait: bool, timeout: float, as_json: bool) -> None:

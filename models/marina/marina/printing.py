@@ -47,10 +47,14 @@ def progress_of_upload() -> Iterator[Progress]:
 
 
 class Waiting:
-    """Shows a state on standard error while it lasts: a spinner on a terminal, else a line for each change."""
+    """Shows a state on standard error while it lasts: a spinner on a terminal, else a line for each change.
 
-    def __init__(self) -> None:
+    Without `lines` nothing is shown where there is no terminal.
+    """
+
+    def __init__(self, *, lines: bool = True) -> None:
         self._last = ""
+        self._lines = lines
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.elapsed:.0f} s"))
         console = Console(stderr=True)
         self._progress = Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())
@@ -68,10 +72,22 @@ class Waiting:
         if state == self._last:
             return
         self._last = state
-        if self._progress.disable:
+        if self._progress.disable and self._lines:
             sys.stderr.write(state + "\n")
-        else:
+        elif not self._progress.disable:
             self._progress.update(self._task, description=Text(state).plain.replace("[", r"\["))
+
+
+def tell_signature(spec: Json, batch: str) -> None:
+    """What a packed model takes and gives."""
+    for side in ("inputs", "outputs"):
+        for one in spec[side]:
+            shape = "x".join("n" if size == -1 else str(size) for size in one["shape"])
+            tell(f"{side[:-1]:7} {one['name']}: {one['kind']}, {one['datatype']} {shape}")
+    if batch != "any":
+        tell(
+            "the model takes one row at a time: export it with a batch dimension that may vary, and it gets faster"
+        )
 
 
 def deployment_rows(deployments: Iterable[Json]) -> Iterator[tuple[str | Text, ...]]:

@@ -10,6 +10,9 @@ from serving_runtime.archive.errors import MarError
 MANIFEST = "MAR-INF/MANIFEST.json"
 # In a manifest for TorchServe: the archive's own `model`, of which Java shall read nothing.
 ARCHIVE_MODEL = "archiveModel"
+# In an unpacked archive: the batch size of its deployment, which wins over that of the archive's configuration file. No
+# archive has a file of this name: see `_reject_files`.
+BATCH_SIZE = "MAR-INF/batch_size"
 # Handlers that TorchServe brings along: an archive may name one of them instead of a file.
 TORCHSERVE_HANDLERS = (
     "base_handler",
@@ -37,6 +40,14 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     """The manifest of an unpacked archive."""
     manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text("utf-8"))
     return manifest
+
+
+def batch_size_of_deployment(directory: Path) -> int | None:
+    """What the deployment of an unpacked archive says of its batches, if it says something."""
+    try:
+        return int((directory / BATCH_SIZE).read_text("ascii"))
+    except FileNotFoundError:
+        return None
 
 
 def canonical(manifest: dict[str, Any], files: set[str]) -> dict[str, Any]:

@@ -8,7 +8,13 @@ from typing import Any
 
 import orjson
 
-from serving_runtime.contracts import BASE_ENVIRONMENT, NAME, RUNTIMES
+from serving_runtime.contracts import (
+    BASE_ENVIRONMENT,
+    BATCH_DELAY_MS_BOUNDS,
+    BATCH_SIZE_BOUNDS,
+    NAME,
+    RUNTIMES,
+)
 from serving_runtime.models.registry import Models
 from serving_runtime.models.version import ModelEntry
 from serving_runtime.settings import Settings
@@ -86,6 +92,8 @@ class ModelSource:
                 model.startup_seconds,
                 model.response_seconds,
                 self._settings.environment,
+                model.batch_size,
+                model.batch_delay_ms,
             )
         ]
 
@@ -93,7 +101,7 @@ class ModelSource:
 def read_models_file(path: Path) -> list[ModelEntry]:
     """Read `{"models": [{"name", "version", "mar", "sha256", "runtime"}]}`. Raises ModelSourceError and OSError.
 
-    A model may have `startup_seconds`, `response_seconds` and `environment` as well.
+    A model may have `startup_seconds`, `response_seconds`, `environment`, `batch_size` and `batch_delay_ms` as well.
     """
     try:
         document = orjson.loads(path.read_bytes())
@@ -123,7 +131,20 @@ def _entry(item: dict[str, Any]) -> ModelEntry:
     if type(environment) is not str or not NAME.fullmatch(environment):
         raise ValueError(f"model {name!r}: environment must be a name")
     startup, response = _seconds(item, "startup_seconds"), _seconds(item, "response_seconds")
-    return ModelEntry(name, version, Path(item["mar"]), sha256, runtime, startup, response, environment)
+    size = _whole(item, "batch_size", BATCH_SIZE_BOUNDS)
+    delay = _whole(item, "batch_delay_ms", BATCH_DELAY_MS_BOUNDS)
+    return ModelEntry(
+        name, version, Path(item["mar"]), sha256, runtime, startup, response, environment, size, delay
+    )
+
+
+def _whole(item: dict[str, Any], key: str, bounds: tuple[int, int]) -> int | None:
+    value = item.get(key)
+    if value is not None and (type(value) is not int or not bounds[0] <= value <= bounds[1]):
+        raise ValueError(
+            f"model {item['name']!r}: {key} must be a whole number from {bounds[0]} to {bounds[1]}"
+        )
+    return value
 
 
 def _seconds(item: dict[str, Any], key: str) -> float | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from serving_runtime import processes
 from serving_runtime.archive import interface, mar
+from serving_runtime.archive.manifest import BATCH_SIZE
 from serving_runtime.archive.model_config import ModelConfig
 from serving_runtime.archive.tensor_kinds import TensorSpec
 from serving_runtime.containment import Plan, Report
@@ -44,6 +45,8 @@ class ModelEntry:
     startup_seconds: float | None = None
     response_seconds: float | None = None
     environment: str = BASE_ENVIRONMENT
+    batch_size: int | None = None
+    batch_delay_ms: int | None = None
 
 
 class WorkFolder:
@@ -160,6 +163,8 @@ class Version:
         self._model = folder
         try:
             info = await asyncio.to_thread(mar.unpack, self.entry.mar, folder)
+            if self.entry.batch_size is not None:
+                (folder / BATCH_SIZE).write_text(str(self.entry.batch_size), "ascii")
             await asyncio.to_thread(open_for_all, folder)
         except FileNotFoundError:
             # Reasons are shown to everybody, so that paths of this machine are for the log only.
@@ -180,11 +185,12 @@ class Version:
             self.config = info.config
             if self.config.response_seconds and not self.entry.response_seconds:
                 self.response_seconds = min(self.config.response_seconds, RESPONSE_SECONDS_BOUNDS[1])
-            self.batcher.configure(
-                max_rows=info.config.batch_size,
-                delay_seconds=info.config.batch_delay_seconds,
-                deadline_seconds=self.response_seconds,
-            )
+        delay_ms = self.entry.batch_delay_ms
+        self.batcher.configure(
+            max_rows=self.entry.batch_size or self.config.batch_size,
+            delay_seconds=self.config.batch_delay_seconds if delay_ms is None else delay_ms / 1000,
+            deadline_seconds=self.response_seconds,
+        )
         self._self_test = SelfTest(self.inputs, self.outputs, info.golden, has_spec=info.spec is not None)
 
     async def _start_backend(self) -> None:

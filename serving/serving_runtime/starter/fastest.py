@@ -23,8 +23,10 @@ _TracerWarning: type[Warning] = torch.jit.TracerWarning  # type: ignore[attr-def
 _Variant = torch.nn.Module
 
 
-def optimised(network: _Variant, example: torch.Tensor) -> list[_Variant]:
-    """For each of MEASURED_SIZES the fastest variant that gives the network's own answers.
+def optimised(
+    network: _Variant, example: torch.Tensor, sizes: tuple[int, ...] = MEASURED_SIZES
+) -> list[_Variant]:
+    """For each of these batch sizes the fastest variant that gives the network's own answers.
 
     `example` is one row [1, ...] of what it gets; numbers are tried from 0 to 1, whole numbers in other orders.
     """
@@ -34,15 +36,15 @@ def optimised(network: _Variant, example: torch.Tensor) -> list[_Variant]:
         variants = _variants(network, example)
         random = torch.Generator().manual_seed(0)
         fastest = []
-        for size in MEASURED_SIZES:
+        for size in sizes:
             probe = _probe(example, size, random)
             expected = network(probe)
             equal = [variant for variant in variants if _is_equal(variant, probe, expected)]
             times = _seconds(equal, probe)
             fastest.append(equal[times.index(min(times))])
         # Each batch size pays once for its own kernels: better now than with a user's request.
-        for size in range(1, MEASURED_SIZES[-1] + 1):
-            fastest[bisect.bisect_left(MEASURED_SIZES, size)](torch.cat([example] * size))
+        for size in range(1, sizes[-1] + 1):
+            fastest[bisect.bisect_left(sizes, size)](torch.cat([example] * size))
     return fastest
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from serving_runtime import __version__
 from serving_runtime.archive import mar
+from serving_runtime.archive.manifest import batch_size_of_deployment
 from serving_runtime.protocol.handler_headers import Headers
 from serving_runtime.worker.handler_metrics import HandlerMetrics
 
@@ -26,13 +27,8 @@ def of_archive(directory: Path, manifest: dict[str, Any]) -> "Context":
     """The context of an unpacked archive. Raises ModelConfigError, OSError."""
     config = mar.read_config(directory, manifest)
     rows = os.environ.get("SERVING_MAX_BATCH")
-    return Context(
-        directory,
-        manifest,
-        config.values,
-        rows=config.batch_size or int(rows or 1),
-        most_rows=config.batch_size,
-    )
+    asked = batch_size_of_deployment(directory) or config.batch_size
+    return Context(directory, manifest, config.values, rows=asked or int(rows or 1), most_rows=asked)
 
 
 class Unservable(AttributeError):
@@ -112,7 +108,8 @@ class Context:
     ) -> None:
         """`config` is what the archive's configuration file says, `rows` the most of concurrent requests in a call.
 
-        `most_rows` in a call is what the archive asks for, if it does: it may be all that its handler can take.
+        `most_rows` in a call is what its deployment or archive asks for, if one does: it may be all that the handler
+        can take.
         """
         self.most_rows = most_rows
         self.model_name: str = manifest["model"]["modelName"]

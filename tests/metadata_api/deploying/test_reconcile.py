@@ -56,6 +56,16 @@ def test_another_runtime_reaches_the_models_file_and_is_ready_only_when_it_was_t
     assert front.models()[0]["runtime"] == "native"
 
 
+def test_batches_reach_the_models_file(api: httpx.Client, front: Front) -> None:
+    deploy(api)
+    assert "batch_size" not in front.models()[0]
+    api.patch(f"{URL}/digits", json={"batch_size": 4, "batch_delay_ms": 0}).raise_for_status()
+    until(lambda: "batch_size" in front.models()[0])
+    found = front.models()[0]
+    assert (found["batch_size"], found["batch_delay_ms"]) == (4, 0)
+    assert (shown(api)["batch_size"], shown(api)["batch_delay_ms"]) == (4, 0)
+
+
 def test_the_environment_of_a_version_reaches_the_models_file(
     api: httpx.Client, own_engine: Engine, front: Front
 ) -> None:

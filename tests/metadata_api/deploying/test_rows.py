@@ -5,7 +5,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from metadata_api.deploying import rows
-from metadata_api.deploying.base import Timeouts
+from metadata_api.deploying.base import ServingOptions
 from metadata_api.deploying.status import Status
 from tests.metadata_api.making import make_deployment
 
@@ -71,13 +71,22 @@ def test_one_that_is_gone_leaves_no_event(session: Session, engine: Engine, foun
 @pytest.mark.parametrize(
     ("own", "archive", "desired"),
     [
-        (Timeouts(), None, Timeouts()),
-        (Timeouts(), {"startup_seconds": 120.5, "response_seconds": None}, Timeouts(121, None)),
-        (Timeouts(60, None), {"startup_seconds": 120.0, "response_seconds": 20.0}, Timeouts(60, 20)),
-        (Timeouts(), {"startup_seconds": 86_400.0, "response_seconds": 0.1}, Timeouts(3600, 1)),
+        (ServingOptions(), None, ServingOptions()),
+        (ServingOptions(), {"startup_seconds": 120.5, "response_seconds": None}, ServingOptions(121, None)),
+        (
+            ServingOptions(60, None),
+            {"startup_seconds": 120.0, "response_seconds": 20.0},
+            ServingOptions(60, 20),
+        ),
+        (
+            ServingOptions(batch_delay_ms=0),
+            {"startup_seconds": None, "batch_size": 8, "batch_delay_seconds": 0.1},
+            ServingOptions(batch_delay_ms=0),
+        ),
+        (ServingOptions(), {"startup_seconds": 86_400.0, "response_seconds": 0.1}, ServingOptions(3600, 1)),
     ],
 )
 def test_what_a_deployment_does_not_say_of_its_timeouts_its_archive_says(
-    own: Timeouts, archive: dict[str, float] | None, desired: Timeouts
+    own: ServingOptions, archive: dict[str, float] | None, desired: ServingOptions
 ) -> None:
     assert own.or_of_archive(archive) == desired

@@ -46,11 +46,11 @@ class ThroughApi(Front):
         path: Path,
         sha256: str | None = None,
         runtime: str | None = None,
-        timeouts: Mapping[str, float] | None = None,
+        options: Mapping[str, float] | None = None,
         environment: str | None = None,
     ) -> None:
         """Upload an archive as version 1 of an experiment, unless it is there, and deploy it."""
-        assert (version, sha256, timeouts, environment) == ("1", None, None, None)
+        assert (version, sha256, options, environment) == ("1", None, None, None)
         if self.client.get(f"/v1/experiments/{name}").status_code == 404:
             self.client.post("/v1/experiments", json={"name": name}).raise_for_status()
             archive = path.read_bytes()

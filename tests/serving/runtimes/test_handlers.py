@@ -58,6 +58,22 @@ def serve(front: Front) -> Iterator[Serve]:
         remove(front, name)
 
 
+def with_config(path: Path) -> None:
+    """An archive with a configuration file."""
+    files: dict[str, bytes | Path] = {
+        "handler.py": CONTEXT.encode(),
+        "model-config.yaml": b"batchSize: 5\nmaxBatchDelay: 20\nmaxWorkers: 4\nhandler: {level: 3}\n",
+    }
+    mar.build(
+        path,
+        name="ctx",
+        handler="handler.py",
+        serialized_file=None,
+        files=files,
+        config_file="model-config.yaml",
+    )
+
+
 def results(answer: httpx.Response) -> list[Any]:
     assert answer.status_code == 200, answer.text
     return list(answer.json()["outputs"][0]["data"])
@@ -122,21 +138,7 @@ class TestLongAnswers:
 
 class TestContext:
     def test_tells_of_each_row_what_torchserve_promises(self, front: Front, serve: Serve) -> None:
-        def build(path: Path) -> None:
-            files: dict[str, bytes | Path] = {
-                "handler.py": CONTEXT.encode(),
-                "model-config.yaml": b"batchSize: 5\nmaxBatchDelay: 20\nmaxWorkers: 4\nhandler: {level: 3}\n",
-            }
-            mar.build(
-                path,
-                name="ctx",
-                handler="handler.py",
-                serialized_file=None,
-                files=files,
-                config_file="model-config.yaml",
-            )
-
-        name = serve("ctx", "", build)
+        name = serve("ctx", "", with_config)
         status = front.wait_until(name, state="ready")
         assert status["not_honoured"] == [
             "maxWorkers: each deployment has one worker in each replica; set its replicas instead"
@@ -167,6 +169,20 @@ class TestContext:
         settings = front.client.get(f"/v2/models/{name}/config").json()
         assert settings["max_batch_size"] == 5
         assert settings["dynamic_batching"] == {"max_queue_delay_microseconds": 20_000}
+
+    def test_batches_of_a_deployment_win_over_those_of_its_archive(self, front: Front, serve: Serve) -> None:
+        name = serve("ctx", "", with_config)
+        archive = front.folder / "ctx.mar"
+        front.want(name, "2", archive, options={"batch_size": 2, "batch_delay_ms": 0})
+        front.wait_until(name, state="ready", live_version="2")
+        body = orjson.dumps({"inputs": [bodies("a", "b", "c")]})
+        answer = front.client.post(f"/v2/models/{name}/infer", content=body)
+        rows = [orjson.loads(row) for row in results(answer)]
+        assert [system["batch_size"] for _, _, system, _, _ in rows] == [2, 2, 2]
+        assert rows[0][3]["batchSize"] == 5, "the handler sees its own file as it is"
+        assert answer.headers["x-handler-rows"] == "2, 1", "no call has more"
+        settings = front.client.get(f"/v2/models/{name}/config").json()
+        assert (settings["max_batch_size"], settings["dynamic_batching"]) == (2, {})
 
 
 class TestNames:

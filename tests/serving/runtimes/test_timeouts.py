@@ -23,12 +23,12 @@ GOLDEN = [1, 2, 3, 4, 5, 6]
 
 @pytest.fixture
 def slow(front: Front) -> Iterator[Callable[..., None]]:
-    """Deploy a model that takes its time, as `want(**settings of the archive, and timeouts)`; gone at the end."""
+    """Deploy a model that takes its time, as `want(**settings of the archive, and options)`; gone at the end."""
 
-    def want(on_load: str = "pass", each_call: str = "pass", **timeouts: float) -> None:
+    def want(on_load: str = "pass", each_call: str = "pass", **options: float) -> None:
         path = front.folder / "slow.mar"
         archives.summing(path, name="slow", on_load=on_load, each_call=each_call)
-        front.want("slow", "1", path, timeouts=timeouts)
+        front.want("slow", "1", path, options=options)
 
     yield want
     front.want_no_more("slow")

@@ -47,7 +47,7 @@ const take = (found) => {
   say("");
   archive = null;
   if (!found.name.toLowerCase().endsWith(".mar"))
-    say(`${found.name} is no .mar. Make one of a model's file first, with torch-model-archiver.`);
+    say(`${found.name} is no .mar. Make one of it first, with marina pack or torch-model-archiver.`);
   else if (found.size > props.most)
     say(`${found.name} has ${inWords(found.size)}; an archive may have up to ${inWords(props.most)}.`);
   else archive = found;

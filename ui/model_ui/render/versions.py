@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from model_ui.api_types import Deployment, Me
 from model_ui.render.markup import chip, empty, note, number, role_needed, text
-from model_ui.spec_types import Column, Tensor, Version
+from model_ui.spec_types import ArchiveSettings, Column, Tensor, Version
 
 COLUMNS = 30
 LABELS = 20
@@ -65,10 +65,25 @@ def _facts(version: Version) -> str:
         ("environment", version.environment),
         ("signed by", version.signed_by or ""),
         ("files", f"{len(version.files)}" if version.files else ""),
+        ("asks for", _asked_for(version.archive_settings)),
     ]
     cells = "".join(f"<div><dt>{key}</dt><dd>{text(value)}</dd></div>" for key, value in facts if value)
     sha = f'<div><dt>SHA-256</dt><dd title="{text(version.sha256)}">{text(version.sha256[:12])}…</dd></div>'
     return f'<dl class="m-facts">{cells}{sha}</dl>'
+
+
+def _asked_for(settings: ArchiveSettings | None) -> str:
+    """What an archive's configuration file sets where a deployment says nothing else."""
+    if settings is None:
+        return ""
+    delay = settings.batch_delay_seconds
+    found = (
+        f"batches of {settings.batch_size} rows" if settings.batch_size is not None else "",
+        f"batches after {1000 * delay:g} ms" if delay is not None else "",
+        f"{settings.startup_seconds:g} s to load" if settings.startup_seconds is not None else "",
+        f"{settings.response_seconds:g} s to answer" if settings.response_seconds is not None else "",
+    )
+    return ", ".join(filter(None, found))
 
 
 def _side(title: str, tensors: Sequence[Tensor], labels: Sequence[str]) -> str:

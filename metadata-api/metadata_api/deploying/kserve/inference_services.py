@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from metadata_api.deploying.base import Desired, Resources, Timeouts
+from metadata_api.deploying.base import Desired, Resources, ServingOptions
 from metadata_api.deploying.helm_release import HelmSpec
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.kubernetes import INFERENCE_SERVICE
@@ -27,6 +27,8 @@ PROBE_MARGIN_SECONDS = 60
 ENVIRONMENT = {
     "startup_seconds": "SERVING_MODEL_STARTUP_SECONDS",
     "response_seconds": "SERVING_MODEL_RESPONSE_SECONDS",
+    "batch_size": "SERVING_MODEL_BATCH_SIZE",
+    "batch_delay_ms": "SERVING_MODEL_BATCH_DELAY_MS",
 }
 
 
@@ -45,7 +47,7 @@ class Service:
     replicas: int
     storage_uri: str
     resources: Resources
-    timeouts: Timeouts
+    options: ServingOptions
     ready: bool
     problem: str | None
     """Why it is not ready, in KServe's words."""
@@ -64,7 +66,7 @@ class Service:
             self.replicas,
             self.storage_uri,
             self.resources,
-            self.timeouts,
+            self.options,
         )
 
 
@@ -134,7 +136,7 @@ def parse(item: Json) -> Service:
         replicas=int(predictor.get("minReplicas", 1)),
         storage_uri=str(model.get("storageUri") or ""),
         resources=_resources_of(model.get("resources") or {}),
-        timeouts=_timeouts_of(model.get("env") or ()),
+        options=_options_of(model.get("env") or ()),
         ready=ready,
         problem=problem,
         failure=_failure(status),
@@ -143,8 +145,8 @@ def parse(item: Json) -> Service:
 
 def _predictor(config: KServeConfig, desired: Desired) -> Json:
     extra = config.predictor
-    resources, timeouts = _resources(extra.resources, desired.resources), desired.timeouts
-    startup = timeouts.startup_seconds
+    resources, options = _resources(extra.resources, desired.resources), desired.options
+    startup = options.startup_seconds
     # What is empty is left out: an empty field of ours would still be owned by us.
     optional = {
         "serviceAccountName": extra.service_account,
@@ -159,7 +161,7 @@ def _predictor(config: KServeConfig, desired: Desired) -> Json:
             "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
         },
         "terminationGracePeriodSeconds": _drain_seconds(
-            desired.timeouts.response_seconds or config.response_seconds
+            desired.options.response_seconds or config.response_seconds
         ),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -179,7 +181,7 @@ def _predictor(config: KServeConfig, desired: Desired) -> Json:
             "env": [
                 {"name": "SERVING_MODEL_VERSION", "value": str(desired.version)},
                 {"name": "SERVING_MODEL_SHA256", "value": desired.sha256},
-                *({"name": ENVIRONMENT[key], "value": str(value)} for key, value in timeouts.given().items()),
+                *({"name": ENVIRONMENT[key], "value": str(value)} for key, value in options.given().items()),
             ],
             **({"resources": resources} if resources else {}),
             **({"startupProbe": _startup_probe(startup)} if startup else {}),
@@ -216,11 +218,13 @@ def _startup_probe(seconds: int) -> Json:
     }
 
 
-def _timeouts_of(env: Sequence[Json]) -> Timeouts:
+def _options_of(env: Sequence[Json]) -> ServingOptions:
     """What the variables say that both writers set."""
     given = {one.get("name"): str(one.get("value") or "") for one in env}
     found = {key: given.get(name, "") for key, name in ENVIRONMENT.items()}
-    return Timeouts(**{key: int(text) for key, text in found.items() if text.isascii() and text.isdecimal()})
+    return ServingOptions(
+        **{key: int(text) for key, text in found.items() if text.isascii() and text.isdecimal()}
+    )
 
 
 def _readiness(status: Json) -> tuple[bool, str | None]:

@@ -61,6 +61,7 @@ class TestHelm:
             ),
             ("PATCH", "/digits", {"resources": None}, "experiments.digits.resources=null"),
             ("PATCH", "/digits", {"startup_seconds": 600}, "experiments.digits.startupSeconds=600"),
+            ("PATCH", "/digits", {"batch_delay_ms": 0}, "experiments.digits.batchDelayMs=0"),
             ("PATCH", "/digits", {"response_seconds": None}, "experiments.digits.responseSeconds=null"),
             ("POST", "/digits/stop", None, "experiments.digits=null"),
             ("DELETE", "/digits", None, "experiments.digits=null"),

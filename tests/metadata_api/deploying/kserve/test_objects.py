@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from metadata_api.deploying.base import Desired, Resources, Timeouts
+from metadata_api.deploying.base import Desired, Resources, ServingOptions
 from metadata_api.deploying.kserve import inference_services, pods, routes
 from metadata_api.deploying.kserve.config import KServeConfig, Unreadable, read
 from metadata_api.deploying.kserve.pods import Pod, PodProblem
@@ -147,8 +147,8 @@ def test_what_helm_gives_a_deployment_is_read_back(config: KServeConfig) -> None
 def test_a_deployments_own_timeouts_reach_the_process_the_probe_and_the_end_of_its_pod(
     config: KServeConfig,
 ) -> None:
-    own = Timeouts(startup_seconds=900, response_seconds=300)
-    item = inference_services.build(config, dataclasses.replace(DESIRED, timeouts=own))
+    own = ServingOptions(startup_seconds=900, response_seconds=300)
+    item = inference_services.build(config, dataclasses.replace(DESIRED, options=own))
     predictor = item["spec"]["predictor"]
     environment = {one["name"]: one["value"] for one in predictor["model"]["env"]}
     assert environment["SERVING_MODEL_STARTUP_SECONDS"] == "900"
@@ -158,7 +158,7 @@ def test_a_deployments_own_timeouts_reach_the_process_the_probe_and_the_end_of_i
     assert 930 <= probe["periodSeconds"] * probe["failureThreshold"] <= 990
     assert predictor["terminationGracePeriodSeconds"] > 300
     item["metadata"]["uid"] = "u"
-    assert inference_services.parse(item).timeouts == own
+    assert inference_services.parse(item).options == own
 
 
 def test_without_timeouts_the_runtimes_stand(config: KServeConfig) -> None:
@@ -166,7 +166,7 @@ def test_without_timeouts_the_runtimes_stand(config: KServeConfig) -> None:
     assert "startupProbe" not in item["spec"]["predictor"]["model"]
     assert item["spec"]["predictor"]["terminationGracePeriodSeconds"] == 60
     item["metadata"]["uid"] = "u"
-    assert inference_services.parse(item).timeouts == Timeouts()
+    assert inference_services.parse(item).options == ServingOptions()
 
 
 def test_archives_in_a_bucket_are_named_by_their_hash(config: KServeConfig) -> None:
@@ -284,7 +284,7 @@ def service(**changes: Any) -> inference_services.Service:
         "replicas": 1,
         "storage_uri": "",
         "resources": Resources(),
-        "timeouts": Timeouts(),
+        "options": ServingOptions(),
         "ready": True,
         "problem": None,
         "failure": None,

@@ -1,0 +1,54 @@
+"""A model of ONNX; its frozen copy needs onnxruntime only."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+Array = npt.NDArray[Any]
+RESULT = "output"
+
+
+class OnnxModel:
+    """Arrays in the order of the model's inputs in, its outputs by name out; a single one is called `output`."""
+
+    def __init__(self, folder: Path, packing: dict[str, Any]) -> None:
+        """Raises what onnxruntime raises."""
+        self._file = str(folder / packing["file"])
+        self._softmax = packing["softmax"]
+        self._open(1)
+
+    def prepare(self, threads: int, _example: list[Array]) -> None:
+        """Take as many threads as a worker may have; there is one way to run it."""
+        self._open(threads)
+
+    def __call__(self, arrays: list[Array]) -> dict[str, Array]:
+        """The results as arrays. Raises what onnxruntime raises, and ValueError for results that are no arrays."""
+        found = self._session.run(None, dict(zip(self._inputs, arrays, strict=True)))
+        results = {
+            name: one for name, one in zip(self._outputs, found, strict=True) if isinstance(one, np.ndarray)
+        }
+        if not results:
+            raise ValueError("the model gave no tensor")
+        if len(results) > 1:
+            return results
+        (array,) = results.values()
+        return {RESULT: _softmax(array) if self._softmax else array}
+
+    def _open(self, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(self._file, options, providers=["CPUExecutionProvider"])
+        self._session = session
+        self._inputs = [one.name for one in session.get_inputs()]
+        self._outputs = [one.name for one in session.get_outputs()]
+
+
+def _softmax(values: Array) -> Array:
+    powers = np.exp(values - values.max(-1, keepdims=True))
+    result: Array = powers / powers.sum(-1, keepdims=True)
+    return result

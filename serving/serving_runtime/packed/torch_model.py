@@ -1,0 +1,132 @@
+"""A model of PyTorch from a packed file: TorchScript, torch.export, or weights with the file of their network.
+
+Its frozen copy needs PyTorch, safetensors and `fastest.py` only. Nothing is unpickled.
+"""
+
+import bisect
+import importlib.util
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+if TYPE_CHECKING or __package__:
+    from ..starter.fastest import MEASURED_SIZES, optimised
+else:  # in an unpacked archive
+    from fastest import MEASURED_SIZES, optimised
+
+Array = npt.NDArray[Any]
+# Each variant that is tried has its own copy of some weights, and a large network gains little.
+MAX_OPTIMISED_BYTES = 256 * 1024**2
+RESULT = "output"
+MEASURING_SECONDS = 15.0
+# As many times as one row is run, in all, to measure about six variants for all batch sizes, or for one row alone.
+RUNS_OF_ALL, RUNS_OF_ONE = 1200, 60
+
+
+class TorchModel:
+    """Arrays in the order of the network's arguments in, its results by name out."""
+
+    def __init__(self, folder: Path, packing: dict[str, Any]) -> None:
+        """Raises OSError, ValueError, or what PyTorch and the network's own code raise."""
+        network = _loaded(folder / packing["file"], packing["format"], folder / "network.py")
+        self._network: torch.nn.Module = _Answers(network, packing["softmax"])
+        self._batch = packing["batch"]
+        self._sizes: tuple[int, ...] = (1,)
+        self._variants: list[torch.nn.Module] = [self._network]
+
+    def prepare(self, threads: int, example: list[Array]) -> None:
+        """Look for the fastest equal variant for each number of rows, measured with what a request was like."""
+        torch.set_num_threads(threads)
+        weights = sum(weight.nbytes for weight in self._network.parameters())
+        if len(example) != 1 or self._batch != "any" or weights > MAX_OPTIMISED_BYTES:
+            return
+        row = torch.from_numpy(np.array(example[0][:1], order="C"))
+        sizes = self._affordable(row)
+        if sizes:
+            self._sizes, self._variants = sizes, optimised(self._network, row, sizes)
+
+    def _affordable(self, row: torch.Tensor) -> tuple[int, ...]:
+        """The batch sizes that can be measured in a few seconds; none for what is not one tensor of floats."""
+        with torch.inference_mode():
+            found = self._network(row)
+            began = time.perf_counter()
+            self._network(row)
+            seconds = time.perf_counter() - began
+        if not isinstance(found, torch.Tensor) or not found.is_floating_point():
+            return ()
+        if seconds * RUNS_OF_ALL < MEASURING_SECONDS:
+            return MEASURED_SIZES
+        return (1,) if seconds * RUNS_OF_ONE < MEASURING_SECONDS else ()
+
+    def __call__(self, arrays: list[Array]) -> dict[str, Array]:
+        """The results as arrays. Raises ValueError for a result that is no array, and what the network raises."""
+        rows = len(arrays[0]) if arrays[0].ndim else 1
+        at = min(bisect.bisect_left(self._sizes, rows), len(self._sizes) - 1)
+        tensors = [torch.from_numpy(np.array(one, order="C")) for one in arrays]
+        with torch.inference_mode():
+            found = self._variants[at](*tensors)
+        return {name: _array(result) for name, result in _named(found)}
+
+
+class _Answers(torch.nn.Module):
+    """The network, with softmax over the classes if its own results are logits."""
+
+    def __init__(self, network: torch.nn.Module, softmax: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.softmax = softmax
+        # Of this module alone, as `eval` would go down to those that do not know it.
+        self.training = False
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        found = self.network(*inputs)
+        return torch.softmax(found, -1) if self.softmax else found
+
+
+def _loaded(path: Path, form: str, code: Path) -> torch.nn.Module:
+    if form == "torchscript":
+        scripted = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+        return cast(torch.nn.Module, scripted.eval())
+    if form == "export":
+        # A module of an exported program knows neither train() nor eval(): it was exported as one of them.
+        return cast(torch.nn.Module, torch.export.load(str(path)).module())
+    from safetensors.torch import load_file
+
+    network = network_of(code)
+    network.load_state_dict(load_file(path))
+    return network.eval()
+
+
+def network_of(path: Path) -> torch.nn.Module:
+    """A new `Network()` of a Python file; under a name that no other module has."""
+    name = f"marina_network_{uuid.uuid4().hex}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return cast(torch.nn.Module, module.Network())
+
+
+def _named(found: Any) -> list[tuple[str, Any]]:
+    if isinstance(found, torch.Tensor):
+        return [(RESULT, found)]
+    if isinstance(found, Mapping):
+        return [(str(key), value) for key, value in found.items()]
+    if isinstance(found, list | tuple):
+        return [(f"{RESULT}_{at}", value) for at, value in enumerate(found)]
+    raise ValueError(f"the model gave a {type(found).__name__}, and not a tensor, a tuple or a dict of them")
+
+
+def _array(result: Any) -> Array:
+    if not isinstance(result, torch.Tensor):
+        raise ValueError(f"the model gave a {type(result).__name__} where a tensor was expected")
+    if result.dtype in (torch.bfloat16, torch.float16):  # JSON has neither
+        result = result.float()
+    return cast(Array, result.contiguous().numpy())
