@@ -128,7 +128,7 @@ class Front:
         self.models_file = models_file
         self.states: dict[str, dict[str, Any]] = {}
 
-    def models(self) -> list[dict[str, str]]:
+    def models(self) -> list[dict[str, Any]]:
         """What the file says now."""
         return list(json.loads(self.models_file.read_text())["models"])
 

@@ -53,7 +53,7 @@ def objects(*values: object) -> np.ndarray:
     return array
 
 
-@pytest.mark.parametrize("module", set(HANDLERS.values()), ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", dict.fromkeys(HANDLERS.values()), ids=lambda module: module.__name__)
 def test_handler_has_the_one_class_that_torchserve_wants(module: ModuleType) -> None:
     tree = ast.parse(inspect.getsource(module))
     assert [node.name for node in tree.body if isinstance(node, ast.ClassDef)] == ["Handler"]
