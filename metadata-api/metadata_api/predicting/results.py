@@ -1,5 +1,6 @@
 """What asking models came to: judged, recorded in one go, and shaped for the answer; called by `predictions`."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from metadata_api.schemas import predictions as bodies
 
 Versions = dict[tuple[int, str], AnsweringVersion]
 Lineage = dict[str, Any]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,10 @@ def _checked(
         return version, answers.read(Outputs(taken.outputs, taken.labels, said.outputs))
     except ValueError as error:
         return version, InferenceFailed("bad_answer", f"The model's answer cannot be read: {error}"[:500])
+    except Exception as error:
+        # Foreign code wrote the answer: whatever is in it must not take away those of the other models.
+        log.error("the answer of %s cannot be read", outcome.target.name, exc_info=error)
+        return version, InferenceFailed("bad_answer", "The model's answer cannot be read.")
 
 
 def _probabilities(answer: Answer) -> list[bodies.Probability] | None:

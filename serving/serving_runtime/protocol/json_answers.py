@@ -4,7 +4,7 @@ TorchServe's own handlers answer so. Nothing is known of the author, so everythi
 """
 
 import json
-import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,7 @@ def _box(item: object) -> Box:
 
 
 def _number(value: object, what: str) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+    # Compared, because `isfinite` raises for an integer that no float holds.
+    if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:  # type: ignore[arg-type]
         raise ValueError(f"{what} is no finite number")
     return float(value)  # type: ignore[arg-type]

@@ -253,6 +253,14 @@ class TestImages:
         assert serving.requests[-1]["inputs"][0]["shape"] == [1, 3, 2, 2]
         assert memoryview(serving.binary[-1]).cast("f").tolist() == [1.0] * 12
 
+    def test_a_model_that_wants_more_pixels_than_an_image_may_have_is_not_asked(
+        self, api: httpx.Client, engine: Engine
+    ) -> None:
+        large = {"name": "p", "datatype": "UINT8", "shape": [-1, 100_000, 100_000], "kind": "image"}
+        make_deployment(engine, "large", inputs=[large], outputs=gives("label"))
+        called = api.post(URL, files={"image": make_image()}).json()
+        assert [one["reason"] for one in called["not_asked"]] == ["takes_other_size"]
+
     def test_it_reaches_a_model_of_which_nothing_is_known(
         self, api: httpx.Client, engine: Engine, serving: V2Server
     ) -> None:
@@ -302,6 +310,36 @@ def test_an_answer_of_another_kind_is_bad(
     serving.models["model"] = says("BYTES", "?")
     [row] = api.post(URL, json={"text": "a"}).json()["results"]
     assert (row["status"], row["error"]["error"], row["kind"]) == ("error", "bad_answer", kind)
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "boxes", "raw"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a\\u0000b": 0.5}',
+        '{"\\ud800": 0.5}',
+        '{"a": 1' + 400 * "0" + "}",
+        '[{"label": ' + 900 * "[" + 900 * "]" + ', "score": 1, "box": [0, 0, 1, 1]}]',
+        '[{"label": "\\ud800", "score": 1' + 400 * "0" + ', "box": [0, 0, 1, 1]}]',
+    ],
+)
+def test_whatever_a_model_answers_leaves_the_answers_of_the_others(
+    api: httpx.Client, engine: Engine, serving: V2Server, kind: str, text: str
+) -> None:
+    make_deployment(engine, "hostile", inputs=TEXT, outputs=gives(kind))
+    make_deployment(engine, "tongue", inputs=TEXT, outputs=gives("text"))
+    serving.models |= {"hostile": says("BYTES", text), "tongue": says("BYTES", "de")}
+    answer = api.post(URL, json={"text": "a"})
+    assert answer.status_code == 200, answer.text
+    assert [row["text"] for row in answer.json()["results"] if row["deployment"] == "tongue"] == ["de"]
+    assert row_counts(engine)["predictions"] == 2
+
+
+def test_a_number_that_the_datatype_cannot_hold_is_a_400(api: httpx.Client, engine: Engine) -> None:
+    halves = [{**WINE[0], "datatype": "FP16", "shape": [-1, 1], "columns": [{"name": "alcohol"}]}]
+    make_deployment(engine, "wine", inputs=halves, outputs=gives("label"))
+    answer = api.post(URL, json={"row": {"alcohol": 1e6}})
+    assert (answer.status_code, answer.json()["error"]) == (400, "takes_other_values")
 
 
 @pytest.mark.parametrize(

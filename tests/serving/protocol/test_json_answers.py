@@ -14,7 +14,18 @@ class TestProbabilities:
         ]
 
     @pytest.mark.parametrize(
-        "text", ["{}", "[1]", '{"a": "b"}', '{"a": true}', '{"a": NaN}', "x", b"\xff", "[" * 9999]
+        "text",
+        [
+            "{}",
+            "[1]",
+            '{"a": "b"}',
+            '{"a": true}',
+            '{"a": NaN}',
+            f'{{"a": 1{400 * "0"}}}',
+            "x",
+            b"\xff",
+            "[" * 9999,
+        ],
     )
     def test_anything_else_is_told(self, text: str | bytes) -> None:
         with pytest.raises(ValueError, match="JSON|number"):

@@ -19,7 +19,8 @@ def read(outputs: Outputs) -> Answer:
     assert found, "the caller sees to it"
     _, tensor = found
     if isinstance(tensor.data, list):
-        pairs = list(json_answers.probabilities(tensor.data[0]).items()) if tensor.data else []
+        said = json_answers.probabilities(tensor.data[0]) if tensor.data else {}
+        pairs = [(text_of(name)[:_LABEL_CHARACTERS], value) for name, value in said.items()]
     else:
         values = tensor.values()
         labels = outputs.labels or [str(at) for at in range(len(values))]
@@ -31,9 +32,7 @@ def read(outputs: Outputs) -> Answer:
     ranked = sorted(pairs, key=lambda pair: -pair[1])[:MOST]
     named = outputs.of_kind("label")
     label = label_of(named[1].values()[0], outputs.labels) if named and named[1].data else ranked[0][0]
-    return Answer(
-        "probabilities", label=label, probabilities=[(text_of(name), value) for name, value in ranked]
-    )
+    return Answer("probabilities", label=label, probabilities=ranked)
 
 
 def label_of(value: object, labels: Sequence[str]) -> str:

@@ -1,21 +1,25 @@
 """An image file, for models that take image files and for those that take the pixels as numbers."""
 
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image as Pillow
 
+from metadata_api.memory import charge
 from metadata_api.predicting import images
 from metadata_api.predicting.base import CannotTake, ParsedInput
 from serving_runtime.archive import tensor_kinds
 from serving_runtime.archive.tensor_kinds import ImageFormat, TensorSpec
+from serving_runtime.contracts import IMAGE_MAX_PIXELS
 from serving_runtime.protocol.tensors import Tensor
 
 BODY = None
 _MODES = {1: "L", 3: "RGB"}
 # What the pixels can be sent as.
 _NUMBERS = ("UINT8", "FP32")
+_COPIES = 3
 
 
 def parse(value: bytes) -> ParsedInput:
@@ -43,6 +47,13 @@ def tensors(content: bytes, inputs: Sequence[TensorSpec]) -> list[Tensor]:
     datatype = next((one for one in _NUMBERS if one in spec.accepts), None)
     if form is None or form.channels not in _MODES or datatype is None or -1 in spec.shape[1:]:
         raise CannotTake("takes_other_kind", "Its pixels have a form that no image file can be brought to.")
+    count = math.prod(spec.shape[1:])
+    if count > IMAGE_MAX_PIXELS * form.channels:
+        raise CannotTake(
+            "takes_other_size", f"It takes more pixels than an image may have: {IMAGE_MAX_PIXELS:,}."
+        )
+    # The size is the uploader's choice, whatever the file has: its pixels, their floats, and what is sent.
+    charge(_COPIES * 4 * count)
     return [Tensor(spec.name, datatype, (1, *spec.shape[1:]), _pixels(content, form, spec.shape, datatype))]
 
 

@@ -24,6 +24,7 @@ BODY = Annotated[
 ]
 Value = float | str
 _SHOWN = 20
+_CHARACTERS = 200
 _NAMED = 10
 # A row whose names fit is nearer than any other, however many of its values are wrong.
 _WRONG_NAME = 1000
@@ -35,7 +36,10 @@ def parse(value: dict[str, Value]) -> ParsedInput:
         if isinstance(item, bool):
             raise Invalid("value_invalid", f"{name} is true or false. Send a number or a text.")
     file = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    shown = dict(sorted(value.items())[:_SHOWN])
+    shown = {
+        name: item[:_CHARACTERS] if isinstance(item, str) else item
+        for name, item in sorted(value.items())[:_SHOWN]
+    }
     return ParsedInput(
         "row", file, "application/json", value, summary={"values": shown, "columns": len(value)}
     )
@@ -100,7 +104,13 @@ def _tensor(spec: TensorSpec, values: Sequence[Value]) -> Tensor:
     if spec.datatype == "BYTES":
         return Tensor(spec.name, "BYTES", shape, [str(value).encode() for value in values])
     if spec.datatype == "FP16":  # it has no form in JSON
-        return Tensor(spec.name, "FP16", shape, struct.pack(f"<{len(values)}e", *values))
+        try:
+            packed = struct.pack(f"<{len(values)}e", *values)
+        except OverflowError:
+            raise CannotTake(
+                "takes_other_values", "A number is out of the range of FP16.", distance=1
+            ) from None
+        return Tensor(spec.name, "FP16", shape, packed)
     whole = [
         int(value) if isinstance(value, float) and value.is_integer() and spec.datatype[:2] != "FP" else value
         for value in values
