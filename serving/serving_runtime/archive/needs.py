@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from serving_runtime.archive import zip_reader
+from serving_runtime.archive import syntax, zip_reader
 from serving_runtime.archive.errors import MarError
 from serving_runtime.archive.manifest import TORCHSERVE_HANDLERS
 from serving_runtime.archive.mar import MarInfo
@@ -23,6 +23,10 @@ from serving_runtime.environments import Environment
 
 REQUIREMENTS = "requirements.txt"
 _LARGEST_SOURCE = 1024**2
+# Of all files that are read together.
+_MOST_SOURCE = 4 * 1024**2
+_LONGEST_LINE = 1000
+_DEEPEST = 32
 _STOCK = "ts.torch_handler."
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _CATCHES = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
@@ -57,30 +61,37 @@ def read(path: Path, info: MarInfo) -> Needs:
         entries = zip_reader.open_zip(file)
 
         def source(name: str) -> bytes:
-            return zip_reader.read(file, entries[name], _LARGEST_SOURCE)
+            entry = entries[name]
+            return zip_reader.read(file, entry, entry.size) if entry.size <= _LARGEST_SOURCE else b""
 
         files = frozenset(entries)
         model = info.manifest["model"]
         needed = of_code(_roots(model, files), files, source)
         if model["handler"] in TORCHSERVE_HANDLERS and f"{model['handler']}.py" not in files:
             needed |= _of_stock(f"{_STOCK}{model['handler']}")
-        requirements = _requirements(source(REQUIREMENTS)) if REQUIREMENTS in files else ()
+        wanted = entries.get(REQUIREMENTS)
+        requirements = _requirements(zip_reader.read(file, wanted, _LARGEST_SOURCE)) if wanted else ()
     return Needs(frozenset(needed), requirements)
 
 
 def of_code(roots: Iterable[str], files: frozenset[str], source: Callable[[str], bytes]) -> set[str]:
     """Top-level names that the files `roots` import, and those of `files` that they import in turn.
 
-    Without the standard library and the files themselves. A file that cannot be parsed is left to whoever loads it.
+    Without the standard library and the files themselves. A file that cannot be parsed, and all behind the first
+    megabytes, is left to whoever loads it.
     """
     needed: set[str] = set()
     waiting = list(roots)
     read_already = set(waiting)
     folders = {"", *(_folder(name) for name in waiting)}
-    while waiting:
+    packages = frozenset(str(folder) for name in files for folder in PurePosixPath(name).parents)
+    left = _MOST_SOURCE
+    while waiting and left > 0:
         name = waiting.pop()
-        for dotted in _imported(name, source(name)):
-            own = _own(dotted, folders, files)
+        content = source(name)
+        left -= len(content)
+        for dotted in _imported(name, content):
+            own = _own(dotted, folders, files, packages)
             if own is None:
                 needed |= _of_stock(dotted)
                 if (top := dotted.partition(".")[0]) not in sys.stdlib_module_names:
@@ -105,16 +116,19 @@ def _of_stock(dotted: str) -> set[str]:
     return set(known.needs) if known is not None else set()
 
 
-def _own(dotted: str, folders: Iterable[str], files: frozenset[str]) -> list[str] | None:
+def _own(
+    dotted: str, folders: Iterable[str], files: frozenset[str], packages: frozenset[str]
+) -> list[str] | None:
     """The files of the archive that importing `dotted` runs; None when its first part is none of the archive's.
 
+    `packages` are all folders that hold one of `files`.
     `/folder/module` is a module of the folder, wherever modules are looked for.
     """
     roots = [""] if dotted.startswith("/") else folders
-    parts = dotted.removeprefix("/").replace("/", ".").split(".")
+    parts = dotted.removeprefix("/").replace("/", ".").split(".")[:_DEEPEST]
     for root in roots:
         first = f"{root}{parts[0]}"
-        if f"{first}.py" in files or any(file.startswith(f"{first}/") for file in files):
+        if f"{first}.py" in files or first in packages:
             paths = [f"{root}{'/'.join(parts[:count])}" for count in range(1, len(parts) + 1)]
             candidates = [name for path in paths for name in (f"{path}.py", f"{path}/__init__.py")]
             return [name for name in candidates if name in files]
@@ -123,11 +137,8 @@ def _own(dotted: str, folders: Iterable[str], files: frozenset[str]) -> list[str
 
 def _imported(name: str, source: bytes) -> Iterator[str]:
     """What a file surely imports, as dotted names; what is imported from a package may be a module of it."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    waiting: list[ast.AST] = [tree]
+    tree = syntax.parsed(source)
+    waiting: list[ast.AST] = [] if tree is None else [tree]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Import):
@@ -137,7 +148,7 @@ def _imported(name: str, source: bytes) -> Iterator[str]:
             yield from (f"{base}.{alias.name}".strip(".") for alias in node.names)
         elif isinstance(node, ast.Try) and any(map(_catches, node.handlers)):
             waiting += [*node.orelse, *node.finalbody]
-        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        elif isinstance(node, ast.If) and any(map(_is_for_types, ast.walk(node.test))):
             waiting += node.orelse
         else:
             waiting += ast.iter_child_nodes(node)
@@ -146,7 +157,7 @@ def _imported(name: str, source: bytes) -> Iterator[str]:
 def _relative(name: str, node: ast.ImportFrom) -> str:
     """`from .. import x` in a file of the archive, as the folder that it means."""
     folder = PurePosixPath(name).parent
-    for _ in range(node.level - 1):
+    for _ in range(min(node.level - 1, _DEEPEST)):
         folder = folder.parent
     path = "/".join(part for part in (*folder.parts, *(node.module or "").split(".")) if part)
     return f"/{path}"
@@ -157,24 +168,34 @@ def _catches(handler: ast.ExceptHandler) -> bool:
     return any(kind is None or (isinstance(kind, ast.Name) and kind.id in _CATCHES) for kind in kinds)
 
 
+def _is_for_types(node: ast.AST) -> bool:
+    return syntax.dotted(node).rpartition(".")[2] == "TYPE_CHECKING"
+
+
 def _folder(name: str) -> str:
     return name[: name.rfind("/") + 1]
 
 
 def _requirements(text: bytes) -> tuple[Requirement, ...]:
     """The packages of a requirements.txt that this Python needs; options say where from, which is not asked here."""
-    found = []
+    found: list[Requirement] = []
     for line in text.decode("utf-8", "replace").replace("\\\n", " ").splitlines():
         plain = _COMMENT.sub("", line).split(" --")[0].strip()
         if not plain or plain.startswith("-"):
             continue
-        try:
-            requirement = Requirement(plain)
-        except InvalidRequirement:
-            raise MarError(
-                "requirements",
-                f"{REQUIREMENTS} has the line {ascii(plain[:80])}, which names no package. Write NAME==VERSION.",
-            ) from None
-        if requirement.marker is None or requirement.marker.evaluate():
-            found.append(requirement)
+        found += _requirement(plain)
     return tuple(found)
+
+
+def _requirement(line: str) -> list[Requirement]:
+    """The package of a line; nothing when its marker says that this Python does not need it. Raises MarError."""
+    try:
+        if len(line) > _LONGEST_LINE:
+            raise ValueError("it is too long")
+        found = Requirement(line)
+        return [found] if found.marker is None or found.marker.evaluate() else []
+    except (ValueError, RecursionError):
+        raise MarError(
+            "requirements",
+            f"{REQUIREMENTS} has the line {ascii(line[:80])}, which names no package. Write NAME==VERSION.",
+        ) from None

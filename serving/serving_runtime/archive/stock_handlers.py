@@ -7,6 +7,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from serving_runtime.archive import syntax
 from serving_runtime.archive.errors import MarError
 
 _TORCHVISION = ("torchvision", "captum")
@@ -51,9 +52,8 @@ def of(handler: str, source: bytes | None) -> StockHandler | None:
     """
     if source is None:
         return STOCK.get(handler)
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = syntax.parsed(source)
+    if tree is None:
         return None
     names = dict(_imported(tree))
     found = [known for node in tree.body if isinstance(node, ast.ClassDef) for known in _derived(node, names)]
@@ -95,7 +95,7 @@ def _imported(tree: ast.Module) -> Iterator[tuple[str, StockHandler]]:
 
 
 def _derived(node: ast.ClassDef, names: dict[str, StockHandler]) -> Iterable[StockHandler]:
-    known = next((names[text] for text in map(ast.unparse, node.bases) if text in names), None)
+    known = next((names[text] for text in map(syntax.dotted, node.bases) if text in names), None)
     if known is None:
         return ()
     own = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
@@ -105,6 +105,17 @@ def _derived(node: ast.ClassDef, names: dict[str, StockHandler]) -> Iterable[Sto
             input_kind="raw" if own & {"preprocess", "handle"} else known.input_kind,
             output_kind="raw" if own & {"postprocess", "handle"} else known.output_kind,
             loads_model=not own & {"initialize", "_load_pickled_model", "_load_torchscript_model"}
-            or "super().initialize(" in ast.unparse(node),
+            or any(map(_initializes_base, ast.walk(node))),
         ),
     )
+
+
+def _initializes_base(node: ast.AST) -> bool:
+    """Whether it is `super().initialize`."""
+    if (
+        not isinstance(node, ast.Attribute)
+        or node.attr != "initialize"
+        or not isinstance(node.value, ast.Call)
+    ):
+        return False
+    return isinstance(node.value.func, ast.Name) and node.value.func.id == "super"

@@ -1,5 +1,7 @@
 """What an archive needs of its environment is read from its code, which never runs, and from its requirements.txt."""
 
+import time
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -101,6 +103,57 @@ class TestImports:
         code = "import torchvision\nx = " + "(" * 150 + ")" * 150 + "\ny = " + "-" * 20_000 + "1"
         assert of(tmp_path, {"handler.py": code}).imports <= {"torchvision"}
 
+    @pytest.mark.parametrize("nested", ["if {0}:\n    pass", "class Mine({0}):\n    pass"])
+    def test_an_expression_of_many_parts_is_none_too_many(self, tmp_path: Path, nested: str) -> None:
+        code = "import torchvision\n" + nested.format("+".join(600 * "a"))
+        assert of(tmp_path, {"handler.py": code}).imports == {"torchvision"}
+
+    @pytest.mark.parametrize(
+        ("handler", "more"),
+        [
+            (120_000 * "a\n", {}),
+            (f"import helper{20_000 * '.a'}", {"helper/__init__.py": ""}),
+            (
+                "import " + ",".join(f"x{at}" for at in range(20_000)),
+                {f"f{at}/a.py": "" for at in range(900)},
+            ),
+            ("# coding: punycode\n" + 100_000 * "a" + "-" + 100_000 * "b", {}),
+        ],
+        ids=["lines", "dotted", "names", "encoding"],
+    )
+    def test_code_of_any_size_takes_little_memory_and_time(
+        self, tmp_path: Path, handler: str, more: dict[str, str]
+    ) -> None:
+        path = tmp_path / "model.mar"
+        content = {name: text.encode() for name, text in {"handler.py": handler, **more}.items()}
+        tracemalloc.start()
+        try:
+            began = time.process_time()
+            info = mar.build(path, name="model", handler="handler.py", serialized_file=None, files=content)
+            needs.read(path, info)
+            seconds, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 150 * 1024**2
+        assert seconds < 20
+
+    def test_of_many_large_modules_the_first_megabytes_are_read(self) -> None:
+        sources = {f"m{at}.py": f"import m{at + 1}".encode() + 1_000_000 * b"\n" for at in range(20)}
+        asked: list[str] = []
+
+        def source(name: str) -> bytes:
+            asked.append(name)
+            return sources[name]
+
+        needs.of_code(["m0.py"], frozenset(sources), source)
+        assert asked == ["m0.py", "m1.py", "m2.py", "m3.py", "m4.py"]
+
+    def test_a_condition_that_is_no_type_checkers_counts(self, tmp_path: Path) -> None:
+        code = (
+            "import typing\nif typing.TYPE_CHECKING:\n    import pandas\nif CHECKING:\n    import torchvision"
+        )
+        assert of(tmp_path, {"handler.py": code}).imports == {"torchvision"}
+
 
 class TestRequirements:
     def test_names_versions_comments_and_options(self, tmp_path: Path) -> None:
@@ -115,9 +168,18 @@ class TestRequirements:
         found = of(tmp_path, {"handler.py": "", "requirements.txt": "numpy==1.24.0\n"})
         assert found.missing(BASE) == ["numpy==1.24.0 (it has 2.4.6)"]
 
-    def test_a_line_that_names_no_package_is_rejected(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "numpy === = 1",
+            'numpy; python_version ~= "abc"',
+            f"numpy; {9000 * '('}os_name == 'posix'{9000 * ')'}",
+        ],
+        ids=["name", "marker", "nested"],
+    )
+    def test_a_line_that_names_no_package_is_rejected(self, tmp_path: Path, line: str) -> None:
         with pytest.raises(mar.MarError, match="names no package") as caught:
-            of(tmp_path, {"handler.py": "", "requirements.txt": "numpy === = 1\n"})
+            of(tmp_path, {"handler.py": "", "requirements.txt": f"{line}\n"})
         assert caught.value.code == "requirements"
 
 
