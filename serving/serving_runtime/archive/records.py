@@ -1,7 +1,7 @@
 """The JSON files that an archive may hold, and the records of its training as far as others rely on their form."""
 
 import json
-import math
+import sys
 from typing import Any, BinaryIO, TypeGuard
 
 from serving_runtime.archive import zip_reader
@@ -53,7 +53,8 @@ def _are_numbers(value: object) -> TypeGuard[list[float]]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, because `isfinite` raises for an integer that no float holds.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _bad_training(what: str) -> MarError:

@@ -201,7 +201,7 @@ def _body(element: bytes) -> Any:
     if element[:1] in (b"{", b"["):
         try:
             return json.loads(element)
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
     if element.startswith(_BASE64_IMAGES) and element.isascii():
         return element.decode("ascii")

@@ -223,6 +223,11 @@ RECORDS: dict[str, tuple[str, str, bytes]] = {
     "golden without a request": ("bad_golden", "golden.json", b'{"response": {"outputs": [1]}}'),
     "golden without outputs": ("bad_golden", "golden.json", b'{"request": {"inputs": [1]}, "response": {}}'),
     "training with NaN": ("bad_training", "training.json", b'{"metrics": {"loss": NaN}}'),
+    "training with a number of 400 digits": (
+        "bad_training",
+        "training.json",
+        b'{"metrics": {"loss": 1' + 400 * b"0" + b"}}",
+    ),
     "training with 1e999": ("bad_training", "training.json", b'{"metrics": {"loss": 1e999}}'),
     "training with a text": ("bad_training", "training.json", b'{"metrics": {"loss": "low"}}'),
     "training with uneven curves": (
