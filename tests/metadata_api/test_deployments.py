@@ -308,6 +308,11 @@ class TestUnchangedSince:
         seen = {"unchanged_since": moved["updated_at"]}
         assert api.request(method, f"{URL}/digits{path}", json=body, params=seen).is_success
 
+    def test_a_time_without_a_zone_is_no_time(self, api: httpx.Client, deployed: dict[str, Any]) -> None:
+        seen = {"unchanged_since": deployed["updated_at"][:19]}
+        assert api.post(f"{URL}/digits/stop", params=seen).status_code == 422
+        assert asked(api) == [("create", 1)]
+
     @pytest.mark.parametrize("action", ["stop", "change", "rollback"])
     def test_undo_in_the_ui_leaves_a_later_change_of_somebody_else(
         self, api: httpx.Client, deployed: dict[str, Any], action: str

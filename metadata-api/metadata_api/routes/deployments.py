@@ -1,10 +1,10 @@
 """Want, change and look at deployments; every change is taken up by the reconciler at once."""
 
-from datetime import datetime
 from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, BackgroundTasks, Depends, Query
+from pydantic import AwareDatetime
 
 from metadata_api import deployments, later_changes
 from metadata_api.auth.access import needs
@@ -46,7 +46,7 @@ def _unchanged(
     session: SessionDep,
     name: NameInPath,
     unchanged_since: Annotated[
-        datetime | None,
+        AwareDatetime | None,
         Query(
             description="`updated_at` as it was seen; when somebody changed it later, nothing is done (409)."
         ),
