@@ -74,6 +74,26 @@ class TestTable:
         assert asked(task) is None
         assert asked(task, alcohol="", malic_acid=" ") is None
 
+    def test_a_column_may_be_called_as_something_of_a_form(self) -> None:
+        # The element with the widget must not be the form, which has its controls as properties.
+        html = input_of(task_of("wine-forest")).form(task_of("wine-forest"))
+        assert html.startswith('<div data-widget="form"><form ')
+
+    @pytest.mark.parametrize(
+        ("column", "value"),
+        [
+            ({"example": 1234567.5}, "1234567.5"),
+            ({"minimum": 11, "maximum": 15}, "13"),
+            ({"minimum": 1000.1, "maximum": 1000.2}, "1000.15"),
+        ],
+    )
+    def test_what_a_field_holds_at_first_is_within_its_range(
+        self, column: dict[str, Any], value: str
+    ) -> None:
+        columns = [{"name": "alcohol", **column}]
+        task = task_of("wine-forest", inputs=[taking("table", datatype="FP32", columns=columns)])
+        assert f'value="{value}"' in input_of(task).form(task)
+
 
 class TestTensor:
     @pytest.mark.parametrize(
@@ -90,7 +110,7 @@ class TestTensor:
         ("given", "words"),
         [
             ("[1,", "no JSON"), ("[[1],[2,3]]", "different lengths"), ("[[1], 2]", "different lengths"),
-            ('[{"a": 1}]', "not nested evenly"), ("[" * 100_000, "no JSON"),
+            ("[NaN, 1]", "NaN"), ("[1, 1e999]", "NaN"), ('[{"a": 1}]', "not nested evenly"), ("[" * 100_000, "no JSON"),
         ],
     )  # fmt: skip
     def test_lists_that_are_no_tensor_are_named(self, given: str, words: str) -> None:

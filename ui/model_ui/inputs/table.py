@@ -16,9 +16,11 @@ def _form(task: Task) -> str:
     tensor = task.inputs[0]
     fields = "".join(_field(column, tensor) for column in tensor.columns)
     return (
-        f'<form class="m-pad m-form" data-widget="form" novalidate><div class="m-fields">{fields}</div>'
+        # A form has its controls as properties, which would hide its own: `dataset` is a good name for a column.
+        '<div data-widget="form"><form class="m-pad m-form" novalidate>'
+        f'<div class="m-fields">{fields}</div>'
         f'<div class="m-tools">{button("clear", "Clear")}{button("example", "Example")}'
-        f"{button('predict', 'Predict', primary=True)}</div></form>"
+        f"{button('predict', 'Predict', primary=True)}</div></form></div>"
     )
 
 
@@ -57,13 +59,15 @@ def _unit(column: Column) -> str:
 def _example(column: Column) -> str:
     """What a field holds at first: the example, else a value in the middle of the range."""
     if isinstance(column.example, int | float):
-        return f"{column.example:g}"
+        return f"{column.example:.15g}"
     if isinstance(column.example, str):
         return column.example
     if column.categories:
         return column.categories[0]
     if column.minimum is not None and column.maximum is not None:
-        return f"{(column.minimum + column.maximum) / 2:.4g}"
+        middle = (column.minimum + column.maximum) / 2
+        short = f"{middle:.4g}"
+        return short if column.minimum <= float(short) <= column.maximum else f"{middle:.15g}"
     return ""
 
 

@@ -88,6 +88,8 @@ def _flat(value: Any, name: str) -> tuple[list[int], list[Any]]:
             raise Incomplete(f"The lists of {name} have different lengths. Make all rows equally long.")
         shape.append(sizes.pop())
         rows = [item for row in rows for item in row]
+    if any(isinstance(item, float) and not math.isfinite(item) for item in rows):
+        raise Incomplete(f"{name} holds NaN or infinity, which models do not take. Write numbers.")
     if any(isinstance(item, list | dict) for item in rows):
         raise Incomplete(f"The lists of {name} are not nested evenly. Write lists of numbers.")
     return shape, rows

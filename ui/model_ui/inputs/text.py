@@ -6,7 +6,8 @@ from model_ui.inputs.base import InputKind, Question, button
 from model_ui.render.markup import text
 from model_ui.tasks import Task
 
-LONGEST = 100_000
+# What the API takes.
+LONGEST = 10_000
 
 
 def _form(task: Task) -> str:
