@@ -92,11 +92,8 @@ class Cluster:
         self._pod_headers = pod_headers or {}
         self._token_file = token_file
         # One for all clients: to read the certificates of the authorities takes longer than a call.
-        self._verify = (
-            ssl.create_default_context(cafile=str(ca_file))
-            if ca_file
-            else httpx.create_ssl_context(trust_env=False)
-        )
+        own = ssl.create_default_context(cafile=str(ca_file)) if ca_file else None
+        self._verify = own or httpx.create_ssl_context(trust_env=False)
         limits = httpx.Limits(max_connections=AT_ONCE + 4, max_keepalive_connections=AT_ONCE)
         self._http = httpx.AsyncClient(
             base_url=url,
@@ -239,10 +236,8 @@ class Cluster:
         It gets the token for models, none of Kubernetes.
         """
         with _as_away():
-            async with (
-                asyncio.timeout(seconds),
-                httpx.AsyncClient(verify=self._verify, trust_env=False) as http,
-            ):
+            client = httpx.AsyncClient(verify=self._verify, trust_env=False)
+            async with asyncio.timeout(seconds), client as http:
                 headers = {**self._pod_headers, "Accept-Encoding": "identity"}
                 async with http.stream("GET", url, headers=headers, timeout=seconds) as answer:
                     answer.raise_for_status()

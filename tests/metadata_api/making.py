@@ -16,7 +16,7 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
 from metadata_api.database import migrate
-from metadata_api.database.session import connect
+from metadata_api.database.session import connect, deadline
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
 from serving_runtime.archive import mar
 from tests.waiting import until
@@ -39,7 +39,7 @@ def own_database(postgres_url: str, revision: str = "head") -> Iterator[Engine]:
     """A database that no other application of this test run looks at, by default with the newest schema."""
     name = f"own_{uuid4().hex[:8]}"
     admin = connect(postgres_url).execution_options(isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
+    with deadline(60), admin.connect() as connection:
         connection.execute(text(f"create database {name}"))
     engine = connect(make_url(postgres_url).set(database=name).render_as_string(hide_password=False))
     migrate.upgrade(engine, revision)
@@ -47,7 +47,8 @@ def own_database(postgres_url: str, revision: str = "head") -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
-        with admin.connect() as connection:
+        # It waits for a checkpoint, which takes seconds when others write.
+        with deadline(60), admin.connect() as connection:
             _drop(connection, name)
         admin.dispose()
 

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-from pathlib import Path
 
 import httpx
 import pytest
@@ -67,26 +66,6 @@ def test_the_compare_call_of_the_readme_is_answered_by_every_deployment(
     assert [result["error"] for result in results] == [None] * len(deployed)  # type: ignore[attr-defined]
     for result in results:  # type: ignore[attr-defined]
         assert api.get(f"/v1/predictions/{result['prediction_id']}").json()["label"] == result["label"]
-
-
-def test_the_upload_commands_of_the_readme_work_one_after_the_other(
-    stack: Stack, api: httpx.Client, starter_mars: dict[str, Path]
-) -> None:
-    mar = starter_mars["mlp-wide"]
-    for words in ('"name": "mine"', "mine/versions", '"experiment": "mine"'):
-        command = on_this_stack(stack, readme_command(words)).replace("@mine.mar", f"@{mar}")
-        answer = run(command)
-        assert "error" not in answer, answer
-    try:
-        stack.wait_until_ready("mine")
-        prediction = api.post(
-            "/v1/predictions",
-            files={"image": (ROOT / "models/examples/digit-5.png").read_bytes()},
-            data={"deployments": "mine"},
-        ).json()
-        assert prediction["results"][0]["status"] == "ok"
-    finally:
-        assert api.delete("/v1/deployments/mine").status_code == 204
 
 
 def test_every_digit_example_is_read_right_by_the_best_experiment(stack: Stack, api: httpx.Client) -> None:

@@ -117,7 +117,7 @@ class TestTry:
         visits.draw(page)
         expect(page.locator("#answers .m-note.bad")).to_contain_text("The database does not answer.")
         site.api.away = False
-        expect(page.locator(".m-vote")).to_be_visible()
+        expect(page.locator(".m-vote")).to_be_visible(timeout=20_000)
 
     def test_a_small_drawing_is_sent_with_a_pen_that_fits_it(self, site: Site, page: Page) -> None:
         shares = []

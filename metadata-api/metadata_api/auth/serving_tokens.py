@@ -142,4 +142,6 @@ class TokensFile:
         except FileNotFoundError:
             return None
         with open(handle, "rb", closefd=True) as file:
-            return file.read(MAX_BYTES) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
+            found = os.fstat(handle)
+            # The size, because as many bytes as are asked for are allocated, twice a second.
+            return file.read(min(found.st_size, MAX_BYTES)) if stat.S_ISREG(found.st_mode) else b""

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import time
+import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -268,3 +269,18 @@ async def wait(look: Callable[[], object]) -> None:
     async with asyncio.timeout(SECONDS):
         while not look():
             await asyncio.sleep(0.05)
+
+
+def test_a_look_at_the_file_takes_no_more_memory_than_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "serving-tokens.json"
+    path.write_bytes(b"x" * 1000)
+    # Others that look at a file meanwhile would be counted too.
+    peaks = []
+    for _ in range(3):
+        tracemalloc.start()
+        try:
+            assert asyncio.run(TokensFile(path).read()) == b"x" * 1000
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert min(peaks) < 4 * 1024**2

@@ -111,7 +111,7 @@ class LoadsForEver(InProcessRuntime):
 
 def test_models_that_load_for_long_hold_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def make(
-        self: InProcessFront, _folder: Path, _resources: Resources, on_failure: OnFailure
+        self: InProcessFront, _folder: Path, _resources: Resources, _environment: str, on_failure: OnFailure
     ) -> InProcessRuntime:
         self.runtimes.append(LoadsForEver(on_failure))
         return self.runtimes[-1]
