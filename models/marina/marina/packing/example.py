@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from marina import files
 from marina.errors import WrongUse
 
 Array = npt.NDArray[Any]
@@ -50,13 +51,7 @@ class Example:
 
 def read(path: Path) -> Example:
     """Read an example. Raises WrongUse."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise WrongUse(f"{path} cannot be read: {error.strerror}") from error
-    if not content or len(content) > MAX_BYTES:
-        raise WrongUse(f"{path} is {'too large' if content else 'empty'}: take another example")
+    content = files.content(path, MAX_BYTES, "take another example")
     if content.startswith(MAGIC):
         return Example("image", image=content)
     match path.suffix.lower():
