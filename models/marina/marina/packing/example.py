@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from marina import files
 from marina.errors import WrongUse
+from serving_runtime.contracts import IMAGE_MAGIC
 
 Array = npt.NDArray[Any]
-MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 MAX_BYTES = 256 * 1024 * 1024
 MAX_CATEGORIES = 100
 
@@ -52,7 +52,7 @@ class Example:
 def read(path: Path) -> Example:
     """Read an example. Raises WrongUse."""
     content = files.content(path, MAX_BYTES, "take another example")
-    if content.startswith(MAGIC):
+    if content.startswith(tuple(IMAGE_MAGIC)):
         return Example("image", image=content)
     match path.suffix.lower():
         case ".npy" | ".npz":
