@@ -14,6 +14,7 @@ from metadata_api.routes import (
     metrics,
     predictions,
     restores,
+    scores,
     tokens,
     versions,
 )
@@ -34,6 +35,7 @@ ROUTERS = tuple(
         predictions,
         inputs,
         labels,
+        scores,
         tokens,
         audit,
     )
