@@ -16,15 +16,13 @@ EDGES = tuple(at / BINS for at in range(BINS + 1))
 _INNER = tuple(at * (1 / BINS) for at in range(1, BINS))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bin:
-    """Answers whose confidence is in one bin."""
+    """Answers whose confidence is in one bin: how many, the sum of their confidence, and how many are right."""
 
-    at: int
-    n: int
-    confidence: float
-    """Their mean."""
-    right: int
+    n: int = 0
+    total: float = 0.0
+    right: int = 0
 
 
 def bin_of(confidence: ColumnElement[float]) -> ColumnElement[int]:
@@ -36,6 +34,5 @@ def bin_of(confidence: ColumnElement[float]) -> ColumnElement[int]:
 
 def expected_error(bins: Iterable[Bin]) -> float:
     """The expected calibration error: how far share of right answers and confidence are apart, over all answers."""
-    known = [one for one in bins if one.n]
-    total = sum(one.n for one in known)
-    return sum(one.n / total * abs(one.right / one.n - one.confidence) for one in known)
+    known = list(bins)
+    return sum(abs(one.right - one.total) for one in known) / sum(one.n for one in known)

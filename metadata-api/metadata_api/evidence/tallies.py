@@ -1,6 +1,5 @@
 """What is counted of judged answers, in one statement; called by `scores`."""
 
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -11,6 +10,9 @@ from sqlalchemy.orm import Session
 from metadata_api.evidence import calibration
 from metadata_api.evidence.judged import newest_answers
 
+# While one statement gathers and counts 100,000 answers it needs no disk.
+_WORK_MEMORY = "64MB"
+
 
 class Counted(NamedTuple):
     """So many answers of classes or texts of one deployment are alike; `truth` and `answer` are those of classes."""
@@ -20,7 +22,11 @@ class Counted(NamedTuple):
     truth: str | None
     answer: str | None
     is_right: bool
+    bin: int | None
+    """Of the confidence; None for answers that say none."""
     n: int
+    confidence: float | None
+    """The sum of theirs."""
 
 
 class NumberError(NamedTuple):
@@ -37,7 +43,6 @@ class Tally:
     """What the labels of a task say of one version."""
 
     counted: list[Counted] = field(default_factory=list)
-    bins: list[calibration.Bin] = field(default_factory=list)
     errors: list[NumberError] = field(default_factory=list)
     right: set[int] = field(default_factory=set)
     """Labels that its answers agree with."""
@@ -47,20 +52,17 @@ class Tally:
 
 def read(session: Session, task: str, version_ids: Collection[int]) -> dict[int, Tally]:
     """The tally of each version; empty for one that answered no labelled input."""
+    session.execute(select(func.set_config("work_mem", _WORK_MEMORY, True)))
     judged = newest_answers(task, version_ids)
-    parts = (_counted(judged.c), _bins(judged.c), _errors(judged.c), _agreeing(judged.c))
     # One statement, so that all is from one moment and the answers are gathered once.
-    row = session.execute(select(*(part.scalar_subquery() for part in parts))).one()
-    counted, bins, errors, agreeing = (found or [] for found in row)
-    tallies: dict[int, Tally] = defaultdict(Tally)
-    for version, *values in counted:
+    parts = (_counted(judged.c), _of_versions(judged.c))
+    counted, of_versions = session.execute(select(*(part.scalar_subquery() for part in parts))).one()
+    tallies: dict[int, Tally] = {}
+    for version, right, wrong, errors in of_versions or ():
+        named = [NumberError(*error) for error in errors or ()]
+        tallies[version] = Tally([], named, set(right or ()), set(wrong or ()))
+    for version, *values in counted or ():
         tallies[version].counted.append(Counted(*values))
-    for version, *values in bins:
-        tallies[version].bins.append(calibration.Bin(*values))
-    for version, *values in errors:
-        tallies[version].errors.append(NumberError(*values))
-    for version, right, wrong in agreeing:
-        tallies[version].right, tallies[version].wrong = set(right or ()), set(wrong or ())
     return tallies
 
 
@@ -70,6 +72,8 @@ def _rows(columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
 
 
 def _counted(judged: Any) -> Select[Any]:
+    confidence = func.least(1.0, func.greatest(0.0, judged.confidence))
+    sure = judged.confidence.is_not(None)
     key = (
         judged.version_id,
         judged.deployment,
@@ -77,41 +81,20 @@ def _counted(judged: Any) -> Select[Any]:
         case((judged.is_class, judged.truth)).label("truth"),
         case((judged.is_class, judged.answer)).label("answer"),
         judged.is_right,
+        case((sure, calibration.bin_of(confidence))).label("bin"),
     )
-    grouped = (
-        select(*key, func.count().label("n")).where(judged.is_right.is_not(None)).group_by(*key).subquery()
-    )
+    sums = (func.count().label("n"), func.sum(case((sure, confidence))).label("confidence"))
+    grouped = select(*key, *sums).where(judged.is_right.is_not(None)).group_by(*key).subquery()
     return select(_rows(list(grouped.c)))
 
 
-def _bins(judged: Any) -> Select[Any]:
-    confidence = func.least(1.0, func.greatest(0.0, judged.confidence))
-    key = (judged.version_id, calibration.bin_of(confidence).label("at"))
-    right = func.count().filter(judged.is_right)
-    grouped = (
-        select(*key, func.count().label("n"), func.avg(confidence).label("confidence"), right.label("right"))
-        .where(judged.confidence.is_not(None), judged.is_right.is_not(None))
-        .group_by(*key)
-        .subquery()
-    )
-    return select(_rows(list(grouped.c)))
-
-
-def _errors(judged: Any) -> Select[Any]:
+def _of_versions(judged: Any) -> Select[Any]:
     error = judged.answer_number - judged.truth_number
-    columns = (judged.version_id, judged.label_id, judged.deployment, judged.chosen, error)
-    return select(_rows(columns)).where(judged.truth_number.is_not(None))
-
-
-def _agreeing(judged: Any) -> Select[Any]:
-    agreeing = (
+    named = func.json_build_array(judged.label_id, judged.deployment, judged.chosen, error)
+    lists = (
         func.json_agg(judged.label_id).filter(judged.is_right).label("right"),
         func.json_agg(judged.label_id).filter(judged.is_right.is_(False)).label("wrong"),
+        func.json_agg(named).filter(judged.truth_number.is_not(None)).label("errors"),
     )
-    grouped = (
-        select(judged.version_id, *agreeing)
-        .where(judged.is_right.is_not(None))
-        .group_by(judged.version_id)
-        .subquery()
-    )
+    grouped = select(judged.version_id, *lists).group_by(judged.version_id).subquery()
     return select(_rows(list(grouped.c)))

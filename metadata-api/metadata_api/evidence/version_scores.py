@@ -40,7 +40,7 @@ def scored(tally: Tally, labels: Sequence[str], training: dict[str, Any] | None)
             for name in sorted({one.deployment for one in [*tally.counted, *tally.errors]})
         ],
         "confusion": _confusion(tally.counted, labels),
-        "calibration": _calibration(tally.bins),
+        "calibration": _calibration(tally.counted),
         "generalisation": list(_gaps(score, training or {})),
     }
 
@@ -98,23 +98,28 @@ def _confusion(counted: Iterable[Counted], labels: Sequence[str]) -> bodies.Conf
     )
 
 
-def _calibration(bins: Sequence[calibration.Bin]) -> bodies.Calibration | None:
-    if not bins:
+def _calibration(counted: Iterable[Counted]) -> bodies.Calibration | None:
+    bins = [calibration.Bin() for _ in range(calibration.BINS)]
+    for one in counted:
+        if one.bin is not None:
+            found = bins[one.bin]
+            found.n += one.n
+            found.total += one.confidence or 0.0
+            found.right += one.n if one.is_right else 0
+    n = sum(one.n for one in bins)
+    if not n:
         return None
-    known = {one.at: one for one in bins}
-    shown = []
-    for at, (lower, upper) in enumerate(zip(calibration.EDGES, calibration.EDGES[1:], strict=False)):
-        found = known.get(at)
-        shown.append(
-            bodies.CalibrationBin(
-                lower=lower,
-                upper=upper,
-                n=found.n if found else 0,
-                confidence=found.confidence if found else None,
-                accuracy=found.right / found.n if found else None,
-            )
+    shown = [
+        bodies.CalibrationBin(
+            lower=lower,
+            upper=upper,
+            n=one.n,
+            confidence=one.total / one.n if one.n else None,
+            accuracy=one.right / one.n if one.n else None,
         )
-    return bodies.Calibration(n=sum(one.n for one in bins), ece=calibration.expected_error(bins), bins=shown)
+        for lower, upper, one in zip(calibration.EDGES, calibration.EDGES[1:], bins, strict=False)
+    ]
+    return bodies.Calibration(n=n, ece=calibration.expected_error(bins), bins=shown)
 
 
 def _gaps(score: bodies.Score, training: dict[str, Any]) -> Iterable[bodies.Gap]:
