@@ -3,8 +3,9 @@
 import math
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
+from uuid import UUID
 
 from metadata_api.predicting.answers import kinds
 from metadata_api.schemas import predictions as bodies
@@ -30,6 +31,18 @@ def agreement(results: Sequence[bodies.Result]) -> bodies.AnyAgreement:
     if family == "texts":
         return _texts(same)
     return bodies.NoAgreement(kind="none", of=len(same))
+
+
+def disagreeing(answers: Iterable[tuple[str, bodies.Result]]) -> set[UUID]:
+    """Ids of those answers, each with its task, to which another of the same task says another label or text."""
+    tasks: dict[str, list[tuple[str, UUID]]] = {}
+    for task, result in answers:
+        said = result.label if result.label is not None else result.text
+        if result.status == "ok" and said is not None:
+            tasks.setdefault(task, []).append((said, result.prediction_id))
+    return {
+        identity for found in tasks.values() if len({said for said, _ in found}) > 1 for _, identity in found
+    }
 
 
 def _classes(results: Sequence[bodies.Result]) -> bodies.ClassAgreement:

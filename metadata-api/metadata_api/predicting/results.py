@@ -14,6 +14,7 @@ from metadata_api.database.session import Sessions
 from metadata_api.database.tables import ModelVersion
 from metadata_api.errors import ErrorBody
 from metadata_api.predicting import answers
+from metadata_api.predicting.agreement import disagreeing
 from metadata_api.predicting.base import Answer, Outputs
 from metadata_api.predicting.preprocessed import PreprocessedImages
 from metadata_api.predicting.targets import VERSION_COLUMNS, AnsweringVersion, Target, version_of
@@ -58,6 +59,7 @@ def record(
     session: Session, request_uid: UUID, input_sha256: str, source: str, judged: Sequence[Judged]
 ) -> None:
     """Write every outcome as a prediction, in one statement."""
+    differ = disagreeing((one.version.interface.task, one.result) for one in judged if one.version)
     rows = [
         {
             "uid": one.result.prediction_id,
@@ -70,6 +72,7 @@ def record(
             "error": one.result.error.error if one.result.error else None,
             "error_detail": one.result.error.detail if one.result.error else None,
             "lineage": one.lineage,
+            "disagrees": one.result.prediction_id in differ,
             **one.result.model_dump(include={"deployment", "alias", "status", "kind", "label", "latency_ms"}),
         }
         for one in judged

@@ -26,6 +26,7 @@ VERSION_COLUMNS = (
     ModelVersion.inputs,
     ModelVersion.outputs,
     ModelVersion.handler,
+    ModelVersion.task,
 )
 
 
@@ -171,7 +172,7 @@ def _query() -> Select[Any]:
 
 def version_of(row: Row[Any] | Any) -> AnsweringVersion:
     """The version in a row with VERSION_COLUMNS."""
-    found = interface.of_documents(row.inputs, row.outputs, row.labels, row.handler)
+    found = interface.of_documents(row.inputs, row.outputs, row.labels, row.handler, row.task)
     return AnsweringVersion(row.id, row.number, row.sha256, found)
 
 
