@@ -1,4 +1,4 @@
-"""Deployments as operators look for them: filtered, sorted, paged, with their events, and a roll back before it is done."""
+"""Deployments as operators look for them: filtered, sorted, paged, with events, and a roll back before it is done."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -121,9 +121,7 @@ class TestList:
         assert ([item["name"] for item in page["items"]], page["counts"]["failed"]) == (["f-ready"], 0)
 
     @pytest.mark.parametrize("cursor", ["x", "WyJuYW1lIl0=", "WyJzdGF0ZSIsIjEiLCJhIl0=", "W251bGxd"])
-    def test_a_cursor_of_another_list_is_rejected(
-        self, api: httpx.Client, fleet: None, cursor: str
-    ) -> None:
+    def test_a_cursor_of_another_list_is_rejected(self, api: httpx.Client, fleet: None, cursor: str) -> None:
         for sort in SORTS:
             answer = api.get(URL, params={"sort": sort, "cursor": cursor})
             assert (answer.status_code, answer.json()["error"]) == (400, "bad_cursor")

@@ -38,7 +38,7 @@ state_of: ColumnElement[str] = case(
 )
 """Desired and observed state in one word."""
 _RANK = case({state: rank for rank, state in enumerate(get_args(bodies.State))}, value=state_of)
-_KEYS: dict[str, ColumnElement[Any]] = {
+_KEYS: dict[str, Any] = {
     "state": _RANK,
     "since": Deployment.observed_at,
     "experiment": Experiment.name,
@@ -97,9 +97,10 @@ _SHOWN_OF_VERSION = (
     ModelVersion.archive_settings,
 )
 _Found = Row[Deployment, str, ModelVersion, int, str, int]
+_Query = Select[Deployment, str, ModelVersion, int, str, int]
 
 
-def _everything() -> Select[Deployment, str, ModelVersion, int, str, int]:
+def _everything() -> _Query:
     return (
         select(Deployment, Experiment.name, ModelVersion, Previous.number, state_of, _RANK)
         .options(load_only(*_SHOWN_OF_VERSION, raiseload=True))
@@ -109,7 +110,7 @@ def _everything() -> Select[Deployment, str, ModelVersion, int, str, int]:
     )
 
 
-def _matching(wanted: bodies.DeploymentQuery) -> Select[Deployment, str, ModelVersion, int, str, int]:
+def _matching(wanted: bodies.DeploymentQuery) -> _Query:
     query = _everything()
     if wanted.q:
         holds = (column.icontains(wanted.q, autoescape=True) for column in (Deployment.name, Experiment.name))
@@ -117,7 +118,7 @@ def _matching(wanted: bodies.DeploymentQuery) -> Select[Deployment, str, ModelVe
     return query if wanted.experiment is None else query.where(Experiment.name == wanted.experiment)
 
 
-def _counted(query: Select[Any]) -> Select[str, int]:
+def _counted(query: _Query) -> Select[str, int]:
     """How many rows of a query there are of each state."""
     return query.with_only_columns(state_of, func.count()).group_by(state_of)
 
@@ -133,6 +134,7 @@ def _encode(row: _Found, sort: str) -> str:
 def _decode(cursor: str, sort: str, length: int) -> list[Any]:
     """What the page before ended with; raises Invalid for anything that `_encode` did not make."""
     try:
+        last: list[Any]
         made_for, *last = json.loads(base64.urlsafe_b64decode(cursor.encode()))
         if made_for != sort or len(last) != length or not isinstance(last[-1], str):
             raise ValueError("made for another list")

@@ -50,7 +50,7 @@ def _conditions(wanted: bodies.PredictionQuery) -> Iterator[ColumnElement[bool]]
     }
     yield from (column == value for column, value in filters.items() if value is not None)
     if wanted.disagree is not None:
-        yield Prediction.disagrees if wanted.disagree else ~Prediction.disagrees
+        yield Prediction.disagrees == wanted.disagree
     if wanted.since is not None:
         yield Prediction.created_at >= wanted.since
     if wanted.until is not None:

@@ -3,6 +3,8 @@
 Revision: 0020, after 0019.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -11,7 +13,7 @@ down_revision = "0019"
 branch_labels = None
 depends_on = None
 
-INDEXES = {
+INDEXES: dict[str, tuple[list[Any], str | None]] = {
     "ix_predictions_label_id": (["label", "id"], None),
     "ix_predictions_experiment_id": ([sa.text("(lineage ->> 'experiment')"), "id"], None),
     "ix_predictions_created_at": (["created_at"], None),
