@@ -227,3 +227,26 @@ def test_aliases_are_listed_by_deployment(api: httpx.Client, fleet: None) -> Non
     api.put("/v1/aliases/two", json={"deployment": "f-ready"}).raise_for_status()
     page = api.get("/v1/aliases", params={"deployment": "f-ready"}).json()
     assert ([item["name"] for item in page["items"]], page["total"]) == (["two"], 1)
+
+
+def test_versions_of_all_experiments_are_listed_newest_first(api: httpx.Client, fleet: None) -> None:
+    first = api.get("/v1/versions", params={"limit": 3}).json()
+    rest = api.get("/v1/versions", params={"limit": 3, "cursor": first["next"]}).json()
+    found = [(item["experiment"], item["version"]) for item in first["items"] + rest["items"]]
+    assert (found, first["total"]) == ([("wine", 2), ("wine", 1), ("digits", 2), ("digits", 1)], 4)
+    assert first["items"][1]["deployments"] == ["b-failed", "c-stopped", "f-ready"]
+    assert api.get("/v1/versions", params={"q": "DIG"}).json()["total"] == 2
+
+
+def test_rejected_rows_of_an_import_are_grouped_and_exported(api: httpx.Client, fleet: None) -> None:
+    rows = ["Experiment Name,Learning Rate,Momentum,Loss", "=a,x,0.9,0.1", "b,y,0.9,0.1", "c,0.1,0.9,?"]
+    report = api.post("/v1/imports", content="\n".join(rows).encode()).json()
+    assert report["rejected"] == 3
+    assert sum(one["count"] for one in report["reasons"]) == 3
+    counts = [one["count"] for one in report["reasons"]]
+    assert counts == sorted(counts, reverse=True)
+    answer = api.get(f"/v1/imports/{report['id']}/rejected.csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    lines = answer.text.splitlines()
+    assert (lines[0], len(lines)) == ("line,column,reason", 4)
+    assert api.get("/v1/imports/999999/rejected.csv").status_code == 404

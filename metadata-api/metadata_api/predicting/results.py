@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import select, tuple_
 
-from metadata_api.database.prediction_tables import Prediction
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import ModelVersion
 from metadata_api.errors import ErrorBody
@@ -55,12 +53,10 @@ def judge(sessions: Sessions, outcomes: Sequence[Outcome]) -> list[Judged]:
     return [_judged(outcome, versions, shown) for outcome in outcomes]
 
 
-def record(
-    session: Session, request_uid: UUID, input_sha256: str, source: str, judged: Sequence[Judged]
-) -> None:
-    """Write every outcome as a prediction, in one statement."""
+def rows_of(request_uid: UUID, input_sha256: str, source: str, judged: Sequence[Judged]) -> list[Lineage]:
+    """The rows of predictions that record every outcome. Takes time: no session is open for it either."""
     differ = disagreeing((one.version.interface.task, one.result) for one in judged if one.version)
-    rows = [
+    return [
         {
             "uid": one.result.prediction_id,
             "request_uid": request_uid,
@@ -77,7 +73,6 @@ def record(
         }
         for one in judged
     ]
-    session.execute(insert(Prediction), rows)
 
 
 # What is recorded of an answer beside label and probabilities, which have columns.
