@@ -15,11 +15,10 @@ from typing import Any
 from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
-from metadata_api import versions
+from metadata_api import alias_events, versions
+from metadata_api.alias_events import Change
 from metadata_api.database.tables import Alias, AliasEvent, Deployment, Experiment, ModelVersion
 from metadata_api.errors import Conflict, NotFound
-from metadata_api.evidence import history
-from metadata_api.evidence.history import Change
 from metadata_api.schemas import aliases as bodies
 
 NAMES_LOCK = 7_303
@@ -94,20 +93,22 @@ def put(session: Session, name: str, new: bodies.AliasTarget, reserved: Containe
     elif not _move(row, deployment):
         return False
     change = Change("create" if row is None else "move", actor, new.reason)
-    history.note(session, name, deployment.name, deployment.version_id, change)
+    alias_events.note(session, name, deployment.name, deployment.version_id, change)
     return row is None
 
 
 def roll_back(session: Session, name: str, actor: str, reason: str) -> None:
     """Point where the last move came from; a second roll back returns to where the first one started."""
     row = _locked(session, name)
-    events = history.newest(session, name, 2)
+    events = alias_events.newest(session, name, 2)
     # What was before its creation belongs to an alias that was deleted.
     if len(events) < 2 or events[0].kind == "create":
         raise Conflict("no_previous_target", f"Alias {name} was never moved. Move it first.")
     deployment = _servable(session, events[1].deployment, events[1].version, events[1].experiment)
     _move(row, deployment)
-    history.note(session, name, deployment.name, deployment.version_id, Change("rollback", actor, reason))
+    alias_events.note(
+        session, name, deployment.name, deployment.version_id, Change("rollback", actor, reason)
+    )
 
 
 def delete(session: Session, name: str, actor: str, reason: str) -> None:
@@ -117,7 +118,7 @@ def delete(session: Session, name: str, actor: str, reason: str) -> None:
     assert pointer, "it is locked"
     version_id = row.version_id
     session.delete(row)
-    history.note(session, name, pointer.deployment, version_id, Change("delete", actor, reason))
+    alias_events.note(session, name, pointer.deployment, version_id, Change("delete", actor, reason))
 
 
 def show(session: Session, name: str) -> bodies.Alias:

@@ -1,1 +1,1 @@
-"""What people said of inputs, and what follows from it for the versions that answered them."""
+"""What people say is right, what that says of versions, and decisions by it."""

@@ -10,12 +10,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, undefer
 
-from metadata_api import versions
+from metadata_api import alias_events, versions
 from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.tables import AliasEvent, Deployment, DeploymentEvent, Experiment, ModelVersion
 from metadata_api.environments import Environments
 from metadata_api.errors import NotFound
-from metadata_api.evidence import history
 from metadata_api.schemas import lineage as bodies
 from metadata_api.schemas.aliases import AliasEvent as AliasEventBody
 from metadata_api.schemas.versions import tensors
@@ -66,7 +65,7 @@ def _alias(session: Session, row: Prediction, gaps: list[str]) -> bodies.AliasTh
         event = session.get(AliasEvent, number)
     if event is None:
         gaps.append(f"The log of alias {row.alias} does not reach back to this answer.")
-    return bodies.AliasThere(name=row.alias, event=history.shown(event) if event else None)
+    return bodies.AliasThere(name=row.alias, event=alias_events.shown(event) if event else None)
 
 
 def _aliases_then(session: Session, row: Prediction) -> list[AliasEventBody]:
@@ -88,7 +87,7 @@ def _aliases_then(session: Session, row: Prediction) -> list[AliasEventBody]:
         )
         .order_by(AliasEvent.alias)
     )
-    return [history.shown(event) for event in found]
+    return [alias_events.shown(event) for event in found]
 
 
 def _events_until(row: Prediction) -> Select[AliasEvent]:

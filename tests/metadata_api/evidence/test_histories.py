@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from metadata_api import aliases, deployments, environments
+from metadata_api import alias_events, aliases, deployments, environments
 from metadata_api.database.prediction_tables import Input
 from metadata_api.database.session import Sessions
 from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.errors import MarinaError, NotFound
-from metadata_api.evidence import history, lineage
+from metadata_api.evidence import lineage
 from metadata_api.predicting import results, targets
 from metadata_api.predicting.results import Outcome
 from metadata_api.predicting.targets import Wanted
@@ -188,7 +188,7 @@ def ask(sessions: Sessions, model: Model, chance: random.Random, who: str) -> No
 def then(session: Session, name: str, moment: datetime) -> tuple[Target | None, str | None]:
     """Where a name led, and who had decided so."""
     try:
-        found: Any = history.at(session, name, moment)
+        found: Any = alias_events.at(session, name, moment)
     except NotFound:
         return None, None
     return (found.deployment, found.experiment, found.version), found.event.actor
