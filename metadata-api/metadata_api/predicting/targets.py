@@ -139,11 +139,11 @@ def _sorted(
     found = Found()
     chosen: dict[str, Target] = {name: known[name] for name in dict.fromkeys(wanted.deployments)}
     for pointer in pointers.values():
-        target = _behind(session, pointer, known[pointer.deployment])
+        target = known[pointer.deployment]
         if pointer.stale:
             found.not_asked.append(target.not_asked("alias_stale", pointer.stale))
         else:
-            chosen[pointer.deployment] = target
+            chosen[pointer.deployment] = _behind(session, pointer, target)
     for name, experiment_id in experiment_ids.items():
         # Those of an experiment that are stopped were not named themselves.
         mine = [one for one in known.values() if one.experiment_id == experiment_id and one.running]
