@@ -94,6 +94,7 @@ class Launcher:
             if code := await training:
                 log.warning("training starter experiments failed (exit code %s): see the lines above", code)
         await self._predictions()
+        await run(services.tidying(self.settings), None)
 
     async def _database_and_api(self) -> None:
         postgres = await asyncio.to_thread(Postgres, self.settings)

@@ -95,6 +95,11 @@ def registration(settings: LocalSettings, archives: Sequence[Path]) -> Service:
     return _python("registration", settings, script, "--api", settings.address("api"), *folders, *token)
 
 
+def tidying(settings: LocalSettings) -> Service:
+    """Remove builds of environments that nothing uses; ends by itself."""
+    return _python("tidying", settings, str(REPOSITORY / "serving" / "build_environment.py"), "--tidy")
+
+
 def api_environment(settings: LocalSettings, postgres: Postgres) -> dict[str, str]:
     """What the API and the migration read; the password stays in its file."""
     authentication: dict[str, str] = {"METADATA_API_AUTH_MODE": settings.auth}
