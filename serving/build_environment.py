@@ -10,7 +10,7 @@ lock adds is installed. `environment.json` in it, written last, says what a hand
 the lock says it for machines that have not built the environment; it is renewed when the lock has changed.
 `base` is the serving environment, of which only that file is written.
 
-What is built never changes: each build is a folder of its own in `environments/.versions/NAME`, and `environments/NAME` a
+What is built never changes: each build is a folder of its own in `environments/.versions/NAME`, `environments/NAME` a
 link to the newest. Processes started before keep the one that they have; builds that nothing uses any more are removed
 by the next build, and by `--tidy`.
 
