@@ -11,6 +11,7 @@ from typing import Any
 import serving_runtime
 from marina.api import one_line
 from marina.errors import Failure
+from serving_runtime import environments
 
 SECONDS = 300.0
 SCRIPT = Path(__file__).with_name("trial.py")
@@ -23,7 +24,7 @@ def python_of(environment: str | None) -> str:
     # Of the newest build itself, which stays as it is: the link to it may soon lead to another.
     python = (Path(sys.prefix) / "environments" / environment).resolve() / "bin" / "python"
     if not python.exists():
-        raise Failure(f"the environment {environment} is not built: make environment NAME={environment}")
+        raise Failure(f"the environment {environment} is not built: {environments.command(environment)}")
     return str(python)
 
 
