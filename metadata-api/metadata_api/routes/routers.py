@@ -11,6 +11,7 @@ from metadata_api.routes import (
     health,
     imports,
     inputs,
+    labels,
     metrics,
     predictions,
     restores,
@@ -34,6 +35,7 @@ ROUTERS = tuple(
         aliases,
         predictions,
         inputs,
+        labels,
         tokens,
         audit,
     )

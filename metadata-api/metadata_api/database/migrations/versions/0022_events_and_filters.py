@@ -1,6 +1,6 @@
 """who changed a deployment and why; what lists of predictions are filtered by
 
-Revision: 0020, after 0019.
+Revision: 0022, after 0021.
 """
 
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0020"
-down_revision = "0019"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 
