@@ -120,6 +120,7 @@ def _judged(outcome: Outcome, versions: Versions, shown: PreprocessedImages) -> 
         deployment=target.name,
         alias=target.alias,
         experiment=target.experiment,
+        task=(version or target.desired).interface.task,
         version=version.number if version else None,
         status="error" if failed else "ok",
         kind=answer.kind,
