@@ -8,7 +8,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
+from metadata_api import aliases
 from metadata_api.app import create_app
 from metadata_api.settings import Settings
 from metadata_api.settings.auth import Auth
@@ -112,6 +114,32 @@ class TestTargets:
         assert serving.paths == ["/v2/models/digits/versions/1/infer"]
         kept = api.get(f"{URL}/{row['prediction_id']}").json()
         assert (kept["alias"], kept["source"]) == ("best", "ui")
+
+    def test_an_alias_whose_deployment_is_deleted_meanwhile_is_a_404(
+        self, api: httpx.Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        api.put("/v1/aliases/best", json={"deployment": "digits"}).raise_for_status()
+        read = aliases.pointers
+
+        def then_deleted(session: Session, names: Any = None) -> list[aliases.Pointer]:
+            found = read(session, names)
+            for path in ("/v1/aliases/best", "/v1/deployments/digits"):
+                api.delete(path).raise_for_status()
+            return found
+
+        monkeypatch.setattr(aliases, "pointers", then_deleted)
+        answer = api.post(URL, files={"image": make_image()}, data={"aliases": "best"})
+        assert (answer.status_code, answer.json()["error"]) == (404, "deployment_unknown")
+
+    def test_bytes_that_are_kept_as_another_kind_are_rejected_before_anybody_is_asked(
+        self, api: httpx.Client, engine: Engine, serving: V2Server
+    ) -> None:
+        make_deployment(engine, "plus", inputs=[{**WINE[0], "columns": [{"name": "a"}, {"name": "b"}]}])
+        api.post(URL, json={"row": {"a": 1, "b": 2}}).raise_for_status()
+        serving.paths.clear()
+        answer = api.post(URL, json={"text": '{"a":1,"b":2}'})
+        assert (answer.status_code, answer.json()["error"]) == (409, "input_other_kind")
+        assert serving.paths == []
 
     def test_an_experiment_stands_for_its_running_deployments(
         self, api: httpx.Client, engine: Engine
