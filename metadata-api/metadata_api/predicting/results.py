@@ -172,4 +172,6 @@ def _lineage(outcome: Outcome, version: AnsweringVersion | None) -> Lineage:
         "mar_sha256": version.sha256 if version else None,
         "runtime": outcome.target.runtime,
         "model_version": said.model_version if isinstance(said, ModelOutput) else None,
+        "alias_event": outcome.target.alias_event,
+        "deployment_event": outcome.target.deployment_event,
     }

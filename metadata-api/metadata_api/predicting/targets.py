@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
 from metadata_api import aliases, versions
-from metadata_api.database.tables import Deployment, Experiment, ModelVersion
+from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
 from metadata_api.deploying.base import ServingOptions
 from metadata_api.errors import Conflict, Forbidden, NotFound
 from metadata_api.predicting import answers
@@ -76,6 +76,10 @@ class Target:
     alias: str | None = None
     version: str = ""
     """The version that it is asked for; empty for the one that it serves."""
+    alias_event: int | None = None
+    """The change that made the alias point here."""
+    deployment_event: int | None = None
+    """The newest event of the deployment."""
 
     def not_asked(self, reason: str, detail: str) -> NotAsked:
         """The same as one that is not asked."""
@@ -165,9 +169,11 @@ def _sorted(
 
 
 def _query() -> Select[Any]:
+    newest = select(func.max(DeploymentEvent.id)).where(DeploymentEvent.deployment == Deployment.name)
     return (
         select(Deployment.name, Deployment.experiment_id, Deployment.runtime, Deployment.desired)
         .add_columns(Deployment.observed_state, Deployment.observed_version, Deployment.response_seconds)
+        .add_columns(newest.scalar_subquery().label("event"))
         .add_columns(Experiment.name.label("experiment"), ModelVersion.archive_settings, *VERSION_COLUMNS)
         .join(Experiment, Deployment.experiment_id == Experiment.id)
         .join(ModelVersion, Deployment.version_id == ModelVersion.id)
@@ -192,6 +198,7 @@ def _target(row: Row[Any]) -> Target:
         ready=row.observed_state == "ready" and row.observed_version == row.number,
         response_seconds=limits.response_seconds,
         desired=version_of(row),
+        deployment_event=row.event,
     )
 
 
@@ -208,7 +215,13 @@ def _behind(session: Session, pointer: aliases.Pointer, target: Target) -> Targe
     version = target.desired
     if version.number != pointer.version or target.experiment != pointer.experiment:
         version = version_of(versions.find(session, pointer.experiment, pointer.version))
-    return replace(target, alias=pointer.name, desired=version, version=str(pointer.version))
+    return replace(
+        target,
+        alias=pointer.name,
+        desired=version,
+        version=str(pointer.version),
+        alias_event=pointer.event_id,
+    )
 
 
 def _experiment_ids(session: Session, names: Sequence[str]) -> dict[str, int]:
