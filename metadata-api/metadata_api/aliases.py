@@ -7,7 +7,7 @@ An alias points at one version and never follows its deployment: who moves a dep
 aliases stale. They say so, and are rejected under /v2, until the alias or the deployment is moved.
 """
 
-from collections.abc import Container
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -145,9 +145,10 @@ def list_page(
     return bodies.AliasPage(items=items[:limit], total=total, next=following)
 
 
-def pointers(session: Session) -> list[Pointer]:
-    """Where every alias points."""
-    return [Pointer(**row) for row in session.execute(_pointers()).mappings()]
+def pointers(session: Session, names: Collection[str] | None = None) -> list[Pointer]:
+    """Where every alias points, or those of these names that there are."""
+    query = _pointers() if names is None else _pointers().where(Alias.name.in_(names))
+    return [Pointer(**row) for row in session.execute(query).mappings()]
 
 
 def find(session: Session, name: str) -> Pointer | None:

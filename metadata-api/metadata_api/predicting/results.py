@@ -55,7 +55,7 @@ def judge(sessions: Sessions, outcomes: Sequence[Outcome]) -> list[Judged]:
 
 def rows_of(request_uid: UUID, input_sha256: str, source: str, judged: Sequence[Judged]) -> list[Lineage]:
     """The rows of predictions that record every outcome. Takes time: no session is open for it either."""
-    differ = disagreeing((one.version.interface.task, one.result) for one in judged if one.version)
+    differ = disagreeing(one.result for one in judged)
     return [
         {
             "uid": one.result.prediction_id,
@@ -118,6 +118,7 @@ def _judged(outcome: Outcome, versions: Versions, shown: PreprocessedImages) -> 
         deployment=target.name,
         alias=target.alias,
         experiment=target.experiment,
+        task=(version or target.desired).interface.task,
         version=version.number if version else None,
         status="error" if failed else "ok",
         kind=answer.kind,
