@@ -1,7 +1,7 @@
 """The score of one version, and of two on what both answered, from what was counted; called by `scores`."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from metadata_api.evidence import calibration, number_errors
@@ -28,16 +28,13 @@ _RMSE = ("test_rmse", "rmse", "val_rmse", "validation_rmse")
 def scored(tally: Tally, labels: Sequence[str], training: dict[str, Any] | None) -> dict[str, Any]:
     """The fields of a `VersionScore` that follow from labels; `labels` are the version's classes."""
     score = _score(tally.counted, tally.errors)
+    deployments = {one.deployment for one in tally.counted} | {one.deployment for one in tally.errors}
     return {
         "score": score,
-        "by_chosen": {
-            chosen: _part(tally, lambda one, chosen=chosen: one.chosen == chosen) for chosen in CHOSEN
-        },
+        "by_chosen": {chosen: _part(tally, "chosen", chosen) for chosen in CHOSEN},
         "by_deployment": [
-            bodies.ServedAnswers(
-                deployment=name, score=_part(tally, lambda one, name=name: one.deployment == name)
-            )
-            for name in sorted({one.deployment for one in [*tally.counted, *tally.errors]})
+            bodies.ServedAnswers(deployment=name, score=_part(tally, "deployment", name))
+            for name in sorted(deployments)
         ],
         "confusion": _confusion(tally.counted, labels),
         "calibration": _calibration(tally.counted),
@@ -64,9 +61,11 @@ def compared(one: Tally, other: Tally) -> dict[str, Any]:
     }
 
 
-def _part(tally: Tally, belongs: Callable[[Counted | NumberError], bool]) -> bodies.Score:
+def _part(tally: Tally, key: str, value: str) -> bodies.Score:
+    """Of the answers with this chosen or deployment."""
     return _score(
-        [one for one in tally.counted if belongs(one)], [one for one in tally.errors if belongs(one)]
+        [one for one in tally.counted if getattr(one, key) == value],
+        [one for one in tally.errors if getattr(one, key) == value],
     )
 
 
@@ -133,6 +132,6 @@ def _gaps(score: bodies.Score, training: dict[str, Any]) -> Iterable[bodies.Gap]
     for names, (now, sign) in live.items():
         for name in names:
             value = training.get(name)
-            if now is not None and type(value) in (int, float):
+            if now is not None and isinstance(value, int | float) and not isinstance(value, bool):
                 yield bodies.Gap(metric=name, training=value, live=now, gap=sign * (now - value))
                 break
