@@ -95,11 +95,11 @@ def paired(session: Session, task: str, one_version_id: int, other_version_id: i
     return found
 
 
-def _query() -> Select[Any]:
+def _query() -> Select[*tuple[Any, ...]]:
     return select(ModelVersion, Experiment.name).join(Experiment, ModelVersion.experiment_id == Experiment.id)
 
 
-def _found(session: Session, query: Select[Any]) -> list[_Version]:
+def _found(session: Session, query: Select[*tuple[Any, ...]]) -> list[_Version]:
     return [
         _Version(row, experiment, versions.interface_of(row).task)
         for row, experiment in session.execute(query)
