@@ -7,7 +7,7 @@ An alias points at one version and never follows its deployment: who moves a dep
 aliases stale. They say so, and are rejected under /v2, until the alias or the deployment is moved.
 """
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -95,6 +95,22 @@ def put(session: Session, name: str, new: bodies.AliasTarget, reserved: Containe
     change = Change("create" if row is None else "move", actor, new.reason)
     alias_events.note(session, name, deployment.name, deployment.version_id, change)
     return row is None
+
+
+def move_if(
+    session: Session, name: str, candidate: str, decide: Callable[[Alias, Deployment], Change]
+) -> None:
+    """Point an alias at what a deployment serves, unless `decide` raises; both stay as they are until then.
+
+    Raises NotFound and Conflict when there is no such alias, or no such deployment that runs.
+    """
+    row = _locked(session, name)
+    deployment = _servable(session, candidate, None)
+    if (row.deployment_id, row.version_id) == (deployment.id, deployment.version_id):
+        raise Conflict("already_champion", f"Alias {name} points at deployment {candidate} already.")
+    change = decide(row, deployment)
+    _move(row, deployment)
+    alias_events.note(session, name, deployment.name, deployment.version_id, change)
 
 
 def roll_back(session: Session, name: str, actor: str, reason: str) -> None:

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime
 from metadata_api import alias_events, aliases
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
+from metadata_api.evidence import policies
 from metadata_api.routes.dependencies import CallerDep, ReservedNames, SessionDep
 from metadata_api.schemas.aliases import (
     Alias,
@@ -42,6 +43,7 @@ def set_alias(
     under /v2 until it or the deployment is moved. To change versions without a gap, deploy the new one under another
     name and move the alias once that is ready.
     """
+    policies.require_free(session, name, caller)
     new = aliases.put(session, name, body, reserved, caller.subject)
     response.status_code = 201 if new else 200
     return aliases.show(session, name)
