@@ -165,7 +165,9 @@ class Login:
             state = "unknown"
         except Unverified:
             state = "unverified"
-        await send_json(send, 200, {"instance": self._instance, "visitor": state, "subject": me.subject, "role": me.role})
+        await send_json(
+            send, 200, {"instance": self._instance, "visitor": state, "subject": me.subject, "role": me.role}
+        )
 
     async def _form(self, scope: Scope, receive: Receive, send: Send) -> None:
         content = await read_body(receive, FORM_BYTES, FORM_SECONDS)
