@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from metadata_api import aliases, versions
+from metadata_api import alias_changes, versions
 from metadata_api.alias_events import Change
 from metadata_api.auth.principal import Principal
 from metadata_api.database.tables import Alias, Deployment, Experiment, ModelVersion
@@ -67,7 +67,7 @@ def promote(session: Session, name: str, new: bodies.Promotion, caller: Principa
             raise Refused(standing, _refusal(standing))
         return Change("promote", caller.subject, new.reason, _kept(standing, forced=new.force))
 
-    aliases.move_if(session, name, new.candidate, decide)
+    alias_changes.move_if(session, name, new.candidate, decide)
     return found[0]
 
 

@@ -26,6 +26,7 @@ VERSION_COLUMNS = (
     ModelVersion.inputs,
     ModelVersion.outputs,
     ModelVersion.handler,
+    ModelVersion.task,
 )
 
 
@@ -99,7 +100,7 @@ def find(session: Session, wanted: Wanted) -> Found:
     Raises NotFound for an unknown name, Forbidden for an alias of a deployment that the caller may not use, Conflict
     when nobody is named and nothing runs.
     """
-    pointers = {name: _pointer(session, name) for name in dict.fromkeys(wanted.aliases)}
+    pointers = _pointers(session, wanted.aliases)
     for pointer in pointers.values():
         if wanted.allowed is not None and pointer.deployment not in wanted.allowed:
             raise Forbidden(
@@ -139,6 +140,11 @@ def _sorted(
     found = Found()
     chosen: dict[str, Target] = {name: known[name] for name in dict.fromkeys(wanted.deployments)}
     for pointer in pointers.values():
+        if pointer.deployment not in known:  # deleted since the aliases were read
+            raise NotFound(
+                "deployment_unknown",
+                f"Deployment {pointer.deployment} of alias {pointer.name} has just been deleted. See /v1/aliases.",
+            )
         target = known[pointer.deployment]
         if pointer.stale:
             found.not_asked.append(target.not_asked("alias_stale", pointer.stale))
@@ -177,7 +183,7 @@ def _query() -> Select[Any]:
 
 def version_of(row: Row[Any] | Any) -> AnsweringVersion:
     """The version in a row with VERSION_COLUMNS."""
-    found = interface.of_documents(row.inputs, row.outputs, row.labels, row.handler)
+    found = interface.of_documents(row.inputs, row.outputs, row.labels, row.handler, row.task)
     return AnsweringVersion(row.id, row.number, row.sha256, found)
 
 
@@ -196,11 +202,12 @@ def _target(row: Row[Any]) -> Target:
     )
 
 
-def _pointer(session: Session, name: str) -> aliases.Pointer:
-    found = aliases.find(session, name)
-    if found is None:
-        raise NotFound("alias_unknown", f"There is no alias {name}. See /v1/aliases.")
-    return found
+def _pointers(session: Session, names: Sequence[str]) -> dict[str, aliases.Pointer]:
+    """Where these aliases point, in this order; raises NotFound."""
+    found = {pointer.name: pointer for pointer in aliases.pointers(session, names)} if names else {}
+    if missing := [name for name in names if name not in found]:
+        raise NotFound("alias_unknown", f"There is no alias {', '.join(missing[:10])}. See /v1/aliases.")
+    return {name: found[name] for name in dict.fromkeys(names)}
 
 
 def _behind(session: Session, pointer: aliases.Pointer, target: Target) -> Target:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime
 
-from metadata_api import alias_events, aliases
+from metadata_api import alias_changes, alias_events, aliases
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
 from metadata_api.evidence import policies
@@ -44,7 +44,7 @@ def set_alias(
     name and move the alias once that is ready.
     """
     policies.require_free(session, name, caller)
-    new = aliases.put(session, name, body, reserved, caller.subject)
+    new = alias_changes.put(session, name, body, reserved, caller.subject)
     response.status_code = 201 if new else 200
     return aliases.show(session, name)
 
@@ -54,9 +54,12 @@ def list_aliases(
     session: SessionDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
+    deployment: Annotated[
+        str | None, Query(pattern=NAME_PATTERN, description="Only those that point at it.")
+    ] = None,
 ) -> AliasPage:
     """Aliases by name, with what answers for them."""
-    return aliases.list_page(session, limit=limit, after=cursor)
+    return aliases.list_page(session, limit=limit, after=cursor, deployment=deployment)
 
 
 @router.get("/{name}", dependencies=[needs(Role.VIEWER)], responses=responses(404))
@@ -85,7 +88,7 @@ def roll_back_alias(
     session: SessionDep, caller: CallerDep, name: NameInPath, body: AliasChange | None = None
 ) -> Alias:
     """Point where it pointed before the last move; that must still be served."""
-    aliases.roll_back(session, name, caller.subject, (body or AliasChange()).reason)
+    alias_changes.roll_back(session, name, caller.subject, (body or AliasChange()).reason)
     return aliases.show(session, name)
 
 
@@ -97,4 +100,4 @@ def delete_alias(
     reason: Annotated[Text, Query()] = "",
 ) -> None:
     """Forget an alias; its events stay."""
-    aliases.delete(session, name, caller.subject, reason)
+    alias_changes.delete(session, name, caller.subject, reason)

@@ -3,6 +3,7 @@
 from metadata_api.routes import (
     alias_evidence,
     aliases,
+    all_versions,
     artifacts,
     audit,
     deployments,
@@ -29,6 +30,7 @@ ROUTERS = tuple(
         fsck,
         restores,
         versions,
+        all_versions,
         artifacts,
         deployments,
         aliases,

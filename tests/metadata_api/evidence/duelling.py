@@ -6,7 +6,7 @@ from uuid import uuid4
 from sqlalchemy import Engine, func, insert, select, text
 from sqlalchemy.orm import Session
 
-from metadata_api import aliases
+from metadata_api import alias_changes
 from metadata_api.database.evidence_tables import Label
 from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.session import Sessions
@@ -24,7 +24,7 @@ def make_duel(engine: Engine, sessions: Sessions, *others: str) -> None:
     with sessions.begin() as session:
         session.execute(text("update model_versions set task = :task"), {"task": TASK})
         session.execute(text("update deployments set observed_state = 'ready', observed_version = 1"))
-        aliases.put(session, "champion", AliasTarget(deployment="old"), (), "ada")
+        alias_changes.put(session, "champion", AliasTarget(deployment="old"), (), "ada")
 
 
 def make_pairs(

@@ -3,14 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from metadata_api import alias_events, aliases, deployments
+from metadata_api import alias_changes, alias_events, aliases
 from metadata_api.auth.principal import Principal
 from metadata_api.database.session import Sessions
 from metadata_api.deploying.helm_release import HelmRelease
+from metadata_api.deployments import changes
+from metadata_api.deployments.events import By
 from metadata_api.errors import Conflict, Forbidden, Invalid, MarinaError, NotFound
 from metadata_api.evidence import policies, promotions
 from metadata_api.schemas.policies import PairedTest, Policy, Preview, Promotion
@@ -21,6 +22,12 @@ from tests.metadata_api.evidence.duelling import make_duel, make_pairs
 DEPLOYER = Principal("dora", Role.DEPLOYER, "token")
 ADMIN = Principal("ada", Role.ADMIN, "token")
 WIN, LOSS, TIE = (True, False), (False, True), (True, True)
+
+
+@pytest.fixture(scope="module")
+def engine(own_engine: Engine) -> Engine:
+    """A database that no application reconciles."""
+    return own_engine
 
 
 @pytest.fixture
@@ -162,7 +169,7 @@ class TestPolicies:
     def test_goes_with_its_alias(self, duel: Sessions) -> None:
         set_policy(duel, min_labels=1)
         with duel.begin() as session:
-            aliases.delete(session, "champion", "ada", "")
+            alias_changes.delete(session, "champion", "ada", "")
         with duel() as session, pytest.raises(NotFound):
             policies.show(session, "champion")
 
@@ -232,14 +239,14 @@ class TestMeanwhile:
     ) -> None:
         make_duel(engine, sessions, "asleep")
         with sessions.begin() as session:
-            deployments.stop(session, "asleep", HelmRelease())
+            changes.stop(session, "asleep", HelmRelease(), By("ada", ""))
         with pytest.raises(MarinaError) as caught:
             promote(sessions, candidate=candidate)
         assert caught.value.code == code
 
     def test_an_alias_that_is_not_there(self, duel: Sessions) -> None:
         with duel.begin() as session:
-            aliases.delete(session, "champion", "ada", "")
+            alias_changes.delete(session, "champion", "ada", "")
         with pytest.raises(NotFound):
             promote(duel)
 
@@ -270,62 +277,6 @@ class TestMeanwhile:
                 )
             )
         assert "other_version" in failed(refusal(duel))
-
-
-class TestOverHttp:
-    """The routes."""
-
-    CHAMPION = "/v1/aliases/champion"
-
-    @pytest.fixture
-    def client(self, api: httpx.Client, duel: Sessions) -> httpx.Client:
-        return api
-
-    def test_a_refusal_is_a_409_with_the_standing(self, client: httpx.Client, duel: Sessions) -> None:
-        answer = client.post(f"{self.CHAMPION}/promote", json={"candidate": "new"})
-        assert (answer.status_code, answer.json()["error"]) == (409, "promotion_refused")
-        assert {"min_labels", "evidence"} <= set(failed(answer.json()["standing"]))
-
-    def test_a_dry_run_and_the_evidence_say_the_same_and_move_nothing(
-        self, client: httpx.Client, duel: Sessions
-    ) -> None:
-        make_pairs(duel, [WIN] * 3)
-        dry = client.post(f"{self.CHAMPION}/promote", json={"candidate": "new"}, params={"dry_run": True})
-        assert (dry.status_code, dry.json()["promoted"]) == (200, False)
-        shown = client.get(f"{self.CHAMPION}/evidence", params={"candidate": "new"}).json()
-        assert shown["wins"] == dry.json()["standing"]["wins"] == 3
-        assert target(duel) == "old"
-
-    def test_a_policy_is_set_shown_and_taken_away(self, client: httpx.Client) -> None:
-        url = f"{self.CHAMPION}/policy"
-        assert client.get(url).json()["is_default"] is True
-        made = client.put(url, json={"min_labels": 5, "test": {"kind": "superiority", "alpha": 0.01}}).json()
-        assert (made["min_labels"], made["test"]["alpha"], made["set_by"]) == (5, 0.01, "anonymous")
-        assert client.get(url).json() == made
-        assert client.delete(url).status_code == 204
-        assert client.get(url).json()["is_default"] is True
-
-    @pytest.mark.parametrize(
-        "body",
-        [
-            {"test": {"kind": "non_inferiority"}},
-            {"test": {"kind": "superiority", "margin": 0.1}},
-            {"test": {"alpha": 0}},
-            {"min_labels": -1},
-            {"no_class_worse_than": 2},
-            {"colour": "red"},
-        ],
-    )
-    def test_a_policy_that_makes_no_sense_is_rejected(
-        self, client: httpx.Client, body: dict[str, Any]
-    ) -> None:
-        assert client.put(f"{self.CHAMPION}/policy", json=body).status_code == 422
-
-    def test_forced_it_moves_with_one_request(self, client: httpx.Client, duel: Sessions) -> None:
-        body = {"candidate": "new", "force": True, "reason": "an incident"}
-        answer = client.post(f"{self.CHAMPION}/promote", json=body)
-        assert (answer.status_code, answer.json()["forced"]) == (200, True)
-        assert answer.json()["alias"]["deployment"] == "new"
 
 
 def test_with_a_policy_of_its_own_an_alias_moves_by_evidence_or_by_an_admin(duel: Sessions) -> None:
