@@ -107,8 +107,8 @@ def chunk(experiment_id: int, metric: str, part: Curve) -> Json:
 def find(session: Session, names: Sequence[str]) -> list[Found]:
     """What `tag` and `read` need of the experiments of these names, in their order; raises NotFound."""
     columns = (Experiment.id, Experiment.name, Experiment.display_name, Experiment.points_at)
-    rows: Sequence[Found] = session.execute(select(*columns).where(Experiment.name.in_(names))).all()
-    found = {row.name: row for row in rows}
+    rows = session.execute(select(*columns).where(Experiment.name.in_(names))).all()
+    found: dict[str, Any] = {row.name: row for row in rows}
     if missing := [name for name in names if name not in found]:
         raise NotFound(
             "experiment_unknown", f"There is no experiment {', '.join(missing[:10])}. See /v1/experiments."
