@@ -76,6 +76,7 @@ def publish(
             raise Invalid(error.code, str(error)) from error
         row = _row(info, upload, signer)
         row.environment = environments.choose(needed, row.environment or "")
+        row.environment_sha256 = environments.sha256(row.environment)
         ledger.require_room(sessions, ledger.ARCHIVE, row.sha256, row.size, quota)
         ledger.claim(sessions, ledger.ARCHIVE, row.sha256, row.size)
         artifacts.adopt(canonical)

@@ -19,7 +19,9 @@ from metadata_api.schemas import experiments as bodies
 from tests.metadata_api.conftest import row_counts
 
 STEPS = st.integers(-60, 200) | st.sampled_from([-(2**53), 2**53])
-VALUES = st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -1.0, 1.0]) | st.floats(-5, 5).map(lambda value: value + 0.0)  # no -0.0
+VALUES = st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -1.0, 1.0]) | st.floats(-5, 5).map(
+    lambda value: value + 0.0
+)  # no -0.0
 TIMES = st.none() | st.floats(0, 2e9)
 APPENDS = st.lists(st.lists(st.tuples(STEPS, VALUES, TIMES), max_size=90), max_size=6)
 

@@ -115,6 +115,7 @@ def _judged(outcome: Outcome, versions: Versions, shown: PreprocessedImages) -> 
         deployment=target.name,
         alias=target.alias,
         experiment=target.experiment,
+        task=(version or target.desired).interface.task,
         version=version.number if version else None,
         status="error" if failed else "ok",
         kind=answer.kind,
@@ -171,4 +172,6 @@ def _lineage(outcome: Outcome, version: AnsweringVersion | None) -> Lineage:
         "mar_sha256": version.sha256 if version else None,
         "runtime": outcome.target.runtime,
         "model_version": said.model_version if isinstance(said, ModelOutput) else None,
+        "alias_event": outcome.target.alias_event,
+        "deployment_event": outcome.target.deployment_event,
     }

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from metadata_api import deletions
 from metadata_api.auth.access import IN_BODY, needs
 from metadata_api.errors import responses
+from metadata_api.evidence import lineage
 from metadata_api.limits import max_body
 from metadata_api.predicting import predictions, recorded
 from metadata_api.predicting.predictions import Dependencies, PredictionRequest
@@ -15,6 +16,7 @@ from metadata_api.routes import prediction_bodies
 from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDep
 from metadata_api.routes.prediction_bodies import FORM_COPIES, SHA256
 from metadata_api.schemas.deletions import Deletion
+from metadata_api.schemas.lineage import Lineage
 from metadata_api.schemas.predictions import Comparison, PredictionPage, RecordedPrediction
 from serving_runtime.contracts import NAME_PATTERN, Role
 
@@ -86,7 +88,13 @@ def show_prediction(session: SessionDep, uid: UUID) -> RecordedPrediction:
     return recorded.show(session, uid)
 
 
+@router.get("/{uid}/lineage", dependencies=[needs(Role.VIEWER)], responses=responses(404))
+def show_lineage(of: ComponentsDep, session: SessionDep, uid: UUID) -> Lineage:
+    """How an answer came about: alias and move, deployment, archive, environment, training run, who decided."""
+    return lineage.show(session, uid, of.environments)
+
+
 @router.delete("/{uid}", dependencies=[needs(Role.ADMIN)], responses=responses(404))
 def delete_prediction(session: SessionDep, uid: UUID) -> Deletion:
-    """Delete a recorded prediction, and its input when no other is about it."""
+    """Delete a recorded prediction, and its input when neither another nor a label is about it."""
     return deletions.delete_prediction(session, uid)

@@ -64,6 +64,8 @@ class Prediction(BaseModel):
 class Result(Prediction):
     """A prediction as it is answered at once, with what the model got of an image."""
 
+    task: str
+    """Of the model; answers of one task are compared with each other."""
     cold: bool
     """Whether the model was not ready yet when it was asked, so that the latency tells how long it took to start."""
     preprocessed: str | None
@@ -132,13 +134,19 @@ class NotAsked(BaseModel):
     detail: str
 
 
-class ClassAgreement(BaseModel):
+class Agreement(BaseModel):
+    """How far the answers of one task agree; `of` is how many there are."""
+
+    task: str
+    of: int
+
+
+class ClassAgreement(Agreement):
     """How the models that answered voted; no label when the most votes are shared."""
 
     kind: Literal["classes"]
     label: str | None
     votes: int
-    of: int
     unanimous: bool
     margin: float
     """Share of the votes for the first label minus that for the second, 0 to 1."""
@@ -148,7 +156,7 @@ class ClassAgreement(BaseModel):
     """Deployments that say different labels, by pairs, at most 500."""
 
 
-class NumberAgreement(BaseModel):
+class NumberAgreement(Agreement):
     """How far the numbers are from each other; `spread` is their standard deviation."""
 
     kind: Literal["numbers"]
@@ -156,7 +164,6 @@ class NumberAgreement(BaseModel):
     greatest: float
     mean: float
     spread: float
-    of: int
     unit: str | None
     """Null where they have none, or not the same."""
 
@@ -168,19 +175,17 @@ class TextGroup(BaseModel):
     deployments: list[str]
 
 
-class TextAgreement(BaseModel):
+class TextAgreement(Agreement):
     """Who says the same, the largest group first."""
 
     kind: Literal["texts"]
     groups: list[TextGroup]
-    of: int
 
 
-class NoAgreement(BaseModel):
-    """Answers that cannot be compared, or none at all."""
+class NoAgreement(Agreement):
+    """Answers that cannot be compared."""
 
     kind: Literal["none"]
-    of: int
 
 
 AnyAgreement = ClassAgreement | NumberAgreement | TextAgreement | NoAgreement
@@ -195,4 +200,5 @@ class Comparison(BaseModel):
     """The longest that any was waited for."""
     results: list[Result]
     not_asked: list[NotAsked]
-    agreement: Annotated[AnyAgreement, Field(discriminator="kind")]
+    agreements: list[Annotated[AnyAgreement, Field(discriminator="kind")]]
+    """One for each task that has answers."""

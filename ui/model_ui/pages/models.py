@@ -18,8 +18,8 @@ from model_ui.render.markup import note, role_needed, text
 
 INTRODUCTION = """
 <div class="m-intro"><p>A <code>.mar</code> of <code>marina pack</code> or torch-model-archiver becomes the next version
-of an experiment. It is checked first; what does not fit is named, and nothing of it is kept. Then it can be deployed at
-once.</p></div>
+of an experiment. The whole file is sent, then checked: what does not fit is named, and nothing of it is kept. What fits
+can be deployed at once.</p></div>
 """
 # How long the page waits for a new model to answer before it only says where to look.
 WAIT_SECONDS, LOOK_SECONDS = 180, 1.0
