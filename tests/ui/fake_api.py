@@ -401,7 +401,7 @@ class FakeApi:
         body = await request.json()
         self.questions.append(body)
         names = body.pop("deployments", [])
-        body.pop("deadline_ms")
+        body.pop("deadline_ms", None)
         return body, names
 
     def _answer(self, name: str, question: dict[str, Any]) -> dict[str, Any]:

@@ -24,15 +24,15 @@ from model_ui.api_types import (
     TokenPage,
     Unregistered,
 )
+from model_ui.connections import READ_SECONDS, Connections, wait
 from model_ui.names import segment, token_segment
 from model_ui.prediction_types import Comparison
 from model_ui.spec_types import ApiModel, Version
 
 A = TypeVar("A", bound=ApiModel)
 P = TypeVar("P", DeploymentPage, ExperimentPage, TokenPage)
-LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
-CONNECT_SECONDS = 2.0
-READ_SECONDS = 10.0
+# The longest that a deployment may take to answer, and the way to it.
+MAX_DEADLINE_MS = 605_000
 # Pages wait for the check of their visitor before anything else.
 ME_SECONDS = 3.0
 # A CSV of the largest size is parsed and stored in one call.
@@ -58,34 +58,26 @@ class MetadataClient:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         token: str | None = None,
-        connections: httpx.AsyncClient | None = None,
+        connections: Connections | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         # Predictions are recorded with who asked.
         self._headers = {"marina-client": "ui", **({"authorization": f"Bearer {token}"} if token else {})}
-        self._http = connections or httpx.AsyncClient(
-            base_url=self.url,
-            transport=transport,
-            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-            limits=LIMITS,
-            # The API is ours: no proxy of the environment stands between.
-            trust_env=False,
-        )
+        self._connections = connections or Connections.to(self.url, transport)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
+        await self._connections.aclose()
 
     def as_visitor(self, token: str | None) -> "MetadataClient":
         """A client over the same connections that presents this token with every request, or none."""
-        return MetadataClient(self.url, token=token, connections=self._http)
+        return MetadataClient(self.url, token=token, connections=self._connections)
 
     async def me(self) -> Me:
         """Whom the API takes the visitor for."""
-        wait = httpx.Timeout(ME_SECONDS, connect=CONNECT_SECONDS)
-        return await self._call(Me, "GET", "/v1/me", timeout=wait)
+        return await self._call(Me, "GET", "/v1/me", timeout=wait(ME_SECONDS))
 
     async def experiments(
         self, *, limit: int = 20, search: str = "", order: str = "-created_at", cursor: str | None = None
@@ -120,7 +112,8 @@ class MetadataClient:
             f"/v1/experiments/{segment(experiment)}/versions",
             content=content,
             headers={"content-length": str(size), "content-type": "application/octet-stream"},
-            timeout=httpx.Timeout(UPLOAD_SECONDS, connect=CONNECT_SECONDS),
+            timeout=wait(UPLOAD_SECONDS),
+            over=self._connections.uploads,
         )
 
     async def version(self, experiment: str, number: int) -> Version:
@@ -210,18 +203,23 @@ class MetadataClient:
         body: Mapping[str, Any],
         *,
         deployments: list[str] | None = None,
-        deadline_ms: int = 5000,
+        deadline_ms: int | None = None,
     ) -> Comparison:
-        """Ask deployments (None means all that can take it) about an image file, else about the fields of `body`."""
+        """Ask deployments (None means all that can take it) about an image file, else about the fields of `body`.
+
+        `deadline_ms` None gives each of them the time that its own settings give it.
+        """
         # Our own wait is longer than the models' deadline: the API answers in time even when they do not.
-        wait = httpx.Timeout(deadline_ms / 1000 + READ_SECONDS, connect=CONNECT_SECONDS)
-        named = {} if deployments is None else {"deployments": deployments}
+        seconds = (deadline_ms or MAX_DEADLINE_MS) / 1000 + READ_SECONDS
+        options: dict[str, Any] = {} if deployments is None else {"deployments": deployments}
+        if deadline_ms is not None:
+            options["deadline_ms"] = deadline_ms
         if image is None:
-            sent: dict[str, Any] = {"json": {**body, **named, "deadline_ms": deadline_ms}}
+            sent: dict[str, Any] = {"json": {**body, **options}}
         else:
             files = {"image": ("image", image, "application/octet-stream")}
-            sent = {"data": {**named, "deadline_ms": str(deadline_ms)}, "files": files}
-        return await self._call(Comparison, "POST", "/v1/predictions", timeout=wait, **sent)
+            sent = {"data": options, "files": files}
+        return await self._call(Comparison, "POST", "/v1/predictions", timeout=wait(seconds), **sent)
 
     async def import_csv(self, path: Path, *, filename: str, dry_run: bool = False) -> ImportReport:
         """Import experiments from a CSV file, or only check it; the file is streamed."""
@@ -233,7 +231,8 @@ class MetadataClient:
                 "/v1/imports",
                 params=query,
                 files={"file": (filename, source, "text/csv")},
-                timeout=httpx.Timeout(IMPORT_SECONDS, connect=CONNECT_SECONDS),
+                timeout=wait(IMPORT_SECONDS),
+                over=self._connections.uploads,
             )
 
     async def audit(self, *, subject: str = "", cursor: str | None = None, limit: int = 50) -> AuditPage:
@@ -287,8 +286,11 @@ class MetadataClient:
 
     async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = self._headers | options.pop("headers", {})
+        over: httpx.AsyncClient = options.pop("over", self._connections.pages)
         try:
-            answer = await self._http.request(method, path, headers=headers, **options)
+            answer = await over.request(method, path, headers=headers, **options)
+        except httpx.PoolTimeout as error:
+            raise ApiAway("Too many requests are under way. Try again in a moment.") from error
         except httpx.TimeoutException as error:
             raise ApiAway(f"The API at {self.url} did not answer in time.") from error
         except httpx.HTTPError as error:

@@ -176,7 +176,7 @@ def _nobody_is_ready(task: Task) -> bool:
 
 
 async def _predict(
-    api: MetadataClient, question: Question, names: list[str] | None, deadline_ms: int
+    api: MetadataClient, question: Question, names: list[str] | None, deadline_ms: int | None
 ) -> Comparison:
     """Ask these deployments; when one of them has gone meanwhile, those that are still there. Raises ApiError."""
     try:
