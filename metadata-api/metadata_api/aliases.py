@@ -129,13 +129,18 @@ def show(session: Session, name: str) -> bodies.Alias:
     return _shown(pointer)
 
 
-def list_page(session: Session, *, limit: int, after: str | None) -> bodies.AliasPage:
-    """`limit` aliases by name, those after the name `after` if given."""
-    query = _pointers().order_by(Alias.name).limit(limit + 1)
+def list_page(
+    session: Session, *, limit: int, after: str | None, deployment: str | None = None
+) -> bodies.AliasPage:
+    """`limit` aliases by name, those after the name `after` if given, those that point at a deployment if named."""
+    query = _pointers()
+    if deployment is not None:
+        query = query.where(Deployment.name == deployment)
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
     if after is not None:
         query = query.where(Alias.name > after)
-    items = [_shown(Pointer(**row)) for row in session.execute(query).mappings()]
-    total = session.scalar(select(func.count()).select_from(Alias)) or 0
+    rows = session.execute(query.order_by(Alias.name).limit(limit + 1)).mappings()
+    items = [_shown(Pointer(**row)) for row in rows]
     following = items[limit - 1].name if len(items) > limit else None
     return bodies.AliasPage(items=items[:limit], total=total, next=following)
 

@@ -193,6 +193,9 @@ class DeploymentEvent(Base):
     kind: Mapped[str] = mapped_column(Text)
     version: Mapped[int | None]
     detail: Mapped[str] = mapped_column(Text, server_default="")
+    actor: Mapped[str] = mapped_column(Text, server_default="")
+    """The verified caller; empty for what happened by itself."""
+    reason: Mapped[str] = mapped_column(Text, server_default="")
 
     __table_args__ = (Index("ix_deployment_events_deployment_id", "deployment", "id"),)
 

@@ -3,8 +3,9 @@
 import math
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
+from uuid import UUID
 
 from metadata_api.predicting.answers import kinds
 from metadata_api.schemas import predictions as bodies
@@ -38,6 +39,18 @@ def _agreement(task: str, results: Sequence[bodies.Result]) -> bodies.AnyAgreeme
     if family == "texts":
         return _texts(task, same)
     return bodies.NoAgreement(task=task, kind="none", of=len(same))
+
+
+def disagreeing(results: Iterable[bodies.Result]) -> set[UUID]:
+    """Ids of those answers to which another of the same task says another label or text."""
+    tasks: dict[str, list[tuple[str, UUID]]] = {}
+    for result in results:
+        said = result.label if result.label is not None else result.text
+        if result.status == "ok" and said is not None:
+            tasks.setdefault(result.task, []).append((said, result.prediction_id))
+    return {
+        identity for found in tasks.values() if len({said for said, _ in found}) > 1 for _, identity in found
+    }
 
 
 def _classes(task: str, results: Sequence[bodies.Result]) -> bodies.ClassAgreement:

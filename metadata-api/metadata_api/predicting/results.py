@@ -12,6 +12,7 @@ from metadata_api.database.session import Sessions
 from metadata_api.database.tables import ModelVersion
 from metadata_api.errors import ErrorBody
 from metadata_api.predicting import answers
+from metadata_api.predicting.agreement import disagreeing
 from metadata_api.predicting.base import Answer, Outputs
 from metadata_api.predicting.preprocessed import PreprocessedImages
 from metadata_api.predicting.targets import VERSION_COLUMNS, AnsweringVersion, Target, version_of
@@ -54,6 +55,7 @@ def judge(sessions: Sessions, outcomes: Sequence[Outcome]) -> list[Judged]:
 
 def rows_of(request_uid: UUID, input_sha256: str, source: str, judged: Sequence[Judged]) -> list[Lineage]:
     """The rows of predictions that record every outcome. Takes time: no session is open for it either."""
+    differ = disagreeing(one.result for one in judged)
     return [
         {
             "uid": one.result.prediction_id,
@@ -66,6 +68,7 @@ def rows_of(request_uid: UUID, input_sha256: str, source: str, judged: Sequence[
             "error": one.result.error.error if one.result.error else None,
             "error_detail": one.result.error.detail if one.result.error else None,
             "lineage": one.lineage,
+            "disagrees": one.result.prediction_id in differ,
             **one.result.model_dump(include={"deployment", "alias", "status", "kind", "label", "latency_ms"}),
         }
         for one in judged

@@ -52,9 +52,12 @@ def list_aliases(
     session: SessionDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
+    deployment: Annotated[
+        str | None, Query(pattern=NAME_PATTERN, description="Only those that point at it.")
+    ] = None,
 ) -> AliasPage:
     """Aliases by name, with what answers for them."""
-    return aliases.list_page(session, limit=limit, after=cursor)
+    return aliases.list_page(session, limit=limit, after=cursor, deployment=deployment)
 
 
 @router.get("/{name}", dependencies=[needs(Role.VIEWER)], responses=responses(404))

@@ -16,10 +16,9 @@ from metadata_api.memory import charge_soon
 from metadata_api.predicting import inputs
 from metadata_api.predicting.predictions import PredictionRequest
 from metadata_api.predicting.targets import Wanted
-from metadata_api.schemas.fields import Body, Name
+from metadata_api.schemas.fields import SHA256, Body, Name
 from serving_runtime.contracts import RESPONSE_SECONDS_BOUNDS
 
-SHA256 = r"^[0-9a-f]{64}$"
 MAX_DEADLINE_MS = 1000 * (RESPONSE_SECONDS_BOUNDS[1] + int(WAY_SECONDS))
 # How often the route holds a form in memory, as `max_body` has it.
 FORM_COPIES = 3

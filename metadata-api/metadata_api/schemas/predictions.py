@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from metadata_api.errors import ErrorBody
+from metadata_api.schemas.fields import SHA256, Name, ShortText
 
 
 class Probability(BaseModel):
@@ -83,7 +84,48 @@ class RecordedPrediction(Prediction):
     source: Literal["ui", "api", "v2"]
     """Who asked: the pages, another client of this API, or one of v2."""
     lineage: dict[str, Any]
+    disagrees: bool
+    """Whether another answer of the same call, to the same task, was another label or text."""
     created_at: datetime
+
+
+class PredictionQuery(BaseModel):
+    """Which recorded predictions a list has."""
+
+    deployment: Name | None = None
+    alias: Name | None = None
+    experiment: Name | None = None
+    status: Literal["ok", "error"] | None = None
+    label: ShortText | None = None
+    input_sha256: Annotated[str | None, Field(alias="input", pattern=SHA256, description="Its sha256.")] = (
+        None
+    )
+    request_id: Annotated[UUID | None, Field(description="The id of one call.")] = None
+    disagree: Annotated[
+        bool | None, Field(description="Only answers to which another of the same call and task disagrees.")
+    ] = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 20
+    cursor: Annotated[int | None, Field(ge=1, le=2**63 - 1)] = None
+
+
+class Difference(BaseModel):
+    """One field in which two answers to the same input differ."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+class AskedAgain(BaseModel):
+    """A recorded prediction, and the answer to the same input by the same version now, which is recorded too."""
+
+    before: RecordedPrediction
+    after: Prediction
+    same: bool
+    differences: list[Difference]
+    """Without the latency, which always differs."""
 
 
 class PredictionPage(BaseModel):

@@ -11,9 +11,9 @@ from model_ui import assets, training
 from model_ui.api_errors import ApiAway, ApiError, ApiRejected
 from model_ui.api_types import Deployment, Me
 from model_ui.authentication import client_for, visitor_of
+from model_ui.gradio_pages.problems import problem
 from model_ui.inputs import Incomplete, Question, input_of
 from model_ui.metadata_client import MetadataClient
-from model_ui.pages.problems import problem
 from model_ui.prediction_types import Comparison
 from model_ui.render import answers
 from model_ui.render.markup import note, role_needed
@@ -38,7 +38,7 @@ class TryTab:
     parts: list[Any]
 
 
-def build(client: MetadataClient, *, deadline_ms: int, training_file: Path | None = None) -> TryTab:
+def build(client: MetadataClient, *, deadline_ms: int | None, training_file: Path | None = None) -> TryTab:
     """Lay out the tab and wire it; while `training_file` is there, what cannot be answered yet is asked again."""
     with gr.Row(elem_classes="m-try", equal_height=False):
         with gr.Column(scale=0, min_width=320, elem_classes="m-left") as controls:
