@@ -388,7 +388,7 @@ class FakeApi:
                 "deadline_ms": 5000,
                 "results": results,
                 "not_asked": passed,
-                "agreement": {"kind": "none", "of": len(results)},
+                "agreements": [],
             }  # fmt: skip
 
     async def _question(self, request: Request) -> tuple[dict[str, Any], list[str]]:
@@ -408,9 +408,10 @@ class FakeApi:
         item = self.deployments[name]
         row = {
             "prediction_id": str(uuid.uuid4()), "deployment": name, "alias": None, "experiment": item["experiment"],
-            "version": item["observed"]["version"], "status": "ok", "kind": "probabilities", "label": None,
-            "probabilities": None, "number": None, "unit": None, "text": None, "boxes": None, "tensors": None,
-            "latency_ms": 3.7 + len(name) / 3, "cold": False, "preprocessed": None, "warning": None, "error": None,
+            "task": item["task"], "version": item["observed"]["version"], "status": "ok", "kind": "probabilities",
+            "label": None, "probabilities": None, "number": None, "unit": None, "text": None, "boxes": None,
+            "tensors": None, "latency_ms": 3.7 + len(name) / 3, "cold": False, "preprocessed": None, "warning": None,
+            "error": None,
         }  # fmt: skip
         if not item["ready"]:
             fault = {"error": "model_not_ready", "detail": f"{name} is not ready: {HOSTILE}"}

@@ -114,6 +114,8 @@ class ModelVersion(Base):
     """What the model spec says; null when it says nothing, and then it is derived."""
     environment: Mapped[str | None] = mapped_column(Text)
     """Which environment the model runs in; null means the base environment."""
+    environment_sha256: Mapped[str | None] = mapped_column(Text)
+    """Of its packages' names and versions when the archive was uploaded; null from before it was recorded."""
     metrics: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
     """The metrics of training.json, beside it because the whole of it is large."""
     golden: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True), deferred=True)
@@ -191,6 +193,9 @@ class DeploymentEvent(Base):
     kind: Mapped[str] = mapped_column(Text)
     version: Mapped[int | None]
     detail: Mapped[str] = mapped_column(Text, server_default="")
+    actor: Mapped[str] = mapped_column(Text, server_default="")
+    """The verified caller; empty for what happened by itself."""
+    reason: Mapped[str] = mapped_column(Text, server_default="")
 
     __table_args__ = (Index("ix_deployment_events_deployment_id", "deployment", "id"),)
 
@@ -220,9 +225,14 @@ class AliasEvent(Base):
     at: Mapped[datetime] = columns.now()
     kind: Mapped[str] = mapped_column(Text, server_default="move")
     deployment: Mapped[str] = mapped_column(Text)
+    experiment: Mapped[str | None] = mapped_column(Text)
+    """Of the version, as `mar_sha256`; null in events from before they were recorded."""
     version: Mapped[int]
+    mar_sha256: Mapped[str | None] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(Text, server_default="")
     reason: Mapped[str] = mapped_column(Text, server_default="")
+    evidence: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    """What a promotion was decided by, with the policy that it was judged by."""
 
     __table_args__ = (Index("ix_alias_events_alias_id", "alias", "id"),)
 

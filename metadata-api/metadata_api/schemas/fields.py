@@ -10,6 +10,7 @@ from serving_runtime.contracts import NAME_PATTERN
 
 MAX_INT = 2**31 - 1
 MAX_SCALARS = 100_000
+SHA256 = r"^[0-9a-f]{64}$"
 
 
 class Body(BaseModel):
