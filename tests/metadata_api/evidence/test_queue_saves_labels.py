@@ -18,8 +18,8 @@ CLASSES = 10
 def answers_of_two(generator: random.Random) -> tuple[list[Candidate], dict[str, tuple[bool, bool]]]:
     """Inputs as the queue sees them, and which of candidate and champion is right about each.
 
-    The champion is right on 85 %, the candidate on 90 %, mostly about the same inputs. Where both are wrong they may say
-    the same or not, which the queue cannot tell from a difference that decides.
+    The champion is right on 85 %, the candidate on 90 %, mostly about the same inputs. Where both are wrong they may
+    say the same or not, which the queue cannot tell from a difference that decides.
     """
     given, right = [], {}
     for _ in range(POOL):
