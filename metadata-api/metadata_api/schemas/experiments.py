@@ -10,9 +10,6 @@ from metadata_api.schemas.fields import Body, Name, Scalars, ShortText, Text
 MAX_NEW_POINTS = 250_000
 Metric = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,59}$")]
 Source = Literal["api", "import", "starter"]
-Order = Literal[
-    "-created_at", "created_at", "name", "-name", "best_loss", "-best_loss", "final_loss", "-final_loss"
-]
 
 
 class NewCurve(Body):
@@ -65,11 +62,23 @@ class Experiment(BaseModel):
     deployments: list[str]
 
 
+class Listing(BaseModel):
+    """Which experiments a list has, in which order, and what it shows of them; see docs/experiments.md."""
+
+    filter: str | None = None
+    sort: str = "-created_at"
+    columns: str | None = None
+    search: str | None = None
+    with_model: bool = False
+
+
 class ExperimentPage(BaseModel):
     """One page of experiments; `next` is the cursor of the page after it."""
 
     items: list[Experiment]
     total: int
+    total_is_exact: bool
+    """Whether there are `total` in all; else there are more."""
     next: str | None
 
 
