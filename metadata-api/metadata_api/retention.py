@@ -70,8 +70,10 @@ def _predictions(session: Session, keep: Retention) -> int:
 def _is_for_roll_back() -> ColumnElement[bool]:
     """Whether an event is one of the last two of an alias that there is: rolling back goes by them."""
     later = aliased(AliasEvent)
-    newer = select(func.count()).where(later.alias == AliasEvent.alias, later.id > AliasEvent.id)
-    return and_(exists().where(Alias.name == AliasEvent.alias), newer.scalar_subquery() < ROLL_BACK_EVENTS)
+    newer = select(later.id).where(later.alias == AliasEvent.alias, later.id > AliasEvent.id)
+    # No more are looked at than decide it: a busy alias has many.
+    enough = newer.order_by(later.id).offset(ROLL_BACK_EVENTS - 1).limit(1).exists()
+    return and_(exists().where(Alias.name == AliasEvent.alias), ~enough)
 
 
 def _rows(

@@ -13,15 +13,12 @@ Runtime = Literal["torchserve", "native"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 """Each has an entry in `runtimes.registry`; the first is the default."""
 
-BASE_ENVIRONMENT = "base"
-"""The environment that every installation has; the names of others have NAME_PATTERN as well."""
-
 DeploymentState = Literal["pending", "starting", "ready", "failed", "stopped", "unknown"]
 """What a deployment is observed doing."""
 DEPLOYMENT_STATES: tuple[DeploymentState, ...] = get_args(DeploymentState)
 
 BASE_ENVIRONMENT = "base"
-"""What a model's code may import where no other environment is named: PyTorch, NumPy and Pillow."""
+"""The environment that every installation has: PyTorch, NumPy and Pillow. The names of others have NAME_PATTERN too."""
 
 STARTUP_SECONDS_BOUNDS = (5, 3600)
 RESPONSE_SECONDS_BOUNDS = (1, 600)

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from model_ui.api_errors import ApiAway, ApiError, ApiRejected
 from model_ui.asgi import App, Receive, Scope, Send, send_json
-from model_ui.authentication import NOBODY, SCOPE_KEY, Visitor
+from model_ui.authentication import visitor_in
 from model_ui.bodies import Body
 from model_ui.metadata_client import MetadataClient
 
@@ -51,9 +51,7 @@ class Archives:
             await send_json(send, 201, made)
 
     async def _pass_on(self, scope: Scope, body: Body, size: int) -> dict[str, str]:
-        visitor = scope.get(SCOPE_KEY, NOBODY)
-        token = visitor.token if isinstance(visitor, Visitor) else None
-        api, name = self._client.as_visitor(token), scope["path"].removeprefix(PREFIX)
+        api, name = self._client.as_visitor(visitor_in(scope).token), scope["path"].removeprefix(PREFIX)
         if b"new=1" in scope["query_string"].split(b"&"):
             await _make(api, name)
         version = await api.upload_version(name, _content(body), size)

@@ -7,7 +7,7 @@ the API a question for each request.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -53,9 +53,14 @@ def visitor_of(request: Any) -> Visitor:
     """The visitor whose event a callback handles, from its gr.Request.
 
     Gradio runs callbacks in tasks of its queue, where no context of the HTTP request is left, but it keeps the request
-    that joined the queue. Without `login.Login` before Gradio there is nobody, who may look and has no token.
+    that joined the queue.
     """
-    found = request.request.scope.get(SCOPE_KEY, NOBODY)
+    return visitor_in(request.request.scope)
+
+
+def visitor_in(scope: Mapping[str, Any]) -> Visitor:
+    """The visitor of an ASGI request. Without `login.Login` before, there is nobody, who may look and has no token."""
+    found = scope.get(SCOPE_KEY, NOBODY)
     return found if isinstance(found, Visitor) else NOBODY
 
 

@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, DateTime, Identity, Index, Text, func
+from sqlalchemy import ARRAY, CheckConstraint, DateTime, Index, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from metadata_api.database import columns
 from metadata_api.database.session import Base
 from serving_runtime.contracts import Role
 
@@ -25,7 +26,7 @@ class ApiToken(Base):
     deployments: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     """What it is limited to, by name; null means everything."""
     created_by: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    created_at: Mapped[datetime] = columns.now()
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
@@ -37,8 +38,8 @@ class AuditEntry(Base):
 
     __tablename__ = "audit_entries"
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    id: Mapped[int] = columns.identity()
+    at: Mapped[datetime] = columns.now()
     subject: Mapped[str] = mapped_column(Text)
     """The verified caller, never what a body claims."""
     kind: Mapped[str] = mapped_column(Text)

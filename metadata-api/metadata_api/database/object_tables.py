@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Identity, Index, Text, func, text
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from metadata_api.database import columns
 from metadata_api.database.session import Base
 
 
@@ -19,7 +20,7 @@ class StoredObject(Base):
     kind: Mapped[str] = mapped_column(Text, primary_key=True)
     sha256: Mapped[str] = mapped_column(Text, primary_key=True)
     size: Mapped[int] = mapped_column(BigInteger)
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    created_at: Mapped[datetime] = columns.now()
     unreferenced_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     """Since when no row refers to them; after the grace time they are collected."""
     deleting_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -70,9 +71,9 @@ class Restore(Base):
 
     __tablename__ = "restores"
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    id: Mapped[int] = columns.identity()
     dump: Mapped[str] = mapped_column(Text)
-    restored_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    restored_at: Mapped[datetime] = columns.now()
     withheld: Mapped[list[str]] = mapped_column(JSONB, server_default=text("'[]'::jsonb"))
     """What the deployer would do if it was confirmed, as sentences."""
     confirmed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -84,11 +85,11 @@ class StoreCheck(Base):
 
     __tablename__ = "store_checks"
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    id: Mapped[int] = columns.identity()
     state: Mapped[str] = mapped_column(Text, server_default="requested")
     repair: Mapped[bool]
     requested_by: Mapped[str] = mapped_column(Text)
-    requested_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    requested_at: Mapped[datetime] = columns.now()
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     position: Mapped[str] = mapped_column(Text, server_default="")
     """KIND/SHA256 of the last object that was checked: a check that broke off goes on from there."""

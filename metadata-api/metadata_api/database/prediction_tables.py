@@ -1,35 +1,22 @@
 """The tables of what models were asked, and what they answered."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    DateTime,
     Double,
     ForeignKey,
-    Identity,
     Index,
     Text,
-    func,
-    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from metadata_api.database import columns
+from metadata_api.database.columns import Json
 from metadata_api.database.session import Base
-
-Json = dict[str, Any]
-
-
-def _now() -> Mapped[datetime]:
-    return mapped_column(DateTime(timezone=True), server_default=func.now())
-
-
-def _object() -> Mapped[Json]:
-    return mapped_column(JSONB, server_default=text("'{}'::jsonb"))
 
 
 class Input(Base):
@@ -46,9 +33,9 @@ class Input(Base):
     width: Mapped[int | None]
     """Of an image, in pixels, as `height`."""
     height: Mapped[int | None]
-    summary: Mapped[Json] = _object()
+    summary: Mapped[Json] = columns.document()
     """What lists show of an input of another kind."""
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = columns.now()
 
     __table_args__ = (Index("ix_inputs_created_at_sha256", "created_at", "sha256"),)
 
@@ -58,7 +45,7 @@ class Prediction(Base):
 
     __tablename__ = "predictions"
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    id: Mapped[int] = columns.identity()
     uid: Mapped[UUID] = mapped_column(unique=True)
     request_uid: Mapped[UUID] = mapped_column(index=True)
     """Shared by the answers to one call, so that they can be compared."""
@@ -82,8 +69,8 @@ class Prediction(Base):
     latency_ms: Mapped[float] = mapped_column(Double)
     error: Mapped[str | None] = mapped_column(Text)
     error_detail: Mapped[str | None] = mapped_column(Text)
-    lineage: Mapped[Json] = _object()
-    created_at: Mapped[datetime] = _now()
+    lineage: Mapped[Json] = columns.document()
+    created_at: Mapped[datetime] = columns.now()
 
     __table_args__ = (
         CheckConstraint("status in ('ok', 'error')", name="status"),

@@ -1,41 +1,25 @@
 """The tables of what models are: experiments, versions, deployments, aliases; imports. Predictions are beside them."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     CheckConstraint,
-    DateTime,
     Double,
     ForeignKey,
-    Identity,
     Index,
     Text,
     UniqueConstraint,
-    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from metadata_api.database import columns
+from metadata_api.database.columns import Json
 from metadata_api.database.session import Base
 from serving_runtime.contracts import DEPLOYMENT_STATES, NAME_PATTERN, RUNTIMES
-
-Json = dict[str, Any]
-
-
-def _id() -> Mapped[int]:
-    return mapped_column(BigInteger, Identity(always=True), primary_key=True)
-
-
-def _now() -> Mapped[datetime]:
-    return mapped_column(DateTime(timezone=True), server_default=func.now())
-
-
-def _object() -> Mapped[Json]:
-    return mapped_column(JSONB, server_default=text("'{}'::jsonb"))
 
 
 class Experiment(Base):
@@ -43,18 +27,18 @@ class Experiment(Base):
 
     __tablename__ = "experiments"
 
-    id: Mapped[int] = _id()
+    id: Mapped[int] = columns.identity()
     name: Mapped[str] = mapped_column(Text, unique=True)
     display_name: Mapped[str] = mapped_column(Text, index=True)
     description: Mapped[str] = mapped_column(Text, server_default="")
-    parameters: Mapped[Json] = _object()
-    tags: Mapped[Json] = _object()
-    metrics: Mapped[Json] = _object()
+    parameters: Mapped[Json] = columns.document()
+    tags: Mapped[Json] = columns.document()
+    metrics: Mapped[Json] = columns.document()
     """Per metric {final, final_step, best, best_step, points}: lists need no look at the curves."""
     source: Mapped[str] = mapped_column(Text, server_default="api")
     content_hash: Mapped[str | None] = mapped_column(Text, index=True)
     """sha256 of what was imported, so that importing the same row again changes nothing."""
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = columns.now()
 
     __table_args__ = (
         CheckConstraint(f"name ~ '{NAME_PATTERN}'", name="name"),
@@ -97,7 +81,7 @@ class ModelVersion(Base):
 
     __tablename__ = "model_versions"
 
-    id: Mapped[int] = _id()
+    id: Mapped[int] = columns.identity()
     experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id", ondelete="RESTRICT"))
     number: Mapped[int]
     sha256: Mapped[str] = mapped_column(Text)
@@ -130,7 +114,7 @@ class ModelVersion(Base):
     """The archive's training.json: parameters, seed, metrics, data set, so that an answer leads to its run."""
     archive_settings: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
     """What the archive's configuration file asks for and what of it has no effect; null without such a file."""
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = columns.now()
 
     __table_args__ = (
         UniqueConstraint("experiment_id", "number"),
@@ -144,7 +128,7 @@ class Deployment(Base):
 
     __tablename__ = "deployments"
 
-    id: Mapped[int] = _id()
+    id: Mapped[int] = columns.identity()
     name: Mapped[str] = mapped_column(Text, unique=True)
     experiment_id: Mapped[int] = mapped_column(ForeignKey("experiments.id", ondelete="RESTRICT"), index=True)
     version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id", ondelete="RESTRICT"))
@@ -171,9 +155,9 @@ class Deployment(Base):
     observed_reason: Mapped[str | None] = mapped_column(Text)
     observed_containment: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
     """What its server reports of the worker's containment; null means that it is off, or not known."""
-    observed_at: Mapped[datetime] = _now()
-    created_at: Mapped[datetime] = _now()
-    updated_at: Mapped[datetime] = _now()
+    observed_at: Mapped[datetime] = columns.now()
+    created_at: Mapped[datetime] = columns.now()
+    updated_at: Mapped[datetime] = columns.now()
 
     __table_args__ = (
         CheckConstraint(f"name ~ '{NAME_PATTERN}'", name="name"),
@@ -194,9 +178,9 @@ class DeploymentEvent(Base):
 
     __tablename__ = "deployment_events"
 
-    id: Mapped[int] = _id()
+    id: Mapped[int] = columns.identity()
     deployment: Mapped[str] = mapped_column(Text)
-    at: Mapped[datetime] = _now()
+    at: Mapped[datetime] = columns.now()
     kind: Mapped[str] = mapped_column(Text)
     version: Mapped[int | None]
     detail: Mapped[str] = mapped_column(Text, server_default="")
@@ -209,12 +193,12 @@ class Alias(Base):
 
     __tablename__ = "aliases"
 
-    id: Mapped[int] = _id()
+    id: Mapped[int] = columns.identity()
     name: Mapped[str] = mapped_column(Text, unique=True)
     deployment_id: Mapped[int] = mapped_column(ForeignKey("deployments.id", ondelete="RESTRICT"), index=True)
     version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id", ondelete="RESTRICT"), index=True)
-    created_at: Mapped[datetime] = _now()
-    updated_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = columns.now()
+    updated_at: Mapped[datetime] = columns.now()
 
     __table_args__ = (CheckConstraint(f"name ~ '{NAME_PATTERN}'", name="name"),)
 
@@ -224,9 +208,9 @@ class AliasEvent(Base):
 
     __tablename__ = "alias_events"
 
-    id: Mapped[int] = _id()
+    id: Mapped[int] = columns.identity()
     alias: Mapped[str] = mapped_column(Text)
-    at: Mapped[datetime] = _now()
+    at: Mapped[datetime] = columns.now()
     kind: Mapped[str] = mapped_column(Text, server_default="move")
     deployment: Mapped[str] = mapped_column(Text)
     version: Mapped[int]
@@ -241,7 +225,7 @@ class Import(Base):
 
     __tablename__ = "imports"
 
-    id: Mapped[int] = _id()
+    id: Mapped[int] = columns.identity()
     filename: Mapped[str] = mapped_column(Text)
     sha256: Mapped[str] = mapped_column(Text)
     accepted: Mapped[int]
@@ -249,4 +233,4 @@ class Import(Base):
     rejected: Mapped[int]
     problems: Mapped[list[Json]] = mapped_column(JSONB)
     experiments: Mapped[list[str]] = mapped_column(JSONB)
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = columns.now()

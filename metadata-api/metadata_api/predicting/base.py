@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from serving_runtime.archive.tensor_kinds import TensorSpec
@@ -42,7 +43,7 @@ class ParsedInput:
     summary: Json = field(default_factory=dict)
     """What lists show of it, short."""
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Of the bytes that are kept."""
         return hashlib.sha256(self.file).hexdigest()

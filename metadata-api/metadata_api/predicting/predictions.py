@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from sqlalchemy import insert
 from starlette.concurrency import run_in_threadpool
 
-from metadata_api.database.prediction_tables import Input
+from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.session import Sessions
 from metadata_api.deploying.base import WAY_SECONDS
 from metadata_api.errors import Invalid
@@ -23,7 +24,7 @@ from metadata_api.memory import charge
 from metadata_api.predicting import inputs, stored_inputs, targets, v2_client
 from metadata_api.predicting.agreement import agreement
 from metadata_api.predicting.base import CannotTake, ParsedInput
-from metadata_api.predicting.results import Judged, Outcome, judge, record
+from metadata_api.predicting.results import Judged, Outcome, judge, rows_of
 from metadata_api.predicting.targets import Target, Wanted
 from metadata_api.predicting.v2_client import InferenceFailed, ModelOutput, ModelRequest
 from metadata_api.schemas import predictions as bodies
@@ -179,12 +180,13 @@ def _record(
     """Write the input and all outcomes in one transaction; returns them as they are told."""
     judged = judge(dependencies.sessions, outcomes)
     told = _told(request, plan, judged)
+    rows = rows_of(told.id, plan.row.sha256, request.source, judged)
     with dependencies.sessions.begin() as session:
         if plan.parsed is None:
             stored_inputs.lock(session, plan.row)
         else:
             stored_inputs.put(session, plan.row)
-        record(session, told.id, plan.row.sha256, request.source, judged)
+        session.execute(insert(Prediction), rows)
     return told
 
 

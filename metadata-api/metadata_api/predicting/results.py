@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import select, tuple_
 
-from metadata_api.database.prediction_tables import Prediction
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import ModelVersion
 from metadata_api.errors import ErrorBody
@@ -54,11 +52,9 @@ def judge(sessions: Sessions, outcomes: Sequence[Outcome]) -> list[Judged]:
     return [_judged(outcome, versions, shown) for outcome in outcomes]
 
 
-def record(
-    session: Session, request_uid: UUID, input_sha256: str, source: str, judged: Sequence[Judged]
-) -> None:
-    """Write every outcome as a prediction, in one statement."""
-    rows = [
+def rows_of(request_uid: UUID, input_sha256: str, source: str, judged: Sequence[Judged]) -> list[Lineage]:
+    """The rows of predictions that record every outcome. Takes time: no session is open for it either."""
+    return [
         {
             "uid": one.result.prediction_id,
             "request_uid": request_uid,
@@ -74,7 +70,6 @@ def record(
         }
         for one in judged
     ]
-    session.execute(insert(Prediction), rows)
 
 
 # What is recorded of an answer beside label and probabilities, which have columns.

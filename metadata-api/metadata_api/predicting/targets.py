@@ -1,7 +1,7 @@
 """The deployments that a call for predictions may ask, and versions that may answer; called by `predictions`."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Row, Select, select
@@ -135,11 +135,11 @@ def _sorted(
     found = Found()
     chosen: dict[str, Target] = {name: known[name] for name in dict.fromkeys(wanted.deployments)}
     for pointer in pointers.values():
-        target = _behind(session, pointer, known[pointer.deployment])
+        target = known[pointer.deployment]
         if pointer.stale:
             found.not_asked.append(target.not_asked("alias_stale", pointer.stale))
         else:
-            chosen[pointer.deployment] = target
+            chosen[pointer.deployment] = _behind(session, pointer, target)
     for name, experiment_id in experiment_ids.items():
         # Those of an experiment that are stopped were not named themselves.
         mine = [one for one in known.values() if one.experiment_id == experiment_id and one.running]
@@ -201,9 +201,7 @@ def _behind(session: Session, pointer: aliases.Pointer, target: Target) -> Targe
     version = target.desired
     if version.number != pointer.version or target.experiment != pointer.experiment:
         version = version_of(versions.find(session, pointer.experiment, pointer.version))
-    return Target(
-        **{**vars(target), "alias": pointer.name, "desired": version, "version": str(pointer.version)}
-    )
+    return replace(target, alias=pointer.name, desired=version, version=str(pointer.version))
 
 
 def _experiment_ids(session: Session, names: Sequence[str]) -> dict[str, int]:

@@ -1,7 +1,6 @@
 """The metadata API over HTTP: requests with the caller's token, and errors as one line that says what to do."""
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
@@ -98,18 +97,6 @@ class Api:
             detail += " The command line takes it from MARINA_TOKEN or --token-file."
         kinds = {404: NotFound, **dict.fromkeys(NOT_NOW, Unreachable)}
         raise kinds.get(status, Failure)(one_line(detail))
-
-
-def patiently(call: Any, seconds: float, pause: float = 1.0) -> Any:
-    """The result of `call`, which is tried again for so long while the API is not reached. Raises Failure."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            return call()
-        except Unreachable:
-            if time.monotonic() + pause > end:
-                raise
-        time.sleep(pause)
 
 
 def one_line(text: str) -> str:

@@ -79,7 +79,7 @@ def push(
 ) -> None:
     """Upload an archive as the next version of an experiment, which is made if it is new."""
     inside = archives.model_name(file) if experiment is None else ""
-    name = inside or archives.checked_name(experiment, f"{experiment!r} is no name: write one")
+    name = inside or _name(experiment or "")
     with _api(context) as api, printing.progress_of_upload() as progress:
         before = _experiment(api, name)
         content = archives.upload(file, signature, progress)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from marina import files
 from marina.errors import WrongUse
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -90,11 +91,4 @@ def _tensors(path: Path) -> list[Any]:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise WrongUse(f"{path} cannot be read: {error.strerror}") from error
-    if not content or len(content) > MAX_BYTES:
-        raise WrongUse(f"{path} is {'too large' if content else 'empty'}: name another file")
-    return content
+    return files.content(path, MAX_BYTES, "name another file")

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from serving_runtime.archive import stock_handlers, tensor_kinds
@@ -27,7 +28,12 @@ class Interface:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     labels: tuple[str, ...]
-    task: str
+    named_task: str = ""
+
+    @cached_property
+    def task(self) -> str:
+        """The name that the archive gives, or one that all models have which take and give the same."""
+        return self.named_task or _derived(self.inputs, self.outputs, self.labels)
 
 
 def of_archive(
@@ -83,7 +89,7 @@ def _interface(
     labels: Sequence[str],
     task: str | None = None,
 ) -> Interface:
-    return Interface(tuple(inputs), tuple(outputs), tuple(labels), task or _derived(inputs, outputs, labels))
+    return Interface(tuple(inputs), tuple(outputs), tuple(labels), task or "")
 
 
 def _derived(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], labels: Sequence[str]) -> str:

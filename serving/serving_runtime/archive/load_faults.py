@@ -7,18 +7,17 @@ import ast
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from serving_runtime.archive import syntax
 from serving_runtime.archive.mar import MarInfo
 from serving_runtime.archive.weights import Weights
-
-_STREAMING = "send_intermediate_predict_response"
 
 
 def of_code(code: ast.Module | None, info: MarInfo) -> str | None:
     """What is wrong with the handler's file."""
     if code is None:
         return None
-    if any(_STREAMING in _names(node) for node in ast.walk(code)):
-        return f"the handler uses {_STREAMING}, but streamed answers are not offered: return the whole answer"
+    if syntax.streams(code):
+        return f"the handler uses {syntax.STREAMING}, but streamed answers are not offered: return the whole answer"
     function = info.handler.partition(":")[2] or "handle"
     bound = {name: node for node in code.body for name in _bound(node)}
     classes = [node for node in code.body if isinstance(node, ast.ClassDef)]
@@ -100,15 +99,9 @@ def _bound(node: ast.stmt) -> Iterator[str]:
         yield from (target.id for target in node.targets if isinstance(target, ast.Name))
 
 
-def _names(node: ast.AST) -> tuple[object, ...]:
-    if isinstance(node, ast.Name | ast.Attribute | ast.alias):
-        return (getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "name", None))
-    return ()
-
-
 def _loads_unsafely(node: ast.AST) -> bool:
     return (
         isinstance(node, ast.Call)
-        and ast.unparse(node.func) == "torch.load"
+        and syntax.dotted(node.func) == "torch.load"
         and all(keyword.arg != "weights_only" for keyword in node.keywords)
     )

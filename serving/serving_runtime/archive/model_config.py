@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from serving_runtime.archive.model_spec import ModelSpecError, load_yaml
+from serving_runtime.contracts import BATCH_SIZE_BOUNDS
 
-MAX_ROWS = 1024
+MAX_ROWS = BATCH_SIZE_BOUNDS[1]
 
 _ONE_WORKER = "each deployment has one worker in each replica; set its replicas instead"
 _NOT_HONOURED: Mapping[str, str] = {

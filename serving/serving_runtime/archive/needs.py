@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from serving_runtime.archive import syntax, zip_reader
 from serving_runtime.archive.errors import MarError
-from serving_runtime.archive.manifest import TORCHSERVE_HANDLERS
+from serving_runtime.archive.manifest import TORCHSERVE_HANDLERS, file_of
 from serving_runtime.archive.mar import MarInfo
 from serving_runtime.archive.stock_handlers import STOCK
 from serving_runtime.environments import Environment
@@ -67,7 +67,7 @@ def read(path: Path, info: MarInfo) -> Needs:
         files = frozenset(entries)
         model = info.manifest["model"]
         needed = of_code(_roots(model, files), files, source)
-        if model["handler"] in TORCHSERVE_HANDLERS and f"{model['handler']}.py" not in files:
+        if model["handler"] in TORCHSERVE_HANDLERS and file_of(model["handler"]) not in files:
             needed |= _of_stock(f"{_STOCK}{model['handler']}")
         wanted = entries.get(REQUIREMENTS)
         requirements = _requirements(zip_reader.read(file, wanted, _LARGEST_SOURCE)) if wanted else ()
@@ -103,8 +103,7 @@ def of_code(roots: Iterable[str], files: frozenset[str], source: Callable[[str],
 
 
 def _roots(model: Mapping[str, str], files: frozenset[str]) -> list[str]:
-    handler = model["handler"].partition(":")[0].removesuffix(".py") + ".py"
-    named = (handler, model.get("modelFile"))
+    named = (file_of(model["handler"]), model.get("modelFile"))
     return [name for name in named if name in files]
 
 

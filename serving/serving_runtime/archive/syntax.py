@@ -10,6 +10,7 @@ import tokenize
 
 MOST_TOKENS = 50_000
 """About 5,000 lines of usual code; 100 MB of tree at worst."""
+STREAMING = "send_intermediate_predict_response"
 # Others are hardly used for code, and some decode a small file in minutes.
 _ENCODINGS = {"utf-8", "utf-8-sig", "ascii", "us-ascii", "iso-8859-1", "iso-8859-15", "cp1252"}
 _TOKEN = re.compile(r"\w+|[^\w\s\\]")
@@ -27,6 +28,15 @@ def parsed(source: bytes) -> ast.Module | None:
         return ast.parse(text) if _is_bounded(text) else None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def streams(tree: ast.AST) -> bool:
+    """Whether code names what TorchServe's handlers stream answers with; the text alone may stand in a comment."""
+    return any(
+        STREAMING in (getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "name", None))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name | ast.Attribute | ast.alias)
+    )
 
 
 def dotted(node: ast.AST) -> str:

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from serving_runtime.archive import syntax
 from serving_runtime.archive.manifest import TORCHSERVE_HANDLERS
-
-_STREAMING = "send_intermediate_predict_response"
 
 
 def load(directory: Path, name: str) -> ModuleType:
@@ -37,17 +36,11 @@ def reject_streaming(directory: Path) -> None:
             continue  # without a path for each of a thousand modules, which would take 10 ms
         if Path(file).is_relative_to(directory):
             source = Path(file).read_bytes()
-            # Text alone is no proof: it may stand in a comment.
-            if _STREAMING.encode() in source and any(map(_names_it, ast.walk(ast.parse(source)))):
+            if syntax.STREAMING.encode() in source and syntax.streams(ast.parse(source)):
                 raise LookupError(
-                    f"{Path(file).name} uses {_STREAMING}, but streamed answers are not offered: "
+                    f"{Path(file).name} uses {syntax.STREAMING}, but streamed answers are not offered: "
                     "one request gets one response; return the whole answer"
                 )
-
-
-def _names_it(node: ast.AST) -> bool:
-    names = (getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "name", None))
-    return isinstance(node, ast.Name | ast.Attribute | ast.alias) and _STREAMING in names
 
 
 def _from_file(path: Path) -> ModuleType:

@@ -1,7 +1,7 @@
 """What a kind of answer is made of; each kind is a module beside this one."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from model_ui.prediction_types import AskedInput, Result
 
@@ -44,7 +44,7 @@ class AnswerKind:
     outputs: frozenset[str]
     verdict: Callable[[Sequence[Answer]], Verdict]
     body: Callable[[Answer, Sequence[Answer], AskedInput], str]
-    wide: bool = field(default=False)
+    wide: bool = False
     """Whether an answer needs more room than a card's usual width."""
 
 

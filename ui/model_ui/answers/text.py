@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from model_ui.answers.base import Answer, AnswerKind, Verdict, named
+from model_ui.answers.base import Answer, AnswerKind, Verdict, says
 from model_ui.prediction_types import AskedInput
 from model_ui.render.markup import text
 
@@ -23,8 +23,9 @@ def _verdict(answers: Sequence[Answer]) -> Verdict:
         return Verdict(f"{len(answers)} different texts", agreed=False)
     others = [answer for group in ordered[1:] for answer in group]
     title = f"{len(ordered[0])} of {len(answers)} say the same"
-    detail = f"{named(others)} {'says' if len(others) == 1 else 'say'} something else"
-    return Verdict(title, detail, agreed=False, dissenters={answer.name for answer in others})
+    return Verdict(
+        title, says(others, "something else"), agreed=False, dissenters={answer.name for answer in others}
+    )
 
 
 def _body(answer: Answer, _: Sequence[Answer], __: AskedInput) -> str:

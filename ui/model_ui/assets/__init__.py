@@ -1,6 +1,7 @@
 """Scripts, styles and examples that the pages are made of, read from the package; used when the UI is built."""
 
 import base64
+from functools import cache
 from importlib import resources
 
 
@@ -20,6 +21,7 @@ def asking() -> str:
     return "const widgets = {};\n" + "".join(text(name) for name in parts)
 
 
+@cache
 def examples() -> str:
     """HTML of the example digits, as buttons."""
     folder = resources.files("model_ui").joinpath("examples")

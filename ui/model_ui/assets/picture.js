@@ -11,6 +11,18 @@ const asUrl = (blob) =>
     reader.readAsDataURL(blob);
   });
 
+// The bitmap of an image file; null when it cannot be read, which is said, or another input was opened meanwhile.
+const bitmapOf = async (blob, host) => {
+  let found;
+  try {
+    found = await createImageBitmap(blob);
+  } catch {
+    host.say(UNREADABLE);
+    return null;
+  }
+  return host.isOpen() ? found : null;
+};
+
 // The data URL of an image file as it is sent; `found` is its bitmap.
 const smallUrl = async (blob, found) => {
   const known = blob.type === "image/png" || blob.type === "image/jpeg";
@@ -56,15 +68,8 @@ widgets.picture = (root, host) => {
     place.querySelector(".m-hint").hidden = url !== "";
   };
   const take = async (blob) => {
-    let found;
-    try {
-      found = await createImageBitmap(blob);
-    } catch {
-      host.say(UNREADABLE);
-      return;
-    }
-    // Another input may have been opened meanwhile.
-    if (!host.isOpen()) return;
+    const found = await bitmapOf(blob, host);
+    if (!found) return;
     const number = host.become();
     const url = await smallUrl(blob, found);
     // Reading takes a moment, in which somebody may have taken another one.

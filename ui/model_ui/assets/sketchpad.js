@@ -160,15 +160,8 @@ widgets.sketchpad = (root, host) => {
   };
 
   const take = async (blob) => {
-    let found;
-    try {
-      found = await createImageBitmap(blob);
-    } catch {
-      host.say(UNREADABLE);
-      return;
-    }
-    // Another input may have been opened meanwhile.
-    if (!host.isOpen()) return;
+    const found = await bitmapOf(blob, host);
+    if (!found) return;
     show(found, false);
     const number = host.number();
     const url = await smallUrl(blob, found);
@@ -177,7 +170,6 @@ widgets.sketchpad = (root, host) => {
     image = url;
     changed(true);
   };
-
 
   const upload = onFiles(root, root.querySelector(".m-paper"), take);
 

@@ -11,6 +11,7 @@ from typing import Any
 import serving_runtime
 from marina.api import one_line
 from marina.errors import Failure
+from serving_runtime import environments
 
 SECONDS = 300.0
 SCRIPT = Path(__file__).with_name("trial.py")
@@ -22,7 +23,7 @@ def python_of(environment: str | None) -> str:
         return sys.executable
     python = Path(sys.prefix) / "environments" / environment / "bin" / "python"
     if not python.exists():
-        raise Failure(f"the environment {environment} is not built: make environment NAME={environment}")
+        raise Failure(f"the environment {environment} is not built: {environments.command(environment)}")
     return str(python)
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from marina import files
 from marina.errors import WrongUse
+from serving_runtime.contracts import IMAGE_MAGIC
 
 Array = npt.NDArray[Any]
-MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 MAX_BYTES = 256 * 1024 * 1024
 MAX_CATEGORIES = 100
 
@@ -50,14 +51,8 @@ class Example:
 
 def read(path: Path) -> Example:
     """Read an example. Raises WrongUse."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise WrongUse(f"{path} cannot be read: {error.strerror}") from error
-    if not content or len(content) > MAX_BYTES:
-        raise WrongUse(f"{path} is {'too large' if content else 'empty'}: take another example")
-    if content.startswith(MAGIC):
+    content = files.content(path, MAX_BYTES, "take another example")
+    if content.startswith(tuple(IMAGE_MAGIC)):
         return Example("image", image=content)
     match path.suffix.lower():
         case ".npy" | ".npz":

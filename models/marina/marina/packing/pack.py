@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -133,9 +134,9 @@ def _model_files(model: ModelFile, order: Order, folder: Path) -> list[str]:
     """Copy what the archive gets of the user's files; weights of torch.save are rewritten by `look`."""
     names = [model.name]
     if model.form != "weights":
-        (folder / model.name).write_bytes(model.path.read_bytes())
+        shutil.copyfile(model.path, folder / model.name)
     if order.network:
-        (folder / NETWORK).write_bytes(order.network.read_bytes())
+        shutil.copyfile(order.network, folder / NETWORK)
         names.append(NETWORK)
     return names
 
@@ -273,7 +274,7 @@ def _place(built: Path, output: Path) -> None:
     """Whole or not at all."""
     part = output.with_name(f".{output.name}.part")
     try:
-        part.write_bytes(built.read_bytes())
+        shutil.copyfile(built, part)
         part.replace(output)
     except OSError as error:
         part.unlink(missing_ok=True)
