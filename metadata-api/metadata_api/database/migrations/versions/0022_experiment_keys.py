@@ -4,7 +4,7 @@ Reads go on. Creating and changing experiments waits until this has ended: 100,0
 parameters take about two minutes, so the keys are made in parts of 2,000 experiments, each well within the deadline of
 a statement.
 
-Revision: 0020, after 0019.
+Revision: 0022, after 0021.
 """
 
 import re
@@ -12,8 +12,8 @@ import re
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0020"
-down_revision = "0019"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 
