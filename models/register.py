@@ -107,6 +107,11 @@ def _rejected(path: str, answer: httpx.Response) -> Rejected:
     return Rejected(f"POST {path}: {answer.status_code} {answer.text[:500]}")
 
 
+def archives_of(paths: list[Path]) -> list[Path]:
+    """The archives among these files and in these folders."""
+    return sorted(found for path in paths for found in (path.rglob("*.mar") if path.is_dir() else [path]))
+
+
 def register(
     api: Api, archives: list[Path], remember: Path | None = None, deploy: set[str] | None = None
 ) -> str:
@@ -134,7 +139,9 @@ def register(
             new["deployments"] += api.deploy(info, name, version)
             deployed.add(name)
             _write(remember, deployed)
-    said = f"{len(archives)} starters known; new: " + ", ".join(f"{n} {what}" for what, n in new.items())
+    said = f"{len(archives)} starter{'' if len(archives) == 1 else 's'} known; new: " + ", ".join(
+        f"{n} {what}" for what, n in new.items()
+    )
     return f"{said}; left out, because they are not signed: {', '.join(unsigned)}" if unsigned else said
 
 
@@ -163,18 +170,26 @@ def main() -> int:
     parser.add_argument(
         "--token-file", type=Path, help="file with an API token of the role publisher or above"
     )
-    parser.add_argument("--models", type=Path, required=True, help="folder with trained .mar files")
+    parser.add_argument(
+        "--models",
+        type=Path,
+        required=True,
+        nargs="+",
+        metavar="PATH",
+        help="trained .mar files, and folders of them",
+    )
     parser.add_argument("--remember", type=Path, help="file that lists starters that were deployed before")
     parser.add_argument("--deploy", help="names of those to deploy, with commas between; by default all")
     arguments = parser.parse_args()
     # As the first process of a container it would not even notice.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    archives = sorted(arguments.models.rglob("*.mar"))
     deploy = None if arguments.deploy is None else set(filter(None, arguments.deploy.split(",")))
     try:
         headers = _authorization(arguments.token_file)
         with httpx.Client(base_url=arguments.api, headers=headers, timeout=60, trust_env=False) as client:
-            sys.stdout.write(register(Api(client), archives, arguments.remember, deploy) + "\n")
+            sys.stdout.write(
+                register(Api(client), archives_of(arguments.models), arguments.remember, deploy) + "\n"
+            )
     except (Rejected, ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

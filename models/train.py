@@ -30,26 +30,58 @@ from serving_runtime.archive import mar
 PACKED_FROM = (MODELS / "pack.py", Path(mar.__file__))
 STAMP = "inputs.json"
 UNCHANGED = "nothing has changed"
+# How much less than others a training in the background gets of a busy processor: about a tenth.
+YIELD = 10
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command. 0 = all trained, 2 = one of them cannot be (the reason is on stderr)."""
     options = _parser().parse_args(arguments)
-    if options.all + options.first + bool(options.names) != 1:
-        _parser().error("name the experiments to train, or say --all, or --first")
+    if options.all + bool(options.names) != 1:
+        _parser().error("name the experiments to train, or say --all")
     try:
-        chosen = [find(name) for name in (names() if options.all or options.first else options.names)]
-        if options.first:
-            chosen = [experiment for experiment in chosen if not experiment.spec.dataset]
-        for experiment in chosen:
-            folder = options.out / experiment.spec.name
-            said = train(experiment, datasets.find(experiment.spec), folder, force=options.force)
-            if options.names or UNCHANGED not in said:
-                print(said, flush=True)
+        chosen = [find(name) for name in (names() if options.all else options.names)]
+        if options.all:
+            chosen.sort(key=lambda experiment: bool(experiment.spec.dataset))  # digits first
+        _train(chosen, options)
     except (ValueError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _train(chosen: list[Experiment], options: argparse.Namespace) -> None:
+    """Train those that are missing or have changed, with a line before each and one after it."""
+    data = {experiment.spec.name: datasets.find(experiment.spec) for experiment in chosen}
+    work = {
+        experiment.spec.name: what
+        for experiment in chosen
+        if (what := _work(experiment, data[experiment.spec.name], options))
+    }
+    if work and options.background:
+        os.nice(YIELD)
+    for experiment in chosen:
+        name = experiment.spec.name
+        folder = options.out / name
+        if name not in work:
+            if options.names:
+                print(_unchanged(name, folder / f"{name}.mar"))
+            continue
+        line = f"{work[name]} {list(work).index(name) + 1} of {len(work)}: {name}"
+        print(line, flush=True)
+        if options.background:
+            _write_whole(options.background, line)
+        print(train(experiment, data[name], folder, force=options.force), flush=True)
+
+
+def _work(experiment: Experiment, data: Dataset, options: argparse.Namespace) -> str:
+    """What has to be done for an experiment, `training` or `packing`; empty when nothing has changed."""
+    folder = options.out / experiment.spec.name
+    keys = _keys(experiment, data)
+    found = {} if options.force else _stamp(folder, folder / f"{experiment.spec.name}.mar")
+    if found.items() >= keys.items():
+        return ""
+    return "packing" if found.get("weights") == keys["weights"] else "training"
 
 
 def train(experiment: Experiment, data: Dataset, folder: Path, *, force: bool = False) -> str:
@@ -62,7 +94,7 @@ def train(experiment: Experiment, data: Dataset, folder: Path, *, force: bool = 
     keys = _keys(experiment, data)
     found = {} if force else _stamp(folder, archive)
     if found.items() >= keys.items():
-        return f"{name}: {UNCHANGED}, {archive} stays"
+        return _unchanged(name, archive)
     folder.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
     if found.get("weights") == keys["weights"]:
@@ -80,6 +112,17 @@ def train(experiment: Experiment, data: Dataset, folder: Path, *, force: bool = 
     return f"{name}: {_measured(training['metrics'], data)}, {seconds:.0f} s, {archive}"
 
 
+def _unchanged(name: str, archive: Path) -> str:
+    return f"{name}: {UNCHANGED}, {archive} stays"
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """A reader finds the line of before or this one."""
+    new = path.with_suffix(".new")
+    new.write_text(f"{text}\n")
+    os.replace(new, path)
+
+
 def _measured(metrics: dict[str, float], data: Dataset) -> str:
     of = f"{len(data.test):,} held-out samples of {data.name}"
     if "test_accuracy" in metrics:
@@ -93,7 +136,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(names())}")
     parser.add_argument("--all", action="store_true", help="train every experiment")
     parser.add_argument(
-        "--first", action="store_true", help="train those of digits, which Marina starts with"
+        "--background",
+        type=Path,
+        metavar="FILE",
+        help="yield the processors to the system that runs beside, and keep in FILE what is being trained",
     )
     parser.add_argument("--force", action="store_true", help="train even if nothing has changed")
     parser.add_argument(

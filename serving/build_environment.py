@@ -2,6 +2,7 @@
 """Build an environment, or describe the serving environment itself: `make environment` and the images call it.
 
     python serving/build_environment.py [--uv UV] [--to FOLDER] NAME
+    python serving/build_environment.py --tidy
 
 NAME is a folder in serving/environments with a requirements.lock. The environment becomes
 `environments/NAME` in the virtual environment whose Python runs this, and shares all that this one has: only what the
@@ -9,10 +10,15 @@ lock adds is installed. `environment.json` in it, written last, says what a hand
 the lock says it for machines that have not built the environment; it is renewed when the lock has changed.
 `base` is the serving environment, of which only that file is written.
 
+What is built never changes: each build is a folder of its own in `environments/.versions/NAME`, `environments/NAME` a
+link to the newest. Processes started before keep the one that they have; builds that nothing uses any more are removed
+by the next build, and by `--tidy`.
+
 Only the standard library.
 """
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -21,7 +27,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,6 +41,7 @@ BASE = "base"
 RESERVED = ("native",)
 DESCRIPTION = "environment.json"
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
+VERSIONS = ".versions"
 INSTALL_SECONDS = 3600
 IMPORT_SECONDS = 300
 # As the fork server has it: their pools of threads would not survive a fork.
@@ -52,8 +61,15 @@ def main() -> int:
         "--to", type=Path, default=Path(sys.prefix) / "environments", help="where it is built"
     )
     parser.add_argument("--describe", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("name")
+    parser.add_argument("--tidy", action="store_true", help="only remove builds that nothing uses")
+    parser.add_argument("name", nargs="?", default="")
     arguments = parser.parse_args()
+    folder = arguments.to.resolve()
+    if arguments.tidy:
+        if (folder / VERSIONS).is_dir():
+            with _alone(folder):
+                tidy(folder)
+        return 0
     source = arguments.source.resolve() / arguments.name
     if arguments.describe:
         json.dump(_describe(source), sys.stdout)
@@ -62,7 +78,9 @@ def main() -> int:
         _write(FOLDER / BASE / DESCRIPTION, _base())
         return 0
     try:
-        build(arguments.uv, source, arguments.to.resolve() / arguments.name)
+        with _alone(folder):
+            build(arguments.uv, source, folder)
+            tidy(folder)
     except BuildError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -73,8 +91,8 @@ class BuildError(Exception):
     """The environment cannot be built; the text says why, and what to do."""
 
 
-def build(uv: str, source: Path, target: Path) -> None:
-    """Build what the folder `source` describes as `target`. Raises BuildError."""
+def build(uv: str, source: Path, folder: Path) -> None:
+    """Build what the folder `source` describes beside what is in `folder`, then switch to it. Raises BuildError."""
     lock = source / "requirements.lock"
     if source.name in RESERVED:
         raise BuildError(f"the name {source.name} is taken: rename {source}")
@@ -84,8 +102,56 @@ def build(uv: str, source: Path, target: Path) -> None:
             f"there is no environment {source.name}; there are {', '.join(there) or 'none'}. For one of your own "
             f"write {source}/requirements.in, then run: make lock"
         )
-    shutil.rmtree(target, ignore_errors=True)
+    target = folder / VERSIONS / source.name / f"{time.time_ns():x}"
     target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _fill(uv, source, target)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+    _switch(folder / source.name, target)
+
+
+def tidy(folder: Path) -> None:
+    """Remove builds that are neither the newest of their environment nor used by any process."""
+    lines = [_command_line(process) for process in Path("/proc").glob("[0-9]*")]
+    for version in (folder / VERSIONS).glob("*/*"):
+        is_current = (folder / version.parent.name).resolve() == version
+        if not is_current and not any(str(version).encode() in line for line in lines):
+            shutil.rmtree(version, ignore_errors=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Only one at a time builds and removes."""
+    (folder / VERSIONS).mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / VERSIONS, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _command_line(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""  # it has ended
+
+
+def _switch(link: Path, target: Path) -> None:
+    """Let a link lead to another folder, without a moment in which it leads nowhere."""
+    if link.is_dir() and not link.is_symlink():
+        link.rename(target.with_name("before-versions"))
+    new = link.with_name(f".{link.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target.relative_to(link.parent))
+    new.replace(link)
+
+
+def _fill(uv: str, source: Path, target: Path) -> None:
+    lock = source / "requirements.lock"
     _run([uv, "venv", "--quiet", "--no-project", "--python", sys.executable, str(target)])
     python = target / "bin" / "python"
     if re.search(r"^[a-z0-9]", lock.read_text(), re.M):

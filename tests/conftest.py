@@ -126,7 +126,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, starter_mars: dict[str, Path
 
 
 @contextmanager
-def launched(home: Path, until: str = "Marina is up") -> Iterator[Stack]:
+def launched(home: Path, until: str = "models answer") -> Iterator[Stack]:
     """The system on an empty data folder, once it has said `until`; stopped and its database deleted at the end."""
     home.mkdir()
     (home / "models").symlink_to(TRAINED)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from marina_local import backup, folder, launcher, services, tokens
 from marina_local.errors import LocalError
+from marina_local.ports import NAMES
 from marina_local.process import run
 from marina_local.settings import LocalSettings
 from metadata_api.schemas.fsck import StoreCheck
@@ -73,6 +74,8 @@ def _status(settings: LocalSettings, _: argparse.Namespace) -> int:
         return 3
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder.started))
     _tell(f"running since {since} as process {holder.pid}: {holder.ui}")
+    ports = ", ".join(f"{NAMES[service]} on 127.0.0.1:{port}" for service, port in holder.ports.items())
+    _tell(f"{settings.home}: {ports}")
     return 0
 
 
@@ -103,6 +106,7 @@ def _train(settings: LocalSettings, _: argparse.Namespace) -> int:
 
 def _fsck(settings: LocalSettings, arguments: argparse.Namespace) -> int:
     """Request a check, show how far it is, and print what it found; 1 unless every row has its bytes."""
+    settings = folder.running(settings)
     url, shown = f"{settings.address('api')}/v1/fsck", 0.0
     with _client(settings, 60) as client:
         answer = client.post(url, json={"repair": arguments.repair})
@@ -148,7 +152,7 @@ def _client(settings: LocalSettings, seconds: float) -> Iterator[httpx.Client]:
             yield client
     except httpx.HTTPError as error:
         raise LocalError(
-            f"the API does not answer on {settings.address('api')}: run `make up` first"
+            f"the API does not answer on {settings.address('api')}: look into {settings.logs / 'api.log'}"
         ) from error
 
 

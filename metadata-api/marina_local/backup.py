@@ -33,8 +33,7 @@ def back_up(settings: LocalSettings, to: Path) -> str:
     Raises LocalError when nothing runs, and when bytes are missing or damaged; the dump and all other bytes are there
     nevertheless.
     """
-    if folder.holder(settings) is None:
-        raise LocalError(f"nothing runs on {settings.home}: run `make up` first")
+    settings = folder.running(settings)
     to.mkdir(parents=True, exist_ok=True)
     _run("backup", Postgres(settings), BACKUP_DIR=str(to), BACKUP_KEEP=str(KEPT))
     dump = max(to.glob("marina-*.dump"))
@@ -51,6 +50,7 @@ def restore(settings: LocalSettings, source: Path, name: str) -> str:
     """
     if not source.is_dir():
         raise LocalError(f"there is no backup in {source}")
+    settings = folder.as_started(settings)
     with folder.lock(settings):
         asyncio.run(_restore_database(settings, source, name))
         dump = source / name if name else max(source.glob("marina-*.dump"))
@@ -93,7 +93,8 @@ def _run(script: str, postgres: Postgres, **more: str) -> None:
     except subprocess.TimeoutExpired as error:
         raise NotReady(f"{script} took longer than {SCRIPT_SECONDS:.0f} s") from error
     if ended.returncode != 0:
-        raise LocalError(f"{script} failed: {(ended.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+        said = (ended.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise LocalError(f"{script} of Postgres on 127.0.0.1:{postgres.port} failed: {said}")
 
 
 def _copy_objects(dump: Path, source: Path, target: Path, *, into_store: bool) -> tuple[int, list[str]]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from marina_local import postgres
 from marina_local.errors import AlreadyRunning, LocalError, Unusable
@@ -24,15 +25,17 @@ FOLDERS = ("store", "serving", "logs", "models", "run", "backups")
 
 @dataclass(frozen=True)
 class Holder:
-    """The launcher that uses a data folder: its process id, start (seconds since 1970), addresses of UI and API.
+    """The launcher that uses a data folder: its process id, start (seconds since 1970), addresses, ports by service.
 
-    The command line `marina` reads the last of them in the lock's file.
+    The command line `marina` reads the API's address in the lock's file. `auth` is the setting of that name.
     """
 
     pid: int
     started: float
     ui: str
     api: str
+    ports: dict[str, int]
+    auth: Literal["on", "off"]
 
 
 @contextmanager
@@ -46,7 +49,8 @@ def lock(settings: LocalSettings) -> Iterator[None]:
     try:
         if not _lock(descriptor):
             raise AlreadyRunning(_who(settings))
-        holder = Holder(os.getpid(), time.time(), settings.address("ui"), settings.address("api"))
+        addresses = settings.address("ui"), settings.address("api")
+        holder = Holder(os.getpid(), time.time(), *addresses, settings.ports, settings.auth)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
         yield
@@ -90,6 +94,30 @@ def holder(settings: LocalSettings) -> Holder | None:
         raise AlreadyRunning("another launcher is just starting here: try again in a moment") from error
     finally:
         os.close(descriptor)
+
+
+def as_started(settings: LocalSettings) -> LocalSettings:
+    """The settings with the ports and the authentication of who holds the folder, so that nobody has to say them again.
+
+    Where nobody does, those of who held it last, except for what the environment says.
+    """
+    said = set() if holder(settings) else settings.model_fields_set
+    try:
+        found = Holder(**json.loads(settings.lock_file.read_text()))
+        started = {f"{service}_port": found.ports[service] for service in settings.ports}
+    except (OSError, ValueError, TypeError, KeyError):
+        return settings
+    more = {"auth": found.auth, **started}
+    return settings.model_copy(update={name: value for name, value in more.items() if name not in said})
+
+
+def running(settings: LocalSettings) -> LocalSettings:
+    """The settings of what runs on the data folder. Raises LocalError when nothing does."""
+    if holder(settings) is None:
+        raise LocalError(
+            f"nothing runs on {settings.home}: run `make up` first, or name another data folder by MARINA_HOME"
+        )
+    return as_started(settings)
 
 
 def stop(settings: LocalSettings) -> float | None:

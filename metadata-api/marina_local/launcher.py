@@ -7,10 +7,11 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import httpx
 
-from marina_local import folder, services, tokens
+from marina_local import folder, services, starters, tokens
 from marina_local.errors import LocalError, NotReady, Unusable
 from marina_local.ports import NAMES, check_ports
 from marina_local.postgres import Postgres
@@ -78,18 +79,22 @@ class Launcher:
     async def _start(self) -> None:
         """Serving first: its models take longest to load, and it knows them from the last time."""
         self._say("starting", f"data and logs are in {self.settings.home}")
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._http(services.serving(self.settings), "serving", "/v2/health/live"))
-                group.create_task(self._database_and_api())
-                group.create_task(self._http(services.ui(self.settings), "ui", "/livez"))
-                group.create_task(self._train_first())
-        except* LocalError as errors:
-            raise _first(errors) from None
-        await self._step("register", services.registration(self.settings))
+        async with starters.training(self.settings) as training:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    serving = services.serving(self.settings)
+                    group.create_task(self._http(serving, "serving", "/v2/health/live"))
+                    group.create_task(self._database_and_api())
+                    group.create_task(self._http(services.ui(self.settings), "ui", "/livez"))
+            except* LocalError as errors:
+                raise _first(errors) from None
+            self._addresses()
+            async for archives in starters.changes(self.settings, training):
+                await self._register(archives)
+            if code := await training:
+                log.warning("training starter experiments failed (exit code %s): see the lines above", code)
         await self._predictions()
-        self._addresses()
-        await self._train_others()
+        await run(services.tidying(self.settings), None)
 
     async def _database_and_api(self) -> None:
         postgres = await asyncio.to_thread(Postgres, self.settings)
@@ -121,26 +126,12 @@ class Launcher:
             await self._until(look, f"{NAMES['api']} does not answer on {url}", supervised)
         self._say("api", f"ready on {self.settings.address('api')}")
 
-    async def _train_first(self) -> None:
-        """On the terminal, because it shows progress bars; the first run takes a minute."""
-        code = await run(services.training(self.settings, first=True), None)
-        if code != 0:
-            raise NotReady(f"training the starter experiments failed (exit code {code}): see the lines above")
-        self._say("models", f"{self._trained()} trained")
-
-    async def _train_others(self) -> None:
-        """Those of other kinds, once there is something to use; without them Marina runs as well."""
-        before = self._trained()
-        if await run(services.training(self.settings), None) != 0:
-            log.warning("training the other starter experiments failed: see the lines above")
-        elif self._trained() > before:
-            try:
-                await self._step("register", services.registration(self.settings))
-            except NotReady as error:
-                log.warning("%s", error)
-
-    def _trained(self) -> int:
-        return len(list(self.settings.models_dir.rglob("*.mar")))
+    async def _register(self, archives: list[Path]) -> None:
+        """Without a starter experiment Marina runs as well."""
+        try:
+            await self._step("register", services.registration(self.settings, archives))
+        except NotReady as error:
+            log.warning("%s", error)
 
     async def _step(self, name: str, service: Service) -> None:
         """A service that ends by itself, with its output in its log; its last line is what the step says."""
@@ -179,20 +170,22 @@ class Launcher:
     async def _predictions(self) -> None:
         answers = await await_predictions(self.settings)
         silent = {name: reason for name, reason in answers.items() if reason is not None}
-        count = f"{len(answers) - len(silent)} of {len(answers)}"
-        self._say("predict", f"{count} deployments answer a real prediction")
+        count = f"{len(answers) - len(silent)} of {len(answers)}" if silent else f"all {len(answers)}"
+        self._say("models", f"{count} models answer" if answers else "none is deployed")
         for name, reason in silent.items():
             log.warning("%s does not answer: %s", name, reason)
 
     def _addresses(self) -> None:
         address = self.settings.address
         log.info(
-            "\nMarina is up after %.1f s. Ctrl-C stops it, the data stays.", time.monotonic() - self._begin
+            "\nMarina is up after %.1f s, its models follow. Ctrl-C stops it, the data stays.",
+            time.monotonic() - self._begin,
         )
         log.info("  UI    %s", tokens.link(self.settings), extra=SECRET)
         lines = [
             f"  API   {address('api')}/docs",
             f"  v2    {address('serving')}/v2",
+            *([f"  curl  -H @{self.settings.header_file}"] if self.settings.auth == "on" else []),
             "",
         ]
         for line in lines:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import util
 from pathlib import Path
 
@@ -72,26 +72,32 @@ def ui(settings: LocalSettings) -> Service:
         UI_API_URL=settings.address("api"),
         UI_PUBLIC_API_URL=settings.address("api"),
         UI_UPLOAD_DIR=str(settings.home / "uploads"),
+        UI_TRAINING_FILE=str(settings.training_file),
     )
 
 
-def training(settings: LocalSettings, *, first: bool = False) -> Service:
+def training(settings: LocalSettings, *, beside: bool = False) -> Service:
     """Train the starter experiments that have no `.mar` yet, or whose folder has changed; ends by itself.
 
-    `first`: only those that the first start waits for.
+    `beside`: while the system runs, which must not wait for it.
     """
     script = str(REPOSITORY / "models" / "train.py")
-    which = "--first" if first else "--all"
-    return _python("training", settings, script, which, "--out", str(settings.models_dir))
+    background = ["--background", str(settings.training_file)] if beside else []
+    return _python("training", settings, script, "--all", "--out", str(settings.models_dir), *background)
 
 
-def registration(settings: LocalSettings) -> Service:
-    """Register and deploy the starter experiments; ends by itself."""
+def registration(settings: LocalSettings, archives: Sequence[Path]) -> Service:
+    """Register starter experiments and deploy those that are new; ends by itself."""
     script = str(REPOSITORY / "models" / "register.py")
     remember = settings.lock_file.parent / "deployed-starters.json"
-    folders = ["--models", str(settings.models_dir), "--remember", str(remember)]
+    folders = ["--models", *map(str, archives), "--remember", str(remember)]
     token = ["--token-file", str(settings.token_file)] if settings.auth == "on" else []
     return _python("registration", settings, script, "--api", settings.address("api"), *folders, *token)
+
+
+def tidying(settings: LocalSettings) -> Service:
+    """Remove builds of environments that nothing uses; ends by itself."""
+    return _python("tidying", settings, str(REPOSITORY / "serving" / "build_environment.py"), "--tidy")
 
 
 def api_environment(settings: LocalSettings, postgres: Postgres) -> dict[str, str]:

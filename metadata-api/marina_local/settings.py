@@ -80,6 +80,11 @@ class LocalSettings(BaseSettings):
         return self.home / "run" / "launcher.lock"
 
     @property
+    def training_file(self) -> Path:
+        """A line that says which starter experiment is being trained; not there when none is."""
+        return self.home / "run" / "training"
+
+    @property
     def token_file(self) -> Path:
         """The admin's API token, for people and for the programs of this folder."""
         return self.home / "run" / "token"

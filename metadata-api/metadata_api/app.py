@@ -39,23 +39,9 @@ from metadata_api.memory import Memory
 from metadata_api.metrics import Metrics
 from metadata_api.objects import ledger
 from metadata_api.objects import stores as object_stores
-from metadata_api.routes import (
-    aliases,
-    artifacts,
-    deployments,
-    experiments,
-    fsck,
-    health,
-    imports,
-    inputs,
-    metrics,
-    predictions,
-    restores,
-    versions,
-)
-from metadata_api.routes import audit as audit_routes
-from metadata_api.routes import tokens as token_routes
+from metadata_api.routes import metrics
 from metadata_api.routes.dependencies import Components
+from metadata_api.routes.routers import ROUTERS
 from metadata_api.settings import Settings
 from metadata_api.signatures import Signatures
 from metadata_api.storage.folder import FolderStore
@@ -70,25 +56,6 @@ PAGES = ("/docs", "/redoc")
 # What everybody can read in the sources: no credential is needed for it.
 OPEN_PAGES = (*PAGES, "/openapi.json")
 OPEN_FILES = "/static-offline-docs/"
-ROUTERS = tuple(
-    module.router
-    for module in (
-        health,
-        metrics,
-        experiments,
-        imports,
-        fsck,
-        restores,
-        versions,
-        artifacts,
-        deployments,
-        aliases,
-        predictions,
-        inputs,
-        token_routes,
-        audit_routes,
-    )
-)
 ACCESS = (*access.declared(ROUTERS), *V2_ACCESS, *(access.Access("GET", page, None) for page in OPEN_PAGES))
 """The role that every address needs."""
 _IS_OPEN_ROUTE = access.open_addresses(ROUTERS)

@@ -19,6 +19,7 @@ from metadata_api.auth.principal import principal_of
 from metadata_api.auth.request import current_request
 from metadata_api.database import tables
 from metadata_api.database.auth_tables import ApiToken, AuditEntry
+from metadata_api.database.evidence_tables import Label
 from metadata_api.database.pages import first_rows
 from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.session import Base, Sessions
@@ -32,6 +33,7 @@ AUDITED = (
     tables.Alias,
     tables.Import,
     ApiToken,
+    Label,
 )
 AUDITED_WHEN_DELETED = (Prediction, Input)
 """While they are there they are their own record."""
@@ -194,10 +196,15 @@ def _entry(scope: Scope, changes: list[dict[str, Any]]) -> AuditEntry:
 
 
 def _change(row: Base, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    # Several tokens may have one name.
-    names = ("id",) if isinstance(row, ApiToken) else ("name", "number", "filename", "uid", "sha256", "id")
-    key = next((str(getattr(row, name)) for name in names if hasattr(row, name)), "")
+    key = next((str(getattr(row, name)) for name in _key_names(row) if hasattr(row, name)), "")
     return {"table": row.__tablename__, "key": key, "before": before, "after": after}
+
+
+def _key_names(row: Base) -> tuple[str, ...]:
+    if isinstance(row, Label):
+        return ("input_sha256",)
+    # Several tokens may have one name.
+    return ("id",) if isinstance(row, ApiToken) else ("name", "number", "filename", "uid", "sha256", "id")
 
 
 def _values(row: Base) -> dict[str, Any]:

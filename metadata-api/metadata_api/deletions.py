@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from metadata_api.database.evidence_tables import Label
 from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.session import deadline
 from metadata_api.database.tables import Alias, Deployment, Experiment, Import, ModelVersion
@@ -76,24 +77,27 @@ def delete_version(session: Session, name: str, number: int, consent: Consent) -
 
 
 def delete_input(session: Session, sha256: str, consent: Consent) -> Deletion:
-    """Delete an input and the predictions about it; raises NotFound, and Conflict while there are any."""
+    """Delete an input with the predictions and labels about it; raises NotFound, and Conflict while there are any."""
     row = session.scalar(select(Input).where(Input.sha256 == sha256).with_for_update())
     if row is None:
         raise NotFound("input_unknown", f"There is no input {sha256}.")
     mine = Prediction.input_sha256 == sha256
     count = session.scalar(select(func.count()).where(mine)) or 0
-    said = Deletion(deleted=not consent.dry_run, inputs=1, predictions=count)
+    labelled = Label.input_sha256 == sha256
+    labels = session.scalar(select(func.count()).where(labelled)) or 0
+    said = Deletion(deleted=not consent.dry_run, inputs=1, predictions=count, labels=labels)
     _agree(f"Input {sha256}", said, consent)
     if not consent.dry_run:
         with deadline(STATEMENT_SECONDS):
             session.execute(delete(Prediction).where(mine))
+        session.execute(delete(Label).where(labelled))
         session.delete(row)
         ledger.release(session, ledger.INPUT, [sha256])
     return said
 
 
 def delete_prediction(session: Session, uid: UUID) -> Deletion:
-    """Delete a prediction, and its input when no other is about it; raises NotFound."""
+    """Delete a prediction, and its input when no other and no label is about it; raises NotFound."""
     row = session.scalar(select(Prediction).where(Prediction.uid == uid).with_for_update())
     if row is None:
         raise NotFound("prediction_unknown", f"There is no prediction {uid}.")
@@ -113,14 +117,21 @@ def delete_import(session: Session, number: int) -> Deletion:
 
 
 def delete_unused_inputs(session: Session, digests: Sequence[str]) -> int:
-    """Delete those inputs that no prediction is about; how many those were."""
+    """Delete those inputs that neither a prediction nor a label is about; how many those were."""
     # Skipped is what somebody is just asking about; a new statement sees the predictions that are there by now.
     free = select(Input.sha256).where(Input.sha256.in_(digests)).with_for_update(skip_locked=True)
     candidates = session.scalars(free.order_by(Input.sha256)).all()
-    unused = Input.sha256.in_(candidates) & ~exists().where(Prediction.input_sha256 == Input.sha256)
-    gone = session.scalars(delete(Input).where(unused).returning(Input.sha256)).all()
+    gone = session.scalars(
+        delete(Input).where(Input.sha256.in_(candidates), is_unused()).returning(Input.sha256)
+    ).all()
     ledger.release(session, ledger.INPUT, gone)
     return len(gone)
+
+
+def is_unused() -> ColumnElement[bool]:
+    """Whether nothing is about an input."""
+    asked = exists().where(Prediction.input_sha256 == Input.sha256)
+    return ~asked & ~exists().where(Label.input_sha256 == Input.sha256)
 
 
 def _agree(what: str, said: Deletion, consent: Consent) -> None:
@@ -135,6 +146,7 @@ def _agree(what: str, said: Deletion, consent: Consent) -> None:
     more = [
         f"{len(versions)} versions ({', '.join(versions[:10])})" if versions else "",
         f"{said.predictions} predictions" if said.predictions else "",
+        f"{said.labels} labels, which people gave" if said.labels else "",
         f"{said.predictions_kept} predictions, which stay as records" if said.predictions_kept else "",
     ]
     if any(more) and not consent.cascade:

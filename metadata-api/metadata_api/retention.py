@@ -1,7 +1,7 @@
 """Deletes what is older, more or larger than the settings say, oldest first and in batches; the maintenance calls it.
 
-A batch is a transaction of its own, short enough to hold nobody up. Experiments and versions are somebody's work: only
-people delete them.
+A batch is a transaction of its own, short enough to hold nobody up. Experiments, versions and labels are somebody's
+work: only people delete them, and what models said about a labelled input stays with it, as scores rest on it.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,12 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from metadata_api.database.auth_tables import AuditEntry
+from metadata_api.database.evidence_tables import Label
 from metadata_api.database.object_tables import StoreCheck
 from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Alias, AliasEvent, DeploymentEvent, Import
-from metadata_api.deletions import delete_unused_inputs
+from metadata_api.deletions import delete_unused_inputs, is_unused
 from metadata_api.settings.stores import Retention
 
 BATCH = 1000
@@ -48,18 +49,19 @@ def apply(sessions: Sessions, keep: Retention) -> int:
 
 
 def _predictions(session: Session, keep: Retention) -> int:
-    """The oldest predictions, with the inputs that no other is about."""
-    due = _due(session, Prediction.id, Prediction.created_at, keep.predictions_days, keep.predictions_rows)
+    """The oldest predictions about what nobody labelled, with the inputs that no other is about."""
+    at, free = Prediction.created_at, ~exists().where(Label.input_sha256 == Prediction.input_sha256)
+    due = _due(session, Prediction.id, at, keep.predictions_days, keep.predictions_rows, free)
     if due is None and keep.inputs_bytes:
         stored = session.scalar(select(func.coalesce(func.sum(Input.size), 0))) or 0
         if stored > keep.inputs_bytes:
             # First those that no prediction is about: deleting predictions would not free them.
-            about = exists().where(Prediction.input_sha256 == Input.sha256)
-            unused = session.scalars(select(Input.sha256).where(~about).limit(BATCH)).all()
+            unused = session.scalars(select(Input.sha256).where(is_unused()).limit(BATCH)).all()
             if unused and (gone := delete_unused_inputs(session, unused)):
                 return gone
             # As little as it takes: inputs may be large, and predictions about them are few.
-            due = Prediction.id.in_(select(Prediction.id).order_by(Prediction.id).limit(BATCH // 10))
+            oldest = select(Prediction.id).where(free).order_by(Prediction.id).limit(BATCH // 10)
+            due = Prediction.id.in_(oldest)
     if due is None:
         return 0
     digests = session.scalars(delete(Prediction).where(due).returning(Prediction.input_sha256)).all()

@@ -54,7 +54,7 @@ def test_every_service_is_started_with_it(settings: LocalSettings, monkeypatch: 
         services.api(settings, postgres),
         services.migration(settings, postgres),
     ]
-    started += [services.ui(settings), services.training(settings), services.registration(settings)]
+    started += [services.ui(settings), services.training(settings), services.registration(settings, [])]
     assert {service.name for service in started} == set(SERVICES)
     for service in [*started]:
         assert "CLOUD_KEY" not in service.environment

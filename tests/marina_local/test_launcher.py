@@ -237,3 +237,36 @@ class TestInterrupted:
 def test_the_ui_keeps_uploads_in_the_data_folder(settings: LocalSettings) -> None:
     assert services.ui(settings).environment["UI_UPLOAD_DIR"] == str(settings.home / "uploads")
     assert "uploads" in folder.DATA
+
+
+class TestPortsInUse:
+    def test_commands_find_the_ports_in_the_data_folder(self, settings: LocalSettings) -> None:
+        elsewhere = settings.model_copy(update={"auth": "off"})
+        only_home = LocalSettings(home=settings.home)
+        with folder.lock(elsewhere):
+            found = folder.running(only_home)
+            assert (found.ports, found.auth) == (settings.ports, "off")
+            status = subprocess.run(
+                [sys.executable, "-m", "marina_local", "status"],
+                env={**os.environ, "MARINA_HOME": str(settings.home)},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert f"Postgres on 127.0.0.1:{settings.postgres_port}" in status.stdout
+        assert folder.as_started(only_home).ports == settings.ports
+        assert folder.as_started(LocalSettings(home=settings.home, api_port=8001)).api_port == 8001
+
+    @pytest.mark.parametrize("command", ["backup", "fsck"])
+    def test_without_a_launcher_the_data_folder_is_named(self, settings: LocalSettings, command: str) -> None:
+        result = call(settings, command)
+        assert result.returncode == 1
+        assert result.stderr.startswith(f"marina: nothing runs on {settings.home}: run `make up` first, or ")
+
+    def test_who_does_not_answer_is_named_with_host_and_port(self, settings: LocalSettings) -> None:
+        with hold(settings) as first:
+            fsck, backup = call(settings, "fsck"), call(settings, "backup")
+            first.kill()
+        assert "the API does not answer on http://127.0.0.1:8000: look into" in fsck.stderr
+        assert "Postgres on 127.0.0.1:54320 failed:" in backup.stderr

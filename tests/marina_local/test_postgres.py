@@ -274,7 +274,7 @@ class TestPasswords:
             services.api(settings, postgres),
             services.migration(settings, postgres),
         ]
-        every += [services.ui(settings), services.training(settings), services.registration(settings)]
+        every += [services.ui(settings), services.training(settings), services.registration(settings, [])]
         for service in every:
             assert name not in repr((service.command, dict(service.environment)))
 

@@ -70,7 +70,7 @@ def test_a_starter_becomes_experiment_version_and_deployment(
     register: ModuleType, api: httpx.Client, tmp_path: Path
 ) -> None:
     line = register.register(register.Api(api), [trained(tmp_path, "mlp-test")])
-    assert line == "1 starters known; new: 1 experiments, 1 versions, 1 deployments"
+    assert line == "1 starter known; new: 1 experiments, 1 versions, 1 deployments"
     experiment = api.get("/v1/experiments/mlp-test").json()
     assert experiment["source"] == "starter"
     assert experiment["parameters"] == {"network": "mlp", "learning_rate": 0.05, "momentum": 0.9, "seed": 7}
@@ -82,7 +82,7 @@ def test_twice_is_once(register: ModuleType, api: httpx.Client, tmp_path: Path) 
     archives = [trained(tmp_path, "mlp-test")]
     register.register(register.Api(api), archives)
     line = register.register(register.Api(api), archives)
-    assert line == "1 starters known; new: 0 experiments, 0 versions, 0 deployments"
+    assert line == "1 starter known; new: 0 experiments, 0 versions, 0 deployments"
 
 
 def test_a_new_training_is_a_new_version_that_people_deploy_themselves(
@@ -90,7 +90,7 @@ def test_a_new_training_is_a_new_version_that_people_deploy_themselves(
 ) -> None:
     register.register(register.Api(api), [trained(tmp_path, "mlp-test")])
     line = register.register(register.Api(api), [trained(tmp_path, "mlp-test", salt="again")])
-    assert line == "1 starters known; new: 0 experiments, 1 versions, 0 deployments"
+    assert line == "1 starter known; new: 0 experiments, 1 versions, 0 deployments"
     assert deployments(api) == {"mlp-test": ("running", 1)}
 
 

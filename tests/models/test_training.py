@@ -152,21 +152,39 @@ class TestCommand:
         assert train.main(["no-such-experiment"]) == 2
         assert "cnn-baseline" in capsys.readouterr().err
 
-    def test_first_are_those_of_digits_and_what_has_not_changed_is_not_told(
+    def test_digits_come_first_and_each_is_told_with_its_place(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        trained: list[str] = []
+        doing: list[str] = []
+        background = tmp_path / "training"
 
         def instead(experiment: Experiment, *_: Any, **__: Any) -> str:
-            trained.append(experiment.spec.name)
-            return f"{experiment.spec.name}: {train.UNCHANGED if len(trained) > 1 else 'trained'}"
+            doing.append(background.read_text())
+            return f"{experiment.spec.name}: trained"
 
         monkeypatch.setattr(train, "train", instead)
-        assert train.main(["--first", "--out", str(tmp_path)]) == 0
-        assert trained == [name for name in names() if not find(name).spec.dataset]
-        assert capsys.readouterr().out == f"{trained[0]}: trained\n"
+        monkeypatch.setattr("os.nice", lambda _: 0)
+        assert train.main(["--all", "--out", str(tmp_path), "--background", str(background)]) == 0
+        first = next(name for name in names() if not find(name).spec.dataset)
+        assert doing[0] == f"training 1 of {len(names())}: {first}\n"
+        assert bool(find(doing[-1].split()[-1]).spec.dataset)
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[:2] == [f"training 1 of {len(names())}: {first}", f"{first}: trained"]
+        assert [f"{line}\n" for line in lines[::2]] == doing
 
-    @pytest.mark.parametrize("arguments", [[], ["cnn-baseline", "--all"], ["--all", "--first"]])
+    def test_what_has_not_changed_is_neither_counted_nor_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        changed = {"mlp-wide": "training", "wine-mlp": "packing"}
+        monkeypatch.setattr(train, "_work", lambda one, *_: changed.get(one.spec.name, ""))
+        monkeypatch.setattr(train, "train", lambda one, *_, **__: f"{one.spec.name}: done")
+        assert train.main(["--all", "--out", str(tmp_path)]) == 0
+        assert capsys.readouterr().out.splitlines() == [
+            *["training 1 of 2: mlp-wide", "mlp-wide: done"],
+            *["packing 2 of 2: wine-mlp", "wine-mlp: done"],
+        ]
+
+    @pytest.mark.parametrize("arguments", [[], ["cnn-baseline", "--all"]])
     def test_wants_names_or_all(self, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as end:
             train.main(arguments)

@@ -33,6 +33,8 @@ class Site:
     url: str
     api: FakeApi
     restart_ui: Callable[[], None]
+    training: Path
+    """The file in which the UI finds what is being trained."""
 
 
 def refreshes(site: Site) -> int:
@@ -145,11 +147,12 @@ def bad_csv(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def running_site() -> Iterator[Site]:
+def running_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The UI in front of a fake API, refreshed often so that no test waits long; one for all tests."""
     fake = FakeApi()
     api = Server(fake.app).start()
-    settings = Settings(api_url=api.url, public_api_url=api.url, refresh_seconds=0.5)
+    training = tmp_path_factory.mktemp("run") / "training"
+    settings = Settings(api_url=api.url, public_api_url=api.url, refresh_seconds=0.5, training_file=training)
     port = free_port()
     running = [Server(create_app(settings), port).start()]
 
@@ -157,7 +160,7 @@ def running_site() -> Iterator[Site]:
         running.pop().stop()
         running.append(Server(create_app(settings), port).start())
 
-    yield Site(f"http://127.0.0.1:{port}/", fake, restart)
+    yield Site(f"http://127.0.0.1:{port}/", fake, restart, training)
     running.pop().stop()
     api.stop()
 
@@ -166,5 +169,6 @@ def running_site() -> Iterator[Site]:
 def site(running_site: Site) -> Iterator[Site]:
     """The UI in front of a fake API in its first state, which answers nothing that the real one would not."""
     running_site.api.reset()
+    running_site.training.unlink(missing_ok=True)
     yield running_site
     assert running_site.api.wrong == []

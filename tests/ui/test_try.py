@@ -41,6 +41,33 @@ class TestTry:
         visits.fits(page)
         screenshot(page, "try")
 
+    def test_a_digit_drawn_while_models_are_trained_is_answered_by_the_first_that_is_ready(
+        self, site: Site, open_page: OpenPage
+    ) -> None:
+        site.training.write_text("training 1 of 7: cnn-baseline\n")
+        found = dict(site.api.deployments)
+        site.api.deployments.clear()
+        page = open_page(1280)
+        page.goto(site.url)
+        page.locator("#asking canvas").wait_for()
+        expect(page.locator("#alarm")).to_contain_text("Now training 1 of 7: cnn-baseline.")
+        expect(page.locator("#answers")).to_contain_text("training 1 of 7: cnn-baseline")
+        visits.draw(page)
+        expect(page.locator("#answers")).to_contain_text("The first model that is ready answers.")
+        site.training.write_text("training 2 of 7: cnn-fast\n")
+        expect(page.locator("#alarm")).to_contain_text("2 of 7: cnn-fast")
+        baseline = found["cnn-baseline"]
+        starting = {"ready": False, "observed": {**baseline["observed"], "state": "starting"}}
+        site.api.deployments["cnn-baseline"] = baseline | starting
+        expect(page.locator("#chosen")).to_contain_text("cnn-baseline · starting")
+        expect(page.locator("#answers")).to_contain_text("2 of 7: cnn-fast", timeout=10_000)
+        assert site.api.asked == []
+        site.api.deployments["cnn-baseline"] = baseline
+        expect(visits.card(page, "cnn-baseline")).to_contain_text("5", timeout=10_000)
+        assert visits.ink(page) > 0.03
+        site.training.unlink()
+        expect(page.locator("#alarm")).not_to_contain_text("training")
+
     def test_clear_takes_drawing_and_answers_away(self, site: Site, page: Page) -> None:
         visits.draw(page)
         page.locator(".m-vote").wait_for()

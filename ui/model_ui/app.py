@@ -10,7 +10,7 @@ import gradio as gr
 import httpx
 from fastapi import FastAPI
 
-from model_ui import assets, uploads
+from model_ui import assets, training, uploads
 from model_ui.api_errors import ApiError, ApiRejected
 from model_ui.archives import Archives
 from model_ui.asgi import App
@@ -122,7 +122,9 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
         alarm = gr.HTML("", js_on_load=None, apply_default_css=False, elem_id="alarm", elem_classes="m-maybe")
         with gr.Tabs(elem_id="tabs", selected="try", overflow_behavior="wrap") as tabs:
             with gr.Tab("Try", id="try"):
-                trying = try_it.build(client, deadline_ms=settings.deadline_ms)
+                trying = try_it.build(
+                    client, deadline_ms=settings.deadline_ms, training_file=settings.training_file
+                )
             with gr.Tab("Models", id="models") as models_tab:
                 uploading = models.build(client, max_archive_bytes=settings.max_archive_bytes)
             with gr.Tab("Experiments", id="experiments") as experiments_tab:
@@ -141,7 +143,7 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on(
             [page.load, timer.tick],
-            _refresh(client, api),
+            _refresh(client, api, settings.training_file),
             inputs=[trying.known, running.versions, running.logs, away, returned, shown],
             outputs=[
                 *[alarm, trying.asking, trying.chosen, trying.known, running.cards, away, returned],
@@ -173,7 +175,9 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
     return page
 
 
-def _refresh(client: MetadataClient, api: str) -> Callable[..., Awaitable[tuple[Any, ...]]]:
+def _refresh(
+    client: MetadataClient, api: str, training_file: Path | None
+) -> Callable[..., Awaitable[tuple[Any, ...]]]:
     """What changes by itself: the deployments in two tabs, who the visitor is, and whether the API is there at all."""
 
     async def refresh(
@@ -195,9 +199,10 @@ def _refresh(client: MetadataClient, api: str) -> Callable[..., Awaitable[tuple[
         except ApiError as error:
             alarm = problem(error) if isinstance(error, ApiRejected) else banner(error.detail)
             return alarm, gr.skip(), gr.skip(), gr.skip(), gr.skip(), True, gr.skip(), *who
-        offered = try_it.offer(found, known, visitor.me)
+        trained = training.line(training_file)
+        offered = try_it.offer(found, known, visitor.me, is_training=trained != "")
         cards = deployments.cards_of(found, unregistered, versions, api, visitor.me, logs)
-        return banner(""), *offered, cards, False, returned + 1 if away else returned, *who
+        return training.said(trained), *offered, cards, False, returned + 1 if away else returned, *who
 
     return refresh
 

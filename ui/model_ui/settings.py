@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     """Largest `.mar` that may be uploaded, in bytes; it is passed on to the API and not kept."""
     upload_dir: Path = Field(default_factory=_own_folder)
     """Folder for uploaded files, closed to other users; a file is deleted after an hour."""
+    training_file: Path | None = None
+    """File with a line that says which starter experiment is being trained; it is not there when none is."""
     refresh_seconds: Annotated[float, Field(ge=0.2, le=60)] = 3.0
     """How often a page asks the API what has changed."""
 

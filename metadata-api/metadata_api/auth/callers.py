@@ -10,7 +10,10 @@ from metadata_api.auth.tokens import TokenTable
 from metadata_api.database.live_table import LiveTable
 from metadata_api.errors import Unauthenticated
 
-HOW = "Send a token in the header `Authorization: Bearer TOKEN`."
+HOW = (
+    "Send a token in the header `Authorization: Bearer TOKEN`. That of `make up` is in its data folder, "
+    "as in: curl -H @.marina/run/header"
+)
 
 
 class Verifier(Protocol):

@@ -51,5 +51,5 @@ def show(sha256: Digest, of: ComponentsDep) -> Response:
 
 @router.delete("/{sha256}", dependencies=[needs(Role.ADMIN)], responses=responses(404, 409))
 def delete_input(sha256: Digest, session: SessionDep, consent: ConsentDep) -> Deletion:
-    """Delete an input, with `cascade` also the predictions about it."""
+    """Delete an input, with `cascade` also the predictions and labels about it."""
     return deletions.delete_input(session, sha256, consent)

@@ -88,5 +88,5 @@ def show_prediction(session: SessionDep, uid: UUID) -> RecordedPrediction:
 
 @router.delete("/{uid}", dependencies=[needs(Role.ADMIN)], responses=responses(404))
 def delete_prediction(session: SessionDep, uid: UUID) -> Deletion:
-    """Delete a recorded prediction, and its input when no other is about it."""
+    """Delete a recorded prediction, and its input when neither another nor a label is about it."""
     return deletions.delete_prediction(session, uid)

@@ -16,6 +16,8 @@ class Deletion(BaseModel):
     predictions_kept: int = 0
     """Records that stay and lose the link to their version; their lineage still names it."""
     inputs: int = 0
+    labels: int = 0
+    """Labels that are deleted with their input, superseded ones too."""
     imports: int = 0
     blocked_by: list[str] = []
     """What has to be removed or moved before; only a dry run has any."""

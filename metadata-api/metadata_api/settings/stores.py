@@ -46,7 +46,8 @@ class Retention(BaseModel):
     interval_seconds: float = Field(600.0, gt=0)
     """From one round of deletions to the next."""
     predictions_days: int = Field(0, ge=0)
-    """Age of the oldest predictions that are kept; 0 means any. Inputs go with the last prediction about them."""
+    """Age of the oldest predictions that are kept; 0 means any. Inputs go with the last prediction about
+    them; what is labelled stays, whatever the limits are."""
     predictions_rows: int = Field(5_000_000, ge=0)
     """Most predictions that are kept; 0 means any number."""
     inputs_bytes: int = Field(0, ge=0)

@@ -31,17 +31,16 @@ class ForkServers:
         self._more = more
         self._max_batch = max_batch
         self._folder = folder
-        self._by_environment: dict[tuple[str, int], ForkServer] = {}
+        self._by_environment: dict[Path, ForkServer] = {}
 
     def of(self, environment: str) -> ForkServer:
         """The fork server of an environment; a new one when it was built anew. Raises LoadFailed when it is not there.
 
-        Models that run keep the one that they have.
+        Models that run keep the one that they have, with all its files: each build has a folder of its own.
         """
-        python, built_at = self._find(environment)
-        key = environment, built_at
-        if key not in self._by_environment:
-            self._by_environment[key] = ForkServer(
+        python = self._find(environment)
+        if python not in self._by_environment:
+            self._by_environment[python] = ForkServer(
                 self._directory,
                 self._threads,
                 self._more,
@@ -50,22 +49,20 @@ class ForkServers:
                 preload=self._preload(environment),
                 name=environment,
             )
-        return self._by_environment[key]
+        return self._by_environment[python]
 
     async def stop(self) -> None:
         for forkserver in self._by_environment.values():
             await forkserver.stop()
 
-    def _find(self, environment: str) -> tuple[Path, int]:
-        """Its Python, and when it was built."""
+    def _find(self, environment: str) -> Path:
+        """The Python of its newest build."""
         if environment == BASE_ENVIRONMENT:
-            return Path(sys.executable), 0
+            return Path(sys.executable)
         if self._folder is not None:
-            try:
-                built_at = (self._folder / environment / environments.DESCRIPTION).stat().st_mtime_ns
-                return (self._folder / environment / "bin" / "python").absolute(), built_at
-            except OSError:
-                pass
+            newest = (self._folder / environment).resolve()
+            if (newest / environments.DESCRIPTION).exists():
+                return newest / "bin" / "python"
         raise LoadFailed(
             f"the environment {environment} is not here: on one machine run `{environments.command(environment)}`, "
             f"on a cluster use the image marina-serving-{environment}"

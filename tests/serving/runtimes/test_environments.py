@@ -97,6 +97,17 @@ class TestBuilding:
         )
         assert environments.built(tmp_path / "environments")[tiny.NAME].preload == ()
 
+    def test_a_build_that_fails_leaves_the_one_before(self, tmp_path: Path) -> None:
+        tiny.build(tmp_path)
+        built = tmp_path / "environments" / tiny.NAME
+        first = built.resolve()
+        lock = tmp_path / "source" / tiny.NAME / "requirements.lock"
+        lock.write_text(lock.read_text().replace("==1.0", "==2.0"))
+        folders = ["--source", str(tmp_path / "source"), "--to", str(tmp_path / "environments")]
+        assert tiny.run(*folders, tiny.NAME, wheels=tmp_path).returncode == 1
+        assert built.resolve() == first
+        assert list(first.parent.iterdir()) == [first]
+
     def test_of_an_unknown_one_it_says_which_there_are_and_how_to_add_one(self, folder: Path) -> None:
         done = tiny.run("--source", str(folder / "source"), "nobody")
         assert done.returncode == 1
@@ -113,7 +124,7 @@ class TestServing:
         assert status["environment"] == tiny.NAME
         answer = answer_of(front, name)
         assert answer["word"] == "hello"
-        assert answer["prefix"].endswith(f"environments/{tiny.NAME}")
+        assert Path(answer["prefix"]) == (front.folder.parent / "environments" / tiny.NAME).resolve()
 
     def test_it_does_not_in_the_base_environment(self, front: Front) -> None:
         front.want("without", "1", greeting(front.folder / "w.mar"), runtime="native")
@@ -129,6 +140,28 @@ class TestServing:
         status = front.wait_until("moving", state="failed")
         assert status["live_version"] == "1"
         assert answer_of(front, "moving")["word"] == "hello"
+
+    def test_a_new_build_is_for_what_is_loaded_then_and_takes_no_file_from_what_runs(
+        self, tmp_path: Path
+    ) -> None:
+        tiny.build(tmp_path)
+        built = tmp_path / "environments" / tiny.NAME
+        first = built.resolve()
+        running = Front(tmp_path / "front", SERVING_ENVIRONMENTS_DIR=str(tmp_path / "environments"))
+        try:
+            archive = greeting(tmp_path / "late.mar")
+            running.want("before", "1", archive, runtime="native", environment=tiny.NAME)
+            running.wait_until("before", state="ready")
+            assert tiny.build(tmp_path, "WORD = 'good day'\n").returncode == 0
+            assert built.resolve() != first
+            assert first.exists()
+            running.want("after", "1", archive, runtime="native", environment=tiny.NAME)
+            running.wait_until("after", state="ready")
+            assert [answer_of(running, name)["word"] for name in ("before", "after")] == ["hello", "good day"]
+        finally:
+            running.stop()
+        assert tiny.run("--to", str(tmp_path / "environments"), "--tidy").returncode == 0
+        assert list(first.parent.iterdir()) == [built.resolve()]
 
     def test_of_one_that_is_not_here_the_reason_says_what_makes_it(self, front: Front) -> None:
         front.want("nowhere", "1", greeting(front.folder / "n.mar"), environment="nowhere")

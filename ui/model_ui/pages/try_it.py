@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from model_ui import assets
+from model_ui import assets, training
 from model_ui.api_errors import ApiAway, ApiError, ApiRejected
 from model_ui.api_types import Deployment, Me
 from model_ui.authentication import client_for, visitor_of
@@ -37,8 +38,8 @@ class TryTab:
     parts: list[Any]
 
 
-def build(client: MetadataClient, *, deadline_ms: int) -> TryTab:
-    """Lay out the tab and wire it."""
+def build(client: MetadataClient, *, deadline_ms: int, training_file: Path | None = None) -> TryTab:
+    """Lay out the tab and wire it; while `training_file` is there, what cannot be answered yet is asked again."""
     with gr.Row(elem_classes="m-try", equal_height=False):
         with gr.Column(scale=0, min_width=320, elem_classes="m-left") as controls:
             asking = gr.HTML(
@@ -82,6 +83,10 @@ def build(client: MetadataClient, *, deadline_ms: int) -> TryTab:
             question = kind.question(task, found.fields)
         except Incomplete as error:
             return found.answer(note(str(error), "warn"))
+        if (now := training.line(training_file)) and _nobody_is_ready(task):
+            words = f"Now {now}. The first model that is ready answers."
+            waiting = note(words) if question else answers.waiting(kind.waiting(task)[0], words)
+            return found.answer(waiting, again=True)
         if question is None:
             return found.answer(answers.waiting(*kind.waiting(task)))
         off = set(put_off) if isinstance(put_off, list) else set()
@@ -121,9 +126,16 @@ def allow(me: Me, *, first: bool) -> list[Any]:
     return [gr.Column(visible=False), role_needed("Asking models", "annotator", me)]
 
 
-def offer(deployments: Sequence[Deployment], known: Offer, me: Me) -> tuple[Any, Any, Any]:
-    """New contents of `asking`, `chosen` and `known`: what runs and what the visitor's credential covers."""
+def offer(
+    deployments: Sequence[Deployment], known: Offer, me: Me, *, is_training: bool = False
+) -> tuple[Any, Any, Any]:
+    """New contents of `asking`, `chosen` and `known`: what runs and what the visitor's credential covers.
+
+    While the first starter experiment `is_training`, its input is there already.
+    """
     offered = tasks_of([(item, choice(item)) for item in deployments], me)
+    if is_training and not offered and me.deployments is None:
+        offered = (training.AWAITED,)
     if offered == tuple(known):
         return gr.skip(), gr.skip(), gr.skip()
     tasks = [
@@ -157,6 +169,10 @@ def _asked(value: Any) -> _Asked:
         fields if isinstance(fields, dict) else {},
         found.get("asked") is True,
     )
+
+
+def _nobody_is_ready(task: Task) -> bool:
+    return all(shown != name for name, shown in task.deployments)
 
 
 async def _predict(

@@ -21,7 +21,8 @@ def python_of(environment: str | None) -> str:
     """The Python that has what the model needs. Raises Failure when the environment is not built."""
     if environment is None:
         return sys.executable
-    python = Path(sys.prefix) / "environments" / environment / "bin" / "python"
+    # Of the newest build itself, which stays as it is: the link to it may soon lead to another.
+    python = (Path(sys.prefix) / "environments" / environment).resolve() / "bin" / "python"
     if not python.exists():
         raise Failure(f"the environment {environment} is not built: {environments.command(environment)}")
     return str(python)

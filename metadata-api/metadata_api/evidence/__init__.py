@@ -1,0 +1,1 @@
+"""What people say is right, what that says of versions, and decisions by it."""

@@ -1,0 +1,41 @@
+"""The routers of the application: a new module of routes is named here."""
+
+from metadata_api.routes import (
+    aliases,
+    artifacts,
+    audit,
+    deployments,
+    experiments,
+    fsck,
+    health,
+    imports,
+    inputs,
+    labels,
+    metrics,
+    predictions,
+    restores,
+    tokens,
+    versions,
+)
+
+ROUTERS = tuple(
+    module.router
+    for module in (
+        health,
+        metrics,
+        experiments,
+        imports,
+        fsck,
+        restores,
+        versions,
+        artifacts,
+        deployments,
+        aliases,
+        predictions,
+        inputs,
+        labels,
+        tokens,
+        audit,
+    )
+)
+"""In the order in which the documentation shows them."""
