@@ -1,13 +1,13 @@
 """the best and final loss of lists are keys like all others
 
-Revision: 0023, after 0022.
+Revision: 0022, after 0021.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0023"
-down_revision = "0022"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 
