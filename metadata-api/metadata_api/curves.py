@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from metadata_api import directions
 from metadata_api.database.tables import Experiment
 from metadata_api.errors import NotFound
 from metadata_api.memory import charge
@@ -52,9 +53,9 @@ class Curve:
 def summary(metric: str, curve: Curve) -> Json:
     """Final and best value with their steps, None where no value is finite.
 
-    Best is the highest for a metric whose name ends with accuracy, for all others the lowest.
+    Best is the lowest or the highest, as `directions` says.
     """
-    best_of = max if metric.endswith("accuracy") else min
+    best_of = max if directions.of(metric) == "max" else min
     finite = [
         (value, -step) for step, value in zip(curve.steps, curve.values, strict=True) if math.isfinite(value)
     ]

@@ -252,8 +252,7 @@ class TestOverHttp:
         none = api.get("/v1/experiments?columns=name").json()["items"][0]
         assert none == {**whole, "metrics": {}, "parameters": {}, "tags": {}}
 
-    @pytest.mark.parametrize("query", ["filter=lr", "sort=lr", "columns=lr", "filter=params.%00%20=1", "sort=",
-        'columns=params."%00"'])  # fmt: skip
+    @pytest.mark.parametrize("query", ["filter=lr", "sort=lr", "columns=lr", "sort=", "filter=%ff"])
     def test_what_cannot_be_read_is_a_400_with_an_example(self, api: httpx.Client, query: str) -> None:
         answer = api.get(f"/v1/experiments?{query}")
         assert answer.status_code == 400
