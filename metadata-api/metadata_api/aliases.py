@@ -7,7 +7,7 @@ An alias points at one version and never follows its deployment: who moves a dep
 aliases stale. They say so, and are rejected under /v2, until the alias or the deployment is moved.
 """
 
-from collections.abc import Container
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
-from metadata_api import versions
+from metadata_api import alias_events, versions
+from metadata_api.alias_events import Change
 from metadata_api.database.tables import Alias, AliasEvent, Deployment, Experiment, ModelVersion
 from metadata_api.errors import Conflict, NotFound
 from metadata_api.schemas import aliases as bodies
@@ -43,6 +44,8 @@ class Pointer:
     is_desired: bool
     answers: bool | None
     shadowed: bool
+    event_id: int | None
+    """Of the change that made it point there."""
 
     @property
     def stale(self) -> str | None:
@@ -83,27 +86,29 @@ def put(session: Session, name: str, new: bodies.AliasTarget, reserved: Containe
         raise Conflict(
             "deployment_exists", f"There is a deployment {name}. Choose another name for the alias."
         )
-    deployment, version = _servable(session, new.deployment, new.version)
+    deployment = _servable(session, new.deployment, new.version)
     row = session.scalar(select(Alias).where(Alias.name == name))
     if row is None:
         session.add(Alias(name=name, deployment_id=deployment.id, version_id=deployment.version_id))
     elif not _move(row, deployment):
         return False
-    _note(session, name, "create" if row is None else "move", deployment.name, version, actor, new.reason)
+    change = Change("create" if row is None else "move", actor, new.reason)
+    alias_events.note(session, name, deployment.name, deployment.version_id, change)
     return row is None
 
 
 def roll_back(session: Session, name: str, actor: str, reason: str) -> None:
     """Point where the last move came from; a second roll back returns to where the first one started."""
     row = _locked(session, name)
-    mine = select(AliasEvent).where(AliasEvent.alias == name)
-    events = session.scalars(mine.order_by(AliasEvent.id.desc()).limit(2)).all()
+    events = alias_events.newest(session, name, 2)
     # What was before its creation belongs to an alias that was deleted.
     if len(events) < 2 or events[0].kind == "create":
         raise Conflict("no_previous_target", f"Alias {name} was never moved. Move it first.")
-    deployment, version = _servable(session, events[1].deployment, events[1].version)
+    deployment = _servable(session, events[1].deployment, events[1].version, events[1].experiment)
     _move(row, deployment)
-    _note(session, name, "rollback", deployment.name, version, actor, reason)
+    alias_events.note(
+        session, name, deployment.name, deployment.version_id, Change("rollback", actor, reason)
+    )
 
 
 def delete(session: Session, name: str, actor: str, reason: str) -> None:
@@ -111,8 +116,9 @@ def delete(session: Session, name: str, actor: str, reason: str) -> None:
     row = _locked(session, name)
     pointer = find(session, name)
     assert pointer, "it is locked"
+    version_id = row.version_id
     session.delete(row)
-    _note(session, name, "delete", pointer.deployment, pointer.version, actor, reason)
+    alias_events.note(session, name, pointer.deployment, version_id, Change("delete", actor, reason))
 
 
 def show(session: Session, name: str) -> bodies.Alias:
@@ -123,34 +129,26 @@ def show(session: Session, name: str) -> bodies.Alias:
     return _shown(pointer)
 
 
-def list_page(session: Session, *, limit: int, after: str | None) -> bodies.AliasPage:
-    """`limit` aliases by name, those after the name `after` if given."""
-    query = _pointers().order_by(Alias.name).limit(limit + 1)
+def list_page(
+    session: Session, *, limit: int, after: str | None, deployment: str | None = None
+) -> bodies.AliasPage:
+    """`limit` aliases by name, those after the name `after` if given, those that point at a deployment if named."""
+    query = _pointers()
+    if deployment is not None:
+        query = query.where(Deployment.name == deployment)
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
     if after is not None:
         query = query.where(Alias.name > after)
-    items = [_shown(Pointer(**row)) for row in session.execute(query).mappings()]
-    total = session.scalar(select(func.count()).select_from(Alias)) or 0
+    rows = session.execute(query.order_by(Alias.name).limit(limit + 1)).mappings()
+    items = [_shown(Pointer(**row)) for row in rows]
     following = items[limit - 1].name if len(items) > limit else None
     return bodies.AliasPage(items=items[:limit], total=total, next=following)
 
 
-def list_events(session: Session, name: str, *, limit: int, before: int | None) -> bodies.AliasEventPage:
-    """The `limit` newest events of a name, or those older than the cursor `before`; raises NotFound."""
-    mine = select(AliasEvent).where(AliasEvent.alias == name)
-    total = session.scalar(mine.with_only_columns(func.count(), maintain_column_froms=True)) or 0
-    if not total and not _exists(session, Alias, name):
-        raise _unknown(name)
-    if before is not None:
-        mine = mine.where(AliasEvent.id < before)
-    rows = session.scalars(mine.order_by(AliasEvent.id.desc()).limit(limit + 1)).all()
-    items = [bodies.AliasEvent.model_validate(row, from_attributes=True) for row in rows[:limit]]
-    following = str(rows[limit - 1].id) if len(rows) > limit else None
-    return bodies.AliasEventPage(items=items, total=total, next=following)
-
-
-def pointers(session: Session) -> list[Pointer]:
-    """Where every alias points."""
-    return [Pointer(**row) for row in session.execute(_pointers()).mappings()]
+def pointers(session: Session, names: Collection[str] | None = None) -> list[Pointer]:
+    """Where every alias points, or those of these names that there are."""
+    query = _pointers() if names is None else _pointers().where(Alias.name.in_(names))
+    return [Pointer(**row) for row in session.execute(query).mappings()]
 
 
 def find(session: Session, name: str) -> Pointer | None:
@@ -199,6 +197,11 @@ def _pointers() -> Select[*tuple[Any, ...]]:
             (Alias.version_id == Deployment.version_id).label("is_desired"),
             answers.label("answers"),
             select(Namesake.id).where(Namesake.name == Alias.name).exists().label("shadowed"),
+            # In this statement, so that it is the event of the target beside it.
+            select(func.max(AliasEvent.id))
+            .where(AliasEvent.alias == Alias.name)
+            .scalar_subquery()
+            .label("event_id"),
         )
         .join(Deployment, Alias.deployment_id == Deployment.id)
         .join(ModelVersion, Alias.version_id == ModelVersion.id)
@@ -223,20 +226,23 @@ def _shown(pointer: Pointer) -> bodies.Alias:
     )
 
 
-def _servable(session: Session, name: str, number: int | None) -> tuple[Deployment, int]:
-    """A deployment and its desired version, locked against changes until the transaction ends."""
+def _servable(session: Session, name: str, number: int | None, experiment: str | None = None) -> Deployment:
+    """A deployment that serves this version, locked against changes until the transaction ends."""
     # This lock stops changes of the desired state, but not the reconciler, which writes down what it sees.
     query = select(Deployment).where(Deployment.name == name)
     row = session.scalar(query.with_for_update(read=True, key_share=True))
     if row is None:
         raise NotFound("deployment_unknown", f"There is no deployment {name}. See /v1/deployments.")
     desired = session.scalars(select(ModelVersion.number).where(ModelVersion.id == row.version_id)).one()
-    if number not in (None, desired):
-        versions.find(
-            session,
-            session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one(),
-            number,
+    mine = session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one()
+    if experiment not in (None, mine):
+        raise Conflict(
+            "version_not_served",
+            f"Deployment {name} serves experiment {mine} now, not {experiment}. Deploy version {number} of "
+            f"{experiment} under another name, and move the alias there.",
         )
+    if number not in (None, desired):
+        versions.find(session, mine, number)
         raise Conflict(
             "version_not_served",
             f"Deployment {name} serves version {desired}, not {number}. Change or roll back the deployment "
@@ -244,7 +250,7 @@ def _servable(session: Session, name: str, number: int | None) -> tuple[Deployme
         )
     if row.desired != "running":
         raise Conflict("deployment_stopped", f"Deployment {name} is stopped. Start it first.")
-    return row, desired
+    return row
 
 
 def _move(row: Alias, deployment: Deployment) -> bool:
@@ -255,22 +261,6 @@ def _move(row: Alias, deployment: Deployment) -> bool:
     row.deployment_id, row.version_id = new
     row.updated_at = func.now()
     return True
-
-
-def _note(
-    session: Session, name: str, kind: str, deployment: str, version: int, actor: str, reason: str
-) -> None:
-    session.add(
-        AliasEvent(
-            alias=name,
-            kind=kind,
-            deployment=deployment,
-            version=version,
-            actor=actor,
-            reason=reason,
-        )
-    )
-    session.flush()
 
 
 def _lock(session: Session, name: str) -> None:

@@ -17,6 +17,7 @@ from starlette.types import Scope
 from metadata_api.auth.layer import REQUEST_ID, address_of
 from metadata_api.auth.principal import principal_of
 from metadata_api.auth.request import current_request
+from metadata_api.csv_cells import cell
 from metadata_api.database import tables
 from metadata_api.database.auth_tables import ApiToken, AuditEntry
 from metadata_api.database.evidence_tables import Label
@@ -93,7 +94,7 @@ def as_csv(session: Session, *, subject: str | None, limit: int) -> str:
     writer.writerow(COLUMNS)
     charged = 0
     for row in session.scalars(_query(subject, None).limit(limit).execution_options(yield_per=500)):
-        writer.writerow(_cell(getattr(row, column)) for column in COLUMNS)
+        writer.writerow(cell(getattr(row, column)) for column in COLUMNS)
         if text.tell() - charged > CHARGED_CHARACTERS:
             charge(_COPIES * (text.tell() - charged))
             charged = text.tell()
@@ -105,11 +106,6 @@ def _query(subject: str | None, before: int | None) -> Select[Any]:
     if subject is not None:
         query = query.where(AuditEntry.subject == subject)
     return query if before is None else query.where(AuditEntry.id < before)
-
-
-def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _collect(session: Session, _context: object, _objects: object) -> None:

@@ -49,6 +49,11 @@ class Environments:
             f"{self.how('NAME')}; what it can do without is imported in a try, or model.yaml names an environment",
         )
 
+    def sha256(self, name: str) -> str | None:
+        """Of what an environment has here; None where it is not here, or nothing is known of it."""
+        found = self.offered().get(name)
+        return found.sha256 if found and found.packages else None
+
 
 def on_one_machine(folder: Path = Path(sys.prefix) / "environments") -> Environments:
     """Those that are built in `folder` at the time of an upload."""

@@ -1,6 +1,7 @@
 """Every error of the application as the response that a caller gets; `create_app` installs them."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -27,9 +28,10 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         # Only where and what, never the input itself: it may be huge, secret or not encodable.
-        found = (
-            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()[:20]
-        )
+        items = error.errors()[:20]
+        found = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in items]
+        if _is_of_another_type(request, items):
+            found = [_TYPE_REMEDY]
         return _error(
             request, 422, "invalid_request", "; ".join(found)[:2000].encode(errors="replace").decode()
         )
@@ -72,6 +74,18 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:
         return _fault(request, error)
+
+
+# What pydantic says of a whole body that nobody has read as JSON.
+_NOT_READ = {"model_attributes_type", "dict_type", "model_type"}
+_TYPE_REMEDY = "The body is not read as JSON. Send it with the header Content-Type: application/json."
+
+
+def _is_of_another_type(request: Request, items: Sequence[Any]) -> bool:
+    """Whether the body came under a type that is not JSON's, as `curl -d` sends it without a header of its own."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_json = media_type == "application/json" or media_type.endswith("+json")
+    return not is_json and any(item["loc"] == ("body",) and item["type"] in _NOT_READ for item in items)
 
 
 def _fault(request: Request, error: Exception) -> JSONResponse:

@@ -5,9 +5,9 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from metadata_api import deployments
 from metadata_api.database.auth_tables import AuditEntry
 from metadata_api.database.tables import DeploymentEvent
+from metadata_api.deployments import changes
 from metadata_api.errors import Conflict
 
 
@@ -18,7 +18,7 @@ def require_unchanged(session: Session, name: str, since: datetime | None) -> No
     """
     if since is None:
         return
-    row = deployments.locked(session, name)
+    row = changes.locked(session, name)
     if row.updated_at <= since:
         return
     # All of one transaction have its time.
@@ -29,7 +29,7 @@ def require_unchanged(session: Session, name: str, since: datetime | None) -> No
         .limit(1)
     )
     entry = select(AuditEntry.subject).where(AuditEntry.at == row.updated_at).order_by(AuditEntry.id.desc())
-    who = session.scalar(entry.limit(1)) or "somebody"
+    who = (event and event.actor) or session.scalar(entry.limit(1)) or "somebody"
     what = ", ".join(filter(None, (event.kind, event.detail))) if event else "change"
     raise Conflict(
         "deployment_changed",

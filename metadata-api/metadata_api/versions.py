@@ -4,18 +4,19 @@ Called by the routes for versions and artifacts, and by deployments for the vers
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from metadata_api.database.object_tables import VersionNumber
 from metadata_api.database.pages import first_rows
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Experiment, ModelVersion
+from metadata_api.database.tables import Deployment, Experiment, ModelVersion
 from metadata_api.environments import Environments
 from metadata_api.errors import Invalid, NotFound
 from metadata_api.objects import ledger
@@ -76,6 +77,7 @@ def publish(
             raise Invalid(error.code, str(error)) from error
         row = _row(info, upload, signer)
         row.environment = environments.choose(needed, row.environment or "")
+        row.environment_sha256 = environments.sha256(row.environment)
         ledger.require_room(sessions, ledger.ARCHIVE, row.sha256, row.size, quota)
         ledger.claim(sessions, ledger.ARCHIVE, row.sha256, row.size)
         artifacts.adopt(canonical)
@@ -85,7 +87,7 @@ def publish(
 
 def show(session: Session, experiment: str, number: int) -> Version:
     """One version; raises NotFound."""
-    return _shown(experiment, find(session, experiment, number))
+    return _page(session, [find(session, experiment, number)])[0]
 
 
 def list_page(session: Session, experiment: str, *, limit: int, before: int | None) -> VersionPage:
@@ -95,17 +97,45 @@ def list_page(session: Session, experiment: str, *, limit: int, before: int | No
     total = session.scalar(select(func.count()).select_from(mine.subquery())) or 0
     if before is not None:
         mine = mine.where(ModelVersion.number < before)
-    large = (
-        ModelVersion.inputs,
-        ModelVersion.outputs,
-        ModelVersion.labels,
-        ModelVersion.files,
-        ModelVersion.metrics,
+    rows, more = first_rows(session, mine.order_by(ModelVersion.number.desc()), _LARGE, limit)
+    following = str(rows[-1].number) if more else None
+    return VersionPage(items=_page(session, rows), total=total, next=following)
+
+
+def list_all(session: Session, *, search: str, limit: int, before: int | None) -> VersionPage:
+    """The `limit` newest versions of all experiments that hold `search` in a name, or those behind a cursor."""
+    query = select(ModelVersion).join(Experiment)
+    if search:
+        names = (Experiment.name, Experiment.display_name)
+        query = query.where(or_(*(name.icontains(search, autoescape=True) for name in names)))
+    total = session.scalar(query.with_only_columns(func.count(ModelVersion.id))) or 0
+    if before is not None:
+        query = query.where(ModelVersion.id < before)
+    rows, more = first_rows(session, query.order_by(ModelVersion.id.desc()), _LARGE, limit)
+    following = str(rows[-1].id) if more else None
+    return VersionPage(items=_page(session, rows), total=total, next=following)
+
+
+_LARGE = (
+    ModelVersion.inputs,
+    ModelVersion.outputs,
+    ModelVersion.labels,
+    ModelVersion.files,
+    ModelVersion.metrics,
+)
+
+
+def _page(session: Session, rows: Sequence[ModelVersion]) -> list[Version]:
+    """Rows as bodies; experiments and deployments come by one query each."""
+    wanted = {row.experiment_id for row in rows}
+    names = dict(
+        session.execute(select(Experiment.id, Experiment.name).where(Experiment.id.in_(wanted))).all()
     )
-    newest = mine.order_by(ModelVersion.number.desc())
-    rows, more = first_rows(session, newest, large, limit)
-    shown = [_shown(experiment, row) for row in rows]
-    return VersionPage(items=shown, total=total, next=str(shown[-1].version) if more else None)
+    serving: dict[int, list[str]] = {}
+    deployed = select(Deployment.version_id, Deployment.name).where(Deployment.experiment_id.in_(wanted))
+    for version_id, name in session.execute(deployed.order_by(Deployment.name)):
+        serving.setdefault(version_id, []).append(name)
+    return [_shown(names[row.experiment_id], row, serving.get(row.id, ())) for row in rows]
 
 
 def find(session: Session, experiment: str, number: int | None) -> ModelVersion:
@@ -150,7 +180,7 @@ def _register(session: Session, experiment: str, row: ModelVersion) -> tuple[Ver
         # Whoever signs what was uploaded before need not change it for that.
         if row.signed_by is not None and existing.signed_by is None:
             existing.signed_by, existing.signing_key_sha256 = row.signed_by, row.signing_key_sha256
-        return _shown(experiment, existing), False
+        return _page(session, [existing])[0], False
     row.experiment_id, row.number = experiment_id, _next_number(session, experiment, experiment_id)
     session.add(row)
     session.flush()
@@ -202,7 +232,7 @@ def _storable(what: str, value: T) -> T:
     return value
 
 
-def _shown(experiment: str, row: ModelVersion) -> Version:
+def _shown(experiment: str, row: ModelVersion, deployments: Sequence[str] = ()) -> Version:
     taken = interface_of(row)
     return Version(
         experiment=experiment,
@@ -223,6 +253,7 @@ def _shown(experiment: str, row: ModelVersion) -> Version:
         files=row.files,
         metrics=row.metrics,
         archive_settings=row.archive_settings,
+        deployments=list(deployments),
         created_at=row.created_at,
         download=f"/artifacts/{experiment}/{row.number}/{experiment}.mar",
     )

@@ -4,6 +4,7 @@
 environment stands in `environment.json`, beside its lock for everybody, and in the environment itself once it is built.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,12 @@ class Environment:
     """What the fork server may import for all workers."""
     notes: tuple[str, ...] = ()
     """What was found when it was built, for the log."""
+
+    @property
+    def sha256(self) -> str:
+        """Of its packages, a line `NAME==VERSION` each in the order of the names: another one can answer otherwise."""
+        lines = "".join(f"{name}=={version}\n" for name, version in sorted(self.packages.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def known() -> dict[str, Environment]:

@@ -13,11 +13,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import Engine, text
+
+from metadata_api.database.session import deadline
+from tests.metadata_api.predicting.test_recorded import FILL
 
 ROWS, CURVES, POINTS = 100_000, 100, 10_000
 
@@ -75,6 +80,40 @@ def measure(api: httpx.Client, folder: Path) -> Iterator[tuple[str, str]]:
     query = "&".join(f"experiment={name}" for name in names)
     curves = partial(api.get, f"/v1/curves?points=400&{query}")
     yield f"{CURVES} curves of {POINTS:,} points", f"{median_ms(curves):.0f} ms"
+
+
+FILTERS: dict[str, dict[str, str]] = {
+    "all": {},
+    "of a deployment": {"deployment": "d7"},
+    "of an alias": {"alias": "champion"},
+    "of an experiment": {"experiment": "e7"},
+    "that failed": {"status": "error"},
+    "of a label": {"label": "77"},
+    "that disagree": {"disagree": "true"},
+    "that disagree of an experiment": {"disagree": "true", "experiment": "e0"},
+}
+
+
+def measure_predictions(api: httpx.Client, engine: Engine) -> Iterator[tuple[str, str]]:
+    """Times of the first page of predictions by each filter, of 100,000."""
+    with deadline(120), engine.begin() as connection:
+        connection.execute(
+            text("insert into inputs (sha256, kind, media_type, size) values ('t', 'text', 'text/plain', 1)")
+        )
+        connection.execute(text(FILL), {"count": ROWS})
+    with deadline(120), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("vacuum analyze predictions"))
+    hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    for name, query in {**FILTERS, "of the last hour": {"since": hour_ago}}.items():
+        page = partial(api.get, "/v1/predictions", params=query)
+        yield f"predictions {name}", f"{median_ms(page):.1f} ms"
+
+
+@pytest.mark.timeout(1800)
+def test_times_of_predictions(api: httpx.Client, engine: Engine) -> None:
+    """Not collected by `make test`, as below."""
+    for name, figure in measure_predictions(api, engine):
+        print(f"{name:<48}{figure:>12}", flush=True)
 
 
 @pytest.mark.timeout(1800)

@@ -22,6 +22,13 @@ inputs:
 outputs: [{name: quality, datatype: FP32, shape: [-1], kind: number, unit: points}]
 """
 
+PETS = """
+name: pets
+task: pets
+inputs: [{name: image, datatype: BYTES, shape: [-1], kind: image}]
+outputs: [{name: pet, datatype: BYTES, shape: [-1], kind: label}]
+"""
+
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
@@ -133,7 +140,13 @@ class TestDeploy:
         at_home("deploy", "mine", "--name", "digits").failed(2, "digits serves digits", "--name")
 
     def test_an_unknown_experiment(self, at_home: Marina) -> None:
-        at_home("deploy", "nothing").failed(1, "nothing")
+        at_home("deploy", "nothing").failed(1, "nothing", "marina push FILE.mar --experiment nothing")
+
+    def test_one_without_a_version(self, at_home: Marina, api: httpx.Client) -> None:
+        api.post("/v1/experiments", json={"name": "empty"}).raise_for_status()
+        at_home("deploy", "empty").failed(
+            1, "empty has no version", "marina push FILE.mar --experiment empty"
+        )
 
 
 def test_rollback_serves_what_was_served_before(at_home: Marina, api: httpx.Client, served: None) -> None:
@@ -155,6 +168,30 @@ class TestAsk:
         assert lines[2][:4] == ["other", "2", "3", "91.0%"]
         found = at_home("ask", tmp_path / "five.png", "--deployment", "other", "--json").json
         assert [one["deployment"] for one in found["results"]] == ["other"]
+
+    def test_models_of_two_tasks_are_shown_apart_and_a_warning_once(
+        self, at_home: Marina, served: None, serving: V2Server, tmp_path: Path
+    ) -> None:
+        at_home("deploy", "digits", "--name", "other", "--wait")
+        pets = tmp_path / "pets.mar"
+        pets.write_bytes(make_mar(tmp_path, card=PETS, salt="pets"))
+        at_home("push", pets, "--experiment", "pets")
+        at_home("deploy", "pets", "--wait")
+        said = answers("5", version="2", warning=("BYTES", ["It is blank."]))
+        serving.models |= {"digits": said, "other": said}
+        dog = {"name": "pet", "datatype": "BYTES", "shape": [1], "data": ["dog"]}
+        serving.models["pets"] = says(
+            json.dumps({"model_name": "pets", "model_version": "1", "outputs": [dog]}).encode()
+        )
+        (tmp_path / "five.png").write_bytes(make_image())
+        lines = at_home("ask", tmp_path / "five.png").out.splitlines()
+        heads = [at for at, line in enumerate(lines) if line.startswith("== ")]
+        assert lines[heads[1]] == "== pets"
+        digits, pets_said = lines[: heads[1]], lines[heads[1] :]
+        assert "2 of 2 say 5" in digits
+        assert [line for line in lines if "blank" in line] == ["warning: It is blank."]
+        assert "pets" in pets_said[2]
+        assert "dog" in pets_said[2]
 
     def test_when_none_answers_the_exit_code_says_so(
         self, at_home: Marina, served: None, serving: V2Server, tmp_path: Path

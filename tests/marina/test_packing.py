@@ -167,14 +167,47 @@ class TestFormats:
         said = pack("linear.pt2", "-x", "row.npy")
         assert "takes one row at a time" in said.out
 
-    @pytest.mark.parametrize("name", ["model.pkl", "model.pt", "model.joblib"])
-    def test_a_pickle_is_rejected_with_the_safe_way(self, pack: Pack, tmp_path: Path, name: str) -> None:
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("model.pkl", ["skops.io.dump", "safetensors"]),
+            ("model.pt", ["torch.jit.script", "safetensors"]),
+            ("model.joblib", ["scikit-learn", "skops.io.dump"]),
+        ],
+    )
+    def test_a_pickle_is_rejected_with_the_safe_way(
+        self, pack: Pack, tmp_path: Path, name: str, words: list[str]
+    ) -> None:
         np.save("row.npy", np.ones(4))
         Path(name).write_bytes(pickle.dumps({"weights": Path("code that runs")}))
         Path("network.py").write_text(NETWORK)
         said = pack(name, "-x", "row.npy", *(("--network", "network.py") if name.endswith("pt") else ()))
-        said.failed(2, "pickle", "skops.io.dump", "safetensors")
+        said.failed(2, "pickle", *words)
         assert not list(tmp_path.glob("*.mar"))
+
+    def test_a_whole_model_is_said_to_be_one_before_a_network_is_asked_for(
+        self, pack: Pack, table: nn.Module
+    ) -> None:
+        torch.save(table, "whole.pt")
+        np.save("row.npy", np.ones(4))
+        pack("whole.pt", "-x", "row.npy").failed(
+            2, "is a whole model", "container.Sequential", "torch.jit.script"
+        )
+
+    @pytest.mark.parametrize(
+        ("old", "new", "words"),
+        [
+            ("class Network(", "class Net(", ["no class Network, but Net: write Network = Net at its end"]),
+            ("__init__(self)", "__init__(self, classes)", ["Network() needs classes", "a default value"]),
+            ("self.classes", "self.head", ["not those of the class Network", "head.weight is missing"]),
+        ],
+    )
+    def test_a_network_that_the_weights_do_not_fit_is_said_with_the_cause(
+        self, pack: Pack, network: nn.Module, photo: Path, old: str, new: str, words: list[str]
+    ) -> None:
+        save_file(network.state_dict(), "weights.safetensors")
+        Path("other.py").write_text(NETWORK.replace(old, new))
+        pack("weights.safetensors", "-x", photo, "--network", "other.py").failed(1, *words)
 
 
 class TestSignature:
@@ -220,8 +253,22 @@ class TestSignature:
         self, pack: Pack, table: nn.Module, tmp_path: Path
     ) -> None:
         np.save("row.npy", np.ones(5))
-        pack("linear.pt", "-x", "row.npy").failed(1, "does not take the example")
+        pack("linear.pt", "-x", "row.npy").failed(
+            1, "does not take the example", "FP32 [5]", "shape and type"
+        )
         assert not list(tmp_path.glob("*.mar"))
+
+    def test_the_size_that_a_network_takes_is_found_when_the_photo_has_another(
+        self, pack: Pack, photo: Path, tmp_path: Path
+    ) -> None:
+        fixed = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 2)).eval()
+        torch.jit.script(fixed).save("fixed.pt")
+        pack("fixed.pt", "-x", photo).failed(1, "an image of 12x10 pixels: it takes 64x64: add --size 64x64")
+        assert pack("fixed.pt", "-x", photo, "--size", "64x64").code == 0
+
+    def test_a_text_is_nothing_for_a_network(self, pack: Pack, table: nn.Module) -> None:
+        Path("text.txt").write_text("so it is")
+        pack("linear.pt", "-x", "text.txt").failed(2, "numbers and no text")
 
 
 class TestServed:

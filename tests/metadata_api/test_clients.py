@@ -18,6 +18,13 @@ FORM = "multipart/form-data; boundary=cut"
 PART = b'--cut\r\nContent-Disposition: form-data; name="%b"; filename="a"\r\n\r\nExp'
 
 
+@pytest.mark.parametrize("headers", [{}, {"content-type": "application/x-www-form-urlencoded"}])
+def test_json_without_its_type_is_told_the_header(api: httpx.Client, headers: dict[str, str]) -> None:
+    answer = api.post("/v1/experiments", content=b'{"name": "digits"}', headers=headers)
+    assert answer.status_code == 422
+    assert "the header Content-Type: application/json" in answer.json()["detail"]
+
+
 class TestAClientThatLeaves:
     """It is no fault of the server: nothing of it is in the log, and the next request is answered."""
 

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from model_ui.api_errors import ApiRejected
+from model_ui.gradio_pages import actions
 from model_ui.metadata_client import MetadataClient
-from model_ui.pages import actions
 from serving_runtime.contracts import RUNTIMES
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.making import LABELS, make_experiment, make_version

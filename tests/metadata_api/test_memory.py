@@ -127,7 +127,12 @@ class TestLists:
         assert (len(second["items"]), second["next"]) == (2, None)
 
     def test_an_empty_one_is_empty(self, api: httpx.Client) -> None:
-        assert api.get("/v1/experiments").json() == {"items": [], "total": 0, "total_is_exact": True, "next": None}
+        assert api.get("/v1/experiments").json() == {
+            "items": [],
+            "total": 0,
+            "total_is_exact": True,
+            "next": None,
+        }
 
 
 class TestSingleRequests:

@@ -39,15 +39,28 @@ def experiment(name: str, **changes: Any) -> dict[str, Any]:
         "parameters": {"learning_rate": 0.05, "momentum": 0.9, "batch_size": 64, "epochs": 2},
         "tags": {},
         "metrics": {
-            "loss": {"final": 0.0912, "final_step": 249, "best": 0.0555, "best_step": 231, "points": 250},
-            "accuracy": {"final": 0.9735, "final_step": 249, "best": 0.981, "best_step": 240, "points": 250},
+            "loss": summary("min", final=0.0912, best=0.0555),
+            "accuracy": summary("max", final=0.9735, best=0.981),
         },
         "source": "starter",
+        "state": "finished",
+        "notes": "",
+        "directions": {},
+        "key_metric": None,
         "created_at": NOW,
+        "updated_at": NOW,
+        "points_at": None,
+        "ended_at": None,
         "latest_version": 1,
         "deployments": [name],
         **changes,
     }
+
+
+def summary(direction: str, *, final: float, best: float) -> dict[str, Any]:
+    """That of a curve of 250 points."""
+    steps = {"final_step": 249, "best_step": 231, "points": 250}
+    return {"direction": direction, "final": final, "best": best, **steps}
 
 
 def observed(state: str, version: int | None, reason: str | None = None) -> dict[str, Any]:
@@ -255,6 +268,7 @@ class FakeApi:
             return {
                 "items": found[cursor:end],
                 "total": len(found),
+                "total_is_exact": True,
                 "next": str(end) if end < len(found) else None,
             }
 
@@ -388,7 +402,7 @@ class FakeApi:
                 "deadline_ms": 5000,
                 "results": results,
                 "not_asked": passed,
-                "agreement": {"kind": "none", "of": len(results)},
+                "agreements": [],
             }  # fmt: skip
 
     async def _question(self, request: Request) -> tuple[dict[str, Any], list[str]]:
@@ -408,9 +422,10 @@ class FakeApi:
         item = self.deployments[name]
         row = {
             "prediction_id": str(uuid.uuid4()), "deployment": name, "alias": None, "experiment": item["experiment"],
-            "version": item["observed"]["version"], "status": "ok", "kind": "probabilities", "label": None,
-            "probabilities": None, "number": None, "unit": None, "text": None, "boxes": None, "tensors": None,
-            "latency_ms": 3.7 + len(name) / 3, "cold": False, "preprocessed": None, "warning": None, "error": None,
+            "task": item["task"], "version": item["observed"]["version"], "status": "ok", "kind": "probabilities",
+            "label": None, "probabilities": None, "number": None, "unit": None, "text": None, "boxes": None,
+            "tensors": None, "latency_ms": 3.7 + len(name) / 3, "cold": False, "preprocessed": None, "warning": None,
+            "error": None,
         }  # fmt: skip
         if not item["ready"]:
             fault = {"error": "model_not_ready", "detail": f"{name} is not ready: {HOSTILE}"}

@@ -109,7 +109,16 @@ class TestVersions:
         ]
         html = shown(result("a"), not_asked=passed)
         assert "2 deployments were not asked" in html
-        assert "<b>x, y</b>: It takes &lt;img" in html
+        assert "<b>x and y</b>: It takes &lt;img" in html
+
+    def test_a_reason_of_many_is_one_line(self) -> None:
+        passed = [
+            {"deployment": f"m{at}", "reason": "takes_other_kind", "detail": f"It takes {at} texts."}
+            for at in range(9)
+        ]
+        html = shown(result("a"), not_asked=passed)
+        assert "<li><b>m0, m1, m2 and 6 more</b>: takes other kind</li>" in html
+        assert html.count("<li><b>m") == 1
 
 
 class TestOtherKinds:
@@ -155,6 +164,11 @@ class TestOtherKinds:
 
     def test_an_unknown_kind_is_shown_as_it_came(self) -> None:
         assert "m-json" in shown(of_kind("hologram", "a", tensors=[{"name": "y", "data": [1]}]))
+
+    def test_models_of_two_tasks_do_not_vote_together(self) -> None:
+        html = shown(result("a", task="digits"), of_kind("label", "b", task="pets") | {"label": "dog"})
+        assert "Tied" not in html
+        assert html.count('class="m-vote') == 2
 
     def test_answers_of_several_kinds_stand_under_each_other(self) -> None:
         html = shown(result("a"), of_kind("number", "b", number=3))

@@ -9,7 +9,7 @@ import pytest
 from model_ui.api_types import Deployment, Me
 from model_ui.inputs import INPUTS, Incomplete, input_of
 from model_ui.inputs.base import Question
-from model_ui.tasks import Task, tasks_of
+from model_ui.tasks import Task, tasks_of, titles
 from tests.ui.fake_api import HOSTILE, deployment, me
 from tests.ui.fake_kinds import KINDS, taking
 
@@ -43,6 +43,14 @@ class TestTasks:
         ]
         assert found[1].about == "4 values → 3 classes · 2 models"
 
+    def test_two_tasks_of_one_name_are_told_apart(self) -> None:
+        items = [
+            Deployment.model_validate(deployment(name, **{**KINDS["sugar-a"], "task": task}))
+            for name, task in (("old", "table-number-00000001"), ("new", "table-number-00000002"))
+        ]
+        tasks = tasks_of([(item, item.name) for item in items], ADMIN)
+        assert titles(tasks) == ["Tables → number · old", "Tables → number · new"]
+
     def test_only_what_runs_and_may_be_asked_is_in_it(self) -> None:
         stopped = Deployment.model_validate(deployment("language", **KINDS["language"], desired="stopped"))
         other = Deployment.model_validate(deployment("shout", **KINDS["shout"]))
@@ -68,6 +76,17 @@ class TestTable:
             asked(task, alcohol="12", colour="red")
         with pytest.raises(Incomplete, match="alcohol has to be a number"):
             asked(task, alcohol="nan", malic_acid="1", colour="red", proline="1")
+
+    def test_a_category_is_sent_as_it_is_written(self) -> None:
+        columns = [{"name": "colour", "categories": [" red", "white "]}]
+        task = task_of("wine-forest", inputs=[taking("table", datatype="FP32", columns=columns)])
+        assert asked(task, colour=" red") == Question(body={"row": {"colour": " red"}})
+
+    def test_true_and_false_are_chosen(self) -> None:
+        columns = [{"name": "smokes", "example": 1}]
+        task = task_of("wine-forest", inputs=[taking("table", datatype="BOOL", columns=columns)])
+        assert '<option value="true" selected>' in input_of(task).form(task)
+        assert asked(task, smokes="false") == Question(body={"row": {"smokes": False}})
 
     def test_an_untouched_or_empty_form_asks_nothing(self) -> None:
         task = task_of("wine-forest")

@@ -12,14 +12,16 @@ import anyio
 import httpx
 import pytest
 
-from model_ui import guard, login
+from model_ui import archives, login
 from model_ui.asgi import App, Message, Receive, Scope, Send
 from model_ui.attempts import FREE, WINDOW_SECONDS, WrongAttempts
 from model_ui.authentication import visitor_of
 from model_ui.credentials import MAX_LENGTH
 from model_ui.guard import HEADERS
 from model_ui.metadata_client import MetadataClient
+from model_ui.pages import PATHS
 from model_ui.settings import Settings
+from model_ui.shell import gradio_routes
 from tests.asgi import Server
 from tests.ports import free_port
 from tests.ui.apps import create_app, mount_pages, protect
@@ -120,9 +122,10 @@ class TestWithoutACredential:
             assert "helm get notes" in answer.text
 
     def test_every_route_that_is_not_named_as_open_is_closed(self, send: Request) -> None:
-        closed = {path for path in guard.PAGES if path not in login.OPEN | login.ROUTES}
-        closed |= {f"{path}x" for path in guard.PREFIXES if path not in login.OPEN_PREFIXES}
-        assert len(closed) >= 9
+        closed = {*PATHS, *gradio_routes.PAGES} - {*login.OPEN, *login.ROUTES}
+        prefixes = (*gradio_routes.PREFIXES, archives.PREFIX)
+        closed |= {f"{path}x" for path in prefixes if path not in login.OPEN_PREFIXES}
+        assert len(closed) >= 12
         for path in closed:
             for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS"):
                 assert send(method, path).status_code == 401, (method, path)
@@ -223,7 +226,8 @@ class TestTheForm:
     @pytest.mark.parametrize(
         "address",
         [
-            "//evil.example", "/\\evil.example", "http://evil.example", "/a/b", "evil", "", "/?a\r\nset-cookie: b=c",
+            "//evil.example", "/\\evil.example", "http://evil.example", "/a//evil.example", "/a/../b", "evil", "",
+            "/?a\r\nset-cookie: b=c",
             "/%2fevil.example", "/?" + "x" * 3000,
         ],
         ids=ascii,

@@ -81,8 +81,8 @@ class TestALinkWithAToken:
         page = open_page(width)
         visits.enter(page, closed.link("deployer"))
         assert page.url == closed.url
-        expect(page.locator(".m-who")).to_contain_text("a deployer")
-        expect(page.locator(".m-who .m-chip")).to_have_text("deployer")
+        expect(page.locator(".s-who")).to_contain_text("a deployer")
+        expect(page.locator(".s-who .m-chip")).to_have_text("deployer")
         visits.draw(page)
         said = visits.see_answers(page, set(closed.api.deployments))
         assert said["cnn-baseline"] == "5"
@@ -176,7 +176,7 @@ class TestTheLogin:
         visits.enter(page, closed.link("deployer"))
         visits.enter(other, closed.url)
         with page.expect_request("**/logout") as logout:
-            page.get_by_role("button", name="Log out").click()
+            visits.log_out(page)
         see_login(page)
         # Over plain HTTP, where Sec-Fetch-Site is missing, this is what tells our page from one of another site.
         assert logout.value.all_headers()["origin"] == closed.url.rstrip("/")
@@ -195,11 +195,11 @@ class TestTheLogin:
         for second in serve(fake):
             visits.enter(page, closed.link("deployer"))
             visits.enter(page, f"{second.url}?token={token('deployer', 2)}")
-            expect(page.locator(".m-who")).to_contain_text("another")
-            page.get_by_role("button", name="Log out").click()
+            expect(page.locator(".s-who")).to_contain_text("another")
+            visits.log_out(page)
             see_login(page)
             visits.enter(page, closed.url)
-            expect(page.locator(".m-who")).to_contain_text("a deployer")
+            expect(page.locator(".s-who")).to_contain_text("a deployer")
 
     def test_a_link_of_another_site_leads_a_visitor_on(self, closed: Closed, tabs: BrowserContext) -> None:
         visits.enter(tabs.new_page(), closed.link("deployer"))
@@ -290,7 +290,7 @@ class TestRoles:
         page.get_by_role("button", name="Stop cnn-fast").click()
         expect(page.locator("#deployed")).to_contain_text("needs the role deployer; a viewer has viewer")
         expect(page.locator(".m-service button")).to_have_count(0, timeout=REVOKED_MS)
-        expect(page.locator(".m-who .m-chip")).to_have_text("viewer")
+        expect(page.locator(".s-who .m-chip")).to_have_text("viewer")
 
 
 class TestTheAuditTab:
@@ -411,6 +411,6 @@ class TestAnApiThatIsAway:
         page.wait_for_timeout(6000)
         page.reload()
         expect(page.locator("#alarm")).to_contain_text("The API is away.")
-        expect(page.locator(".m-who")).to_contain_text("a deployer")
+        expect(page.locator(".s-who")).to_contain_text("a deployer")
         closed.api.away = False
         expect(page.locator("#alarm .m-banner")).to_have_count(0)

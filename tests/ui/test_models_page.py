@@ -82,11 +82,17 @@ class TestModels:
         expect(page.locator(".m-version")).to_have_count(0)
         screenshot(page, "rejected")
 
-    def test_what_is_no_archive_is_not_sent(self, site: Site, page: Page, tmp_path: Path) -> None:
-        other = tmp_path / "model.pt"
+    @pytest.mark.parametrize(
+        ("name", "said"), [("model.pt", "marina pack"), ("model.joblib", "skops.io.dump(model")]
+    )
+    def test_what_is_no_archive_is_not_sent(
+        self, site: Site, page: Page, tmp_path: Path, name: str, said: str
+    ) -> None:
+        other = tmp_path / name
         other.write_bytes(b"PK")
         choose(page, other)
-        expect(page.locator("#archive").get_by_role("alert")).to_contain_text("model.pt is no .mar.")
+        expect(page.locator("#archive").get_by_role("alert")).to_contain_text(f"{name} is no .mar.")
+        expect(page.locator("#archive").get_by_role("alert")).to_contain_text(said)
         expect(page.get_by_role("button", name="Upload", exact=True)).to_be_disabled()
 
     def test_an_upload_can_be_cancelled(self, site: Site, page: Page, archive: Path) -> None:

@@ -334,8 +334,8 @@ class TestARealProvider:
         log_in(page, f"{place.url}?a=1", "ada")
         page.locator("#asking canvas").wait_for()
         assert page.url == f"{place.url}?a=1"
-        expect(page.locator(".m-who")).to_contain_text("ada")
-        expect(page.locator(".m-who .m-chip")).to_have_text("deployer")
+        expect(page.locator(".s-who")).to_contain_text("ada")
+        expect(page.locator(".s-who .m-chip")).to_have_text("deployer")
         visits.draw(page)
         visits.see_answers(page, set(place.api.deployments))
         (cookie,) = tabs.cookies(place.url)
@@ -347,7 +347,7 @@ class TestARealProvider:
         page = tabs.new_page()
         log_in(page, place.url, "bob")
         page.get_by_text("Asking models needs the role annotator; you have viewer.").wait_for()
-        page.get_by_role("button", name="Log out").click()
+        visits.log_out(page)
         expect(page.get_by_role("link", name="Log in with your account")).to_be_visible()
         assert tabs.cookies(place.url) == []
 
@@ -403,5 +403,5 @@ class TestARealProvider:
         page.goto(place.url)
         page.get_by_label("Token").fill(token("admin"))
         page.get_by_role("button", name="Log in").click()
-        page.locator(".m-who").wait_for()
-        expect(page.locator(".m-who .m-chip")).to_have_text("admin")
+        page.locator(".s-who").wait_for()
+        expect(page.locator(".s-who .m-chip")).to_have_text("admin")

@@ -22,7 +22,7 @@ from model_ui.api_types import (
     Unregistered,
 )
 from model_ui.render import audit, curves, reports, runs, services, tokens
-from model_ui.render.markup import header, number, percent
+from model_ui.render.markup import number, percent
 from tests.ui.fake_api import HOSTILE, deployment, experiment, me
 from tests.ui.fake_audit import entry, issued
 
@@ -124,11 +124,6 @@ class TestRoles:
             assert "<button" not in services.services([item], versions={}, api="", me=visitor)
         visitor = Me.model_validate(me("deployer", deployments=["a"]))
         assert "Stop" in services.services([item], versions={}, api="", me=visitor)
-
-    def test_a_subject_becomes_no_markup(self) -> None:
-        html = header("", Me.model_validate(me("viewer", subject=HOSTILE)), log_out=True)
-        assert "<img src=x" not in html
-        assert "Log out" in html
 
 
 class TestOwners:

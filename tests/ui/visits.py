@@ -83,6 +83,12 @@ def ink(page: Page) -> float:
     return float(page.locator("#asking canvas").evaluate(script))
 
 
+def log_out(page: Page) -> None:
+    """Log out by the menu."""
+    page.locator(".s-who > summary").click()
+    page.get_by_role("button", name="Log out").click()
+
+
 def open_tab(page: Page, name: str) -> None:
     """Choose a tab by its name."""
     page.get_by_role("tab", name=name, exact=True).click()

@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, parse_qsl, urlencode
 from model_ui.asgi import Scope
 
 LONGEST = 2000
-# One segment: two slashes at the start would be another server. No space, no line's end: it becomes a header.
-_ADDRESS = re.compile(r"/[A-Za-z0-9_-]*(\?[!-~]*)?")
+# Two slashes at the start would be another server. No space, no line's end: it becomes a header.
+_ADDRESS = re.compile(r"/([A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)?)?(\?[!-~]*)?")
 
 
 def token_in(scope: Scope) -> str | None:

@@ -40,6 +40,8 @@ class Metric(ApiModel):
     best: float | None = None
     best_step: float | None = None
     points: int = 0
+    direction: str = ""
+    """`min` or `max`: which values are better."""
 
 
 class Experiment(ApiModel):
@@ -49,9 +51,15 @@ class Experiment(ApiModel):
     display_name: str | None = None
     description: str | None = None
     parameters: dict[str, bool | int | float | str | None] = Field(default_factory=dict)
+    tags: dict[str, bool | int | float | str | None] = Field(default_factory=dict)
     metrics: dict[str, Metric] = Field(default_factory=dict)
     source: str = ""
     created_at: datetime | None = None
+    updated_at: datetime | None = None
+    ended_at: datetime | None = None
+    state: str = "finished"
+    notes: str = ""
+    key_metric: str | None = None
     latest_version: int | None = None
     deployments: tuple[str, ...] = ()
 
@@ -61,6 +69,7 @@ class ExperimentPage(ApiModel):
 
     items: tuple[Experiment, ...]
     total: int
+    total_is_exact: bool = True
     next: str | None = None
 
 

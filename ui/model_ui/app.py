@@ -9,30 +9,37 @@ from typing import Any
 import gradio as gr
 import httpx
 from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 
 from model_ui import assets, training, uploads
+from model_ui.api_connection import LIMITS
 from model_ui.api_errors import ApiError, ApiRejected
 from model_ui.archives import Archives
 from model_ui.asgi import App
 from model_ui.authentication import Authenticator, Visitor, client_for, visitor_of
 from model_ui.bodies import BodyGuard
 from model_ui.credentials import CredentialCookie
+from model_ui.gradio_pages import audit, deployments, experiments, imports, models, tokens, try_it
+from model_ui.gradio_pages.problems import problem
 from model_ui.guard import Guard
 from model_ui.login import Login
-from model_ui.metadata_client import LIMITS, MetadataClient
+from model_ui.metadata_client import MetadataClient
 from model_ui.metrics import Measured, MeasuredTransport, Metrics
 from model_ui.oidc import OidcLogin
-from model_ui.pages import audit, deployments, experiments, imports, models, tokens, try_it
-from model_ui.pages.problems import problem
-from model_ui.render.markup import header
+from model_ui.pages import ALL, PATHS
 from model_ui.render.services import banner
 from model_ui.settings import Settings
+from model_ui.shell.status import StatusCookie
+from model_ui.shell.visit import Frame
+from model_ui.shell.workbench import Workbench
 from model_ui.theme import theme
 
 HEAD = '<meta name="robots" content="noindex"><meta name="color-scheme" content="light dark">'
 # Callbacks that wait at once, and that may queue up; each waits for the API, not for this process.
 CALLBACKS = 64
 QUEUE = 500
+# Answers from this size on are compressed.
+COMPRESSED_BYTES, LEVEL = 600, 6
 # What was uploaded is deleted after an hour; looked for every ten minutes.
 CACHE_SECONDS = (600, 3600)
 
@@ -60,8 +67,9 @@ def protect(pages: App, settings: Settings, client: MetadataClient, upload_folde
     root = settings.root_path
     secure = settings.public_url.startswith("https://")
     bodies = BodyGuard(pages, max_upload_bytes=settings.max_csv_bytes, upload_folder=upload_folder)
+    workbench = GZipMiddleware(Workbench(bodies, ALL, _frame(settings, client)), COMPRESSED_BYTES, LEVEL)
     login = Login(
-        Archives(bodies, client, max_bytes=settings.max_archive_bytes),
+        Archives(workbench, client, max_bytes=settings.max_archive_bytes),
         Authenticator(client),
         CredentialCookie(port=settings.port, root_path=root, secure=secure),
         root_path=root,
@@ -75,7 +83,15 @@ def protect(pages: App, settings: Settings, client: MetadataClient, upload_folde
         allowed_hosts=settings.allowed_hosts,
         instance=instance,
         public_url=settings.public_url,
+        pages=PATHS,
     )
+
+
+def _frame(settings: Settings, client: MetadataClient) -> Frame:
+    """What our own pages share."""
+    root, secure = settings.root_path, settings.public_url.startswith("https://")
+    status = StatusCookie(port=settings.port, root_path=root, secure=secure)
+    return Frame(client, root, settings.public_api_url.rstrip("/"), status, frozenset((*PATHS, "/")))
 
 
 def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:
@@ -118,7 +134,6 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
     with gr.Blocks(
         title="Marina", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
     ) as page:
-        top = gr.HTML(header(api), js_on_load=None, apply_default_css=False)
         alarm = gr.HTML("", js_on_load=None, apply_default_css=False, elem_id="alarm", elem_classes="m-maybe")
         with gr.Tabs(elem_id="tabs", selected="try", overflow_behavior="wrap") as tabs:
             with gr.Tab("Try", id="try"):
@@ -147,7 +162,7 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
             inputs=[trying.known, running.versions, running.logs, away, returned, shown],
             outputs=[
                 *[alarm, trying.asking, trying.chosen, trying.known, running.cards, away, returned],
-                *[shown, top, *trying.parts, *uploading.parts, *running.parts, *importing.parts],
+                *[shown, *trying.parts, *uploading.parts, *running.parts, *importing.parts],
                 *[audit_tab, *auditing.parts, *issuing.parts],
             ],
             # A tick that comes while the last one still waits is dropped.
@@ -190,7 +205,7 @@ def _refresh(
         request: gr.Request,
     ) -> tuple[Any, ...]:
         visitor = visitor_of(request)
-        who = _for(visitor, shown, api)
+        who = _for(visitor, shown)
         try:
             api_client = client_for(request, client)
             found, unregistered = await api_client.everything_deployed()
@@ -207,16 +222,16 @@ def _refresh(
     return refresh
 
 
-def _for(visitor: Visitor, shown: Any, api: str) -> list[Any]:
-    """Header and parts of the tabs for a visitor; nothing new when they are shown as they should be."""
+def _for(visitor: Visitor, shown: Any) -> list[Any]:
+    """The parts of the tabs for a visitor; nothing new when they are shown as they should be."""
     me = visitor.me
     now = [me.subject, me.role, me.kind, visitor.from_cookie]
     allowed = [*try_it.allow(me, first=shown is None), *models.allow(me)]
     allowed += [*deployments.allow(me), *imports.allow(me)]
     allowed += [gr.Tab(visible=me.may("admin")), *audit.allow(me), *tokens.allow(me)]
     if now == shown:
-        return [gr.skip() for _ in range(2 + len(allowed))]
-    return [now, header(api, me, log_out=visitor.from_cookie), *allowed]
+        return [gr.skip() for _ in range(1 + len(allowed))]
+    return [now, *allowed]
 
 
 def _open(event: gr.EventData) -> Any:

@@ -11,6 +11,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 # A header's value, or those of one that is sent several times, as Set-Cookie is.
 Header = str | Sequence[str]
+# A visitor's own page: the browser asks each time whether it is still the same, and the login comes before the answer.
+REVALIDATE = b"private, no-cache"
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -46,11 +48,25 @@ async def read_body(receive: Receive, limit: int, seconds: float) -> bytes | Non
     return None
 
 
+def wants_page(scope: Scope) -> bool:
+    """Whether a browser opens an address as a page, rather than a script or a program asking for something."""
+    if scope["method"] not in ("GET", "HEAD"):
+        return False
+    return scope["path"] == "/" or takes_page(scope)
+
+
+def takes_page(scope: Scope) -> bool:
+    """Whether the answer to a request, perhaps a form, is shown to somebody."""
+    return b"text/html" in dict(scope["headers"]).get(b"accept", b"")
+
+
 def uncached(send: Send) -> Send:
-    """A `send` whose responses stay in no cache."""
+    """A `send` whose responses stay in no cache, but for those that a browser may keep and has to ask about."""
 
     async def sender(message: Message) -> None:
         if message["type"] == "http.response.start":
+            if (b"cache-control", REVALIDATE) in message.get("headers", []):
+                return await send(message)
             kept = [pair for pair in message.get("headers", []) if pair[0].lower() != b"cache-control"]
             message = {**message, "headers": [*kept, (b"cache-control", b"no-store")]}
         await send(message)

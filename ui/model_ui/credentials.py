@@ -14,6 +14,9 @@ MAX_LENGTH = 4000
 SHAPE = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _PASTED = re.compile(r"(?:authorization:\s*)?bearer\s+", re.IGNORECASE)
 
+# Cookies of ours that carry no credential: the pages may read them.
+_OPEN_COOKIES = ("marina_theme", "marina_status_")
+
 Headers = Iterable[tuple[bytes, bytes]]
 
 
@@ -34,6 +37,19 @@ def pasted(text: str) -> str:
     text = text.strip()
     match = _PASTED.match(text)
     return text[match.end() :].strip() if match else text
+
+
+def without(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """A request's headers as the pages see them: no credential, and no cookies but those that choose how they look."""
+    kept = [pair for pair in headers if pair[0] not in (b"authorization", b"cookie")]
+    cookies = [
+        part.strip()
+        for key, value in headers
+        if key == b"cookie"
+        for part in value.decode("latin-1").split(";")
+    ]
+    shown = "; ".join(cookie for cookie in cookies if cookie.startswith(_OPEN_COOKIES))
+    return [*kept, (b"cookie", shown.encode("latin-1"))] if shown else kept
 
 
 class CredentialCookie:

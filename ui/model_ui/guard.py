@@ -2,30 +2,17 @@
 
 Gradio reflects any Origin together with credentials, and has many routes that these pages never use. This layer answers
 only to the UI's own hosts, lets through only what the pages use, from the pages themselves, and puts security headers
-on every answer. Behind it come `login.Login` and `bodies.BodyGuard`. Called by `app.create_app`.
+on every answer. Behind it come `login.Login` and `bodies.BodyGuard`. Called by `app.create_app`, which names the pages.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 from model_ui import archives, login
-from model_ui.asgi import App, Message, Receive, Scope, Send, redirect, send_json
-from model_ui.bodies import UPLOAD
+from model_ui.asgi import App, Message, Receive, Scope, Send, redirect, send_json, wants_page
 from model_ui.hosts import AllowedHosts
+from model_ui.shell import gradio_routes
 
-PAGES = {"/", "/config", *login.ROUTES, *login.OPEN}
-PREFIXES = (
-    *login.OPEN_PREFIXES,
-    archives.PREFIX,
-    "/gradio_api/queue/",
-    "/gradio_api/heartbeat/",
-    "/gradio_api/upload_progress",
-    "/gradio_api/startup-events",
-    "/gradio_api/info",
-    "/gradio_api/reset",
-    "/gradio_api/cancel",
-    UPLOAD,
-)
 HEADERS = {
     # Gradio compiles its templates in the browser: without eval and inline scripts its pages stay blank. What is left
     # still keeps every request on this origin.
@@ -52,9 +39,17 @@ class Guard:
     """The outermost ASGI application; also answers GET /livez with `instance`, the name of this process."""
 
     def __init__(
-        self, app: App, *, root_path: str, allowed_hosts: Iterable[str], instance: str, public_url: str = ""
+        self,
+        app: App,
+        *,
+        root_path: str,
+        allowed_hosts: Iterable[str],
+        instance: str,
+        public_url: str = "",
+        pages: Collection[str] = (),
     ) -> None:
         self._app = app
+        self._pages = frozenset((*pages, *login.ROUTES))
         parts = urlsplit(public_url)
         self._tls_host = parts.netloc.lower().encode() if parts.scheme == "https" else None
         self._hosts = AllowedHosts(allowed_hosts, "UI_ALLOWED_HOSTS")
@@ -83,10 +78,14 @@ class Guard:
             await redirect(send, 307, f"{self._root}/?{query}" if query else f"{self._root}/")
         elif path == "/livez":
             await send_json(send, 200, {"status": "ok", "instance": self._instance})
-        elif path not in PAGES and not path.startswith(PREFIXES):
-            await send_json(send, 404, {"detail": "There is nothing here."})
-        else:
+        elif self._is_open(path) or wants_page(scope):
+            # A browser that opens anything else gets a page that says so.
             await self._app(scope, receive, send)
+        else:
+            await send_json(send, 404, {"detail": "There is nothing here."})
+
+    def _is_open(self, path: str) -> bool:
+        return path in self._pages or path.startswith(archives.PREFIX) or gradio_routes.are(path)
 
     def _inside(self, path: str) -> str:
         """The path without the prefix, which the proxy may or may not have taken away."""

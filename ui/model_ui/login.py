@@ -22,11 +22,14 @@ from model_ui.asgi import (
     redirect,
     send_html,
     send_json,
+    takes_page,
     uncached,
+    wants_page,
 )
 from model_ui.attempts import FREE, WrongAttempts
 from model_ui.authentication import (
     FRESH_SECONDS,
+    NOBODY,
     SCOPE_KEY,
     Authenticator,
     Unauthenticated,
@@ -97,7 +100,7 @@ class Login:
             await redirect(send, 303, f"{self._root}/", set_cookie=self._cookie.clear())
         elif path == LOGIN:
             await self._form(scope, receive, send)
-        elif _wants_page(scope) and (token := token_in(scope)) is not None:
+        elif wants_page(scope) and (token := token_in(scope)) is not None:
             await self._log_in(scope, send, token, without_token(scope))
         else:
             await self._visit(scope, receive, send)
@@ -109,9 +112,7 @@ class Login:
             return await self._away(scope, send, str(error))
         except Unauthenticated:
             return await self._closed(scope, send)
-        hidden = (b"authorization", b"cookie")
-        headers = [pair for pair in scope["headers"] if pair[0] not in hidden]
-        inner = {**scope, "headers": headers, SCOPE_KEY: visitor}
+        inner = {**scope, "headers": credentials.without(scope["headers"]), SCOPE_KEY: visitor}
         if scope["method"] == "GET" and scope["path"].startswith(STREAMS):
             await self._stream(inner, receive, uncached(send), visitor)
         else:
@@ -156,14 +157,17 @@ class Login:
             stream.result()
 
     async def _session(self, scope: Scope, send: Send) -> None:
+        me = NOBODY.me
         try:
-            await self._visitor(scope)
+            me = (await self._visitor(scope)).me
             state = "known"
         except Unauthenticated:
             state = "unknown"
         except Unverified:
             state = "unverified"
-        await send_json(send, 200, {"instance": self._instance, "visitor": state})
+        await send_json(
+            send, 200, {"instance": self._instance, "visitor": state, "subject": me.subject, "role": me.role}
+        )
 
     async def _form(self, scope: Scope, receive: Receive, send: Send) -> None:
         content = await read_body(receive, FORM_BYTES, FORM_SECONDS)
@@ -246,7 +250,7 @@ class Login:
 
     async def _closed(self, scope: Scope, send: Send) -> None:
         """What a visitor gets whom the API does not know: the login instead of a page, 401 instead of all else."""
-        if not _wants_page(scope):
+        if not wants_page(scope) and not takes_page(scope):
             detail = "Log in again: open the page anew and present a token."
             return await send_json(send, 401, {"detail": detail}, www_authenticate="Bearer")
         credential = self._cookie.credential(scope["headers"])
@@ -277,17 +281,9 @@ class Login:
 
     async def _away(self, scope: Scope, send: Send, detail: str) -> None:
         seconds = str(RETRY_SECONDS)
-        if not _wants_page(scope) and scope["path"] != LOGIN:
+        if not wants_page(scope) and scope["path"] != LOGIN:
             detail = f"The API does not answer, so nobody can be let in. {detail}"
             return await send_json(send, 503, {"detail": detail}, retry_after=seconds)
         # A browser would ask before it sends a form again.
         again = {} if scope["path"] == LOGIN else {"refresh": seconds}
         await send_html(send, 503, pages.away(detail, again=bool(again)), retry_after=seconds, **again)
-
-
-def _wants_page(scope: Scope) -> bool:
-    """Whether a browser opens an address as a page, rather than a script or a program asking for something."""
-    headers = dict(scope["headers"])
-    if scope["method"] not in ("GET", "HEAD"):
-        return False
-    return scope["path"] == "/" or b"text/html" in headers.get(b"accept", b"")

@@ -2,12 +2,11 @@
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import httpx
-from pydantic import ValidationError
 
-from model_ui.api_errors import ApiAway, ApiFaulty, error_of
+from model_ui.api_connection import CONNECT_SECONDS, READ_SECONDS, ApiConnection
 from model_ui.api_types import (
     AuditPage,
     Curves,
@@ -26,13 +25,8 @@ from model_ui.api_types import (
 )
 from model_ui.names import segment, token_segment
 from model_ui.prediction_types import Comparison
-from model_ui.spec_types import ApiModel, Version
+from model_ui.spec_types import Version
 
-A = TypeVar("A", bound=ApiModel)
-P = TypeVar("P", DeploymentPage, ExperimentPage, TokenPage)
-LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
-CONNECT_SECONDS = 2.0
-READ_SECONDS = 10.0
 # Pages wait for the check of their visitor before anything else.
 ME_SECONDS = 3.0
 # A CSV of the largest size is parsed and stored in one call.
@@ -45,47 +39,13 @@ EXPERIMENT_PAGES = 50
 TOKEN_PAGES = 5
 
 
-class MetadataClient:
-    """The metadata API as methods; every call has a deadline and raises only ApiError.
-
-    It has no credential of its own: `as_visitor` gives one that calls in the name of a visitor. A transport may be
-    given instead of the network (tests pass the API itself), or another client's connections.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        transport: httpx.AsyncBaseTransport | None = None,
-        token: str | None = None,
-        connections: httpx.AsyncClient | None = None,
-    ) -> None:
-        self.url = url.rstrip("/")
-        # Predictions are recorded with who asked.
-        self._headers = {"marina-client": "ui", **({"authorization": f"Bearer {token}"} if token else {})}
-        self._http = connections or httpx.AsyncClient(
-            base_url=self.url,
-            transport=transport,
-            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-            limits=LIMITS,
-            # The API is ours: no proxy of the environment stands between.
-            trust_env=False,
-        )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
-
-    def as_visitor(self, token: str | None) -> "MetadataClient":
-        """A client over the same connections that presents this token with every request, or none."""
-        return MetadataClient(self.url, token=token, connections=self._http)
+class MetadataClient(ApiConnection):
+    """The calls of the Gradio pages; our own pages call `ApiConnection.call` with types of their own."""
 
     async def me(self) -> Me:
         """Whom the API takes the visitor for."""
         wait = httpx.Timeout(ME_SECONDS, connect=CONNECT_SECONDS)
-        return await self._call(Me, "GET", "/v1/me", timeout=wait)
+        return await self.call(Me, "GET", "/v1/me", timeout=wait)
 
     async def experiments(
         self, *, limit: int = 20, search: str = "", sort: str = "-created_at", cursor: str | None = None
@@ -93,28 +53,28 @@ class MetadataClient:
         """The first `limit` (1 to 200) experiments whose name holds `search`, or those after a cursor."""
         query = {"limit": str(limit), "sort": sort, **({"search": search} if search else {})}
         query |= {"cursor": cursor} if cursor is not None else {}
-        return await self._call(ExperimentPage, "GET", "/v1/experiments", params=query)
+        return await self.call(ExperimentPage, "GET", "/v1/experiments", params=query)
 
     async def experiments_with_a_model(self) -> list[Experiment]:
         """All experiments that can be deployed, newest first."""
-        pages = self._pages(ExperimentPage, "/v1/experiments", EXPERIMENT_PAGES, with_model="true")
+        pages = self.pages(ExperimentPage, "/v1/experiments", EXPERIMENT_PAGES, with_model="true")
         return [item async for page in pages for item in page.items]
 
     async def metric_names(self) -> list[str]:
         """Names of all recorded metrics."""
-        return list((await self._call(MetricNames, "GET", "/v1/metrics")).items)
+        return list((await self.call(MetricNames, "GET", "/v1/metrics")).items)
 
     async def experiment(self, name: str) -> Experiment:
         """One experiment by name."""
-        return await self._call(Experiment, "GET", f"/v1/experiments/{segment(name)}")
+        return await self.call(Experiment, "GET", f"/v1/experiments/{segment(name)}")
 
     async def create_experiment(self, name: str) -> Experiment:
         """Make an experiment to which models can be uploaded."""
-        return await self._call(Experiment, "POST", "/v1/experiments", json={"name": name})
+        return await self.call(Experiment, "POST", "/v1/experiments", json={"name": name})
 
     async def upload_version(self, experiment: str, content: AsyncIterator[bytes], size: int) -> Version:
         """Upload an archive of `size` bytes as the next version of an experiment; it is sent as it comes."""
-        return await self._call(
+        return await self.call(
             Version,
             "POST",
             f"/v1/experiments/{segment(experiment)}/versions",
@@ -126,13 +86,13 @@ class MetadataClient:
     async def version(self, experiment: str, number: int) -> Version:
         """One uploaded version of an experiment."""
         path = f"/v1/experiments/{segment(experiment)}/versions/{number:d}"
-        return await self._call(Version, "GET", path)
+        return await self.call(Version, "GET", path)
 
     async def curves(self, experiments: list[str], *, metric: str = "loss", points: int = 400) -> Curves:
         """One metric of several experiments, each with at most about `points` points."""
         query = [("experiment", name) for name in experiments]
         query += [("metric", metric), ("points", str(points))]
-        return await self._call(Curves, "GET", "/v1/curves", params=query)
+        return await self.call(Curves, "GET", "/v1/curves", params=query)
 
     async def deployments(self) -> list[Deployment]:
         """All deployments by name."""
@@ -140,18 +100,18 @@ class MetadataClient:
 
     async def deployment(self, name: str) -> Deployment:
         """One deployment by name."""
-        return await self._call(Deployment, "GET", f"/v1/deployments/{segment(name)}")
+        return await self.call(Deployment, "GET", f"/v1/deployments/{segment(name)}")
 
     async def runtimes(self) -> list[str]:
         """What a deployment may name as its runtime, the usual one first."""
-        page = await self._call(DeploymentPage, "GET", "/v1/deployments", params={"limit": "1"})
+        page = await self.call(DeploymentPage, "GET", "/v1/deployments", params={"limit": "1"})
         return list(page.runtimes)
 
     async def everything_deployed(self) -> tuple[list[Deployment], list[Unregistered]]:
         """All deployments by name, and what a Helm release deploys without the API knowing its version."""
         found: list[Deployment] = []
         unregistered: list[Unregistered] = []
-        async for page in self._pages(DeploymentPage, "/v1/deployments", DEPLOYMENT_PAGES):
+        async for page in self.pages(DeploymentPage, "/v1/deployments", DEPLOYMENT_PAGES):
             found += page.items
             unregistered += page.unregistered
         return found, unregistered
@@ -167,14 +127,14 @@ class MetadataClient:
             body["name"] = name
         if runtime:
             body["runtime"] = runtime
-        return await self._call(Deployment, "POST", "/v1/deployments", json=body)
+        return await self.call(Deployment, "POST", "/v1/deployments", json=body)
 
     async def deploy_again(self, removed: Deployment) -> None:
         """Bring a deployment back that was removed, with all that was set of it, and stopped if it was."""
         kept = {"name", "experiment", "version", "runtime", "replicas", "resources"}
         kept |= {"startup_seconds", "response_seconds", "batch_size", "batch_delay_ms"}
         body = removed.model_dump(include=kept)
-        await self._call(Deployment, "POST", "/v1/deployments", json=body)
+        await self.call(Deployment, "POST", "/v1/deployments", json=body)
         if removed.desired == "stopped":
             await self.stop(removed.name)
 
@@ -182,7 +142,7 @@ class MetadataClient:
         """Serve another version; with its `updated_at` only if nobody has changed it since, as below."""
         path, known = f"/v1/deployments/{segment(name)}", {"unchanged_since": unchanged_since}
         params = known if unchanged_since else None
-        return await self._call(Deployment, "PATCH", path, json={"version": version}, params=params)
+        return await self.call(Deployment, "PATCH", path, json={"version": version}, params=params)
 
     async def roll_back(self, name: str) -> Deployment:
         """Serve the previous version again."""
@@ -198,11 +158,11 @@ class MetadataClient:
 
     async def log(self, name: str, *, lines: int) -> DeploymentLog:
         """The last lines that the processes of a deployment logged."""
-        return await self._call(DeploymentLog, "GET", f"/v1/deployments/{segment(name)}/logs?lines={lines}")
+        return await self.call(DeploymentLog, "GET", f"/v1/deployments/{segment(name)}/logs?lines={lines}")
 
     async def remove(self, name: str) -> None:
         """Forget a deployment."""
-        await self._request("DELETE", f"/v1/deployments/{segment(name)}")
+        await self.request("DELETE", f"/v1/deployments/{segment(name)}")
 
     async def predict(
         self,
@@ -221,13 +181,13 @@ class MetadataClient:
         else:
             files = {"image": ("image", image, "application/octet-stream")}
             sent = {"data": {**named, "deadline_ms": str(deadline_ms)}, "files": files}
-        return await self._call(Comparison, "POST", "/v1/predictions", timeout=wait, **sent)
+        return await self.call(Comparison, "POST", "/v1/predictions", timeout=wait, **sent)
 
     async def import_csv(self, path: Path, *, filename: str, dry_run: bool = False) -> ImportReport:
         """Import experiments from a CSV file, or only check it; the file is streamed."""
         query = {"dry_run": "true" if dry_run else "false", "filename": filename}
         with path.open("rb") as source:
-            return await self._call(
+            return await self.call(
                 ImportReport,
                 "POST",
                 "/v1/imports",
@@ -241,11 +201,11 @@ class MetadataClient:
         query = {"limit": str(limit)}
         query |= {"subject": subject} if subject else {}
         query |= {"cursor": cursor} if cursor is not None else {}
-        return await self._call(AuditPage, "GET", "/v1/audit", params=query)
+        return await self.call(AuditPage, "GET", "/v1/audit", params=query)
 
     async def tokens(self) -> list[Token]:
         """API tokens, newest first, revoked and expired ones too; for admins."""
-        pages = self._pages(TokenPage, "/v1/tokens", TOKEN_PAGES)
+        pages = self.pages(TokenPage, "/v1/tokens", TOKEN_PAGES)
         found = [token async for page in pages for token in page.items]
         return sorted(found, key=lambda token: token.created_at, reverse=True)
 
@@ -254,45 +214,12 @@ class MetadataClient:
     ) -> IssuedToken:
         """Issue an API token; None means all deployments, and that it never expires. For admins."""
         body = {"name": name, "role": role, "deployments": deployments, "expires_in_days": expires_in_days}
-        return await self._call(IssuedToken, "POST", "/v1/tokens", json=body)
+        return await self.call(IssuedToken, "POST", "/v1/tokens", json=body)
 
     async def revoke_token(self, token_id: str) -> None:
         """Revoke an API token; for admins."""
-        await self._request("DELETE", f"/v1/tokens/{token_segment(token_id)}")
+        await self.request("DELETE", f"/v1/tokens/{token_segment(token_id)}")
 
     async def _act(self, name: str, verb: str, since: str) -> Deployment:
         params = {"unchanged_since": since} if since else None
-        return await self._call(Deployment, "POST", f"/v1/deployments/{segment(name)}/{verb}", params=params)
-
-    async def _pages(self, kind: type[P], path: str, most: int, **query: str) -> AsyncIterator[P]:
-        """A list page by page, to its end or to so many pages."""
-        query["limit"] = "200"
-        for _ in range(most):
-            page = await self._call(kind, "GET", path, params=query)
-            yield page
-            if page.next is None:
-                break
-            query["cursor"] = page.next
-
-    async def _call(self, kind: type[A], method: str, path: str, **options: Any) -> A:
-        answer = await self._request(method, path, **options)
-        try:
-            return kind.model_validate_json(answer.content)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ApiFaulty(
-                f"The API's answer to {method} {path} cannot be read: {where} {first['msg']}"
-            ) from error
-
-    async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        headers = self._headers | options.pop("headers", {})
-        try:
-            answer = await self._http.request(method, path, headers=headers, **options)
-        except httpx.TimeoutException as error:
-            raise ApiAway(f"The API at {self.url} did not answer in time.") from error
-        except httpx.HTTPError as error:
-            raise ApiAway(f"The API at {self.url} cannot be reached.") from error
-        if answer.is_success:
-            return answer
-        raise error_of(answer)
+        return await self.call(Deployment, "POST", f"/v1/deployments/{segment(name)}/{verb}", params=params)

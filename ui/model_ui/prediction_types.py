@@ -41,6 +41,7 @@ class Result(ApiModel):
 
     deployment: str
     experiment: str
+    task: str = ""
     alias: str | None = None
     version: int | None = None
     status: Literal["ok", "error"]

@@ -1,6 +1,7 @@
 """Tasks: what some deployed models take and give alike, so that they can be asked the same and be compared."""
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,9 +43,11 @@ class Task:
     def about(self) -> str:
         """What goes in and what comes out, and how many are asked."""
         models = f"{len(self.deployments)} model{'' if len(self.deployments) == 1 else 's'}"
-        return f"{self._takes()} → {self._gives()} · {models}"
+        return f"{self.takes} → {self._gives()} · {models}"
 
-    def _takes(self) -> str:
+    @property
+    def takes(self) -> str:
+        """What goes in, in a few words."""
         first = self.inputs[0]
         if self.kind == "image":
             image = first.image
@@ -69,6 +72,22 @@ class Task:
             if kind in kinds:
                 return kind
         return "tensors" if "tensor" in kinds else "anything"
+
+
+def titles(tasks: Sequence[Task]) -> list[str]:
+    """A title for each, all different: where two have the same, what they take is said too, else a model of theirs."""
+    alike: dict[str, list[Task]] = defaultdict(list)
+    for task in tasks:
+        alike[task.title].append(task)
+    return [f"{task.title}{_apart(task, alike[task.title])}" for task in tasks]
+
+
+def _apart(task: Task, alike: Sequence[Task]) -> str:
+    """What tells a task from others of its title; the name of a deployment always does."""
+    if len(alike) == 1:
+        return ""
+    taken = {one.takes for one in alike}
+    return f" · {task.takes if len(taken) == len(alike) else task.deployments[0][0]}"
 
 
 def tasks_of(deployments: Sequence[tuple[Deployment, str]], me: Me) -> tuple[Task, ...]:

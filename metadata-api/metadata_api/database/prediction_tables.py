@@ -10,6 +10,8 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Text,
+    false,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -70,10 +72,23 @@ class Prediction(Base):
     error: Mapped[str | None] = mapped_column(Text)
     error_detail: Mapped[str | None] = mapped_column(Text)
     lineage: Mapped[Json] = columns.document()
+    disagrees: Mapped[bool] = mapped_column(server_default=false())
+    """Whether another answer of the same call, to the same task, was another label or text."""
     created_at: Mapped[datetime] = columns.now()
 
     __table_args__ = (
         CheckConstraint("status in ('ok', 'error')", name="status"),
         CheckConstraint("source in ('ui', 'api', 'v2')", name="source"),
         Index("ix_predictions_deployment_id", "deployment", "id"),
+        Index("ix_predictions_label_id", "label", "id"),
+        Index("ix_predictions_experiment_id", text("(lineage ->> 'experiment')"), "id"),
+        Index("ix_predictions_created_at", "created_at"),
+        # Few rows each, so that they cost nearly nothing when others are written.
+        Index("ix_predictions_alias_id", "alias", "id", postgresql_where=text("alias is not null")),
+        Index("ix_predictions_errors_id", "id", postgresql_where=text("status = 'error'")),
+        Index("ix_predictions_disagrees_id", "id", postgresql_where=text("disagrees")),
     )
+
+
+EXPERIMENT = Prediction.lineage["experiment"].astext
+"""Of a prediction, also of one that no version answered; as the index has it."""

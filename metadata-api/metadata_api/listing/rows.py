@@ -25,7 +25,7 @@ def load(session: Session, ids: Sequence[int], columns: Sequence[Field] | None) 
     when other requests leave no room for them.
     """
     chosen = {of: _chosen(of, section, columns) for section, of in _SECTIONS.items()}
-    large = [*chosen.values(), Experiment.description]
+    large = [*chosen.values(), Experiment.description, Experiment.notes]
     lengths = [func.coalesce(func.octet_length(cast(one, Text)), 0) for one in large]
     measured = select(Experiment.id, sum(lengths[1:], lengths[0])).where(Experiment.id.in_(ids))
     sizes: dict[int, int] = {row[0]: row[1] for row in session.execute(measured)}

@@ -22,7 +22,7 @@ from metadata_api.errors import Invalid
 from metadata_api.http_pool import HttpPool
 from metadata_api.memory import charge
 from metadata_api.predicting import inputs, stored_inputs, targets, v2_client
-from metadata_api.predicting.agreement import agreement
+from metadata_api.predicting.agreement import agreements
 from metadata_api.predicting.base import CannotTake, ParsedInput
 from metadata_api.predicting.results import Judged, Outcome, judge, rows_of
 from metadata_api.predicting.targets import Target, Wanted
@@ -108,6 +108,8 @@ def _prepare(dependencies: Dependencies, request: PredictionRequest) -> _Plan:
     with dependencies.sessions() as session:
         found = targets.find(session, request.wanted)
         stored = session.get(Input, request.input_sha256) if request.input_sha256 else None
+        if parsed is not None:
+            stored_inputs.require_kind(session, parsed)
     row = stored or (stored_inputs.row_of(parsed) if parsed else None)
     if row is None:
         raise stored_inputs.unknown(str(request.input_sha256))
@@ -200,5 +202,5 @@ def _told(request: PredictionRequest, plan: _Plan, judged: Sequence[Judged]) -> 
         deadline_ms=round(1000 * seconds),
         results=results,
         not_asked=plan.not_asked,
-        agreement=agreement(results),
+        agreements=agreements(results),
     )

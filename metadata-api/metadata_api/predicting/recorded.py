@@ -1,53 +1,64 @@
 """Predictions as they were recorded; called by the routes for predictions."""
 
+from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from metadata_api.database.pages import first_rows
-from metadata_api.database.prediction_tables import Prediction
+from metadata_api.database.prediction_tables import EXPERIMENT, Prediction
 from metadata_api.errors import ErrorBody, NotFound
 from metadata_api.schemas import predictions as bodies
 
 
 def show(session: Session, uid: UUID) -> bodies.RecordedPrediction:
     """One recorded prediction; raises NotFound."""
+    return shown(find(session, uid))
+
+
+def find(session: Session, uid: UUID) -> Prediction:
+    """The row of a prediction; raises NotFound."""
     row = session.scalar(select(Prediction).where(Prediction.uid == uid))
     if row is None:
-        raise NotFound("prediction_unknown", f"There is no prediction {uid}.")
-    return _shown(row)
+        raise NotFound("prediction_unknown", f"There is no prediction {uid}. See /v1/predictions.")
+    return row
 
 
-def list_page(
-    session: Session,
-    *,
-    deployment: str | None,
-    input_sha256: str | None,
-    request_id: UUID | None,
-    limit: int,
-    before: int | None,
-) -> bodies.PredictionPage:
-    """The `limit` newest predictions that match, or those older than the cursor `before`; fewer when they are large."""
-    query = select(Prediction)
-    filters = {
-        Prediction.deployment: deployment,
-        Prediction.input_sha256: input_sha256,
-        Prediction.request_uid: request_id,
-    }
-    for column, value in filters.items():
-        if value is not None:
-            query = query.where(column == value)
+def list_page(session: Session, wanted: bodies.PredictionQuery) -> bodies.PredictionPage:
+    """The newest predictions that match, or those older than the cursor; fewer than `limit` when they are large."""
+    query = select(Prediction).where(*_conditions(wanted))
     total = session.scalar(query.with_only_columns(func.count(), maintain_column_froms=True)) or 0
-    if before is not None:
-        query = query.where(Prediction.id < before)
+    if wanted.cursor is not None:
+        query = query.where(Prediction.id < wanted.cursor)
     large = (Prediction.probabilities, Prediction.answer, Prediction.lineage)
-    rows, more = first_rows(session, query.order_by(Prediction.id.desc()), large, limit)
-    items = [_shown(row) for row in rows]
+    rows, more = first_rows(session, query.order_by(Prediction.id.desc()), large, wanted.limit)
+    items = [shown(row) for row in rows]
     return bodies.PredictionPage(items=items, total=total, next=str(rows[-1].id) if more else None)
 
 
-def _shown(row: Prediction) -> bodies.RecordedPrediction:
+def _conditions(wanted: bodies.PredictionQuery) -> Iterator[ColumnElement[bool]]:
+    filters: dict[Any, Any] = {
+        Prediction.deployment: wanted.deployment,
+        Prediction.alias: wanted.alias,
+        EXPERIMENT: wanted.experiment,
+        Prediction.status: wanted.status,
+        Prediction.label: wanted.label,
+        Prediction.input_sha256: wanted.input_sha256,
+        Prediction.request_uid: wanted.request_id,
+    }
+    yield from (column == value for column, value in filters.items() if value is not None)
+    if wanted.disagree is not None:
+        yield Prediction.disagrees == wanted.disagree
+    if wanted.since is not None:
+        yield Prediction.created_at >= wanted.since
+    if wanted.until is not None:
+        yield Prediction.created_at < wanted.until
+
+
+def shown(row: Prediction) -> bodies.RecordedPrediction:
+    """A row as bodies have it."""
     return bodies.RecordedPrediction.model_validate(
         {
             "prediction_id": row.uid,
@@ -66,6 +77,7 @@ def _shown(row: Prediction) -> bodies.RecordedPrediction:
             "input_sha256": row.input_sha256,
             "source": row.source,
             "lineage": row.lineage,
+            "disagrees": row.disagrees,
             "created_at": row.created_at,
         }
     )

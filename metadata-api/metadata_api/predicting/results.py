@@ -12,6 +12,7 @@ from metadata_api.database.session import Sessions
 from metadata_api.database.tables import ModelVersion
 from metadata_api.errors import ErrorBody
 from metadata_api.predicting import answers
+from metadata_api.predicting.agreement import disagreeing
 from metadata_api.predicting.base import Answer, Outputs
 from metadata_api.predicting.preprocessed import PreprocessedImages
 from metadata_api.predicting.targets import VERSION_COLUMNS, AnsweringVersion, Target, version_of
@@ -54,6 +55,7 @@ def judge(sessions: Sessions, outcomes: Sequence[Outcome]) -> list[Judged]:
 
 def rows_of(request_uid: UUID, input_sha256: str, source: str, judged: Sequence[Judged]) -> list[Lineage]:
     """The rows of predictions that record every outcome. Takes time: no session is open for it either."""
+    differ = disagreeing(one.result for one in judged)
     return [
         {
             "uid": one.result.prediction_id,
@@ -66,6 +68,7 @@ def rows_of(request_uid: UUID, input_sha256: str, source: str, judged: Sequence[
             "error": one.result.error.error if one.result.error else None,
             "error_detail": one.result.error.detail if one.result.error else None,
             "lineage": one.lineage,
+            "disagrees": one.result.prediction_id in differ,
             **one.result.model_dump(include={"deployment", "alias", "status", "kind", "label", "latency_ms"}),
         }
         for one in judged
@@ -115,6 +118,7 @@ def _judged(outcome: Outcome, versions: Versions, shown: PreprocessedImages) -> 
         deployment=target.name,
         alias=target.alias,
         experiment=target.experiment,
+        task=(version or target.desired).interface.task,
         version=version.number if version else None,
         status="error" if failed else "ok",
         kind=answer.kind,
@@ -171,4 +175,6 @@ def _lineage(outcome: Outcome, version: AnsweringVersion | None) -> Lineage:
         "mar_sha256": version.sha256 if version else None,
         "runtime": outcome.target.runtime,
         "model_version": said.model_version if isinstance(said, ModelOutput) else None,
+        "alias_event": outcome.target.alias_event,
+        "deployment_event": outcome.target.deployment_event,
     }

@@ -38,10 +38,17 @@ def row_of(parsed: ParsedInput) -> Input:
     )
 
 
+def require_kind(session: Session, parsed: ParsedInput) -> None:
+    """Raise Conflict when the same bytes are known as another kind: a text can be what a row is kept as."""
+    known = session.scalar(select(Input.kind).where(Input.sha256 == parsed.sha256))
+    if known is not None and known != parsed.kind:
+        raise _other_kind(known)
+
+
 def put(session: Session, row: Input) -> None:
     """Know an input whose bytes were stored, once; raises Unavailable when they were collected meanwhile.
 
-    Raises Conflict when the same bytes are known as another kind: a text can be what a row is kept as.
+    Raises Conflict when the same bytes are known as another kind.
     """
     columns = ("sha256", "kind", "media_type", "size", "width", "height", "summary")
     values = {name: getattr(row, name) for name in columns}
@@ -53,7 +60,7 @@ def put(session: Session, row: Input) -> None:
     if kind is None:
         raise Unavailable("input_busy", "The same input is just being deleted. Send it again.")
     if kind != row.kind:
-        raise Conflict("input_other_kind", f"The same bytes are kept as {kind} already. Send something else.")
+        raise _other_kind(kind)
     ledger.keep(session, ledger.INPUT, row.sha256)
 
 
@@ -110,6 +117,10 @@ def shown(row: Input, *, is_stored: bool = True) -> bodies.Input:
 def unknown(sha256: str) -> NotFound:
     """The error for an input that is not there."""
     return NotFound("input_unknown", f"There is no input {sha256}. Send the input itself with a prediction.")
+
+
+def _other_kind(known: str) -> Conflict:
+    return Conflict("input_other_kind", f"The same bytes are kept as {known} already. Send something else.")
 
 
 def _locked(session: Session, sha256: str) -> str | None:

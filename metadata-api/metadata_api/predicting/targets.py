@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
 from metadata_api import aliases, versions
-from metadata_api.database.tables import Deployment, Experiment, ModelVersion
+from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
 from metadata_api.deploying.base import ServingOptions
 from metadata_api.errors import Conflict, Forbidden, NotFound
 from metadata_api.predicting import answers
@@ -26,6 +26,7 @@ VERSION_COLUMNS = (
     ModelVersion.inputs,
     ModelVersion.outputs,
     ModelVersion.handler,
+    ModelVersion.task,
 )
 
 
@@ -75,6 +76,10 @@ class Target:
     alias: str | None = None
     version: str = ""
     """The version that it is asked for; empty for the one that it serves."""
+    alias_event: int | None = None
+    """The change that made the alias point here."""
+    deployment_event: int | None = None
+    """The newest event of the deployment."""
 
     def not_asked(self, reason: str, detail: str) -> NotAsked:
         """The same as one that is not asked."""
@@ -95,7 +100,7 @@ def find(session: Session, wanted: Wanted) -> Found:
     Raises NotFound for an unknown name, Forbidden for an alias of a deployment that the caller may not use, Conflict
     when nobody is named and nothing runs.
     """
-    pointers = {name: _pointer(session, name) for name in dict.fromkeys(wanted.aliases)}
+    pointers = _pointers(session, wanted.aliases)
     for pointer in pointers.values():
         if wanted.allowed is not None and pointer.deployment not in wanted.allowed:
             raise Forbidden(
@@ -135,6 +140,11 @@ def _sorted(
     found = Found()
     chosen: dict[str, Target] = {name: known[name] for name in dict.fromkeys(wanted.deployments)}
     for pointer in pointers.values():
+        if pointer.deployment not in known:  # deleted since the aliases were read
+            raise NotFound(
+                "deployment_unknown",
+                f"Deployment {pointer.deployment} of alias {pointer.name} has just been deleted. See /v1/aliases.",
+            )
         target = known[pointer.deployment]
         if pointer.stale:
             found.not_asked.append(target.not_asked("alias_stale", pointer.stale))
@@ -159,9 +169,11 @@ def _sorted(
 
 
 def _query() -> Select[Any]:
+    newest = select(func.max(DeploymentEvent.id)).where(DeploymentEvent.deployment == Deployment.name)
     return (
         select(Deployment.name, Deployment.experiment_id, Deployment.runtime, Deployment.desired)
         .add_columns(Deployment.observed_state, Deployment.observed_version, Deployment.response_seconds)
+        .add_columns(newest.scalar_subquery().label("event"))
         .add_columns(Experiment.name.label("experiment"), ModelVersion.archive_settings, *VERSION_COLUMNS)
         .join(Experiment, Deployment.experiment_id == Experiment.id)
         .join(ModelVersion, Deployment.version_id == ModelVersion.id)
@@ -171,7 +183,7 @@ def _query() -> Select[Any]:
 
 def version_of(row: Row[Any] | Any) -> AnsweringVersion:
     """The version in a row with VERSION_COLUMNS."""
-    found = interface.of_documents(row.inputs, row.outputs, row.labels, row.handler)
+    found = interface.of_documents(row.inputs, row.outputs, row.labels, row.handler, row.task)
     return AnsweringVersion(row.id, row.number, row.sha256, found)
 
 
@@ -186,14 +198,16 @@ def _target(row: Row[Any]) -> Target:
         ready=row.observed_state == "ready" and row.observed_version == row.number,
         response_seconds=limits.response_seconds,
         desired=version_of(row),
+        deployment_event=row.event,
     )
 
 
-def _pointer(session: Session, name: str) -> aliases.Pointer:
-    found = aliases.find(session, name)
-    if found is None:
-        raise NotFound("alias_unknown", f"There is no alias {name}. See /v1/aliases.")
-    return found
+def _pointers(session: Session, names: Sequence[str]) -> dict[str, aliases.Pointer]:
+    """Where these aliases point, in this order; raises NotFound."""
+    found = {pointer.name: pointer for pointer in aliases.pointers(session, names)} if names else {}
+    if missing := [name for name in names if name not in found]:
+        raise NotFound("alias_unknown", f"There is no alias {', '.join(missing[:10])}. See /v1/aliases.")
+    return {name: found[name] for name in dict.fromkeys(names)}
 
 
 def _behind(session: Session, pointer: aliases.Pointer, target: Target) -> Target:
@@ -201,7 +215,13 @@ def _behind(session: Session, pointer: aliases.Pointer, target: Target) -> Targe
     version = target.desired
     if version.number != pointer.version or target.experiment != pointer.experiment:
         version = version_of(versions.find(session, pointer.experiment, pointer.version))
-    return replace(target, alias=pointer.name, desired=version, version=str(pointer.version))
+    return replace(
+        target,
+        alias=pointer.name,
+        desired=version,
+        version=str(pointer.version),
+        alias_event=pointer.event_id,
+    )
 
 
 def _experiment_ids(session: Session, names: Sequence[str]) -> dict[str, int]:

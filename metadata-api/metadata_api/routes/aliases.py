@@ -3,12 +3,20 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime
 
-from metadata_api import aliases
+from metadata_api import alias_events, aliases
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
 from metadata_api.routes.dependencies import CallerDep, ReservedNames, SessionDep
-from metadata_api.schemas.aliases import Alias, AliasChange, AliasEventPage, AliasPage, AliasTarget
+from metadata_api.schemas.aliases import (
+    Alias,
+    AliasChange,
+    AliasEventPage,
+    AliasPage,
+    AliasTarget,
+    AliasThen,
+)
 from metadata_api.schemas.fields import NameInPath, Text
 from serving_runtime.contracts import NAME_PATTERN, Role
 
@@ -44,15 +52,22 @@ def list_aliases(
     session: SessionDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
+    deployment: Annotated[
+        str | None, Query(pattern=NAME_PATTERN, description="Only those that point at it.")
+    ] = None,
 ) -> AliasPage:
     """Aliases by name, with what answers for them."""
-    return aliases.list_page(session, limit=limit, after=cursor)
+    return aliases.list_page(session, limit=limit, after=cursor, deployment=deployment)
 
 
 @router.get("/{name}", dependencies=[needs(Role.VIEWER)], responses=responses(404))
-def show_alias(session: SessionDep, name: NameInPath) -> Alias:
-    """One alias: where it points, and whether that answers."""
-    return aliases.show(session, name)
+def show_alias(
+    session: SessionDep,
+    name: NameInPath,
+    at: Annotated[AwareDatetime | None, Query(description="Where it pointed then, from its log.")] = None,
+) -> Alias | AliasThen:
+    """One alias: where it points, and whether that answers; or where the name led at a time, deleted or not."""
+    return aliases.show(session, name) if at is None else alias_events.at(session, name, at)
 
 
 @router.get("/{name}/events", dependencies=[needs(Role.VIEWER)], responses=responses(404))
@@ -63,7 +78,7 @@ def list_alias_events(
     cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
 ) -> AliasEventPage:
     """Every change of an alias, newest first; they stay when it is deleted."""
-    return aliases.list_events(session, name, limit=limit, before=cursor)
+    return alias_events.list_page(session, name, limit=limit, before=cursor)
 
 
 @router.post("/{name}/rollback", dependencies=[needs(Role.DEPLOYER)], responses=responses(404, 409))

@@ -6,21 +6,29 @@ from anyio import to_thread
 from fastapi import APIRouter, BackgroundTasks, Depends, Query
 from pydantic import AwareDatetime
 
-from metadata_api import deployments, later_changes
+from metadata_api import later_changes
 from metadata_api.auth.access import needs
 from metadata_api.deploying.helm_release import HelmRelease
+from metadata_api.deployments import changes, events, reading, rollback, traffic
+from metadata_api.deployments.events import By
 from metadata_api.errors import responses
-from metadata_api.routes.dependencies import ComponentsDep, SessionDep
+from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDep
 from metadata_api.schemas.deployments import (
+    ChangeReason,
     DeploymentChange,
     DeploymentDetail,
+    DeploymentEventPage,
     DeploymentLog,
     DeploymentPage,
+    DeploymentQuery,
     LogPart,
+    Minutes,
     NewDeployment,
+    RollbackPreview,
+    Traffic,
 )
-from metadata_api.schemas.fields import NameInPath
-from serving_runtime.contracts import NAME_PATTERN, Role
+from metadata_api.schemas.fields import NameInPath, Text
+from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1/deployments", tags=["deployments"])
 
@@ -55,6 +63,12 @@ def _unchanged(
     later_changes.require_unchanged(session, name, unchanged_since)
 
 
+async def _by(caller: CallerDep, body: ChangeReason | None = None) -> By:
+    return By(caller.subject, body.reason if body else "")
+
+
+ChangedBy = Annotated[By, Depends(_by)]
+"""Who sent the request, and the reason that its body gives; the body may be missing."""
 ServingUrl = Annotated[str, Depends(_serving_url)]
 Helm = Annotated[HelmRelease, Depends(_helm)]
 wakes = Depends(_wake)
@@ -68,11 +82,11 @@ unchanged = Depends(_unchanged)
     responses=responses(404, 409),
 )
 def create_deployment(
-    session: SessionDep, url: ServingUrl, helm: Helm, body: NewDeployment
+    session: SessionDep, url: ServingUrl, helm: Helm, caller: CallerDep, body: NewDeployment
 ) -> DeploymentDetail:
     """Serve a version of an experiment."""
-    name = deployments.create(session, body, helm)
-    return deployments.show(session, name, serving_url=url)
+    name = changes.create(session, body, helm, By(caller.subject, body.reason))
+    return reading.show(session, name, serving_url=url)
 
 
 @router.get("", dependencies=[needs(Role.VIEWER)], responses=responses())
@@ -80,17 +94,40 @@ def list_deployments(
     session: SessionDep,
     url: ServingUrl,
     helm: Helm,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    cursor: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
+    wanted: Annotated[DeploymentQuery, Query()],
 ) -> DeploymentPage:
-    """Deployments by name, with desired and observed state."""
-    return deployments.list_page(session, limit=limit, after=cursor, serving_url=url, release=helm)
+    """Deployments with desired and observed state, by default by name."""
+    return reading.list_page(session, wanted, serving_url=url, release=helm)
 
 
 @router.get("/{name}", dependencies=[needs(Role.VIEWER)], responses=responses(404))
 def show_deployment(session: SessionDep, url: ServingUrl, name: NameInPath) -> DeploymentDetail:
     """One deployment with its latest events."""
-    return deployments.show(session, name, serving_url=url)
+    return reading.show(session, name, serving_url=url)
+
+
+@router.get("/{name}/events", dependencies=[needs(Role.VIEWER)], responses=responses(404))
+def list_deployment_events(
+    session: SessionDep,
+    name: NameInPath,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+) -> DeploymentEventPage:
+    """What was asked for, by whom and why, and what was observed, newest first; they stay when it is deleted."""
+    return events.list_page(session, name, limit=limit, before=cursor)
+
+
+@router.get("/{name}/traffic", dependencies=[needs(Role.VIEWER)], responses=responses(404))
+def show_traffic(session: SessionDep, helm: Helm, name: NameInPath, minutes: Minutes = 15) -> Traffic:
+    """How often it was asked in the last minutes by `POST /v1/predictions`, and how fast it answered."""
+    changes.require(session, name, helm)
+    return traffic.recent(session, [name], minutes)[name]
+
+
+@router.get("/{name}/rollback", dependencies=[needs(Role.VIEWER)], responses=responses(404, 409))
+def preview_rollback(session: SessionDep, name: NameInPath) -> RollbackPreview:
+    """What a roll back would change: the version, what it brings, and the aliases that it concerns."""
+    return rollback.preview(session, name)
 
 
 @router.get(
@@ -108,7 +145,7 @@ async def show_log(
 
     def require() -> None:
         with of.sessions() as session:
-            deployments.require(session, name, helm)
+            changes.require(session, name, helm)
 
     # No session is open while the Kubernetes API or a disk is waited for.
     await to_thread.run_sync(require)
@@ -124,7 +161,12 @@ async def show_log(
     responses=responses(404, 409),
 )
 def change_deployment(
-    session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath, body: DeploymentChange
+    session: SessionDep,
+    url: ServingUrl,
+    helm: Helm,
+    caller: CallerDep,
+    name: NameInPath,
+    body: DeploymentChange,
 ) -> DeploymentDetail:
     """Serve another version, by another runtime, or with other replicas, resources or timeouts.
 
@@ -132,8 +174,8 @@ def change_deployment(
 
     Aliases do not follow: those that point at the old version become stale, and say so.
     """
-    deployments.change(session, name, body, helm)
-    return deployments.show(session, name, serving_url=url)
+    changes.change(session, name, body, helm, By(caller.subject, body.reason))
+    return reading.show(session, name, serving_url=url)
 
 
 @router.post(
@@ -142,11 +184,11 @@ def change_deployment(
     responses=responses(404, 409),
 )
 def roll_back_deployment(
-    session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath
+    session: SessionDep, url: ServingUrl, helm: Helm, by: ChangedBy, name: NameInPath
 ) -> DeploymentDetail:
     """Serve the previous version again."""
-    deployments.roll_back(session, name, helm)
-    return deployments.show(session, name, serving_url=url)
+    changes.roll_back(session, name, helm, by)
+    return reading.show(session, name, serving_url=url)
 
 
 @router.post(
@@ -154,10 +196,12 @@ def roll_back_deployment(
     dependencies=[needs(Role.DEPLOYER, deployment="name"), unchanged, wakes],
     responses=responses(404, 409),
 )
-def stop_deployment(session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath) -> DeploymentDetail:
+def stop_deployment(
+    session: SessionDep, url: ServingUrl, helm: Helm, by: ChangedBy, name: NameInPath
+) -> DeploymentDetail:
     """Stop serving, keep the deployment."""
-    deployments.stop(session, name, helm)
-    return deployments.show(session, name, serving_url=url)
+    changes.stop(session, name, helm, by)
+    return reading.show(session, name, serving_url=url)
 
 
 @router.post(
@@ -165,10 +209,12 @@ def stop_deployment(session: SessionDep, url: ServingUrl, helm: Helm, name: Name
     dependencies=[needs(Role.DEPLOYER, deployment="name"), unchanged, wakes],
     responses=responses(404, 409),
 )
-def start_deployment(session: SessionDep, url: ServingUrl, helm: Helm, name: NameInPath) -> DeploymentDetail:
+def start_deployment(
+    session: SessionDep, url: ServingUrl, helm: Helm, by: ChangedBy, name: NameInPath
+) -> DeploymentDetail:
     """Serve a stopped deployment again."""
-    deployments.start(session, name, helm)
-    return deployments.show(session, name, serving_url=url)
+    changes.start(session, name, helm, by)
+    return reading.show(session, name, serving_url=url)
 
 
 @router.delete(
@@ -177,6 +223,12 @@ def start_deployment(session: SessionDep, url: ServingUrl, helm: Helm, name: Nam
     dependencies=[needs(Role.DEPLOYER, deployment="name"), unchanged, wakes],
     responses=responses(404, 409),
 )
-def delete_deployment(session: SessionDep, helm: Helm, name: NameInPath) -> None:
+def delete_deployment(
+    session: SessionDep,
+    helm: Helm,
+    caller: CallerDep,
+    name: NameInPath,
+    reason: Annotated[Text, Query()] = "",
+) -> None:
     """Stop serving and forget the deployment, at which no alias may point; its events and predictions stay."""
-    deployments.delete(session, name, helm)
+    changes.delete(session, name, helm, By(caller.subject, reason))

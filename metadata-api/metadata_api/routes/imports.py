@@ -82,6 +82,19 @@ def show_import(number: NumberInPath, session: SessionDep) -> ImportReport:
     return importing.show(session, number)
 
 
+@router.get(
+    "/{number}/rejected.csv",
+    dependencies=[needs(Role.VIEWER)],
+    responses={200: {"content": {"text/csv": {}}}, **responses(404)},
+    response_class=Response,
+)
+def export_rejected_rows(number: NumberInPath, session: SessionDep) -> Response:
+    """The rows that were left out, as CSV with line, column and reason; the first 1,000."""
+    text = importing.rejected_as_csv(session, number)
+    headers = {"Content-Disposition": f'attachment; filename="import-{number}-rejected.csv"'}
+    return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+
+
 @router.delete("/{number}", dependencies=[needs(Role.ADMIN)], responses=responses(404))
 def delete_import(number: NumberInPath, session: SessionDep) -> Deletion:
     """Delete a report; the experiments that it lists stay."""

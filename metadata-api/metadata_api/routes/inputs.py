@@ -9,8 +9,8 @@ from metadata_api.auth.access import needs
 from metadata_api.errors import responses
 from metadata_api.predicting import stored_inputs
 from metadata_api.routes.dependencies import ComponentsDep, ConsentDep, SessionDep
-from metadata_api.routes.prediction_bodies import SHA256
 from metadata_api.schemas.deletions import Deletion
+from metadata_api.schemas.fields import SHA256
 from metadata_api.schemas.predictions import InputPage
 from serving_runtime.contracts import Role
 

@@ -16,10 +16,9 @@ from metadata_api.memory import charge_soon
 from metadata_api.predicting import inputs
 from metadata_api.predicting.predictions import PredictionRequest
 from metadata_api.predicting.targets import Wanted
-from metadata_api.schemas.fields import Body, Name
+from metadata_api.schemas.fields import SHA256, Body, Name
 from serving_runtime.contracts import RESPONSE_SECONDS_BOUNDS
 
-SHA256 = r"^[0-9a-f]{64}$"
 MAX_DEADLINE_MS = 1000 * (RESPONSE_SECONDS_BOUNDS[1] + int(WAY_SECONDS))
 # How often the route holds a form in memory, as `max_body` has it.
 FORM_COPIES = 3
@@ -64,7 +63,9 @@ async def read(request: Request, wanted_by: frozenset[str] | None) -> Prediction
 
     Raises RequestValidationError, Invalid unless there is exactly one input, and UnsupportedMedia.
     """
-    media_type = request.headers.get("content-type", FORMS[0]).partition(";")[0].strip().lower()
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not media_type and not await request.body():
+        media_type = FORMS[0]
     files: dict[str, bytes] = {}
     try:
         if media_type in FORMS:
@@ -75,7 +76,7 @@ async def read(request: Request, wanted_by: frozenset[str] | None) -> Prediction
             await charge_soon((JSON_COPIES - FORM_COPIES) * len(body))
             asked = await run_in_threadpool(json_model().model_validate_json, body)
         else:
-            raise UnsupportedMedia("body_unsupported", f"Send {FORMS[0]} with a file, or {JSON}.")
+            raise _unsupported(media_type)
     except ValidationError as error:
         found = [{**item, "loc": ("body", *item["loc"])} for item in error.errors(include_context=False)]
         raise RequestValidationError(found) from None
@@ -103,6 +104,8 @@ async def _form(request: Request) -> tuple[dict[str, Any], dict[str, bytes]]:
             "body_unreadable", f"The form cannot be read. Send it as {FORMS[0]} in UTF-8."
         ) from None
     try:
+        if any(name.lstrip().startswith("{") for name in form):  # what curl makes of `-d '{...}'`
+            raise _unsupported(FORMS[1])
         for name in form:
             values = [value for value in form.getlist(name) if value != ""]
             first = values[0] if values else None
@@ -115,6 +118,15 @@ async def _form(request: Request) -> tuple[dict[str, Any], dict[str, bytes]]:
     finally:
         await form.close()
     return fields, files
+
+
+def _unsupported(media_type: str) -> UnsupportedMedia:
+    said = f"is {media_type[:100]}" if media_type else "is missing"
+    return UnsupportedMedia(
+        "body_unsupported",
+        f"The header Content-Type {said}. Send a text, a row or tensors with Content-Type: {JSON}, "
+        f"and a file as {FORMS[0]}.",
+    )
 
 
 def _file_kinds() -> list[str]:

@@ -8,15 +8,23 @@ from fastapi import APIRouter, Depends, Query, Request
 from metadata_api import deletions
 from metadata_api.auth.access import IN_BODY, needs
 from metadata_api.errors import responses
+from metadata_api.evidence import lineage
 from metadata_api.limits import max_body
-from metadata_api.predicting import predictions, recorded
+from metadata_api.predicting import asking_again, predictions, recorded
 from metadata_api.predicting.predictions import Dependencies, PredictionRequest
 from metadata_api.routes import prediction_bodies
 from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDep
-from metadata_api.routes.prediction_bodies import FORM_COPIES, SHA256
+from metadata_api.routes.prediction_bodies import FORM_COPIES
 from metadata_api.schemas.deletions import Deletion
-from metadata_api.schemas.predictions import Comparison, PredictionPage, RecordedPrediction
-from serving_runtime.contracts import NAME_PATTERN, Role
+from metadata_api.schemas.lineage import Lineage
+from metadata_api.schemas.predictions import (
+    AskedAgain,
+    Comparison,
+    PredictionPage,
+    PredictionQuery,
+    RecordedPrediction,
+)
+from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
 # What a form adds to the file in it.
@@ -59,31 +67,34 @@ async def predict(
 
 
 @router.get("", dependencies=[needs(Role.VIEWER)], responses=responses())
-def list_predictions(
-    session: SessionDep,
-    deployment: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
-    input_sha256: Annotated[
-        str | None, Query(alias="input", pattern=SHA256, description="Its sha256.")
-    ] = None,
-    request_id: Annotated[UUID | None, Query(description="The id of one call.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 20,
-    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
-) -> PredictionPage:
+def list_predictions(session: SessionDep, wanted: Annotated[PredictionQuery, Query()]) -> PredictionPage:
     """Recorded predictions, newest first."""
-    return recorded.list_page(
-        session,
-        deployment=deployment,
-        input_sha256=input_sha256,
-        request_id=request_id,
-        limit=limit,
-        before=cursor,
-    )
+    return recorded.list_page(session, wanted)
 
 
 @router.get("/{uid}", dependencies=[needs(Role.VIEWER)], responses=responses(404))
 def show_prediction(session: SessionDep, uid: UUID) -> RecordedPrediction:
     """One recorded prediction, by its `prediction_id`."""
     return recorded.show(session, uid)
+
+
+@router.post(
+    "/{uid}/again",
+    dependencies=[needs(Role.ANNOTATOR, deployment=IN_BODY)],
+    responses=responses(404, 409),
+)
+async def ask_again(dependencies: PredictionDeps, caller: CallerDep, uid: UUID) -> AskedAgain:
+    """Ask a deployment that serves the same version about the same input, and say in what the answers differ.
+
+    The new answer is recorded like any other.
+    """
+    return await asking_again.ask(dependencies, uid, caller.deployments)
+
+
+@router.get("/{uid}/lineage", dependencies=[needs(Role.VIEWER)], responses=responses(404))
+def show_lineage(of: ComponentsDep, session: SessionDep, uid: UUID) -> Lineage:
+    """How an answer came about: alias and move, deployment, archive, environment, training run, who decided."""
+    return lineage.show(session, uid, of.environments)
 
 
 @router.delete("/{uid}", dependencies=[needs(Role.ADMIN)], responses=responses(404))

@@ -2,6 +2,7 @@
 
 from metadata_api.routes import (
     aliases,
+    all_versions,
     artifacts,
     audit,
     deployments,
@@ -28,6 +29,7 @@ ROUTERS = tuple(
         fsck,
         restores,
         versions,
+        all_versions,
         artifacts,
         deployments,
         aliases,

@@ -1,7 +1,7 @@
 """Bodies of the routes for aliases."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -52,13 +52,37 @@ class AliasPage(BaseModel):
 class AliasEvent(BaseModel):
     """One change of an alias, and where it pointed from then on; a deleted one pointed there until then."""
 
+    id: int
     at: datetime
-    kind: Literal["create", "move", "rollback", "delete"]
+    kind: Literal["create", "move", "promote", "rollback", "delete"]
     deployment: str
+    experiment: str | None
+    """Null, as `mar_sha256`, in events from before they were recorded."""
     version: int
+    mar_sha256: str | None
+    """Of the version's archive."""
     actor: str
     """The verified caller."""
     reason: str
+    evidence: dict[str, Any] | None
+    """What a promotion was decided by, with the policy that it was judged by; null for any other change."""
+
+
+class AliasThen(BaseModel):
+    """Where a name led at a moment."""
+
+    name: str
+    at: datetime
+    """The moment that was asked for."""
+    deployment: str
+    experiment: str | None
+    version: int
+    mar_sha256: str | None
+    since: datetime
+    until: datetime | None
+    """When it was changed next; null while it has not been."""
+    event: AliasEvent
+    """The change that made it point there."""
 
 
 class AliasEventPage(BaseModel):

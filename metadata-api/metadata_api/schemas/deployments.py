@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from metadata_api.schemas.fields import MAX_INT, Body, Name
+from metadata_api.schemas.fields import MAX_INT, Body, Name, ShortText, Text
 from metadata_api.schemas.resources import NewResources, Resources
 from metadata_api.schemas.versions import ArchiveSettings, Tensor
 from serving_runtime.contracts import (
@@ -56,11 +56,21 @@ BatchDelay = Annotated[
         f"to answer; {ARCHIVE_OR_DEFAULT}",
     ),
 ]
+State = Literal["failed", "unknown", "changing", "ready", "stopped"]
+"""Desired and observed state in one word, as a list by state has them: `changing` is all that is not yet as desired."""
+Sort = Literal["name", "-name", "state", "-state", "since", "-since", "experiment", "-experiment"]
+Minutes = Annotated[int, Field(ge=1, le=1440)]
 OPTIONS = ("startup_seconds", "response_seconds", "batch_size", "batch_delay_ms")
 """How a deployment's model is served; each may be null."""
 
 
-class NewDeployment(Body):
+class ChangeReason(Body):
+    """Why a deployment is changed, as the caller says it; who it is, is known. Both are kept in its events."""
+
+    reason: Text = ""
+
+
+class NewDeployment(ChangeReason):
     """What to serve; the name defaults to the experiment's, the version to its latest."""
 
     name: Name | None = None
@@ -75,7 +85,7 @@ class NewDeployment(Body):
     batch_delay_ms: BatchDelay | None = None
 
 
-class DeploymentChange(Body):
+class DeploymentChange(ChangeReason):
     """What to serve from now on; what is left out stays as it is."""
 
     version: Number | None = None
@@ -91,7 +101,11 @@ class DeploymentChange(Body):
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not self.model_dump(exclude_none=True) and not self.changes_resources and not self.options:
+        if (
+            not self.model_dump(exclude_none=True, exclude={"reason"})
+            and not self.changes_resources
+            and not self.options
+        ):
             raise ValueError(
                 "name a version, a runtime, a number of replicas, resources, timeouts or batches"
             )
@@ -119,6 +133,20 @@ class Observed(BaseModel):
     since: datetime | None
 
 
+class Traffic(BaseModel):
+    """Predictions by one deployment in the last minutes, of the newest 1,000; latencies are of those that were ok.
+
+    Only what came by `POST /v1/predictions` is recorded, and so counted.
+    """
+
+    minutes: int
+    requests: int
+    errors: int
+    p50_ms: float | None
+    p95_ms: float | None
+    """Null where nothing was answered."""
+
+
 class Deployment(BaseModel):
     """Desired and observed state of one deployment."""
 
@@ -126,6 +154,8 @@ class Deployment(BaseModel):
     experiment: str
     version: int
     runtime: str
+    environment: str
+    """The environment that the version runs in."""
     replicas: int
     resources: Resources | None
     """CPU and memory of each pod; null means the installation's default. Without effect on one machine."""
@@ -141,6 +171,8 @@ class Deployment(BaseModel):
     """Who may change it: requests to this API, or the values of a Helm release."""
     desired: Literal["running", "stopped"]
     observed: Observed
+    state: State
+    """Desired and observed state in one word; `changing` is all that is not yet as desired."""
     ready: bool
     """The desired version was observed answering."""
     previous_version: int | None
@@ -152,6 +184,8 @@ class Deployment(BaseModel):
     inputs: list[Tensor]
     outputs: list[Tensor]
     labels: list[str]
+    traffic: Traffic | None = None
+    """Null where it was not asked for, by `traffic_minutes`."""
     created_at: datetime
     updated_at: datetime
 
@@ -163,6 +197,66 @@ class DeploymentEvent(BaseModel):
     kind: str
     version: int | None
     detail: str
+    actor: str
+    """The verified caller; empty for what happened by itself, and from before it was recorded."""
+    reason: str
+    """Why, as the caller said it."""
+
+
+class DeploymentEventPage(BaseModel):
+    """The events of one name, newest first."""
+
+    items: list[DeploymentEvent]
+    total: int
+    next: str | None
+
+
+class RollbackSide(BaseModel):
+    """One of the two versions of a roll back."""
+
+    version: int
+    sha256: str
+    task: str
+    handler: str
+    environment: str
+    metrics: dict[str, Any] | None
+    uploaded_by: str | None
+    created_at: datetime
+
+
+class RollbackPreview(BaseModel):
+    """What a roll back would change; nothing is done."""
+
+    deployment: str
+    experiment: str
+    current: RollbackSide
+    """The version that is desired now."""
+    previous: RollbackSide
+    """The one that would be desired."""
+    differs: list[str]
+    """Fields of the two versions that differ: task, handler, environment, labels, inputs, outputs, archive_settings."""
+    aliases_stale: list[str]
+    """Aliases that point at the current version, which would not be served any more."""
+    aliases_live: list[str]
+    """Aliases that point at the previous version, which would be served again."""
+
+
+class DeploymentQuery(BaseModel):
+    """Which deployments a list has, and in which order."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    cursor: Annotated[str | None, Field(max_length=500)] = None
+    q: Annotated[ShortText, Field(description="Part of the name of the deployment or of its experiment.")] = (
+        ""
+    )
+    state: State | None = None
+    experiment: Name | None = None
+    sort: Annotated[
+        Sort, Field(description="By state: failed and changing ones first. With - the other way round.")
+    ] = "name"
+    traffic_minutes: Annotated[
+        Minutes | None, Field(description="Say also how much each was asked in the last minutes.")
+    ] = None
 
 
 class DeploymentDetail(Deployment):
@@ -196,10 +290,12 @@ class Unregistered(BaseModel):
 
 
 class DeploymentPage(BaseModel):
-    """Deployments by name."""
+    """Deployments that match."""
 
     items: list[Deployment]
     total: int
+    counts: dict[State, int]
+    """How many there are of each state, whichever state was asked for."""
     next: str | None
     unregistered: list[Unregistered]
     """On the first page only; they answer under v2, but nothing is known about them here."""

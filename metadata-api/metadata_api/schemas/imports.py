@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel
+from pydantic import BaseModel, computed_field
+
+NAMED_LINES = 10
 
 
 class Problem(BaseModel):
@@ -11,6 +13,15 @@ class Problem(BaseModel):
     line: int
     column: str | None
     reason: str
+
+
+class RejectedFor(BaseModel):
+    """How many of the listed problems have one reason, and the lines where the first of them start."""
+
+    column: str | None
+    reason: str
+    count: int
+    lines: list[int]
 
 
 class ImportReport(BaseModel):
@@ -25,6 +36,18 @@ class ImportReport(BaseModel):
     problems: list[Problem]
     experiments: list[str]
     created_at: datetime | None
+
+    @computed_field
+    def reasons(self) -> list[RejectedFor]:
+        """The listed problems by column and reason, the most frequent first."""
+        groups: dict[tuple[str | None, str], list[int]] = {}
+        for problem in self.problems:
+            groups.setdefault((problem.column, problem.reason), []).append(problem.line)
+        found = [
+            RejectedFor(column=column, reason=reason, count=len(lines), lines=lines[:NAMED_LINES])
+            for (column, reason), lines in groups.items()
+        ]
+        return sorted(found, key=lambda one: -one.count)
 
     def readable(self, *, listed: int) -> str:
         """The report for people, a line for each of at most `listed` problems; for the command lines."""

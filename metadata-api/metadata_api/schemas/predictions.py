@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from metadata_api.errors import ErrorBody
+from metadata_api.schemas.fields import SHA256, Name, ShortText
 
 
 class Probability(BaseModel):
@@ -64,6 +65,8 @@ class Prediction(BaseModel):
 class Result(Prediction):
     """A prediction as it is answered at once, with what the model got of an image."""
 
+    task: str
+    """Of the model; answers of one task are compared with each other."""
     cold: bool
     """Whether the model was not ready yet when it was asked, so that the latency tells how long it took to start."""
     preprocessed: str | None
@@ -81,7 +84,48 @@ class RecordedPrediction(Prediction):
     source: Literal["ui", "api", "v2"]
     """Who asked: the pages, another client of this API, or one of v2."""
     lineage: dict[str, Any]
+    disagrees: bool
+    """Whether another answer of the same call, to the same task, was another label or text."""
     created_at: datetime
+
+
+class PredictionQuery(BaseModel):
+    """Which recorded predictions a list has."""
+
+    deployment: Name | None = None
+    alias: Name | None = None
+    experiment: Name | None = None
+    status: Literal["ok", "error"] | None = None
+    label: ShortText | None = None
+    input_sha256: Annotated[str | None, Field(alias="input", pattern=SHA256, description="Its sha256.")] = (
+        None
+    )
+    request_id: Annotated[UUID | None, Field(description="The id of one call.")] = None
+    disagree: Annotated[
+        bool | None, Field(description="Only answers to which another of the same call and task disagrees.")
+    ] = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 20
+    cursor: Annotated[int | None, Field(ge=1, le=2**63 - 1)] = None
+
+
+class Difference(BaseModel):
+    """One field in which two answers to the same input differ."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+class AskedAgain(BaseModel):
+    """A recorded prediction, and the answer to the same input by the same version now, which is recorded too."""
+
+    before: RecordedPrediction
+    after: Prediction
+    same: bool
+    differences: list[Difference]
+    """Without the latency, which always differs."""
 
 
 class PredictionPage(BaseModel):
@@ -132,13 +176,19 @@ class NotAsked(BaseModel):
     detail: str
 
 
-class ClassAgreement(BaseModel):
+class Agreement(BaseModel):
+    """How far the answers of one task agree; `of` is how many there are."""
+
+    task: str
+    of: int
+
+
+class ClassAgreement(Agreement):
     """How the models that answered voted; no label when the most votes are shared."""
 
     kind: Literal["classes"]
     label: str | None
     votes: int
-    of: int
     unanimous: bool
     margin: float
     """Share of the votes for the first label minus that for the second, 0 to 1."""
@@ -148,7 +198,7 @@ class ClassAgreement(BaseModel):
     """Deployments that say different labels, by pairs, at most 500."""
 
 
-class NumberAgreement(BaseModel):
+class NumberAgreement(Agreement):
     """How far the numbers are from each other; `spread` is their standard deviation."""
 
     kind: Literal["numbers"]
@@ -156,7 +206,6 @@ class NumberAgreement(BaseModel):
     greatest: float
     mean: float
     spread: float
-    of: int
     unit: str | None
     """Null where they have none, or not the same."""
 
@@ -168,19 +217,17 @@ class TextGroup(BaseModel):
     deployments: list[str]
 
 
-class TextAgreement(BaseModel):
+class TextAgreement(Agreement):
     """Who says the same, the largest group first."""
 
     kind: Literal["texts"]
     groups: list[TextGroup]
-    of: int
 
 
-class NoAgreement(BaseModel):
-    """Answers that cannot be compared, or none at all."""
+class NoAgreement(Agreement):
+    """Answers that cannot be compared."""
 
     kind: Literal["none"]
-    of: int
 
 
 AnyAgreement = ClassAgreement | NumberAgreement | TextAgreement | NoAgreement
@@ -195,4 +242,5 @@ class Comparison(BaseModel):
     """The longest that any was waited for."""
     results: list[Result]
     not_asked: list[NotAsked]
-    agreement: Annotated[AnyAgreement, Field(discriminator="kind")]
+    agreements: list[Annotated[AnyAgreement, Field(discriminator="kind")]]
+    """One for each task that has answers."""

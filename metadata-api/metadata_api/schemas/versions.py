@@ -108,13 +108,15 @@ class Version(BaseModel):
     metrics: dict[str, Any] | None
     archive_settings: ArchiveSettings | None
     """Defaults that the archive brings for its deployments; null when it has no configuration file."""
+    deployments: list[str]
+    """Names of those that shall serve it."""
     created_at: datetime
     download: str
     """Path of the archive on this API."""
 
 
 class VersionPage(BaseModel):
-    """Versions of one experiment, newest first."""
+    """Versions, newest first."""
 
     items: list[Version]
     total: int

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from marina import archives, inputs, printing
-from marina.api import Api, Json, one_line
+from marina.api import Api, Json
 from marina.connection import find
 from marina.deploying import deployed
 from marina.errors import Failure, NotFound
@@ -162,11 +162,7 @@ def ask(
     if as_json:
         printing.tell_json(found)
     else:
-        printing.tell_table(("deployment", "version", "answer", ""), printing.answer_rows(found["results"]))
-        if agreed := printing.agreement_of(found):
-            printing.tell(agreed)
-        for one in found.get("not_asked", []):
-            printing.tell(f"not asked: {one['deployment'] or one['experiment']}: {one_line(one['detail'])}")
+        printing.tell_comparison(found)
     if not any(one["status"] == "ok" for one in found["results"]):
         raise Failure("no deployment answered: `marina status` shows what is served")
 

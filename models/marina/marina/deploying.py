@@ -2,7 +2,9 @@
 
 from marina.api import Api, Json
 from marina.archives import checked_name
-from marina.errors import NotFound, WrongUse
+from marina.errors import Failure, NotFound, WrongUse
+
+_PUSH = "marina push FILE.mar --experiment {} brings its first version"
 
 
 def deployed(api: Api, experiment: str, name: str, version: int | None, options: Json) -> Json:
@@ -14,10 +16,22 @@ def deployed(api: Api, experiment: str, name: str, version: int | None, options:
     try:
         found = api.get(path)
     except NotFound:
-        known = checked_name(experiment, f"{experiment!r} is no name: write one")
-        return api.post("/v1/deployments", {"name": name, "experiment": known, "version": version, **options})
+        _require_version(api, checked_name(experiment, f"{experiment!r} is no name: write one"))
+        return api.post(
+            "/v1/deployments", {"name": name, "experiment": experiment, "version": version, **options}
+        )
     if found["experiment"] != experiment:
         raise WrongUse(f"{name} serves {found['experiment']}: name another deployment by --name")
     newest = version or api.get(f"/v1/experiments/{experiment}")["latest_version"]
     changed = api.patch(path, {"version": newest, **options})
     return changed if changed["desired"] == "running" else api.post(f"{path}/start")
+
+
+def _require_version(api: Api, experiment: str) -> None:
+    """Raises Failure where there is nothing to deploy, with the command that brings it."""
+    try:
+        found = api.get(f"/v1/experiments/{experiment}")
+    except NotFound as error:
+        raise Failure(f"there is no experiment {experiment}: {_PUSH.format(experiment)}") from error
+    if found["latest_version"] is None:
+        raise Failure(f"{experiment} has no version: {_PUSH.format(experiment)}")

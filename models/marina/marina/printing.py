@@ -1,6 +1,7 @@
 """How answers of the API are shown to people; what others wrote never steers the terminal."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from marina.waiting import state_of
 # Where no terminal says how wide it is, a reader of lines does not want them broken.
 UNBROKEN = 400
 SHOWN_PROBLEMS = 20
+SHOWN_NAMES = 3
 COLOURS = {"ready": "green", "failed": "red", "starting": "yellow", "pending": "yellow"}
 
 
@@ -112,6 +114,22 @@ def tell_report(report: Json) -> None:
         tell(f"... and {report['rejected'] - SHOWN_PROBLEMS} more: see /v1/imports/{report['id']}")
 
 
+def tell_comparison(comparison: Json) -> None:
+    """What `ask` was answered: by task the answers, how they agree and the warnings; then who was not asked."""
+    tasks: dict[str, list[Json]] = {}
+    for result in comparison["results"]:
+        tasks.setdefault(result["task"], []).append(result)
+    agreements = {one["task"]: one for one in comparison["agreements"]}
+    for task, results in tasks.items():
+        if len(tasks) > 1:
+            tell(one_line(f"== {task}"))
+        tell_table(("deployment", "version", "answer", ""), answer_rows(results))
+        for line in (*agreement_lines(agreements.get(task)), *warning_lines(results)):
+            tell(line)
+    for line in not_asked_lines(comparison["not_asked"]):
+        tell(line)
+
+
 def answer_rows(results: Iterable[Json]) -> Iterator[tuple[str, ...]]:
     """Deployment, version, answer and milliseconds of each result of `ask`."""
     for one in results:
@@ -123,25 +141,43 @@ def answer_of(result: Json) -> str:
     """One answer in a few words, whatever its kind."""
     if result["status"] != "ok":
         return f"error: {(result.get('error') or {}).get('detail', 'it says no more')}"
-    said = _said(result)
-    return f"{said} (warning: {result['warning']})" if result.get("warning") else said
+    return _said(result)
 
 
-def agreement_of(comparison: Json) -> str:
-    """How the answers agree, in one line; empty when one answer is all there is."""
-    found = comparison.get("agreement") or {}
-    if found.get("of", 0) < 2:
-        return ""
-    if found.get("kind") == "numbers":
-        unit = f" {found['unit']}" if found.get("unit") else ""
-        return f"{found['of']} answers from {found['least']:g} to {found['greatest']:g}, mean {found['mean']:g}{unit}"
-    if found.get("kind") == "texts":
-        return f"{len(found['groups'])} different texts of {found['of']} answers"
-    if "votes" not in found:
-        return ""
-    if found["label"] is None:
-        return f"no label has most of {found['of']} votes"
-    return f"{found['votes']} of {found['of']} say {one_line(found['label'])}"
+def agreement_lines(found: Json | None) -> Iterator[str]:
+    """How the answers of one task agree, in one line; none when one answer is all there is."""
+    if found is None or found["of"] < 2:
+        return
+    if found["kind"] == "numbers":
+        unit = f" {one_line(found['unit'])}" if found["unit"] else ""
+        yield f"{found['of']} answers from {found['least']:g} to {found['greatest']:g}, mean {found['mean']:g}{unit}"
+    elif found["kind"] == "texts":
+        yield f"{len(found['groups'])} different texts of {found['of']} answers"
+    elif found["kind"] == "classes" and found["label"] is None:
+        yield f"no label has most of {found['of']} votes"
+    elif found["kind"] == "classes":
+        yield f"{found['votes']} of {found['of']} say {one_line(found['label'])}"
+
+
+def warning_lines(results: Sequence[Json]) -> Iterator[str]:
+    """What the models find unusual about the input: each remark once, with how many say so when not all do."""
+    said = Counter(one["warning"] for one in results if one.get("warning"))
+    answered = sum(one["status"] == "ok" for one in results)
+    for warning, count in said.most_common():
+        yield one_line(f"warning: {warning}{f' ({count} of {answered} models)' if count < answered else ''}")
+
+
+def not_asked_lines(not_asked: Sequence[Json]) -> Iterator[str]:
+    """Who was not asked, a line for each reason: its detail where all have the same, else the reason's name."""
+    reasons: dict[str, list[Json]] = {}
+    for one in not_asked:
+        reasons.setdefault(one["reason"], []).append(one)
+    for reason, group in reasons.items():
+        details = {one["detail"] for one in group}
+        why = details.pop() if len(details) == 1 else reason.replace("_", " ")
+        names = [one["deployment"] or one["experiment"] for one in group]
+        more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+        yield one_line(f"not asked: {', '.join(names[:SHOWN_NAMES])}{more}: {why}")
 
 
 def _said(result: Json) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from serving_runtime import environments
-from serving_runtime.archive import load_faults, mar, needs, weights, zip_reader
+from serving_runtime.archive import load_faults, mar, needs, syntax, weights, zip_reader
 from serving_runtime.archive.errors import MarError
 from serving_runtime.archive.manifest import file_of
 from serving_runtime.archive.mar import MarInfo
@@ -38,11 +38,15 @@ class Finding:
     notes: tuple[str, ...] = ()
 
 
+# Of one archive, and of several.
 OUTCOMES = {
-    "runs": "runs as it is",
-    "environment": "runs once its environment is here",
-    "fails": "would be stored, and fail when it is loaded",
-    "rejected": "would be rejected when it is uploaded",
+    "runs": ("runs as it is", "run as they are"),
+    "environment": ("runs once its environment is here", "run once their environments are here"),
+    "fails": (
+        "would be stored, and fail when it is loaded",
+        "would be stored, and fail when they are loaded",
+    ),
+    "rejected": ("would be rejected when it is uploaded", "would be rejected when they are uploaded"),
 }
 
 
@@ -105,15 +109,27 @@ def main(arguments: list[str] | None = None) -> int:
     known = {**environments.known(), **built}
     found = []
     for path in archives(options.paths):
-        finding = check(path, built, known)
+        finding = _checked(path, built, known)
         found.append(finding)
         sys.stdout.write(json.dumps(asdict(finding)) + "\n" if options.json else _lines(finding))
         sys.stdout.flush()
     if not options.json:
         counts = {outcome: sum(one.outcome == outcome for one in found) for outcome in OUTCOMES}
-        said = [f"{count} {OUTCOMES[outcome]}" for outcome, count in counts.items() if count]
-        sys.stdout.write(f"{len(found)} archives: {'; '.join(said) or 'nothing to check'}\n")
+        said = [f"{count} {OUTCOMES[outcome][count > 1]}" for outcome, count in counts.items() if count]
+        many = f"{len(found)} archive{'' if len(found) == 1 else 's'}"
+        sys.stdout.write(f"{many}: {'; '.join(said) or 'nothing to check'}\n")
     return int(any(one.outcome != "runs" for one in found))
+
+
+def _checked(path: Path, built: Mapping[str, Environment], known: Mapping[str, Environment]) -> Finding:
+    """Whatever is in one archive does not keep the others from being judged."""
+    try:
+        return check(path, built, known)
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        return Finding(
+            path.name, "rejected", f"it is damaged in a way that no reader here knows ({said[:200]})"
+        )
 
 
 def _lines(finding: Finding) -> str:
@@ -122,14 +138,11 @@ def _lines(finding: Finding) -> str:
 
 
 def _code(file: BinaryIO, entries: Mapping[str, zip_reader.Entry], info: MarInfo) -> ast.Module | None:
-    """The syntax tree of the handler's file; None where the archive has none. Raises SyntaxError."""
+    """The syntax tree of the handler's file; None where the archive has none, or a long one. Raises SyntaxError."""
     entry = entries.get(file_of(info.handler))
     if entry is None or entry.size > _LARGEST_SOURCE:
         return None
-    try:
-        return ast.parse(zip_reader.read(file, entry, _LARGEST_SOURCE))
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise SyntaxError(str(error)) from None
+    return syntax.parse(zip_reader.read(file, entry, _LARGEST_SOURCE))
 
 
 def _fault_of_weights(file: BinaryIO, entries: Mapping[str, zip_reader.Entry], info: MarInfo) -> str | None:

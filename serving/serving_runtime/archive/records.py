@@ -1,6 +1,7 @@
 """The JSON files that an archive may hold, and the records of its training as far as others rely on their form."""
 
 import json
+import math
 import sys
 from typing import Any, BinaryIO, TypeGuard
 
@@ -12,7 +13,9 @@ def read_json(file: BinaryIO, entry: zip_reader.Entry, limit: int, code: str) ->
     """The JSON object that a file of an archive holds. Raises MarError with `code`."""
     body = zip_reader.read(file, entry, limit)
     try:
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+        value = json.loads(
+            body.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite
+        )
     except (ValueError, RecursionError) as error:
         raise MarError(code, f"{entry.name} is not readable as JSON: {str(error)[:200]}.") from None
     if not isinstance(value, dict):
@@ -67,6 +70,14 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(keys) < len(pairs):
         raise ValueError("a key is given twice")
     return keys
+
+
+def _finite(text: str) -> float:
+    """Python reads 1e999 as infinity, which neither JSON nor a database has."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:40]} is larger than any number can be")
+    return number
 
 
 def _no_constant(constant: str) -> float:

@@ -21,13 +21,21 @@ _MOST_DOTS = 100
 def parsed(source: bytes) -> ast.Module | None:
     """The tree of a file; None for one that cannot be parsed or is too long, which is left to whoever loads it."""
     try:
+        return parse(source)
+    except SyntaxError:
+        return None
+
+
+def parse(source: bytes) -> ast.Module | None:
+    """The same, but what is no Python raises SyntaxError."""
+    try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
         if encoding.lower() not in _ENCODINGS:
             return None
         text = source.decode(encoding)
         return ast.parse(text) if _is_bounded(text) else None
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise SyntaxError(str(error) or "it is nested too deeply") from None
 
 
 def streams(tree: ast.AST) -> bool:

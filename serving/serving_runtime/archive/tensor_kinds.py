@@ -18,6 +18,7 @@ OUTPUT_KINDS: tuple[OutputKind, ...] = get_args(OutputKind)
 LAYOUTS = ("HW", "HWC", "CHW")
 FLOATS = ("FP16", "FP32", "FP64")
 Example = str | float | list[Any]
+_SHOWN_CATEGORIES = 10
 
 
 @dataclass(frozen=True)
@@ -173,10 +174,31 @@ def parameters(tensor: TensorSpec) -> dict[str, str | float | bool]:
     if tensor.image is not None:
         found |= {name: value for name, value in vars(tensor.image).items() if value is not None}
     if tensor.columns:
-        found["columns"] = json.dumps([column.name for column in tensor.columns], ensure_ascii=False)
+        found |= _column_parameters(tensor.columns)
     if tensor.unit:
         found["unit"] = tensor.unit
     return found
+
+
+def taken(column: Column, datatype: str) -> str:
+    """What the column takes, in words: `a number from 11 to 15 % vol`, `the index of its category: 0 red, 1 white`."""
+    shown = column.categories[:_SHOWN_CATEGORIES]
+    more = ", ..." if len(shown) < len(column.categories) else ""
+    if column.categories and datatype == "BYTES":
+        return f"one of {', '.join(shown)}{more}"
+    if column.categories:
+        return (
+            f"the index of its category: {', '.join(f'{at} {name}' for at, name in enumerate(shown))}{more}"
+        )
+    if datatype == "BYTES":
+        return "a string"
+    words = {"BOOL": "true or false"}.get(datatype, "a number" if datatype in FLOATS else "a whole number")
+    least, most = column.minimum, column.maximum
+    if least is not None and most is not None:
+        words += f" from {least:g} to {most:g}"
+    elif least is not None or most is not None:
+        words += f" from {least:g}" if least is not None else f" up to {most:g}"
+    return f"{words} {column.unit}".rstrip()
 
 
 def example_of(column: Column, *, as_text: bool) -> float | str:
@@ -187,6 +209,22 @@ def example_of(column: Column, *, as_text: bool) -> float | str:
     if isinstance(value, str):
         return column.categories.index(value)
     return 0 if value is None else value
+
+
+def _column_parameters(columns: Sequence[Column]) -> dict[str, str]:
+    """Names in order; and by name, of columns that have them, categories, units, and ranges with null for no bound."""
+    found: dict[str, Any] = {"columns": [column.name for column in columns]}
+    about = {
+        "categories": {one.name: one.categories for one in columns if one.categories},
+        "units": {one.name: one.unit for one in columns if one.unit},
+        "ranges": {
+            one.name: [one.minimum, one.maximum]
+            for one in columns
+            if one.minimum is not None or one.maximum is not None
+        },
+    }
+    found |= {name: values for name, values in about.items() if values}
+    return {name: json.dumps(values, ensure_ascii=False) for name, values in found.items()}
 
 
 def _column_document(column: Column) -> dict[str, Any]:

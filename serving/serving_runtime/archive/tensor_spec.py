@@ -185,6 +185,10 @@ def _column(value: object, where: str, datatype: str) -> Column:
     if not name.strip():
         raise ModelSpecError(f"{where}.name is empty; name the column")
     categories = spec_fields.label_texts(fields.get("categories", []), f"{where}.categories")
+    if not all(map(str.strip, categories)):
+        raise ModelSpecError(
+            f"{where}.categories has an empty one; give it a name that can be seen and typed"
+        )
     least, most = (
         spec_fields.number(fields[key], f"{where}.{key}") if key in fields else None
         for key in ("minimum", "maximum")

@@ -6,7 +6,9 @@ what it names. So what a file names is read from the opcodes of its pickle.
 
 import io
 import pickletools
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -43,7 +45,9 @@ def read(file: IO[bytes], name: str) -> Weights:
     try:
         with zipfile.ZipFile(file) as archive:
             return _of_zip(archive)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError):
+        pass
+    except (struct.error, zlib.error, KeyError):  # of a damaged zip, which zipfile passes on
         pass
     if suffix in (".safetensors", ".onnx"):
         return Weights(suffix.removeprefix("."))

@@ -96,6 +96,8 @@ def _example(spec: TensorSpec) -> Tensor | None:
     if spec.kind == "table":
         texts = spec.datatype == "BYTES"
         values = [example_of(column, as_text=texts) for column in spec.columns]
+        if spec.datatype == "BOOL":
+            values = [bool(value) for value in values]
         with contextlib.suppress(InvalidRequest):  # an example that the datatype cannot hold
             return tensors.from_json(spec.name, spec.datatype, shape, values)
     return None

@@ -36,9 +36,9 @@ class Handler:
         self.labels = np.array(spec.get("labels", []), dtype=object)
         # Set in every worker, and nowhere else: where the model is packed, it runs as it is.
         threads = os.environ.get("SERVING_TORCH_THREADS")
-        self.model = load_model(folder, self.packing, self.inputs)
+        self.model = load_model(folder, self.packing, self.inputs, int(threads or 1))
         if threads is not None:
-            self.model.prepare(int(threads), _example(folder, self._arrays))
+            self.model.prepare(lambda: _example(folder, self._arrays))
 
     def predict(self, inputs: dict[str, Array], *, return_preprocessed: bool = False) -> dict[str, Array]:
         """Answer a whole batch; with `return_preprocessed` also what an image model got, uint8 [n, height, width(, 3)].
@@ -67,15 +67,15 @@ class Handler:
         return [_decoded(one) if one.dtype == np.object_ else one for one in given]
 
 
-def load_model(folder: Path, packing: dict[str, Any], inputs: list[dict[str, Any]]) -> Any:
-    """The model, by the code that is packed for its format."""
+def load_model(folder: Path, packing: dict[str, Any], inputs: list[dict[str, Any]], threads: int = 1) -> Any:
+    """The model, by the code that is packed for its format; `threads` is how many it may use."""
     prefix = f"{__package__}." if __package__ else ""
     match packing["format"]:
         case "skops":
             return importlib.import_module(f"{prefix}skops_model").SkopsModel(folder, packing, inputs)
         case "onnx":
-            return importlib.import_module(f"{prefix}onnx_model").OnnxModel(folder, packing)
-    return importlib.import_module(f"{prefix}torch_model").TorchModel(folder, packing)
+            return importlib.import_module(f"{prefix}onnx_model").OnnxModel(folder, packing, threads)
+    return importlib.import_module(f"{prefix}torch_model").TorchModel(folder, packing, threads)
 
 
 def _by_rows(model: Any, arrays: list[Array], batch: str) -> dict[str, Array]:

@@ -1,5 +1,6 @@
 """A model of ONNX; its frozen copy needs onnxruntime only."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,20 @@ RESULT = "output"
 class OnnxModel:
     """Arrays in the order of the model's inputs in, its outputs by name out; a single one is called `output`."""
 
-    def __init__(self, folder: Path, packing: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, packing: dict[str, Any], threads: int) -> None:
         """Raises what onnxruntime raises."""
-        self._file = str(folder / packing["file"])
         self._softmax = packing["softmax"]
-        self._open(1)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        file = str(folder / packing["file"])
+        self._session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        self._inputs = [one.name for one in self._session.get_inputs()]
+        self._outputs = [one.name for one in self._session.get_outputs()]
 
-    def prepare(self, threads: int, _example: list[Array]) -> None:
-        """Take as many threads as a worker may have; there is one way to run it."""
-        self._open(threads)
+    def prepare(self, _example: Callable[[], list[Array]]) -> None:
+        """Nothing: there is one way to run it."""
 
     def __call__(self, arrays: list[Array]) -> dict[str, Array]:
         """The results as arrays. Raises what onnxruntime raises, and ValueError for results that are no arrays."""
@@ -36,16 +42,6 @@ class OnnxModel:
             return results
         (array,) = results.values()
         return {RESULT: _softmax(array) if self._softmax else array}
-
-    def _open(self, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(self._file, options, providers=["CPUExecutionProvider"])
-        self._session = session
-        self._inputs = [one.name for one in session.get_inputs()]
-        self._outputs = [one.name for one in session.get_outputs()]
 
 
 def _softmax(values: Array) -> Array:

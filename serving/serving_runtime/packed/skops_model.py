@@ -4,6 +4,7 @@ Its frozen copy needs skops, and pandas for models that want columns by name.
 Types that skops does not trust by itself are loaded only if whoever packed the model named them.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ class SkopsModel:
             "categories" in column for column in inputs[0].get("columns", [])
         )
 
-    def prepare(self, _threads: int, _example: list[Array]) -> None:
+    def prepare(self, _example: Callable[[], list[Array]]) -> None:
         """Nothing: there is one way to run it."""
 
     def __call__(self, arrays: list[Array]) -> dict[str, Array]:

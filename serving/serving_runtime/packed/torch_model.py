@@ -5,9 +5,10 @@ Its frozen copy needs PyTorch, safetensors and `fastest.py` only. Nothing is unp
 
 import bisect
 import importlib.util
+import inspect
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -32,21 +33,25 @@ RUNS_OF_ALL, RUNS_OF_ONE = 1200, 60
 class TorchModel:
     """Arrays in the order of the network's arguments in, its results by name out."""
 
-    def __init__(self, folder: Path, packing: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, packing: dict[str, Any], threads: int) -> None:
         """Raises OSError, ValueError, or what PyTorch and the network's own code raise."""
         network = _loaded(folder / packing["file"], packing["format"], folder / "network.py")
         self._network: torch.nn.Module = _Answers(network, packing["softmax"])
         self._batch = packing["batch"]
+        self._threads = threads
         self._sizes: tuple[int, ...] = (1,)
         self._variants: list[torch.nn.Module] = [self._network]
 
-    def prepare(self, threads: int, example: list[Array]) -> None:
-        """Look for the fastest equal variant for each number of rows, measured with what a request was like."""
-        torch.set_num_threads(threads)
+    def prepare(self, example: Callable[[], list[Array]]) -> None:
+        """Look for the fastest equal variant for each number of rows, measured with what a request was like.
+
+        `example` reads that, which takes time for a large one; it is called only where there is something to measure.
+        """
+        torch.set_num_threads(self._threads)
         weights = sum(weight.nbytes for weight in self._network.parameters())
-        if len(example) != 1 or self._batch != "any" or weights > MAX_OPTIMISED_BYTES:
+        if self._batch != "any" or weights > MAX_OPTIMISED_BYTES or len(arrays := example()) != 1:
             return
-        row = torch.from_numpy(np.array(example[0][:1], order="C"))
+        row = torch.from_numpy(np.array(arrays[0][:1], order="C"))
         sizes = self._affordable(row)
         if sizes:
             self._sizes, self._variants = sizes, optimised(self._network, row, sizes)
@@ -98,20 +103,58 @@ def _loaded(path: Path, form: str, code: Path) -> torch.nn.Module:
         return cast(torch.nn.Module, torch.export.load(str(path)).module())
     from safetensors.torch import load_file
 
-    network = network_of(code)
-    network.load_state_dict(load_file(path))
+    network, weights = network_of(code), load_file(path)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(
+            f"the weights are not those of the class Network: {_difference(network.state_dict(), weights)}"
+        ) from error
     return network.eval()
 
 
 def network_of(path: Path) -> torch.nn.Module:
-    """A new `Network()` of a Python file; under a name that no other module has."""
+    """A new `Network()` of a Python file; under a name that no other module has. Raises ValueError."""
     name = f"marina_network_{uuid.uuid4().hex}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ValueError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    if not hasattr(module, "Network"):
+        others = [
+            key
+            for key, value in vars(module).items()
+            if isinstance(value, type) and issubclass(value, torch.nn.Module) and value.__module__ == name
+        ]
+        has = (
+            f"but {', '.join(others)}: write Network = {others[-1]} at its end"
+            if others
+            else "which it needs"
+        )
+        raise ValueError(f"the file of the network has no class Network, {has}")
+    required = [
+        one.name
+        for one in inspect.signature(module.Network).parameters.values()
+        if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    ]
+    if required:
+        raise ValueError(
+            f"Network() needs {', '.join(required)}: give each of them a default value in its file"
+        )
     return cast(torch.nn.Module, module.Network())
+
+
+def _difference(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> str:
+    """The first few entries of one that the other has not, or has in another shape."""
+    said = [f"{name} is missing" for name in wanted if name not in given]
+    said += [f"{name} is of another network" for name in given if name not in wanted]
+    said += [
+        f"{name} has the shape {list(given[name].shape)} and not {list(one.shape)}"
+        for name, one in wanted.items()
+        if name in given and given[name].shape != one.shape
+    ]
+    return ", ".join(said[:3]) + (f" and {len(said) - 3} more" if len(said) > 3 else "")
 
 
 def _named(found: Any) -> list[tuple[str, Any]]:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from serving_runtime.archive import tensor_kinds
 from serving_runtime.archive.tensor_kinds import TensorSpec
 from serving_runtime.errors import InvalidRequest
 from serving_runtime.protocol import binary, tensors
-from serving_runtime.protocol.tensors import NUMBERS, ImageCheck, Tensor
+from serving_runtime.protocol.tensors import NUMBERS, ImageCheck, Tensor, WrongElement
 
 MAX_DIMENSIONS = 8
 MAX_ELEMENTS = 64 * 1024 * 1024
@@ -143,19 +144,31 @@ def _input(
         raw = _raw(item, name, parameters[binary.SIZE], tail)
         tensor = binary.decode(name, datatype, shape, raw, image=image)
     elif "data" in item:
-        tensor = tensors.from_json(
-            name,
-            datatype,
-            shape,
-            item["data"],
-            base64=parameters.get("content_type") == "base64",
-            image=image,
-            may_hold_booleans=may_hold_booleans,
-        )
+        try:
+            tensor = tensors.from_json(
+                name,
+                datatype,
+                shape,
+                item["data"],
+                base64=parameters.get("content_type") == "base64",
+                image=image,
+                may_hold_booleans=may_hold_booleans,
+            )
+        except WrongElement as error:
+            raise _of_column(error, spec) from None
     else:
         _reject_shared_memory(parameters, f"input {name!r}")
         raise InvalidRequest(f"input {name!r} has no `data`")
     return tensor if len(shape) == len(declared) else replace(tensor, shape=shape[:1])
+
+
+def _of_column(error: WrongElement, spec: TensorSpec) -> InvalidRequest:
+    """The same of a table with the column's name and what it takes, which whoever wrote the row can use."""
+    if not spec.columns:
+        return error
+    column = spec.columns[error.at % len(spec.columns)]
+    takes = tensor_kinds.taken(column, spec.datatype)
+    return InvalidRequest(f"input {spec.name!r}, column {column.name!r}: send {takes}, not {error.element}")
 
 
 def _raw(item: dict[str, Any], name: str, size: object, tail: binary.Tail | None) -> bytes:

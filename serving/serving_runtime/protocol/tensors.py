@@ -41,6 +41,16 @@ ImageCheck = Callable[[str, bytes], None]
 """Looks at an image file of the input with this name. Raises InvalidRequest for one that is not accepted."""
 
 
+class WrongElement(InvalidRequest):
+    """An element that the datatype does not have: `element` in words, and `at`, its place in the flat data."""
+
+    def __init__(self, name: str, element: str, datatype: str, at: int, remedy: str = "") -> None:
+        super().__init__(
+            f"input {name!r}: {element} is not of datatype {datatype}{f'; {remedy}' if remedy else ''}"
+        )
+        self.element, self.at = element, at
+
+
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """One tensor; `data` is row-major little-endian bytes, or for BYTES one `bytes` per element."""
@@ -93,11 +103,13 @@ def from_json(
 
     `base64`: BYTES elements are base64. `image`: they are base64 of a PNG or JPEG file, whatever the client
     says. `may_hold_booleans`: false spares a look at every element, because only a boolean can pass for a number.
-    Raises InvalidRequest with the tensor's name.
+    Raises InvalidRequest with the tensor's name, WrongElement for what is of another type.
     """
     flat = _flat(name, shape, data)
     if datatype == "BYTES":
-        return Tensor(name, datatype, shape, [_element(name, item, base64, image) for item in flat])
+        return Tensor(
+            name, datatype, shape, [_element(name, item, at, base64, image) for at, item in enumerate(flat)]
+        )
     return Tensor(name, datatype, shape, _numbers(name, datatype, flat, may_hold_booleans))
 
 
@@ -189,8 +201,8 @@ def _numbers(name: str, datatype: str, flat: list[Any], may_hold_booleans: bool)
 def _check_kinds(name: str, datatype: str, flat: list[Any]) -> None:
     expected = {bool} if datatype == "BOOL" else {int, float} if datatype in _FLOATS else {int}
     if not set(map(type, flat)) <= expected:
-        strange = next(item for item in flat if type(item) not in expected)
-        raise InvalidRequest(f"input {name!r}: {_shown(strange)} is not of datatype {datatype}")
+        at = next(at for at, item in enumerate(flat) if type(item) not in expected)
+        raise WrongElement(name, _shown(flat[at]), datatype, at)
 
 
 def _finite(datatype: str, numbers: "array[Any]") -> bool:
@@ -199,9 +211,9 @@ def _finite(datatype: str, numbers: "array[Any]") -> bool:
     return all(map(math.isfinite, numbers))
 
 
-def _element(name: str, item: object, base64: bool, image: ImageCheck | None) -> bytes:
+def _element(name: str, item: object, at: int, base64: bool, image: ImageCheck | None) -> bytes:
     if type(item) is not str:
-        raise InvalidRequest(f"input {name!r}: {_shown(item)} is not of datatype BYTES; send strings")
+        raise WrongElement(name, _shown(item), "BYTES", at, "send strings")
     if not base64 and image is None:
         return item.encode()
     try:

@@ -14,6 +14,7 @@ from metadata_api.database import migrate
 from metadata_api.database.session import deadline
 from metadata_api.objects import ledger
 from metadata_api.predicting import recorded
+from metadata_api.schemas.predictions import PredictionQuery
 from tests.metadata_api.making import own_database
 
 MANY = 100_000
@@ -119,9 +120,7 @@ def test_all_rows_are_kept_and_read_alike(migrated: dict[str, Any], count: int) 
 
 def test_they_are_what_this_release_calls_them(migrated: dict[str, Any], count: int) -> None:
     with sessionmaker(migrated["engine"])() as session:
-        page = recorded.list_page(
-            session, deployment="digits", input_sha256=None, request_id=None, limit=10, before=None
-        )
+        page = recorded.list_page(session, PredictionQuery(deployment="digits", limit=10))
         assert page.total == count
         newest = page.items[0]
         assert (newest.alias, newest.source, newest.kind) == (None, "api", "probabilities")

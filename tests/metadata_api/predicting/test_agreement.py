@@ -5,8 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from metadata_api.predicting.agreement import agreement
+from metadata_api.predicting.agreement import agreements
 from metadata_api.schemas.predictions import (
+    AnyAgreement,
     ClassAgreement,
     NoAgreement,
     NumberAgreement,
@@ -14,6 +15,8 @@ from metadata_api.schemas.predictions import (
     TextAgreement,
     TextGroup,
 )
+
+TASK = "the-task"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +46,7 @@ def test_pairs_that_disagree_are_named() -> None:
 def test_numbers_have_a_spread_and_a_unit_only_if_all_have_the_same() -> None:
     numbers = [result("number", number=value, unit="mg") for value in (1.0, 3.0)]
     assert agreement(numbers) == NumberAgreement(
-        kind="numbers", least=1, greatest=3, mean=2, spread=1, of=2, unit="mg"
+        task=TASK, kind="numbers", least=1, greatest=3, mean=2, spread=1, of=2, unit="mg"
     )
     other = agreement([*numbers, result("number", number=5.0)])
     assert isinstance(other, NumberAgreement)
@@ -53,7 +56,7 @@ def test_numbers_have_a_spread_and_a_unit_only_if_all_have_the_same() -> None:
 def test_texts_are_groups_the_largest_first() -> None:
     texts = [result("text", name=name, text=text) for name, text in (("a", "ja"), ("b", "no"), ("c", "no"))]
     groups = [TextGroup(text="no", deployments=["b", "c"]), TextGroup(text="ja", deployments=["a"])]
-    assert agreement(texts) == TextAgreement(kind="texts", groups=groups, of=3)
+    assert agreement(texts) == TextAgreement(task=TASK, kind="texts", groups=groups, of=3)
 
 
 def test_of_several_families_the_one_with_most_answers_counts() -> None:
@@ -64,13 +67,34 @@ def test_of_several_families_the_one_with_most_answers_counts() -> None:
     assert found.of == 2
 
 
+def test_models_of_two_tasks_are_not_compared() -> None:
+    found = agreements(
+        [
+            result("label", task="digits", label="5"),
+            result("label", task="pets", label="dog"),
+            result("label", task="digits", label="5"),
+        ]
+    )
+    assert [(one.task, one.of, getattr(one, "unanimous", None)) for one in found] == [
+        ("digits", 2, True),
+        ("pets", 1, True),
+    ]
+
+
 def test_what_cannot_be_compared_and_nothing_at_all_is_no_agreement() -> None:
-    assert agreement([result("boxes", boxes=[])]) == NoAgreement(kind="none", of=1)
-    assert agreement([]) == NoAgreement(kind="none", of=0)
-    assert agreement([result("label", label=None)]) == NoAgreement(kind="none", of=0)
+    assert agreement([result("boxes", boxes=[])]) == NoAgreement(task=TASK, kind="none", of=1)
+    assert agreements([]) == []
+    assert agreements([result("label", label=None)]) == []
 
 
-def result(kind: str, name: str = "a", **answer: Any) -> Result:
+def agreement(results: list[Result]) -> AnyAgreement:
+    """Of answers of one task."""
+    [found] = agreements(results)
+    assert found.task == TASK
+    return found
+
+
+def result(kind: str, name: str = "a", *, task: str = TASK, **answer: Any) -> Result:
     """An answer with this content, or a failure where it is None."""
     failed = list(answer.values()) == [None]
     return Result(
@@ -78,6 +102,7 @@ def result(kind: str, name: str = "a", **answer: Any) -> Result:
         deployment=name,
         alias=None,
         experiment="a",
+        task=task,
         version=None if failed else 1,
         status="error" if failed else "ok",
         kind=kind,

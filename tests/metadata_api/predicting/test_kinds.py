@@ -8,7 +8,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
+from metadata_api import aliases
 from metadata_api.app import create_app
 from metadata_api.settings import Settings
 from metadata_api.settings.auth import Auth
@@ -97,7 +99,7 @@ class TestTargets:
 
     def test_when_nobody_can_take_it_nothing_is_stored(self, api: httpx.Client, engine: Engine) -> None:
         called = api.post(URL, json={"text": "Deutschland", "deployments": ["digits"]}).json()
-        assert (called["results"], called["agreement"]) == ([], {"kind": "none", "of": 0})
+        assert (called["results"], called["agreements"]) == ([], [])
         assert called["input"]["url"] is None
         assert (row_counts(engine)["predictions"], row_counts(engine)["inputs"]) == (0, 0)
 
@@ -112,6 +114,32 @@ class TestTargets:
         assert serving.paths == ["/v2/models/digits/versions/1/infer"]
         kept = api.get(f"{URL}/{row['prediction_id']}").json()
         assert (kept["alias"], kept["source"]) == ("best", "ui")
+
+    def test_an_alias_whose_deployment_is_deleted_meanwhile_is_a_404(
+        self, api: httpx.Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        api.put("/v1/aliases/best", json={"deployment": "digits"}).raise_for_status()
+        read = aliases.pointers
+
+        def then_deleted(session: Session, names: Any = None) -> list[aliases.Pointer]:
+            found = read(session, names)
+            for path in ("/v1/aliases/best", "/v1/deployments/digits"):
+                api.delete(path).raise_for_status()
+            return found
+
+        monkeypatch.setattr(aliases, "pointers", then_deleted)
+        answer = api.post(URL, files={"image": make_image()}, data={"aliases": "best"})
+        assert (answer.status_code, answer.json()["error"]) == (404, "deployment_unknown")
+
+    def test_bytes_that_are_kept_as_another_kind_are_rejected_before_anybody_is_asked(
+        self, api: httpx.Client, engine: Engine, serving: V2Server
+    ) -> None:
+        make_deployment(engine, "plus", inputs=[{**WINE[0], "columns": [{"name": "a"}, {"name": "b"}]}])
+        api.post(URL, json={"row": {"a": 1, "b": 2}}).raise_for_status()
+        serving.paths.clear()
+        answer = api.post(URL, json={"text": '{"a":1,"b":2}'})
+        assert (answer.status_code, answer.json()["error"]) == (409, "input_other_kind")
+        assert serving.paths == []
 
     def test_an_experiment_stands_for_its_running_deployments(
         self, api: httpx.Client, engine: Engine
@@ -178,8 +206,12 @@ class TestRows:
             ({"alcohol": 13}, "takes_other_columns", "the row lacks"),
             ({"alcohol": 40, "color": "red"}, "takes_other_values", "alcohol is above 15 % vol"),
             ({"alcohol": 13, "color": "blue"}, "takes_other_values", "color is none of red, white"),
-            ({"alcohol": "much", "color": "red"}, "takes_other_values", "alcohol is no number"),
-            ({"alcohol": True, "color": "red"}, "value_invalid", "alcohol is true or false"),
+            (
+                {"alcohol": "much", "color": "red"},
+                "takes_other_values",
+                "it takes a number from 11 to 15 % vol",
+            ),
+            ({"alcohol": True, "color": "red"}, "takes_other_values", "alcohol is true or false"),
         ],
     )
     def test_that_fits_no_table_is_a_400_that_says_why(
@@ -194,8 +226,21 @@ class TestRows:
         called = api.post(URL, json={"row": {"alcohol": 13.5, "age": 2}}).json()
         [row] = called["results"]
         assert (row["kind"], row["number"], row["unit"]) == ("number", 41.5, "years")
-        assert called["agreement"]["kind"] == "numbers"
+        assert [one["kind"] for one in called["agreements"]] == ["numbers"]
         assert api.get(f"{URL}/{row['prediction_id']}").json()["number"] == 41.5
+
+    def test_of_true_and_false_reaches_the_model(
+        self, api: httpx.Client, engine: Engine, serving: V2Server
+    ) -> None:
+        columns = [{"name": "smokes"}, {"name": "drinks"}, {"name": "runs"}]
+        switches = {"name": "row", "datatype": "BOOL", "shape": [-1, 3], "kind": "table", "columns": columns}
+        make_deployment(engine, "switches", inputs=[switches], outputs=gives("label"))
+        serving.models["switches"] = says("BYTES", "well")
+        called = api.post(URL, json={"row": {"smokes": False, "drinks": "true", "runs": 1}}).json()
+        assert [row["label"] for row in called["results"]] == ["well"]
+        assert serving.binary[-1] == b"\x00\x01\x01"
+        answer = api.post(URL, json={"row": {"smokes": "no", "drinks": True, "runs": True}})
+        assert "smokes is neither: it takes true or false" in answer.json()["detail"]
 
 
 class TestTensors:
@@ -335,6 +380,13 @@ def test_whatever_a_model_answers_leaves_the_answers_of_the_others(
     assert row_counts(engine)["predictions"] == 2
 
 
+def test_a_number_of_another_kind_is_a_400_that_names_the_column(api: httpx.Client, engine: Engine) -> None:
+    years = [{**WINE[0], "datatype": "INT64", "shape": [-1, 1], "columns": [{"name": "age"}]}]
+    make_deployment(engine, "wine", inputs=years, outputs=gives("label"))
+    answer = api.post(URL, json={"row": {"age": 41.5}})
+    assert "age takes a whole number, not 41.5" in answer.json()["detail"]
+
+
 def test_a_number_that_the_datatype_cannot_hold_is_a_400(api: httpx.Client, engine: Engine) -> None:
     halves = [{**WINE[0], "datatype": "FP16", "shape": [-1, 1], "columns": [{"name": "alcohol"}]}]
     make_deployment(engine, "wine", inputs=halves, outputs=gives("label"))
@@ -364,6 +416,18 @@ def test_a_body_that_is_none_is_rejected(api: httpx.Client, engine: Engine, body
 def test_a_body_of_another_type_says_what_to_send(api: httpx.Client) -> None:
     answer = api.post(URL, content=b"<x/>", headers={"content-type": "text/xml"})
     assert (answer.status_code, answer.json()["error"]) == (415, "body_unsupported")
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"content-type": "application/x-www-form-urlencoded"}], ids=["none", "curl -d"]
+)
+@pytest.mark.parametrize("text", ["a", "a=b&c"])
+def test_json_without_its_type_is_told_the_header(
+    api: httpx.Client, headers: dict[str, str], text: str
+) -> None:
+    answer = api.post(URL, content=json.dumps({"text": text}).encode(), headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (415, "body_unsupported")
+    assert "Content-Type: application/json" in answer.json()["detail"]
 
 
 def test_a_version_of_before_kinds_is_asked_as_before(

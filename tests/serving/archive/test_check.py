@@ -1,5 +1,6 @@
 """What is said of archives before anybody uploads them: would they run here, and if not, what to do."""
 
+import ast
 import io
 import json
 import zipfile
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from serving_runtime.archive import check, mar
+from serving_runtime.archive import check, mar, syntax
 from serving_runtime.environments import Environment
 
 BASE = Environment("base", frozenset({"torch", "numpy", "ts"}), {"torch": "2.13.0"})
@@ -144,6 +145,35 @@ class TestWhatFails:
         assert (finding.outcome, said in finding.text) == ("fails", True)
 
 
+class TestDamaged:
+    @pytest.mark.parametrize("cut", range(60, 900, 60))
+    def test_weights_are_no_end_of_the_check(self, cut: int, found: Callable[..., check.Finding]) -> None:
+        broken = SCRIPT[:cut] + bytes(40) + SCRIPT[cut + 40 :]
+        files = {"mine.py": DERIVED.encode(), "model.pt": broken}
+        assert found("mine.py", files, serializedFile="model.pt").outcome in ("runs", "fails", "rejected")
+
+    def test_a_handler_that_would_be_a_huge_tree_is_not_parsed(
+        self, found: Callable[..., check.Finding], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        long = CUSTOM + "x=1\n" * (syntax.MOST_TOKENS // 3 + 1)
+        monkeypatch.setattr(ast, "parse", lambda *_: pytest.fail("it was parsed"))
+        assert found("mine.py", {"mine.py": long.encode()}).outcome == "runs"
+
+    def test_an_archive_that_no_reader_expects_is_reported_and_the_next_is_checked(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("a.mar", "b.mar"):
+            (tmp_path / name).write_bytes(b"no archive")
+
+        def unreadable(path: Path) -> mar.MarInfo:
+            raise KeyError(path.name) if path.name == "a.mar" else mar.MarError("not_a_zip", "no zip")
+
+        monkeypatch.setattr(mar, "inspect", unreadable)
+        assert check.main([str(tmp_path)]) == 1
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[:2] for line in lines[:2]] == [["REJECTED", "a.mar:"], ["REJECTED", "b.mar:"]]
+
+
 class TestCommand:
     def test_says_one_line_for_each_archive_of_a_folder_and_how_many(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -152,10 +182,13 @@ class TestCommand:
         files: dict[str, bytes | Path] = {"mine.py": CUSTOM.encode()}
         mar.build(tmp_path / "team" / "a.mar", name="a", handler="mine.py", serialized_file=None, files=files)
         assert check.main([str(tmp_path)]) == 0
-        assert "RUNS        a.mar: in the environment base" in capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert "RUNS        a.mar: in the environment base" in printed
+        assert printed.splitlines()[-1] == "1 archive: 1 runs as it is"
         (tmp_path / "b.mar").write_bytes(b"no archive")
         assert check.main([str(tmp_path)]) == 1
         printed = capsys.readouterr().out
+        assert printed.splitlines()[-1].startswith("2 archives: ")
         assert "REJECTED    b.mar: not_a_zip: " in printed
         assert "2 archives: 1 runs as it is; 1 would be rejected when it is uploaded" in printed
         check.main([str(tmp_path), "--json"])

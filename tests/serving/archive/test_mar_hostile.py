@@ -221,6 +221,11 @@ RECORDS: dict[str, tuple[str, str, bytes]] = {
     "model spec with a merge bomb": ("bad_model_spec", "model.yaml", b"a: &a {x: 1}\nb: &b {<<: [*a,*a]}\n"),
     "model spec nested without end": ("bad_model_spec", "model.yaml", b"[" * 3000),
     "golden without a request": ("bad_golden", "golden.json", b'{"response": {"outputs": [1]}}'),
+    "golden with an endless number": (
+        "bad_golden",
+        "golden.json",
+        b'{"request": {"inputs": [1e999]}, "response": {"outputs": [1]}}',
+    ),
     "golden without outputs": ("bad_golden", "golden.json", b'{"request": {"inputs": [1]}, "response": {}}'),
     "training with NaN": ("bad_training", "training.json", b'{"metrics": {"loss": NaN}}'),
     "training with a number of 400 digits": (

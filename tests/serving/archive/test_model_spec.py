@@ -5,7 +5,14 @@ import json
 import pytest
 
 from serving_runtime.archive.model_spec import ModelSpecError, parse
-from serving_runtime.archive.tensor_kinds import Column, ImageFormat, TensorSpec, as_document, from_document
+from serving_runtime.archive.tensor_kinds import (
+    Column,
+    ImageFormat,
+    TensorSpec,
+    as_document,
+    from_document,
+    parameters,
+)
 
 SPEC = """
 name: cnn-baseline
@@ -203,6 +210,7 @@ class TestKinds:
             ("datatype: FP32, shape: [-1, 1], columns: [{name: a, minimum: 2, maximum: 1}]", "not be above"),
             ("datatype: FP32, shape: [-1, 1], columns: [{name: a, categories: [b], minimum: 1}]", "holds texts"),
             ("datatype: FP32, shape: [-1, 1], columns: [{name: a, categories: [b], example: c}]", "of the categories"),
+            ("datatype: FP32, shape: [-1, 1], columns: [{name: a, categories: [b, ' ']}]", "has an empty one"),
             ("datatype: FP32, shape: [-1, 1], columns: [{name: a, example: b}]", "finite number"),
             ("datatype: FP32, shape: [-1, 1], columns: []", "list of 1 to"),
             ("datatype: FP32, shape: [-1, 2], example: [1]", "must be one row"),
@@ -250,6 +258,16 @@ class TestKinds:
         document = json.loads(json.dumps(as_document(found)))
         assert document["content_type"] == content_type
         assert from_document(document, is_input=True, labels=()) == found
+
+    def test_v2_metadata_says_of_a_table_what_its_columns_hold(self) -> None:
+        assert parameters(read_one(TABLE)) == {
+            "kind": "table",
+            "content_type": "np",
+            "columns": '["alcohol", "color"]',
+            "categories": '{"color": ["red", "white"]}',
+            "units": '{"alcohol": "% vol"}',
+            "ranges": '{"alcohol": [11, 15]}',
+        }
 
     def test_environment_and_task_are_names(self) -> None:
         spec = parse(SPEC + "environment: vision\ntask: digits\ndataset: mnist-10k\n")

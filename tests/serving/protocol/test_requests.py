@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 import struct
 import time
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serving_runtime.archive.tensor_kinds import Column
 from serving_runtime.archive.tensor_kinds import TensorSpec as Spec
 from serving_runtime.errors import InvalidRequest
 from serving_runtime.protocol import rest
@@ -48,6 +50,33 @@ def _nested(data: list[Any], levels: int) -> list[Any]:
     for _ in range(levels):
         data = [[each] for each in data]
     return data
+
+
+COLUMNS = (
+    Column("alcohol", unit="% vol", minimum=11, maximum=15),
+    Column("color", categories=("red", "white")),
+)
+ROW = Spec("row", "FP32", (-1, 2), ("FP32",), "table", columns=COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (
+            [12, 0, "much", 1],
+            "input 'row', column 'alcohol': send a number from 11 to 15 % vol, not a string",
+        ),
+        (
+            [12, "red", 13, 1],
+            "input 'row', column 'color': send the index of its category: 0 red, 1 white, not a string",
+        ),
+        ([[12, 0], [None, 1]], "column 'alcohol'"),
+    ],
+)
+def test_a_wrong_value_of_a_table_names_its_column_and_what_it_takes(data: list[Any], said: str) -> None:
+    item = {"name": "row", "datatype": "FP32", "shape": [2, 2], "data": data}
+    with pytest.raises(InvalidRequest, match=re.escape(said)):
+        decode({"inputs": [item]}, (ROW,))
 
 
 class TestDecode:

@@ -1,9 +1,9 @@
 """What models answer: one module for each kind, and the registry from which `render.answers` takes them."""
 
 from model_ui.answers import boxes, classes, number, tensor, text
-from model_ui.answers.base import Answer, AnswerKind, Verdict
+from model_ui.answers.base import Answer, AnswerKind, Verdict, joined
 
-__all__ = ["ANSWERS", "Answer", "AnswerKind", "Verdict", "kind_of"]
+__all__ = ["ANSWERS", "Answer", "AnswerKind", "Verdict", "joined", "kind_of"]
 
 ANSWERS: tuple[AnswerKind, ...] = (classes.KIND, number.KIND, text.KIND, boxes.KIND, tensor.KIND)
 

@@ -49,8 +49,12 @@ class AnswerKind:
 
 
 def named(answers: Sequence[Answer]) -> str:
-    """Some answers by name: `a`, `a and b`, `a, b, c and 2 more`."""
-    names = [answer.name for answer in answers]
+    """Some answers by name."""
+    return joined([answer.name for answer in answers])
+
+
+def joined(names: Sequence[str]) -> str:
+    """Some names: `a`, `a and b`, `a, b, c and 2 more`."""
     if len(names) > NAMED:
         return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

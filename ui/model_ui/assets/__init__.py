@@ -12,7 +12,7 @@ def text(name: str) -> str:
 
 def styles() -> str:
     """The style sheet; what holds for phones comes last."""
-    return "".join(text(name) for name in ("marina.css", "try.css", "narrow.css"))
+    return "".join(text(name) for name in ("tokens.css", "pieces.css", "marina.css", "try.css", "narrow.css"))
 
 
 def asking() -> str:

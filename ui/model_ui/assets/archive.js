@@ -12,6 +12,11 @@ const sending = element.querySelector(".m-sending");
 const bar = sending.querySelector("progress");
 const failed = element.querySelector(".m-note");
 const HINT = element.querySelector(".m-drop-size").textContent;
+const PICKLES = /\.(joblib|pkl|pickle|dill)$/i;
+const CONVERT =
+  "It is a pickle, which runs code when it is read. Save the model of scikit-learn by skops.io.dump(model, \"model.skops\") " +
+  "where it was trained, and make a .mar of that with marina pack.";
+const MAKE = "Make one of it first, with marina pack or torch-model-archiver.";
 let archive = null;
 let request = null; // the upload under way
 
@@ -47,7 +52,7 @@ const take = (found) => {
   say("");
   archive = null;
   if (!found.name.toLowerCase().endsWith(".mar"))
-    say(`${found.name} is no .mar. Make one of it first, with marina pack or torch-model-archiver.`);
+    say(`${found.name} is no .mar. ${PICKLES.test(found.name) ? CONVERT : MAKE}`);
   else if (found.size > props.most)
     say(`${found.name} has ${inWords(found.size)}; an archive may have up to ${inWords(props.most)}.`);
   else archive = found;

@@ -25,6 +25,8 @@
       const now = await answer.json();
       if (instance !== null && instance !== now.instance) window.location.reload();
       instance = now.instance;
+      const role = document.querySelector(".s-who > summary .m-chip");
+      if (role && now.visitor === "known" && role.textContent !== now.role) role.textContent = now.role;
       // From here on the server rejects each event of this page, and Gradio would show a message for each.
       document.body.classList.toggle("m-logged-out", now.visitor === "unknown");
       if (now.visitor === "unknown") show("login", "You are no longer logged in. ", again);

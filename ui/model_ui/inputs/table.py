@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping
 
+from pydantic import JsonValue
+
 from model_ui.inputs.base import Incomplete, InputKind, Question, button
 from model_ui.render.markup import number, text
 from model_ui.render.versions import range_words
@@ -10,6 +12,7 @@ from model_ui.spec_types import Column, Tensor
 from model_ui.tasks import Task
 
 NAMED = 5
+TRUTHS = ("true", "false")
 
 
 def _form(task: Task) -> str:
@@ -25,12 +28,13 @@ def _form(task: Task) -> str:
 
 
 def _field(column: Column, tensor: Tensor) -> str:
-    name, example = text(column.name), text(_example(column))
+    name, example = text(column.name), text(_example(column, tensor))
     label = f'<span title="{name}">{name}{_unit(column)}</span>'
-    if column.categories:
+    choices = column.categories or (TRUTHS if tensor.datatype == "BOOL" else ())
+    if choices:
         options = "".join(
-            f'<option value="{text(one)}"{" selected" if one == _example(column) else ""}>{text(one)}</option>'
-            for one in ("", *column.categories)
+            f'<option value="{text(one)}"{" selected" if text(one) == example else ""}>{text(one)}</option>'
+            for one in ("", *choices)
         )
         control = f'<select name="{name}" data-example="{example}">{options}</select>'
         return f'<label class="m-field">{label}{control}</label>'
@@ -56,8 +60,10 @@ def _unit(column: Column) -> str:
     return f" <em>{text(column.unit)}</em>" if column.unit else ""
 
 
-def _example(column: Column) -> str:
+def _example(column: Column, tensor: Tensor) -> str:
     """What a field holds at first: the example, else a value in the middle of the range."""
+    if tensor.datatype == "BOOL" and not column.categories:
+        return "true" if column.example else "false"
     if isinstance(column.example, int | float):
         return f"{column.example:.15g}"
     if isinstance(column.example, str):
@@ -75,19 +81,24 @@ def _question(task: Task, fields: Mapping[str, object]) -> Question | None:
     if not fields:
         return None
     tensor = task.inputs[0]
-    given = {column.name: str(fields.get(column.name, "")).strip() for column in tensor.columns}
-    missing = [name for name, value in given.items() if not value]
+    given = {column.name: str(fields.get(column.name, "")) for column in tensor.columns}
+    missing = [name for name, value in given.items() if not value.strip()]
     if len(missing) == len(given):
         return None
     if missing:
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         raise Incomplete(f"Fill in {', '.join(missing[:NAMED])}{more}.")
-    is_text = tensor.datatype == "BYTES"
-    row = {
-        column.name: value if column.categories or is_text else _number(column, value)
-        for column, value in zip(tensor.columns, given.values(), strict=True)
-    }
+    values = zip(tensor.columns, given.values(), strict=True)
+    row = {column.name: _value(column, tensor, value) for column, value in values}
     return Question(body={"row": row})
+
+
+def _value(column: Column, tensor: Tensor, value: str) -> JsonValue:
+    if column.categories:  # as it is, also with spaces at its ends
+        return value
+    if tensor.datatype == "BYTES":
+        return value.strip()
+    return value == "true" if tensor.datatype == "BOOL" else _number(column, value)
 
 
 def _number(column: Column, value: str) -> float:

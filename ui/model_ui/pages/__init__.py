@@ -1,1 +1,11 @@
-"""One module for each tab: its components and their wiring; a callback is a client call and a renderer."""
+"""The pages with addresses: one module for each noun, which declares its `PAGES`; see `shell.page.Page`.
+
+`pages.ALL` is what the guard lets through and the workbench answers for: a new module is named there and nowhere else.
+"""
+
+from model_ui.pages import experiments, go, settings
+from model_ui.shell.page import Page
+
+ALL: tuple[Page, ...] = tuple(page for module in (experiments, go, settings) for page in module.PAGES)
+PATHS = frozenset(page.path for page in ALL)
+"""Their addresses, and that of Gradio's page."""

@@ -5,9 +5,8 @@ import binascii
 import struct
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 
-from model_ui.answers import ANSWERS, Answer, AnswerKind, Verdict, kind_of
+from model_ui.answers import ANSWERS, Answer, AnswerKind, Verdict, joined, kind_of
 from model_ui.prediction_types import AskedInput, Comparison, NotAsked, Result
 from model_ui.render.markup import chip, empty, milliseconds, text
 
@@ -20,16 +19,18 @@ CIRCUMSTANCES = {"deployment", "alias", "latency_ms", "cold"}
 
 
 def answers(comparison: Comparison) -> str:
-    """HTML of a whole answer: for each kind what it comes to and its cards, then what failed and what was not asked."""
+    """HTML of an answer: of each task and kind what it comes to and its cards; what failed; and who was not asked."""
     images = {image for result in comparison.results if (image := _picture(result.preprocessed))}
     shared = images.pop() if len(images) == 1 else ""
     found = grouped(comparison.results)
     answered = [answer for answer in found if answer.result.status == "ok"]
     failed = [answer for answer in found if answer.result.status == "error"]
+    tasks = dict.fromkeys(answer.result.task for answer in answered)
     sections = "".join(
-        _section(kind, of_kind, comparison, shared)
+        _section(kind, alike, comparison, shared)
+        for task in tasks
         for kind in ANSWERS
-        if (of_kind := [answer for answer in answered if kind_of(answer) is kind])
+        if (alike := [one for one in answered if one.result.task == task and kind_of(one) is kind])
     )
     if not answered:
         title = "No model could answer" if failed else "No model was asked"
@@ -147,20 +148,26 @@ def _head(answer: Answer) -> str:
 
 
 def _passed_over(not_asked: Sequence[NotAsked]) -> str:
-    """Who was not asked, and why; those with the same reason together."""
+    """Who was not asked, a line for each reason: its detail where all have the same, else the reason's name."""
     if not not_asked:
         return ""
-    ordered = sorted(
-        not_asked, key=lambda item: (item.detail or item.reason, item.deployment or item.experiment)
-    )
+    reasons: dict[str, list[NotAsked]] = {}
+    for item in not_asked:
+        reasons.setdefault(item.reason, []).append(item)
     rows = "".join(
-        f"<li><b>{text(', '.join(item.deployment or item.experiment for item in group))}</b>: {text(reason)}</li>"
-        for reason, items in groupby(ordered, key=lambda item: item.detail or item.reason)
-        if (group := list(items))
+        f"<li><b>{text(joined([item.deployment or item.experiment for item in group]))}</b>: "
+        f"{text(_why(reason, group))}</li>"
+        for reason, group in reasons.items()
     )
     count = f"{len(not_asked)} deployment{' was' if len(not_asked) == 1 else 's were'} not asked"
     is_open = " open" if len(not_asked) <= FEW else ""
     return f'<details class="m-passed"{is_open}><summary>{count}</summary><ul>{rows}</ul></details>'
+
+
+def _why(reason: str, group: Sequence[NotAsked]) -> str:
+    details = {item.detail for item in group}
+    said = details.pop() if len(details) == 1 else ""
+    return said or reason.replace("_", " ")
 
 
 def _seen(image: str, caption: str) -> str:

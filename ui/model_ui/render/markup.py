@@ -71,27 +71,6 @@ def log_in_again() -> str:
     )
 
 
-def header(api: str, me: Me | None = None, *, log_out: bool = False) -> str:
-    """The line on top of all pages: the visitor's subject and role, where the API knows them, and the way out.
-
-    `api` is the API's address as the browser reaches it, empty for no link.
-    """
-    docs = link("API", f"{api}/docs") if api else ""
-    who = ""
-    if me is not None and me.kind != "none":
-        button = (
-            '<form method="post" action="logout"><button class="m-button">Log out</button></form>'
-            if log_out
-            else ""
-        )
-        name = f'<span class="m-subject" title="{text(me.subject)}">{text(me.subject)}</span>'
-        who = f'<div class="m-who">{name}{chip(me.role, title="your role")}{button}</div>'
-    return (
-        f'<div class="m-header"><h1>Marina</h1><p>Every experiment\'s model, answering</p>'
-        f'<div class="m-corner">{docs}{who}</div></div>'
-    )
-
-
 def role_needed(doing: str, role: Role, me: Me) -> str:
     """Why a part of the page is read-only for this visitor, in a box; `doing` begins a sentence."""
     return note(

@@ -8,9 +8,9 @@ from typing import Annotated
 import orjson
 from pydantic import Field
 
-from metadata_api.errors import Invalid
 from metadata_api.predicting.base import CannotTake, ParsedInput
 from metadata_api.schemas.fields import Scalars
+from serving_runtime.archive import tensor_kinds
 from serving_runtime.archive.tensor_kinds import Column, TensorSpec
 from serving_runtime.errors import InvalidRequest
 from serving_runtime.protocol import tensors as v2
@@ -19,22 +19,21 @@ from serving_runtime.protocol.tensors import Tensor
 BODY = Annotated[
     Scalars,
     Field(
-        min_length=1, description="A value for every column, for models that take tables: numbers, and texts."
+        min_length=1,
+        description="A value for every column, for models that take tables: numbers, texts, true and false.",
     ),
 ]
-Value = float | str
+Value = float | str | bool
 _SHOWN = 20
 _CHARACTERS = 200
 _NAMED = 10
 # A row whose names fit is nearer than any other, however many of its values are wrong.
 _WRONG_NAME = 1000
+_TRUTHS: dict[Value, bool] = {True: True, False: False, "true": True, "false": False}
 
 
 def parse(value: dict[str, Value]) -> ParsedInput:
-    """Numbers and texts by column, kept as JSON in the order of the names; raises Invalid for true and false."""
-    for name, item in value.items():
-        if isinstance(item, bool):
-            raise Invalid("value_invalid", f"{name} is true or false. Send a number or a text.")
+    """Values by column, kept as JSON in the order of the names."""
     file = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     shown = {
         name: item[:_CHARACTERS] if isinstance(item, str) else item
@@ -61,7 +60,7 @@ def tensors(content: dict[str, Value], inputs: Sequence[TensorSpec]) -> list[Ten
     values, wrong = [], []
     for column in spec.columns:
         try:
-            values.append(_value(content[column.name], column, as_text=spec.datatype == "BYTES"))
+            values.append(_value(content[column.name], column, spec.datatype))
         except ValueError as error:
             wrong.append(f"{column.name} {error}")
     if wrong:
@@ -80,8 +79,13 @@ def _check_names(content: dict[str, Value], columns: Sequence[Column]) -> None:
         raise CannotTake("takes_other_columns", detail, distance=_WRONG_NAME * (len(unknown) + len(missing)))
 
 
-def _value(value: Value, column: Column, *, as_text: bool) -> Value:
+def _value(value: Value, column: Column, datatype: str) -> Value:
     """One value as the model takes it; raises ValueError with what is wrong, and what would be right."""
+    as_text = datatype == "BYTES"
+    if datatype == "BOOL" and not column.categories:
+        return _truth(value, column)
+    if isinstance(value, bool):
+        raise ValueError(f"is true or false: it takes {_takes(column, datatype)}")
     if column.categories:
         if str(value) not in column.categories:
             raise ValueError(f"is none of {', '.join(column.categories[:_NAMED])}")
@@ -90,13 +94,26 @@ def _value(value: Value, column: Column, *, as_text: bool) -> Value:
     if as_text and not bounded:
         return str(value)
     if isinstance(value, str) or not math.isfinite(value):
-        raise ValueError("is no number")
+        raise ValueError(f"is no number: it takes {_takes(column, datatype)}")
     unit = f" {column.unit}" if column.unit else ""
     if column.minimum is not None and value < column.minimum:
         raise ValueError(f"is below {column.minimum:g}{unit}")
     if column.maximum is not None and value > column.maximum:
         raise ValueError(f"is above {column.maximum:g}{unit}")
     return str(value) if as_text else value
+
+
+def _truth(value: Value, column: Column) -> bool:
+    """True and false, also as 1 and 0, and as text, which forms and the command line send."""
+    found = _TRUTHS.get(value.strip().lower() if isinstance(value, str) else value)
+    if found is None:
+        raise ValueError(f"is neither: it takes {_takes(column, 'BOOL')}")
+    return found
+
+
+def _takes(column: Column, datatype: str) -> str:
+    """In words; a category is sent as its text, whatever the model gets."""
+    return tensor_kinds.taken(column, "BYTES" if column.categories else datatype)
 
 
 def _tensor(spec: TensorSpec, values: Sequence[Value]) -> Tensor:
@@ -115,7 +132,13 @@ def _tensor(spec: TensorSpec, values: Sequence[Value]) -> Tensor:
         int(value) if isinstance(value, float) and value.is_integer() and spec.datatype[:2] != "FP" else value
         for value in values
     ]
+    if spec.datatype == "BOOL":  # of a category its index
+        whole = [bool(value) if value in (0, 1) else value for value in whole]
     try:
         return v2.from_json(spec.name, spec.datatype, shape, whole)
+    except v2.WrongElement as error:
+        column = spec.columns[error.at]
+        detail = f"{column.name} takes {_takes(column, spec.datatype)}, not {error.element}."
+        raise CannotTake("takes_other_values", detail, distance=1) from None
     except InvalidRequest as error:
         raise CannotTake("takes_other_values", f"{error}.", distance=1) from None

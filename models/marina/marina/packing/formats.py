@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marina.errors import WrongUse
+from serving_runtime.archive import weights
 
-SAFE = (
+TORCH_SAFE = (
     "save it as TorchScript (torch.jit.script(model).save('model.pt')), by torch.export.save, "
-    "as weights (safetensors.torch.save_file(model.state_dict(), 'model.safetensors')) with --network, "
-    "or a model of scikit-learn by skops.io.dump(model, 'model.skops')"
+    "or as weights (safetensors.torch.save_file(model.state_dict(), 'model.safetensors')) with --network"
 )
+SKLEARN_SAFE = "save a model of scikit-learn where it was trained, by skops.io.dump(model, 'model.skops')"
+SAFE = f"{SKLEARN_SAFE}; of PyTorch {TORCH_SAFE}"
 PICKLE_NAMES = {".pkl", ".pickle", ".joblib", ".dill"}
+TORCH_NAMES = (".pt", ".pth", ".bin")
 ONNX_HEAD = b"\x08"  # its first field, the version of its format
 MAX_HEADER_BYTES = 100 * 1024 * 1024
 
@@ -21,12 +24,13 @@ class ModelFile:
     """A model file: its format, and the name that it gets in the archive.
 
     The format is torchscript, export, state_dict (safetensors), weights (of torch.save, to be
-    rewritten), skops or onnx.
+    rewritten), skops or onnx. `classes` are what weights of torch.save pickle beside tensors.
     """
 
     path: Path
     form: str
     name: str
+    classes: tuple[str, ...] = ()
 
     @property
     def needs_network(self) -> bool:
@@ -48,16 +52,34 @@ def recognise(path: Path) -> ModelFile:
     except OSError as error:
         raise WrongUse(f"{path} cannot be read: {error.strerror}") from error
     if path.suffix.lower() in PICKLE_NAMES or (head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05"):
-        if path.suffix.lower() not in (".pt", ".pth", ".bin"):
-            raise WrongUse(f"{path} is a pickle, which runs code when it is read: {SAFE}")
-        return ModelFile(path, "weights", "weights.safetensors")
+        suffix = path.suffix.lower()
+        if suffix not in TORCH_NAMES:
+            safe = f"{SKLEARN_SAFE}, and pack that" if suffix == ".joblib" else SAFE
+            raise WrongUse(f"{path} is a pickle, which runs code when it is read: {safe}")
+        return _weights(path)
     if entries:
-        return ModelFile(path, *_of_zip(path, entries))
+        form, name = _of_zip(path, entries)
+        return _weights(path) if form == "weights" else ModelFile(path, form, name)
     if 2 <= int.from_bytes(head[:8], "little") <= MAX_HEADER_BYTES and head[8:9] == b"{":
         return ModelFile(path, "state_dict", "weights.safetensors")
     if path.suffix.lower() == ".onnx" and head[:1] == ONNX_HEAD:
         return ModelFile(path, "onnx", "model.onnx")
     raise WrongUse(f"{path} is no model file that is known here: {SAFE}")
+
+
+def pickled(path: Path, classes: tuple[str, ...]) -> WrongUse:
+    """What is wrong with a file of torch.save that holds more than weights."""
+    named = f" ({', '.join(classes[:3])})" if classes else ""
+    return WrongUse(
+        f"{path} is a whole model or other objects{named} pickled by torch.save, which run code when they are read: "
+        f"{TORCH_SAFE}"
+    )
+
+
+def _weights(path: Path) -> ModelFile:
+    with path.open("rb") as file:
+        found = weights.read(file, path.name)
+    return ModelFile(path, "weights", "weights.safetensors", found.names)
 
 
 def _entries(path: Path) -> frozenset[str]:

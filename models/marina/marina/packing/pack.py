@@ -14,7 +14,8 @@ import yaml
 
 from marina.api import one_line
 from marina.errors import Failure, WrongUse
-from marina.packing import child, example, formats, signature
+from marina.packing import child, example, fitting, formats, signature
+from marina.packing.example import Example
 from marina.packing.formats import ModelFile
 from marina.packing.signature import Candidate, ImageOptions
 from serving_runtime import environments, packed, starter
@@ -73,10 +74,15 @@ def pack(order: Order, output: Path) -> Packed:
     given = example.read(order.example).without(order.dropped)
     if not order.ranges:
         given = given.unbounded()
+    if given.kind == "text" and model.form not in CODE:
+        raise WrongUse(
+            "a network takes numbers and no text: give the numbers of its words as .npy, or write a handler that "
+            "makes them (docs/models.md)"
+        )
     options = signature.candidates(given, order.batch, order.image)
     with tempfile.TemporaryDirectory(prefix="marina-pack-") as folder:
         files = _model_files(model, order, Path(folder))
-        chosen, found = _look(python, model, order, options, Path(folder))
+        chosen, found = _look(python, model, order, given, options, Path(folder))
         spec, packing, golden = _described(model, order, chosen, found)
         if environment:
             spec["environment"] = environment
@@ -103,6 +109,8 @@ def pack(order: Order, output: Path) -> Packed:
 
 
 def _check_network(model: ModelFile, network: Path | None) -> None:
+    if model.classes and network is None:
+        raise formats.pickled(model.path, model.classes)
     if model.needs_network and network is None:
         raise WrongUse(
             f"{model.path} has weights only: name the file of their network by --network; "
@@ -142,7 +150,7 @@ def _model_files(model: ModelFile, order: Order, folder: Path) -> list[str]:
 
 
 def _look(
-    python: str, model: ModelFile, order: Order, options: list[Candidate], folder: Path
+    python: str, model: ModelFile, order: Order, given: Example, options: list[Candidate], folder: Path
 ) -> tuple[Candidate, Json]:
     """The candidate that the model takes, and what it gave for it. Raises Failure, WrongUse."""
     packing = _packing(model, order, batch="any")
@@ -161,13 +169,15 @@ def _look(
     }
     answer = child.run(python, request, seconds=order.seconds)
     if "error" in answer:
-        raise _unusable(order.model, answer["error"])
+        raise _unusable(model, answer["error"])
     found = answer["candidates"]
     able = [at for at, one in enumerate(found) if one["batch"] == "any"] or [
         at for at, one in enumerate(found) if one["batch"]
     ]
     if not able:
-        raise Failure(f"the model does not take the example: {one_line(found[0]['error'])[:400]}")
+        raise fitting.not_taken(
+            python, request, given, order.image, options[0], found[0]["error"], order.seconds
+        )
     first = options[able[0]]
     if order.batch is None and first.is_unclear and _alike(first, [options[at] for at in able[1:]]):
         raise WrongUse(
@@ -248,7 +258,7 @@ def _golden_inputs(chosen: Candidate, file: Path) -> list[Json]:
                 {"name": declared["name"], "datatype": "BYTES", "shape": [1], "data": [declared["example"]]}
             ]
         case "table":
-            row = example.Example("table", columns=declared["columns"]).row[np.newaxis]
+            row = Example("table", columns=declared["columns"]).row[np.newaxis]
             return [signature.tensor(declared["name"], row)]
         case "image":
             if chosen.row[0].size > MAX_GOLDEN_ELEMENTS:
@@ -281,7 +291,7 @@ def _place(built: Path, output: Path) -> None:
         raise Failure(f"{output} cannot be written: {error.strerror}") from error
 
 
-def _unusable(model: Path, reason: str) -> Failure:
+def _unusable(model: ModelFile, reason: str) -> Failure:
     if reason == "pickled":
-        return WrongUse(f"{model} holds pickled objects, which run code when they are read: {formats.SAFE}")
-    return Failure(f"{model} does not load: {one_line(reason)[:400]}")
+        return formats.pickled(model.path, model.classes)
+    return Failure(f"{model.path} does not load: {one_line(reason)[:400]}")

@@ -47,7 +47,8 @@ def main() -> int:
 def look(request: dict[str, Any]) -> dict[str, Any]:
     """Load the model of a folder, and call it with each candidate, an example of one row without a batch.
 
-    For each: how many rows it takes at once, and what it gave for one, in a file; or why it cannot be called so.
+    For each: how many rows it takes at once, and what it gave for one, in a file; or why it cannot be called so. With
+    `until_taken` those behind the first that it takes are left out.
     """
     folder, packing = Path(request["folder"]), request["packing"]
     if request["rewritten"]:
@@ -55,11 +56,18 @@ def look(request: dict[str, Any]) -> dict[str, Any]:
     inputs = request["inputs"]
     if packing["format"] == "skops":
         _require_trust(folder / packing["file"], packing["trusted"])
-    model = load_model(folder, packing, inputs)
+    try:
+        model = load_model(folder, packing, inputs)
+    except ValueError as error:  # in words already
+        raise Unusable(str(error)) from error
     names = getattr(model, "features", None)
     if names is not None and inputs[0].get("columns"):
         _select(inputs[0], names)
-    candidates = [_candidate(model, one, folder, at) for at, one in enumerate(request["candidates"])]
+    candidates: list[dict[str, Any]] = []
+    for at, one in enumerate(request["candidates"]):
+        candidates.append(_candidate(model, one, folder, at))
+        if request.get("until_taken") and candidates[-1]["batch"]:
+            break
     if inputs[0].get("columns") or inputs[0]["kind"] == "text":
         candidates = [_try(model, [_row_of(inputs[0])], folder, len(candidates))]
     return {"candidates": candidates, "classes": getattr(model, "classes", None), "inputs": inputs}

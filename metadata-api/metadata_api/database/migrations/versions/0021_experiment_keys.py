@@ -124,11 +124,11 @@ TRIGGERS = (
 HIGHEST = """
 update experiments set metrics = metrics || highest.found from (
     select e.id, jsonb_object_agg(p.metric, e.metrics -> p.metric
-        || jsonb_build_object('best', p.max_value, 'best_step', p.max_step)) as found
+        || jsonb_build_object('best', p.max_value, 'best_step', p.max_step, 'direction', 'max')) as found
     from experiments e join (
         select distinct on (experiment_id, metric) experiment_id, metric, max_value, max_step from metric_points
         where max_value is not null and metric = any(:names) order by experiment_id, metric, max_value desc, max_step
-    ) p on p.experiment_id = e.id where e.metrics ? p.metric group by e.id
+    ) p on p.experiment_id = e.id where e.metrics ? p.metric and not e.directions ? p.metric group by e.id
 ) highest where highest.id = experiments.id
 """
 

@@ -10,9 +10,9 @@ from model_ui import assets
 from model_ui.api_errors import ApiError, ApiUnauthenticated
 from model_ui.api_types import Deployment, Experiment, Me, Unregistered
 from model_ui.authentication import client_for, visitor_of
+from model_ui.gradio_pages.actions import Done, do, undo
+from model_ui.gradio_pages.problems import problem
 from model_ui.metadata_client import MetadataClient
-from model_ui.pages.actions import Done, do, undo
-from model_ui.pages.problems import problem
 from model_ui.render import services
 from model_ui.render.markup import role_needed
 from model_ui.render.runs import title

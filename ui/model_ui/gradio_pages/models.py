@@ -11,15 +11,15 @@ from model_ui import assets
 from model_ui.api_errors import ApiError
 from model_ui.api_types import Deployment, Me
 from model_ui.authentication import client_for, visitor_of
+from model_ui.gradio_pages.problems import problem
 from model_ui.metadata_client import MetadataClient
-from model_ui.pages.problems import problem
 from model_ui.render import versions
 from model_ui.render.markup import note, role_needed, text
 
 INTRODUCTION = """
 <div class="m-intro"><p>A <code>.mar</code> of <code>marina pack</code> or torch-model-archiver becomes the next version
-of an experiment. It is checked first; what does not fit is named, and nothing of it is kept. Then it can be deployed at
-once.</p></div>
+of an experiment. The whole file is sent, then checked: what does not fit is named, and nothing of it is kept. What fits
+can be deployed at once.</p></div>
 """
 # How long the page waits for a new model to answer before it only says where to look.
 WAIT_SECONDS, LOOK_SECONDS = 180, 1.0

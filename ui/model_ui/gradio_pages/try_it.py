@@ -11,14 +11,14 @@ from model_ui import assets, training
 from model_ui.api_errors import ApiAway, ApiError, ApiRejected
 from model_ui.api_types import Deployment, Me
 from model_ui.authentication import client_for, visitor_of
+from model_ui.gradio_pages.problems import problem
 from model_ui.inputs import Incomplete, Question, input_of
 from model_ui.metadata_client import MetadataClient
-from model_ui.pages.problems import problem
 from model_ui.prediction_types import Comparison
 from model_ui.render import answers
 from model_ui.render.markup import note, role_needed
 from model_ui.render.services import choice
-from model_ui.tasks import Task, tasks_of
+from model_ui.tasks import Task, tasks_of, titles
 
 # What the visitor can choose from.
 Offer = tuple[Task, ...]
@@ -139,8 +139,8 @@ def offer(
     if offered == tuple(known):
         return gr.skip(), gr.skip(), gr.skip()
     tasks = [
-        {"key": task.key, "title": task.title, "about": task.about, "html": input_of(task).form(task)}
-        for task in offered
+        {"key": task.key, "title": title, "about": task.about, "html": input_of(task).form(task)}
+        for task, title in zip(offered, titles(offered), strict=True)
     ]
     choices = [[shown, name, task.key] for task in offered for name, shown in task.deployments]
     return gr.HTML(tasks=tasks), gr.HTML(offered=choices), offered

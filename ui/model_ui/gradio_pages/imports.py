@@ -9,8 +9,8 @@ import gradio as gr
 from model_ui.api_errors import ApiError
 from model_ui.api_types import Me
 from model_ui.authentication import client_for
+from model_ui.gradio_pages.problems import problem
 from model_ui.metadata_client import MetadataClient
-from model_ui.pages.problems import problem
 from model_ui.render import reports
 from model_ui.render.markup import note, role_needed, text
 

@@ -1,0 +1,176 @@
+"""The frame of our own pages, without a browser: what is answered to whom, what is kept, and what an action says."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from model_ui.asgi import App
+from model_ui.metadata_client import MetadataClient
+from model_ui.settings import Settings
+from model_ui.shell.addressing import address
+from model_ui.shell.status import Status, StatusCookie, Undo
+from tests.ui.apps import create_app
+from tests.ui.fake_api import HOSTILE, FakeApi, me, token
+
+HOST = "http://marina.example"
+HTML = {"accept": "text/html"}
+LIVE = {**HTML, "marina-live": "1"}
+Send = Callable[..., httpx.Response]
+
+
+@pytest.fixture(scope="module")
+def fake() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture(scope="module")
+def app(fake: FakeApi) -> App:
+    settings = Settings(allowed_hosts=("marina.example",), root_path="/behind")
+    return create_app(settings, MetadataClient("http://api", transport=httpx.ASGITransport(fake.app)))
+
+
+@pytest.fixture
+def send(app: App, fake: FakeApi) -> Send:
+    """One request to the UI, which a proxy publishes below /behind."""
+    fake.reset()
+
+    def request(method: str, path: str, **options: Any) -> httpx.Response:
+        async def run() -> httpx.Response:
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url=HOST) as client:
+                return await client.request(method, f"/behind{path}", **options)
+
+        return anyio.run(run)
+
+    return request
+
+
+class TestAddresses:
+    def test_a_page_has_its_title_and_its_place_in_the_navigation(self, send: Send) -> None:
+        answer = send("GET", "/experiments", headers=HTML)
+        assert answer.status_code == 200
+        assert "<title>Experiments · Marina</title>" in answer.text
+        assert '<a href="/behind/experiments" aria-current="page">' in answer.text
+
+    def test_every_address_stays_behind_the_prefix(self, send: Send) -> None:
+        text = send("GET", "/experiments?sort=name", headers=HTML).text
+        found = re.findall(r'(?:href|src|action)="(/[^"]*)"', text)
+        assert len(found) > 10
+        assert [one for one in found if not one.startswith("/behind/")] == []
+
+    def test_what_is_no_page_is_told_in_the_frame_to_a_browser_and_as_json_to_a_program(
+        self, send: Send
+    ) -> None:
+        answer = send("GET", "/nowhere", headers=HTML)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        assert "There is no such page" in answer.text
+        assert 'aria-label="Pages"' in answer.text
+        assert send("GET", "/nowhere").json() == {"detail": "There is nothing here."}
+
+    def test_text_of_the_api_is_no_markup(self, send: Send) -> None:
+        text = send("GET", "/experiments?columns=metrics.loss", headers=HTML).text
+        assert "&lt;img src=x" in text
+        assert HOSTILE not in text
+
+    def test_a_subject_is_no_markup_and_its_role_is_said(self, send: Send, fake: FakeApi) -> None:
+        fake.tokens = {token("viewer"): me("viewer", subject=HOSTILE)}
+        headers = {**HTML, "authorization": f"Bearer {token('viewer')}"}
+        text = send("GET", "/settings", headers=headers).text
+        assert "role <b>viewer</b>" in text
+        assert "&lt;img src=x" in text
+        assert HOSTILE not in text
+
+    def test_empty_values_are_left_out_of_an_address(self) -> None:
+        assert (
+            address("/experiments", q="", sort="-name", pick=["a", "b"]) == "/experiments?sort=-name&pick=a,b"
+        )
+
+
+class TestKeeping:
+    def test_an_unchanged_page_is_not_sent_again(self, send: Send) -> None:
+        first = send("GET", "/experiments", headers=HTML)
+        assert first.headers["cache-control"] == "private, no-cache"
+        again = send("GET", "/experiments", headers={**HTML, "if-none-match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+    def test_an_open_page_asks_by_the_tag_that_came_with_it(self, send: Send, fake: FakeApi) -> None:
+        tag = re.search(r'data-tag="([^"]*)"', send("GET", "/experiments", headers=HTML).text)
+        assert tag is not None
+        known = {**LIVE, "if-none-match": tag[1].replace("&#34;", '"')}
+        assert send("GET", "/experiments", headers=known).status_code == 304
+        fake.experiments["cnn-fast"]["latest_version"] = 9
+        anyio.run(anyio.sleep, 1.6)
+        changed = send("GET", "/experiments", headers=known)
+        assert changed.status_code == 200
+        assert "v9" in changed.text
+        assert "<nav" not in changed.text.split("<main")[0]
+
+    def test_assets_are_kept_for_ever_under_the_hash_of_their_content(self, send: Send) -> None:
+        text = send("GET", "/experiments", headers=HTML).text
+        for path in re.findall(r'"/behind(/assets/marina/[^"]+)"', text):
+            answer = send("GET", path)
+            assert answer.status_code == 200
+            assert "immutable" in answer.headers["cache-control"]
+            assert answer.headers["content-encoding"] == "gzip"
+        assert send("GET", "/assets/marina/shell.0000000000000000.js").status_code == 404
+
+
+class TestOutage:
+    def test_a_page_says_that_the_api_is_away_and_asks_again(self, send: Send, fake: FakeApi) -> None:
+        fake.away = True
+        answer = send("GET", "/experiments", headers=HTML)
+        assert answer.status_code == 503
+        assert "The API is away" in answer.text
+        assert 'data-live="3.0"' in answer.text
+        assert answer.headers["cache-control"] == "no-store"
+
+
+class TestForms:
+    def test_the_theme_is_kept_in_the_browser(self, send: Send) -> None:
+        form = {"do": "theme", "theme": "dark", "back": "/experiments?q=a"}
+        answer = send("POST", "/settings", data=form, headers=HTML)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/behind/experiments?q=a")
+        text = send("GET", "/settings", headers={**HTML, "cookie": "marina_theme=dark"}).text
+        assert '<html lang="en" class="s-dark">' in text
+
+    def test_an_unknown_button_says_so_on_the_page(self, send: Send) -> None:
+        answer = send("POST", "/settings", data={"do": "explode"}, headers=HTML)
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        text = send("GET", "/settings", headers={**HTML, "cookie": cookie}).text
+        assert "This button is not known" in text
+
+    def test_another_site_sends_no_form(self, send: Send) -> None:
+        headers = {**HTML, "origin": "http://evil.example"}
+        assert send("POST", "/settings", data={"do": "theme"}, headers=headers).status_code == 403
+
+    def test_a_form_that_is_too_long_is_not_read(self, send: Send) -> None:
+        answer = send("POST", "/settings", data={"do": "x" * 300_000}, headers=HTML)
+        assert answer.status_code == 413
+
+
+class TestStatus:
+    COOKIE = StatusCookie(port=1, root_path="", secure=False)
+
+    def test_a_message_with_its_undo_survives_a_redirect(self) -> None:
+        undo = Undo(address="/experiment?name=a", fields={"do": "notes", "notes": "before"})
+        status = Status(text="Saved.", link="a", href="/experiment?name=a", undo=undo)
+        written = self.COOKIE.keep(status)
+        assert "HttpOnly" in written
+        assert self.COOKIE.read(written.partition("=")[2].partition(";")[0]) == status
+
+    @pytest.mark.parametrize("href", ["//evil.example", "http://evil.example", "javascript:alert(1)"])
+    def test_it_leads_to_no_other_server(self, href: str) -> None:
+        undo = Undo(address=href, fields={})
+        written = self.COOKIE.keep(Status(text="x", link="x", href=href, undo=undo))
+        found = self.COOKIE.read(written.partition("=")[2].partition(";")[0])
+        assert found is not None
+        assert found.undo is not None
+        assert (found.href, found.undo.address) == ("/", "/")
+
+    @pytest.mark.parametrize("value", [None, "", "x", "eyJhIjoxfQ==", "x" * 5000])
+    def test_nonsense_is_no_message(self, value: str | None) -> None:
+        assert self.COOKIE.read(value) is None

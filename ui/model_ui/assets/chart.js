@@ -1,0 +1,1 @@
+// The pointer over a chart of curves.

@@ -1,0 +1,134 @@
+// The frame of every page: local times, theme, menus, messages, and the key `/` that goes to anything.
+const top_ = document.querySelector(".s-top");
+const { root } = top_.dataset;
+
+// Times come in UTC; they are shown as this browser's clock has them, with UTC in the tooltip.
+const localize = () => {
+  for (const time of document.querySelectorAll(".s-main time[datetime]:not([data-local])")) {
+    const at = new Date(time.dateTime);
+    if (Number.isNaN(at.getTime())) continue;
+    time.dataset.local = "";
+    time.textContent = at.toLocaleString(undefined, { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+  }
+  for (const zone of document.querySelectorAll("[data-zone]"))
+    zone.textContent = ` (${Intl.DateTimeFormat().resolvedOptions().timeZone})`;
+};
+document.addEventListener("marina:changed", localize);
+localize();
+
+// Theme: kept in a cookie, so that the server's next page has it from its first line.
+const dark = () => document.body.classList;
+const applyTheme = (name) => {
+  const html = document.documentElement;
+  html.classList.remove("s-system", "s-light", "s-dark");
+  html.classList.add(`s-${name}`);
+  for (const button of document.querySelectorAll("button[name=theme]"))
+    button.setAttribute("aria-pressed", String(button.value === name));
+  if (!document.querySelector("gradio-app")) return;
+  // Gradio follows the system by itself, with a class on the body.
+  const system = matchMedia("(prefers-color-scheme: dark)").matches;
+  dark().toggle("dark", name === "dark" || (name === "system" && system));
+};
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[name=theme]");
+  if (!button) return;
+  event.preventDefault();
+  document.cookie = `marina_theme=${button.value}; Path=${root || "/"}; Max-Age=31536000; SameSite=Strict`;
+  top_.dataset.theme = button.value;
+  applyTheme(button.value);
+});
+if (document.querySelector("gradio-app") && top_.dataset.theme !== "system") {
+  const keep = () => {
+    if (dark().contains("dark") !== (top_.dataset.theme === "dark")) applyTheme(top_.dataset.theme);
+  };
+  new MutationObserver(keep).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  keep();
+}
+
+// Menus and questions close by Escape and by a press elsewhere; only one is open.
+const menus = () => document.querySelectorAll("details.s-menu[open], details.w-popover[open]");
+document.addEventListener("click", (event) => {
+  for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
+  if (event.target.closest("[data-close]")) event.target.closest(".s-said, dialog")?.remove();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of menus()) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+// Go to anything.
+const dialog = document.getElementById("go");
+if (dialog) {
+  const field = dialog.querySelector("input");
+  const place = dialog.querySelector("[data-found]");
+  let at = -1;
+  let asked = 0;
+  const links = () => [...place.querySelectorAll("a")];
+  const mark = (next) => {
+    const all = links();
+    at = all.length ? (next + all.length) % all.length : -1;
+    all.forEach((link, index) => link.classList.toggle("s-here", index === at));
+    all[at]?.scrollIntoView({ block: "nearest" });
+  };
+  const find = async () => {
+    const number = ++asked;
+    try {
+      const answer = await fetch(`${root}/go?q=${encodeURIComponent(field.value)}`, { headers: { accept: "text/html", "marina-live": "1" } });
+      const found = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("found");
+      if (number !== asked || !found) return;
+      place.replaceChildren(...found.childNodes);
+      mark(0);
+    } catch {
+      // The next letter asks again.
+    }
+  };
+  const open = () => {
+    if (dialog.open) return;
+    dialog.showModal();
+    field.select();
+    find();
+  };
+  let timer;
+  field.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(find, 120);
+  });
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      mark(at + (event.key === "ArrowDown" ? 1 : -1));
+    } else if (event.key === "Enter" && links()[at]) {
+      event.preventDefault();
+      links()[at].click();
+    }
+  });
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
+  });
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("a[data-go]")) return;
+    event.preventDefault();
+    open();
+  });
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || typing) return;
+    event.preventDefault();
+    open();
+  });
+}
+
+// A control that sends its form when it changes; what is typed is sent a moment later.
+let waiting;
+document.addEventListener("change", (event) => {
+  if (event.target.closest("[data-sends]")) event.target.form?.requestSubmit();
+});
+document.addEventListener("input", (event) => {
+  if (!event.target.matches("input[type=range][data-shows]")) return;
+  clearTimeout(waiting);
+  const output = event.target.parentElement.querySelector("output");
+  if (output) output.textContent = event.target.value;
+});

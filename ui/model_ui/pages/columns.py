@@ -1,0 +1,111 @@
+"""Columns of the table of experiments: `metrics.f1`, `params."learning rate"`, `tags.team`; used by its pages."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from model_ui.api_types import Experiment, Metric
+
+_PARTS = re.compile(r'(?:[^,"]|"[^"]*")+')
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+KINDS = ("metrics", "params", "tags")
+# What is shown where nobody has chosen: what judges a model on data it has not seen comes first.
+JUDGING = (
+    "test_accuracy",
+    "val_accuracy",
+    "accuracy",
+    "test_f1",
+    "f1",
+    "auc",
+    "r2",
+    "test_loss",
+    "val_loss",
+    "rmse",
+    "mae",
+)
+METRICS, PARAMETERS = 2, 4
+
+
+@dataclass(frozen=True)
+class Column:
+    """One chosen column; `name` is that of the metric, parameter or tag."""
+
+    kind: str
+    name: str
+
+    @property
+    def field(self) -> str:
+        """How the API's query names it."""
+        return f"{self.kind}.{self.name if _PLAIN.fullmatch(self.name) else quoted(self.name)}"
+
+    @property
+    def first(self) -> str:
+        """The order that a first press on the header gives: the best on top."""
+        return (
+            f"-{self.field}" if self.kind == "metrics" and direction(self.name, None) == "max" else self.field
+        )
+
+
+def quoted(name: str) -> str:
+    """A name in quotes, as the grammar of filters wants odd ones."""
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def parse(text: str) -> list[Column]:
+    """The columns of a list with commas; what is none is left out."""
+    found: dict[Column, None] = {}
+    for part in _PARTS.findall(text):
+        kind, _, name = part.strip().partition(".")
+        if name.startswith('"') and name.endswith('"') and len(name) > 1:
+            name = name[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+        if kind in KINDS and name:
+            found[Column(kind, name)] = None
+    return list(found)
+
+
+def written(columns: Iterable[Column]) -> str:
+    """The list as it stands in an address."""
+    return ",".join(column.field for column in columns)
+
+
+def usual(metrics: Sequence[str], shown: Sequence[Experiment]) -> list[Column]:
+    """Columns where nobody has chosen: metrics that judge, then the parameters that most experiments shown have."""
+    here = {name for item in shown for name in item.metrics} or set(metrics)
+    ranked = [name for name in JUDGING if name in here]
+    ranked += sorted(name for name in here if name not in ranked)
+    if "loss" in ranked[METRICS:]:
+        ranked.insert(METRICS - 1, ranked.pop(ranked.index("loss")))
+    counts = counted(shown)
+    return [Column("metrics", name) for name in ranked[:METRICS]] + [
+        Column("params", name) for name in list(counts)[:PARAMETERS]
+    ]
+
+
+def counted(shown: Sequence[Experiment]) -> dict[str, int]:
+    """How many of the experiments have each parameter, most first."""
+    counts: dict[str, int] = {}
+    for item in shown:
+        for name in item.parameters:
+            counts[name] = counts.get(name, 0) + 1
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], len(pair[0]), pair[0])))
+
+
+def direction(name: str, found: Metric | None) -> str:
+    """`min` or `max`: which values of a metric are better, by what the API says, else by its name."""
+    if found is not None and found.direction:
+        return found.direction
+    small = name.lower()
+    low = any(
+        word in small
+        for word in ("loss", "error", "rmse", "mae", "mse", "perplexity", "wer", "cer", "seconds")
+    )
+    return "min" if low else "max"
+
+
+def best(column: Column, shown: Sequence[Experiment]) -> float | None:
+    """The best value of a metric among experiments; None where all are the same."""
+    found = [item.metrics[column.name] for item in shown if column.name in item.metrics]
+    values = [metric.best for metric in found if metric.best is not None]
+    if column.kind != "metrics" or len(set(values)) < 2:
+        return None
+    return min(values) if direction(column.name, found[0]) == "min" else max(values)
