@@ -1,13 +1,13 @@
 """the best and final loss of lists are keys like all others
 
-Revision: 0022, after 0021.
+Revision: 0025, after 0024.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0022"
-down_revision = "0021"
+revision = "0025"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 
