@@ -4,7 +4,7 @@ Reads go on. Creating and changing experiments waits until this has ended: 100,0
 parameters take about two minutes, so the keys are made in parts of 2,000 experiments, each well within the deadline of
 a statement.
 
-Revision: 0024, after 0023.
+Revision: 0025, after 0024.
 """
 
 import re
@@ -12,8 +12,8 @@ import re
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 
