@@ -43,7 +43,7 @@ const morph = (from, to) => {
     if (from.nodeValue !== to.nodeValue) from.nodeValue = to.nodeValue;
     return;
   }
-  if (from.isEqualNode(to) || busy(from)) return;
+  if (from.isEqualNode(to) || busy(from) || "own" in from.dataset) return;
   // It says the same; only its words are those of this browser's clock.
   if (from.matches("time") && from.dateTime === to.dateTime) return;
   attributes(from, to);
