@@ -1,18 +1,21 @@
 """Curves of metrics: checked, cut into chunks, summarised, read back downsampled; for experiments and imports.
 
 Downsampling keeps the first, last, minimum and maximum point of each bucket, so no extreme is lost. See
-docs/adr/0005-chunked-metric-curves.md.
+docs/adr/0005-chunked-metric-curves.md. What is appended to a curve later comes by `points`.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
 from metadata_api.database.tables import Experiment
+from metadata_api.directions import Direction
 from metadata_api.errors import NotFound
 from metadata_api.memory import charge
 from metadata_api.schemas import experiments as bodies
@@ -23,18 +26,24 @@ MAX_STEP = 2**53
 # Of all curves of a response; each has fewer of them where there are many.
 MAX_POINTS = 200_000
 _POINT_BYTES = 300
+# Part of every tag: whoever changes what a curve looks like in a response counts it up.
+_SHAPE = 1
 Json = dict[str, Any]
+Found = Row[Any]
+"""Of an experiment: id, name, display_name, points_at."""
 
 
 @dataclass(frozen=True)
 class Curve:
     """Values of one metric by step; steps grow, values may be NaN or infinite.
 
-    Raises ValueError with the reason when steps and values do not make a curve.
+    Times are seconds since 1970, None for a point without one; no times at all are none for every point. Raises
+    ValueError with the reason when steps and values do not make a curve.
     """
 
     steps: Sequence[int]
     values: Sequence[float]
+    times: Sequence[float | None] = ()
 
     def __post_init__(self) -> None:
         if len(self.steps) != len(self.values):
@@ -49,136 +58,185 @@ class Curve:
             raise ValueError("steps must grow from point to point")
 
 
-def summary(metric: str, curve: Curve) -> Json:
-    """Final and best value with their steps, None where no value is finite.
-
-    Best is the highest for a metric whose name ends with accuracy, for all others the lowest.
-    """
-    best_of = max if metric.endswith("accuracy") else min
-    finite = [
-        (value, -step) for step, value in zip(curve.steps, curve.values, strict=True) if math.isfinite(value)
-    ]
-    best = best_of(finite) if finite else (None, 0)
+def summary(curve: Curve, direction: Direction) -> Json:
+    """Direction, final and best value with their steps, None where no value is finite; of equal ones the first."""
+    best = _first(curve.steps, curve.values, direction)
     final = curve.values[-1]
     return {
+        "direction": direction,
         "final": final if math.isfinite(final) else None,
         "final_step": curve.steps[-1],
-        "best": best[0],
-        "best_step": -best[1] if finite else None,
+        "best": None if best is None else curve.values[best],
+        "best_step": None if best is None else curve.steps[best],
         "points": len(curve.steps),
     }
 
 
 def chunks(experiment_id: int, metric: str, curve: Curve) -> Iterator[Json]:
     """Rows of `metric_points`."""
-    for number, start in enumerate(range(0, len(curve.steps), CHUNK_POINTS)):
-        steps = list(curve.steps[start : start + CHUNK_POINTS])
-        values = list(curve.values[start : start + CHUNK_POINTS])
-        finite = [(value, step) for step, value in zip(steps, values, strict=True) if math.isfinite(value)]
-        lowest, highest = (min(finite), max(finite)) if finite else ((None, None), (None, None))
-        yield {
-            "experiment_id": experiment_id,
-            "metric": metric,
-            "chunk": number,
-            "points": len(steps),
-            "non_finite": len(steps) - len(finite),
-            "first_step": steps[0],
-            "first_value": values[0],
-            "last_step": steps[-1],
-            "last_value": values[-1],
-            "min_step": lowest[1],
-            "min_value": lowest[0],
-            "max_step": highest[1],
-            "max_value": highest[0],
-            "steps": steps,
-            "values": values,
-        }
+    for start in range(0, len(curve.steps), CHUNK_POINTS):
+        part = slice(start, start + CHUNK_POINTS)
+        yield chunk(experiment_id, metric, Curve(curve.steps[part], curve.values[part], curve.times[part]))
 
 
-def read(session: Session, names: Sequence[str], metric: str, points: int) -> bodies.Curves:
-    """One metric of many experiments, each with about `points` points at the most; raises NotFound for a name.
+def chunk(experiment_id: int, metric: str, part: Curve) -> Json:
+    """A row of `metric_points`: of at most CHUNK_POINTS points that follow each other in a curve."""
+    steps, values = list(part.steps), list(part.values)
+    times = list(part.times) or [None] * len(steps)
+    row = {
+        "experiment_id": experiment_id,
+        "metric": metric,
+        "points": len(steps),
+        "non_finite": sum(not math.isfinite(value) for value in values),
+        "steps": steps,
+        "values": values,
+        "times": times if any(time is not None for time in times) else None,
+    }
+    named = {
+        "first": 0,
+        "last": len(steps) - 1,
+        "min": _first(steps, values, "min"),
+        "max": _first(steps, values, "max"),
+    }
+    for name, at in named.items():
+        found = (None, None, None) if at is None else (steps[at], values[at], times[at])
+        row |= dict(zip((f"{name}_step", f"{name}_value", f"{name}_time"), found, strict=True))
+    return row
 
-    An experiment without this metric has an empty curve. All curves together have about MAX_POINTS at the most.
-    """
-    points = max(POINTS_PER_BUCKET, min(points, MAX_POINTS // len(names)))
-    charge(len(names) * points * _POINT_BYTES)
-    rows = session.execute(
-        select(Experiment.id, Experiment.name, Experiment.display_name).where(Experiment.name.in_(names))
-    ).all()
-    found = {row.name: row for row in rows}
+
+def find(session: Session, names: Sequence[str]) -> list[Found]:
+    """What `tag` and `read` need of the experiments of these names, in their order; raises NotFound."""
+    columns = (Experiment.id, Experiment.name, Experiment.display_name, Experiment.points_at)
+    rows = session.execute(select(*columns).where(Experiment.name.in_(names))).all()
+    found: dict[str, Any] = {row.name: row for row in rows}
     if missing := [name for name in names if name not in found]:
         raise NotFound(
             "experiment_unknown", f"There is no experiment {', '.join(missing[:10])}. See /v1/experiments."
         )
-    what = {"ids": [row.id for row in rows], "metric": metric, "buckets": max(1, points // POINTS_PER_BUCKET)}
-    kept: dict[int, dict[int, float]] = {row.id: {} for row in rows}
+    return [found[name] for name in dict.fromkeys(names)]
+
+
+def tag(found: Sequence[Found], metric: str, points: int, x: bodies.Axis) -> str:
+    """The ETag of what `read` answers: the same as long as nobody appended points. Found out before reading."""
+    known = [(row.id, row.display_name, str(row.points_at)) for row in found]
+    digest = hashlib.sha256(json.dumps([_SHAPE, metric, points, x, known]).encode()).hexdigest()
+    return f'"{digest[:32]}"'
+
+
+def _first(steps: Sequence[int], values: Sequence[float], direction: Direction) -> int | None:
+    """Place of the first of the best finite values."""
+    places = [place for place, value in enumerate(values) if math.isfinite(value)]
+    sign = -1.0 if direction == "max" else 1.0
+    return min(places, key=lambda place: (sign * values[place], steps[place]), default=None)
+
+
+def read(
+    session: Session, found: Sequence[Found], metric: str, points: int, x: bodies.Axis = "step"
+) -> bodies.Curves:
+    """One metric of many experiments, each with about `points` points at the most.
+
+    An experiment without this metric has an empty curve. All curves together have about MAX_POINTS at the most. By
+    time, points are in the order of their times, and those without one are left out.
+    """
+    points = max(POINTS_PER_BUCKET, min(points, MAX_POINTS // len(found)))
+    charge(len(found) * points * _POINT_BYTES)
+    ids = [row.id for row in found]
+    what = {"ids": ids, "metric": metric, "buckets": max(1, points // POINTS_PER_BUCKET)}
+    kept: dict[int, dict[int, tuple[float, float | None]]] = {id_: {} for id_ in ids}
     totals: dict[int, int] = {}
-    for id_, total, first, lowest, highest, last in session.execute(_BUCKETS, what | {"points": points}):
+    for id_, total, *named in session.execute(_BUCKETS, what | {"points": points}):
         totals[id_] = total
-        kept[id_].update((int(step), value) for value, step in (lowest, highest) if step is not None)
-        kept[id_].update((int(step), value) for step, value in (first, last))
-    non_finite: dict[int, list[bodies.NonFinite]] = {row.id: [] for row in rows}
-    for id_, step, value in session.execute(_NON_FINITE, what):
-        non_finite[id_].append(bodies.NonFinite(step=step, value=_name(value)))
-    curves = []
-    for name in dict.fromkeys(names):
-        row = found[name]
-        steps = sorted(kept[row.id])
-        values = [kept[row.id][step] for step in steps]
-        curves.append(
-            bodies.Curve(
-                experiment=name,
-                display_name=row.display_name,
-                steps=steps,
-                values=[value if math.isfinite(value) else None for value in values],
-                points=totals.get(row.id, 0),
-                non_finite=non_finite[row.id],
-            )
+        first, lowest, highest, last = named
+        kept[id_].update(
+            (int(step), (value, time)) for value, step, time in (lowest, highest) if step is not None
         )
+        kept[id_].update((int(step), (value, time)) for step, value, time in (first, last))
+    non_finite: dict[int, list[bodies.NonFinite]] = {id_: [] for id_ in ids}
+    for id_, step, value, time in session.execute(_NON_FINITE, what):
+        if x == "step" or time is not None:
+            shown = time if x == "time" else None
+            non_finite[id_].append(bodies.NonFinite(step=step, value=_name(value), time=shown))
+    curves = [
+        bodies.Curve(
+            experiment=row.name,
+            display_name=row.display_name,
+            points=totals.get(row.id, 0),
+            non_finite=non_finite[row.id],
+            **_columns(kept[row.id], x),
+        )
+        for row in found
+    ]
     return bodies.Curves(metric=metric, curves=curves)
+
+
+def _columns(kept: dict[int, tuple[float, float | None]], x: bodies.Axis) -> Json:
+    """Steps and values in the order of the axis, with times where that is the axis."""
+    order = sorted(kept)
+    if x == "time":
+        timed = [(time, step) for step, (_, time) in kept.items() if time is not None]
+        order = [step for _, step in sorted(timed)]
+    values = [kept[step][0] for step in order]
+    return {
+        "steps": order,
+        "values": [value if math.isfinite(value) else None for value in values],
+        "times": [kept[step][1] for step in order] if x == "time" else None,
+    }
 
 
 def _name(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-# A pair as an array sorts by its first part, so minimum and maximum come with their steps. Long curves are grouped by
+# Of arrays the first part decides, so minimum and maximum come with their steps and times. Long curves are grouped by
 # chunks, short ones point by point; a curve that fits as it is has a bucket for each point.
 _BUCKETS = text("""
 with size as (
     select experiment_id, count(*) as chunks, sum(points) as points
     from metric_points where metric = :metric and experiment_id = any(:ids) group by experiment_id
 ),
+by_chunk as (
+    select experiment_id, size.points as total, chunk.place * :buckets / size.chunks as bucket, chunk.*
+    from size, lateral (
+        select row_number() over (order by first_step) - 1 as place,
+            array[first_step::float8, first_value, first_time] as first,
+            case when min_step is not null then array[min_value, min_step::float8, min_time] end as lowest,
+            case when max_step is not null then array[max_value, max_step::float8, max_time] end as highest,
+            array[last_step::float8, last_value, last_time] as last
+        from metric_points where experiment_id = size.experiment_id and metric = :metric
+    ) as chunk
+    where size.chunks >= :buckets and size.points > :points
+),
 by_point as (
     select experiment_id, size.points as total,
         case when size.points <= :points then at.place
              else at.place * :buckets / size.points end as bucket,
-        at.step::float8 as step, at.value
-    from metric_points join size using (experiment_id),
-        lateral (select step, value, chunk * 32 + nr - 1 as place
-                 from unnest(steps, values) with ordinality as point(step, value, nr)) as at
-    where metric = :metric and (size.chunks < :buckets or size.points <= :points)
+        at.step::float8 as step, at.value, at.time
+    from size, lateral (
+        select step, value, time, before + nr - 1 as place
+        from (
+            select steps, values, coalesce(times, array_fill(null::float8, array[points])) as times,
+                sum(points) over (order by first_step) - points as before
+            from metric_points where experiment_id = size.experiment_id and metric = :metric
+        ) as chunk, unnest(steps, values, times) with ordinality as point(step, value, time, nr)
+    ) as at
+    where size.chunks < :buckets or size.points <= :points
 )
-select experiment_id, size.points::bigint,
-    min(array[first_step::float8, first_value]),
-    coalesce(min(array[min_value, min_step::float8]) filter (where min_step is not null), array[null, null]::float8[]),
-    coalesce(max(array[max_value, max_step::float8]) filter (where max_step is not null), array[null, null]::float8[]),
-    max(array[last_step::float8, last_value])
-from metric_points join size using (experiment_id)
-where metric = :metric and size.chunks >= :buckets and size.points > :points
-group by experiment_id, size.points, chunk * :buckets / size.chunks
+select experiment_id, total::bigint, min(first),
+    coalesce(min(lowest), array[null, null, null]::float8[]),
+    coalesce(max(highest), array[null, null, null]::float8[]),
+    max(last)
+from by_chunk group by experiment_id, total, bucket
 union all
-select experiment_id, total::bigint,
-    min(array[step, value]),
-    coalesce(min(array[value, step]) filter (where abs(value) < 'Infinity'), array[null, null]::float8[]),
-    coalesce(max(array[value, step]) filter (where abs(value) < 'Infinity'), array[null, null]::float8[]),
-    max(array[step, value])
+select experiment_id, total::bigint, min(array[step, value, time]),
+    coalesce(min(array[value, step, time]) filter (where abs(value) < 'Infinity'), array[null, null, null]::float8[]),
+    coalesce(max(array[value, step, time]) filter (where abs(value) < 'Infinity'), array[null, null, null]::float8[]),
+    max(array[step, value, time])
 from by_point group by experiment_id, total, bucket
 """)
 
 _NON_FINITE = text("""
-select experiment_id, point.step, point.value
-from metric_points, unnest(steps, values) as point(step, value)
+select experiment_id, point.step, point.value, point.time
+from metric_points, unnest(steps, values, times) as point(step, value, time)
 where metric = :metric and experiment_id = any(:ids) and non_finite > 0 and not abs(point.value) < 'Infinity'
 order by experiment_id, point.step
 limit 10000

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, insert, or_, s
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from metadata_api import curves
+from metadata_api import curves, directions
 from metadata_api.curves import Curve
 from metadata_api.database.pages import first_rows
 from metadata_api.database.tables import Deployment, Experiment, MetricPoints, ModelVersion
@@ -28,14 +28,14 @@ COLUMNS = {
     "best_loss": Experiment.best_loss,
     "final_loss": Experiment.final_loss,
 }
-LARGE = (Experiment.parameters, Experiment.tags, Experiment.metrics, Experiment.description)
+LARGE = (Experiment.parameters, Experiment.tags, Experiment.metrics, Experiment.description, Experiment.notes)
 
 
 def create(session: Session, new: bodies.NewExperiment) -> bodies.Experiment:
     """Store an experiment with its curves; raises Conflict for a name that is taken, Invalid for a broken curve."""
     made = {metric: _curve(metric, curve) for metric, curve in new.curves.items()}
     row = new.model_dump(exclude={"curves", "display_name"}) | {"display_name": new.display_name or new.name}
-    statement = upsert(Experiment).values(row | summaries(made)).on_conflict_do_nothing()
+    statement = upsert(Experiment).values(row | summaries(made, new.directions)).on_conflict_do_nothing()
     identity = session.scalar(statement.returning(Experiment.id))
     if identity is None:
         detail = f"There is an experiment {new.name} already. Choose another name, or upload a version to it."
@@ -91,9 +91,9 @@ def metric_names(session: Session) -> bodies.MetricNames:
     return bodies.MetricNames(items=list(found))
 
 
-def summaries(made: Mapping[str, Curve]) -> Json:
-    """The columns of an experiment that come from its curves."""
-    metrics = {metric: curves.summary(metric, curve) for metric, curve in made.items()}
+def summaries(made: Mapping[str, Curve], said: Mapping[str, str]) -> Json:
+    """The columns of an experiment that come from its curves; `said` is what it says of directions."""
+    metrics = {metric: curves.summary(curve, directions.of(metric, said)) for metric, curve in made.items()}
     loss = metrics.get("loss", {})
     return {"metrics": metrics, "final_loss": loss.get("final"), "best_loss": loss.get("best")}
 
@@ -128,7 +128,14 @@ def _shaped(session: Session, rows: Sequence[Experiment]) -> list[bodies.Experim
             tags=row.tags,
             metrics={name: bodies.MetricSummary(**found) for name, found in row.metrics.items()},
             source=row.source,
+            state=row.state,
+            notes=row.notes,
+            directions=row.directions,
+            key_metric=row.key_metric,
             created_at=row.created_at,
+            updated_at=row.updated_at,
+            points_at=row.points_at,
+            ended_at=row.ended_at,
             latest_version=newest.get(row.id),
             deployments=serving.get(row.id, []),
         )

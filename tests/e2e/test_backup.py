@@ -18,7 +18,7 @@ def sql(statement: str) -> str:
 
 def rows() -> dict[str, dict[str, str]]:
     """Table -> primary key -> md5 of the row."""
-    keys = {"experiments": "name", "metric_points": "experiment_id||metric||chunk", "inputs": "sha256"}
+    keys = {"experiments": "name", "metric_points": "experiment_id||metric||first_step", "inputs": "sha256"}
     found = {}
     for table in TABLES:
         key = keys.get(table, "id")

@@ -48,6 +48,7 @@ def test_what_is_created_is_shown(api: httpx.Client) -> None:
     assert found["parameters"] == {"lr": 0.1, "deep": True}
     assert (found["display_name"], found["description"], found["tags"]) == ("net-1", "x", {"team": "a"})
     assert found["metrics"]["loss"] == {
+        "direction": "min",
         "final": 0.75,
         "final_step": 2,
         "best": 0.5,

@@ -60,6 +60,7 @@ def test_a_row_becomes_an_experiment_with_parameters_and_curve(api: httpx.Client
     assert found["source"] == "import"
     assert found["parameters"] == {"learning_rate": 0.01, "momentum": 0.9, "Note": "yes please", "Epochs": 3}
     assert found["metrics"]["loss"] == {
+        "direction": "min",
         "final": 1.0,
         "final_step": 2,
         "best": 0.5,

@@ -39,15 +39,28 @@ def experiment(name: str, **changes: Any) -> dict[str, Any]:
         "parameters": {"learning_rate": 0.05, "momentum": 0.9, "batch_size": 64, "epochs": 2},
         "tags": {},
         "metrics": {
-            "loss": {"final": 0.0912, "final_step": 249, "best": 0.0555, "best_step": 231, "points": 250},
-            "accuracy": {"final": 0.9735, "final_step": 249, "best": 0.981, "best_step": 240, "points": 250},
+            "loss": summary("min", final=0.0912, best=0.0555),
+            "accuracy": summary("max", final=0.9735, best=0.981),
         },
         "source": "starter",
+        "state": "finished",
+        "notes": "",
+        "directions": {},
+        "key_metric": None,
         "created_at": NOW,
+        "updated_at": NOW,
+        "points_at": None,
+        "ended_at": None,
         "latest_version": 1,
         "deployments": [name],
         **changes,
     }
+
+
+def summary(direction: str, *, final: float, best: float) -> dict[str, Any]:
+    """That of a curve of 250 points."""
+    steps = {"final_step": 249, "best_step": 231, "points": 250}
+    return {"direction": direction, "final": final, "best": best, **steps}
 
 
 def observed(state: str, version: int | None, reason: str | None = None) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class TestExperiments:
         expect(page.locator(".toast-body.error")).to_have_count(0)
 
     def test_experiments_past_the_first_page_are_a_press_away(self, site: Site, open_page: OpenPage) -> None:
-        rare = {"final": 1, "final_step": 1, "best": 1, "best_step": 1, "points": 1}
+        rare = {"direction": "min", "final": 1, "final_step": 1, "best": 1, "best_step": 1, "points": 1}
         for number in range(205):
             site.api.experiments[f"filler-{number}"] = experiment(f"filler-{number}", latest_version=None)
         site.api.experiments["older-than-all"] = experiment("older-than-all", metrics={"rare": rare})

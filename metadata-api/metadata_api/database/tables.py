@@ -6,6 +6,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     CheckConstraint,
+    DateTime,
     Double,
     ForeignKey,
     Index,
@@ -21,6 +22,8 @@ from metadata_api.database.columns import Json
 from metadata_api.database.session import Base
 from serving_runtime.contracts import DEPLOYMENT_STATES, NAME_PATTERN, RUNTIMES
 
+EXPERIMENT_STATES = ("running", "finished", "failed", "stopped")
+
 
 class Experiment(Base):
     """One named training effort: free-form parameters, tags and the summary of its curves."""
@@ -34,16 +37,29 @@ class Experiment(Base):
     parameters: Mapped[Json] = columns.document()
     tags: Mapped[Json] = columns.document()
     metrics: Mapped[Json] = columns.document()
-    """Per metric {final, final_step, best, best_step, points}: lists need no look at the curves."""
+    """Per metric {direction, final, final_step, best, best_step, points}: lists need no look at the curves."""
+    directions: Mapped[dict[str, str]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+    """Per metric min or max, where the experiment says which is better."""
+    key_metric: Mapped[str | None] = mapped_column(Text)
+    """The metric that this experiment is judged by, where it says so."""
     final_loss: Mapped[float | None] = mapped_column(Double)
     best_loss: Mapped[float | None] = mapped_column(Double)
     source: Mapped[str] = mapped_column(Text, server_default="api")
     content_hash: Mapped[str | None] = mapped_column(Text, index=True)
     """sha256 of what was imported, so that importing the same row again changes nothing."""
+    state: Mapped[str] = mapped_column(Text, server_default="finished")
+    notes: Mapped[str] = mapped_column(Text, server_default="")
     created_at: Mapped[datetime] = columns.now()
+    updated_at: Mapped[datetime] = columns.now()
+    """When somebody edited it last; it grows with every edit. Points are no edit."""
+    points_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When points were appended last; it grows with every append that changes a curve."""
+    ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When its state was set to one that is not running; null while it runs, and where nobody saw it run."""
 
     __table_args__ = (
         CheckConstraint(f"name ~ '{NAME_PATTERN}'", name="name"),
+        CheckConstraint(f"state in {EXPERIMENT_STATES!r}", name="state"),
         CheckConstraint("source in ('api', 'import', 'starter')", name="source"),
         Index("ix_experiments_created_at_id", "created_at", "id"),
         # Experiments without a loss come last both ways, which one index cannot give.
@@ -55,10 +71,11 @@ class Experiment(Base):
 
 
 class MetricPoints(Base):
-    """Up to 32 consecutive points of one curve, with the first, last, minimum and maximum beside them.
+    """A chunk: up to 32 consecutive points of one curve, with the first, last, minimum and maximum beside them.
 
     Chunks make 100 curves of 10,000 points 31,300 rows instead of a million: a long curve is
-    downsampled by reading the four named points of each chunk, without touching the arrays.
+    downsampled by reading the four named points of each chunk, without touching the arrays. No two chunks of a curve
+    overlap, so their first steps put them in order.
     """
 
     __tablename__ = "metric_points"
@@ -67,20 +84,25 @@ class MetricPoints(Base):
         ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True
     )
     metric: Mapped[str] = mapped_column(Text, primary_key=True)
-    chunk: Mapped[int] = mapped_column(primary_key=True)
+    first_step: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     points: Mapped[int]
     non_finite: Mapped[int]
     """How many of the points are NaN or infinite; these are neither minimum nor maximum."""
-    first_step: Mapped[int] = mapped_column(BigInteger)
     first_value: Mapped[float] = mapped_column(Double)
+    first_time: Mapped[float | None] = mapped_column(Double)
     last_step: Mapped[int] = mapped_column(BigInteger)
     last_value: Mapped[float] = mapped_column(Double)
+    last_time: Mapped[float | None] = mapped_column(Double)
     min_step: Mapped[int | None] = mapped_column(BigInteger)
     min_value: Mapped[float | None] = mapped_column(Double)
+    min_time: Mapped[float | None] = mapped_column(Double)
     max_step: Mapped[int | None] = mapped_column(BigInteger)
     max_value: Mapped[float | None] = mapped_column(Double)
+    max_time: Mapped[float | None] = mapped_column(Double)
     steps: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
     values: Mapped[list[float]] = mapped_column(ARRAY(Double))
+    times: Mapped[list[float | None] | None] = mapped_column(ARRAY(Double))
+    """Seconds since 1970 of each point, null for one without; null where no point has one."""
 
 
 class ModelVersion(Base):

@@ -96,7 +96,7 @@ class _Writer:
                 "parameters": row.parameters,
                 "source": "import",
                 "content_hash": row.content_hash,
-                **summaries({"loss": row.loss}),
+                **summaries({"loss": row.loss}, {}),
             }
             for name, row in zip(names, rows, strict=True)
         ]

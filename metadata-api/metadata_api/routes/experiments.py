@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import AwareDatetime
 
-from metadata_api import curves, deletions, experiments
+from metadata_api import curves, deletions, experiment_edits, experiments, points
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
 from metadata_api.routes.dependencies import ConsentDep, SessionDep
@@ -48,6 +49,33 @@ def show_experiment(name: NameInPath, session: SessionDep) -> bodies.Experiment:
     return experiments.show(session, name)
 
 
+@router.patch("/experiments/{name}", dependencies=[needs(Role.PUBLISHER)], responses=responses(400, 404, 409))
+def change_experiment(
+    name: NameInPath,
+    change: bodies.ExperimentChange,
+    session: SessionDep,
+    unchanged_since: Annotated[
+        AwareDatetime | None,
+        Query(
+            description="`updated_at` as the caller saw it: what was edited after it stays as it is (409)."
+        ),
+    ] = None,
+) -> bodies.Experiment:
+    """Change what is said of an experiment: what is left out stays, keys are merged, null removes one."""
+    return experiment_edits.change(session, name, change, unchanged_since)
+
+
+@router.post(
+    "/experiments/{name}/points", dependencies=[needs(Role.PUBLISHER)], responses=responses(400, 404, 409)
+)
+def append_points(name: NameInPath, new: bodies.AppendedPoints, session: SessionDep) -> bodies.Appended:
+    """Append points to the curves of a running experiment, in any order; the same points again change nothing.
+
+    Of a step that comes again, the later value counts.
+    """
+    return points.append(session, name, new)
+
+
 @router.get("/metrics", dependencies=[needs(Role.VIEWER)], responses=responses())
 def list_metrics(session: SessionDep) -> bodies.MetricNames:
     """Names of all metrics that an experiment has recorded, at most 1,000."""
@@ -57,7 +85,11 @@ def list_metrics(session: SessionDep) -> bodies.MetricNames:
 @router.get(
     "/curves",
     dependencies=[needs(Role.VIEWER)],
-    responses={200: {"model": bodies.Curves}, **responses(404)},
+    responses={
+        200: {"model": bodies.Curves},
+        304: {"description": "Nobody appended points."},
+        **responses(404),
+    },
     response_class=Response,
 )
 def read_curves(
@@ -65,11 +97,17 @@ def read_curves(
     experiment: Annotated[list[OneName], Query(min_length=1, max_length=200)],
     metric: Annotated[bodies.Metric, Query()] = "loss",
     points: Annotated[int, Query(ge=4, le=5000, description="About how many points a curve may have.")] = 400,
+    x: Annotated[bodies.Axis, Query(description="By time, points without one are left out.")] = "step",
+    if_none_match: Annotated[str, Header(max_length=1000)] = "",
 ) -> Response:
     """One metric of many experiments; each bucket of a long curve keeps its first, last, minimum and maximum point."""
-    found = curves.read(session, experiment, metric, points)
+    found = curves.find(session, experiment)
+    headers = {"ETag": curves.tag(found, metric, points, x), "Cache-Control": "no-cache"}
+    if headers["ETag"] in if_none_match:
+        return Response(status_code=304, headers=headers)
+    read = curves.read(session, found, metric, points, x)
     # Shaped by hand: validating 40,000 points a second time would take longer than reading them.
-    return Response(found.model_dump_json(), media_type="application/json")
+    return Response(read.model_dump_json(exclude_none=True), media_type="application/json", headers=headers)
 
 
 @router.delete("/experiments/{name}", dependencies=[needs(Role.ADMIN)], responses=responses(404, 409))

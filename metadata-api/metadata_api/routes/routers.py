@@ -1,6 +1,7 @@
 """The routers of the application: a new module of routes is named here."""
 
 from metadata_api.routes import (
+    alias_evidence,
     aliases,
     all_versions,
     artifacts,
@@ -33,6 +34,7 @@ ROUTERS = tuple(
         artifacts,
         deployments,
         aliases,
+        alias_evidence,
         predictions,
         inputs,
         labels,

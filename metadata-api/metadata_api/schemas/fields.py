@@ -10,6 +10,7 @@ from serving_runtime.contracts import NAME_PATTERN
 
 MAX_INT = 2**31 - 1
 MAX_SCALARS = 100_000
+MAX_KEYS = 200
 SHA256 = r"^[0-9a-f]{64}$"
 
 
@@ -39,12 +40,19 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{key}: must fit into 64 bits")
         elif not isinstance(item, str | int | float | bool):
             raise ValueError(f"{key}: must be text, a number, true or false")
-    if (
-        sum(len(key) + (len(item) if isinstance(item, str) else 8) for key, item in value.items())
-        > MAX_SCALARS
-    ):
+    if characters(value) > MAX_SCALARS:
         raise ValueError(f"all keys and values together may have {MAX_SCALARS:,} characters")
     return value
+
+
+def _changes(value: dict[str, Any]) -> dict[str, Any]:
+    _plain({key: True if item is None else item for key, item in value.items()})
+    return value
+
+
+def characters(scalars: dict[str, Any]) -> int:
+    """Size of parameters or tags, in characters; a number counts as 8."""
+    return sum(len(key) + (len(item) if isinstance(item, str) else 8) for key, item in scalars.items())
 
 
 Name = Annotated[
@@ -52,7 +60,12 @@ Name = Annotated[
 ]
 ShortText = Annotated[str, Field(max_length=200), AfterValidator(_no_nul)]
 Text = Annotated[str, Field(max_length=10_000), AfterValidator(_no_nul)]
-Scalars = Annotated[dict[str, Any], Field(max_length=200), AfterValidator(_plain)]
+Scalars = Annotated[dict[str, Any], Field(max_length=MAX_KEYS), AfterValidator(_plain)]
+ScalarChanges = Annotated[
+    dict[str, Any],
+    Field(max_length=MAX_KEYS, description="Is merged into what is there; null removes a key."),
+    AfterValidator(_changes),
+]
 NameInPath = Annotated[
     str, Path(pattern=NAME_PATTERN, description="A DNS label: a-z, 0-9 and -, at most 40 characters.")
 ]
