@@ -97,7 +97,9 @@ async def _curves(visit: Visit, item: Experiment, metric: str, x: str) -> Any:
 async def change_notes(visit: Visit, form: FormData) -> Response:
     """Replace the notes."""
     item = await visit.api.experiment(visit.query("name"))
-    await _change(visit, item.name, {"notes": str(form.get("notes", "")).replace("\r\n", "\n").strip()})
+    notes = str(form.get("notes", "")).replace("\r\n", "\n").strip()
+    # Not over what somebody else has written since this page was shown.
+    await _change(visit, item.name, {"notes": notes}, unchanged_since=str(form.get("since", "")))
     undo = Undo(address=visit.here, fields={"do": "notes", "notes": item.notes})
     return visit.done("The notes are saved.", undo=undo)
 
@@ -141,8 +143,9 @@ async def deploy(visit: Visit, form: FormData) -> Response:
     return visit.done(words, link="See it start", href=f"/deployment?name={made.name}")
 
 
-async def _change(visit: Visit, name: str, change: dict[str, Any]) -> None:
-    await visit.api.call(Experiment, "PATCH", f"/v1/experiments/{segment(name)}", json=change)
+async def _change(visit: Visit, name: str, change: dict[str, Any], *, unchanged_since: str = "") -> None:
+    params = {"unchanged_since": unchanged_since} if unchanged_since else None
+    await visit.api.call(Experiment, "PATCH", f"/v1/experiments/{segment(name)}", json=change, params=params)
 
 
 PAGES = (
