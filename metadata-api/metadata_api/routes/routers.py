@@ -16,6 +16,7 @@ from metadata_api.routes import (
     metrics,
     predictions,
     restores,
+    scores,
     tokens,
     versions,
 )
@@ -38,6 +39,7 @@ ROUTERS = tuple(
         predictions,
         inputs,
         labels,
+        scores,
         tokens,
         audit,
     )
