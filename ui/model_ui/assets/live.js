@@ -31,7 +31,7 @@ const busy = (element) => {
   if (element.matches(controls)) return touched.has(element) || (element === document.activeElement && element.form !== sent);
   if (element.matches("dialog[open], [contenteditable]:focus")) return true;
   // A form that somebody is filling in stays whole.
-  return element.matches("form") && [...element.querySelectorAll(controls)].some((one) => busy(one));
+  return element.matches("form:not([data-choices])") && [...element.querySelectorAll(controls)].some((one) => busy(one));
 };
 
 const attributes = (from, to) => {
@@ -112,6 +112,7 @@ export const refresh = async (address = location.href, always = false) => {
       return;
     }
     if (answer.status === 304) {
+      await answer.text();
       bar.remove();
       return;
     }
