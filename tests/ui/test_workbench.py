@@ -203,6 +203,8 @@ class TestExperiment:
         page.reload()
         expect(page.locator(".c-raw")).to_have_count(2)
         expect(page.get_by_label("Log scale")).to_be_checked()
+        # Where it was not a number.
+        expect(page.locator(".c-lost")).to_have_count(2)
 
     @pytest.mark.parametrize("kind", ["csv", "svg", "png"])
     def test_what_is_drawn_is_saved(self, site: Site, open_page: OpenPage, tmp_path: Path, kind: str) -> None:
