@@ -121,28 +121,31 @@ def register(
     Raises Rejected when the API rejects one, MarError when an archive is broken.
     """
     deployed = _remembered(remember)
-    new = {"experiments": 0, "versions": 0, "deployments": 0}
+    new = {"experiment": 0, "version": 0, "deployment": 0}
     unsigned = []
     for path in archives:
         info = inspect(path)
         if info.spec is None:
             raise Rejected(f"{path} has no model.yaml, so its name is not known")
         name = info.spec.name
-        new["experiments"] += api.experiment(info)
+        new["experiment"] += api.experiment(info)
         try:
             version, is_new = api.version(name, path)
         except Unsigned:
             unsigned.append(path.name)
             continue
-        new["versions"] += is_new
+        new["version"] += is_new
         if name not in deployed and (deploy is None or name in deploy):
-            new["deployments"] += api.deploy(info, name, version)
+            new["deployment"] += api.deploy(info, name, version)
             deployed.add(name)
             _write(remember, deployed)
-    said = f"{len(archives)} starter{'' if len(archives) == 1 else 's'} known; new: " + ", ".join(
-        f"{n} {what}" for what, n in new.items()
-    )
+    counts = ", ".join(_count(number, what) for what, number in new.items())
+    said = f"{_count(len(archives), 'starter')} known; new: {counts}"
     return f"{said}; left out, because they are not signed: {', '.join(unsigned)}" if unsigned else said
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _remembered(path: Path | None) -> set[str]:

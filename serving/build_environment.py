@@ -42,6 +42,7 @@ RESERVED = ("native",)
 DESCRIPTION = "environment.json"
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 VERSIONS = ".versions"
+FAILS = "its import fails"
 INSTALL_SECONDS = 3600
 IMPORT_SECONDS = 300
 # As the fork server has it: their pools of threads would not survive a fork.
@@ -61,6 +62,7 @@ def main() -> int:
         "--to", type=Path, default=Path(sys.prefix) / "environments", help="where it is built"
     )
     parser.add_argument("--describe", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--strict", action="store_true", help="fail where a package cannot be imported")
     parser.add_argument("--tidy", action="store_true", help="only remove builds that nothing uses")
     parser.add_argument("name", nargs="?", default="")
     arguments = parser.parse_args()
@@ -79,7 +81,7 @@ def main() -> int:
         return 0
     try:
         with _alone(folder):
-            build(arguments.uv, source, folder)
+            build(arguments.uv, source, folder, strict=arguments.strict)
             tidy(folder)
     except BuildError as error:
         sys.stderr.write(f"{error}\n")
@@ -91,8 +93,11 @@ class BuildError(Exception):
     """The environment cannot be built; the text says why, and what to do."""
 
 
-def build(uv: str, source: Path, folder: Path) -> None:
-    """Build what the folder `source` describes beside what is in `folder`, then switch to it. Raises BuildError."""
+def build(uv: str, source: Path, folder: Path, *, strict: bool = False) -> None:
+    """Build what the folder `source` describes beside what is in `folder`, then switch to it.
+
+    Raises BuildError, with `strict` also when one of the packages that are asked for cannot be imported.
+    """
     lock = source / "requirements.lock"
     if source.name in RESERVED:
         raise BuildError(f"the name {source.name} is taken: rename {source}")
@@ -105,7 +110,7 @@ def build(uv: str, source: Path, folder: Path) -> None:
     target = folder / VERSIONS / source.name / f"{time.time_ns():x}"
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _fill(uv, source, target)
+        _fill(uv, source, target, strict=strict)
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
@@ -150,7 +155,7 @@ def _switch(link: Path, target: Path) -> None:
     new.replace(link)
 
 
-def _fill(uv: str, source: Path, target: Path) -> None:
+def _fill(uv: str, source: Path, target: Path, *, strict: bool) -> None:
     lock = source / "requirements.lock"
     _run([uv, "venv", "--quiet", "--no-project", "--python", sys.executable, str(target)])
     python = target / "bin" / "python"
@@ -162,6 +167,8 @@ def _fill(uv: str, source: Path, target: Path) -> None:
     found: dict[str, Any] = json.loads(described)
     for note in found["notes"]:
         sys.stdout.write(f"{source.name}: {note}\n")
+        if strict and FAILS in note:
+            raise BuildError(f"{source.name}: {note}")
     committed = source / DESCRIPTION
     if _read(committed).get("lock") != found["lock"]:
         _write(committed, {key: found[key] for key in ("lock", "imports", "packages")})
@@ -260,7 +267,7 @@ def _unfit_to_fork(module: str, notes: list[str]) -> str | None:
     notes += [line.removeprefix("note: ") for line in said if line.startswith("note: torchvision")]
     if done.returncode == 3:
         return "its import starts threads, which a fork would not have"
-    return None if done.returncode == 0 else f"its import fails ({said[-1] if said else done.returncode})"
+    return None if done.returncode == 0 else f"{FAILS} ({said[-1] if said else done.returncode})"
 
 
 def _key(found: metadata.Distribution) -> str:

@@ -7,7 +7,7 @@ An alias points at one version and never follows its deployment: who moves a dep
 aliases stale. They say so, and are rejected under /v2, until the alias or the deployment is moved.
 """
 
-from collections.abc import Collection, Container
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,6 @@ from typing import Any
 from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
-from metadata_api import alias_events, versions
-from metadata_api.alias_events import Change
 from metadata_api.database.tables import Alias, AliasEvent, Deployment, Experiment, ModelVersion
 from metadata_api.errors import Conflict, NotFound
 from metadata_api.schemas import aliases as bodies
@@ -75,57 +73,11 @@ class Pointer:
         )
 
 
-def put(session: Session, name: str, new: bodies.AliasTarget, reserved: Container[str], actor: str) -> bool:
-    """Point a name at what a deployment serves; True when the alias is new. Raises NotFound and Conflict.
-
-    Where it points already it is left as it is. `reserved` are names of deployments that have no row; `actor` is the
-    verified caller.
-    """
-    _lock(session, name)
-    if name in reserved or _exists(session, Deployment, name):
-        raise Conflict(
-            "deployment_exists", f"There is a deployment {name}. Choose another name for the alias."
-        )
-    deployment = _servable(session, new.deployment, new.version)
-    row = session.scalar(select(Alias).where(Alias.name == name))
-    if row is None:
-        session.add(Alias(name=name, deployment_id=deployment.id, version_id=deployment.version_id))
-    elif not _move(row, deployment):
-        return False
-    change = Change("create" if row is None else "move", actor, new.reason)
-    alias_events.note(session, name, deployment.name, deployment.version_id, change)
-    return row is None
-
-
-def roll_back(session: Session, name: str, actor: str, reason: str) -> None:
-    """Point where the last move came from; a second roll back returns to where the first one started."""
-    row = _locked(session, name)
-    events = alias_events.newest(session, name, 2)
-    # What was before its creation belongs to an alias that was deleted.
-    if len(events) < 2 or events[0].kind == "create":
-        raise Conflict("no_previous_target", f"Alias {name} was never moved. Move it first.")
-    deployment = _servable(session, events[1].deployment, events[1].version, events[1].experiment)
-    _move(row, deployment)
-    alias_events.note(
-        session, name, deployment.name, deployment.version_id, Change("rollback", actor, reason)
-    )
-
-
-def delete(session: Session, name: str, actor: str, reason: str) -> None:
-    """Forget an alias; its events stay."""
-    row = _locked(session, name)
-    pointer = find(session, name)
-    assert pointer, "it is locked"
-    version_id = row.version_id
-    session.delete(row)
-    alias_events.note(session, name, pointer.deployment, version_id, Change("delete", actor, reason))
-
-
 def show(session: Session, name: str) -> bodies.Alias:
     """One alias; raises NotFound."""
     pointer = find(session, name)
     if pointer is None:
-        raise _unknown(name)
+        raise unknown(name)
     return _shown(pointer)
 
 
@@ -159,8 +111,8 @@ def find(session: Session, name: str) -> Pointer | None:
 
 def reserve_name(session: Session, name: str) -> None:
     """Raise Conflict when a new deployment cannot have this name, and keep aliases from taking it meanwhile."""
-    _lock(session, name)
-    if _exists(session, Alias, name):
+    lock(session, name)
+    if exists(session, Alias, name):
         raise Conflict(
             "alias_exists", f"There is an alias {name}. Name the deployment otherwise, or delete the alias."
         )
@@ -226,44 +178,7 @@ def _shown(pointer: Pointer) -> bodies.Alias:
     )
 
 
-def _servable(session: Session, name: str, number: int | None, experiment: str | None = None) -> Deployment:
-    """A deployment that serves this version, locked against changes until the transaction ends."""
-    # This lock stops changes of the desired state, but not the reconciler, which writes down what it sees.
-    query = select(Deployment).where(Deployment.name == name)
-    row = session.scalar(query.with_for_update(read=True, key_share=True))
-    if row is None:
-        raise NotFound("deployment_unknown", f"There is no deployment {name}. See /v1/deployments.")
-    desired = session.scalars(select(ModelVersion.number).where(ModelVersion.id == row.version_id)).one()
-    mine = session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one()
-    if experiment not in (None, mine):
-        raise Conflict(
-            "version_not_served",
-            f"Deployment {name} serves experiment {mine} now, not {experiment}. Deploy version {number} of "
-            f"{experiment} under another name, and move the alias there.",
-        )
-    if number not in (None, desired):
-        versions.find(session, mine, number)
-        raise Conflict(
-            "version_not_served",
-            f"Deployment {name} serves version {desired}, not {number}. Change or roll back the deployment "
-            f"first, or deploy version {number} under another name.",
-        )
-    if row.desired != "running":
-        raise Conflict("deployment_stopped", f"Deployment {name} is stopped. Start it first.")
-    return row
-
-
-def _move(row: Alias, deployment: Deployment) -> bool:
-    """Whether it pointed elsewhere."""
-    new = (deployment.id, deployment.version_id)
-    if (row.deployment_id, row.version_id) == new:
-        return False
-    row.deployment_id, row.version_id = new
-    row.updated_at = func.now()
-    return True
-
-
-def _lock(session: Session, name: str) -> None:
+def lock(session: Session, name: str) -> None:
     """Lock a name until the transaction ends: no other request changes this alias or makes such a deployment.
 
     Not the row's own lock, because the name may have no row yet, and may get one in either table.
@@ -271,17 +186,9 @@ def _lock(session: Session, name: str) -> None:
     session.execute(select(func.pg_advisory_xact_lock(NAMES_LOCK, func.hashtext(name))))
 
 
-def _locked(session: Session, name: str) -> Alias:
-    _lock(session, name)
-    row = session.scalar(select(Alias).where(Alias.name == name))
-    if row is None:
-        raise _unknown(name)
-    return row
-
-
-def _exists(session: Session, table: type[Alias] | type[Deployment], name: str) -> bool:
+def exists(session: Session, table: type[Alias] | type[Deployment], name: str) -> bool:
     return session.scalar(select(table.id).where(table.name == name)) is not None
 
 
-def _unknown(name: str) -> NotFound:
+def unknown(name: str) -> NotFound:
     return NotFound("alias_unknown", f"There is no alias {name}. Set it by PUT /v1/aliases/{name}.")

@@ -20,7 +20,7 @@ from metadata_api.auth.request import current_request
 from metadata_api.csv_cells import cell
 from metadata_api.database import tables
 from metadata_api.database.auth_tables import ApiToken, AuditEntry
-from metadata_api.database.evidence_tables import Label
+from metadata_api.database.evidence_tables import Label, PolicyOfAlias
 from metadata_api.database.pages import first_rows
 from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.session import Base, Sessions
@@ -35,6 +35,7 @@ AUDITED = (
     tables.Import,
     ApiToken,
     Label,
+    PolicyOfAlias,
 )
 AUDITED_WHEN_DELETED = (Prediction, Input)
 """While they are there they are their own record."""
@@ -200,7 +201,11 @@ def _key_names(row: Base) -> tuple[str, ...]:
     if isinstance(row, Label):
         return ("input_sha256",)
     # Several tokens may have one name.
-    return ("id",) if isinstance(row, ApiToken) else ("name", "number", "filename", "uid", "sha256", "id")
+    return (
+        ("id",)
+        if isinstance(row, ApiToken)
+        else ("name", "number", "filename", "uid", "sha256", "alias_id", "id")
+    )
 
 
 def _values(row: Base) -> dict[str, Any]:

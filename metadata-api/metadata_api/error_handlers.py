@@ -1,7 +1,7 @@
 """Every error of the application as the response that a caller gets; `create_app` installs them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -23,7 +23,7 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(MarinaError)
     async def _marina(request: Request, error: MarinaError) -> JSONResponse:
-        return _error(request, error.status, error.code, error.detail)
+        return _error(request, error.status, error.code, error.detail, more=error.more)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -101,8 +101,15 @@ def _hint(error: HTTPException) -> str:
     return hints.get(error.status_code, str(error.detail))
 
 
-def _error(request: Request, status: int, code: str, detail: str, headers: Any = None) -> JSONResponse:
+def _error(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    headers: Any = None,
+    more: Mapping[str, Any] | None = None,
+) -> JSONResponse:
     name, value = CHALLENGE
     by_status = {401: {name.decode(): value.decode()}, 503: {"Retry-After": "1"}}
-    more = {**(headers or {}), **by_status.get(status, {})}
-    return JSONResponse(body_of(request.scope, code, detail), status, more)
+    sent = {**(headers or {}), **by_status.get(status, {})}
+    return JSONResponse({**body_of(request.scope, code, detail), **(more or {})}, status, sent)

@@ -34,6 +34,8 @@ class MarinaError(Exception):
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.more: dict[str, Any] = {}
+        """What the body says beside both, where a route documents it."""
 
 
 class Invalid(MarinaError):

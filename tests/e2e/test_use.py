@@ -2,12 +2,15 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.e2e.archives import again
 from tests.e2e.cluster import (
     HOST,
     NAMESPACE,
@@ -71,6 +74,30 @@ def test_a_digit_drawn_in_the_browser_is_answered_through_the_ingress(release: s
     page.get_by_text("mlp-helm").last.wait_for()
     page.wait_for_timeout(1500)
     page.screenshot(path=SCREENSHOTS / "e2e-deployments-1280.png", full_page=True)
+
+
+def test_an_archive_brought_in_the_browser_answers_within_two_minutes(
+    release: str, page: Page, tmp_path: Path, starter_mars: dict[str, Path]
+) -> None:
+    """Through the Ingress, by the pages alone: chosen, checked, deployed, tried."""
+    archive = again(starter_mars["mlp-wide"], tmp_path / "brought.mar", "brought in a browser")
+    visits.enter(page, f"http://{HOST}/?token={admin_token()}")
+    visits.open_tab(page, "Models")
+    begin = time.monotonic()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose a file").click()
+    chooser.value.set_files(archive)
+    page.get_by_role("button", name="Upload", exact=True).click()
+    page.locator(".m-version").get_by_role("button", name="Deploy").click()
+    page.get_by_role("button", name="Try it").click(timeout=120_000)
+    visits.draw(page)
+    expect(visits.card(page, "brought")).to_contain_text("5")
+    seconds = time.monotonic() - begin
+    print(f"\n  from the choice of a file to its answer: {seconds:.1f} s")
+    page.screenshot(path=SCREENSHOTS / "e2e-brought-1280.png", full_page=True)
+    with outside() as client:
+        assert client.delete("/v1/deployments/brought").is_success
+    assert seconds < 120
 
 
 def test_v2_inference_through_the_ingress_with_and_without_version(release: str) -> None:

@@ -121,7 +121,7 @@ def test_the_starters_are_registered_through_images_alone(start: Start) -> None:
     api.wait_for("http://127.0.0.1:8000/readyz", 30)
     job = start("marina-models", network=shared)
     assert job.ended() == 0, job.log()
-    assert "7 starters known; new: 7 experiments, 7 versions, 7 deployments" in job.log()
+    assert "15 starters known; new: 15 experiments, 15 versions, 15 deployments" in job.log()
     found = json.loads(api.ask("http://127.0.0.1:8000/v1/experiments/cnn-baseline")[1])
     assert found["name"] == "cnn-baseline"
 

@@ -73,6 +73,12 @@ print(torch.export.load(file).module()(torch.rand(3, 4)).shape)
 
 
 @pytest.mark.parametrize("image", ["marina-serving", "marina-serving-native"])
+def test_all_of_numpy_can_be_imported(image: str) -> None:
+    """As scikit-learn does, in an image on top of this one."""
+    assert "fine" in python(image, "from numpy import *; print('fine')")
+
+
+@pytest.mark.parametrize("image", ["marina-serving", "marina-serving-native"])
 def test_handlers_can_derive_from_torchserves_own(image: str) -> None:
     code = """
 import ts.context, ts.metrics.dimension, ts.service, ts.utils.util

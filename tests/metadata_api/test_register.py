@@ -70,7 +70,7 @@ def test_a_starter_becomes_experiment_version_and_deployment(
     register: ModuleType, api: httpx.Client, tmp_path: Path
 ) -> None:
     line = register.register(register.Api(api), [trained(tmp_path, "mlp-test")])
-    assert line == "1 starter known; new: 1 experiments, 1 versions, 1 deployments"
+    assert line == "1 starter known; new: 1 experiment, 1 version, 1 deployment"
     experiment = api.get("/v1/experiments/mlp-test").json()
     assert experiment["source"] == "starter"
     assert experiment["parameters"] == {"network": "mlp", "learning_rate": 0.05, "momentum": 0.9, "seed": 7}
@@ -90,7 +90,7 @@ def test_a_new_training_is_a_new_version_that_people_deploy_themselves(
 ) -> None:
     register.register(register.Api(api), [trained(tmp_path, "mlp-test")])
     line = register.register(register.Api(api), [trained(tmp_path, "mlp-test", salt="again")])
-    assert line == "1 starter known; new: 0 experiments, 1 versions, 0 deployments"
+    assert line == "1 starter known; new: 0 experiments, 1 version, 0 deployments"
     assert deployments(api) == {"mlp-test": ("running", 1)}
 
 
@@ -150,7 +150,7 @@ def test_where_archives_must_be_signed_those_without_a_signature_beside_them_are
     ):
         line = register.register(register.Api(client), [signed, unsigned])
         assert line == (
-            "2 starters known; new: 2 experiments, 1 versions, 1 deployments; "
+            "2 starters known; new: 2 experiments, 1 version, 1 deployment; "
             "left out, because they are not signed: unsigned.mar"
         )
         assert client.get("/v1/experiments/signed/versions/1").json()["signed_by"] == "release"
@@ -165,5 +165,5 @@ def test_only_those_that_are_named_are_deployed(
 ) -> None:
     archives = [trained(tmp_path, "named"), trained(tmp_path, "unnamed")]
     line = register.register(register.Api(api), archives, deploy={"named"})
-    assert line == "2 starters known; new: 2 experiments, 2 versions, 1 deployments"
+    assert line == "2 starters known; new: 2 experiments, 2 versions, 1 deployment"
     assert set(deployments(api)) == {"named"}

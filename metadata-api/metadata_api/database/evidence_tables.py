@@ -1,9 +1,11 @@
 """The tables of what people say about inputs, by which answers of models are judged."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, DateTime, Double, ForeignKey, Identity, Index, Text, func
 from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from metadata_api.database.session import Base
@@ -57,3 +59,14 @@ class LabelSkip(Base):
     task: Mapped[str] = mapped_column(Text, primary_key=True)
     author: Mapped[str] = mapped_column(Text, primary_key=True)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class PolicyOfAlias(Base):
+    """What a candidate needs to take an alias, where it is not the default."""
+
+    __tablename__ = "alias_policies"
+
+    alias_id: Mapped[int] = mapped_column(ForeignKey("aliases.id", ondelete="CASCADE"), primary_key=True)
+    policy: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    set_by: Mapped[str] = mapped_column(Text)
+    set_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime
 
-from metadata_api import alias_events, aliases
+from metadata_api import alias_changes, alias_events, aliases
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
+from metadata_api.evidence import policies
 from metadata_api.routes.dependencies import CallerDep, ReservedNames, SessionDep
 from metadata_api.schemas.aliases import (
     Alias,
@@ -42,7 +43,8 @@ def set_alias(
     under /v2 until it or the deployment is moved. To change versions without a gap, deploy the new one under another
     name and move the alias once that is ready.
     """
-    new = aliases.put(session, name, body, reserved, caller.subject)
+    policies.require_free(session, name, caller)
+    new = alias_changes.put(session, name, body, reserved, caller.subject)
     response.status_code = 201 if new else 200
     return aliases.show(session, name)
 
@@ -86,7 +88,7 @@ def roll_back_alias(
     session: SessionDep, caller: CallerDep, name: NameInPath, body: AliasChange | None = None
 ) -> Alias:
     """Point where it pointed before the last move; that must still be served."""
-    aliases.roll_back(session, name, caller.subject, (body or AliasChange()).reason)
+    alias_changes.roll_back(session, name, caller.subject, (body or AliasChange()).reason)
     return aliases.show(session, name)
 
 
@@ -98,4 +100,4 @@ def delete_alias(
     reason: Annotated[Text, Query()] = "",
 ) -> None:
     """Forget an alias; its events stay."""
-    aliases.delete(session, name, caller.subject, reason)
+    alias_changes.delete(session, name, caller.subject, reason)

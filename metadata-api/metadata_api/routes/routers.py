@@ -1,6 +1,7 @@
 """The routers of the application: a new module of routes is named here."""
 
 from metadata_api.routes import (
+    alias_evidence,
     aliases,
     all_versions,
     artifacts,
@@ -15,6 +16,7 @@ from metadata_api.routes import (
     metrics,
     predictions,
     restores,
+    scores,
     tokens,
     versions,
 )
@@ -33,9 +35,11 @@ ROUTERS = tuple(
         artifacts,
         deployments,
         aliases,
+        alias_evidence,
         predictions,
         inputs,
         labels,
+        scores,
         tokens,
         audit,
     )

@@ -11,10 +11,12 @@ import pytest
 from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.orm import Session
 
-from metadata_api import alias_events, aliases, deployments, environments
+from metadata_api import alias_changes, alias_events, environments
 from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.session import Sessions
 from metadata_api.deploying.helm_release import HelmRelease
+from metadata_api.deployments import changes
+from metadata_api.deployments.events import By
 from metadata_api.errors import MarinaError, NotFound
 from metadata_api.evidence import lineage
 from metadata_api.predicting import results, targets
@@ -87,15 +89,16 @@ def deploy(sessions: Sessions, model: Model, chance: random.Random, who: str) ->
     with sessions.begin() as session:
         if name not in model.deployed:
             experiment, number = chance.choice(EXPERIMENTS), chance.choice((1, 2))
-            deployments.create(
+            changes.create(
                 session,
                 NewDeployment(experiment=experiment, version=number, name=name, runtime="native"),
                 RELEASE,
+                By(who, ""),
             )
         else:
             experiment, number = model.deployed[name]
             number = 3 - number
-            deployments.change(session, name, DeploymentChange(version=number), RELEASE)
+            changes.change(session, name, DeploymentChange(version=number), RELEASE, By(who, ""))
     model.deployed[name] = (experiment, number)
 
 
@@ -104,7 +107,7 @@ def drop(sessions: Sessions, model: Model, chance: random.Random, who: str) -> N
     name = chance.choice(DEPLOYMENTS)
     if name in model.deployed and name not in {target[0] for target in model.pointed.values()}:
         with sessions.begin() as session:
-            deployments.delete(session, name, RELEASE)
+            changes.delete(session, name, RELEASE, By(who, ""))
         del model.deployed[name]
 
 
@@ -115,7 +118,7 @@ def point(sessions: Sessions, model: Model, chance: random.Random, who: str) -> 
         return
     target = (deployment, *model.deployed[deployment])
     with sessions.begin() as session:
-        aliases.put(session, name, AliasTarget(deployment=deployment), (), who)
+        alias_changes.put(session, name, AliasTarget(deployment=deployment), (), who)
     moved(model, name, target, who)
 
 
@@ -126,7 +129,7 @@ def back(sessions: Sessions, model: Model, chance: random.Random, who: str) -> N
     can = name in model.pointed and target is not None and model.deployed.get(target[0]) == target[1:]
     try:
         with sessions.begin() as session:
-            aliases.roll_back(session, name, who, "")
+            alias_changes.roll_back(session, name, who, "")
     except MarinaError:
         assert not can
     else:
@@ -140,7 +143,7 @@ def forget(sessions: Sessions, model: Model, chance: random.Random, who: str) ->
     name = chance.choice(NAMES)
     if model.pointed.pop(name, None):
         with sessions.begin() as session:
-            aliases.delete(session, name, who, "")
+            alias_changes.delete(session, name, who, "")
         model.who.pop(name)
         model.before.pop(name, None)
 

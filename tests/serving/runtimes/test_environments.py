@@ -97,6 +97,13 @@ class TestBuilding:
         )
         assert environments.built(tmp_path / "environments")[tiny.NAME].preload == ()
 
+    def test_a_package_that_cannot_be_imported_fails_a_strict_build(self, tmp_path: Path) -> None:
+        assert tiny.build(tmp_path, "import not_there\n").returncode == 0
+        folders = ["--source", str(tmp_path / "source"), "--to", str(tmp_path / "environments")]
+        done = tiny.run(*folders, "--strict", tiny.NAME, wheels=tmp_path)
+        assert done.returncode == 1
+        assert "its import fails (ModuleNotFoundError: No module named 'not_there')" in done.stderr
+
     def test_a_build_that_fails_leaves_the_one_before(self, tmp_path: Path) -> None:
         tiny.build(tmp_path)
         built = tmp_path / "environments" / tiny.NAME

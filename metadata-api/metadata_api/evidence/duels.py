@@ -1,0 +1,139 @@
+"""What two versions' answers to the same inputs say of them: pairs, classes, flips, and inputs that would decide.
+
+Called by `promotions`. Which of both is right is read by `scores`; here it is counted.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session
+
+from metadata_api.database.evidence_tables import Label
+from metadata_api.database.prediction_tables import Prediction
+from metadata_api.evidence import eprocess
+from metadata_api.evidence.eprocess import Counts
+from metadata_api.evidence.scores import Pair
+from metadata_api.schemas import policies as bodies
+
+FLIPS = 100
+UNDECIDED = 12
+STEPS = 400
+# Newest answers by which latency and errors are judged.
+ANSWERS = 1000
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The newest answers of a deployment at a version: 95th percentile of their latency, and the share of errors."""
+
+    p95_ms: float | None
+    error_share: float | None
+
+
+def count(pairs: Sequence[Pair]) -> Counts:
+    """`one_right` is the candidate's."""
+    wins = sum(pair.one_right and not pair.other_right for pair in pairs)
+    losses = sum(pair.other_right and not pair.one_right for pair in pairs)
+    return Counts(wins, losses, len(pairs) - wins - losses)
+
+
+def classes(pairs: Sequence[Pair]) -> list[bodies.ClassDuel]:
+    """The pairs by what is right, worst for the candidate first; none where that is a number."""
+    found: defaultdict[str, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        if isinstance(pair.truth, str):
+            found[pair.truth].append(pair)
+    shown = [_class(label, mine) for label, mine in found.items()]
+    return sorted(shown, key=lambda one: ((one.wins - one.losses) / one.labels, one.label))
+
+
+def flips(pairs: Sequence[Pair], *, better: bool) -> list[bodies.Flip]:
+    """The newest labelled inputs on which the candidate alone is right, or the champion alone."""
+    mine = [pair for pair in reversed(pairs) if pair.one_right is better and pair.other_right is not better]
+    return [
+        bodies.Flip(input_sha256=pair.input_sha256, truth=pair.truth, chosen=pair.chosen)
+        for pair in mine[:FLIPS]
+    ]
+
+
+def steps(pairs: Sequence[Pair], margin: float) -> list[bodies.Step]:
+    """The evidence after every label, thinned out evenly."""
+    path = eprocess.path(((pair.one_right, pair.other_right) for pair in pairs), margin)
+    stride = max(1, -(-len(path) // STEPS))
+    kept = path[::-1][::stride][::-1]
+    return [
+        bodies.Step(labels=counts.labels, wins=counts.wins, losses=counts.losses, log_e=log_e)
+        for counts, log_e in kept
+    ]
+
+
+def undecided(session: Session, task: str, candidate_id: int, champion_id: int) -> list[bodies.Undecided]:
+    """Inputs without a label about which the newest answers of both differ: the surest of both first."""
+    newest = (
+        select(
+            Prediction.version_id,
+            Prediction.input_sha256,
+            func.coalesce(
+                Prediction.label,
+                Prediction.answer["text"].as_string(),
+                Prediction.answer["number"].as_string(),
+            ).label("said"),
+            Prediction.probabilities[0]["probability"].as_float().label("sure"),
+        )
+        .where(Prediction.version_id.in_((candidate_id, champion_id)), Prediction.status == "ok")
+        .ext(distinct_on(Prediction.version_id, Prediction.input_sha256))
+        .order_by(Prediction.version_id, Prediction.input_sha256, Prediction.id.desc())
+        .cte("newest")
+    )
+    candidate, champion = newest.alias("candidate"), newest.alias("champion")
+    labelled = select(Label.id).where(
+        Label.task == task, Label.superseded_at.is_(None), Label.input_sha256 == candidate.c.input_sha256
+    )
+    rows = session.execute(
+        select(candidate.c.input_sha256, candidate.c.said, champion.c.said.label("other"))
+        .join(champion, candidate.c.input_sha256 == champion.c.input_sha256)
+        .where(candidate.c.version_id == candidate_id, champion.c.version_id == champion_id)
+        .where(candidate.c.said != champion.c.said, ~labelled.exists())
+        .order_by((candidate.c.sure + champion.c.sure).desc().nulls_last(), candidate.c.input_sha256)
+        .limit(UNDECIDED)
+    )
+    return [
+        bodies.Undecided(input_sha256=row.input_sha256, champion=row.other[:200], candidate=row.said[:200])
+        for row in rows
+    ]
+
+
+def answers(session: Session, deployment: str, experiment: str, version: int) -> Answers:
+    """Of the newest answers of a deployment while it was to serve a version."""
+    newest = (
+        select(Prediction.latency_ms, Prediction.status)
+        .where(
+            Prediction.deployment == deployment,
+            Prediction.lineage["experiment"].as_string() == experiment,
+            Prediction.lineage["desired_version"].as_integer() == version,
+        )
+        .order_by(Prediction.id.desc())
+        .limit(ANSWERS)
+        .subquery()
+    )
+    is_error = newest.c.status == "error"
+    p95 = func.percentile_cont(0.95).within_group(newest.c.latency_ms).filter(~is_error)
+    total, failed, latency = session.execute(
+        select(func.count(), func.count().filter(is_error), p95).select_from(newest)
+    ).one()
+    return Answers(latency, failed / total if total else None)
+
+
+def _class(label: str, pairs: Sequence[Pair]) -> bodies.ClassDuel:
+    counts = count(pairs)
+    return bodies.ClassDuel(
+        label=label,
+        labels=len(pairs),
+        wins=counts.wins,
+        losses=counts.losses,
+        champion_accuracy=sum(pair.other_right for pair in pairs) / len(pairs),
+        candidate_accuracy=sum(pair.one_right for pair in pairs) / len(pairs),
+    )
