@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from metadata_api import alias_events, aliases, versions
 from metadata_api.alias_events import Change
-from metadata_api.database.tables import Alias, Deployment, Experiment, ModelVersion
+from metadata_api.database.tables import Alias, AliasEvent, Deployment, Experiment, ModelVersion
 from metadata_api.errors import Conflict, NotFound
 from metadata_api.schemas.aliases import AliasTarget
 
@@ -53,18 +53,26 @@ def move_if(
     alias_events.note(session, name, deployment.name, deployment.version_id, change)
 
 
-def roll_back(session: Session, name: str, actor: str, reason: str) -> None:
-    """Point where the last move came from; a second roll back returns to where the first one started."""
+def previous(session: Session, name: str) -> tuple[Alias, AliasEvent, AliasEvent]:
+    """An alias, which nobody changes until the transaction ends, its newest event, and that of its last target.
+
+    Raises NotFound, and Conflict when it was never moved.
+    """
     row = _locked(session, name)
     events = alias_events.newest(session, name, 2)
     # What was before its creation belongs to an alias that was deleted.
     if len(events) < 2 or events[0].kind == "create":
         raise Conflict("no_previous_target", f"Alias {name} was never moved. Move it first.")
-    deployment = _servable(session, events[1].deployment, events[1].version, events[1].experiment)
-    _move(row, deployment)
-    alias_events.note(
-        session, name, deployment.name, deployment.version_id, Change("rollback", actor, reason)
-    )
+    return row, events[0], events[1]
+
+
+def roll_back(session: Session, row: Alias, deployment: str, version_id: int, by: Change) -> None:
+    """Point an alias that is locked at a version that a deployment shall serve; raises NotFound and Conflict."""
+    found = _servable(session, deployment, None)
+    if found.version_id != version_id:
+        raise Conflict("deployment_changed", f"Deployment {deployment} was just changed. Roll back again.")
+    _move(row, found)
+    alias_events.note(session, row.name, found.name, found.version_id, by)
 
 
 def delete(session: Session, name: str, actor: str, reason: str) -> None:
@@ -77,7 +85,7 @@ def delete(session: Session, name: str, actor: str, reason: str) -> None:
     alias_events.note(session, name, pointer.deployment, version_id, Change("delete", actor, reason))
 
 
-def _servable(session: Session, name: str, number: int | None, experiment: str | None = None) -> Deployment:
+def _servable(session: Session, name: str, number: int | None) -> Deployment:
     """A deployment that serves this version, locked against changes until the transaction ends."""
     # This lock stops changes of the desired state, but not the reconciler, which writes down what it sees.
     query = select(Deployment).where(Deployment.name == name)
@@ -86,12 +94,6 @@ def _servable(session: Session, name: str, number: int | None, experiment: str |
         raise NotFound("deployment_unknown", f"There is no deployment {name}. See /v1/deployments.")
     desired = session.scalars(select(ModelVersion.number).where(ModelVersion.id == row.version_id)).one()
     mine = session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one()
-    if experiment not in (None, mine):
-        raise Conflict(
-            "version_not_served",
-            f"Deployment {name} serves experiment {mine} now, not {experiment}. Deploy version {number} of "
-            f"{experiment} under another name, and move the alias there.",
-        )
     if number not in (None, desired):
         versions.find(session, mine, number)
         raise Conflict(

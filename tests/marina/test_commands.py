@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from marina import following
 from tests.marina.conftest import Marina
 from tests.metadata_api.making import make_image, make_mar
 from tests.metadata_api.servers import Front, V2Server, answers, rejects, says
@@ -286,6 +287,35 @@ def test_logs_are_the_last_lines_of_the_model(
     (folder / "digits.log").write_text("first\nsecond \x1b]0;title\x07\n")
     assert at_home("logs", "digits", "--lines", 1).out == "second  ]0;title \n"
     assert at_home("logs", "digits", "--json").json["deployment"] == "digits"
+
+
+def test_logs_can_be_followed_until_somebody_has_seen_enough(
+    at_home: Marina, front: Front, served: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = front.models_file.with_name("logs") / "digits.log"
+    log.parent.mkdir(exist_ok=True)
+    log.write_text("first\nsecond\nthi")
+    later = iter(["rd\nfourth\n", "", "fifth\n"])
+
+    def pause(_: float) -> None:
+        with log.open("a") as file:
+            for text in later:
+                file.write(text)
+                return
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(following.time, "sleep", pause)
+    said = at_home("logs", "digits", "--follow", "--lines", 2)
+    assert said.out.splitlines() == ["second", "thi", "third", "fourth", "fifth"]
+    assert (said.code, said.err) == (130, "")
+
+
+def test_what_was_written_faster_than_it_is_read_is_said_to_be_missing() -> None:
+    assert following.new_lines(["a", "b"], ["b", "c"]) == ["c"]
+    assert following.new_lines(["a", "a"], ["a", "a"]) == []
+    assert following.new_lines([], ["a"]) == ["a"]
+    assert following.new_lines(["a"], []) == []
+    assert following.new_lines(["a", "b"], ["x", "y"]) == [following.GAP, "x", "y"]
 
 
 class TestImport:

@@ -76,6 +76,8 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
         "experiment": name,
         "version": 1,
         "runtime": "torchserve",
+        "environment": "base",
+        "state": "ready",
         "replicas": 1,
         "resources": None,
         "startup_seconds": None,
@@ -417,7 +419,7 @@ class FakeApi:
         body = await request.json()
         self.questions.append(body)
         names = body.pop("deployments", [])
-        body.pop("deadline_ms")
+        body.pop("deadline_ms", None)
         return body, names
 
     def _answer(self, name: str, question: dict[str, Any]) -> dict[str, Any]:
@@ -465,7 +467,8 @@ class FakeApi:
                     )
             return {
                 "id": 1, "filename": filename, "dry_run": dry_run, "accepted": len(good), "unchanged": 0,
-                "rejected": len(problems), "problems": problems, "reasons": [], "experiments": good, "created_at": NOW,
+                "rejected": len(problems), "problems": problems, "experiments": good, "created_at": NOW,
+                "reasons": [],
             }  # fmt: skip
 
 

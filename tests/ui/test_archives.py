@@ -3,7 +3,7 @@
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from model_ui import bodies
+from model_ui.archives import MOST_AT_ONCE
 from model_ui.metadata_client import MetadataClient
 from model_ui.settings import Settings
 from tests.asgi import Server
@@ -64,6 +65,24 @@ def test_a_new_experiment_is_made_and_one_that_was_made_meanwhile_is_as_good(sit
     assert upload(url, b"PK", name="brand-new", new=True).json()["version"] == "1"
     assert upload(url, b"PK", name="brand-new", new=True).json()["version"] == "2"
     assert fake.experiments["brand-new"]["latest_version"] == 2
+
+
+def test_slow_ones_take_no_connection_from_the_pages(site: Site) -> None:
+    """Those whose bytes do not come are so many at most; the next one is told to come back."""
+    url, _ = site
+    with ExitStack() as lines:
+        for _ in range(MOST_AT_ONCE):
+            line = lines.enter_context(Line(url))
+            token = f"Bearer {PUBLISHER}"
+            line.send(
+                line.head("POST", "/archives/cnn-fast", content_length="1000", authorization=token) + b"PK"
+            )
+        time.sleep(0.5)
+        answer = upload(url, b"PK")
+        assert (answer.status_code, "under way" in answer.json()["detail"]) == (503, True)
+        answered = httpx.get(f"{url}/", headers={"authorization": f"Bearer {PUBLISHER}"}, timeout=5)
+        assert answered.status_code < 500
+    until(lambda: upload(url, b"PK").status_code == 201, "there is room again when they have gone")
 
 
 def test_a_rejected_one_is_answered_in_the_words_of_the_api(site: Site) -> None:

@@ -71,6 +71,20 @@ def test_a_deployment_is_asked_for_with_its_runtime(fake: FakeApi, api: httpx.AS
     assert (made.name, made.runtime, fake.deployments["quick"]["runtime"]) == ("quick", "native", "native")
 
 
+def test_models_have_the_time_that_their_deployments_say_unless_a_deadline_is_set() -> None:
+    sent: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.content)
+        assert request.extensions["timeout"]["read"] > (600 if b"deadline_ms" not in request.content else 1)
+        return httpx.Response(200, json={"results": []})
+
+    transport = httpx.MockTransport(answer)
+    ask(transport, lambda client: client.predict(None, {"text": "a"}))
+    ask(transport, lambda client: client.predict(None, {"text": "a"}, deadline_ms=1000))
+    assert [b"deadline_ms" in content for content in sent] == [False, True]
+
+
 def test_a_picture_is_asked_about_at_the_chosen_deployments(fake: FakeApi, api: httpx.ASGITransport) -> None:
     image = (Path(__file__).parents[2] / "ui" / "model_ui" / "examples" / "digit-5.png").read_bytes()
     names = ["cnn-baseline", "mlp-poor"]

@@ -15,6 +15,8 @@ from model_ui.bodies import Body
 from model_ui.metadata_client import MetadataClient
 
 PREFIX = "/archives/"
+# Each holds a connection to the API for as long as somebody's line is slow; most of them are for the pages.
+MOST_AT_ONCE = 20
 
 
 class Archives:
@@ -24,6 +26,7 @@ class Archives:
         self._app = app
         self._client = client
         self._most = max_bytes
+        self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
@@ -39,6 +42,11 @@ class Archives:
             )
             return await _reject(send, 413, "archive_too_large", detail)
         body = Body(receive, self._most)
+        if self._under_way >= MOST_AT_ONCE:
+            await _rest(body)
+            detail = f"{MOST_AT_ONCE} uploads are under way already. Try again when one of them is done."
+            return await _reject(send, 503, "too_many_uploads", detail)
+        self._under_way += 1
         try:
             made = await self._pass_on(scope, body, int(size))
         except _Interrupted:
@@ -49,6 +57,8 @@ class Archives:
             await _reject(send, _status(error), _code(error), error.detail)
         else:
             await send_json(send, 201, made)
+        finally:
+            self._under_way -= 1
 
     async def _pass_on(self, scope: Scope, body: Body, size: int) -> dict[str, str]:
         api, name = self._client.as_visitor(visitor_in(scope).token), scope["path"].removeprefix(PREFIX)

@@ -27,6 +27,8 @@ from model_ui.names import segment, token_segment
 from model_ui.prediction_types import Comparison
 from model_ui.spec_types import Version
 
+# The longest that a deployment may take to answer, and the way to it.
+MAX_DEADLINE_MS = 605_000
 # Pages wait for the check of their visitor before anything else.
 ME_SECONDS = 3.0
 # A CSV of the largest size is parsed and stored in one call.
@@ -170,17 +172,23 @@ class MetadataClient(ApiConnection):
         body: Mapping[str, Any],
         *,
         deployments: list[str] | None = None,
-        deadline_ms: int = 5000,
+        deadline_ms: int | None = None,
     ) -> Comparison:
-        """Ask deployments (None means all that can take it) about an image file, else about the fields of `body`."""
+        """Ask deployments (None means all that can take it) about an image file, else about the fields of `body`.
+
+        `deadline_ms` None gives each of them the time that its own settings say.
+        """
         # Our own wait is longer than the models' deadline: the API answers in time even when they do not.
-        wait = httpx.Timeout(deadline_ms / 1000 + READ_SECONDS, connect=CONNECT_SECONDS)
-        named = {} if deployments is None else {"deployments": deployments}
+        seconds = (deadline_ms or MAX_DEADLINE_MS) / 1000 + READ_SECONDS
+        wait = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
+        options: dict[str, Any] = {} if deployments is None else {"deployments": deployments}
+        if deadline_ms is not None:
+            options["deadline_ms"] = deadline_ms
         if image is None:
-            sent: dict[str, Any] = {"json": {**body, **named, "deadline_ms": deadline_ms}}
+            sent: dict[str, Any] = {"json": {**body, **options}}
         else:
             files = {"image": ("image", image, "application/octet-stream")}
-            sent = {"data": {**named, "deadline_ms": str(deadline_ms)}, "files": files}
+            sent = {"data": options, "files": files}
         return await self.call(Comparison, "POST", "/v1/predictions", timeout=wait, **sent)
 
     async def import_csv(self, path: Path, *, filename: str, dry_run: bool = False) -> ImportReport:

@@ -70,8 +70,8 @@ class Settings(BaseSettings):
     """Addresses and networks, by commas, whose X-Forwarded-Proto is believed; see also `public_url`."""
     root_path: Annotated[str, AfterValidator(_prefix)] = ""
     """Path prefix under which a proxy publishes the UI; the proxy may strip it or not."""
-    deadline_ms: Annotated[int, Field(ge=100, le=30_000)] = 5000
-    """How long the models may take to answer one input, in milliseconds."""
+    deadline_ms: Annotated[int | None, Field(ge=100, le=605_000)] = None
+    """How long the models may take for one input, in milliseconds; None is what each deployment's settings say."""
     max_csv_bytes: Annotated[int, Field(ge=1024)] = 50 * MEBIBYTE
     """Largest CSV that may be uploaded, in bytes."""
     max_archive_bytes: Annotated[int, Field(ge=1024)] = 1024 * MEBIBYTE

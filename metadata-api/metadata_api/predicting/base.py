@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from serving_runtime.archive.tensor_kinds import TensorSpec
+from serving_runtime.protocol.json_answers import Box
 from serving_runtime.protocol.tensors import Tensor
 
 Json = dict[str, Any]
@@ -63,15 +64,6 @@ class InputKind(Protocol):
 
     def tensors(self, content: Any, inputs: Sequence[TensorSpec]) -> list[Tensor]:
         """The input as a model with these inputs takes it, one row; raises CannotTake."""
-
-
-@dataclass(frozen=True)
-class Box:
-    """One object on an image: x1, y1, x2, y2 in pixels of the upright image, and how sure the model is, 0 to 1."""
-
-    label: str
-    score: float
-    box: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)

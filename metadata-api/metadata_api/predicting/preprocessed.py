@@ -5,6 +5,7 @@ import io
 
 from PIL import Image as Pillow
 
+from serving_runtime.archive import tensor_kinds
 from serving_runtime.contracts import IMAGE_MAX_PIXELS
 from serving_runtime.protocol.tensors import Tensor
 
@@ -33,18 +34,14 @@ class PreprocessedImages:
 
 
 def _image(shape: tuple[int, ...], data: bytes) -> Pillow.Image | None:
-    sizes = shape[1:]
-    if not 2 <= len(sizes) <= 3 or shape[0] != 1 or not 0 < len(data) <= 3 * IMAGE_MAX_PIXELS:
+    found = tensor_kinds.image_format("UINT8", shape)
+    if found is None or shape[0] != 1 or not 0 < len(data) <= 3 * IMAGE_MAX_PIXELS:
         return None
-    if len(sizes) == 2:
-        return Pillow.frombytes("L", (sizes[1], sizes[0]), data)
-    if sizes[2] in _MODES:
-        return Pillow.frombytes(_MODES[sizes[2]], (sizes[1], sizes[0]), data)
-    if sizes[0] not in _MODES:
-        return None
-    plane = sizes[1] * sizes[2]
-    bands = [
-        Pillow.frombytes("L", (sizes[2], sizes[1]), data[at * plane : (at + 1) * plane])
-        for at in range(sizes[0])
-    ]
-    return Pillow.merge(_MODES[sizes[0]], bands)
+    assert found.width is not None
+    assert found.height is not None
+    size, mode = (found.width, found.height), _MODES[found.channels]
+    if found.layout != "CHW":
+        return Pillow.frombytes(mode, size, data)
+    plane = len(data) // found.channels
+    planes = [data[at : at + plane] for at in range(0, len(data), plane)]
+    return Pillow.merge(mode, [Pillow.frombytes("L", size, one) for one in planes])

@@ -4,12 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime
+from starlette.concurrency import run_in_threadpool
 
-from metadata_api import alias_changes, alias_events, aliases
+from metadata_api import alias_changes, alias_events, alias_rollbacks, aliases
 from metadata_api.auth.access import needs
+from metadata_api.database.session import Sessions
+from metadata_api.deployments.events import By
 from metadata_api.errors import responses
 from metadata_api.evidence import policies
-from metadata_api.routes.dependencies import CallerDep, ReservedNames, SessionDep
+from metadata_api.routes.dependencies import CallerDep, ComponentsDep, ReservedNames, SessionDep
 from metadata_api.schemas.aliases import (
     Alias,
     AliasChange,
@@ -17,6 +20,7 @@ from metadata_api.schemas.aliases import (
     AliasPage,
     AliasTarget,
     AliasThen,
+    RollbackUnderWay,
 )
 from metadata_api.schemas.fields import NameInPath, Text
 from serving_runtime.contracts import NAME_PATTERN, Role
@@ -83,13 +87,34 @@ def list_alias_events(
     return alias_events.list_page(session, name, limit=limit, before=cursor)
 
 
-@router.post("/{name}/rollback", dependencies=[needs(Role.DEPLOYER)], responses=responses(404, 409))
-def roll_back_alias(
-    session: SessionDep, caller: CallerDep, name: NameInPath, body: AliasChange | None = None
-) -> Alias:
-    """Point where it pointed before the last move; that must still be served."""
-    alias_changes.roll_back(session, name, caller.subject, (body or AliasChange()).reason)
-    return aliases.show(session, name)
+@router.post(
+    "/{name}/rollback",
+    dependencies=[needs(Role.DEPLOYER)],
+    responses={
+        202: {"model": RollbackUnderWay, "description": "The target is being woken; nothing is moved yet."},
+        **responses(404, 409),
+    },
+)
+async def roll_back_alias(
+    of: ComponentsDep,
+    caller: CallerDep,
+    name: NameInPath,
+    response: Response,
+    body: AliasChange | None = None,
+    wait_seconds: Annotated[
+        float, Query(ge=0, le=120, description="For a target that is not ready; then 202 says how far it is.")
+    ] = 30,
+) -> Alias | RollbackUnderWay:
+    """Point where it pointed before the last move; what is stopped or not served any more is woken, and proven first.
+
+    Until then the present target answers. After a 202 the same request goes on.
+    """
+    by = By(caller.subject, (body or AliasChange()).reason)
+    woken = alias_rollbacks.Dependencies(of.sessions, of.helm, of.deployer.changed.set)
+    if waits := await alias_rollbacks.roll_back(woken, name, by, wait_seconds):
+        response.status_code = 202
+        return waits
+    return await run_in_threadpool(_show, of.sessions, name)
 
 
 @router.delete("/{name}", dependencies=[needs(Role.DEPLOYER)], status_code=204, responses=responses(404))
@@ -101,3 +126,8 @@ def delete_alias(
 ) -> None:
     """Forget an alias; its events stay."""
     alias_changes.delete(session, name, caller.subject, reason)
+
+
+def _show(sessions: Sessions, name: str) -> Alias:
+    with sessions() as session:
+        return aliases.show(session, name)

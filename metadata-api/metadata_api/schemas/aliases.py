@@ -41,6 +41,17 @@ class Alias(BaseModel):
     updated_at: datetime
 
 
+class RollbackUnderWay(BaseModel):
+    """What an alias waits for before it is rolled back."""
+
+    deployment: str
+    """It was started, or deployed again, and has not proven itself yet."""
+    version: int
+    state: str
+    reason: str | None
+    detail: str
+
+
 class AliasPage(BaseModel):
     """Aliases by name."""
 

@@ -8,16 +8,19 @@ from typing import Annotated
 
 import typer
 
-from marina import archives, inputs, printing
+from marina import archives, following, inputs, printing
 from marina.api import Api, Json
 from marina.connection import find
 from marina.deploying import deployed
-from marina.errors import Failure, NotFound
+from marina.errors import Failure, NotFound, WrongUse
+from marina.names import checked_name
 from marina.waiting import state_of, until_ready
 
 UPLOAD_SECONDS = 600.0
 WAIT_SECONDS = 300.0
 COMPLETION_SECONDS = 1.0
+# The longest that a deployment may take to answer, and the way to it.
+MAX_DEADLINE_MS = 605_000
 SHOWN_EVENTS = 10
 
 app = typer.Typer(
@@ -150,7 +153,10 @@ def ask(
     experiment: Annotated[
         list[str] | None, typer.Option("--experiment", "-e", autocompletion=_experiments)
     ] = None,
-    deadline_ms: Annotated[int, typer.Option(min=100, max=30_000)] = 5000,
+    deadline_ms: Annotated[
+        int | None,
+        typer.Option(min=100, max=MAX_DEADLINE_MS, help="By default what each deployment's settings say."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask deployments, by default all that can take the input. Exit code 1 unless one answered."""
@@ -158,7 +164,9 @@ def ask(
     targets = {"deployments": deployment or [], "aliases": alias or [], "experiments": experiment or []}
     with _api(context) as api:
         content = asked.content(targets, deadline_ms)
-        found = api.send("POST", "/v1/predictions", seconds=deadline_ms / 1000 + 60, **content)
+        found = api.send(
+            "POST", "/v1/predictions", seconds=(deadline_ms or MAX_DEADLINE_MS) / 1000 + 60, **content
+        )
     if as_json:
         printing.tell_json(found)
     else:
@@ -205,21 +213,22 @@ def logs(
     context: typer.Context,
     deployment: DeploymentName,
     lines: Annotated[int, typer.Option(min=1, max=1000, help="Of each process.")] = 100,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what it writes, until Ctrl-C.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a deployment's model printed, logged and raised last."""
+    if follow and as_json:
+        raise WrongUse("--json is one document and --follow has no end: leave one of them out")
+    name = _name(deployment)
     with _api(context) as api:
-        found = api.get(f"/v1/deployments/{_name(deployment)}/logs", lines=lines)
+        if follow:
+            return printing.tell_log(following.parts(api, name, lines))
+        found = api.get(f"/v1/deployments/{name}/logs", lines=lines)
     if as_json:
         return printing.tell_json(found)
-    for part in found["parts"]:
-        if part["pod"]:
-            printing.tell(f"== {part['pod']}")
-        for line in part["lines"]:
-            printing.tell(
-                "".join(letter if letter.isprintable() or letter == "\t" else " " for letter in line)
-            )
-    return None
+    return printing.tell_log((part["pod"], part["lines"]) for part in found["parts"])
 
 
 @app.command("import")
@@ -262,7 +271,7 @@ def _api(context: typer.Context) -> Iterator[Api]:
 
 def _name(word: str) -> str:
     """A name that may stand in an address."""
-    return archives.checked_name(word, f"{word!r} is no name: write one")
+    return checked_name(word, f"{word!r} is no name: write one")
 
 
 def _experiment(api: Api, name: str) -> Json:

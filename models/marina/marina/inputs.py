@@ -19,14 +19,16 @@ class Question:
     image: tuple[str, bytes] | None = None
     entry: tuple[str, Any] | None = None
 
-    def content(self, targets: dict[str, list[str]], deadline_ms: int) -> dict[str, Any]:
+    def content(self, targets: dict[str, list[str]], deadline_ms: int | None) -> dict[str, Any]:
         """The request as httpx takes it; `targets` lists names under deployments, aliases, experiments."""
-        named = {key: names for key, names in targets.items() if names}
+        options: dict[str, Any] = {key: names for key, names in targets.items() if names}
+        if deadline_ms is not None:
+            options["deadline_ms"] = deadline_ms
         if self.image:
-            return {"files": {"image": self.image}, "data": {**named, "deadline_ms": str(deadline_ms)}}
+            return {"files": {"image": self.image}, "data": options}
         assert self.entry
         key, value = self.entry
-        return {"json": {key: value, **named, "deadline_ms": deadline_ms}}
+        return {"json": {key: value, **options}}
 
 
 def question(words: Sequence[str], text: str | None, tensors: Path | None) -> Question:

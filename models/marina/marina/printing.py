@@ -92,6 +92,18 @@ def tell_signature(spec: Json, batch: str) -> None:
         )
 
 
+def tell_log(parts: Iterable[tuple[str | None, Sequence[str]]]) -> None:
+    """Lines of a log under the pod that they are of, as they come."""
+    last: str | None = None
+    for pod, lines in parts:
+        if pod and pod != last:
+            tell(f"== {pod}")
+        last = pod
+        for line in lines:
+            tell("".join(letter if letter.isprintable() or letter == "\t" else " " for letter in line))
+        sys.stdout.flush()
+
+
 def deployment_rows(deployments: Iterable[Json]) -> Iterator[tuple[str | Text, ...]]:
     """Name, experiment, version, state and runtime."""
     for one in deployments:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.orm import Session
 
-from metadata_api import alias_changes, alias_events, environments
+from metadata_api import alias_changes, alias_events, alias_rollbacks, environments
 from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.session import Sessions
 from metadata_api.deploying.helm_release import HelmRelease
@@ -129,7 +129,10 @@ def back(sessions: Sessions, model: Model, chance: random.Random, who: str) -> N
     can = name in model.pointed and target is not None and model.deployed.get(target[0]) == target[1:]
     try:
         with sessions.begin() as session:
-            alias_changes.roll_back(session, name, who, "")
+            row, _, before = alias_changes.previous(session, name)
+            version_id = alias_rollbacks._version(session, before).id
+            change = alias_events.Change("rollback", who, "")
+            alias_changes.roll_back(session, row, before.deployment, version_id, change)
     except MarinaError:
         assert not can
     else:

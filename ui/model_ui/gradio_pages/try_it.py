@@ -38,7 +38,7 @@ class TryTab:
     parts: list[Any]
 
 
-def build(client: MetadataClient, *, deadline_ms: int, training_file: Path | None = None) -> TryTab:
+def build(client: MetadataClient, *, deadline_ms: int | None, training_file: Path | None = None) -> TryTab:
     """Lay out the tab and wire it; while `training_file` is there, what cannot be answered yet is asked again."""
     with gr.Row(elem_classes="m-try", equal_height=False):
         with gr.Column(scale=0, min_width=320, elem_classes="m-left") as controls:
@@ -176,7 +176,7 @@ def _nobody_is_ready(task: Task) -> bool:
 
 
 async def _predict(
-    api: MetadataClient, question: Question, names: list[str] | None, deadline_ms: int
+    api: MetadataClient, question: Question, names: list[str] | None, deadline_ms: int | None
 ) -> Comparison:
     """Ask these deployments; when one of them has gone meanwhile, those that are still there. Raises ApiError."""
     try:

@@ -34,7 +34,7 @@ def answers(comparison: Comparison) -> str:
     )
     if not answered:
         title = "No model could answer" if failed else "No model was asked"
-        sections = _vote(Verdict(title), "bad", "", "", "", "")
+        sections = _vote(Verdict(title), "bad")
     silent = "".join(_failed(answer) for answer in failed)
     cards = f'<div class="m-cards">{silent}</div>' if silent else ""
     return f'<div class="m-answers">{sections}{cards}{_passed_over(comparison.not_asked)}</div>'
@@ -82,16 +82,16 @@ def _section(kind: AnswerKind, answers: list[Answer], comparison: Comparison, sh
         _card(kind, answer, answers, comparison.input, verdict, own_picture=not shared) for answer in answers
     )
     wide = " wide" if kind.wide else ""
-    return f'{_vote(verdict, state, verdict.more, remarks, broken, image)}<div class="m-cards{wide}">{cards}</div>'
+    return f'{_vote(verdict, state, remarks + broken, image)}<div class="m-cards{wide}">{cards}</div>'
 
 
-def _vote(verdict: Verdict, state: str, more: str, remarks: str, broken: str, image: str) -> str:
+def _vote(verdict: Verdict, state: str, remarks: str = "", image: str = "") -> str:
     long = " long" if len(verdict.glyph) > LONG else ""
     glyph = f'<div class="m-glyph{long}">{text(verdict.glyph)}</div>' if verdict.glyph else ""
     detail = f"<p>{text(verdict.detail)}</p>" if verdict.detail else ""
     return (
         f'<section class="m-vote {state}" aria-live="polite">{glyph}'
-        f'<div class="m-verdict"><h3>{text(verdict.title)}</h3>{detail}{more}{remarks}{broken}</div>{image}</section>'
+        f'<div class="m-verdict"><h3>{text(verdict.title)}</h3>{detail}{verdict.more}{remarks}</div>{image}</section>'
     )
 
 

@@ -1,6 +1,8 @@
 """Boxes on an image, in one JSON text."""
 
-from metadata_api.predicting.base import Answer, Box, Outputs, text_of
+from dataclasses import replace
+
+from metadata_api.predicting.base import Answer, Outputs, text_of
 from serving_runtime.protocol import json_answers
 
 RANK = 1
@@ -15,4 +17,4 @@ def read(outputs: Outputs) -> Answer:
     if found is None or not isinstance(found[1].data, list) or not found[1].data:
         raise ValueError("its boxes are missing")
     boxes = sorted(json_answers.boxes(found[1].data[0]), key=lambda box: -box.score)[:MOST]
-    return Answer("boxes", boxes=[Box(text_of(box.label)[:200], box.score, box.box) for box in boxes])
+    return Answer("boxes", boxes=[replace(box, label=text_of(box.label)[:200]) for box in boxes])
