@@ -87,10 +87,7 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
         "owner": "api",
         "desired": "running",
         "observed": observed("ready", version),
-        "state": "ready",
         "ready": True,
-        "environment": "base",
-        "traffic": None,
         "previous_version": None,
         "archive_settings": None,
         "url": f"http://127.0.0.1:8080/v2/models/{name}",
@@ -318,7 +315,7 @@ class FakeApi:
         @self.app.get("/v1/deployments")
         def listing() -> dict[str, Any]:
             items = sorted(self.deployments.values(), key=lambda item: str(item["name"]))
-            found = {"items": items, "total": len(items), "counts": {}, "next": None, "unregistered": []}
+            found = {"items": items, "total": len(items), "next": None, "unregistered": []}
             return {**found, "runtimes": ["torchserve", "native"]}
 
         @self.app.get("/v1/deployments/{name}")
