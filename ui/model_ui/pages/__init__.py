@@ -6,10 +6,13 @@
 from model_ui.pages import (
     alias,
     aliases,
+    compare,
     deployment,
     deployments,
+    experiment,
     experiments,
     go,
+    help,
     prediction,
     predictions,
     settings,
@@ -18,6 +21,8 @@ from model_ui.shell.page import Page
 
 _MODULES = (
     experiments,
+    experiment,
+    compare,
     deployments,
     deployment,
     aliases,
@@ -25,6 +30,7 @@ _MODULES = (
     predictions,
     prediction,
     go,
+    help,
     settings,
 )
 ALL: tuple[Page, ...] = tuple(page for module in _MODULES for page in module.PAGES)
