@@ -4,12 +4,18 @@
 """
 
 from model_ui.pages import (
+    alias,
+    aliases,
     compare,
+    deployment,
+    deployments,
     experiment,
     experiments,
     experiments_csv,
     go,
     help,
+    prediction,
+    predictions,
     settings,
 )
 from model_ui.shell.page import Page
@@ -19,6 +25,12 @@ _MODULES = (
     experiments_csv,
     experiment,
     compare,
+    deployments,
+    deployment,
+    aliases,
+    alias,
+    predictions,
+    prediction,
     go,
     help,
     settings,

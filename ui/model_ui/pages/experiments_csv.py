@@ -29,7 +29,9 @@ async def show(visit: Visit) -> Response:
     chosen = columns.parse(visit.query("columns")) or _every(items)
     written = io.StringIO()
     writer = csv.writer(written)
-    writer.writerow(["name", "display_name", "state", "created_at", "latest_version", "deployments", *_heads(chosen)])
+    writer.writerow(
+        ["name", "display_name", "state", "created_at", "latest_version", "deployments", *_heads(chosen)]
+    )
     for item in items:
         fixed = (item.name, item.display_name, item.state, item.created_at and item.created_at.isoformat())
         rest = (item.latest_version, " ".join(item.deployments))
