@@ -33,7 +33,7 @@ class TestNames:
         page.locator(".m-vote").wait_for()
         visits.open_tab(page, "Deployments")
         expect(page.locator(".m-service").first).to_be_visible()
-        assert page.title() == "Marina"
+        assert page.title() == "Try · Marina"
         assert page.locator("img[src=x]").count() == 0
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.ui import visits
 from tests.ui.accessibility import see_no_barrier
 from tests.ui.conftest import Site
 from tests.ui.fake_api import HOSTILE, experiment
@@ -39,6 +41,18 @@ def test_no_page_has_a_barrier(browser: Browser, site: Site, screenshot: Screens
             screenshot(page, f"{name}-{scheme}")
             page.close()
         context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_that_gradio_serves_has_none_either(
+    browser: Browser, site: Site, scheme: Literal["light", "dark"]
+) -> None:
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    visits.enter(page, site.url)
+    see_no_barrier(page)
+    assert page.title() == "Try · Marina"
+    context.close()
 
 
 class TestExperiments:

@@ -132,7 +132,7 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
     api = settings.public_api_url.rstrip("/")
     page: gr.Blocks
     with gr.Blocks(
-        title="Marina", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
+        title="Try · Marina", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
     ) as page:
         alarm = gr.HTML("", js_on_load=None, apply_default_css=False, elem_id="alarm", elem_classes="m-maybe")
         with gr.Tabs(elem_id="tabs", selected="try", overflow_behavior="wrap") as tabs:
