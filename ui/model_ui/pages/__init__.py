@@ -4,6 +4,7 @@
 """
 
 from model_ui.pages import (
+    activity,
     alias,
     aliases,
     compare,
@@ -13,9 +14,13 @@ from model_ui.pages import (
     experiments,
     go,
     help,
+    import_report,
+    imports,
+    models,
     prediction,
     predictions,
     settings,
+    version,
 )
 from model_ui.shell.page import Page
 
@@ -27,8 +32,13 @@ _MODULES = (
     deployment,
     aliases,
     alias,
+    models,
+    version,
     predictions,
     prediction,
+    imports,
+    import_report,
+    activity,
     go,
     help,
     settings,
