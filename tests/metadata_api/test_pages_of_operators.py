@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,7 +18,7 @@ from metadata_api.settings import Settings
 from metadata_api.settings.auth import Auth
 from model_ui.settings import Settings as UiSettings
 from tests.asgi import Server
-from tests.metadata_api.making import make_deployment, make_image, make_version, url_of
+from tests.metadata_api.making import make_deployment, make_image, make_mar, make_version, url_of
 from tests.metadata_api.servers import V2Server, answers, rejects, running
 from tests.ui.apps import create_app
 
@@ -178,3 +179,67 @@ class TestPredictions:
         assert said(send("POST", path, data={"do": "again"})) == "a answers the same again."
         serving.models["a"] = answers("7")
         assert "a answers otherwise: label 5 → 7" in said(send("POST", path, data={"do": "again"}))
+
+
+class TestModels:
+    @pytest.fixture
+    def uploaded(self, api: httpx.Client, site: None, tmp_path: Path) -> None:
+        """Version 3 of a, as somebody uploaded it."""
+        answer = api.post("/v1/experiments/a/versions", content=make_mar(tmp_path))
+        assert answer.raise_for_status().json()["version"] == 3
+
+    def test_are_listed_and_found(self, send: Send, uploaded: None) -> None:
+        page = send("GET", "/models").text
+        assert '<a href="/behind/version?experiment=a&amp;number=3">a v3</a>' in page
+        assert "data-upload" in page
+        assert "a v3" not in send("GET", "/models?q=b").text
+
+    def test_one_says_what_it_takes_and_how_it_is_asked(self, send: Send, uploaded: None) -> None:
+        page = send("GET", "/version?experiment=a&number=3").text
+        assert "<title>a v3 · Marina</title>" in page
+        assert "image, 28 × 28, grey" in page
+        assert "by anonymous from 127.0.0.1" in page
+        assert "-F image=@digit.png" in page
+        assert "Change a from v1 to v3" in page
+        assert send("GET", "/version?experiment=a&number=9").status_code == 404
+
+    def test_one_is_deployed(self, send: Send, uploaded: None, api: httpx.Client) -> None:
+        form = {"do": "deploy", "experiment": "a", "version": "3", "name": "a-v3", "runtime": "native"}
+        assert (
+            said(send("POST", "/version?experiment=a&number=3", data=form)) == "a-v3 starts with version 3."
+        )
+        assert api.get("/v1/deployments/a-v3").json()["version"] == 3
+
+
+class TestImports:
+    ROWS = b"Experiment Name,Learning Rate,Momentum,Loss\nb,x,0.9,0.1\nc,y,0.9,0.1\n"
+
+    def post(self, send: Send, **form: str) -> httpx.Response:
+        files = {"file": ("runs.csv", self.ROWS, "text/csv")}
+        return send("POST", "/imports", data={"do": "upload", **form}, files=files)
+
+    def test_a_file_is_imported_and_its_report_stays(self, send: Send) -> None:
+        answer = self.post(send)
+        assert said(answer) == "runs.csv: 0 imported, 0 unchanged, 2 rejected."
+        path = answer.headers["location"].removeprefix("/behind")
+        assert "Why rows were rejected" in send("GET", path).text
+        assert "runs.csv" in send("GET", "/imports").text
+        rejected = send("GET", path.replace("/import?", "/import-csv?"))
+        assert rejected.text.splitlines()[0] == "line,column,reason"
+
+    def test_a_file_that_is_only_checked_stores_nothing(self, send: Send, api: httpx.Client) -> None:
+        answer = self.post(send, check="1")
+        assert "runs.csv was checked; nothing is stored" in answer.text
+        assert api.get("/v1/imports").json()["total"] == 0
+
+
+class TestActivity:
+    def test_shows_who_changed_what_and_gives_it_as_csv(self, send: Send, api: httpx.Client) -> None:
+        api.post("/v1/experiments", json={"name": "new"}).raise_for_status()
+        page = send("GET", "/activity").text
+        assert "POST /v1/experiments" in page
+        assert "<b>experiments</b> new created" in page
+        answer = send("GET", "/activity-csv")
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        assert "POST /v1/experiments" in answer.text
+        assert "Nothing found" in send("GET", "/activity?subject=nobody").text

@@ -91,7 +91,14 @@ def _frame(settings: Settings, client: MetadataClient) -> Frame:
     """What our own pages share."""
     root, secure = settings.root_path, settings.public_url.startswith("https://")
     status = StatusCookie(port=settings.port, root_path=root, secure=secure)
-    return Frame(client, root, settings.public_api_url.rstrip("/"), status, frozenset((*PATHS, "/")))
+    return Frame(
+        client,
+        root,
+        settings.public_api_url.rstrip("/"),
+        status,
+        frozenset((*PATHS, "/")),
+        settings.max_archive_bytes,
+    )
 
 
 def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:

@@ -4,6 +4,7 @@
 """
 
 from model_ui.pages import (
+    activity,
     alias,
     aliases,
     compare,
@@ -14,9 +15,13 @@ from model_ui.pages import (
     experiments_csv,
     go,
     help,
+    import_report,
+    imports,
+    models,
     prediction,
     predictions,
     settings,
+    version,
 )
 from model_ui.shell.page import Page
 
@@ -29,8 +34,13 @@ _MODULES = (
     deployment,
     aliases,
     alias,
+    models,
+    version,
     predictions,
     prediction,
+    imports,
+    import_report,
+    activity,
     go,
     help,
     settings,

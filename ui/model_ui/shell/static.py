@@ -21,7 +21,7 @@ STYLES = {
         "operations.css",
     )
 }
-SCRIPTS = ("shell.js", "live.js", "choices.js", "chart.js", "saving.js")
+SCRIPTS = ("shell.js", "live.js", "choices.js", "chart.js", "saving.js", "upload.js")
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
 

@@ -39,6 +39,8 @@ class Frame:
     status: StatusCookie
     paths: frozenset[str]
     """Addresses that there are."""
+    archive_bytes: int = 0
+    """Size of the largest archive that is taken."""
 
 
 class Visit:
