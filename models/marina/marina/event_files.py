@@ -1,6 +1,6 @@
 """TensorBoard's event files: each folder with some is a run of scalars and hyperparameters.
 
-They are read by the reader that TensorBoard's package, an extra (`marina[tensorboard]`), has for those without TensorFlow.
+They are read by the reader that TensorBoard's package (`marina[tensorboard]`) has for those without TensorFlow.
 """
 
 import hashlib
