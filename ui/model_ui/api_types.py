@@ -69,6 +69,7 @@ class ExperimentPage(ApiModel):
 
     items: tuple[Experiment, ...]
     total: int
+    total_is_exact: bool = True
     next: str | None = None
 
 
@@ -83,6 +84,7 @@ class NonFinite(ApiModel):
 
     step: float
     value: str
+    time: float | None = None
 
 
 class Curve(ApiModel):
@@ -92,6 +94,7 @@ class Curve(ApiModel):
     display_name: str | None = None
     steps: tuple[float, ...]
     values: tuple[float | None, ...]
+    times: tuple[float, ...] = ()
     points: int = 0
     non_finite: tuple[NonFinite, ...] = ()
 
