@@ -91,16 +91,6 @@ async def skip(visit: Visit, form: FormData) -> Response:
     return visit.redirect(_next(visit, after=sha256))
 
 
-async def show_input(visit: Visit) -> Response:
-    """An image that was asked about; other inputs are shown in the page, as text."""
-    found = await visit.api.request("GET", f"/v1/inputs/{_digest(visit.query('sha256'))}")
-    kind = found.headers.get("content-type", "").partition(";")[0]
-    if kind not in ("image/png", "image/jpeg"):
-        raise ApiRejected(404, "input_unknown", "This input is no image.")
-    headers = {"cache-control": "private, max-age=31536000, immutable"}
-    return Response(found.content, media_type=kind, headers=headers)
-
-
 def choices(takes: Takes) -> list[Choice]:
     """A key for each class: the class itself where all are one character, else digits, else letters."""
     labels = takes.labels
@@ -168,4 +158,4 @@ def _digest(text: str) -> str:
     return text
 
 
-PAGES = (Page("/label", show, {"label": label, "skip": skip}), Page("/input", show_input))
+PAGES = (Page("/label", show, {"label": label, "skip": skip}),)
