@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 PREFIX = "/assets/marina/"
 FOREVER = "public, max-age=31536000, immutable"
-STYLES = {"pages.css": ("tokens.css", "pieces.css", "shell.css", "workbench.css")}
+STYLES = {"pages.css": ("tokens.css", "pieces.css", "shell.css", "workbench.css", "evidence.css")}
 SCRIPTS = ("shell.js", "live.js", "choices.js", "chart.js")
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
