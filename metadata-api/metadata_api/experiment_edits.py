@@ -72,8 +72,6 @@ def _turn(session: Session, row: Experiment) -> None:
             "best": best and best[0],
             "best_step": best and best[1],
         }
-        if metric == "loss":
-            row.best_loss = best and best[0]
         flag_modified(row, "metrics")
 
 

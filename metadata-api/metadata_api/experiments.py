@@ -1,34 +1,22 @@
 """Experiments: created one by one, listed page by page; called by the routes and, for rows, by imports."""
 
-import base64
-import json
-import math
-import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, insert, or_, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from metadata_api import curves, directions
 from metadata_api.curves import Curve
-from metadata_api.database.pages import first_rows
 from metadata_api.database.tables import Deployment, Experiment, MetricPoints, ModelVersion
 from metadata_api.errors import Conflict, Invalid, NotFound
+from metadata_api.listing import cursor as cursors
+from metadata_api.listing import grammar, page, rows
 from metadata_api.schemas import experiments as bodies
-from serving_runtime.contracts import NAME_PATTERN
 
 Json = dict[str, Any]
 MAX_METRIC_NAMES = 1000
-COLUMNS = {
-    "created_at": Experiment.created_at,
-    "name": Experiment.name,
-    "best_loss": Experiment.best_loss,
-    "final_loss": Experiment.final_loss,
-}
-LARGE = (Experiment.parameters, Experiment.tags, Experiment.metrics, Experiment.description, Experiment.notes)
 
 
 def create(session: Session, new: bodies.NewExperiment) -> bodies.Experiment:
@@ -56,32 +44,29 @@ def show(session: Session, name: str) -> bodies.Experiment:
 
 def list_page(
     session: Session,
+    asked: bodies.Listing,
     *,
-    order: bodies.Order,
-    search: str | None,
     limit: int,
     cursor: str | None,
-    with_model: bool = False,
 ) -> bodies.ExperimentPage:
-    """`limit` experiments that hold `search` in a name, after the one that the cursor names; fewer of large ones.
+    """`limit` experiments of a list, after the one that the cursor names; fewer of large ones.
 
-    `with_model` leaves out those that no model was uploaded to.
+    Raises Invalid for a filter, sort order, columns or cursor that cannot be read.
     """
-    column, descending = COLUMNS[order.removeprefix("-")], order.startswith("-")
-    query = select(Experiment)
-    if search:
-        holds = (
-            column.icontains(search, autoescape=True) for column in (Experiment.name, Experiment.display_name)
-        )
-        query = query.where(or_(*holds))
-    if with_model:
-        query = query.where(exists().where(ModelVersion.experiment_id == Experiment.id))
-    total = session.scalar(query.with_only_columns(func.count(Experiment.id))) or 0
-    if cursor is not None:
-        query = query.where(_after(column, descending, *_decode(cursor, order)))
-    page, more = first_rows(session, _sorted(query, column, descending), LARGE, limit)
-    following = _encode(page[-1], order) if more else None
-    return bodies.ExperimentPage(items=_shaped(session, page), total=total, next=following)
+    wanted = page.read(asked)
+    columns = None if asked.columns is None else grammar.read_columns(asked.columns)
+    made_for = asked.model_dump_json(exclude={"columns"})
+    last = None if cursor is None else cursors.decode(cursor, made_for, wanted.order)
+    found = page.find(session, wanted, last, limit + 1)
+    shown = rows.load(session, [place.experiment_id for place in found.places[:limit]], columns)
+    more = len(shown) < len(found.places)
+    following = next((place for place in found.places if shown and place.experiment_id == shown[-1].id), None)
+    return bodies.ExperimentPage(
+        items=_shaped(session, shown),
+        total=found.total,
+        total_is_exact=found.is_exact,
+        next=cursors.encode(following, made_for) if more and following else None,
+    )
 
 
 def metric_names(session: Session) -> bodies.MetricNames:
@@ -93,9 +78,11 @@ def metric_names(session: Session) -> bodies.MetricNames:
 
 def summaries(made: Mapping[str, Curve], said: Mapping[str, str]) -> Json:
     """The columns of an experiment that come from its curves; `said` is what it says of directions."""
-    metrics = {metric: curves.summary(curve, directions.of(metric, said)) for metric, curve in made.items()}
-    loss = metrics.get("loss", {})
-    return {"metrics": metrics, "final_loss": loss.get("final"), "best_loss": loss.get("best")}
+    return {
+        "metrics": {
+            metric: curves.summary(curve, directions.of(metric, said)) for metric, curve in made.items()
+        }
+    }
 
 
 def _curve(metric: str, curve: bodies.NewCurve) -> Curve:
@@ -141,55 +128,3 @@ def _shaped(session: Session, rows: Sequence[Experiment]) -> list[bodies.Experim
         )
         for row in rows
     ]
-
-
-def _sorted(query: Select[Experiment], column: Any, descending: bool) -> Select[Experiment]:
-    """By the column, experiments without a value last, equal ones by age."""
-    direction = column.desc() if descending else column.asc()
-    if column.nullable:
-        # Only where it means something: it would keep the others' indexes from being used.
-        direction = direction.nulls_last()
-    return query.order_by(direction, Experiment.id.desc() if descending else Experiment.id.asc())
-
-
-def _after(column: Any, descending: bool, value: Any, identity: int) -> ColumnElement[bool]:
-    """What comes after the row with this value and id, in the order of `_sorted`."""
-    later = Experiment.id < identity if descending else Experiment.id > identity
-    if value is None:
-        return and_(column.is_(None), later)
-    beyond = column < value if descending else column > value
-    after = or_(beyond, and_(column == value, later))
-    return or_(after, column.is_(None)) if column.nullable else after
-
-
-def _encode(row: Experiment, order: bodies.Order) -> str:
-    value = getattr(row, order.removeprefix("-"))
-    if isinstance(value, datetime):
-        value = value.isoformat()
-    return base64.urlsafe_b64encode(json.dumps([order, value, row.id]).encode()).decode()
-
-
-def _decode(cursor: str, order: bodies.Order) -> tuple[Any, int]:
-    """Value and id of the row that a cursor names; raises Invalid for anything that `_encode` did not make."""
-    try:
-        made_for, value, identity = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        if made_for != order or type(identity) is not int or not 0 <= identity < 2**63:
-            raise ValueError("made for another list")
-        return _value(order.removeprefix("-"), value), identity
-    except (ValueError, TypeError, OverflowError) as error:
-        detail = "The cursor is not one of this list in this order. Start again without it."
-        raise Invalid("bad_cursor", detail) from error
-
-
-def _value(column: str, value: Any) -> Any:
-    """What a column can hold, from the JSON of a cursor; raises ValueError, TypeError or OverflowError."""
-    if column == "created_at":
-        return datetime.fromisoformat(value)
-    if column == "name":
-        if not re.fullmatch(NAME_PATTERN, value):
-            raise ValueError("not a name")
-        return value
-    # Exact types: true is an int for Python and no number for Postgres.
-    if value is not None and (type(value) not in (int, float) or not math.isfinite(float(value))):
-        raise ValueError("not a loss")
-    return value

@@ -253,10 +253,6 @@ select {_CHUNK} from metric_points where experiment_id = :id and metric = :metri
 # No statement of the mapper: points are not written into the audit log, as each is its own record.
 _NOTE = text("""
 update experiments set metrics = metrics || cast(:changed as jsonb),
-    points_at = greatest(clock_timestamp(), points_at + interval '1 microsecond'),
-    final_loss = case when cast(:changed as jsonb) ? 'loss'
-        then cast(cast(:changed as jsonb) #>> '{loss,final}' as float8) else final_loss end,
-    best_loss = case when cast(:changed as jsonb) ? 'loss'
-        then cast(cast(:changed as jsonb) #>> '{loss,best}' as float8) else best_loss end
+    points_at = greatest(clock_timestamp(), points_at + interval '1 microsecond')
 where id = :id
 """)

@@ -72,9 +72,9 @@ def measure(api: httpx.Client, folder: Path) -> Iterator[tuple[str, str]]:
         yield f"import of {report['accepted']:,} rows ({name})", f"{time.perf_counter() - start:.1f} s"
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     yield "memory grown meanwhile, client and server", f"{grown:.0f} MB"
-    for order in ("-created_at", "name", "best_loss", "-final_loss"):
-        page = partial(api.get, "/v1/experiments", params={"order": order, "limit": 20})
-        yield f"first page by {order}", f"{median_ms(page):.1f} ms"
+    for sort in ("-created_at", "name", "metrics.loss", "-metrics.loss.final"):
+        page = partial(api.get, "/v1/experiments", params={"sort": sort, "limit": 20})
+        yield f"first page by {sort}", f"{median_ms(page):.1f} ms"
     yield "first page of a search", f"{median_ms(lambda: api.get('/v1/experiments?search=run 77')):.1f} ms"
     names = [f"curve-{number}" for number in range(CURVES)]
     query = "&".join(f"experiment={name}" for name in names)

@@ -94,7 +94,7 @@ def wide(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> httpx.Client:
 
 class TestLists:
     def test_a_page_ends_at_so_many_bytes_and_the_next_goes_on(self, wide: httpx.Client) -> None:
-        asked: dict[str, str | int] = {"limit": 200, "order": "name"}
+        asked: dict[str, str | int] = {"limit": 200, "sort": "name"}
         seen, pages_seen = [], 0
         while True:
             answer = wide.get("/v1/experiments", params=asked)
@@ -114,7 +114,7 @@ class TestLists:
         self, wide: httpx.Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pages, "PAGE_BYTES", 1000)
-        page = wide.get("/v1/experiments?limit=5&order=name").json()
+        page = wide.get("/v1/experiments?limit=5&sort=name").json()
         assert [item["name"] for item in page["items"]] == ["wide-00"]
         assert page["next"]
 
@@ -127,7 +127,12 @@ class TestLists:
         assert (len(second["items"]), second["next"]) == (2, None)
 
     def test_an_empty_one_is_empty(self, api: httpx.Client) -> None:
-        assert api.get("/v1/experiments").json() == {"items": [], "total": 0, "next": None}
+        assert api.get("/v1/experiments").json() == {
+            "items": [],
+            "total": 0,
+            "total_is_exact": True,
+            "next": None,
+        }
 
 
 class TestSingleRequests:

@@ -270,6 +270,7 @@ class FakeApi:
             return {
                 "items": found[cursor:end],
                 "total": len(found),
+                "total_is_exact": True,
                 "next": str(end) if end < len(found) else None,
             }
 

@@ -69,6 +69,7 @@ class ExperimentPage(ApiModel):
 
     items: tuple[Experiment, ...]
     total: int
+    total_is_exact: bool = True
     next: str | None = None
 
 

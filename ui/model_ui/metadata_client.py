@@ -50,10 +50,10 @@ class MetadataClient(ApiConnection):
         return await self.call(Me, "GET", "/v1/me", timeout=wait)
 
     async def experiments(
-        self, *, limit: int = 20, search: str = "", order: str = "-created_at", cursor: str | None = None
+        self, *, limit: int = 20, search: str = "", sort: str = "-created_at", cursor: str | None = None
     ) -> ExperimentPage:
         """The first `limit` (1 to 200) experiments whose name holds `search`, or those after a cursor."""
-        query = {"limit": str(limit), "order": order, **({"search": search} if search else {})}
+        query = {"limit": str(limit), "sort": sort, **({"search": search} if search else {})}
         query |= {"cursor": cursor} if cursor is not None else {}
         return await self.call(ExperimentPage, "GET", "/v1/experiments", params=query)
 

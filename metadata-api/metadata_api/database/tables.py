@@ -42,8 +42,6 @@ class Experiment(Base):
     """Per metric min or max, where the experiment says which is better."""
     key_metric: Mapped[str | None] = mapped_column(Text)
     """The metric that this experiment is judged by, where it says so."""
-    final_loss: Mapped[float | None] = mapped_column(Double)
-    best_loss: Mapped[float | None] = mapped_column(Double)
     source: Mapped[str] = mapped_column(Text, server_default="api")
     content_hash: Mapped[str | None] = mapped_column(Text, index=True)
     """sha256 of what was imported, so that importing the same row again changes nothing."""
@@ -62,11 +60,6 @@ class Experiment(Base):
         CheckConstraint(f"state in {EXPERIMENT_STATES!r}", name="state"),
         CheckConstraint("source in ('api', 'import', 'starter')", name="source"),
         Index("ix_experiments_created_at_id", "created_at", "id"),
-        # Experiments without a loss come last both ways, which one index cannot give.
-        Index("ix_experiments_final_loss", text("final_loss asc nulls last"), "id"),
-        Index("ix_experiments_final_loss_desc", text("final_loss desc nulls last"), text("id desc")),
-        Index("ix_experiments_best_loss", text("best_loss asc nulls last"), "id"),
-        Index("ix_experiments_best_loss_desc", text("best_loss desc nulls last"), text("id desc")),
     )
 
 

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import AwareDatetime
 
 from metadata_api import curves, deletions, experiment_edits, experiments, points
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
+from metadata_api.listing import cursor as cursors
 from metadata_api.routes.dependencies import ConsentDep, SessionDep
 from metadata_api.schemas import experiments as bodies
 from metadata_api.schemas.deletions import Deletion
@@ -15,24 +16,51 @@ from metadata_api.schemas.fields import NameInPath
 from serving_runtime.contracts import NAME_PATTERN, Role
 
 router = APIRouter(prefix="/v1", tags=["experiments"])
+# Longer ones are read, so that the error says what is allowed.
+MAX_QUERY = 4000
+MAX_COLUMNS_QUERY = 16_000
 OneName = Annotated[str, Query(pattern=NAME_PATTERN)]
+
+
+def _listing(
+    filter: Annotated[
+        str | None,
+        Query(max_length=MAX_QUERY, description="For example `metrics.f1 > 0.9 and params.lr < 0.1`."),
+    ] = None,
+    sort: Annotated[
+        str,
+        Query(
+            max_length=MAX_QUERY,
+            description="Up to 3 fields; a leading minus sorts downwards: `-metrics.f1,name`.",
+        ),
+    ] = "-created_at",
+    columns: Annotated[
+        str | None,
+        Query(
+            max_length=MAX_COLUMNS_QUERY,
+            description="The metrics, params and tags to show, such as `metrics.f1,params.lr`; by default all.",
+        ),
+    ] = None,
+    search: Annotated[
+        str | None, Query(max_length=200, description="Part of a name, in either case.")
+    ] = None,
+    with_model: Annotated[bool, Query(description="Only experiments that a model was uploaded to.")] = False,
+) -> bodies.Listing:
+    return bodies.Listing(filter=filter, sort=sort, columns=columns, search=search, with_model=with_model)
+
+
+ListingDep = Annotated[bodies.Listing, Depends(_listing)]
 
 
 @router.get("/experiments", dependencies=[needs(Role.VIEWER)], responses=responses(400))
 def list_experiments(
     session: SessionDep,
+    asked: ListingDep,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
-    cursor: Annotated[str | None, Query(max_length=500)] = None,
-    search: Annotated[
-        str | None, Query(max_length=200, description="Part of a name, in either case.")
-    ] = None,
-    order: bodies.Order = "-created_at",
-    with_model: Annotated[bool, Query(description="Only experiments that a model was uploaded to.")] = False,
+    cursor: Annotated[str | None, Query(max_length=cursors.MAX_LENGTH)] = None,
 ) -> bodies.ExperimentPage:
-    """A page of experiments; a leading minus sorts downwards, experiments without a loss come last."""
-    return experiments.list_page(
-        session, order=order, search=search, limit=limit, cursor=cursor, with_model=with_model
-    )
+    """A page of experiments; those without a value in a field that is sorted by come last, upwards and downwards."""
+    return experiments.list_page(session, asked, limit=limit, cursor=cursor)
 
 
 @router.post(

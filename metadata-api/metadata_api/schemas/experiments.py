@@ -19,9 +19,6 @@ Directions = Annotated[
     dict[Metric, Direction],
     Field(max_length=500, description="Which is better, per metric; by default its name tells."),
 ]
-Order = Literal[
-    "-created_at", "created_at", "name", "-name", "best_loss", "-best_loss", "final_loss", "-final_loss"
-]
 
 
 class NewCurve(Body):
@@ -137,11 +134,23 @@ class Appended(BaseModel):
     metrics: dict[str, MetricSummary]
 
 
+class Listing(BaseModel):
+    """Which experiments a list has, in which order, and what it shows of them; see docs/experiments.md."""
+
+    filter: str | None = None
+    sort: str = "-created_at"
+    columns: str | None = None
+    search: str | None = None
+    with_model: bool = False
+
+
 class ExperimentPage(BaseModel):
     """One page of experiments; `next` is the cursor of the page after it."""
 
     items: list[Experiment]
     total: int
+    total_is_exact: bool
+    """Whether there are `total` in all; else there are more."""
     next: str | None
 
 

@@ -1,1 +1,9 @@
-"""`marina`, the command line. It speaks HTTP with the metadata API, on one machine and on a cluster alike."""
+"""`marina`: the command line, and experiments that log from a training loop. It speaks HTTP with the metadata API.
+
+with marina.experiment("net", parameters={"lr": 0.1}) as run:
+    run.log(step, loss=0.5)
+"""
+
+from marina.run import Run, experiment
+
+__all__ = ["Run", "experiment"]

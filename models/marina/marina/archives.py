@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import re
 import subprocess
 import sys
 import zipfile
@@ -13,11 +12,11 @@ from typing import Any, BinaryIO
 from rich.progress import Progress, TaskID
 
 from marina.errors import Failure, WrongUse
+from marina.names import checked_name
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 MAX_MANIFEST_BYTES = 1024 * 1024
 PART_BYTES = 256 * 1024
-NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 
 
 def model_name(path: Path) -> str:
@@ -33,13 +32,6 @@ def model_name(path: Path) -> str:
             f"{path} is no .mar archive: make one by `marina pack` or torch-model-archiver"
         ) from error
     return checked_name(name, f"{path} calls its model {str(name)[:60]!r}: name one by --experiment")
-
-
-def checked_name(name: Any, complaint: str) -> str:
-    """A name that the API takes. Raises WrongUse with the complaint and the rule."""
-    if not (isinstance(name, str) and NAME.fullmatch(name)):
-        raise WrongUse(f"{complaint}, with a-z, 0-9 and -, a letter first and at most 40 in all")
-    return name
 
 
 def opened(path: Path) -> BinaryIO:

@@ -13,6 +13,7 @@ from marina.api import Api, Json
 from marina.connection import find
 from marina.deploying import deployed
 from marina.errors import Failure, NotFound, WrongUse
+from marina.names import checked_name
 from marina.waiting import state_of, until_ready
 
 UPLOAD_SECONDS = 600.0
@@ -270,7 +271,7 @@ def _api(context: typer.Context) -> Iterator[Api]:
 
 def _name(word: str) -> str:
     """A name that may stand in an address."""
-    return archives.checked_name(word, f"{word!r} is no name: write one")
+    return checked_name(word, f"{word!r} is no name: write one")
 
 
 def _experiment(api: Api, name: str) -> Json:

@@ -1,8 +1,8 @@
 """Serving a version: a new deployment, or the one that there is moves to it."""
 
 from marina.api import Api, Json
-from marina.archives import checked_name
 from marina.errors import Failure, NotFound, WrongUse
+from marina.names import checked_name
 
 _PUSH = "marina push FILE.mar --experiment {} brings its first version"
 

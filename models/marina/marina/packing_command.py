@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from marina import archives, printing
+from marina import printing
 from marina.commands import AsJson
 from marina.commands import app as app
 from marina.errors import Failure, WrongUse
+from marina.names import checked_name
 
 MAX_LABELS_BYTES = 10 * 1024 * 1024
 
@@ -63,7 +64,7 @@ def pack(
         from marina.packing.signature import ImageOptions
     except ImportError as error:
         raise Failure(f"packing needs {error.name or 'more packages'}: install marina[pack]") from error
-    chosen = archives.checked_name(
+    chosen = checked_name(
         name or _name_of(file), f"{name or file.stem!r} is no name for a model: name one by --name"
     )
     if batch not in (None, "first", "none"):

@@ -1,0 +1,79 @@
+"""Cursors: where a page of a sorted list ends, as text; every one is checked, because a caller may write one."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import ColumnElement, and_, false, or_, true
+from sqlalchemy.sql.elements import SQLColumnExpression
+
+from metadata_api.errors import Invalid
+from metadata_api.listing.expressions import SortKey
+
+MAX_LENGTH: Final = 8000
+_MAX_KEY: Final = 2100
+_MAX_ID: Final = 2**63
+
+
+@dataclass(frozen=True)
+class Place:
+    """The last experiment of a page: its keys in the sorted fields, None without a value, and its id."""
+
+    keys: tuple[bytes | None, ...]
+    experiment_id: int
+
+
+def encode(place: Place, made_for: str) -> str:
+    """A place as text; `made_for` says which list it belongs to."""
+    found = [_short(made_for), place.experiment_id, *(key and key.hex() for key in place.keys)]
+    return base64.urlsafe_b64encode(json.dumps(found).encode()).decode()
+
+
+def decode(cursor: str, made_for: str, order: Sequence[SortKey]) -> Place:
+    """The place that `encode` wrote for this list; raises Invalid for anything else."""
+    try:
+        made, experiment_id, *found = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        if made != _short(made_for) or len(found) != len(order):
+            raise ValueError("made for another list")
+        if type(experiment_id) is not int or not 0 <= experiment_id < _MAX_ID:
+            raise ValueError("not an id")
+        keys = tuple(None if one is None else bytes.fromhex(one) for one in found)
+        for key, by in zip(keys, order, strict=True):
+            if key is not None and (len(key) > _MAX_KEY or not key.startswith(by.field.digest)):
+                raise ValueError("not a key of its field")
+        return Place(keys, experiment_id)
+    except (ValueError, TypeError, RecursionError) as error:
+        detail = "The cursor is not one of this list in this order. Start again without it."
+        raise Invalid("bad_cursor", detail) from error
+
+
+def after(
+    place: Place,
+    order: Sequence[SortKey],
+    columns: Sequence[SQLColumnExpression[bytes] | None],
+    experiment_id: SQLColumnExpression[int],
+) -> ColumnElement[bool]:
+    """Whether a row comes after a place, where those without a value come last; a column that is None has no values."""
+    alternatives: list[ColumnElement[bool]] = []
+    equal: list[ColumnElement[bool]] = []
+    for by, column, key in zip(order, columns, place.keys, strict=True):
+        if column is None:
+            alternatives.append(and_(*equal, false() if key is None else true()))
+            equal.append(true() if key is None else false())
+        elif key is None:
+            equal.append(column.is_(None))
+        else:
+            beyond = column < key if by.descending else column > key
+            alternatives.append(and_(*equal, or_(beyond, column.is_(None))))
+            equal.append(column == key)
+    later = (
+        experiment_id < place.experiment_id if order[0].descending else experiment_id > place.experiment_id
+    )
+    return or_(*alternatives, and_(*equal, later))
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
