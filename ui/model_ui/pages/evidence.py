@@ -30,6 +30,7 @@ RULES = {
     "no_class_worse_than": "No class worse",
     "max_p95_ms": "Latency",
     "max_error_share": "Errors",
+    "replay": "Replay",
 }
 
 
