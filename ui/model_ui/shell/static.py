@@ -20,6 +20,7 @@ STYLES = {
         "chart.css",
         "operations.css",
         "label.css",
+        "evidence.css",
     )
 }
 SCRIPTS = ("shell.js", "live.js", "choices.js", "chart.js", "saving.js", "label.js")
