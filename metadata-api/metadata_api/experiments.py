@@ -11,12 +11,11 @@ from metadata_api import curves, directions
 from metadata_api.curves import Curve
 from metadata_api.database.tables import Deployment, Experiment, MetricPoints, ModelVersion
 from metadata_api.errors import Conflict, Invalid, NotFound
+from metadata_api.listing import choices, grammar, page, rows
 from metadata_api.listing import cursor as cursors
-from metadata_api.listing import grammar, page, rows
 from metadata_api.schemas import experiments as bodies
 
 Json = dict[str, Any]
-MAX_METRIC_NAMES = 1000
 
 
 def create(session: Session, new: bodies.NewExperiment) -> bodies.Experiment:
@@ -70,10 +69,9 @@ def list_page(
 
 
 def metric_names(session: Session) -> bodies.MetricNames:
-    """The names of all metrics that an experiment has, at most MAX_METRIC_NAMES."""
-    names = select(func.jsonb_object_keys(Experiment.metrics).label("name")).distinct().subquery()
-    found = session.scalars(select(names.c.name).order_by(names.c.name).limit(MAX_METRIC_NAMES))
-    return bodies.MetricNames(items=list(found))
+    """The names of all metrics that an experiment has a value of, at most 1,000."""
+    found = choices.describe(session, choices.known(session, section="metrics"))
+    return bodies.MetricNames(items=[one.name for one in found.items])
 
 
 def summaries(made: Mapping[str, Curve], said: Mapping[str, str]) -> Json:
