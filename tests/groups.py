@@ -47,6 +47,8 @@ GROUPS = {
     "tests/ui/test_try.py": "try",
     "tests/ui/test_kinds.py": "try",
     "tests/ui/test_pages.py": "pages",
+    "tests/ui/test_workbench.py": "pages",
+    "tests/ui/test_shell.py": "pages",
     "tests/ui/test_guard.py": "pages",
     "tests/ui/test_models_page.py": "pages",
     "tests/ui/test_uploads.py": "pages",

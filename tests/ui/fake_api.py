@@ -20,6 +20,7 @@ from PIL import Image
 
 from model_ui.api_types import ROLES
 from tests import contract
+from tests.ui import fake_listing
 from tests.ui.fake_audit import FakeAudit
 from tests.ui.fake_kinds import DIGITS, KINDS, answer
 from tests.ui.fake_models import FakeModels
@@ -88,6 +89,7 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
         "desired": "running",
         "observed": observed("ready", version),
         "ready": True,
+        "traffic": None,
         "previous_version": None,
         "archive_settings": None,
         "url": f"http://127.0.0.1:8080/v2/models/{name}",
@@ -258,14 +260,23 @@ class FakeApi:
     def _experiment_routes(self) -> None:
         @self.app.get("/v1/experiments")
         def listing(
-            limit: int = 20, search: str = "", cursor: int = 0, with_model: bool = False
-        ) -> dict[str, Any]:
+            limit: int = 20,
+            search: str = "",
+            cursor: int = 0,
+            with_model: bool = False,
+            filter: str = "",
+            sort: str = "-created_at",
+        ) -> Any:
             found = [
                 item
                 for item in self.experiments.values()
                 if search.lower() in f"{item['name']} {item['display_name']}".lower()
                 and (item["latest_version"] is not None or not with_model)
             ]
+            try:
+                found = fake_listing.ordered(fake_listing.narrowed(found, filter), sort)
+            except fake_listing.BadFilter as wrong:
+                return error(400, "bad_filter", str(wrong))
             end = cursor + limit
             return {
                 "items": found[cursor:end],
@@ -273,6 +284,13 @@ class FakeApi:
                 "total_is_exact": True,
                 "next": str(end) if end < len(found) else None,
             }
+
+        @self.app.patch("/v1/experiments/{name}")
+        async def edit(name: str, request: Request) -> Any:
+            item, change = self.experiments[name], await request.json()
+            tags = {**item["tags"], **change.pop("tags", {})}
+            item |= {**change, "tags": {key: value for key, value in tags.items() if value is not None}}
+            return item
 
         @self.app.get("/v1/metrics")
         def metrics() -> dict[str, Any]:
@@ -316,7 +334,7 @@ class FakeApi:
         @self.app.get("/v1/deployments")
         def listing() -> dict[str, Any]:
             items = sorted(self.deployments.values(), key=lambda item: str(item["name"]))
-            found = {"items": items, "total": len(items), "next": None, "unregistered": []}
+            found = {"items": items, "total": len(items), "counts": {}, "next": None, "unregistered": []}
             return {**found, "runtimes": ["torchserve", "native"]}
 
         @self.app.get("/v1/deployments/{name}")

@@ -34,6 +34,7 @@ def version(experiment: str, number: int, content: bytes = b"PK", **changes: Any
         "metrics": None,
         "archive_settings": None,
         "created_at": NOW,
+        "deployments": [],
         "download": f"/artifacts/{experiment}/{number}/{experiment}.mar",
         **changes,
     }

@@ -84,6 +84,7 @@ class NonFinite(ApiModel):
 
     step: float
     value: str
+    time: float | None = None
 
 
 class Curve(ApiModel):
@@ -93,6 +94,7 @@ class Curve(ApiModel):
     display_name: str | None = None
     steps: tuple[float, ...]
     values: tuple[float | None, ...]
+    times: tuple[float, ...] = ()
     points: int = 0
     non_finite: tuple[NonFinite, ...] = ()
 

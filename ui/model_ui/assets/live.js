@@ -19,14 +19,19 @@ const say = (kind, ...words) => {
 };
 
 const touched = new WeakSet();
+let sent = null;
 for (const kind of ["input", "change"])
-  document.addEventListener(kind, (event) => touched.add(event.target), true);
+  document.addEventListener(kind, (event) => {
+    touched.add(event.target);
+    if (event.target.form === sent) sent = null;
+  }, true);
 const controls = "input, select, textarea";
 const busy = (element) => {
-  if (element.matches(controls)) return touched.has(element) || element === document.activeElement;
+  // What was just sent is no longer somebody's own.
+  if (element.matches(controls)) return touched.has(element) || (element === document.activeElement && element.form !== sent);
   if (element.matches("dialog[open], [contenteditable]:focus")) return true;
   // A form that somebody is filling in stays whole.
-  return element.matches("form") && [...element.querySelectorAll(controls)].some((one) => busy(one));
+  return element.matches("form:not([data-choices])") && [...element.querySelectorAll(controls)].some((one) => busy(one));
 };
 
 const attributes = (from, to) => {
@@ -43,13 +48,13 @@ const morph = (from, to) => {
     if (from.nodeValue !== to.nodeValue) from.nodeValue = to.nodeValue;
     return;
   }
-  if (from.isEqualNode(to) || busy(from)) return;
+  if (from.isEqualNode(to) || busy(from) || "own" in from.dataset) return;
   // It says the same; only its words are those of this browser's clock.
   if (from.matches("time") && from.dateTime === to.dateTime) return;
   attributes(from, to);
   if (from.matches(controls)) {
     if (from.matches("input[type=checkbox], input[type=radio]")) from.checked = to.hasAttribute("checked");
-    else if (from.matches("input")) from.value = to.getAttribute("value") ?? "";
+    else if (from.matches("input") && from.value !== (to.getAttribute("value") ?? "")) from.value = to.getAttribute("value") ?? "";
   }
   children(from, to);
 };
@@ -107,6 +112,7 @@ export const refresh = async (address = location.href, always = false) => {
       return;
     }
     if (answer.status === 304) {
+      await answer.text();
       bar.remove();
       return;
     }
@@ -146,11 +152,18 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method !== "get" || !("stays" in form.dataset)) return;
   event.preventDefault();
+  for (const control of form.elements) touched.delete(control);
+  sent = form;
   const data = new URLSearchParams();
   for (const [name, value] of new FormData(form)) if (value) data.append(name, value);
   const address = new URL(form.action);
   address.search = data;
   history.pushState(null, "", address);
+  shown = address.search;
   refresh(address.href, true);
 });
-addEventListener("popstate", () => location.reload());
+// Back and forward; a jump within the page changes nothing.
+let shown = location.search;
+addEventListener("popstate", () => {
+  if (location.search !== shown) location.reload();
+});

@@ -8,7 +8,8 @@ const localize = () => {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) continue;
     time.dataset.local = "";
-    time.textContent = at.toLocaleString(undefined, { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+    const year = at.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
+    time.textContent = at.toLocaleString(undefined, { year, month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
   }
   for (const zone of document.querySelectorAll("[data-zone]"))
     zone.textContent = ` (${Intl.DateTimeFormat().resolvedOptions().timeZone})`;

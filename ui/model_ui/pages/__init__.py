@@ -3,9 +3,36 @@
 `pages.ALL` is what the guard lets through and the workbench answers for: a new module is named there and nowhere else.
 """
 
-from model_ui.pages import experiments, go, settings
+from model_ui.pages import (
+    alias,
+    aliases,
+    compare,
+    deployment,
+    deployments,
+    experiment,
+    experiments,
+    go,
+    help,
+    prediction,
+    predictions,
+    settings,
+)
 from model_ui.shell.page import Page
 
-ALL: tuple[Page, ...] = tuple(page for module in (experiments, go, settings) for page in module.PAGES)
+_MODULES = (
+    experiments,
+    experiment,
+    compare,
+    deployments,
+    deployment,
+    aliases,
+    alias,
+    predictions,
+    prediction,
+    go,
+    help,
+    settings,
+)
+ALL: tuple[Page, ...] = tuple(page for module in _MODULES for page in module.PAGES)
 PATHS = frozenset(page.path for page in ALL)
 """Their addresses, and that of Gradio's page."""

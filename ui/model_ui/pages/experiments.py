@@ -11,7 +11,7 @@ from model_ui.pages.columns import Column
 from model_ui.render.colours import COLOURS
 from model_ui.shell.lists import pager
 from model_ui.shell.page import Page
-from model_ui.shell.visit import MOVING_SECONDS, Visit
+from model_ui.shell.visit import IDLE_SECONDS, MOVING_SECONDS, Visit
 
 ROWS = 50
 NEWEST = "-created_at"
@@ -38,7 +38,7 @@ async def show(visit: Visit) -> Response:
     return await visit.render(
         "experiments.html",
         title="Experiments",
-        seconds=MOVING_SECONDS * 2 if moving else 12.0,
+        seconds=2 * MOVING_SECONDS if moving else IDLE_SECONDS,
         page=page,
         wrong=wrong,
         sort=sort,
@@ -50,6 +50,7 @@ async def show(visit: Visit) -> Response:
         colours=COLOURS,
         pager=pager(visit, page.next),
         query={name: visit.query(name) for name in FIELDS},
+        tagged=any(item.tags for item in page.items),
         narrowed=bool(visit.query("filter") or visit.query("q")),
     )
 
@@ -92,4 +93,4 @@ def _offered(chosen: list[Column], metrics: list[str], items: tuple[Experiment, 
     }
 
 
-PAGES = (Page("/experiments", show, pretty=""),)
+PAGES = (Page("/experiments", show),)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 # The cursors of the pages before are in the address, so that Back and `Before` both work.
 TRAIL = "trail"
 FIRST = "-"
-MOST = 40
+MOST = 20
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,122 @@
+"""The page Compare: what differs between chosen experiments, and their curves in one chart."""
+
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from model_ui.api_errors import ApiRejected
+from model_ui.api_types import Curves, Experiment, ExperimentPage
+from model_ui.pages import columns
+from model_ui.pages.columns import Column
+from model_ui.pages.experiment import AXES
+from model_ui.render import chart_data
+from model_ui.render.colours import COLOURS
+from model_ui.shell.page import Page
+from model_ui.shell.visit import IDLE_SECONDS, MOVING_SECONDS, Visit
+
+MOST = 100
+# Where the API cannot be asked for all at once.
+ONE_BY_ONE = 20
+FIRST = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """One experiment of the comparison; it keeps its colour."""
+
+    item: Experiment
+    colour: str
+
+
+async def show(visit: Visit) -> Response:
+    """The comparison of `?experiments=a,b`."""
+    if "pick" in visit.request.query_params or "experiments" not in visit.request.query_params:
+        return await _begun(visit)
+    names = visit.names("experiments")[:MOST]
+    items = await _experiments(visit, names)
+    there = [item.name for item in items]
+    metrics = sorted({name for item in items for name in item.metrics})
+    metric = visit.query("metric")
+    if metric not in metrics:
+        usual = [column.name for column in columns.usual(metrics, items) if column.kind == "metrics"]
+        metric = next(iter(usual), "")
+    x = visit.query("x") if visit.query("x") in AXES else "step"
+    whole = bool(visit.query("all"))
+    shown = _columns(items, metrics, whole=whole)
+    moving = any(item.state == "running" for item in items)
+    return await visit.render(
+        "compare.html",
+        title="Compare",
+        seconds=MOVING_SECONDS if moving else IDLE_SECONDS,
+        rows=[Row(item, COLOURS[place % len(COLOURS)]) for place, item in enumerate(items)],
+        names=names,
+        gone=[name for name in names if name not in there],
+        metrics=metrics,
+        metric=metric,
+        x=x,
+        smooth=visit.query("smooth", "0"),
+        log=bool(visit.query("log")),
+        whole=whole,
+        columns=shown,
+        best={column: columns.best(column, items) for column in shown},
+        same=0 if whole else len(_columns(items, metrics, whole=True)) - len(shown),
+        curves=await _curves(visit, there, metric, x) if metric else None,
+    )
+
+
+async def _begun(visit: Visit) -> Response:
+    """On to the address of what was picked; when nothing was, of the newest."""
+    names = [*visit.names("pick"), *visit.names("experiments")]
+    if not names:
+        page = await visit.api.experiments(limit=FIRST)
+        names = [item.name for item in page.items if item.metrics]
+    if not names:
+        return visit.done("There is no experiment to compare yet.", kind="warn", to="/experiments")
+    return visit.redirect(visit.link("/compare", experiments=names)[len(visit.frame.root) :])
+
+
+async def _experiments(visit: Visit, names: list[str]) -> list[Experiment]:
+    """Those that there are, in the order of their names in the address."""
+    listed = ", ".join(columns.quoted(name) for name in names)
+    try:
+        params = {"filter": f"name in ({listed})", "limit": str(MOST)}
+        page = await visit.api.call(ExperimentPage, "GET", "/v1/experiments", params=params)
+        found = {item.name: item for item in page.items}
+    except ApiRejected:
+        found = {}
+        for name in names[:ONE_BY_ONE]:
+            try:
+                found[name] = await visit.api.experiment(name)
+            except ApiRejected:
+                continue
+    return [found[name] for name in names if name in found]
+
+
+async def _curves(visit: Visit, names: list[str], metric: str, x: str) -> object:
+    if not names:
+        return None
+    params: dict[str, str | list[str]] = {
+        "experiment": names,
+        "metric": metric,
+        "points": str(chart_data.points(len(names))),
+    }
+    params |= {"x": x} if x != "step" else {}
+    return chart_data.script(await visit.api.call(Curves, "GET", "/v1/curves", params=params), names, x)
+
+
+def _columns(items: list[Experiment], metrics: list[str], *, whole: bool) -> list[Column]:
+    """Metrics, parameters and tags; unless all are wanted, those in which the experiments differ."""
+    every = [Column("metrics", name) for name in metrics]
+    every += [Column("params", name) for name in columns.counted(items)]
+    every += [Column("tags", name) for name in sorted({name for item in items for name in item.tags})]
+    return [column for column in every if whole or len({repr(_value(column, item)) for item in items}) > 1]
+
+
+def _value(column: Column, item: Experiment) -> object:
+    if column.kind == "metrics":
+        found = item.metrics.get(column.name)
+        return found.best if found else None
+    return (item.parameters if column.kind == "params" else item.tags).get(column.name)
+
+
+PAGES = (Page("/compare", show),)

@@ -1,0 +1,158 @@
+"""The page Experiment: what one training effort came to, its curves, notes, versions, and where it answers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from model_ui.api_errors import ApiRejected
+from model_ui.api_types import Curves, Experiment, ExperimentPage
+from model_ui.names import segment
+from model_ui.pages import columns
+from model_ui.pages.columns import Column
+from model_ui.render import chart_data
+from model_ui.shell.page import Page
+from model_ui.shell.status import Undo
+from model_ui.shell.visit import IDLE_SECONDS, MOVING_SECONDS, Visit
+
+NEWEST_VERSIONS = 10
+AXES = ("step", "time")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The metric that the experiment is judged by, and its place among all that have it; None where it is not known."""
+
+    metric: str
+    direction: str
+    place: int | None = None
+    of: int | None = None
+
+
+async def show(visit: Visit) -> Response:
+    """The page of `?name=`."""
+    item = await visit.api.experiment(visit.query("name"))
+    metric = visit.query("metric") or key_metric(item) or next(iter(item.metrics), "")
+    x = visit.query("x") if visit.query("x") in AXES else "step"
+    deployments = [one for one in await visit.api.deployments() if one.experiment == item.name]
+    running = item.state == "running"
+    return await visit.render(
+        "experiment.html",
+        title=item.display_name or item.name,
+        seconds=MOVING_SECONDS if running else IDLE_SECONDS,
+        item=item,
+        verdict=await _verdict(visit, item),
+        metric=metric,
+        x=x,
+        smooth=visit.query("smooth", "0"),
+        log=bool(visit.query("log")),
+        directions={name: columns.direction(name, found) for name, found in item.metrics.items()},
+        curves=await _curves(visit, item, metric, x),
+        deployments=deployments,
+        versions=range(item.latest_version or 0, max(0, (item.latest_version or 0) - NEWEST_VERSIONS), -1),
+        runtimes=await visit.api.runtimes() if item.latest_version and visit.me.may("deployer") else [],
+        column=Column,
+    )
+
+
+def key_metric(item: Experiment) -> str | None:
+    """The metric that an experiment is judged by: the one that it names, else the first that usually judges."""
+    if item.key_metric in item.metrics:
+        return item.key_metric
+    chosen = columns.usual([], [item]) if item.metrics else []
+    return next((column.name for column in chosen if column.kind == "metrics"), None)
+
+
+async def _verdict(visit: Visit, item: Experiment) -> Verdict | None:
+    name = key_metric(item)
+    if name is None or item.metrics[name].best is None:
+        return None
+    metric = item.metrics[name]
+    direction = columns.direction(name, metric)
+    field = Column("metrics", name).field
+    better = f"{field} {'<' if direction == 'min' else '>'} {metric.best!r}"
+    try:
+        ahead = await _count(visit, better)
+        everybody = await _count(visit, f"{field} is not null")
+    except ApiRejected:
+        return Verdict(name, direction)
+    return Verdict(name, direction, ahead + 1, everybody) if ahead < everybody else Verdict(name, direction)
+
+
+async def _count(visit: Visit, condition: str) -> int:
+    params = {"filter": condition, "limit": "1"}
+    return (await visit.api.call(ExperimentPage, "GET", "/v1/experiments", params=params)).total
+
+
+async def _curves(visit: Visit, item: Experiment, metric: str, x: str) -> Any:
+    if metric not in item.metrics:
+        return None
+    params = {"experiment": item.name, "metric": metric, "points": str(chart_data.FINEST)}
+    params |= {"x": x} if x != "step" else {}
+    found = await visit.api.call(Curves, "GET", "/v1/curves", params=params)
+    return chart_data.script(found, [item.name], x)
+
+
+async def change_notes(visit: Visit, form: FormData) -> Response:
+    """Replace the notes."""
+    item = await visit.api.experiment(visit.query("name"))
+    notes = str(form.get("notes", "")).replace("\r\n", "\n").strip()
+    # Not over what somebody else has written since this page was shown.
+    await _change(visit, item.name, {"notes": notes}, unchanged_since=str(form.get("since", "")))
+    undo = Undo(address=visit.here, fields={"do": "notes", "notes": item.notes})
+    return visit.done("The notes are saved.", undo=undo)
+
+
+async def set_tag(visit: Visit, form: FormData) -> Response:
+    """Add a tag, or give it another value."""
+    item = await visit.api.experiment(visit.query("name"))
+    tag, value = str(form.get("tag", "")).strip(), str(form.get("value", "")).strip()
+    if not tag:
+        return visit.failed("Give the tag a name.")
+    await _change(visit, item.name, {"tags": {tag: value}})
+    before = (
+        {"do": "tag", "tag": tag, "value": str(item.tags[tag])}
+        if tag in item.tags
+        else {"do": "untag", "tag": tag}
+    )
+    return visit.done(f"The tag {tag} is set.", undo=Undo(address=visit.here, fields=before))
+
+
+async def remove_tag(visit: Visit, form: FormData) -> Response:
+    """Take a tag away."""
+    item = await visit.api.experiment(visit.query("name"))
+    tag = str(form.get("tag", ""))
+    await _change(visit, item.name, {"tags": {tag: None}})
+    fields = {"do": "tag", "tag": tag, "value": str(item.tags.get(tag, ""))}
+    return visit.done(f"The tag {tag} is removed.", undo=Undo(address=visit.here, fields=fields))
+
+
+async def deploy(visit: Visit, form: FormData) -> Response:
+    """Serve a version under a name."""
+    version = str(form.get("version", ""))
+    made = await visit.api.deploy(
+        visit.query("name"),
+        version=int(version) if version.isdecimal() else None,
+        name=str(form.get("called", "")).strip(),
+        runtime=str(form.get("runtime", "")),
+    )
+    words = f"{made.name} starts with version {made.version}."
+    if "/deployment" not in visit.frame.paths:
+        return visit.done(words)
+    return visit.done(words, link="See it start", href=f"/deployment?name={made.name}")
+
+
+async def _change(visit: Visit, name: str, change: dict[str, Any], *, unchanged_since: str = "") -> None:
+    params = {"unchanged_since": unchanged_since} if unchanged_since else None
+    await visit.api.call(Experiment, "PATCH", f"/v1/experiments/{segment(name)}", json=change, params=params)
+
+
+PAGES = (
+    Page(
+        "/experiment",
+        show,
+        {"notes": change_notes, "tag": set_tag, "untag": remove_tag, "deploy": deploy},
+        pretty="/experiments/{name}",
+    ),
+)
