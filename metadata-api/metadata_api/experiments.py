@@ -11,7 +11,7 @@ from metadata_api import curves, directions
 from metadata_api.curves import Curve
 from metadata_api.database.tables import Deployment, Experiment, MetricPoints, ModelVersion
 from metadata_api.errors import Conflict, Invalid, NotFound
-from metadata_api.listing import choices, grammar, page, rows
+from metadata_api.listing import choices, grammar, page, rows, wanted
 from metadata_api.listing import cursor as cursors
 from metadata_api.schemas import experiments as bodies
 
@@ -52,11 +52,11 @@ def list_page(
 
     Raises Invalid for a filter, sort order, columns or cursor that cannot be read.
     """
-    wanted = page.read(asked)
+    chosen = wanted.read(asked)
     columns = None if asked.columns is None else grammar.read_columns(asked.columns)
     made_for = asked.model_dump_json(exclude={"columns"})
-    last = None if cursor is None else cursors.decode(cursor, made_for, wanted.order)
-    found = page.find(session, wanted, last, limit + 1)
+    last = None if cursor is None else cursors.decode(cursor, made_for, chosen.order)
+    found = page.find(session, chosen, last, limit + 1)
     shown = rows.load(session, [place.experiment_id for place in found.places[:limit]], columns)
     more = len(shown) < len(found.places)
     following = next((place for place in found.places if shown and place.experiment_id == shown[-1].id), None)
