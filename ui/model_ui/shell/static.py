@@ -19,6 +19,7 @@ STYLES = {
         "workbench.css",
         "chart.css",
         "operations.css",
+        "evidence.css",
     )
 }
 SCRIPTS = ("shell.js", "live.js", "choices.js", "chart.js", "saving.js")
