@@ -98,6 +98,7 @@ def _frame(settings: Settings, client: MetadataClient) -> Frame:
         status,
         frozenset((*PATHS, "/")),
         settings.max_archive_bytes,
+        settings.training_file,
     )
 
 
