@@ -27,12 +27,10 @@ def promote(
     """Let a deployment take an alias if the labels say that it is better. Exit code 1 if a rule fails."""
     if force and not reason.strip():
         raise WrongUse("a forced promotion needs --reason")
-    address = f"/v1/aliases/{checked_name(alias, f'{alias!r} is no name of an alias')}/promote"
-    body = {
-        "candidate": checked_name(candidate, f"{candidate!r} is no name of a deployment"),
-        "force": force,
-        "reason": reason,
-    }
+    for name in (alias, candidate):
+        checked_name(name, f"{name!r} is no name: write one")
+    address = f"/v1/aliases/{alias}/promote"
+    body = {"candidate": candidate, "force": force, "reason": reason}
     with api_of(context) as api:
         found = api.send("POST", address, params={"dry_run": True}, json=body)
         if not dry_run and (force or found["standing"]["promotable"]):
