@@ -17,6 +17,7 @@ from model_ui.pages import (
     label,
     prediction,
     predictions,
+    scores,
     settings,
 )
 from model_ui.shell.page import Page
@@ -32,6 +33,7 @@ _MODULES = (
     predictions,
     prediction,
     label,
+    scores,
     evidence,
     go,
     help,
