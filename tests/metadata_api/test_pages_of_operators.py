@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
 from sqlalchemy import Engine
 
 from metadata_api.app import create_app as create_api
@@ -20,6 +21,8 @@ from model_ui.settings import Settings as UiSettings
 from tests.asgi import Server
 from tests.metadata_api.making import make_deployment, make_image, make_mar, make_version, url_of
 from tests.metadata_api.servers import V2Server, answers, rejects, running
+from tests.ui import browsers
+from tests.ui.accessibility import see_no_barrier
 from tests.ui.apps import create_app
 
 Send = Callable[..., httpx.Response]
@@ -243,3 +246,79 @@ class TestActivity:
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
         assert "POST /v1/experiments" in answer.text
         assert "Nothing found" in send("GET", "/activity?subject=nobody").text
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser for all pages."""
+    with sync_playwright() as playwright:
+        browser = browsers.launch(playwright)
+        yield browser
+        browser.close()
+
+
+ADDRESSES = (
+    "deployments?ask=remove&pick=a,b",
+    "deployment?name=a",
+    "aliases",
+    "alias?name=champion",
+    "models",
+    "version?experiment=a&number=1",
+    "predictions",
+    "imports",
+    "activity",
+)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_nobody_is_kept_out_and_nothing_is_wider_than_the_window(
+    chromium: Browser, pages: str, site: None, api: httpx.Client, width: int, scheme: Any
+) -> None:
+    api.patch("/v1/deployments/a", json={"version": 2, "reason": "better"}).raise_for_status()
+    told = api.post("/v1/predictions", files={"image": ("d.png", make_image())}).raise_for_status().json()
+    imported = api.post("/v1/imports", content=TestImports.ROWS).raise_for_status().json()
+    more = (f"prediction?id={told['results'][0]['prediction_id']}", f"import?number={imported['id']}")
+    page = chromium.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    for address in (*ADDRESSES, *more):
+        page.goto(f"{pages}/behind/{address}")
+        try:
+            see_no_barrier(page)
+        except AssertionError as barrier:
+            wrong.append(str(barrier))
+    page.close()
+    assert wrong == []
+
+
+@pytest.mark.browser
+def test_an_archive_is_dropped_and_leads_to_its_version(
+    chromium: Browser, pages: str, site: None, tmp_path: Path
+) -> None:
+    archive = tmp_path / "net.mar"
+    archive.write_bytes(make_mar(tmp_path))
+    page = chromium.new_page()
+    page.goto(f"{pages}/behind/models")
+    page.get_by_label("Archive", exact=True).set_input_files(archive)
+    expect(page.get_by_text("net is made if it is new.")).to_be_visible()
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("heading", name="net v1")).to_be_visible()
+    page.close()
+
+
+@pytest.mark.browser
+def test_a_deployment_is_stopped_with_a_question_and_started_again_by_undo(
+    chromium: Browser, pages: str, site: None, api: httpx.Client
+) -> None:
+    page = chromium.new_page()
+    page.goto(f"{pages}/behind/deployments")
+    page.get_by_label("Choose b").check()
+    page.get_by_role("button", name="Stop…").click()
+    expect(page.get_by_text("answers nobody any more until it is started again.")).to_be_visible()
+    page.get_by_role("button", name="Stop b").click()
+    expect(page.get_by_text("b stops.")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Undone: b runs again.")).to_be_visible()
+    assert api.get("/v1/deployments/b").json()["desired"] == "running"
+    page.close()

@@ -22,6 +22,7 @@ from model_ui.pages import (
     models,
     prediction,
     predictions,
+    scores,
     settings,
     version,
 )
@@ -44,6 +45,7 @@ _MODULES = (
     import_report,
     activity,
     label,
+    scores,
     evidence,
     go,
     help,

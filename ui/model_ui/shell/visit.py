@@ -41,10 +41,10 @@ class Frame:
     status: StatusCookie
     paths: frozenset[str]
     """Addresses that there are."""
-    archive_bytes: int = 0
-    """Size of the largest archive that is taken."""
     training_file: Path | None = None
     """Says which starter experiment is being trained."""
+    archive_bytes: int = 0
+    """Size of the largest archive that is taken."""
 
 
 class Visit:
