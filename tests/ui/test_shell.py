@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -28,8 +29,13 @@ def fake() -> FakeApi:
 
 
 @pytest.fixture(scope="module")
-def app(fake: FakeApi) -> App:
-    settings = Settings(allowed_hosts=("marina.example",), root_path="/behind")
+def training_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("run") / "training"
+
+
+@pytest.fixture(scope="module")
+def app(fake: FakeApi, training_file: Path) -> App:
+    settings = Settings(allowed_hosts=("marina.example",), root_path="/behind", training_file=training_file)
     return create_app(settings, MetadataClient("http://api", transport=httpx.ASGITransport(fake.app)))
 
 
@@ -55,6 +61,15 @@ class TestAddresses:
         assert answer.status_code == 200
         assert "<title>Experiments · Marina</title>" in answer.text
         assert '<a href="/behind/experiments" aria-current="page">' in answer.text
+
+    def test_every_page_says_what_is_being_trained(self, send: Send, training_file: Path) -> None:
+        assert "training 3 of 15" not in send("GET", "/experiments", headers=LIVE).text
+        training_file.write_text("training 3 of 15: cnn-wide\n")
+        for headers in (HTML, LIVE):
+            text = send("GET", "/experiments", headers=headers).text
+            assert ">training 3 of 15</span>" in text
+            assert "Now training 3 of 15: cnn-wide." in text
+        training_file.unlink()
 
     def test_every_address_stays_behind_the_prefix(self, send: Send) -> None:
         text = send("GET", "/experiments?sort=name", headers=HTML).text

@@ -91,7 +91,9 @@ def _frame(settings: Settings, client: MetadataClient) -> Frame:
     """What our own pages share."""
     root, secure = settings.root_path, settings.public_url.startswith("https://")
     status = StatusCookie(port=settings.port, root_path=root, secure=secure)
-    return Frame(client, root, settings.public_api_url.rstrip("/"), status, frozenset((*PATHS, "/")))
+    public_api, paths = settings.public_api_url.rstrip("/"), frozenset((*PATHS, "/"))
+    most = settings.max_archive_bytes
+    return Frame(client, root, public_api, status, paths, settings.training_file, most)
 
 
 def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:

@@ -1,5 +1,6 @@
 """What the metadata API answers to a prediction, as far as the Try page shows it; unknown fields are ignored."""
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field, JsonValue
@@ -82,3 +83,62 @@ class Comparison(ApiModel):
     input: AskedInput = AskedInput()
     results: tuple[Result, ...]
     not_asked: tuple[NotAsked, ...] = ()
+
+
+class RecordedInput(ApiModel):
+    """What models were asked about, as it is stored."""
+
+    sha256: str = ""
+    kind: str = ""
+    media_type: str = ""
+    size: int = 0
+    summary: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """Its beginning, or what is known of it, in a line."""
+        return ", ".join(
+            str(value) if name == "text" else f"{name} {value}" for name, value in self.summary.items()
+        )
+
+
+class Answered(Result):
+    """A result that was recorded."""
+
+    prediction_id: str
+
+
+class Recorded(Answered):
+    """A prediction as it was recorded."""
+
+    request_id: str
+    input_sha256: str
+    input: RecordedInput | None = None
+    source: str = ""
+    disagrees: bool = False
+    lineage: dict[str, JsonValue] = Field(default_factory=dict)
+    created_at: datetime | None = None
+
+
+class RecordedPage(ApiModel):
+    """Recorded predictions, newest first."""
+
+    items: tuple[Recorded, ...]
+    total: int = 0
+    next: str | None = None
+
+
+class Difference(ApiModel):
+    """One field in which two answers differ."""
+
+    field: str
+    before: JsonValue = None
+    after: JsonValue = None
+
+
+class AskedAgain(ApiModel):
+    """A prediction, the answer now, and in what they differ."""
+
+    after: Answered
+    same: bool
+    differences: tuple[Difference, ...] = ()

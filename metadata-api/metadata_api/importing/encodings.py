@@ -15,6 +15,8 @@ from typing import BinaryIO
 
 from metadata_api.errors import Invalid
 
+# The first record of every event file says its version.
+EVENT_FILE = b"brain.Event:"
 CHUNK_BYTES = 1024 * 1024
 LINE_BYTES = 64 * 1024
 # The longer mark first: that of UTF-32 begins like that of UTF-16.
@@ -42,7 +44,7 @@ def as_utf8(file: BinaryIO, folder: Path | None = None) -> Iterator[BinaryIO]:
     """The same text in UTF-8 with usual line ends, positioned after the byte order mark if there is one.
 
     The file itself, where it is that already; otherwise a temporary one in `folder`, by default the system's. Raises
-    Invalid `file_empty` and `not_utf8`.
+    Invalid `file_empty`, `event_file` and `not_utf8`.
     """
     file.seek(0)
     encoding, start = _encoding(file.read(4096))
@@ -64,6 +66,9 @@ def _encoding(head: bytes) -> tuple[str, int]:
     """The encoding as far as the first bytes tell it, and where the text begins."""
     if not head.strip(b" \t\r\n" + codecs.BOM_UTF8):
         raise Invalid("file_empty", "The file is empty. It needs a header and a row for each experiment.")
+    if EVENT_FILE in head[:64]:
+        detail = "This is an event file of TensorBoard. Import its folder from where it lies: marina import FOLDER."
+        raise Invalid("event_file", detail)
     for mark, encoding in MARKS:
         if head.startswith(mark):
             start = len(mark)

@@ -56,7 +56,7 @@ def _prepare(
     """The prediction, and who can be asked again."""
     with dependencies.sessions() as session:
         row = recorded.find(session, uid)
-        return recorded.shown(row), _deployment(session, row, allowed)
+        return recorded.show(session, uid), _deployment(session, row, allowed)
 
 
 def _deployment(session: Session, row: Prediction, allowed: Collection[str] | None) -> str:

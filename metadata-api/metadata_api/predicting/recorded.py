@@ -1,6 +1,6 @@
 """Predictions as they were recorded; called by the routes for predictions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,14 +8,15 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from metadata_api.database.pages import first_rows
-from metadata_api.database.prediction_tables import EXPERIMENT, Prediction
+from metadata_api.database.prediction_tables import EXPERIMENT, Input, Prediction
 from metadata_api.errors import ErrorBody, NotFound
+from metadata_api.predicting import stored_inputs
 from metadata_api.schemas import predictions as bodies
 
 
 def show(session: Session, uid: UUID) -> bodies.RecordedPrediction:
     """One recorded prediction; raises NotFound."""
-    return shown(find(session, uid))
+    return _shown(session, [find(session, uid)])[0]
 
 
 def find(session: Session, uid: UUID) -> Prediction:
@@ -34,7 +35,7 @@ def list_page(session: Session, wanted: bodies.PredictionQuery) -> bodies.Predic
         query = query.where(Prediction.id < wanted.cursor)
     large = (Prediction.probabilities, Prediction.answer, Prediction.lineage)
     rows, more = first_rows(session, query.order_by(Prediction.id.desc()), large, wanted.limit)
-    items = [shown(row) for row in rows]
+    items = _shown(session, rows)
     return bodies.PredictionPage(items=items, total=total, next=str(rows[-1].id) if more else None)
 
 
@@ -57,8 +58,14 @@ def _conditions(wanted: bodies.PredictionQuery) -> Iterator[ColumnElement[bool]]
         yield Prediction.created_at < wanted.until
 
 
-def shown(row: Prediction) -> bodies.RecordedPrediction:
-    """A row as bodies have it."""
+def _shown(session: Session, rows: Sequence[Prediction]) -> list[bodies.RecordedPrediction]:
+    """Rows as bodies have them; their inputs come by one query."""
+    query = select(Input).where(Input.sha256.in_({row.input_sha256 for row in rows}))
+    found = {row.sha256: stored_inputs.shown(row) for row in session.scalars(query)} if rows else {}
+    return [_body(row, found[row.input_sha256]) for row in rows]
+
+
+def _body(row: Prediction, asked: bodies.Input) -> bodies.RecordedPrediction:
     return bodies.RecordedPrediction.model_validate(
         {
             "prediction_id": row.uid,
@@ -75,6 +82,7 @@ def shown(row: Prediction) -> bodies.RecordedPrediction:
             "error": ErrorBody(error=row.error, detail=row.error_detail or "") if row.error else None,
             "request_id": row.request_uid,
             "input_sha256": row.input_sha256,
+            "input": asked,
             "source": row.source,
             "lineage": row.lineage,
             "disagrees": row.disagrees,

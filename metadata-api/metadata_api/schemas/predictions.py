@@ -75,12 +75,28 @@ class Result(Prediction):
     """What the model finds unusual about the input, so that its answer means little; not recorded."""
 
 
+class Input(BaseModel):
+    """What models were asked about, as it is stored."""
+
+    sha256: str
+    kind: str
+    """image, text, row or tensors."""
+    media_type: str
+    size: int
+    """Of what is stored, in bytes."""
+    summary: dict[str, Any]
+    """Of an image its `width` and `height` in pixels, of others their beginning."""
+    url: str | None
+    """Where the bytes are; null when no model was asked, as then nothing is stored."""
+
+
 class RecordedPrediction(Prediction):
     """A prediction as it was recorded."""
 
     request_id: UUID
     """Shared by the answers to one call."""
     input_sha256: str
+    input: Input
     source: Literal["ui", "api", "v2"]
     """Who asked: the pages, another client of this API, or one of v2."""
     lineage: dict[str, Any]
@@ -134,21 +150,6 @@ class PredictionPage(BaseModel):
     items: list[RecordedPrediction]
     total: int
     next: str | None
-
-
-class Input(BaseModel):
-    """What models were asked about, as it is stored."""
-
-    sha256: str
-    kind: str
-    """image, text, row or tensors."""
-    media_type: str
-    size: int
-    """Of what is stored, in bytes."""
-    summary: dict[str, Any]
-    """Of an image its `width` and `height` in pixels, of others their beginning."""
-    url: str | None
-    """Where the bytes are; null when no model was asked, as then nothing is stored."""
 
 
 class StoredInput(Input):

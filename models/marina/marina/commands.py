@@ -83,7 +83,7 @@ def push(
     """Upload an archive as the next version of an experiment, which is made if it is new."""
     inside = archives.model_name(file) if experiment is None else ""
     name = inside or _name(experiment or "")
-    with _api(context) as api, printing.progress_of_upload() as progress:
+    with api_of(context) as api, printing.progress_of_upload() as progress:
         before = _experiment(api, name)
         content = archives.upload(file, signature, progress)
         version = api.send("POST", f"/v1/experiments/{name}/versions", seconds=UPLOAD_SECONDS, **content)
@@ -116,7 +116,7 @@ def deploy(
     resources = {key: value for key, value in (("cpu", cpu), ("memory", memory)) if value}
     wanted = {"runtime": runtime, "replicas": replicas, "resources": resources}
     body: Json = {key: value for key, value in wanted.items() if value}
-    with _api(context) as api:
+    with api_of(context) as api:
         deployment = deployed(api, experiment, _name(name or experiment), version, body)
         _finish(api, deployment, wait, timeout, as_json)
 
@@ -130,7 +130,7 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Serve the version that was served before."""
-    with _api(context) as api:
+    with api_of(context) as api:
         found = api.post(f"/v1/deployments/{_name(deployment)}/rollback")
         _finish(api, found, wait, timeout, as_json)
 
@@ -162,7 +162,7 @@ def ask(
     """Ask deployments, by default all that can take the input. Exit code 1 unless one answered."""
     asked = inputs.question(words or [], text, tensors)
     targets = {"deployments": deployment or [], "aliases": alias or [], "experiments": experiment or []}
-    with _api(context) as api:
+    with api_of(context) as api:
         content = asked.content(targets, deadline_ms)
         found = api.send(
             "POST", "/v1/predictions", seconds=(deadline_ms or MAX_DEADLINE_MS) / 1000 + 60, **content
@@ -184,7 +184,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show all deployments, or one with its latest events. Exit code 1 if that one does not answer."""
-    with _api(context) as api:
+    with api_of(context) as api:
         if deployment is None:
             pages = list(api.pages("/v1/deployments", limit=1000))
             items = [item for page in pages for item in page["items"]]
@@ -222,35 +222,13 @@ def logs(
     if follow and as_json:
         raise WrongUse("--json is one document and --follow has no end: leave one of them out")
     name = _name(deployment)
-    with _api(context) as api:
+    with api_of(context) as api:
         if follow:
             return printing.tell_log(following.parts(api, name, lines))
         found = api.get(f"/v1/deployments/{name}/logs", lines=lines)
     if as_json:
         return printing.tell_json(found)
     return printing.tell_log((part["pod"], part["lines"]) for part in found["parts"])
-
-
-@app.command("import")
-def import_(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE.csv")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report only, store nothing.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Import experiments from a CSV. Exit code 1 if rows were rejected."""
-    query = {"filename": file.name, "dry_run": dry_run}
-    headers = {"Content-Type": "text/csv"}
-    with archives.opened(file) as content, _api(context) as api:
-        report = api.send(
-            "POST", "/v1/imports", seconds=UPLOAD_SECONDS, params=query, content=content, headers=headers
-        )
-    if as_json:
-        printing.tell_json(report)
-    else:
-        printing.tell_report(report)
-    if report["rejected"]:
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -263,7 +241,8 @@ def check(
 
 
 @contextmanager
-def _api(context: typer.Context) -> Iterator[Api]:
+def api_of(context: typer.Context) -> Iterator[Api]:
+    """A client of the Marina that the options or the environment name. Raises Failure, WrongUse."""
     url, token_file = context.obj
     with Api(find(url, token_file, os.environ)) as api:
         yield api

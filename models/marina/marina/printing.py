@@ -120,9 +120,10 @@ def tell_report(report: Json) -> None:
     said = f"{report['accepted']} imported, {report['unchanged']} unchanged, {report['rejected']} rejected"
     tell(said + (" (dry run: nothing was stored)" if report["dry_run"] else ""))
     for problem in report["problems"][:SHOWN_PROBLEMS]:
-        column = f", {problem['column']}" if problem["column"] else ""
-        tell(one_line(f"line {problem['line']}{column}: {problem['reason']}"))
-    if report["rejected"] > SHOWN_PROBLEMS:
+        column = f", {problem['column']}" if problem.get("column") else ""
+        where = problem["run"] if "run" in problem else f"line {problem['line']}{column}"
+        tell(one_line(f"{where}: {problem['reason']}"))
+    if report["rejected"] > SHOWN_PROBLEMS and "id" in report:
         tell(f"... and {report['rejected'] - SHOWN_PROBLEMS} more: see /v1/imports/{report['id']}")
 
 

@@ -3,11 +3,52 @@
 `pages.ALL` is what the guard lets through and the workbench answers for: a new module is named there and nowhere else.
 """
 
-from model_ui.pages import compare, experiment, experiments, go, help, settings
+from model_ui.pages import (
+    activity,
+    alias,
+    aliases,
+    compare,
+    deployment,
+    deployments,
+    evidence,
+    experiment,
+    experiments,
+    go,
+    help,
+    import_report,
+    imports,
+    label,
+    models,
+    prediction,
+    predictions,
+    scores,
+    settings,
+    version,
+)
 from model_ui.shell.page import Page
 
-ALL: tuple[Page, ...] = tuple(
-    page for module in (experiments, experiment, compare, go, help, settings) for page in module.PAGES
+_MODULES = (
+    experiments,
+    experiment,
+    compare,
+    deployments,
+    deployment,
+    aliases,
+    alias,
+    models,
+    version,
+    predictions,
+    prediction,
+    imports,
+    import_report,
+    activity,
+    label,
+    scores,
+    evidence,
+    go,
+    help,
+    settings,
 )
+ALL: tuple[Page, ...] = tuple(page for module in _MODULES for page in module.PAGES)
 PATHS = frozenset(page.path for page in ALL)
 """Their addresses, and that of Gradio's page."""

@@ -121,7 +121,7 @@ def _facts(item: Deployment) -> str:
     if item.owner == HELM:
         facts.append(("owner", "Helm"))
     if item.observed.containment is not None:
-        facts.append(("contained by", _measures(item.observed.containment)))
+        facts.append(("contained by", measures(item.observed.containment)))
     cells = "".join(f"<div><dt>{key}</dt><dd>{text(value)}</dd></div>" for key, value in facts)
     since = (
         f"<div><dt>since (UTC)</dt><dd>{moment(item.observed.since)}</dd></div>"
@@ -131,7 +131,8 @@ def _facts(item: Deployment) -> str:
     return f'<dl class="m-facts">{cells}{since}</dl>'
 
 
-def _measures(found: Containment) -> str:
+def measures(found: Containment) -> str:
+    """What holds a model's worker back, in words."""
     measures = [
         ("Landlock", found.landlock is not None),
         ("namespaces", found.namespaces),

@@ -11,8 +11,20 @@ from starlette.responses import Response
 
 PREFIX = "/assets/marina/"
 FOREVER = "public, max-age=31536000, immutable"
-STYLES = {"pages.css": ("tokens.css", "pieces.css", "shell.css", "workbench.css", "chart.css")}
-SCRIPTS = ("shell.js", "live.js", "choices.js", "chart.js", "saving.js")
+STYLES = {
+    "pages.css": (
+        "tokens.css",
+        "pieces.css",
+        "shell.css",
+        "workbench.css",
+        "chart.css",
+        "operations.css",
+        "label.css",
+        "scores.css",
+        "evidence.css",
+    )
+}
+SCRIPTS = ("shell.js", "live.js", "choices.js", "chart.js", "saving.js", "upload.js", "label.js")
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
 

@@ -23,7 +23,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.filters |= {"number": markup.number, "percent": markup.percent, "moment": moment, "value": value}
-    made.filters |= {"duration": duration, "size": size}
+    made.filters |= {"duration": duration, "size": size, "milliseconds": markup.milliseconds}
     made.globals |= {"address": address}
     return made
 

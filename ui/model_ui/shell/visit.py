@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
+from model_ui import training
 from model_ui.api_errors import ApiError
 from model_ui.api_types import Me
 from model_ui.asgi import REVALIDATE
@@ -39,6 +41,10 @@ class Frame:
     status: StatusCookie
     paths: frozenset[str]
     """Addresses that there are."""
+    training_file: Path | None = None
+    """Says which starter experiment is being trained."""
+    archive_bytes: int = 0
+    """Size of the largest archive that is taken."""
 
 
 class Visit:
@@ -171,6 +177,7 @@ class Visit:
             "entries": navigation.entries(self.frame.paths, self.path),
             "assets": {name: self.frame.root + path for name, path in static.addresses().items()},
             "health": await self._health(),
+            "training": training.line(self.frame.training_file),
             "log_out": self.visitor.from_cookie,
             "paths": self.frame.paths,
         }

@@ -1,0 +1,190 @@
+"""The queue: which inputs of a task to label next; called by the route for it.
+
+Of the newest inputs that versions which are served now have answered, those without a label, and that the caller has
+not skipped.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import CTE, case, exists, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session
+
+from metadata_api import versions
+from metadata_api.database.evidence_tables import Label, LabelSkip
+from metadata_api.database.prediction_tables import Input, Prediction
+from metadata_api.database.tables import Alias, Deployment, ModelVersion
+from metadata_api.errors import Conflict, Invalid, NotFound
+from metadata_api.evidence import order, tasks
+from metadata_api.evidence.order import Candidate
+from metadata_api.predicting import stored_inputs
+from metadata_api.schemas import queue as bodies
+from metadata_api.schemas.predictions import StoredInput
+
+# Most inputs that are put in order, the newest.
+LOOKED_AT = 5000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """For which task, or for the alias of which: its version is the champion, the challengers are its candidates."""
+
+    task: str | None
+    alias: str | None
+    challengers: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class _Sides:
+    task: str
+    served: list[int]
+    champion: int | None
+    candidates: list[int]
+
+
+def read(session: Session, asked: Asked, author: str, limit: int) -> bodies.LabelQueue:
+    """The next `limit` inputs for this person, and how far the task is.
+
+    Raises Invalid without task and alias, NotFound for an unknown task, alias or challenger, Conflict for a challenger
+    that has another task.
+    """
+    sides = _sides(session, asked)
+    task = tasks.find(session, sides.task)
+    open_inputs = _open(session, sides, author)
+    places = list(islice(order.ordered(sides.task, open_inputs), limit))
+    inputs = _inputs(session, [place.input.sha256 for place in places])
+    current = Label.superseded_at.is_(None)
+    labelled = session.scalar(select(func.count()).where(Label.task == sides.task, current)) or 0
+    return bodies.LabelQueue(
+        task=sides.task,
+        takes=bodies.Takes(fields=list(task.fields), labels=list(task.labels), unit=task.unit or None),
+        items=[
+            bodies.QueueItem(
+                input=inputs[place.input.sha256],
+                chosen=place.chosen,
+                reason=place.reason,
+                detail=bodies.DETAILS[place.reason],
+            )
+            for place in places
+            if place.input.sha256 in inputs
+        ],
+        labelled=labelled,
+        open=len(open_inputs),
+        decisive=sum(map(order.is_decisive, open_inputs)),
+        random_share=order.RANDOM_SHARE,
+    )
+
+
+def _sides(session: Session, asked: Asked) -> _Sides:
+    """Who is served for the task, and who stands against whom."""
+    running = {row.name: row for row in _deployments(session)}
+    tasks_of: dict[int, str] = {}
+    for row in session.scalars(
+        select(ModelVersion).where(ModelVersion.id.in_({one.version_id for one in running.values()}))
+    ):
+        tasks_of[row.id] = versions.interface_of(row).task
+    task, champion = asked.task, None
+    if asked.alias is not None:
+        champion, said = _champion(session, asked.alias)
+        task = task or said
+    if task is None:
+        raise Invalid("task_missing", "Name a task or an alias.")
+    candidates = []
+    for name in asked.challengers:
+        if name not in running:
+            raise NotFound("deployment_unknown", f"No deployment {name} is running. See /v1/deployments.")
+        if tasks_of[running[name].version_id] != task:
+            raise Conflict("other_task", f"Deployment {name} has another task than {task}. Name another.")
+        candidates.append(running[name].version_id)
+    served = [one for one in tasks_of if tasks_of[one] == task]
+    if champion is not None and not candidates:
+        candidates = [one for one in served if one != champion]
+    known = {*served, *candidates, *([] if champion is None else [champion])}
+    return _Sides(task, sorted(known), champion, candidates)
+
+
+def _champion(session: Session, alias: str) -> tuple[int, str]:
+    row = session.scalar(
+        select(ModelVersion).join(Alias, Alias.version_id == ModelVersion.id).where(Alias.name == alias)
+    )
+    if row is None:
+        raise NotFound("alias_unknown", f"There is no alias {alias}. See /v1/aliases.")
+    return row.id, versions.interface_of(row).task
+
+
+def _deployments(session: Session) -> Sequence[Any]:
+    columns = select(Deployment.name, Deployment.version_id)
+    return session.execute(columns.where(Deployment.desired == "running")).all()
+
+
+def _open(session: Session, sides: _Sides, author: str) -> list[Candidate]:
+    """The inputs that may be labelled next, with what is known of the answers to them."""
+    answers = _answers(sides, author)
+    of_champion = case((answers.c.version_id == sides.champion, answers.c.answer))
+    champion = func.max(of_champion).over(partition_by=answers.c.input_sha256)
+    differs = (
+        answers.c.version_id.in_(sides.candidates) & (answers.c.answer != champion)
+        if sides.champion is not None
+        else answers.c.answer.is_(None) & answers.c.answer.is_not(None)
+    )
+    beside = select(answers, differs.label("differs")).subquery()
+    grouped = select(
+        beside.c.input_sha256,
+        func.coalesce(func.bool_or(beside.c.differs), False).label("differs"),
+        func.count(beside.c.answer.distinct()).label("answers"),
+        (func.max(beside.c.number) - func.min(beside.c.number)).label("spread"),
+        func.min(beside.c.margin).label("margin"),
+    ).group_by(beside.c.input_sha256)
+    return [
+        Candidate(row.input_sha256, row.differs, row.answers, row.spread or 0.0, row.margin)
+        for row in session.execute(grouped)
+    ]
+
+
+def _answers(sides: _Sides, author: str) -> CTE:
+    """The newest answer of each version to each open input: answer (text), number, margin."""
+    task = sides.task
+    mine = Prediction.version_id.in_(sides.served) & (Prediction.status == "ok")
+    labelled = exists().where(
+        Label.input_sha256 == Input.sha256, Label.task == task, Label.superseded_at.is_(None)
+    )
+    skipped = exists().where(
+        LabelSkip.input_sha256 == Input.sha256, LabelSkip.task == task, LabelSkip.author == author
+    )
+    answered = exists().where(Prediction.input_sha256 == Input.sha256, mine)
+    newest = (
+        select(Input.sha256)
+        .where(~labelled, ~skipped, answered)
+        .order_by(Input.created_at.desc(), Input.sha256.desc())
+        .limit(LOOKED_AT)
+        .cte("newest")
+    )
+    number = Prediction.answer["number"].as_string()
+    first, second = (Prediction.probabilities[at]["probability"].as_float() for at in (0, 1))
+    return (
+        select(
+            Prediction.version_id,
+            Prediction.input_sha256,
+            func.coalesce(Prediction.label, number, func.btrim(Prediction.answer["text"].as_string())).label(
+                "answer"
+            ),
+            Prediction.answer["number"].as_float().label("number"),
+            (first - func.coalesce(second, 0.0)).label("margin"),
+        )
+        .join(newest, newest.c.sha256 == Prediction.input_sha256)
+        .where(mine)
+        .ext(distinct_on(Prediction.version_id, Prediction.input_sha256))
+        .order_by(Prediction.version_id, Prediction.input_sha256, Prediction.id.desc())
+        .cte("answers")
+    )
+
+
+def _inputs(session: Session, digests: Sequence[str]) -> dict[str, StoredInput]:
+    rows = session.scalars(select(Input).where(Input.sha256.in_(digests)))
+    return {
+        row.sha256: StoredInput(**stored_inputs.shown(row).model_dump(), created_at=row.created_at)
+        for row in rows
+    }

@@ -1,0 +1,49 @@
+"""The pages of aliases: where each points, and whether that answers; set, move, roll back and delete them."""
+
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from model_ui.deployment_types import Alias, AliasPage
+from model_ui.names import segment
+from model_ui.shell.lists import pager
+from model_ui.shell.page import Page
+from model_ui.shell.status import Undo
+from model_ui.shell.visit import Visit
+
+ROWS = 20
+
+
+async def show(visit: Visit) -> Response:
+    """All aliases."""
+    query = {"limit": str(ROWS), **({"cursor": visit.query("cursor")} if visit.query("cursor") else {})}
+    page = await visit.api.call(AliasPage, "GET", "/v1/aliases", params=query)
+    may = visit.me.may("deployer") and visit.me.deployments is None
+    return await visit.render(
+        "aliases.html",
+        title="Aliases",
+        page=page,
+        may=may,
+        deployments=[item.name for item in await visit.api.deployments()] if may else [],
+        pager=pager(visit, page.next),
+    )
+
+
+async def put(visit: Visit, form: FormData) -> Response:
+    """Set an alias, or move it."""
+    name, deployment = (str(form.get(field, "")).strip() for field in ("name", "deployment"))
+    if not name or not deployment:
+        return visit.failed("Name the alias and choose a deployment.")
+    before = (await visit.api.call(AliasPage, "GET", "/v1/aliases", params={"limit": "1000"})).items
+    known = next((item for item in before if item.name == name), None)
+    body = {"deployment": deployment, "reason": str(form.get("reason", "")).strip()}
+    path = f"/v1/aliases/{segment(name)}"
+    now = await visit.api.call(Alias, "PUT", path, json=body)
+    words = f"{name} points at {now.deployment}, version {now.version}."
+    if known and (known.deployment, known.version) == (now.deployment, now.version):
+        return visit.done(f"{name} points there already.", to=f"/alias?name={name}")
+    fields = {"do": "rollback" if known else "delete", "name": name}
+    undo = Undo(address=f"/alias?name={name}", fields=fields)
+    return visit.done(words, undo=undo, to=f"/alias?name={name}")
+
+
+PAGES = (Page("/aliases", show, {"put": put}),)
