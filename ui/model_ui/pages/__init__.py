@@ -4,6 +4,7 @@
 """
 
 from model_ui.pages import (
+    activity,
     alias,
     aliases,
     compare,
@@ -14,10 +15,15 @@ from model_ui.pages import (
     experiments,
     go,
     help,
+    import_report,
+    imports,
     label,
+    models,
     prediction,
     predictions,
+    scores,
     settings,
+    version,
 )
 from model_ui.shell.page import Page
 
@@ -29,9 +35,15 @@ _MODULES = (
     deployment,
     aliases,
     alias,
+    models,
+    version,
     predictions,
     prediction,
+    imports,
+    import_report,
+    activity,
     label,
+    scores,
     evidence,
     go,
     help,
