@@ -25,6 +25,7 @@ from tests.ui.fake_audit import FakeAudit
 from tests.ui.fake_kinds import DIGITS, KINDS, answer
 from tests.ui.fake_labels import FakeLabels
 from tests.ui.fake_models import FakeModels
+from tests.ui.fake_scores import FakeScores
 
 LABELS = [str(digit) for digit in range(10)]
 NOW = datetime(2026, 3, 4, 10, 30, tzinfo=UTC).isoformat()
@@ -153,6 +154,7 @@ class FakeApi:
         self.audit = FakeAudit()
         self.models = FakeModels()
         self.labels = FakeLabels()
+        self.scores = FakeScores()
         self.reset()
         self.app = FastAPI()
         self.app.middleware("http")(self._maybe_away)
@@ -166,6 +168,7 @@ class FakeApi:
             module()
         self.audit.add_routes(self.app)
         self.labels.add_routes(self.app)
+        self.scores.add_routes(self.app)
         self.models.add_routes(self.app, self._experiments)
 
     def reset(self) -> None:

@@ -21,6 +21,7 @@ from model_ui.pages import (
     models,
     prediction,
     predictions,
+    scores,
     settings,
     version,
 )
@@ -42,6 +43,7 @@ _MODULES = (
     import_report,
     activity,
     label,
+    scores,
     evidence,
     go,
     help,

@@ -20,6 +20,7 @@ STYLES = {
         "chart.css",
         "operations.css",
         "label.css",
+        "scores.css",
         "evidence.css",
     )
 }
