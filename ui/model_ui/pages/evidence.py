@@ -11,6 +11,7 @@ from starlette.responses import Response
 from model_ui.api_errors import ApiRejected
 from model_ui.evidence_types import AliasTarget, AliasTargets, Promoted, Standing, Step
 from model_ui.names import segment
+from model_ui.pages import alias as alias_page
 from model_ui.shell.page import Page
 from model_ui.shell.status import Undo
 from model_ui.shell.visit import MOVING_SECONDS, Visit
@@ -99,12 +100,8 @@ async def promote(visit: Visit, form: FormData) -> Response:
 
 async def roll_back(visit: Visit, form: FormData) -> Response:
     """Take a promotion back."""
-    alias = str(form.get("alias", ""))
-    answer = await visit.api.request("POST", f"/v1/aliases/{segment(alias)}/rollback")
-    found = answer.json()
-    if answer.status_code == 202:
-        return visit.done(f"{found['deployment']} is being woken. {found['detail']}", kind="warn")
-    return visit.done(f"{alias} points at {found['deployment']}, version {found['version']}, again.")
+    moved, said = await alias_page.point_back(visit, str(form.get("alias", "")), "")
+    return visit.done(said, kind="ok" if moved else "warn")
 
 
 def plot(steps: Sequence[Step], threshold: float) -> Plot:
