@@ -1,4 +1,4 @@
-"""What lists of 100,000 experiments with 20 metrics and 20 parameters cost; prints a table for docs/benchmarks.md."""
+"""What lists of 100,000 experiments with 20 metrics and 20 parameters cost; prints a table for docs/measurements.md."""
 
 import statistics
 import threading
@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 EXPERIMENTS, PART = 100_000, 5000
 BEFORE = "0024"
 LIST_MS, PAGE_MS = 50, 20
+"""What the table is to be compared with, on a machine that does nothing else."""
+WRONG = 10
+"""A plan that has gone wrong takes so many times as long, on any machine."""
 # Numbers without order from a number, so that every run has the same: f(n, k) between 0 and 1.
 FILL = """
 insert into experiments (name, display_name, source, parameters, tags, metrics)
@@ -122,8 +125,7 @@ def test_lists_of_a_hundred_thousand_experiments(filled: Engine, tmp_path: Path)
         for name, query in QUERIES.items():
             took = median_ms(lambda query=query: api.get("/v1/experiments", params=query))  # type: ignore[misc]
             print(f"| {name} | {took:.1f} |", flush=True)
-            if took > (
-                LIST_MS if "filter" in query or "search" in query or "," in query.get("sort", "") else PAGE_MS
-            ):
+            bar = LIST_MS if {"filter", "search"} & query.keys() or "," in query.get("sort", "") else PAGE_MS
+            if took > WRONG * bar:
                 slow.append(f"{name}: {took:.1f} ms")
     assert slow == []
