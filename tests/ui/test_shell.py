@@ -107,6 +107,19 @@ class TestAddresses:
         )
 
 
+class TestCompare:
+    def test_where_nothing_was_picked_are_the_newest_that_have_the_metric(
+        self, send: Send, fake: FakeApi
+    ) -> None:
+        for item in list(fake.experiments.values())[:3]:
+            item["metrics"] = {}
+        answer = send("GET", "/compare?metric=loss", headers=HTML)
+        names = "mlp-small,mlp-poor,mlp-with-a-rather-long-name-for-one-line,hostile"
+        assert (answer.status_code, answer.headers["location"]) == (
+            303, f"/behind/compare?experiments={names}&metric=loss",
+        )  # fmt: skip
+
+
 class TestCsv:
     def test_all_pages_are_in_it_and_no_text_is_a_formula(self, send: Send, fake: FakeApi) -> None:
         for number in range(250):

@@ -18,7 +18,7 @@ from model_ui.shell.visit import IDLE_SECONDS, MOVING_SECONDS, Visit
 MOST = 100
 # Where the API cannot be asked for all at once.
 ONE_BY_ONE = 20
-FIRST = 8
+FIRST, LOOKED_AT = 8, 50
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,12 @@ async def show(visit: Visit) -> Response:
 
 
 async def _begun(visit: Visit) -> Response:
-    """On to the address of what was picked; when nothing was, of the newest."""
+    """On to the address of what was picked; when nothing was, of the newest that have the metric."""
     names = [*visit.names("pick"), *visit.names("experiments")]
     if not names:
-        page = await visit.api.experiments(limit=FIRST)
-        names = [item.name for item in page.items if item.metrics]
+        metric = visit.query("metric")
+        page = await visit.api.experiments(limit=LOOKED_AT)
+        names = [item.name for item in page.items if not metric or metric in item.metrics][:FIRST]
     if not names:
         return visit.done("There is no experiment to compare yet.", kind="warn", to="/experiments")
     kept: dict[str, Value] = {name: visit.query(name) for name in ("metric", "x", "smooth", "log")}
