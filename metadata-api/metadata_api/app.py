@@ -29,6 +29,7 @@ from metadata_api.deploying.kserve.deployer import KServeDeployer
 from metadata_api.deploying.kserve.tokens_secret import TokensSecret
 from metadata_api.deploying.local import LocalDeployer
 from metadata_api.error_handlers import answer_errors
+from metadata_api.evidence.replaying import Replayer
 from metadata_api.host_guard import HostGuard
 from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
@@ -39,6 +40,7 @@ from metadata_api.memory import Memory
 from metadata_api.metrics import Metrics
 from metadata_api.objects import ledger
 from metadata_api.objects import stores as object_stores
+from metadata_api.predicting.predictions import Dependencies
 from metadata_api.routes import metrics
 from metadata_api.routes.dependencies import Components
 from metadata_api.routes.routers import ROUTERS
@@ -89,12 +91,13 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
     )
     serving_token = _serving_token(settings)
     to_servers = {"Authorization": f"Bearer {serving_token}"} if serving_token else {}
+    pool = HttpPool(to_servers)
     components = Components(
         settings=settings,
         intervals=intervals,
         engine=engine,
         sessions=sessions,
-        pool=HttpPool(to_servers),
+        pool=pool,
         metrics=Metrics(),
         fixed_tokens=tokens.fixed(settings.auth),
         serving_token=serving_token,
@@ -115,6 +118,15 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
             leads=leader.leads,
             in_use=release.archives,
             copies_place=settings.backup.place if settings.backup else "",
+        ),
+        replayer=Replayer(
+            Dependencies(
+                sessions,
+                stores[ledger.INPUT],
+                pool,
+                settings.serving_url.rstrip("/"),
+                settings.max.response_seconds,
+            )
         ),
         signatures=Signatures(settings.signature),
         environments=environments.on_cluster(
@@ -172,6 +184,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(components.leader.run()),
             asyncio.create_task(components.maintenance.run()),
+            asyncio.create_task(components.replayer.run()),
             asyncio.create_task(deployer.follow()),
             asyncio.create_task(
                 reconcile.run(

@@ -11,12 +11,11 @@ from metadata_api import curves, directions
 from metadata_api.curves import Curve
 from metadata_api.database.tables import Deployment, Experiment, MetricPoints, ModelVersion
 from metadata_api.errors import Conflict, Invalid, NotFound
+from metadata_api.listing import choices, grammar, page, rows, wanted
 from metadata_api.listing import cursor as cursors
-from metadata_api.listing import grammar, page, rows
 from metadata_api.schemas import experiments as bodies
 
 Json = dict[str, Any]
-MAX_METRIC_NAMES = 1000
 
 
 def create(session: Session, new: bodies.NewExperiment) -> bodies.Experiment:
@@ -53,11 +52,11 @@ def list_page(
 
     Raises Invalid for a filter, sort order, columns or cursor that cannot be read.
     """
-    wanted = page.read(asked)
+    chosen = wanted.read(asked)
     columns = None if asked.columns is None else grammar.read_columns(asked.columns)
     made_for = asked.model_dump_json(exclude={"columns"})
-    last = None if cursor is None else cursors.decode(cursor, made_for, wanted.order)
-    found = page.find(session, wanted, last, limit + 1)
+    last = None if cursor is None else cursors.decode(cursor, made_for, chosen.order)
+    found = page.find(session, chosen, last, limit + 1)
     shown = rows.load(session, [place.experiment_id for place in found.places[:limit]], columns)
     more = len(shown) < len(found.places)
     following = next((place for place in found.places if shown and place.experiment_id == shown[-1].id), None)
@@ -70,10 +69,9 @@ def list_page(
 
 
 def metric_names(session: Session) -> bodies.MetricNames:
-    """The names of all metrics that an experiment has, at most MAX_METRIC_NAMES."""
-    names = select(func.jsonb_object_keys(Experiment.metrics).label("name")).distinct().subquery()
-    found = session.scalars(select(names.c.name).order_by(names.c.name).limit(MAX_METRIC_NAMES))
-    return bodies.MetricNames(items=list(found))
+    """The names of all metrics that an experiment has a value of, at most 1,000."""
+    found = choices.describe(session, choices.known(session, section="metrics"))
+    return bodies.MetricNames(items=[one.name for one in found.items])
 
 
 def summaries(made: Mapping[str, Curve], said: Mapping[str, str]) -> Json:

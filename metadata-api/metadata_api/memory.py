@@ -100,6 +100,18 @@ def charged(size: int) -> Iterator[None]:
             held.give(size)
 
 
+@contextmanager
+def returned() -> Iterator[None]:
+    """Give back at the end of this block what was charged within it."""
+    held = current.get()
+    before = held.size if held is not None else 0
+    try:
+        yield
+    finally:
+        if held is not None and held.size > before:
+            held.give(held.size - before)
+
+
 def _pauses(size: int) -> Iterator[float]:
     """Seconds to wait before each further try to hold so many bytes; ends once they are held."""
     held = current.get()

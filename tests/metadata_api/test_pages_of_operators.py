@@ -4,11 +4,13 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
 from sqlalchemy import Engine
 
 from metadata_api.app import create_app as create_api
@@ -17,8 +19,10 @@ from metadata_api.settings import Settings
 from metadata_api.settings.auth import Auth
 from model_ui.settings import Settings as UiSettings
 from tests.asgi import Server
-from tests.metadata_api.making import make_deployment, make_image, make_version, url_of
+from tests.metadata_api.making import make_deployment, make_image, make_mar, make_version, url_of
 from tests.metadata_api.servers import V2Server, answers, rejects, running
+from tests.ui import browsers
+from tests.ui.accessibility import see_no_barrier
 from tests.ui.apps import create_app
 
 Send = Callable[..., httpx.Response]
@@ -178,3 +182,143 @@ class TestPredictions:
         assert said(send("POST", path, data={"do": "again"})) == "a answers the same again."
         serving.models["a"] = answers("7")
         assert "a answers otherwise: label 5 → 7" in said(send("POST", path, data={"do": "again"}))
+
+
+class TestModels:
+    @pytest.fixture
+    def uploaded(self, api: httpx.Client, site: None, tmp_path: Path) -> None:
+        """Version 3 of a, as somebody uploaded it."""
+        answer = api.post("/v1/experiments/a/versions", content=make_mar(tmp_path))
+        assert answer.raise_for_status().json()["version"] == 3
+
+    def test_are_listed_and_found(self, send: Send, uploaded: None) -> None:
+        page = send("GET", "/models").text
+        assert '<a href="/behind/version?experiment=a&amp;number=3">a v3</a>' in page
+        assert "data-upload" in page
+        assert "a v3" not in send("GET", "/models?q=b").text
+
+    def test_one_says_what_it_takes_and_how_it_is_asked(self, send: Send, uploaded: None) -> None:
+        page = send("GET", "/version?experiment=a&number=3").text
+        assert "<title>a v3 · Marina</title>" in page
+        assert "image, 28 × 28, grey" in page
+        assert "by anonymous from 127.0.0.1" in page
+        assert "-F image=@digit.png" in page
+        assert "Change a from v1 to v3" in page
+        assert send("GET", "/version?experiment=a&number=9").status_code == 404
+
+    def test_one_is_deployed(self, send: Send, uploaded: None, api: httpx.Client) -> None:
+        form = {"do": "deploy", "experiment": "a", "version": "3", "name": "a-v3", "runtime": "native"}
+        assert (
+            said(send("POST", "/version?experiment=a&number=3", data=form)) == "a-v3 starts with version 3."
+        )
+        assert api.get("/v1/deployments/a-v3").json()["version"] == 3
+
+
+class TestImports:
+    ROWS = b"Experiment Name,Learning Rate,Momentum,Loss\nb,x,0.9,0.1\nc,y,0.9,0.1\n"
+
+    def post(self, send: Send, **form: str) -> httpx.Response:
+        files = {"file": ("runs.csv", self.ROWS, "text/csv")}
+        return send("POST", "/imports", data={"do": "upload", **form}, files=files)
+
+    def test_a_file_is_imported_and_its_report_stays(self, send: Send) -> None:
+        answer = self.post(send)
+        assert said(answer) == "runs.csv: 0 imported, 0 unchanged, 2 rejected."
+        path = answer.headers["location"].removeprefix("/behind")
+        assert "Why rows were rejected" in send("GET", path).text
+        assert "runs.csv" in send("GET", "/imports").text
+        rejected = send("GET", path.replace("/import?", "/import-csv?"))
+        assert rejected.text.splitlines()[0] == "line,column,reason"
+
+    def test_a_file_that_is_only_checked_stores_nothing(self, send: Send, api: httpx.Client) -> None:
+        answer = self.post(send, check="1")
+        assert "runs.csv was checked; nothing is stored" in answer.text
+        assert api.get("/v1/imports").json()["total"] == 0
+
+
+class TestActivity:
+    def test_shows_who_changed_what_and_gives_it_as_csv(self, send: Send, api: httpx.Client) -> None:
+        api.post("/v1/experiments", json={"name": "new"}).raise_for_status()
+        page = send("GET", "/activity").text
+        assert "POST /v1/experiments" in page
+        assert "<b>experiments</b> new created" in page
+        answer = send("GET", "/activity-csv")
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        assert "POST /v1/experiments" in answer.text
+        assert "Nothing found" in send("GET", "/activity?subject=nobody").text
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser for all pages."""
+    with sync_playwright() as playwright:
+        browser = browsers.launch(playwright)
+        yield browser
+        browser.close()
+
+
+ADDRESSES = (
+    "deployments?ask=remove&pick=a,b",
+    "deployment?name=a",
+    "aliases",
+    "alias?name=champion",
+    "models",
+    "version?experiment=a&number=1",
+    "predictions",
+    "imports",
+    "activity",
+)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_nobody_is_kept_out_and_nothing_is_wider_than_the_window(
+    chromium: Browser, pages: str, site: None, api: httpx.Client, width: int, scheme: Any
+) -> None:
+    api.patch("/v1/deployments/a", json={"version": 2, "reason": "better"}).raise_for_status()
+    told = api.post("/v1/predictions", files={"image": ("d.png", make_image())}).raise_for_status().json()
+    imported = api.post("/v1/imports", content=TestImports.ROWS).raise_for_status().json()
+    more = (f"prediction?id={told['results'][0]['prediction_id']}", f"import?number={imported['id']}")
+    page = chromium.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    for address in (*ADDRESSES, *more):
+        page.goto(f"{pages}/behind/{address}")
+        try:
+            see_no_barrier(page)
+        except AssertionError as barrier:
+            wrong.append(str(barrier))
+    page.close()
+    assert wrong == []
+
+
+@pytest.mark.browser
+def test_an_archive_is_dropped_and_leads_to_its_version(
+    chromium: Browser, pages: str, site: None, tmp_path: Path
+) -> None:
+    archive = tmp_path / "net.mar"
+    archive.write_bytes(make_mar(tmp_path))
+    page = chromium.new_page()
+    page.goto(f"{pages}/behind/models")
+    page.get_by_label("Archive", exact=True).set_input_files(archive)
+    expect(page.get_by_text("net is made if it is new.")).to_be_visible()
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("heading", name="net v1")).to_be_visible()
+    page.close()
+
+
+@pytest.mark.browser
+def test_a_deployment_is_stopped_with_a_question_and_started_again_by_undo(
+    chromium: Browser, pages: str, site: None, api: httpx.Client
+) -> None:
+    page = chromium.new_page()
+    page.goto(f"{pages}/behind/deployments")
+    page.get_by_label("Choose b").check()
+    page.get_by_role("button", name="Stop…").click()
+    expect(page.get_by_text("answers nobody any more until it is started again.")).to_be_visible()
+    page.get_by_role("button", name="Stop b").click()
+    expect(page.get_by_text("b stops.")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Undone: b runs again.")).to_be_visible()
+    assert api.get("/v1/deployments/b").json()["desired"] == "running"
+    page.close()

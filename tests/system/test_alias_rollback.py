@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -36,10 +37,13 @@ class Traffic:
 
 
 @pytest.fixture
-def moved(stack: Stack, api: httpx.Client) -> Iterator[None]:
-    """The alias was moved from `OLD` to `NEW`, and both are ready."""
+def moved(stack: Stack, api: httpx.Client, starter_mars: dict[str, Path]) -> Iterator[None]:
+    """The alias was moved from `OLD`, whose version nobody else serves, to `NEW`, and both are ready."""
     try:
-        for name, experiment in ((OLD, "mlp-baseline"), (NEW, "mlp-tiny-lr")):
+        api.post("/v1/experiments", json={"name": OLD}).raise_for_status()
+        mar = starter_mars["mlp-baseline"].read_bytes()
+        api.post(f"/v1/experiments/{OLD}/versions", content=mar).raise_for_status()
+        for name, experiment in ((OLD, OLD), (NEW, "mlp-tiny-lr")):
             new = {"name": name, "experiment": experiment, "runtime": "native"}
             api.post("/v1/deployments", json=new).raise_for_status()
         for name in (OLD, NEW):
@@ -50,6 +54,7 @@ def moved(stack: Stack, api: httpx.Client) -> Iterator[None]:
         api.delete(f"/v1/aliases/{ALIAS}")
         for name in (OLD, NEW):
             api.delete(f"/v1/deployments/{name}")
+        api.delete(f"/v1/experiments/{OLD}", params={"cascade": True})
 
 
 @pytest.mark.parametrize("how", ["warm", "stopped", "gone"])

@@ -23,7 +23,9 @@ from tests import contract
 from tests.ui import fake_listing
 from tests.ui.fake_audit import FakeAudit
 from tests.ui.fake_kinds import DIGITS, KINDS, answer
+from tests.ui.fake_labels import FakeLabels
 from tests.ui.fake_models import FakeModels
+from tests.ui.fake_scores import FakeScores
 
 LABELS = [str(digit) for digit in range(10)]
 NOW = datetime(2026, 3, 4, 10, 30, tzinfo=UTC).isoformat()
@@ -128,7 +130,9 @@ def needed(method: str, path: str) -> str:
         return "deployer"
     if method == "GET":
         return "viewer"
-    return {"predictions": "annotator", "deployments": "deployer"}.get(path.split("/")[2], "publisher")
+    return {"predictions": "annotator", "inputs": "annotator", "deployments": "deployer"}.get(
+        path.split("/")[2], "publisher"
+    )
 
 
 def detail(deployment: dict[str, Any]) -> dict[str, Any]:
@@ -143,12 +147,14 @@ class FakeApi:
     `unauthenticated` names requests that are answered 401 whoever sends them, as `METHOD path`.
     `held` lets questions about images wait; `images` are those that were asked about.
     `wrong` says what was answered that the real API would not; `presented` holds the credentials of all requests.
-    `audit` is what only admins see, `models` are the archives.
+    `audit` is what only admins see, `models` are the archives, `labels` is the queue and what is said of it.
     """
 
     def __init__(self) -> None:
         self.audit = FakeAudit()
         self.models = FakeModels()
+        self.labels = FakeLabels()
+        self.scores = FakeScores()
         self.reset()
         self.app = FastAPI()
         self.app.middleware("http")(self._maybe_away)
@@ -161,6 +167,8 @@ class FakeApi:
         ):
             module()
         self.audit.add_routes(self.app)
+        self.labels.add_routes(self.app)
+        self.scores.add_routes(self.app)
         self.models.add_routes(self.app, self._experiments)
 
     def reset(self) -> None:
@@ -195,6 +203,7 @@ class FakeApi:
         self.logs = {"mlp-small": ["v2 Traceback (most recent call last):", f"v2 KeyError: {HOSTILE}"]}
         self.audit.reset()
         self.models.reset()
+        self.labels.reset()
         self.questions: list[dict[str, Any]] = []
         self.away = False
         self.tokens: dict[str, dict[str, Any]] | None = None
@@ -220,8 +229,10 @@ class FakeApi:
             return rejection
         answer = await go_on(request)
         content = b"".join([part async for part in answer.body_iterator])
-        body = json.loads(content) if content else None
-        self.wrong += contract.faults(request.method, request.url.path, answer.status_code, body)
+        # What was asked about comes as it is.
+        if not answer.headers.get("content-type", "").startswith("image/"):
+            body = json.loads(content) if content else None
+            self.wrong += contract.faults(request.method, request.url.path, answer.status_code, body)
         return Response(content, answer.status_code, dict(answer.headers))
 
     def _rejection(self, request: Request) -> JSONResponse | None:

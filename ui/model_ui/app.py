@@ -92,7 +92,8 @@ def _frame(settings: Settings, client: MetadataClient) -> Frame:
     root, secure = settings.root_path, settings.public_url.startswith("https://")
     status = StatusCookie(port=settings.port, root_path=root, secure=secure)
     public_api, paths = settings.public_api_url.rstrip("/"), frozenset((*PATHS, "/"))
-    return Frame(client, root, public_api, status, paths, settings.training_file)
+    most = settings.max_archive_bytes
+    return Frame(client, root, public_api, status, paths, settings.training_file, most)
 
 
 def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:

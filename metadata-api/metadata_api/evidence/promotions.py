@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from metadata_api import alias_changes, versions
 from metadata_api.alias_events import Change
 from metadata_api.auth.principal import Principal
+from metadata_api.database.replay_tables import Replay
 from metadata_api.database.tables import Alias, Deployment, Experiment, ModelVersion
 from metadata_api.errors import Conflict, Invalid, NotFound
 from metadata_api.evidence import duels, eprocess, policies, scores
@@ -104,6 +105,7 @@ def _standing(session: Session, alias: Alias, deployment: Deployment) -> bodies.
         _evidence(counts, log_e, policy),
         *_classes(classes, policy),
         *_answers(answers, policy),
+        *_replayed(session, candidate, champion, policy),
     ]
     missing, estimate = _missing(counts, policy)
     low, high = eprocess.win_rate_interval(counts, policy.test.alpha)
@@ -230,6 +232,22 @@ def _answers(answers: duels.Answers, policy: bodies.AliasPolicy) -> list[bodies.
     return found
 
 
+def _replayed(
+    session: Session, candidate: _Side, champion: _Side, policy: bodies.AliasPolicy
+) -> list[bodies.Rule]:
+    if not policy.replay:
+        return []
+    both = [candidate.version.id, champion.version.id]
+    done = select(Replay.id).where(Replay.state == "done", Replay.version_ids.contains(both))
+    number = session.scalar(done.order_by(Replay.id.desc()).limit(1))
+    detail = (
+        f"Replay {number} has answers of both."
+        if number
+        else "No replay has answers of both. Start one: POST /v1/replays with both deployments."
+    )
+    return [bodies.Rule(rule="replay", passed=number is not None, detail=detail)]
+
+
 def _missing(counts: Counts, policy: bodies.AliasPolicy) -> tuple[int | None, str]:
     """How many labels are missing for both rules about them, and what that rests on."""
     lacking = max(0, policy.min_labels - counts.labels)
@@ -245,10 +263,13 @@ def _missing(counts: Counts, policy: bodies.AliasPolicy) -> tuple[int | None, st
             f"With {counts.wins} wins and {counts.losses} losses no number of labels would decide for the "
             "candidate if it goes on like this."
         )
-    rests = (
-        f"If wins and losses go on as so far ({counts.wins} and {counts.losses} of {counts.labels} labels)"
+    missing = max(lacking, found)
+    if not missing:
+        return 0, "The labels decide it."
+    return missing, (
+        f"About {missing} more labels, if wins and losses go on as so far ({counts.wins} and {counts.losses} of "
+        f"{counts.labels} labels), with half a win and half a loss added."
     )
-    return max(lacking, found), f"{rests}, with half a win and half a loss added."
 
 
 def _refusal(standing: bodies.Preview) -> str:

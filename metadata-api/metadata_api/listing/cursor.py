@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, false, or_, true
+from sqlalchemy import ColumnElement, and_, or_
 from sqlalchemy.sql.elements import SQLColumnExpression
 
 from metadata_api.errors import Invalid
@@ -53,17 +53,14 @@ def decode(cursor: str, made_for: str, order: Sequence[SortKey]) -> Place:
 def after(
     place: Place,
     order: Sequence[SortKey],
-    columns: Sequence[SQLColumnExpression[bytes] | None],
+    columns: Sequence[SQLColumnExpression[bytes]],
     experiment_id: SQLColumnExpression[int],
 ) -> ColumnElement[bool]:
-    """Whether a row comes after a place, where those without a value come last; a column that is None has no values."""
+    """Whether a row comes after a place, where those without a value come last."""
     alternatives: list[ColumnElement[bool]] = []
     equal: list[ColumnElement[bool]] = []
     for by, column, key in zip(order, columns, place.keys, strict=True):
-        if column is None:
-            alternatives.append(and_(*equal, false() if key is None else true()))
-            equal.append(true() if key is None else false())
-        elif key is None:
+        if key is None:
             equal.append(column.is_(None))
         else:
             beyond = column < key if by.descending else column > key

@@ -18,8 +18,12 @@ _COPIES: Final = 8
 _SECTIONS: Final = {"metrics": "metrics", "params": "parameters", "tags": "tags"}
 
 
-def load(session: Session, ids: Sequence[int], columns: Sequence[Field] | None) -> list[Experiment]:
+def load(
+    session: Session, ids: Sequence[int], columns: Sequence[Field] | None, *, whole: bool = False
+) -> list[Experiment]:
     """The experiments of these ids in their order: all that have room in a mebibyte, and one at least.
+
+    With `whole` they are all, however large.
 
     With `columns`, their metrics, parameters and tags are only those; they must not be changed then. Raises Unavailable
     when other requests leave no room for them.
@@ -33,7 +37,7 @@ def load(session: Session, ids: Sequence[int], columns: Sequence[Field] | None) 
     there = [one for one in ids if one in sizes]
     count = total = 0
     for one in there:
-        if count and total + sizes[one] > pages.PAGE_BYTES:
+        if count and not whole and total + sizes[one] > pages.PAGE_BYTES:
             break
         count, total = count + 1, total + sizes[one]
     charge(total * _COPIES)

@@ -21,6 +21,7 @@ from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deploying.intervals import Intervals
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.environments import Environments
+from metadata_api.evidence.replaying import Replayer
 from metadata_api.http_pool import HttpPool
 from metadata_api.kubernetes import Cluster
 from metadata_api.maintenance import Maintenance
@@ -59,6 +60,7 @@ class Components:
     inputs: RepairedStore
     leader: Leader
     maintenance: Maintenance
+    replayer: Replayer
     signatures: Signatures
     """Whether archives need one, and whose count."""
     environments: Environments

@@ -43,6 +43,8 @@ class Policy(Body):
     """Longest 95th percentile of the candidate's latency; null asks for nothing."""
     max_error_share: Share | None = 0.05
     """Most of the candidate's answers that may be errors; null asks for nothing."""
+    replay: bool = False
+    """Whether a replay of champion and candidate has to be done."""
 
 
 class AliasPolicy(Policy):
@@ -83,6 +85,7 @@ class Rule(BaseModel):
         "no_class_worse_than",
         "max_p95_ms",
         "max_error_share",
+        "replay",
     ]
     passed: bool
     detail: str

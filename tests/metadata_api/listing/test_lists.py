@@ -19,7 +19,7 @@ from metadata_api.listing import expressions as made
 from metadata_api.listing import grammar, page
 from metadata_api.listing.expressions import Expression, SortKey
 from metadata_api.listing.fields import Field
-from metadata_api.listing.page import Wanted
+from metadata_api.listing.wanted import Wanted
 
 VALUES: list[Any] = [
     0, -1, 1, 0.5, -0.5, 1e300, -1e-300, 2**53, 1e-9, True, False, "", "a", "A", "ab", "b", "1", "true", "aé", "Ab c",

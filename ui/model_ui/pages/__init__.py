@@ -4,18 +4,26 @@
 """
 
 from model_ui.pages import (
+    activity,
     alias,
     aliases,
     compare,
     deployment,
     deployments,
+    evidence,
     experiment,
     experiments,
     go,
     help,
+    import_report,
+    imports,
+    label,
+    models,
     prediction,
     predictions,
+    scores,
     settings,
+    version,
 )
 from model_ui.shell.page import Page
 
@@ -27,8 +35,16 @@ _MODULES = (
     deployment,
     aliases,
     alias,
+    models,
+    version,
     predictions,
     prediction,
+    imports,
+    import_report,
+    activity,
+    label,
+    scores,
+    evidence,
     go,
     help,
     settings,

@@ -13,6 +13,8 @@ from model_ui.shell.status import Undo
 from model_ui.shell.visit import Visit
 
 EVENTS = 20
+# How long a page waits for a target that sleeps.
+WAKE_SECONDS = 15.0
 
 
 async def show(visit: Visit) -> Response:
@@ -49,10 +51,27 @@ async def show(visit: Visit) -> Response:
 async def roll_back(visit: Visit, form: FormData) -> Response:
     """Point where the last move came from."""
     name = str(form.get("name", ""))
-    body = {"reason": str(form.get("reason", "")).strip()}
-    now = await visit.api.call(Alias, "POST", f"/v1/aliases/{segment(name)}/rollback", json=body)
+    moved, said = await point_back(visit, name, str(form.get("reason", "")).strip())
     undo = Undo(address=f"/alias?name={name}", fields={"do": "rollback", "name": name})
-    return visit.done(f"{name} points at {now.deployment}, version {now.version}, again.", undo=undo)
+    return visit.done(said, undo=undo) if moved else visit.done(said, kind="warn")
+
+
+async def point_back(visit: Visit, name: str, reason: str) -> tuple[bool, str]:
+    """Roll an alias back: whether it was moved, and the same as a sentence. What sleeps may take longer to wake."""
+    answer = await visit.api.request(
+        "POST",
+        f"/v1/aliases/{segment(name)}/rollback",
+        json={"reason": reason},
+        params={"wait_seconds": WAKE_SECONDS},
+        timeout=WAKE_SECONDS + 10,
+    )
+    found = answer.json()
+    if answer.status_code == 202:
+        return (
+            False,
+            f"{name} is not moved yet: {found['deployment']} is being woken. Roll back again in a moment.",
+        )
+    return True, f"{name} points at {found['deployment']}, version {found['version']}, again."
 
 
 async def delete(visit: Visit, form: FormData) -> Response:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 
+from markupsafe import Markup
 from pydantic import JsonValue
 
 from model_ui.api_types import AuditEntry, AuditPage, Change
@@ -50,6 +51,11 @@ def export(api: str) -> str:
         f'<div class="m-intro"><p>As CSV, with an admin\'s token{where}:</p>'
         f'<p><code class="m-command">{text(command)}</code></p></div>'
     )
+
+
+def changes_of(entry: AuditEntry) -> Markup:
+    """What an entry changed, as a list; each value is escaped."""
+    return Markup(_changes(entry.changes))
 
 
 def _row(entry: AuditEntry) -> str:

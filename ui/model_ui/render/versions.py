@@ -65,14 +65,14 @@ def _facts(version: Version) -> str:
         ("environment", version.environment),
         ("signed by", version.signed_by or ""),
         ("files", f"{len(version.files)}" if version.files else ""),
-        ("asks for", _asked_for(version.archive_settings)),
+        ("asks for", asked_for(version.archive_settings)),
     ]
     cells = "".join(f"<div><dt>{key}</dt><dd>{text(value)}</dd></div>" for key, value in facts if value)
     sha = f'<div><dt>SHA-256</dt><dd title="{text(version.sha256)}">{text(version.sha256[:12])}…</dd></div>'
     return f'<dl class="m-facts">{cells}{sha}</dl>'
 
 
-def _asked_for(settings: ArchiveSettings | None) -> str:
+def asked_for(settings: ArchiveSettings | None) -> str:
     """What an archive's configuration file sets where a deployment says nothing else."""
     if settings is None:
         return ""

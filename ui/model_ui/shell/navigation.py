@@ -12,7 +12,7 @@ ENTRIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Aliases", "/aliases", ("/alias",)),
     ("Predictions", "/predictions", ("/prediction",)),
     ("Label", "/label", ()),
-    ("Evidence", "/evidence", ()),
+    ("Evidence", "/evidence", ("/scores",)),
     ("Activity", "/activity", ()),
 )
 # So many fit into the bar of a phone, beside More.

@@ -19,9 +19,12 @@ STYLES = {
         "workbench.css",
         "chart.css",
         "operations.css",
+        "label.css",
+        "scores.css",
+        "evidence.css",
     )
 }
-SCRIPTS = ("shell.js", "live.js", "choices.js", "chart.js", "saving.js")
+SCRIPTS = ("shell.js", "live.js", "choices.js", "chart.js", "saving.js", "upload.js", "label.js")
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
 

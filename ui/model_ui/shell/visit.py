@@ -43,6 +43,8 @@ class Frame:
     """Addresses that there are."""
     training_file: Path | None = None
     """Says which starter experiment is being trained."""
+    archive_bytes: int = 0
+    """Size of the largest archive that is taken."""
 
 
 class Visit:

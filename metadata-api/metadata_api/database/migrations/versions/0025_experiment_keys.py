@@ -1,8 +1,8 @@
 """typed keys of experiments, which lists are filtered and sorted by; the best of metrics that are better when higher
 
 Reads go on. Creating and changing experiments waits until this has ended: 100,000 experiments with 20 metrics and 20
-parameters take about two minutes, so the keys are made in parts of 2,000 experiments, each well within the deadline of
-a statement.
+parameters take two to four minutes, so the keys are made in parts of 2,000 experiments, each well within the deadline
+of a statement.
 
 Revision: 0025, after 0024.
 """

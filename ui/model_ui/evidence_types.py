@@ -1,0 +1,123 @@
+"""What the API says of a candidate's standing against the champion of an alias; the page Evidence shows it."""
+
+from datetime import datetime
+
+from model_ui.spec_types import ApiModel
+
+
+class AliasTarget(ApiModel):
+    """Where an alias points."""
+
+    name: str
+    deployment: str
+    experiment: str
+    version: int
+
+
+class AliasTargets(ApiModel):
+    """All aliases."""
+
+    items: tuple[AliasTarget, ...]
+
+
+class Side(ApiModel):
+    """One of both."""
+
+    deployment: str
+    experiment: str
+    version: int
+
+
+class PairedTest(ApiModel):
+    """The test of a policy."""
+
+    kind: str
+    alpha: float
+    margin: float
+
+
+class Policy(ApiModel):
+    """What a candidate needs."""
+
+    min_labels: int
+    test: PairedTest
+    is_default: bool
+    set_by: str | None = None
+    set_at: datetime | None = None
+
+
+class Rule(ApiModel):
+    """One rule, and whether it is passed."""
+
+    rule: str
+    passed: bool
+    detail: str
+
+
+class ClassDuel(ApiModel):
+    """The pairs of one class."""
+
+    label: str
+    labels: int
+    wins: int
+    losses: int
+    champion_accuracy: float
+    candidate_accuracy: float
+
+
+class Flip(ApiModel):
+    """A labelled input that one of both gets right alone."""
+
+    input_sha256: str
+    truth: str | float
+
+
+class Undecided(ApiModel):
+    """An input without a label about which both differ."""
+
+    input_sha256: str
+    champion: str
+    candidate: str
+
+
+class Step(ApiModel):
+    """The evidence after so many labels."""
+
+    labels: int
+    wins: int
+    losses: int
+    log_e: float
+
+
+class Standing(ApiModel):
+    """How a candidate stands."""
+
+    task: str
+    champion: Side
+    candidate: Side
+    policy: Policy
+    labels: int
+    wins: int
+    losses: int
+    ties: int
+    chosen_at_random: int
+    log_e: float
+    log_threshold: float
+    win_rate: float | None
+    win_rate_interval: tuple[float, float]
+    classes: tuple[ClassDuel, ...]
+    rules: tuple[Rule, ...]
+    promotable: bool
+    labels_missing: int | None
+    estimate: str
+    better: tuple[Flip, ...]
+    worse: tuple[Flip, ...]
+    undecided: tuple[Undecided, ...]
+    steps: tuple[Step, ...]
+
+
+class Promoted(ApiModel):
+    """What a promotion came to."""
+
+    promoted: bool
+    alias: AliasTarget

@@ -1,0 +1,81 @@
+"""What the API says of labels and of the queue, as far as the page Label shows it."""
+
+from pydantic import Field, JsonValue
+
+from model_ui.spec_types import ApiModel
+
+
+class QueueInput(ApiModel):
+    """An input to label."""
+
+    sha256: str
+    kind: str
+    summary: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class QueueItem(ApiModel):
+    """One place of the queue."""
+
+    input: QueueInput
+    chosen: str = "other"
+    detail: str = ""
+
+
+class Takes(ApiModel):
+    """What a label of the task is."""
+
+    fields: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    unit: str | None = None
+
+
+class LabelQueue(ApiModel):
+    """What to label next, and how far the task is."""
+
+    task: str
+    takes: Takes
+    items: tuple[QueueItem, ...] = ()
+    labelled: int = 0
+    open: int = 0
+    decisive: int = 0
+    random_share: float = 0.0
+
+
+class Label(ApiModel):
+    """What somebody said is right."""
+
+    task: str
+    label: str | None = None
+    number: float | None = None
+    text: str | None = None
+    current: bool = True
+
+    @property
+    def words(self) -> str:
+        """The answer in words."""
+        if self.number is not None:
+            return f"{self.number:g}"
+        return self.label if self.label is not None else self.text or ""
+
+
+class LabelPage(ApiModel):
+    """Labels of one input, newest first."""
+
+    items: tuple[Label, ...] = ()
+
+
+class Answer(ApiModel):
+    """What a version said about the input."""
+
+    deployment: str
+    version: int | None = None
+    status: str = "ok"
+    label: str | None = None
+    number: float | None = None
+    text: str | None = None
+
+
+class AnswerPage(ApiModel):
+    """Answers to one input, newest first."""
+
+    items: tuple[Answer, ...] = ()

@@ -1,0 +1,32 @@
+"""The page of one import: what came in, and what did not, grouped by reason and as CSV."""
+
+from starlette.responses import Response
+
+from model_ui.api_errors import ApiRejected
+from model_ui.shell.page import Page
+from model_ui.shell.visit import Visit
+from model_ui.version_types import Import
+
+
+async def show(visit: Visit) -> Response:
+    """The report."""
+    found = await visit.api.call(Import, "GET", f"/v1/imports/{_number(visit)}")
+    return await visit.render("import.html", title=f"Import {found.id}", seconds=0, report=found)
+
+
+async def export(visit: Visit) -> Response:
+    """The rows that were left out, as CSV."""
+    number = _number(visit)
+    found = await visit.api.request("GET", f"/v1/imports/{number}/rejected.csv")
+    headers = {"content-disposition": f'attachment; filename="import-{number}-rejected.csv"'}
+    return Response(found.content, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _number(visit: Visit) -> int:
+    number = visit.query("number")
+    if not number.isdecimal() or len(number) > 9:
+        raise ApiRejected(404, "import_unknown", "There is no such import.")
+    return int(number)
+
+
+PAGES = (Page("/import", show), Page("/import-csv", export))
