@@ -189,7 +189,7 @@ def _name(value: float) -> str:
 
 
 # How long a curve is stands in its experiment's summary. Of arrays the first part decides, so minimum and maximum come
-# with their steps and times. Long curves are grouped by chunks, short ones point by point; a curve that fits as it is has
+# with their steps and times. Long curves are grouped by chunks, short ones point by point; one that fits as it is has
 # a bucket for each point.
 _BUCKETS = text("""
 with size as (
