@@ -70,9 +70,8 @@ def test_a_digit_drawn_in_the_browser_is_answered_through_the_ingress(release: s
     assert said["cnn-baseline"] == "5"
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / "e2e-try-1280.png", full_page=True)
-    visits.open_tab(page, "Deployments")
-    page.get_by_text("mlp-helm").last.wait_for()
-    page.wait_for_timeout(1500)
+    page.goto(f"http://{HOST}/deployments")
+    page.get_by_role("link", name="mlp-helm", exact=True).first.wait_for()
     page.screenshot(path=SCREENSHOTS / "e2e-deployments-1280.png", full_page=True)
 
 
@@ -82,14 +81,13 @@ def test_an_archive_brought_in_the_browser_answers_within_two_minutes(
     """Through the Ingress, by the pages alone: chosen, checked, deployed, tried."""
     archive = again(starter_mars["mlp-wide"], tmp_path / "brought.mar", "brought in a browser")
     visits.enter(page, f"http://{HOST}/?token={admin_token()}")
-    visits.open_tab(page, "Models")
+    page.goto(f"http://{HOST}/models")
     begin = time.monotonic()
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Choose a file").click()
-    chooser.value.set_files(archive)
+    page.get_by_label("Archive", exact=True).set_input_files(archive)
     page.get_by_role("button", name="Upload", exact=True).click()
-    page.locator(".m-version").get_by_role("button", name="Deploy").click()
-    page.get_by_role("button", name="Try it").click(timeout=120_000)
+    page.get_by_role("button", name="Deploy v1").click()
+    expect(page.locator(".w-verdict")).to_contain_text("Version 1 answers.", timeout=120_000)
+    page.goto(f"http://{HOST}/?task=digits")
     visits.draw(page)
     expect(visits.card(page, "brought")).to_contain_text("5")
     seconds = time.monotonic() - begin

@@ -46,6 +46,11 @@ class TestClasses:
         assert "1 of 6 could not answer" in html
         assert html.index("mlp") < html.index("gone")
 
+    def test_what_was_asked_can_be_labelled_where_it_is_stored(self) -> None:
+        html = shown(result("a", task="digits & more"), input={"sha256": "ab" * 32, "kind": "image"})
+        assert f'<a href="label?task=digits+%26+more&amp;input={"ab" * 32}">Label it</a>' in html
+        assert "Label it" not in shown(result("a", task="digits"))
+
     def test_a_tie_and_a_failure_of_all_are_named(self) -> None:
         tie = shown(result("a"), result("b", label="3"))
         assert "<h3>Tied between 5 and 3</h3><p>a says 5; b says 3</p>" in tie

@@ -73,6 +73,7 @@ class NotAsked(ApiModel):
 class AskedInput(ApiModel):
     """What the deployments were asked about; the summary of an image has its `width` and `height` in pixels."""
 
+    sha256: str = ""
     kind: str = ""
     summary: dict[str, JsonValue] = Field(default_factory=dict)
 

@@ -5,6 +5,7 @@ import binascii
 import struct
 from collections import Counter
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
 from model_ui.answers import ANSWERS, Answer, AnswerKind, Verdict, joined, kind_of
 from model_ui.prediction_types import AskedInput, Comparison, NotAsked, Result
@@ -37,7 +38,20 @@ def answers(comparison: Comparison) -> str:
         sections = _vote(Verdict(title), "bad")
     silent = "".join(_failed(answer) for answer in failed)
     cards = f'<div class="m-cards">{silent}</div>' if silent else ""
-    return f'<div class="m-answers">{sections}{cards}{_passed_over(comparison.not_asked)}</div>'
+    right = "".join(_right(comparison.input.sha256, task) for task in tasks if task)
+    return f'<div class="m-answers">{sections}{cards}{right}{_passed_over(comparison.not_asked)}</div>'
+
+
+def _right(sha256: str, task: str) -> str:
+    """The way to say what is right about an input that was stored, which scores all that answered."""
+    if not sha256:
+        return ""
+    # Relative, so that it stays behind the prefix of a proxy.
+    query = text(urlencode({"task": task, "input": sha256}))
+    return (
+        f'<p class="m-right">Do you know what is right? <a href="label?{query}">Label it</a>: '
+        "that scores every version that answered.</p>"
+    )
 
 
 def waiting(title: str = "Nothing is deployed yet", hint: str = "") -> str:
