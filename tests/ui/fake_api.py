@@ -303,6 +303,10 @@ class FakeApi:
             item |= {**change, "tags": {key: value for key, value in tags.items() if value is not None}}
             return item
 
+        @self.app.get("/v1/aliases")
+        def aliases() -> dict[str, Any]:
+            return {"items": [], "total": 0, "next": None}
+
         @self.app.get("/v1/metrics")
         def metrics() -> dict[str, Any]:
             return {"items": sorted({name for item in self.experiments.values() for name in item["metrics"]})}

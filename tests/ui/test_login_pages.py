@@ -317,7 +317,7 @@ class TestTheAuditTab:
         page.get_by_label("Caller").fill("a deployer")
         page.keyboard.press("Enter")
         expect(rows).to_have_count(30)
-        assert page.title() == "Marina"
+        assert page.title() == "Try · Marina"
 
     def test_an_admin_revokes_a_token_and_issues_one_that_is_shown_once(
         self, closed: Closed, open_page: OpenPage, screenshot: Screenshot

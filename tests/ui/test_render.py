@@ -1,5 +1,6 @@
 """What the renderers make of the API's answers: numbers as people read them, and no text that runs."""
 
+import json
 import math
 from typing import Any
 
@@ -11,8 +12,6 @@ from model_ui.api_types import (
     Curve,
     Curves,
     Deployment,
-    Experiment,
-    ExperimentPage,
     ImportReport,
     IssuedToken,
     Me,
@@ -21,12 +20,18 @@ from model_ui.api_types import (
     Token,
     Unregistered,
 )
-from model_ui.render import audit, curves, reports, runs, services, tokens
+from model_ui.render import audit, chart_data, reports, services, tokens
+from model_ui.render.colours import COLOURS
 from model_ui.render.markup import number, percent
-from tests.ui.fake_api import HOSTILE, deployment, experiment, me
+from tests.ui.fake_api import HOSTILE, deployment, me
 from tests.ui.fake_audit import entry, issued
 
 ADMIN = Me.model_validate(me("admin"))
+
+
+def drawn(html: str) -> Any:
+    """What the page's script reads."""
+    return json.loads(html.partition(">")[2].rpartition("</script>")[0])
 
 
 class TestNumbers:
@@ -47,13 +52,8 @@ class TestNumbers:
 
 class TestEscaping:
     def test_no_text_of_the_api_becomes_markup(self) -> None:
-        item = Experiment.model_validate(
-            experiment("a", display_name=HOSTILE, description=HOSTILE, parameters={HOSTILE: HOSTILE})
-        )
-        page = ExperimentPage(items=(item,), total=1)
         bad = deployment("b", ready=False, observed={"state": HOSTILE, "version": None, "reason": HOSTILE})
         shown = [
-            runs.runs(page, chosen=[], metric=HOSTILE, api="http://api", searched=False),
             services.services([Deployment.model_validate(bad)], versions={}, api="http://api", me=ADMIN),
             services.services(
                 [],
@@ -75,39 +75,34 @@ class TestEscaping:
         assert all("<img src=x" not in html for html in shown)
         assert all('onerror="' not in html for html in shown)
 
-    def test_names_in_the_chart_are_not_read_as_markup(self) -> None:
-        curve = Curve(experiment="a", display_name="<b>x</b> %{y}", steps=(0,), values=(1.0,))
-        trace = curves.figure(Curves(metric="<i>loss</i>", curves=(curve,))).data[0]
-        assert trace.name == "&lt;b&gt;x&lt;/b&gt; % {y}"
 
+class TestChartData:
+    def test_no_text_ends_the_script_that_it_stands_in(self) -> None:
+        curve = Curve(experiment="a", display_name="</script><b>x</b>", steps=(0,), values=(1.0,))
+        html = chart_data.script(Curves(metric="</script>", curves=(curve,)), ["a"], "step")
+        assert html.count("</script>") == 1
+        found = drawn(html)
+        assert (found["metric"], found["curves"][0]["title"]) == ("</script>", "</script><b>x</b>")
 
-class TestCurves:
-    def test_smoothing_keeps_the_start_and_the_gaps(self) -> None:
-        assert curves.smooth([4.0, None, 4.0], 0.9) == [4.0, None, 4.0]
-        smoothed = curves.smooth([0.0, 10.0, 0.0, 10.0], 0.5)
-        assert smoothed[0] == 0
-        assert all(value is not None and 0 <= value < 10 for value in smoothed)
-
-    def test_the_raw_curve_stays_paler_beside_the_smoothed_one(self) -> None:
-        curve = Curve(experiment="a", steps=(0, 1, 2), values=(3.0, 1.0, 2.0))
-        assert len(curves.figure(Curves(metric="loss", curves=(curve,))).data) == 1
-        raw, smooth = curves.figure(Curves(metric="loss", curves=(curve,)), smoothing=0.5).data
-        assert list(raw.y) == [3.0, 1.0, 2.0]
-        assert raw.opacity < 1
-        assert list(smooth.y) != list(raw.y)
-
-    def test_a_logarithm_leaves_out_what_has_none(self) -> None:
-        curve = Curve(experiment="a", steps=(0, 1, 2), values=(1.0, 0.0, -1.0))
-        chart = curves.figure(Curves(metric="loss", curves=(curve,)), log=True)
-        assert list(chart.data[0].y) == [1.0, None, None]
-        assert chart.layout.yaxis.type == "log"
-
-    def test_a_lost_point_is_marked_where_the_curve_was_last_seen(self) -> None:
+    def test_a_curve_keeps_its_colour_and_its_lost_points_whatever_is_beside_it(self) -> None:
         lost = (NonFinite(step=1, value="NaN"),)
-        curve = Curve(experiment="a", steps=(0, 1), values=(0.5, None), non_finite=lost)
-        mark = curves.figure(Curves(metric="loss", curves=(curve,))).data[1]
-        assert (list(mark.x), list(mark.y)) == ([1.0], [0.5])
-        assert "NaN" in mark.text[0]
+        curve = Curve(experiment="b", steps=(0, 1), values=(0.123456789, None), non_finite=lost)
+        none = Curve(experiment="a", steps=(), values=())
+        (found,) = drawn(chart_data.script(Curves(metric="loss", curves=(none, curve)), ["a", "b"], "step"))[
+            "curves"
+        ]
+        assert found["colour"] == COLOURS[1]
+        assert found["values"] == [0.1234568, None]
+        assert found["lost"] == [{"x": 1, "value": "NaN"}]
+
+    def test_by_time_points_stand_where_they_were_made(self) -> None:
+        curve = Curve(experiment="a", steps=(0, 1), values=(1.0, 2.0), times=(1700000000.1234, 1700000060.0))
+        (found,) = drawn(chart_data.script(Curves(metric="loss", curves=(curve,)), ["a"], "time"))["curves"]
+        assert found["xs"] == [1700000000.123, 1700000060]
+
+    @pytest.mark.parametrize(("curves", "points"), [(1, 400), (20, 400), (40, 200), (200, 60)])
+    def test_many_curves_have_fewer_points_each(self, curves: int, points: int) -> None:
+        assert chart_data.points(curves) == points
 
 
 class TestRoles:
@@ -167,17 +162,9 @@ class TestContainment:
 
 class TestLinks:
     def test_without_a_public_address_there_are_none(self) -> None:
-        page = ExperimentPage(items=(Experiment.model_validate(experiment("a")),), total=1)
-        assert "href" not in runs.runs(page, chosen=[], metric="loss", api="", searched=False)
         assert "href" not in services.services(
             [Deployment.model_validate(deployment("a"))], versions={}, api="", me=ADMIN
         )
-
-    def test_they_lead_to_the_json_and_the_mar(self) -> None:
-        page = ExperimentPage(items=(Experiment.model_validate(experiment("a", latest_version=3)),), total=1)
-        html = runs.runs(page, chosen=[], metric="loss", api="/api", searched=False)
-        assert 'href="/api/v1/experiments/a"' in html
-        assert 'href="/api/artifacts/a/3/a.mar"' in html
 
 
 class TestReport:

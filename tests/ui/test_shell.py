@@ -1,5 +1,7 @@
 """The frame of our own pages, without a browser: what is answered to whom, what is kept, and what an action says."""
 
+import csv
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ from model_ui.settings import Settings
 from model_ui.shell.addressing import address
 from model_ui.shell.status import Status, StatusCookie, Undo
 from tests.ui.apps import create_app
-from tests.ui.fake_api import HOSTILE, FakeApi, me, token
+from tests.ui.fake_api import HOSTILE, FakeApi, experiment, me, token
 
 HOST = "http://marina.example"
 HTML = {"accept": "text/html"}
@@ -103,6 +105,18 @@ class TestAddresses:
         assert (
             address("/experiments", q="", sort="-name", pick=["a", "b"]) == "/experiments?sort=-name&pick=a,b"
         )
+
+
+class TestCsv:
+    def test_all_pages_are_in_it_and_no_text_is_a_formula(self, send: Send, fake: FakeApi) -> None:
+        for number in range(250):
+            fake.experiments[f"more-{number}"] = experiment(f"more-{number}", parameters={"x": "=1+1"})
+        answer = send("GET", "/experiments.csv?columns=metrics.loss,params.x&sort=name", headers=HTML)
+        rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+        assert rows[0][-3:] == ["metrics.loss", "metrics.loss.final", "params.x"]
+        assert len(rows) == 258
+        assert rows[-1][0] == "more-99"
+        assert rows[-1][-1] == "'=1+1"
 
 
 class TestKeeping:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.ui import visits
 from tests.ui.accessibility import see_no_barrier
 from tests.ui.conftest import Site
 from tests.ui.fake_api import HOSTILE, experiment
@@ -39,6 +41,18 @@ def test_no_page_has_a_barrier(browser: Browser, site: Site, screenshot: Screens
             screenshot(page, f"{name}-{scheme}")
             page.close()
         context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_that_gradio_serves_has_none_either(
+    browser: Browser, site: Site, scheme: Literal["light", "dark"]
+) -> None:
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    visits.enter(page, site.url)
+    see_no_barrier(page)
+    assert page.title() == "Try · Marina"
+    context.close()
 
 
 class TestExperiments:
@@ -203,6 +217,8 @@ class TestExperiment:
         page.reload()
         expect(page.locator(".c-raw")).to_have_count(2)
         expect(page.get_by_label("Log scale")).to_be_checked()
+        # Where it was not a number.
+        expect(page.locator(".c-lost")).to_have_count(2)
 
     @pytest.mark.parametrize("kind", ["csv", "svg", "png"])
     def test_what_is_drawn_is_saved(self, site: Site, open_page: OpenPage, tmp_path: Path, kind: str) -> None:

@@ -90,7 +90,9 @@ def log_out(page: Page) -> None:
 
 
 def open_tab(page: Page, name: str) -> None:
-    """Choose a tab by its name."""
+    """Choose a tab of Gradio's page by its name."""
+    if page.locator("gradio-app").count() == 0:
+        page.goto(root(page))
     page.get_by_role("tab", name=name, exact=True).click()
 
 
@@ -111,12 +113,16 @@ def card(page: Page, name: str) -> Locator:
     return page.locator(".m-card").filter(has=page.locator(f'h4:text-is("{name}")'))
 
 
-def see_curves(page: Page, least: int) -> None:
-    """Open the Experiments tab and wait for so many curves with a legend."""
-    open_tab(page, "Experiments")
-    expect(page.locator("#runs tbody tr").first).to_be_visible()
-    page.wait_for_function(f"document.querySelectorAll('#curves .legend .traces').length >= {least}")
-    assert page.locator("#curves .scatterlayer .js-line").count() >= least
+def see_curves(page: Page, least: int, metric: str = "loss") -> None:
+    """Compare the newest experiments, and wait for so many curves."""
+    page.goto(f"{root(page)}compare?metric={metric}")
+    expect(page.locator("tbody tr").first).to_be_visible()
+    page.wait_for_function(f"document.querySelectorAll('.c-line').length >= {least}")
+
+
+def root(page: Page) -> str:
+    """Address of the UI that is open."""
+    return f"{page.url.partition('?')[0].rpartition('/')[0]}/"
 
 
 def import_csv(page: Page, path: Path, button: str = "Import") -> Locator:

@@ -82,7 +82,7 @@ class ApiConnection:
 
     async def pages(self, kind: type[A], path: str, most: int, **query: str) -> AsyncIterator[A]:
         """A list page by page, to its end or to so many pages; `kind` has a field `next`."""
-        query["limit"] = "200"
+        query.setdefault("limit", "200")
         for _ in range(most):
             page = await self.call(kind, "GET", path, params=query)
             yield page

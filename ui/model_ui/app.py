@@ -19,7 +19,7 @@ from model_ui.asgi import App
 from model_ui.authentication import Authenticator, Visitor, client_for, visitor_of
 from model_ui.bodies import BodyGuard
 from model_ui.credentials import CredentialCookie
-from model_ui.gradio_pages import audit, deployments, experiments, imports, models, tokens, try_it
+from model_ui.gradio_pages import audit, deployments, imports, models, tokens, try_it
 from model_ui.gradio_pages.problems import problem
 from model_ui.guard import Guard
 from model_ui.login import Login
@@ -134,7 +134,7 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
     api = settings.public_api_url.rstrip("/")
     page: gr.Blocks
     with gr.Blocks(
-        title="Marina", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
+        title="Try · Marina", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
     ) as page:
         alarm = gr.HTML("", js_on_load=None, apply_default_css=False, elem_id="alarm", elem_classes="m-maybe")
         with gr.Tabs(elem_id="tabs", selected="try", overflow_behavior="wrap") as tabs:
@@ -144,8 +144,6 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
                 )
             with gr.Tab("Models", id="models") as models_tab:
                 uploading = models.build(client, max_archive_bytes=settings.max_archive_bytes)
-            with gr.Tab("Experiments", id="experiments") as experiments_tab:
-                comparing = experiments.build(client, public_api_url=api)
             with gr.Tab("Deployments", id="deployments") as deployments_tab:
                 running = deployments.build(client, public_api_url=api)
             with gr.Tab("Import", id="import"):
@@ -171,9 +169,6 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
             trigger_mode="once",
             **quiet,
         )
-        reload_runs = [page.load, experiments_tab.select, returned.change]
-        gr.on(reload_runs, comparing.load, comparing.inputs, comparing.outputs, **quiet)
-        importing.imported.then(comparing.load, comparing.inputs, comparing.outputs, **quiet)
         gr.on(
             [page.load, deployments_tab.select, returned.change],
             running.load,
@@ -186,7 +181,6 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
         audit_tab.select(issuing.load, None, issuing.outputs, **quiet)
         # At once and in the browser: a late answer must not take away a token that was issued in the meantime.
         audit_tab.select(None, None, issuing.once, js="() => ''", **quiet)
-        comparing.table.submit(_open, None, tabs, **quiet)
         uploading.result.submit(lambda: gr.Tabs(selected="try"), None, tabs, **quiet)
     page.queue(default_concurrency_limit=CALLBACKS, max_size=QUEUE, api_open=False)
     return page
@@ -234,7 +228,3 @@ def _for(visitor: Visitor, shown: Any) -> list[Any]:
     if now == shown:
         return [gr.skip() for _ in range(1 + len(allowed))]
     return [now, *allowed]
-
-
-def _open(event: gr.EventData) -> Any:
-    return gr.Tabs(selected=str(event.tab))

@@ -133,3 +133,17 @@ document.addEventListener("input", (event) => {
   const output = event.target.parentElement.querySelector("output");
   if (output) output.textContent = event.target.value;
 });
+
+// A text that is to be copied; over plain HTTP there is no clipboard, and it is marked for the keyboard instead.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const code = button.parentElement.querySelector("code, pre");
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(code);
+    button.textContent = "Marked: press Ctrl+C";
+  }
+});

@@ -15,7 +15,6 @@ from model_ui.gradio_pages.problems import problem
 from model_ui.metadata_client import MetadataClient
 from model_ui.render import services
 from model_ui.render.markup import role_needed
-from model_ui.render.runs import title
 
 # Lines of each process, and how many open logs are kept fresh.
 LINES, RENEWED = 40, 3
@@ -213,7 +212,9 @@ def _dropdown(label: str, *, scale: int, min_width: int) -> gr.Dropdown:
 
 
 def _choices(experiments: Sequence[Experiment]) -> list[tuple[str, str]]:
-    return [(title(item), item.name) for item in experiments if item.latest_version is not None]
+    return [
+        (item.display_name or item.name, item.name) for item in experiments if item.latest_version is not None
+    ]
 
 
 def _versions(experiment: str | None, latest: Mapping[str, int]) -> Any:

@@ -13,6 +13,7 @@ from model_ui.pages import (
     evidence,
     experiment,
     experiments,
+    experiments_csv,
     go,
     help,
     import_report,
@@ -29,6 +30,7 @@ from model_ui.shell.page import Page
 
 _MODULES = (
     experiments,
+    experiments_csv,
     experiment,
     compare,
     deployments,

@@ -11,6 +11,7 @@ from model_ui.pages.columns import Column
 from model_ui.pages.experiment import AXES
 from model_ui.render import chart_data
 from model_ui.render.colours import COLOURS
+from model_ui.shell.addressing import Value, address
 from model_ui.shell.page import Page
 from model_ui.shell.visit import IDLE_SECONDS, MOVING_SECONDS, Visit
 
@@ -72,7 +73,8 @@ async def _begun(visit: Visit) -> Response:
         names = [item.name for item in page.items if item.metrics]
     if not names:
         return visit.done("There is no experiment to compare yet.", kind="warn", to="/experiments")
-    return visit.redirect(visit.link("/compare", experiments=names)[len(visit.frame.root) :])
+    kept: dict[str, Value] = {name: visit.query(name) for name in ("metric", "x", "smooth", "log")}
+    return visit.redirect(address("/compare", experiments=names, **kept))
 
 
 async def _experiments(visit: Visit, names: list[str]) -> list[Experiment]:

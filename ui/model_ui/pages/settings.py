@@ -1,18 +1,22 @@
-"""The page Settings: who one is, and the theme of this browser."""
+"""The page Settings: who one is, the theme of this browser, and for admins the API tokens."""
+
+from datetime import UTC, datetime
 
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from model_ui.addresses import inside
+from model_ui.api_types import TOKEN_ROLES, IssuedToken, Token
 from model_ui.shell.page import Page
 from model_ui.shell.visit import THEME, THEMES, Visit
 
 YEAR_SECONDS = 365 * 24 * 3600
+DAYS, MOST_DAYS = 90, 3650
 
 
 async def show(visit: Visit) -> Response:
     """The page."""
-    return await visit.render("settings.html", title="Settings")
+    return await _page(visit)
 
 
 async def choose_theme(visit: Visit, form: FormData) -> Response:
@@ -25,4 +29,49 @@ async def choose_theme(visit: Visit, form: FormData) -> Response:
     return answer
 
 
-PAGES = (Page("/settings", show, {"theme": choose_theme}),)
+async def issue_token(visit: Visit, form: FormData) -> Response:
+    """Make a token and show its text, this once: the answer is no redirect, and stays in no cache."""
+    names = str(form.get("deployments", "")).replace(",", " ").split()
+    days = str(form.get("days", "")).strip()
+    if days and not days.isdecimal():
+        return visit.failed("Give the days as a whole number, or none for a token that never expires.")
+    made = await visit.api.issue_token(
+        str(form.get("name", "")).strip(),
+        str(form.get("role", "viewer")),
+        deployments=names or None,
+        expires_in_days=int(days) if days else None,
+    )
+    answer = await _page(visit, made)
+    answer.headers["cache-control"] = "no-store"
+    del answer.headers["etag"]
+    return answer
+
+
+async def revoke_token(visit: Visit, form: FormData) -> Response:
+    """Revoke a token for good."""
+    token_id = str(form.get("id", ""))
+    await visit.api.revoke_token(token_id)
+    return visit.done(f"Token {token_id} is revoked.")
+
+
+async def _page(visit: Visit, made: IssuedToken | None = None) -> Response:
+    known = await visit.api.tokens() if visit.me.may("admin") else []
+    return await visit.render(
+        "settings.html",
+        title="Settings",
+        seconds=0,
+        tokens=[(token, _state(token)) for token in known],
+        issued=made,
+        roles=TOKEN_ROLES,
+        days=DAYS,
+        most_days=MOST_DAYS,
+    )
+
+
+def _state(token: Token) -> str:
+    if token.revoked_at is not None:
+        return "revoked"
+    return "expired" if token.expires_at is not None and token.expires_at <= datetime.now(UTC) else "valid"
+
+
+PAGES = (Page("/settings", show, {"theme": choose_theme, "issue": issue_token, "revoke": revoke_token}),)
