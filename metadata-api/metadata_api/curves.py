@@ -60,7 +60,7 @@ class Curve:
 
 def summary(curve: Curve, direction: Direction) -> Json:
     """Direction, final and best value with their steps, None where no value is finite; of equal ones the first."""
-    best = _first(curve.steps, curve.values, direction)
+    best = _first(curve.values, direction)
     final = curve.values[-1]
     return {
         "direction": direction,
@@ -95,8 +95,8 @@ def chunk(experiment_id: int, metric: str, part: Curve) -> Json:
     named = {
         "first": 0,
         "last": len(steps) - 1,
-        "min": _first(steps, values, "min"),
-        "max": _first(steps, values, "max"),
+        "min": _first(values, "min"),
+        "max": _first(values, "max"),
     }
     for name, at in named.items():
         found = (None, None, None) if at is None else (steps[at], values[at], times[at])
@@ -123,11 +123,12 @@ def tag(found: Sequence[Found], metric: str, points: int, x: bodies.Axis) -> str
     return f'"{digest[:32]}"'
 
 
-def _first(steps: Sequence[int], values: Sequence[float], direction: Direction) -> int | None:
+def _first(values: Sequence[float], direction: Direction) -> int | None:
     """Place of the first of the best finite values."""
-    places = [place for place, value in enumerate(values) if math.isfinite(value)]
-    sign = -1.0 if direction == "max" else 1.0
-    return min(places, key=lambda place: (sign * values[place], steps[place]), default=None)
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return None
+    return values.index(max(finite) if direction == "max" else min(finite))
 
 
 def read(
@@ -187,24 +188,25 @@ def _name(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-# Of arrays the first part decides, so minimum and maximum come with their steps and times. Long curves are grouped by
-# chunks, short ones point by point; a curve that fits as it is has a bucket for each point.
+# How long a curve is stands in its experiment's summary. Of arrays the first part decides, so minimum and maximum come
+# with their steps and times. Long curves are grouped by chunks, short ones point by point; one that fits as it is has
+# a bucket for each point.
 _BUCKETS = text("""
 with size as (
-    select experiment_id, count(*) as chunks, sum(points) as points
-    from metric_points where metric = :metric and experiment_id = any(:ids) group by experiment_id
+    select id as experiment_id, cast(metrics #>> array[:metric, 'points'] as bigint) as points
+    from experiments where id = any(:ids) and jsonb_exists(metrics, :metric)
 ),
 by_chunk as (
-    select experiment_id, size.points as total, chunk.place * :buckets / size.chunks as bucket, chunk.*
+    select experiment_id, size.points as total, chunk.place * :buckets / chunk.chunks as bucket, chunk.*
     from size, lateral (
-        select row_number() over (order by first_step) - 1 as place,
+        select row_number() over (order by first_step) - 1 as place, count(*) over () as chunks,
             array[first_step::float8, first_value, first_time] as first,
             case when min_step is not null then array[min_value, min_step::float8, min_time] end as lowest,
             case when max_step is not null then array[max_value, max_step::float8, max_time] end as highest,
             array[last_step::float8, last_value, last_time] as last
         from metric_points where experiment_id = size.experiment_id and metric = :metric
     ) as chunk
-    where size.chunks >= :buckets and size.points > :points
+    where size.points >= 32 * :buckets and size.points > :points
 ),
 by_point as (
     select experiment_id, size.points as total,
@@ -219,7 +221,7 @@ by_point as (
             from metric_points where experiment_id = size.experiment_id and metric = :metric
         ) as chunk, unnest(steps, values, times) with ordinality as point(step, value, time, nr)
     ) as at
-    where size.chunks < :buckets or size.points <= :points
+    where size.points < 32 * :buckets or size.points <= :points
 )
 select experiment_id, total::bigint, min(first),
     coalesce(min(lowest), array[null, null, null]::float8[]),

@@ -10,9 +10,9 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import Table, delete, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -192,7 +192,7 @@ def _write(session: Session, experiment_id: int, merges: Sequence[_Merge]) -> No
             mine = (MetricPoints.experiment_id == experiment_id, MetricPoints.metric == merge.metric)
             session.execute(delete(MetricPoints).where(*mine, MetricPoints.first_step.in_(merge.gone)))
     if rows:
-        statement = upsert(MetricPoints)
+        statement = upsert(cast(Table, MetricPoints.__table__))
         there = {column: statement.excluded[column] for column in _COLUMNS}
         session.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=there), rows)
 

@@ -17,11 +17,12 @@ from metadata_api.database.tables import Experiment, MetricPoints
 def store(engine: Engine, name: str, values: Sequence[float], metric: str = "loss") -> None:
     """An experiment with this curve, one value for each step from 10 on by 10."""
     with Session(engine) as session, session.begin():
-        row = Experiment(name=name, display_name=name.upper())
+        curve = Curve([10 * number for number in range(1, len(values) + 1)], values)
+        metrics = {metric: curves.summary(curve, "min")}
+        row = Experiment(name=name, display_name=name.upper(), metrics=metrics)
         session.add(row)
         session.flush()
-        steps = [10 * number for number in range(1, len(values) + 1)]
-        for chunk in curves.chunks(row.id, metric, Curve(steps, values)):
+        for chunk in curves.chunks(row.id, metric, curve):
             session.add(MetricPoints(**chunk))
 
 

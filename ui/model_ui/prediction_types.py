@@ -126,6 +126,7 @@ class RecordedPage(ApiModel):
 
     items: tuple[Recorded, ...]
     total: int = 0
+    total_is_exact: bool = True
     next: str | None = None
 
 

@@ -13,6 +13,9 @@ from metadata_api.errors import ErrorBody, NotFound
 from metadata_api.predicting import stored_inputs
 from metadata_api.schemas import predictions as bodies
 
+COUNTED = 10_000
+"""What a list counts to at most: counting all takes longer than reading a page."""
+
 
 def show(session: Session, uid: UUID) -> bodies.RecordedPrediction:
     """One recorded prediction; raises NotFound."""
@@ -30,13 +33,19 @@ def find(session: Session, uid: UUID) -> Prediction:
 def list_page(session: Session, wanted: bodies.PredictionQuery) -> bodies.PredictionPage:
     """The newest predictions that match, or those older than the cursor; fewer than `limit` when they are large."""
     query = select(Prediction).where(*_conditions(wanted))
-    total = session.scalar(query.with_only_columns(func.count(), maintain_column_froms=True)) or 0
+    counted = query.with_only_columns(Prediction.id).limit(COUNTED + 1).subquery()
+    total = session.scalar(select(func.count()).select_from(counted)) or 0
     if wanted.cursor is not None:
         query = query.where(Prediction.id < wanted.cursor)
     large = (Prediction.probabilities, Prediction.answer, Prediction.lineage)
     rows, more = first_rows(session, query.order_by(Prediction.id.desc()), large, wanted.limit)
     items = _shown(session, rows)
-    return bodies.PredictionPage(items=items, total=total, next=str(rows[-1].id) if more else None)
+    return bodies.PredictionPage(
+        items=items,
+        total=min(total, COUNTED),
+        total_is_exact=total <= COUNTED,
+        next=str(rows[-1].id) if more else None,
+    )
 
 
 def _conditions(wanted: bodies.PredictionQuery) -> Iterator[ColumnElement[bool]]:

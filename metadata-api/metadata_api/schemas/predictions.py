@@ -149,6 +149,9 @@ class PredictionPage(BaseModel):
 
     items: list[RecordedPrediction]
     total: int
+    """10,000 at most."""
+    total_is_exact: bool
+    """Whether there are no more than that."""
     next: str | None
 
 
