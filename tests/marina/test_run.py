@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -221,15 +222,20 @@ def test_a_run_in_another_process_is_the_same_run(api: httpx.Client) -> None:
     assert shown(api)["state"] == "finished"
 
 
-def test_the_lines_of_the_readme_do_the_same(api: httpx.Client, home: Path) -> None:
-    """As printed: httpx alone, from the training loop."""
+def test_the_lines_of_the_readme_do_the_same(api: httpx.Client, home: Path, tmp_path: Path) -> None:
+    """As printed, but for the port: the variables, and httpx alone from the training loop."""
     readme = (ROOT / "README.md").read_text()
+    exports = readme.split("<!-- the API and the token of a training loop -->\n```sh\n")[1].split("```")[0]
     text = readme.split("<!-- a training loop -->\n```python\n")[1].split("```")[0]
+    [command] = re.findall(r"run them with `(.+)`", readme)
     assert len(text.strip().splitlines()) <= 12
-    holder = json.loads((home / "run" / "launcher.lock").read_text())
-    token = (home / "run" / "token").read_text().strip()
-    variables = {**os.environ, "MARINA_URL": holder["api"], "MARINA_TOKEN": token}
-    subprocess.run([sys.executable, "-c", text], env=variables, check=True, timeout=60)
+    (tmp_path / "loop.py").write_text(text)
+    (tmp_path / ".marina").symlink_to(home)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    address = json.loads((home / "run" / "launcher.lock").read_text())["api"]
+    script = f"{exports.replace('http://127.0.0.1:8000', address)}{command}"
+    own = {key: value for key, value in os.environ.items() if not key.startswith("MARINA_")}
+    subprocess.run(["sh", "-ec", script], cwd=tmp_path, env=own, check=True, timeout=60)
     found = shown(api, "by-hand")
     assert (found["state"], found["metrics"]["loss"]["points"]) == ("finished", 100)
 
