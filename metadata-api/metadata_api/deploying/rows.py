@@ -100,12 +100,22 @@ def write_statuses(session: Session, changed: Sequence[tuple[Row, Status]]) -> N
     written = set(_write(session, moved, {"observed_at": func.now()}))
     session.add_all(
         DeploymentEvent(
-            deployment=row.desired.name, kind=now.state, version=now.version, detail=now.reason or ""
+            deployment=row.desired.name,
+            kind=now.state,
+            version=_version_of(row, now),
+            detail=now.reason or "",
         )
         for row, now in moved
         if row.id in written
     )
     _write(session, reworded, {})
+
+
+def _version_of(row: Row, now: Status) -> int | None:
+    """The version that an event is about."""
+    # While the desired version is on its way, it is the one before that answers.
+    on_its_way = row.is_running and now.state in ("pending", "starting", "failed")
+    return row.desired.version if on_its_way else now.version
 
 
 def _write(session: Session, changes: Sequence[tuple[Row, Status]], more: Mapping[str, Any]) -> Sequence[int]:

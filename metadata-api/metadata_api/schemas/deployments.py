@@ -196,6 +196,7 @@ class DeploymentEvent(BaseModel):
     at: datetime
     kind: str
     version: int | None
+    """The one that was asked for, is on its way (`pending`, `starting`), failed, or answers (`ready`)."""
     detail: str
     actor: str
     """The verified caller; empty for what happened by itself, and from before it was recorded."""

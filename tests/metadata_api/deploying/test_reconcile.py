@@ -29,7 +29,7 @@ def test_while_a_new_version_starts_the_old_one_is_the_one_that_answers(
     del front.states["digits"]
     until(lambda: seen(api) == ("ready", 2, None))
     assert shown(api)["ready"]
-    order = [("create", 1), ("ready", 1), ("change", 2), ("starting", 1), ("ready", 2)]
+    order = [("create", 1), ("ready", 1), ("change", 2), ("starting", 2), ("ready", 2)]
     assert [event for event in events(api) if event[0] != "pending"] == order
 
 

@@ -1,5 +1,7 @@
 """What the reconcile loop writes down, and what it leaves alone."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
@@ -31,6 +33,37 @@ def written(session: Session) -> tuple[Status, list[str]]:
 def test_a_new_status_is_written_with_an_event(session: Session, found: rows.Row) -> None:
     rows.write_statuses(session, [(found, READY)])
     assert written(session) == (READY, ["ready"])
+
+
+@pytest.mark.parametrize(
+    ("status", "version"),
+    [
+        (Status("pending", 1, "Not taken up yet."), 2),
+        (Status("starting", 1, None), 2),
+        (Status("failed", 1, "It raised."), 2),
+        (Status("ready", 2, None), 2),
+        (Status("unknown", None, "Nothing can be observed."), None),
+    ],
+    ids=lambda value: value.state if isinstance(value, Status) else "",
+)
+def test_an_event_names_the_version_that_is_on_its_way_not_the_one_that_still_answers(
+    session: Session, found: rows.Row, status: Status, version: int | None
+) -> None:
+    second = replace(found, desired=replace(found.desired, version=2), status=Status("ready", 1, None))
+    rows.write_statuses(session, [(second, status)])
+    session.commit()
+    assert session.execute(text("select kind, version from deployment_events")).all() == [
+        (status.state, version)
+    ]
+
+
+def test_one_that_is_being_stopped_names_the_version_that_still_answers(
+    session: Session, found: rows.Row
+) -> None:
+    stopped = replace(found, desired=replace(found.desired, version=2), is_running=False)
+    rows.write_statuses(session, [(stopped, Status("pending", 1, "It is being stopped."))])
+    session.commit()
+    assert session.scalar(text("select version from deployment_events")) == 1
 
 
 def test_how_the_worker_is_contained_is_written_without_an_event(session: Session, found: rows.Row) -> None:
