@@ -68,16 +68,21 @@ async def _verdict(visit: Visit, item: Experiment) -> Verdict | None:
     name = key_metric(item)
     if name is None or item.metrics[name].best is None:
         return None
-    metric = item.metrics[name]
-    direction = columns.direction(name, metric)
-    field = Column("metrics", name).field
-    better = f"{field} {'<' if direction == 'min' else '>'} {metric.best!r}"
+    direction = columns.direction(name, item.metrics[name])
     try:
-        ahead = await _count(visit, better)
-        everybody = await _count(visit, f"{field} is not null")
+        ahead = await _count(visit, better(item, name))
+        everybody = await _count(visit, f"{Column('metrics', name).field} is not null")
     except ApiRejected:
         return Verdict(name, direction)
     return Verdict(name, direction, ahead + 1, everybody) if ahead < everybody else Verdict(name, direction)
+
+
+def better(item: Experiment, name: str) -> str:
+    """The filter of the other experiments whose best value of a metric is strictly better."""
+    metric = item.metrics[name]
+    operator = "<" if columns.direction(name, metric) == "min" else ">"
+    # One that is running may have become better than itself since it was read.
+    return f"{Column('metrics', name).field} {operator} {metric.best!r} and not name = {columns.quoted(item.name)}"
 
 
 async def _count(visit: Visit, condition: str) -> int:
