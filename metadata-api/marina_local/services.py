@@ -62,11 +62,13 @@ def migration(settings: LocalSettings, postgres: Postgres) -> Service:
 
 def ui(settings: LocalSettings) -> Service:
     """The pages for people."""
+    where = f"`make up` prints a link that logs you in. The token is in {settings.token_file}."
     return _python(
         "ui",
         settings,
         "-m",
         "model_ui",
+        UI_LOGIN_HINT=os.environ.get("UI_LOGIN_HINT") or where,
         UI_HOST="127.0.0.1",
         UI_PORT=str(settings.ui_port),
         UI_API_URL=settings.address("api"),

@@ -11,8 +11,8 @@ from metadata_api.database.live_table import LiveTable
 from metadata_api.errors import Unauthenticated
 
 HOW = (
-    "Send a token in the header `Authorization: Bearer TOKEN`. That of `make up` is in its data folder, "
-    "as in: curl -H @.marina/run/header"
+    "Send a token in the header `Authorization: Bearer TOKEN`. With curl, the header may come from "
+    "the file that `make up` prints: curl -H @FILE"
 )
 
 
