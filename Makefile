@@ -75,11 +75,11 @@ fsck: $(INSTALLED) ## compare database and store of the running system, every ob
 
 backup: ## save the running system's database and bytes: make backup TO=/a/folder; with CLUSTER=kind the release's database
 	@if [ -n "$(CLUSTER)" ]; then k8s/backup; else \
-	$(MAKE) $(INSTALLED) && $(BIN)/python -m marina_local backup $(if $(TO),--to "$(TO)"); fi
+	$(MAKE) --silent $(INSTALLED) && $(BIN)/python -m marina_local backup $(if $(TO),--to "$(TO)"); fi
 
 restore: ## put them back while nothing runs: make restore FROM=/a/folder FILE=marina-....dump; or CLUSTER=kind FILE=...
 	@if [ -n "$(CLUSTER)" ]; then k8s/restore; else \
-	$(MAKE) $(INSTALLED) && $(BIN)/python -m marina_local restore $(if $(FROM),--from "$(FROM)") $(if $(FILE),--file "$(FILE)"); fi
+	$(MAKE) --silent $(INSTALLED) && $(BIN)/python -m marina_local restore $(if $(FROM),--from "$(FROM)") $(if $(FILE),--file "$(FILE)"); fi
 
 train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m marina_local train
