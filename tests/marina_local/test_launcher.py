@@ -239,6 +239,15 @@ def test_the_ui_keeps_uploads_in_the_data_folder(settings: LocalSettings) -> Non
     assert "uploads" in folder.DATA
 
 
+def test_the_login_names_the_file_of_the_token_wherever_the_data_folder_is(
+    settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UI_LOGIN_HINT", raising=False)
+    assert str(settings.token_file) in services.ui(settings).environment["UI_LOGIN_HINT"]
+    monkeypatch.setenv("UI_LOGIN_HINT", "Ask Ada.")
+    assert services.ui(settings).environment["UI_LOGIN_HINT"] == "Ask Ada."
+
+
 class TestPortsInUse:
     def test_commands_find_the_ports_in_the_data_folder(self, settings: LocalSettings) -> None:
         elsewhere = settings.model_copy(update={"auth": "off"})
