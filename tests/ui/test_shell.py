@@ -11,13 +11,19 @@ import anyio
 import httpx
 import pytest
 
+from model_ui.api_types import AuditEntry, Experiment
 from model_ui.asgi import App
 from model_ui.metadata_client import MetadataClient
+from model_ui.pages.activity import request_words
+from model_ui.pages.columns import Column, numeric
+from model_ui.pages.prediction import minority
+from model_ui.prediction_types import Recorded
 from model_ui.settings import Settings
 from model_ui.shell.addressing import address
 from model_ui.shell.status import Status, StatusCookie, Undo
 from tests.ui.apps import create_app
 from tests.ui.fake_api import HOSTILE, FakeApi, experiment, me, token
+from tests.ui.fake_audit import entry
 
 HOST = "http://marina.example"
 HTML = {"accept": "text/html"}
@@ -118,6 +124,62 @@ class TestCompare:
         assert (answer.status_code, answer.headers["location"]) == (
             303, f"/behind/compare?experiments={names}&metric=loss",
         )  # fmt: skip
+
+    def test_where_nothing_was_picked_the_filter_and_the_order_hold(self, send: Send) -> None:
+        page = send("GET", "/experiments?q=mlp&sort=name", headers=HTML).text
+        form = page.partition('<form id="picked"')[2].partition("</form>")[0]
+        assert '<input type="hidden" name="q" value="mlp">' in form
+        answer = send("GET", "/compare?q=mlp&sort=name", headers=HTML)
+        assert answer.headers["location"] == (
+            "/behind/compare?experiments=mlp-poor,mlp-small,mlp-with-a-rather-long-name-for-one-line"
+        )
+
+
+class TestExperiments:
+    def test_a_metric_that_no_experiment_has_is_named(self, send: Send) -> None:
+        page = send("GET", "/experiments?q=none&filter=metrics.testaccuracy+>+0.9", headers=HTML).text
+        assert "No experiment has metrics.testaccuracy." in page
+
+    def test_a_column_of_texts_stands_left_and_one_of_numbers_right(self) -> None:
+        shown = [
+            Experiment.model_validate(experiment("a", parameters={"network": "cnn", "lr": 0.1, "on": True})),
+            Experiment.model_validate(experiment("b", parameters={"network": 3, "lr": 1})),
+        ]
+        chosen = [Column("params", name) for name in ("network", "lr", "on")] + [Column("metrics", "loss")]
+        assert numeric(chosen, shown) == {Column("params", "lr"), Column("metrics", "loss")}
+
+
+class TestWordsOfRequests:
+    @pytest.mark.parametrize(
+        ("route", "path", "words"),
+        [
+            ("PATCH /v1/deployments/{name}", "/v1/deployments/fast", "change deployment fast"),
+            ("POST /v1/deployments", "/v1/deployments", "create deployment"),
+            ("POST /v1/aliases/{name}/rollback", "/v1/aliases/best/rollback", "roll back alias best"),
+            ("DELETE /v1/inputs/{sha256}", f"/v1/inputs/{'a' * 64}", "delete input aaaaaaaaaaaa"),
+            (
+                "DELETE /v1/experiments/{name}/versions/{number}",
+                "/v1/experiments/mine/versions/3",
+                "delete version 3 of experiment mine",
+            ),
+        ],
+    )
+    def test_say_what_was_done_to_what(self, route: str, path: str, words: str) -> None:
+        assert request_words(AuditEntry.model_validate(entry(1, route=route, path=path))) == words
+
+
+class TestSplitCalls:
+    def test_only_the_answers_of_the_fewer_are_the_minority(self) -> None:
+        def answer(name: str, label: str) -> Recorded:
+            return Recorded.model_validate(
+                {
+                    "prediction_id": name, "deployment": name, "experiment": name, "task": "digits", "status": "ok",
+                    "label": label, "request_id": "1", "input_sha256": "", "disagrees": True,
+                }
+            )  # fmt: skip
+
+        assert minority([answer("a", "7"), answer("b", "7"), answer("c", "1")]) == {"c"}
+        assert minority([answer("a", "7"), answer("c", "1")]) == set()
 
 
 class TestCsv:

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from model_ui.api_errors import ApiRejected
 from model_ui.api_types import Curves, Experiment, ExperimentPage
-from model_ui.pages import columns
+from model_ui.pages import columns, experiments
 from model_ui.pages.columns import Column
 from model_ui.pages.experiment import AXES
 from model_ui.render import chart_data
@@ -18,7 +18,7 @@ from model_ui.shell.visit import IDLE_SECONDS, MOVING_SECONDS, Visit
 MOST = 100
 # Where the API cannot be asked for all at once.
 ONE_BY_ONE = 20
-FIRST, LOOKED_AT = 8, 50
+FIRST = 8
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ async def show(visit: Visit) -> Response:
         log=bool(visit.query("log")),
         whole=whole,
         columns=shown,
+        numeric=columns.numeric(shown, items),
         best={column: columns.best(column, items) for column in shown},
         same=0 if whole else len(_columns(items, metrics, whole=True)) - len(shown),
         curves=await _curves(visit, there, metric, x) if metric else None,
@@ -66,11 +67,11 @@ async def show(visit: Visit) -> Response:
 
 
 async def _begun(visit: Visit) -> Response:
-    """On to the address of what was picked; when nothing was, of the newest that have the metric."""
+    """On to the address of what was picked; when nothing was, of the first shown that have the metric."""
     names = [*visit.names("pick"), *visit.names("experiments")]
     if not names:
         metric = visit.query("metric")
-        page = await visit.api.experiments(limit=LOOKED_AT)
+        page = await visit.api.call(ExperimentPage, "GET", "/v1/experiments", params=experiments.asked(visit))
         names = [item.name for item in page.items if not metric or metric in item.metrics][:FIRST]
     if not names:
         return visit.done("There is no experiment to compare yet.", kind="warn", to="/experiments")
