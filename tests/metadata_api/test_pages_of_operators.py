@@ -106,7 +106,7 @@ class TestDeployments:
         assert words.startswith("b is removed. Deployment a is what aliases point at: champion.")
         assert [item["name"] for item in api.get("/v1/deployments").json()["items"]] == ["a"]
 
-    def test_one_is_deployed(self, send: Send, api: httpx.Client) -> None:
+    def test_one_is_deployed_and_says_how_it_is_asked(self, send: Send, api: httpx.Client) -> None:
         form = {"do": "deploy", "experiment": "a", "version": "2", "name": "new", "runtime": "native"}
         answer = send("POST", "/deployments", data=form)
         assert said(answer) == "new starts with version 2."
@@ -197,21 +197,29 @@ class TestModels:
         assert "data-upload" in page
         assert "a v3" not in send("GET", "/models?q=b").text
 
-    def test_one_says_what_it_takes_and_how_it_is_asked(self, send: Send, uploaded: None) -> None:
+    def test_one_says_what_it_takes_and_that_it_is_to_be_deployed_first(
+        self, send: Send, uploaded: None
+    ) -> None:
         page = send("GET", "/version?experiment=a&number=3").text
         assert "<title>a v3 · Marina</title>" in page
         assert "image, 28 × 28, grey" in page
         assert "by anonymous from 127.0.0.1" in page
-        assert "-F image=@digit.png" in page
+        assert "-F image=@digit.png" not in page
+        assert "Deploy it first" in page
+        assert "Reason, kept in the events of a" in page
         assert "Change a from v1 to v3" in page
         assert send("GET", "/version?experiment=a&number=9").status_code == 404
 
-    def test_one_is_deployed(self, send: Send, uploaded: None, api: httpx.Client) -> None:
+    def test_one_is_deployed_and_says_how_it_is_asked(
+        self, send: Send, uploaded: None, api: httpx.Client
+    ) -> None:
         form = {"do": "deploy", "experiment": "a", "version": "3", "name": "a-v3", "runtime": "native"}
         assert (
             said(send("POST", "/version?experiment=a&number=3", data=form)) == "a-v3 starts with version 3."
         )
         assert api.get("/v1/deployments/a-v3").json()["version"] == 3
+        page = send("GET", "/version?experiment=a&number=3").text
+        assert "Bearer $MARINA_TOKEN&#34; -F image=@digit.png -F deployments=a-v3" in page
 
 
 class TestImports:

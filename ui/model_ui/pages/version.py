@@ -86,11 +86,14 @@ def _derived(item: ListedVersion) -> str:
 
 
 def _snippets(visit: Visit, item: ListedVersion) -> dict[str, str]:
-    """How to ask a deployment of it, as curl and as Python, by the API and by v2."""
+    """How to fetch it; and, where it is deployed, how to ask it as curl and as Python."""
     api = visit.frame.public_api or "https://HOST"
-    name = item.deployments[0] if item.deployments else item.experiment
+    base = 'curl --fail -H "Authorization: Bearer $MARINA_TOKEN"'
+    fetch = {"Download": f"{base} -o {item.experiment}-{item.version}.mar {api}{item.download}"}
+    if not item.deployments:
+        return fetch
+    name = item.deployments[0]
     tensor = item.inputs[0] if item.inputs else Tensor()
-    base = 'curl --fail -H "Authorization: Bearer $TOKEN"'
     if tensor.kind == "image":
         curl = f"{base} -F image=@digit.png -F deployments={name} {api}/v1/predictions"
         code = f'files={{"image": open("digit.png", "rb")}}, data={{"deployments": "{name}"}}'
@@ -100,12 +103,11 @@ def _snippets(visit: Visit, item: ListedVersion) -> dict[str, str]:
         code = f"json={body!r}"
     python = (
         "import os, httpx\n\n"
-        'headers = {"Authorization": f"Bearer {os.environ[\'TOKEN\']}"}\n'
+        'headers = {"Authorization": f"Bearer {os.environ[\'MARINA_TOKEN\']}"}\n'
         f'answer = httpx.post("{api}/v1/predictions", headers=headers, timeout=30,\n    {code})\n'
         'print(answer.raise_for_status().json()["results"])'
     )
-    fetch = f"{base} -o {item.experiment}-{item.version}.mar {api}{item.download}"
-    return {"curl": curl, "Python": python, "Download": fetch}
+    return {"curl": curl, "Python": python, **fetch}
 
 
 def _body(tensor: Tensor) -> dict[str, Any]:
