@@ -136,7 +136,7 @@ def verdict(standing: Standing) -> tuple[str, str]:
             return "does not win", "bad"
         return f"about {standing.labels_missing:,} labels missing", "warn"
     first = next(rule for rule in failed if rule not in ("evidence", "min_labels"))
-    return f"fails: {RULES.get(first, first).lower()}", "bad"
+    return f"{RULES.get(first, first).lower()}: not met", "bad"
 
 
 async def _challengers(visit: Visit, alias: AliasTarget) -> list[str]:
