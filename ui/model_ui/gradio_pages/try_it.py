@@ -123,7 +123,11 @@ def allow(me: Me, *, first: bool) -> list[Any]:
     may = me.may("annotator")
     if may:
         return [gr.Column(visible=True), gr.skip() if first else answers.waiting()]
-    return [gr.Column(visible=False), role_needed("Asking models", "annotator", me)]
+    # Relative, so that it stays behind the prefix of a proxy.
+    instead = (
+        '<p class="m-right">You can look at all else: begin with <a href="experiments">Experiments</a>.</p>'
+    )
+    return [gr.Column(visible=False), role_needed("Asking models", "annotator", me) + instead]
 
 
 def offer(
