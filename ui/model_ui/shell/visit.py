@@ -60,6 +60,8 @@ class Visit:
         """Whether an open page asks what has changed."""
         self.api = self._api(SHARED_SECONDS if self.is_live else 0.0)
         """The API in the visitor's name."""
+        self.api_is_away = False
+        """Whether it just did not answer: then it is not waited for again."""
 
     @property
     def me(self) -> Me:
@@ -183,6 +185,8 @@ class Visit:
         }
 
     async def _health(self) -> Health | None:
+        if self.api_is_away:
+            return None
         try:
             return await health(self._api(HEALTH_SECONDS))
         except ApiError:
