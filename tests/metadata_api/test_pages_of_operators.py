@@ -20,6 +20,7 @@ from metadata_api.settings.auth import Auth
 from model_ui.settings import Settings as UiSettings
 from tests.asgi import Server
 from tests.metadata_api.making import make_deployment, make_image, make_mar, make_version, url_of
+from tests.metadata_api.predicting.test_kinds import NUMBERS, TEXT, WINE
 from tests.metadata_api.servers import V2Server, answers, rejects, running
 from tests.ui import browsers
 from tests.ui.accessibility import see_no_barrier
@@ -176,6 +177,29 @@ class TestPredictions:
         assert "image, 40 × 30" in page
         image = send("GET", f"/input?sha256={asked['input']['sha256']}")
         assert (image.headers["content-type"], image.content[:4]) == ("image/png", b"\x89PNG")
+
+    @pytest.mark.parametrize(
+        ("inputs", "body", "shown"),
+        [
+            (TEXT, {"text": "so <b>it</b> is"}, "so &lt;b&gt;it&lt;/b&gt; is"),
+            (WINE, {"row": {"alcohol": 13.25, "color": "red"}}, "13.25"),
+            (
+                NUMBERS,
+                {"tensors": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [0.25, 2, 3]}]},
+                "0.25",
+            ),
+        ],
+        ids=["text", "row", "tensors"],
+    )
+    def test_one_about_no_image_shows_what_was_asked_about(
+        self, send: Send, api: httpx.Client, engine: Engine, inputs: Any, body: dict[str, Any], shown: str
+    ) -> None:
+        make_deployment(engine, "c", inputs=inputs)
+        told = api.post("/v1/predictions", json={**body, "deployments": ["c"]}).raise_for_status().json()
+        page = send("GET", f"/prediction?id={told['results'][0]['prediction_id']}")
+        assert page.status_code == 200
+        assert shown in page.text
+        assert f"{told['input']['kind']}, {told['input']['size']} bytes" in page.text
 
     def test_one_is_asked_again(self, send: Send, asked: dict[str, Any], serving: V2Server) -> None:
         path = f"/prediction?id={asked['results'][0]['prediction_id']}"
