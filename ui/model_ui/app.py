@@ -40,8 +40,10 @@ CALLBACKS = 64
 QUEUE = 500
 # Answers from this size on are compressed.
 COMPRESSED_BYTES, LEVEL = 600, 6
-# The page's own script says when something has changed.
-PULSE = 'document.addEventListener("marina:refresh", () => trigger("submit"));'
+# The page's own script says when something has changed, maybe before this part is there.
+PULSE = """const refresh = () => trigger("submit");
+document.addEventListener("marina:refresh", refresh);
+if ("changed" in document.body.dataset) refresh();"""
 # What was uploaded is deleted after an hour; looked for every ten minutes.
 CACHE_SECONDS = (600, 3600)
 
@@ -78,7 +80,6 @@ def protect(pages: App, settings: Settings, client: MetadataClient, upload_folde
         CredentialCookie(port=settings.port, root_path=root, secure=secure),
         root_path=root,
         hint=settings.login_hint,
-        instance=instance,
         oidc=OidcLogin(settings) if settings.oidc_issuer else None,
     )
     return Guard(

@@ -4,6 +4,7 @@
 () => {
   const WAIT_MS = 10000;
   const AWAY_SECONDS = 3;
+  const SOON_MS = 300;
   const bar = document.createElement("div");
   bar.className = "m-banner m-offline";
   bar.setAttribute("role", "alert");
@@ -22,18 +23,24 @@
   let etag = "";
   let seconds = AWAY_SECONDS;
   let last = 0;
+  let asking = false;
   let timer;
 
+  const refresh = () => {
+    document.body.dataset.changed = "";
+    document.dispatchEvent(new Event("marina:refresh"));
+  };
   const take = (now) => {
     if (known && known.instance !== now.instance) window.location.reload();
     const role = document.querySelector(".s-who > summary .m-chip");
     if (role && role.textContent !== now.role) role.textContent = now.role;
-    if (known && known.tag !== now.tag) document.dispatchEvent(new Event("marina:refresh"));
+    // What moves may have changed since the page was made.
+    if (known ? known.tag !== now.tag : now.moving) refresh();
     known = now;
     seconds = now.seconds;
   };
   const look = async () => {
-    last = Date.now();
+    [last, asking] = [Date.now(), true];
     try {
       const headers = etag ? { "if-none-match": etag } : {};
       const answer = await fetch("pulse", { cache: "no-store", headers, signal: AbortSignal.timeout(WAIT_MS) });
@@ -46,20 +53,29 @@
         etag = answer.headers.get("etag");
         take(await answer.json());
         bar.hidden = true;
-      } else if (answer.status === 304 || answer.status === 503) {
-        await answer.text();
+      } else if (answer.status === 304) {
         bar.hidden = true;
+      } else if (answer.status === 503) {
+        // Nobody can say any more who this is.
+        show("api", "The API is away. This page tries again by itself.");
+        [known, etag] = [known && { ...known, tag: "" }, ""];
+        seconds = AWAY_SECONDS;
       } else throw new Error(answer.statusText);
     } catch {
       show("server", "This page has lost its server. It comes back by itself.");
       seconds = AWAY_SECONDS;
     }
+    asking = false;
     plan();
   };
   const plan = () => {
     clearTimeout(timer);
-    if (!document.hidden) timer = setTimeout(look, Math.max(0, last + seconds * 1000 - Date.now()));
+    if (!document.hidden && !asking) timer = setTimeout(look, Math.max(0, last + seconds * 1000 - Date.now()));
   };
-  document.addEventListener("visibilitychange", plan);
+  // Who comes back from the page that deployed something wants to see it at once.
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) last = Math.min(last, Date.now() - seconds * 1000 + SOON_MS);
+    plan();
+  });
   look();
 }

@@ -15,7 +15,7 @@ MOVING = ("pending", "starting")
 
 
 async def show(visit: Visit) -> Response:
-    """JSON: the process that answers, the visitor's role, a tag of all that the page shows, and when to ask again."""
+    """JSON: this process, the visitor's role, a tag of all that the page shows, whether it moves, when to ask again."""
     trained = training.line(visit.frame.training_file)
     try:
         deployments, unregistered = await visit.shared(MOVING_SECONDS).everything_deployed()
@@ -32,6 +32,7 @@ async def show(visit: Visit) -> Response:
         "instance": visit.frame.instance,
         "role": visit.me.role,
         "tag": tag,
+        "moving": moving,
         "seconds": min(usual, MOVING_SECONDS) if moving else usual,
     }
     written = json.dumps(body)
