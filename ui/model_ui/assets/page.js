@@ -34,8 +34,8 @@
     if (known && known.instance !== now.instance) window.location.reload();
     const role = document.querySelector(".s-who > summary .m-chip");
     if (role && role.textContent !== now.role) role.textContent = now.role;
-    // What moves may have changed since the page was made.
-    if (known ? known.tag !== now.tag : now.moving) refresh();
+    // The first time too: much may have changed since the page was made.
+    if (known?.tag !== now.tag) refresh();
     known = now;
     seconds = now.seconds;
   };

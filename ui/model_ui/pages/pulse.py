@@ -15,10 +15,12 @@ MOVING = ("pending", "starting")
 
 
 async def show(visit: Visit) -> Response:
-    """JSON: this process, the visitor's role, a tag of all that the page shows, whether it moves, when to ask again."""
+    """JSON: this process, the visitor's role, a tag of all that the page shows, and when to ask again."""
+    usual = visit.frame.refresh_seconds
+    moving_seconds = min(usual, MOVING_SECONDS)
     trained = training.line(visit.frame.training_file)
     try:
-        deployments, unregistered = await visit.shared(MOVING_SECONDS).everything_deployed()
+        deployments, unregistered = await visit.shared(moving_seconds).everything_deployed()
         shown = [
             *(item.model_dump_json() for item in deployments),
             *(one.model_dump_json() for one in unregistered),
@@ -27,13 +29,11 @@ async def show(visit: Visit) -> Response:
     except ApiError as error:
         shown, moving = [error.detail], True
     tag = sha256("\n".join([visit.me.subject, visit.me.role, trained, *shown]).encode()).hexdigest()[:16]
-    usual = visit.frame.refresh_seconds
     body = {
         "instance": visit.frame.instance,
         "role": visit.me.role,
         "tag": tag,
-        "moving": moving,
-        "seconds": min(usual, MOVING_SECONDS) if moving else usual,
+        "seconds": moving_seconds if moving else usual,
     }
     written = json.dumps(body)
     headers = {"etag": f'"{sha256(written.encode()).hexdigest()[:16]}"', "cache-control": REVALIDATE.decode()}
