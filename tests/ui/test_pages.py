@@ -121,8 +121,8 @@ class TestDeployments:
     ) -> None:
         page = open_page(1280)
         visits.enter(page, quiet.url)
-        # The first question of the page has been answered.
-        page.wait_for_timeout(1000)
+        # The first question of the page has been answered, and what it was told is too old to be told again.
+        page.wait_for_timeout(3000)
         quiet.api.deployments["cnn-new"] = quiet.api.deployments["cnn-baseline"] | {"name": "cnn-new"}
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         expect(page.locator("#chosen").get_by_role("checkbox", name="cnn-new")).to_be_visible(timeout=7000)

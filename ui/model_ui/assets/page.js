@@ -39,6 +39,12 @@
     known = now;
     seconds = now.seconds;
   };
+  // A refresh that failed while the pulse did not is made up for.
+  const recover = () => {
+    if (!document.querySelector("#alarm .m-banner")) return;
+    seconds = Math.min(seconds, AWAY_SECONDS);
+    refresh();
+  };
   const look = async () => {
     [last, asking] = [Date.now(), true];
     try {
@@ -53,8 +59,11 @@
         etag = answer.headers.get("etag");
         take(await answer.json());
         bar.hidden = true;
+        recover();
       } else if (answer.status === 304) {
+        seconds = known.seconds;
         bar.hidden = true;
+        recover();
       } else if (answer.status === 503) {
         // Nobody can say any more who this is.
         show("api", "The API is away. This page tries again by itself.");
