@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from model_ui.api_types import AuditPage
-from model_ui.render.audit import changes_of
+from model_ui.render.changes import changes_of
 from model_ui.shell.lists import pager
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit
