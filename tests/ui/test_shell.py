@@ -223,6 +223,29 @@ class TestKeeping:
         assert send("GET", "/assets/marina/shell.0000000000000000.js").status_code == 404
 
 
+class TestPulse:
+    def test_try_asks_seldom_and_soon_while_something_moves(self, send: Send, fake: FakeApi) -> None:
+        idle = send("GET", "/pulse")
+        assert idle.json()["seconds"] == 12
+        again = send("GET", "/pulse", headers={"if-none-match": idle.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        fake.deployments["cnn-fast"] |= {"version": 2}
+        anyio.run(anyio.sleep, 2.1)
+        moving = send("GET", "/pulse").json()
+        assert moving["seconds"] == 2
+        assert moving["tag"] != idle.json()["tag"]
+
+    def test_and_while_something_is_trained_or_the_api_is_away(
+        self, send: Send, fake: FakeApi, training_file: Path
+    ) -> None:
+        training_file.write_text("training 3 of 15: cnn-wide\n")
+        assert send("GET", "/pulse").json()["seconds"] == 2
+        training_file.unlink()
+        fake.away = True
+        anyio.run(anyio.sleep, 2.1)
+        assert send("GET", "/pulse").json()["seconds"] == 2
+
+
 class TestOutage:
     def test_a_page_says_that_the_api_is_away_and_asks_again(self, send: Send, fake: FakeApi) -> None:
         fake.away = True

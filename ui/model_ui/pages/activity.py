@@ -5,7 +5,7 @@ import re
 from starlette.responses import Response
 
 from model_ui.api_types import AuditEntry, AuditPage
-from model_ui.render.audit import changes_of
+from model_ui.render.changes import changes_of
 from model_ui.shell.lists import pager
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit

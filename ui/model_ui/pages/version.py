@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from model_ui.api_errors import ApiRejected
 from model_ui.deployment_types import DeploymentList
-from model_ui.names import segment
+from model_ui.names import number, segment
 from model_ui.pages import deployment_actions as actions
 from model_ui.render.versions import asked_for, column_words, tensor_words
 from model_ui.shell.page import Page
@@ -21,10 +21,10 @@ LABELS, COLUMNS, FILES = 40, 40, 60
 
 async def show(visit: Visit) -> Response:
     """The page."""
-    experiment, number = segment(visit.query("experiment")), visit.query("number")
-    if not number.isdecimal():
+    experiment, wanted = segment(visit.query("experiment")), number(visit.query("number"))
+    if wanted is None:
         raise ApiRejected(404, "version_unknown", "There is no such version.")
-    path = f"/v1/experiments/{experiment}/versions/{int(number)}"
+    path = f"/v1/experiments/{experiment}/versions/{wanted}"
     item = await visit.api.call(ListedVersion, "GET", path)
     found = await visit.api.call(
         DeploymentList, "GET", "/v1/deployments", params={"experiment": experiment, "limit": "100"}
