@@ -157,11 +157,7 @@ class TestWordsOfRequests:
             ("POST /v1/deployments", "/v1/deployments", "create deployment"),
             ("POST /v1/aliases/{name}/rollback", "/v1/aliases/best/rollback", "roll back alias best"),
             ("DELETE /v1/inputs/{sha256}", f"/v1/inputs/{'a' * 64}", "delete input aaaaaaaaaaaa"),
-            (
-                "DELETE /v1/experiments/{name}/versions/{number}",
-                "/v1/experiments/mine/versions/3",
-                "delete version 3 of experiment mine",
-            ),
+            ("DELETE /v1/aliases/{a}/replays/{n}", "/v1/aliases/b/replays/3", "delete replay 3 of alias b"),
         ],
     )
     def test_say_what_was_done_to_what(self, route: str, path: str, words: str) -> None:
