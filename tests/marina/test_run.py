@@ -87,6 +87,18 @@ class TestARun:
         assert curve(api) == {2: None}
         assert curve(api, "odd_name_") == {3: 1}
 
+    def test_names_and_texts_that_the_api_would_reject_lose_nothing(self, api: httpx.Client) -> None:
+        path = os.fsdecode(b"data/\xff.csv")
+        said = {"display_name": path, "directions": {"my loss": "max"}, "key_metric": "my loss"}
+        with library.experiment("net", parameters={"path": path, path: 1}, **said) as run:  # type: ignore[arg-type]
+            run.log(1, {"my loss": 2.0})
+            run.change(notes=path + "\0")
+        assert run.dropped == 0
+        found = shown(api)
+        assert found["metrics"]["my_loss"]["direction"] == "max"
+        assert (found["key_metric"], found["notes"]) == ("my_loss", "data/?.csv")
+        assert found["parameters"] == {"path": "data/?.csv", "data/?.csv": 1}
+
     def test_an_exception_makes_it_failed_and_goes_on(self, api: httpx.Client) -> None:
         def train() -> None:
             with library.experiment("net") as run:

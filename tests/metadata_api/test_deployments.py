@@ -1,6 +1,5 @@
 """What is desired of deployments: created, changed, rolled back, stopped, deleted, and every change kept."""
 
-import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -8,9 +7,6 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from model_ui.api_errors import ApiRejected
-from model_ui.gradio_pages import actions
-from model_ui.metadata_client import MetadataClient
 from serving_runtime.contracts import RUNTIMES
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.making import LABELS, make_experiment, make_version
@@ -312,28 +308,6 @@ class TestUnchangedSince:
         seen = {"unchanged_since": deployed["updated_at"][:19]}
         assert api.post(f"{URL}/digits/stop", params=seen).status_code == 422
         assert asked(api) == [("create", 1)]
-
-    @pytest.mark.parametrize("action", ["stop", "change", "rollback"])
-    def test_undo_in_the_ui_leaves_a_later_change_of_somebody_else(
-        self, api: httpx.Client, deployed: dict[str, Any], action: str
-    ) -> None:
-        api.patch(f"{URL}/digits", json={"version": 2}).raise_for_status()
-
-        async def try_it(meanwhile: dict[str, int]) -> str:
-            async with MetadataClient(str(api.base_url)) as client:
-                done = await actions.do(client, action, "digits", 3)
-                if meanwhile:
-                    api.patch(f"{URL}/digits", json=meanwhile).raise_for_status()
-                try:
-                    return await actions.undo(client, done)
-                except ApiRejected as error:
-                    return error.detail
-
-        assert "Undone: digits serves version 2 again." in asyncio.run(try_it({}))
-        assert "anonymous changed deployment digits" in asyncio.run(try_it({"replicas": 5}))
-        found = api.get(f"{URL}/digits").json()
-        assert found["replicas"] == 5
-        assert found["desired"] == ("stopped" if action == "stop" else "running")
 
 
 class TestStopAndDelete:

@@ -35,6 +35,7 @@ class Site:
     restart_ui: Callable[[], None]
     training: Path
     """The file in which the UI finds what is being trained."""
+    api_url: str
 
 
 def refreshes(site: Site) -> int:
@@ -160,7 +161,7 @@ def running_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         running.pop().stop()
         running.append(Server(create_app(settings), port).start())
 
-    yield Site(f"http://127.0.0.1:{port}/", fake, restart, training)
+    yield Site(f"http://127.0.0.1:{port}/", fake, restart, training, api.url)
     running.pop().stop()
     api.stop()
 

@@ -11,6 +11,7 @@ import io
 import json
 import math
 import uuid
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from model_ui.api_types import ROLES
 from tests import contract
 from tests.ui import fake_listing
 from tests.ui.fake_audit import FakeAudit
+from tests.ui.fake_details import FakeDetails
 from tests.ui.fake_kinds import DIGITS, KINDS, answer
 from tests.ui.fake_labels import FakeLabels
 from tests.ui.fake_models import FakeModels
@@ -137,14 +139,20 @@ def needed(method: str, path: str) -> str:
 
 def detail(deployment: dict[str, Any]) -> dict[str, Any]:
     """A deployment as the API shows it alone, with what happened to it."""
-    return {**deployment, "events": []}
+    return {**in_a_word(deployment), "events": []}
+
+
+def in_a_word(deployment: dict[str, Any]) -> dict[str, Any]:
+    """A deployment with its state in one word, as what is observed makes it."""
+    state = deployment["observed"]["state"]
+    return {**deployment, "state": "changing" if state in ("starting", "pending") else state}
 
 
 class FakeApi:
     """State of the fake and its routes in `app`; `away` makes every route answer 503 `database_unavailable`.
 
     `tokens` says whom each token stands for; None is an API without authentication, whose GET /v1/me needs no database.
-    `unauthenticated` names requests that are answered 401 whoever sends them, as `METHOD path`.
+    `unauthenticated` and `forbidden` name requests that are answered so whoever sends them, as `METHOD path`.
     `held` lets questions about images wait; `images` are those that were asked about.
     `wrong` says what was answered that the real API would not; `presented` holds the credentials of all requests.
     `audit` is what only admins see, `models` are the archives, `labels` is the queue and what is said of it.
@@ -155,6 +163,7 @@ class FakeApi:
         self.models = FakeModels()
         self.labels = FakeLabels()
         self.scores = FakeScores()
+        self.details = FakeDetails()
         self.reset()
         self.app = FastAPI()
         self.app.middleware("http")(self._maybe_away)
@@ -167,6 +176,7 @@ class FakeApi:
         ):
             module()
         self.audit.add_routes(self.app)
+        self.details.add_routes(self.app)
         self.labels.add_routes(self.app)
         self.scores.add_routes(self.app)
         self.models.add_routes(self.app, self._experiments)
@@ -202,12 +212,14 @@ class FakeApi:
         }
         self.logs = {"mlp-small": ["v2 Traceback (most recent call last):", f"v2 KeyError: {HOSTILE}"]}
         self.audit.reset()
+        self.details.reset()
         self.models.reset()
         self.labels.reset()
         self.questions: list[dict[str, Any]] = []
         self.away = False
         self.tokens: dict[str, dict[str, Any]] | None = None
         self.unauthenticated: set[str] = set()
+        self.forbidden: set[str] = set()
         self.presented: list[tuple[str, str | None]] = []
         self.wrong: list[str] = []
         self.calls: list[str] = []
@@ -244,6 +256,8 @@ class FakeApi:
                 401, "unauthenticated", "This credential is unknown, expired or revoked. Use another."
             )
         role = needed(request.method, request.url.path)
+        if f"{request.method} {request.url.path}" in self.forbidden:
+            return error(403, "forbidden", f"This needs the role {role} for this deployment.")
         if ROLES.index(caller["role"]) < ROLES.index(role):
             words = (
                 f"This needs the role {role}; {caller['subject']} has {caller['role']}. Ask an admin for it."
@@ -348,8 +362,9 @@ class FakeApi:
 
         @self.app.get("/v1/deployments")
         def listing() -> dict[str, Any]:
-            items = sorted(self.deployments.values(), key=lambda item: str(item["name"]))
-            found = {"items": items, "total": len(items), "counts": {}, "next": None, "unregistered": []}
+            items = [in_a_word(item) for _, item in sorted(self.deployments.items())]
+            counts = Counter(item["state"] for item in items)
+            found = {"items": items, "total": len(items), "counts": counts, "next": None, "unregistered": []}
             return {**found, "runtimes": ["torchserve", "native"]}
 
         @self.app.get("/v1/deployments/{name}")
@@ -496,11 +511,11 @@ class FakeApi:
                     self.experiments[name] = experiment(
                         name, source="import", latest_version=None, deployments=[]
                     )
-            return {
-                "id": 1, "filename": filename, "dry_run": dry_run, "accepted": len(good), "unchanged": 0,
+            return self.details.keep({
+                "id": None, "filename": filename, "dry_run": dry_run, "accepted": len(good), "unchanged": 0,
                 "rejected": len(problems), "problems": problems, "experiments": good, "created_at": NOW,
                 "reasons": [],
-            }  # fmt: skip
+            })  # fmt: skip
 
 
 def fits(item: dict[str, Any], question: dict[str, Any]) -> bool:

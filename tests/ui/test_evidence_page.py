@@ -127,3 +127,10 @@ def test_a_plot_keeps_within_its_frame() -> None:
     assert all(0 <= x <= evidence.WIDTH and 0 <= y <= evidence.HEIGHT for x, y in points)
     assert points[-1] == drawn.end
     assert len(drawn.marks) <= 8
+
+
+def test_it_says_in_words_what_is_not_met(duel: Duel) -> None:
+    page = httpx.get(f"{duel.url}?alias=champion&challenger=poor", timeout=30).text
+    assert "It cannot be promoted yet. Not met: " in page
+    assert "reaches with a chance of at most 5" in page
+    assert "docs/evidence.md" not in page

@@ -1,4 +1,4 @@
-"""The Try tab for each kind of input and answer, in a real browser before a fake API."""
+"""The page Try for each kind of input and answer, in a real browser before a fake API."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

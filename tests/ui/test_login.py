@@ -94,7 +94,7 @@ class TestWithoutAuthenticationOfTheApi:
         fake.tokens = None
         assert "gradio" in send("GET", "/").text
         assert send("GET", "/config").status_code == 200
-        assert send("GET", "/session").json()["visitor"] == "known"
+        assert send("GET", "/pulse").json()["role"] == "admin"
         assert "set-cookie" not in send("GET", "/").headers
 
     def test_a_link_with_a_token_leads_on_without_a_cookie(self, fake: FakeApi, send: Request) -> None:
@@ -262,7 +262,7 @@ class TestTheCookie:
         assert "gradio" in answer.text
         assert answer.headers["cache-control"] == "no-store"
         assert send("POST", "/gradio_api/reset", json={"event_id": "x"}, headers=COOKIE).status_code == 200
-        assert send("GET", "/session", headers=COOKIE).json()["visitor"] == "known"
+        assert send("GET", "/pulse", headers=COOKIE).json()["role"] == "deployer"
 
     def test_it_is_found_among_others(self, send: Request) -> None:
         mixed = f"a=1; marina_78=x; marina_7860={TOKEN}; marina_7860=later"
@@ -275,7 +275,7 @@ class TestTheCookie:
         self, send: Request, cookie: str
     ) -> None:
         assert send("GET", "/config", headers={"cookie": cookie}).status_code == 401
-        assert send("GET", "/session", headers={"cookie": cookie}).json()["visitor"] == "unknown"
+        assert send("GET", "/pulse", headers={"cookie": cookie}).status_code == 401
         assert is_login(send("GET", "/", headers={"cookie": cookie}))
 
     def test_who_is_no_longer_known_is_told_so(self, fake: FakeApi, send: Request) -> None:
@@ -317,7 +317,7 @@ class TestAnApiThatIsAway:
         assert "refresh" not in answer.headers
         assert "set-cookie" not in answer.headers
         assert send("GET", "/config", headers=COOKIE).status_code == 503
-        assert send("GET", "/session", headers=COOKIE).json()["visitor"] == "unverified"
+        assert send("GET", "/pulse", headers=COOKIE).status_code == 503
 
     def test_who_was_known_a_moment_ago_stays(self, fake: FakeApi, send: Request) -> None:
         assert send("GET", "/config", headers=COOKIE).status_code == 200

@@ -1,4 +1,4 @@
-"""The Models tab in a real browser before a fake API: an archive is brought, checked and deployed."""
+"""The page Models in a real browser before a fake API: an archive is brought, checked and deployed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,11 +25,9 @@ def archive(tmp_path: Path) -> Path:
     return path
 
 
-def choose(page: Page, path: Path) -> None:
-    visits.open_tab(page, "Models")
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Choose a file").click()
-    chooser.value.set_files(path)
+def choose(page: Page, site: Site, path: Path) -> None:
+    page.goto(f"{site.url}models")
+    page.get_by_label("Archive", exact=True).set_input_files(path)
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -37,67 +35,69 @@ def test_an_archive_becomes_a_model_that_answers(
     site: Site, open_page: OpenPage, screenshot: Screenshot, archive: Path, width: int
 ) -> None:
     page = open_page(width)
-    visits.enter(page, site.url)
-    choose(page, archive)
-    expect(page.get_by_label("Experiment", exact=True)).to_have_value("wine-quality")
-    expect(page.get_by_text("wine-quality is a new experiment.")).to_be_visible()
+    choose(page, site, archive)
+    expect(page.get_by_label("Experiment", exact=True).first).to_have_value("wine-quality")
+    expect(page.get_by_text("wine-quality is made if it is new.")).to_be_visible()
     page.get_by_role("button", name="Upload", exact=True).click()
-    found = page.locator(".m-version")
-    expect(found).to_contain_text("wine-quality v1")
-    expect(found).to_contain_text("handler.py")
+    expect(page.get_by_role("heading", level=1)).to_have_text("wine-quality v1")
+    expect(page.get_by_text("handler.py").first).to_be_visible()
     visits.fits(page)
     screenshot(page, "uploaded")
-    found.get_by_role("button", name="Deploy").click()
-    expect(page.locator("#deploying")).to_contain_text("wine-quality starts with version 1")
+    page.get_by_role("button", name="Deploy v1").click()
+    expect(page.locator("#status")).to_contain_text("wine-quality starts with version 1")
     site.api.deployments["wine-quality"] |= {"ready": True, "observed": observed("ready", 1)}
-    expect(page.locator("#deploying")).to_contain_text("wine-quality answers with version 1.")
-    page.get_by_role("button", name="Try it").click()
-    expect(page.get_by_role("tab", name="Try", exact=True)).to_have_attribute("aria-selected", "true")
+    expect(page.locator(".w-verdict")).to_contain_text("Version 1 answers.")
+    visits.enter(page, site.url)
+    expect(page.locator("#chosen")).to_contain_text("wine-quality")
 
 
 class TestModels:
-    def test_a_dropped_file_is_the_next_version_and_replaces_what_runs(self, site: Site, page: Page) -> None:
-        visits.open_tab(page, "Models")
+    def test_a_dropped_file_is_the_next_version_and_replaces_what_runs(
+        self, site: Site, open_page: OpenPage
+    ) -> None:
+        page = open_page(1280)
+        page.goto(f"{site.url}models")
         drop = """place => {
             const carried = new DataTransfer();
             carried.items.add(new File(["PK.."], "cnn-fast.mar"));
             place.dispatchEvent(new DragEvent("drop", { dataTransfer: carried, bubbles: true, cancelable: true }));
         }"""
-        page.locator(".m-drop").evaluate(drop)
+        page.locator(".o-drop").evaluate(drop)
         expect(page.get_by_text("The archive becomes version 4 of cnn-fast.")).to_be_visible()
         page.get_by_role("button", name="Upload", exact=True).click()
-        page.get_by_role("button", name="Change cnn-fast to v4").click()
-        expect(page.locator("#deploying")).to_contain_text("cnn-fast answers with version 4.")
+        page.get_by_role("button", name="Change cnn-fast from v3 to v4").click()
+        expect(page.locator("#status")).to_contain_text("cnn-fast changes to version 4.")
         assert site.api.deployments["cnn-fast"]["previous_version"] == 3
 
     def test_a_rejected_archive_shows_its_cause(
-        self, site: Site, page: Page, screenshot: Screenshot, tmp_path: Path
+        self, site: Site, open_page: OpenPage, screenshot: Screenshot, tmp_path: Path
     ) -> None:
-        bad = tmp_path / "bad.mar"
+        page = open_page(1280)
+        bad = tmp_path / "cnn-fast.mar"
         bad.write_bytes(b"no zip at all")
-        choose(page, bad)
-        page.get_by_label("Experiment", exact=True).fill("cnn-fast")
+        choose(page, site, bad)
         page.get_by_role("button", name="Upload", exact=True).click()
-        expect(page.locator("#archive").get_by_role("alert")).to_have_text(NOT_A_ZIP)
-        expect(page.locator(".m-version")).to_have_count(0)
+        expect(page.get_by_role("alert")).to_have_text(NOT_A_ZIP)
+        expect(page.get_by_role("heading", level=1)).to_have_text("Models")
         screenshot(page, "rejected")
 
     @pytest.mark.parametrize(
         ("name", "said"), [("model.pt", "marina pack"), ("model.joblib", "skops.io.dump(model")]
     )
     def test_what_is_no_archive_is_not_sent(
-        self, site: Site, page: Page, tmp_path: Path, name: str, said: str
+        self, site: Site, open_page: OpenPage, tmp_path: Path, name: str, said: str
     ) -> None:
+        page = open_page(1280)
         other = tmp_path / name
         other.write_bytes(b"PK")
-        choose(page, other)
-        expect(page.locator("#archive").get_by_role("alert")).to_contain_text(f"{name} is no .mar.")
-        expect(page.locator("#archive").get_by_role("alert")).to_contain_text(said)
+        choose(page, site, other)
+        expect(page.get_by_role("alert")).to_contain_text(f"{name} is no .mar.")
+        expect(page.get_by_role("alert")).to_contain_text(said)
         expect(page.get_by_role("button", name="Upload", exact=True)).to_be_disabled()
 
-    def test_an_upload_can_be_cancelled(self, site: Site, page: Page, archive: Path) -> None:
-        choose(page, archive)
-        page.get_by_label("Experiment", exact=True).fill("cnn-fast")
+    def test_an_upload_can_be_cancelled(self, site: Site, open_page: OpenPage, archive: Path) -> None:
+        page = open_page(1280)
+        choose(page, site, archive)
         site.api.models.held = True
         page.get_by_role("button", name="Upload", exact=True).click()
         expect(page.get_by_text("Checking the archive…")).to_be_visible()

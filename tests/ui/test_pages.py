@@ -1,7 +1,8 @@
-"""The pages in a real browser before a fake API: every tab but Try, and what happens when something is away."""
+"""Deployments and imports in a real browser before a fake API, what is new in Try, and what happens in an outage."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -17,24 +18,41 @@ from tests.asgi import Server
 from tests.ports import free_port
 from tests.ui import visits
 from tests.ui.apps import create_app
-from tests.ui.conftest import Site, refreshes
-from tests.ui.fake_api import HOSTILE, LONG, FakeApi
-from tests.waiting import until
+from tests.ui.conftest import Site
+from tests.ui.fake_api import HOSTILE, LONG, FakeApi, observed
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[[int], Page]
 Screenshot = Callable[[Page, str], None]
 
 
+@pytest.fixture(scope="module")
+def slow_ui(running_site: Site) -> Iterator[str]:
+    """A UI before the same API that asks as seldom as it does by default."""
+    port = free_port()
+    with Server(create_app(Settings(api_url=running_site.api_url, port=port)), port) as server:
+        yield f"{server.url}/"
+
+
+@pytest.fixture
+def quiet(site: Site, slow_ui: str) -> Site:
+    """The site behind that UI."""
+    return replace(site, url=slow_ui)
+
+
 class TestNames:
     def test_text_of_the_api_runs_nothing(self, site: Site, page: Page) -> None:
-        visits.open_tab(page, "Try")
+        visits.open_page(page, "")
         visits.draw(page)
         page.locator(".m-vote").wait_for()
-        visits.open_tab(page, "Deployments")
-        expect(page.locator(".m-service").first).to_be_visible()
         assert page.title() == "Try · Marina"
         assert page.locator("img[src=x]").count() == 0
+        for address in ("deployments", "deployment?name=mlp-small"):
+            visits.open_page(page, address)
+            expect(page.get_by_text("the worker died while loading").first).to_be_visible()
+            assert page.title().endswith(" · Marina")
+            assert page.locator("img[src=x]").count() == 0
+        visits.enter(page, site.url)
 
 
 class TestDeployments:
@@ -43,105 +61,71 @@ class TestDeployments:
         self, site: Site, open_page: OpenPage, screenshot: Screenshot, width: int
     ) -> None:
         page = open_page(width)
-        visits.enter(page, site.url)
-        visits.open_tab(page, "Deployments")
+        page.goto(f"{site.url}deployments")
         expect(service(page, "cnn-baseline")).to_contain_text("ready")
         expect(service(page, "mlp-small")).to_contain_text("the worker died while loading")
         expect(service(page, LONG)).to_be_visible()
         visits.fits(page)
         screenshot(page, "deployments")
 
-    def test_the_log_of_a_failed_deployment_is_a_press_away_and_stays_fresh(
-        self, site: Site, page: Page
+    def test_the_log_of_a_failed_one_is_on_its_page_and_of_another_a_press_away(
+        self, site: Site, open_page: OpenPage
     ) -> None:
-        visits.open_tab(page, "Deployments")
-        failed = service(page, "mlp-small")
-        expect(failed.locator("pre")).not_to_be_visible()
-        failed.get_by_text("Log", exact=True).click()
-        expect(failed.locator("pre")).to_contain_text(f"v2 KeyError: {HOSTILE}")
-        expect(failed.locator("pre img")).to_have_count(0)
-        site.api.logs["mlp-small"].append("v2 another line")
-        expect(failed.locator("pre")).to_contain_text("v2 another line")
-        failed.get_by_text("Log", exact=True).click()
-        expect(failed.locator("pre")).not_to_be_visible()
-        refreshed = refreshes(site)
-        until(lambda: refreshes(site) > refreshed + 1, "the page is refreshed")
-        expect(failed.locator("pre")).not_to_be_visible()
-        expect(service(page, "cnn-fast").locator("details")).to_have_count(0)
+        page = open_page(1280)
+        page.goto(f"{site.url}deployment?name=mlp-small")
+        log = page.get_by_role("region", name="Last lines of the log")
+        expect(log).to_contain_text(f"v2 KeyError: {HOSTILE}")
+        expect(log.locator("img")).to_have_count(0)
+        page.goto(f"{site.url}deployment?name=cnn-fast")
+        assert site.api.calls.count("GET /v1/deployments/cnn-fast/logs") == 0
+        page.get_by_role("link", name="Show the last lines").click()
+        expect(log).to_contain_text("There are no lines yet.")
 
-    def test_the_log_of_a_removed_deployment_is_not_asked_for_any_more(self, site: Site, page: Page) -> None:
-        visits.open_tab(page, "Deployments")
-        failed = service(page, "mlp-small")
-        failed.get_by_text("Log", exact=True).click()
-        expect(failed.locator("pre")).to_be_visible()
-        site.api.deployments.pop("mlp-small")
-        expect(failed).to_have_count(0)
-        asked = site.api.calls.count("GET /v1/deployments/mlp-small/logs")
-        before = refreshes(site)
-        until(lambda: refreshes(site) >= before + 2, "the page is refreshed")
-        assert site.api.calls.count("GET /v1/deployments/mlp-small/logs") == asked
-
-    def test_stop_start_roll_back_and_change(self, site: Site, page: Page) -> None:
-        visits.open_tab(page, "Deployments")
-        fast = service(page, "cnn-fast")
-        fast.get_by_role("button", name="Roll back to v2").click()
-        expect(fast).to_contain_text("Roll back to v3")
-        fast.get_by_role("combobox").select_option("v1")
-        fast.get_by_role("button", name="Change").click()
-        expect(fast).to_contain_text("Roll back to v2")
-        fast.get_by_role("button", name="Stop").click()
-        fast.get_by_role("button", name="Stop cnn-fast").click()
-        fast.get_by_role("button", name="Start").click()
-        expect(fast.get_by_role("button", name="Stop")).to_be_visible()
-        assert site.api.deployments["cnn-fast"]["version"] == 1
-
-    def test_what_ends_a_service_names_the_consequence_and_can_be_undone(
-        self, site: Site, page: Page
-    ) -> None:
-        visits.open_tab(page, "Deployments")
-        last = service(page, "mlp-poor")
-        last.get_by_role("button", name="Stop").click()
-        expect(last).to_contain_text("Nobody gets an answer of mlp-poor any more until it is started again.")
-        # A question stays open when the cards change elsewhere.
-        site.api.deployments["cnn-baseline"] |= {"ready": False}
-        expect(page.locator(".m-count")).to_contain_text("4 of 6")
-        last.get_by_role("button", name="Keep it").click()
-        assert site.api.deployments["mlp-poor"]["desired"] == "running"
-        last.get_by_role("button", name="Stop").click()
-        last.get_by_role("button", name="Stop mlp-poor").click()
-        expect(page.locator("#deployed")).to_be_in_viewport()
-        expect(page.locator("#deployed")).to_contain_text("mlp-poor stops.")
-        last.get_by_role("button", name="Remove").click()
-        last.get_by_role("button", name="Remove mlp-poor").click()
-        expect(last).to_have_count(0)
+    def test_a_removed_one_comes_back_by_undo(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(1280)
+        page.goto(f"{site.url}deployment?name=mlp-poor")
+        page.get_by_text("Remove…").click()
+        expect(page.get_by_text("mlp-poor is gone for everybody")).to_be_visible()
+        page.get_by_role("button", name="Remove mlp-poor").click()
+        expect(page.locator("#status")).to_contain_text("mlp-poor is removed.")
+        expect(service(page, "mlp-poor")).to_have_count(0)
         page.get_by_role("button", name="Undo").click()
-        expect(last).to_contain_text("stopped")
-        expect(page.locator("#deployed")).to_contain_text("Undone: mlp-poor is stopped again.")
-        last.get_by_role("button", name="Start").click()
-        expect(page.locator("#deployed")).to_contain_text("mlp-poor starts.")
-
-    def test_a_chosen_version_stays_when_another_deployment_changes(self, site: Site, page: Page) -> None:
-        visits.open_tab(page, "Deployments")
-        fast = service(page, "cnn-fast")
-        fast.get_by_role("combobox").select_option("v1")
-        for ready in (False, True, False):
-            site.api.deployments["cnn-momentum"] |= {"ready": ready}
-            expect(page.locator(".m-count")).to_contain_text(f"{5 if ready else 4} of")
-        expect(fast.get_by_role("combobox")).to_have_value("1")
-        fast.get_by_role("button", name="Change").click()
-        expect(page.locator("#deployed")).to_contain_text("cnn-fast changes to version 1.")
+        expect(page.locator("#status")).to_contain_text("Undone: mlp-poor is back.")
+        expect(service(page, "mlp-poor")).to_be_visible()
 
     def test_a_second_deployment_of_a_name_is_refused_in_the_words_of_the_api(
-        self, site: Site, page: Page
+        self, site: Site, open_page: OpenPage
     ) -> None:
-        visits.open_tab(page, "Deployments")
-        choose(page, "Experiment", "cnn-fast")
-        expect(page.get_by_label("Version", exact=True)).to_have_value("v3")
+        page = open_page(1280)
+        page.goto(f"{site.url}deployments")
+        page.get_by_text("Deploy…").click()
+        page.get_by_label("Experiment", exact=True).fill("cnn-fast")
         page.get_by_role("button", name="Deploy", exact=True).click()
-        expect(page.get_by_text("cnn-fast is deployed already")).to_be_visible()
-        page.get_by_label("Name", exact=True).fill("cnn-second")
+        expect(page.locator("#status")).to_contain_text("cnn-fast is deployed already")
+        page.get_by_text("Deploy…").click()
+        page.get_by_label("Experiment", exact=True).fill("cnn-fast")
+        page.get_by_label("Name, empty for the experiment’s").fill("cnn-second")
         page.get_by_role("button", name="Deploy", exact=True).click()
-        expect(service(page, "cnn-second")).to_contain_text("starting")
+        expect(page.locator("#status")).to_contain_text("cnn-second starts with version 1.")
+
+    def test_one_that_becomes_ready_is_soon_so_in_try(self, quiet: Site, open_page: OpenPage) -> None:
+        page = open_page(1280)
+        quiet.api.deployments["cnn-fast"] |= {"ready": False, "observed": observed("starting", None)}
+        visits.enter(page, quiet.url)
+        expect(page.locator("#chosen")).to_contain_text("cnn-fast · starting")
+        quiet.api.deployments["cnn-fast"] |= {"ready": True, "observed": observed("ready", 3)}
+        expect(page.locator("#chosen")).not_to_contain_text("starting", timeout=7000)
+
+    def test_one_that_was_deployed_on_another_page_is_there_when_try_is_seen_again(
+        self, quiet: Site, open_page: OpenPage
+    ) -> None:
+        page = open_page(1280)
+        visits.enter(page, quiet.url)
+        # The first question of the page has been answered, and what it was told is too old to be told again.
+        page.wait_for_timeout(3000)
+        quiet.api.deployments["cnn-new"] = quiet.api.deployments["cnn-baseline"] | {"name": "cnn-new"}
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(page.locator("#chosen").get_by_role("checkbox", name="cnn-new")).to_be_visible(timeout=7000)
 
 
 class TestImport:
@@ -150,31 +134,21 @@ class TestImport:
         self, site: Site, open_page: OpenPage, screenshot: Screenshot, bad_csv: Path, width: int
     ) -> None:
         page = open_page(width)
-        visits.enter(page, site.url)
+        page.goto(f"{site.url}imports")
         visits.see_two_bad_rows(visits.import_csv(page, bad_csv))
         visits.fits(page)
         screenshot(page, "import")
         page.goto(f"{site.url}experiments")
         expect(page.locator("tbody")).to_contain_text("Old One")
 
-    def test_a_check_imports_nothing(self, site: Site, open_page: OpenPage, bad_csv: Path) -> None:
-        page = open_page(1280)
-        visits.enter(page, site.url)
-        report = visits.import_csv(page, bad_csv, "Check only")
-        expect(report).to_contain_text("would be imported")
-        assert "Old One" not in site.api.experiments
-
     def test_a_file_that_is_refused_as_a_whole(self, site: Site, open_page: OpenPage, tmp_path: Path) -> None:
         page = open_page(1280)
-        visits.enter(page, site.url)
         empty = tmp_path / "empty.csv"
         empty.write_text("Experiment Name\n")
-        visits.open_tab(page, "Import")
-        with page.expect_file_chooser() as chooser:
-            page.locator("#csv").click()
-        chooser.value.set_files(empty)
+        page.goto(f"{site.url}imports")
+        page.locator("input[type=file]").set_input_files(empty)
         page.get_by_role("button", name="Import", exact=True).click()
-        expect(page.get_by_text("The file holds no rows.")).to_be_visible()
+        expect(page.locator("#status")).to_contain_text("The file holds no rows.")
 
 
 class TestAway:
@@ -245,12 +219,7 @@ class TestPrefix:
 
 
 def service(page: Page, name: str) -> Locator:
-    return page.locator(f'.m-service[data-name="{name}"]')
-
-
-def choose(page: Page, label: str, option: str) -> None:
-    page.get_by_label(label, exact=True).click()
-    page.get_by_role("option", name=option, exact=True).click()
+    return page.locator(f'tr[data-key="{name}"]')
 
 
 def reverse_proxy(prefix: str, target: str) -> Starlette:

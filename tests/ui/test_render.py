@@ -6,27 +6,13 @@ from typing import Any
 
 import pytest
 
-from model_ui.api_types import (
-    ROLES,
-    AuditPage,
-    Curve,
-    Curves,
-    Deployment,
-    ImportReport,
-    IssuedToken,
-    Me,
-    NonFinite,
-    Problem,
-    Token,
-    Unregistered,
-)
-from model_ui.render import audit, chart_data, reports, services, tokens
+from model_ui.api_types import ROLES, AuditEntry, Containment, Curve, Curves, Me, NonFinite
+from model_ui.render import chart_data, services
+from model_ui.render.changes import changes_of
 from model_ui.render.colours import COLOURS
 from model_ui.render.markup import number, percent
-from tests.ui.fake_api import HOSTILE, deployment, me
-from tests.ui.fake_audit import entry, issued
-
-ADMIN = Me.model_validate(me("admin"))
+from tests.ui.fake_api import HOSTILE, me
+from tests.ui.fake_audit import entry
 
 
 def drawn(html: str) -> Any:
@@ -52,28 +38,7 @@ class TestNumbers:
 
 class TestEscaping:
     def test_no_text_of_the_api_becomes_markup(self) -> None:
-        bad = deployment("b", ready=False, observed={"state": HOSTILE, "version": None, "reason": HOSTILE})
-        shown = [
-            services.services([Deployment.model_validate(bad)], versions={}, api="http://api", me=ADMIN),
-            services.services(
-                [],
-                [Unregistered(name=HOSTILE, storage_uri=HOSTILE, reason=HOSTILE)],
-                versions={},
-                api="",
-                me=ADMIN,
-            ),
-            services.banner(HOSTILE),
-            reports.report(
-                ImportReport(
-                    filename=HOSTILE,
-                    rejected=1,
-                    problems=(Problem(line=2, column=HOSTILE, reason=HOSTILE),),
-                    experiments=(HOSTILE,),
-                )
-            ),
-        ]
-        assert all("<img src=x" not in html for html in shown)
-        assert all('onerror="' not in html for html in shown)
+        assert "<img" not in services.banner(HOSTILE)
 
 
 class TestChartData:
@@ -112,34 +77,6 @@ class TestRoles:
         }
         assert allowed == {role: list(ROLES[: place + 1]) for place, role in enumerate(ROLES)}
 
-    def test_a_card_has_buttons_for_those_who_may_deploy_it(self) -> None:
-        item = Deployment.model_validate(deployment("a"))
-        for role, limits in (("viewer", None), ("annotator", None), ("admin", ["b"])):
-            visitor = Me.model_validate(me(role, deployments=limits))
-            assert "<button" not in services.services([item], versions={}, api="", me=visitor)
-        visitor = Me.model_validate(me("deployer", deployments=["a"]))
-        assert "Stop" in services.services([item], versions={}, api="", me=visitor)
-
-
-class TestOwners:
-    def test_what_helm_owns_has_no_buttons(self) -> None:
-        item = deployment("a", owner="helm", replicas=3, previous_version=1)
-        html = services.services([Deployment.model_validate(item)], versions={"a": 5}, api="", me=ADMIN)
-        assert "<button" not in html
-        assert "change its values" in html
-        assert "<dt>replicas</dt><dd>3</dd>" in html
-
-    def test_what_is_not_registered_is_shown_with_where_it_comes_from(self) -> None:
-        one = Unregistered(name="foreign", storage_uri="s3://b/x.mar", state="failed", reason="404")
-        html = services.services([], [one], versions={}, api="", me=ADMIN)
-        assert all(said in html for said in ("foreign", "s3://b/x.mar", "failed", "404"))
-        assert "Nothing is deployed" not in html
-
-    def test_a_reason_is_shown_of_one_that_is_ready_too(self) -> None:
-        observed = {"state": "ready", "version": 1, "reason": "1 of 2 replicas answer."}
-        item = Deployment.model_validate(deployment("a", observed=observed))
-        assert "1 of 2 replicas answer." in services.services([item], versions={}, api="", me=ADMIN)
-
 
 class TestContainment:
     @pytest.mark.parametrize(
@@ -154,42 +91,17 @@ class TestContainment:
         ],
     )
     def test_the_measures_that_are_in_force_are_named(self, found: dict[str, Any], said: str) -> None:
-        observed = {"state": "ready", "version": 1, "reason": None, "containment": found}
-        item = Deployment.model_validate(deployment("a", observed=observed))
-        html = services.services([item], versions={}, api="", me=ADMIN)
-        assert f"<dt>contained by</dt><dd>{said}</dd>" in html
+        assert services.measures(Containment.model_validate(found)) == said
 
 
-class TestLinks:
-    def test_without_a_public_address_there_are_none(self) -> None:
-        assert "href" not in services.services(
-            [Deployment.model_validate(deployment("a"))], versions={}, api="", me=ADMIN
-        )
-
-
-class TestReport:
-    def test_counts_lines_columns_and_reasons(self) -> None:
-        problem = Problem(line=7, column="Loss", reason="Step and Value differ in length")
-        html = reports.report(ImportReport(filename="a.csv", accepted=1200, rejected=1, problems=(problem,)))
-        assert "<b>1,200</b>" in html
-        assert '<td class="num">7</td><td>Loss</td><td>Step and Value differ in length</td>' in html
-
-    def test_a_cut_list_says_so(self) -> None:
-        problems = tuple(Problem(line=line, reason="bad") for line in range(2, 12))
-        assert "the first 10 of 5,000" in reports.report(ImportReport(rejected=5000, problems=problems))
-
-
-class TestAudit:
+class TestChanges:
     def test_a_change_is_said_as_what_each_field_was_and_is(self) -> None:
-        html = log(entry(7))
+        html = said(entry(7))
         assert "<b>deployments</b> cnn-fast: " in html
         assert "version 7 → 8, previous_version – → 7</span>" in html
-        assert '<td title="PATCH /v1/deployments/{name}">PATCH /v1/deployments/cnn-fast</td>' in html
-        assert f"{7:032x}" in html
-        assert "Rejected since the API started: 2 with 401, 1 with 403." in html
 
     @pytest.mark.parametrize(
-        ("change", "said"),
+        ("change", "words"),
         [
             ({"table": "imports", "key": "3", "before": {}, "after": {"accepted": 2}}, "created: "),
             ({"table": "aliases", "key": "best", "before": {"version": 1}, "after": {}}, "best deleted"),
@@ -198,67 +110,30 @@ class TestAudit:
         ],
     )
     def test_rows_that_come_go_or_are_many_are_said_in_words(
-        self, change: dict[str, object], said: str
+        self, change: dict[str, object], words: str
     ) -> None:
-        assert said in log(entry(1, changes=[change]))
+        assert words in said(entry(1, changes=[change]))
 
     def test_long_values_and_many_fields_are_in_the_tooltip(self) -> None:
         after = {f"field_{number}": "x" * 150 for number in range(9)}
-        html = log(entry(1, changes=[{"table": "t", "key": "k", "before": {}, "after": after}]))
+        html = said(entry(1, changes=[{"table": "t", "key": "k", "before": {}, "after": after}]))
         title, shown = html.split('<span title="')[1].split("</span>")[0].split('">')
         assert title.count("x" * 150) == 9
         assert "x" * 61 not in shown
         assert shown.endswith("and 3 more")
 
     def test_many_changes_of_one_request_fold_away(self) -> None:
-        changes = entry(1)["changes"] * 9
-        assert "<summary>5 more</summary>" in log(entry(1, changes=changes))
+        assert "<summary>5 more</summary>" in said(entry(1, changes=entry(1)["changes"] * 9))
 
-    def test_nothing_found_names_the_caller(self) -> None:
-        assert "the caller nobody." in audit.entries(AuditPage(items=()), subject="nobody", newest=True)
-
-    def test_no_text_of_it_becomes_markup(self) -> None:
+    def test_no_text_of_them_becomes_markup(self) -> None:
         values = {HOSTILE: HOSTILE, "list": [HOSTILE], "object": {HOSTILE: HOSTILE}}
         row = {"table": HOSTILE, "key": HOSTILE, "before": values, "after": values}
         changes = [row, {**row, "before": {}}, {**row, "after": {}}, {"table": HOSTILE, "statement": HOSTILE}]
-        texts = dict.fromkeys(
-            ("subject", "kind", "role", "token_id", "route", "path", "address", "request_id"), HOSTILE
-        )
-        shown = [
-            log(entry(1, changes=changes * 2, **texts), subject=HOSTILE, rejected={HOSTILE: 1}),
-            audit.entries(AuditPage(items=()), subject=HOSTILE, newest=True),
-            audit.export(f'https://h"{HOSTILE}'),
-        ]
-        assert all("<img" not in html and 'onerror="' not in html for html in shown)
-
-    def test_the_command_names_the_address_that_is_known(self) -> None:
-        assert "https://models.example/api/v1/audit/export.csv" in audit.export("https://models.example/api")
-        assert "https://HOST/api/v1/audit/export.csv" in audit.export("/api")
-        assert "HOST is where the API is reached:" in audit.export("")
+        html = said(entry(1, changes=changes * 2))
+        assert "<img" not in html
+        assert 'onerror="' not in html
 
 
-class TestTokens:
-    def test_only_a_valid_one_can_be_revoked(self) -> None:
-        past = "2020-01-01T00:00:00+00:00"
-        for changes, state in (({"expires_at": past}, "expired"), ({"revoked_at": past}, "revoked")):
-            html = tokens.listing([Token.model_validate(issued(1, **changes))])
-            assert state in html
-            assert "data-revoke" not in html
-        html = tokens.listing([Token.model_validate(issued(1, deployments=["a", "b"]))])
-        assert 'data-revoke="000000000001"' in html
-        assert "<td>a, b</td>" in html
-        assert "<td>never</td>" in html
-
-    def test_no_text_of_them_becomes_markup(self) -> None:
-        texts = dict.fromkeys(("id", "name", "role", "created_by"), HOSTILE)
-        row = issued(1, deployments=[HOSTILE], **texts)
-        made = IssuedToken.model_validate({**row, "token": HOSTILE})
-        shown = [tokens.listing([Token.model_validate(row)]), tokens.issued(made)]
-        assert all("<img" not in html and 'onerror="' not in html for html in shown)
-
-
-def log(*entries: dict[str, object], subject: str = "", rejected: dict[str, int] | None = None) -> str:
-    """HTML of the newest page of the audit log."""
-    counts = {"401": 2, "403": 1} if rejected is None else rejected
-    page = AuditPage.model_validate({"items": entries, "rejected": counts})
-    return audit.entries(page, subject=subject, newest=True)
+def said(written: dict[str, object]) -> str:
+    """HTML of what an entry of the audit log changed."""
+    return changes_of(AuditEntry.model_validate(written))

@@ -11,13 +11,19 @@ import anyio
 import httpx
 import pytest
 
+from model_ui.api_types import AuditEntry, Experiment
 from model_ui.asgi import App
 from model_ui.metadata_client import MetadataClient
+from model_ui.pages.activity import request_words
+from model_ui.pages.columns import Column, numeric
+from model_ui.pages.prediction import minority
+from model_ui.prediction_types import Recorded
 from model_ui.settings import Settings
 from model_ui.shell.addressing import address
 from model_ui.shell.status import Status, StatusCookie, Undo
 from tests.ui.apps import create_app
 from tests.ui.fake_api import HOSTILE, FakeApi, experiment, me, token
+from tests.ui.fake_audit import entry
 
 HOST = "http://marina.example"
 HTML = {"accept": "text/html"}
@@ -119,6 +125,58 @@ class TestCompare:
             303, f"/behind/compare?experiments={names}&metric=loss",
         )  # fmt: skip
 
+    def test_where_nothing_was_picked_the_filter_and_the_order_hold(self, send: Send) -> None:
+        page = send("GET", "/experiments?q=mlp&sort=name", headers=HTML).text
+        form = page.partition('<form id="picked"')[2].partition("</form>")[0]
+        assert '<input type="hidden" name="q" value="mlp">' in form
+        answer = send("GET", "/compare?q=mlp&sort=name", headers=HTML)
+        assert answer.headers["location"] == (
+            "/behind/compare?experiments=mlp-poor,mlp-small,mlp-with-a-rather-long-name-for-one-line"
+        )
+
+
+class TestExperiments:
+    def test_a_metric_that_no_experiment_has_is_named(self, send: Send) -> None:
+        page = send("GET", "/experiments?q=none&filter=metrics.testaccuracy+>+0.9", headers=HTML).text
+        assert "No experiment has metrics.testaccuracy." in page
+
+    def test_a_column_of_texts_stands_left_and_one_of_numbers_right(self) -> None:
+        shown = [
+            Experiment.model_validate(experiment("a", parameters={"network": "cnn", "lr": 0.1, "on": True})),
+            Experiment.model_validate(experiment("b", parameters={"network": 3, "lr": 1})),
+        ]
+        chosen = [Column("params", name) for name in ("network", "lr", "on")] + [Column("metrics", "loss")]
+        assert numeric(chosen, shown) == {Column("params", "lr"), Column("metrics", "loss")}
+
+
+class TestWordsOfRequests:
+    @pytest.mark.parametrize(
+        ("route", "path", "words"),
+        [
+            ("PATCH /v1/deployments/{name}", "/v1/deployments/fast", "change deployment fast"),
+            ("POST /v1/deployments", "/v1/deployments", "create deployment"),
+            ("POST /v1/aliases/{name}/rollback", "/v1/aliases/best/rollback", "roll back alias best"),
+            ("DELETE /v1/inputs/{sha256}", f"/v1/inputs/{'a' * 64}", "delete input aaaaaaaaaaaa"),
+            ("DELETE /v1/aliases/{a}/replays/{n}", "/v1/aliases/b/replays/3", "delete replay 3 of alias b"),
+        ],
+    )
+    def test_say_what_was_done_to_what(self, route: str, path: str, words: str) -> None:
+        assert request_words(AuditEntry.model_validate(entry(1, route=route, path=path))) == words
+
+
+class TestSplitCalls:
+    def test_only_the_answers_of_the_fewer_are_the_minority(self) -> None:
+        def answer(name: str, label: str) -> Recorded:
+            return Recorded.model_validate(
+                {
+                    "prediction_id": name, "deployment": name, "experiment": name, "task": "digits", "status": "ok",
+                    "label": label, "request_id": "1", "input_sha256": "", "disagrees": True,
+                }
+            )  # fmt: skip
+
+        assert minority([answer("a", "7"), answer("b", "7"), answer("c", "1")]) == {"c"}
+        assert minority([answer("a", "7"), answer("c", "1")]) == set()
+
 
 class TestCsv:
     def test_all_pages_are_in_it_and_no_text_is_a_formula(self, send: Send, fake: FakeApi) -> None:
@@ -159,6 +217,29 @@ class TestKeeping:
             assert "immutable" in answer.headers["cache-control"]
             assert answer.headers["content-encoding"] == "gzip"
         assert send("GET", "/assets/marina/shell.0000000000000000.js").status_code == 404
+
+
+class TestPulse:
+    def test_try_asks_seldom_and_soon_while_something_moves(self, send: Send, fake: FakeApi) -> None:
+        idle = send("GET", "/pulse")
+        assert idle.json()["seconds"] == 12
+        again = send("GET", "/pulse", headers={"if-none-match": idle.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        fake.deployments["cnn-fast"] |= {"version": 2}
+        anyio.run(anyio.sleep, 2.1)
+        moving = send("GET", "/pulse").json()
+        assert moving["seconds"] == 2
+        assert moving["tag"] != idle.json()["tag"]
+
+    def test_and_while_something_is_trained_or_the_api_is_away(
+        self, send: Send, fake: FakeApi, training_file: Path
+    ) -> None:
+        training_file.write_text("training 3 of 15: cnn-wide\n")
+        assert send("GET", "/pulse").json()["seconds"] == 2
+        training_file.unlink()
+        fake.away = True
+        anyio.run(anyio.sleep, 2.1)
+        assert send("GET", "/pulse").json()["seconds"] == 2
 
 
 class TestOutage:

@@ -1,4 +1,4 @@
-"""The Try tab in a real browser before a fake API: drawing, choosing who is asked, and the answers."""
+"""The page Try in a real browser before a fake API: drawing, choosing who is asked, and the answers."""
 
 import io
 from collections.abc import Callable

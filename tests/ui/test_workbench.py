@@ -255,8 +255,11 @@ class TestFrame:
     def test_a_page_comes_back_by_itself_when_the_api_does(self, site: Site, open_page: OpenPage) -> None:
         page = open_page(1280)
         site.api.away = True
+        site.api.calls.clear()
         page.goto(f"{site.url}experiments")
         expect(page.get_by_text("The API is away")).to_be_visible()
+        # Nor is it waited for a second time, for the chip of the deployments.
+        assert "GET /v1/deployments" not in site.api.calls
         site.api.away = False
         expect(page.locator("tbody tr")).to_have_count(7)
         assert page.title() == "Experiments · Marina"

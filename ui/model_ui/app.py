@@ -1,4 +1,4 @@
-"""Puts the tabs together and keeps them fresh: `build_ui(client)` is the page, `create_app(settings)` its server."""
+"""Puts the layers together: `build_ui(client)` is Gradio's page, `create_app(settings)` the server of all pages."""
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +19,7 @@ from model_ui.asgi import App
 from model_ui.authentication import Authenticator, Visitor, client_for, visitor_of
 from model_ui.bodies import BodyGuard
 from model_ui.credentials import CredentialCookie
-from model_ui.gradio_pages import audit, deployments, imports, models, tokens, try_it
+from model_ui.gradio_pages import try_it
 from model_ui.gradio_pages.problems import problem
 from model_ui.guard import Guard
 from model_ui.login import Login
@@ -40,6 +40,10 @@ CALLBACKS = 64
 QUEUE = 500
 # Answers from this size on are compressed.
 COMPRESSED_BYTES, LEVEL = 600, 6
+# The page's own script says when something has changed, maybe before this part is there.
+PULSE = """const refresh = () => trigger("submit");
+document.addEventListener("marina:refresh", refresh);
+if ("changed" in document.body.dataset) refresh();"""
 # What was uploaded is deleted after an hour; looked for every ten minutes.
 CACHE_SECONDS = (600, 3600)
 
@@ -67,14 +71,15 @@ def protect(pages: App, settings: Settings, client: MetadataClient, upload_folde
     root = settings.root_path
     secure = settings.public_url.startswith("https://")
     bodies = BodyGuard(pages, max_upload_bytes=settings.max_csv_bytes, upload_folder=upload_folder)
-    workbench = GZipMiddleware(Workbench(bodies, ALL, _frame(settings, client)), COMPRESSED_BYTES, LEVEL)
+    workbench = GZipMiddleware(
+        Workbench(bodies, ALL, _frame(settings, client, instance)), COMPRESSED_BYTES, LEVEL
+    )
     login = Login(
         Archives(workbench, client, max_bytes=settings.max_archive_bytes),
         Authenticator(client),
         CredentialCookie(port=settings.port, root_path=root, secure=secure),
         root_path=root,
         hint=settings.login_hint,
-        instance=instance,
         oidc=OidcLogin(settings) if settings.oidc_issuer else None,
     )
     return Guard(
@@ -87,13 +92,23 @@ def protect(pages: App, settings: Settings, client: MetadataClient, upload_folde
     )
 
 
-def _frame(settings: Settings, client: MetadataClient) -> Frame:
+def _frame(settings: Settings, client: MetadataClient, instance: str) -> Frame:
     """What our own pages share."""
     root, secure = settings.root_path, settings.public_url.startswith("https://")
     status = StatusCookie(port=settings.port, root_path=root, secure=secure)
     public_api, paths = settings.public_api_url.rstrip("/"), frozenset((*PATHS, "/"))
     most = settings.max_archive_bytes
-    return Frame(client, root, public_api, status, paths, settings.training_file, most)
+    return Frame(
+        client,
+        root,
+        public_api,
+        status,
+        paths,
+        settings.training_file,
+        most,
+        instance,
+        settings.refresh_seconds,
+    )
 
 
 def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:
@@ -130,101 +145,50 @@ def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:
 
 
 def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
-    """The page: its tabs, and one timer that keeps fresh what changes by itself."""
-    api = settings.public_api_url.rstrip("/")
+    """Gradio's page, Try; its script says when something has changed, and then it is refreshed."""
     page: gr.Blocks
     with gr.Blocks(
         title="Try · Marina", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
     ) as page:
         alarm = gr.HTML("", js_on_load=None, apply_default_css=False, elem_id="alarm", elem_classes="m-maybe")
-        with gr.Tabs(elem_id="tabs", selected="try", overflow_behavior="wrap") as tabs:
-            with gr.Tab("Try", id="try"):
-                trying = try_it.build(
-                    client, deadline_ms=settings.deadline_ms, training_file=settings.training_file
-                )
-            with gr.Tab("Models", id="models") as models_tab:
-                uploading = models.build(client, max_archive_bytes=settings.max_archive_bytes)
-            with gr.Tab("Deployments", id="deployments") as deployments_tab:
-                running = deployments.build(client, public_api_url=api)
-            with gr.Tab("Import", id="import"):
-                importing = imports.build(client)
-            with gr.Tab("Audit", id="audit", visible=False) as audit_tab:
-                auditing = audit.build(client, public_api_url=api)
-                issuing = tokens.build(client)
-        away = gr.State(False)
-        returned = gr.State(0)
+        pulse = gr.HTML("", js_on_load=PULSE, apply_default_css=False, elem_classes="m-maybe")
+        trying = try_it.build(client, deadline_ms=settings.deadline_ms, training_file=settings.training_file)
         shown = gr.State(None)
-        timer = gr.Timer(settings.refresh_seconds)
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         gr.on(
-            [page.load, timer.tick],
-            _refresh(client, api, settings.training_file),
-            inputs=[trying.known, running.versions, running.logs, away, returned, shown],
-            outputs=[
-                *[alarm, trying.asking, trying.chosen, trying.known, running.cards, away, returned],
-                *[shown, *trying.parts, *uploading.parts, *running.parts, *importing.parts],
-                *[audit_tab, *auditing.parts, *issuing.parts],
-            ],
-            # A tick that comes while the last one still waits is dropped.
-            trigger_mode="once",
-            **quiet,
+            [page.load, pulse.submit],
+            _refresh(client, settings.training_file),
+            inputs=[trying.known, shown],
+            outputs=[alarm, trying.asking, trying.chosen, trying.known, shown, *trying.parts],
+            trigger_mode="always_last",
+            show_progress="hidden",
+            api_visibility="private",
         )
-        gr.on(
-            [page.load, deployments_tab.select, returned.change],
-            running.load,
-            running.inputs,
-            running.outputs,
-            **quiet,
-        )
-        models_tab.select(uploading.load, None, uploading.outputs, **quiet)
-        audit_tab.select(auditing.load, auditing.inputs, auditing.outputs, **quiet)
-        audit_tab.select(issuing.load, None, issuing.outputs, **quiet)
-        # At once and in the browser: a late answer must not take away a token that was issued in the meantime.
-        audit_tab.select(None, None, issuing.once, js="() => ''", **quiet)
-        uploading.result.submit(lambda: gr.Tabs(selected="try"), None, tabs, **quiet)
     page.queue(default_concurrency_limit=CALLBACKS, max_size=QUEUE, api_open=False)
     return page
 
 
-def _refresh(
-    client: MetadataClient, api: str, training_file: Path | None
-) -> Callable[..., Awaitable[tuple[Any, ...]]]:
-    """What changes by itself: the deployments in two tabs, who the visitor is, and whether the API is there at all."""
+def _refresh(client: MetadataClient, training_file: Path | None) -> Callable[..., Awaitable[tuple[Any, ...]]]:
+    """What changes by itself: the deployments, who the visitor is, and whether the API is there at all."""
 
-    async def refresh(
-        known: try_it.Offer,
-        versions: dict[str, int],
-        logs: dict[str, str],
-        away: bool,
-        returned: int,
-        shown: Any,
-        request: gr.Request,
-    ) -> tuple[Any, ...]:
+    async def refresh(known: try_it.Offer, shown: Any, request: gr.Request) -> tuple[Any, ...]:
         visitor = visitor_of(request)
         who = _for(visitor, shown)
         try:
-            api_client = client_for(request, client)
-            found, unregistered = await api_client.everything_deployed()
-            # Shown and not kept: somebody may open or close one meanwhile.
-            logs = await deployments.renewed(api_client, logs, {item.name for item in found})
+            found = await client_for(request, client).deployments()
         except ApiError as error:
             alarm = problem(error) if isinstance(error, ApiRejected) else banner(error.detail)
-            return alarm, gr.skip(), gr.skip(), gr.skip(), gr.skip(), True, gr.skip(), *who
+            return alarm, gr.skip(), gr.skip(), gr.skip(), *who
         trained = training.line(training_file)
         offered = try_it.offer(found, known, visitor.me, is_training=trained != "")
-        cards = deployments.cards_of(found, unregistered, versions, api, visitor.me, logs)
-        return training.said(trained), *offered, cards, False, returned + 1 if away else returned, *who
+        return training.said(trained), *offered, *who
 
     return refresh
 
 
 def _for(visitor: Visitor, shown: Any) -> list[Any]:
-    """The parts of the tabs for a visitor; nothing new when they are shown as they should be."""
-    me = visitor.me
-    now = [me.subject, me.role, me.kind, visitor.from_cookie]
-    allowed = [*try_it.allow(me, first=shown is None), *models.allow(me)]
-    allowed += [*deployments.allow(me), *imports.allow(me)]
-    allowed += [gr.Tab(visible=me.may("admin")), *audit.allow(me), *tokens.allow(me)]
+    """The parts of the page for a visitor; nothing new when they are shown as they should be."""
+    now = [visitor.me.subject, visitor.me.role, visitor.me.kind, visitor.from_cookie]
+    allowed = try_it.allow(visitor.me, first=shown is None)
     if now == shown:
         return [gr.skip() for _ in range(1 + len(allowed))]
     return [now, *allowed]

@@ -29,7 +29,6 @@ from model_ui.asgi import (
 from model_ui.attempts import FREE, WrongAttempts
 from model_ui.authentication import (
     FRESH_SECONDS,
-    NOBODY,
     SCOPE_KEY,
     Authenticator,
     Unauthenticated,
@@ -40,10 +39,10 @@ from model_ui.credentials import CredentialCookie
 from model_ui.oidc import LIFETIME_SECONDS, OidcError, OidcLogin
 from model_ui.render import login as pages
 
-LOGIN, LOGOUT, SESSION = "/login", "/logout", "/session"
+LOGIN, LOGOUT = "/login", "/logout"
 # To the OpenID provider, and back.
 BEGIN, CALLBACK = "/login/oidc", "/login/callback"
-ROUTES = frozenset((LOGIN, LOGOUT, SESSION, BEGIN, CALLBACK))
+ROUTES = frozenset((LOGIN, LOGOUT, BEGIN, CALLBACK))
 # What holds no data.
 OPEN = frozenset(("/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"))
 OPEN_PREFIXES = ("/assets/", "/static/")
@@ -57,11 +56,7 @@ logger = logging.getLogger(__name__)
 
 
 class Login:
-    """The ASGI application between `guard.Guard`, whose rules on Host and Origin come first, and Gradio.
-
-    `instance` names this process: `GET /session` says it together with the visitor's state, so that a page notices
-    when either changes.
-    """
+    """The ASGI application between `guard.Guard`, whose rules on Host and Origin come first, and the pages."""
 
     def __init__(
         self,
@@ -71,7 +66,6 @@ class Login:
         *,
         root_path: str,
         hint: str,
-        instance: str,
         oidc: OidcLogin | None = None,
         attempts: WrongAttempts | None = None,
     ) -> None:
@@ -80,7 +74,6 @@ class Login:
         self._cookie = cookie
         self._root = root_path
         self._hint = hint
-        self._instance = instance
         self._oidc = oidc
         self._attempts = attempts or WrongAttempts()
 
@@ -88,8 +81,6 @@ class Login:
         path = scope["path"] if scope["type"] == "http" else ""
         if scope["type"] != "http" or path in OPEN or path.startswith(OPEN_PREFIXES):
             await self._app(scope, receive, send)
-        elif path == SESSION:
-            await self._session(scope, send)
         elif path == BEGIN and self._oidc and scope["method"] == "GET":
             await self._begin(self._oidc, scope, send)
         elif path == CALLBACK and self._oidc and scope["method"] == "GET":
@@ -155,19 +146,6 @@ class Login:
             await send({"type": "http.response.body", "body": b""})
         if not stream.cancelled():
             stream.result()
-
-    async def _session(self, scope: Scope, send: Send) -> None:
-        me = NOBODY.me
-        try:
-            me = (await self._visitor(scope)).me
-            state = "known"
-        except Unauthenticated:
-            state = "unknown"
-        except Unverified:
-            state = "unverified"
-        await send_json(
-            send, 200, {"instance": self._instance, "visitor": state, "subject": me.subject, "role": me.role}
-        )
 
     async def _form(self, scope: Scope, receive: Receive, send: Send) -> None:
         content = await read_body(receive, FORM_BYTES, FORM_SECONDS)

@@ -6,6 +6,8 @@ from model_ui.api_errors import ApiRejected
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 TOKEN_ID = re.compile(r"[0-9a-f]{12}")
+# Of numbers in addresses and forms; beyond it Python itself reads no digits any more.
+MOST_DIGITS = 9
 
 
 def segment(name: str) -> str:
@@ -13,6 +15,11 @@ def segment(name: str) -> str:
     if not NAME.fullmatch(name):
         raise ApiRejected(404, "name_invalid", "There is nothing of this name.")
     return name
+
+
+def number(text: str) -> int | None:
+    """A whole number as somebody wrote it; None for anything else."""
+    return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
 def token_segment(token_id: str) -> str:

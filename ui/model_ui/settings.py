@@ -80,8 +80,8 @@ class Settings(BaseSettings):
     """Folder for uploaded files, closed to other users; a file is deleted after an hour."""
     training_file: Path | None = None
     """File with a line that says which starter experiment is being trained; it is not there when none is."""
-    refresh_seconds: Annotated[float, Field(ge=0.2, le=60)] = 3.0
-    """How often a page asks the API what has changed."""
+    refresh_seconds: Annotated[float, Field(ge=0.2, le=60)] = 12.0
+    """How often an open page asks what has changed while nothing moves; while something does, every 2 s."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

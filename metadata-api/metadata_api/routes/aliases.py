@@ -124,7 +124,8 @@ def delete_alias(
     name: NameInPath,
     reason: Annotated[Text, Query()] = "",
 ) -> None:
-    """Forget an alias; its events stay."""
+    """Forget an alias; its events stay. One with a policy of its own is for admins to delete: the policy goes along."""
+    policies.require_free(session, name, caller)
     alias_changes.delete(session, name, caller.subject, reason)
 
 

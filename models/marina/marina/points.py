@@ -49,7 +49,12 @@ def body(points: Iterable[Point]) -> Json:
 
 def scalars(given: Mapping[str, Any]) -> Json:
     """Parameters or tags: text, numbers, true and false as they are, anything else as text."""
-    return {str(key)[:200]: _scalar(value) for key, value in given.items()}
+    return {text(str(key))[:200]: _scalar(value) for key, value in given.items()}
+
+
+def text(given: str) -> str:
+    """A text as JSON and the API can hold it: paths and arguments may have characters that are none."""
+    return given.encode(errors="replace").decode().replace("\x00", "")
 
 
 def _scalar(value: Any) -> Any:
@@ -58,4 +63,4 @@ def _scalar(value: Any) -> Any:
         value = item()
     if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value if abs(value) < 2**63 else str(value)
-    return str(value).replace("\x00", "")[:MAX_TEXT]
+    return text(str(value))[:MAX_TEXT]

@@ -43,10 +43,11 @@ def experiment(
     """
     checked_name(name, f"{name!r} is no name of an experiment: write a-z, 0-9 and -, such as my-net-3")
     told = {
-        "display_name": display_name,
-        "description": description,
-        "directions": dict(directions or {}) or None,
-        "key_metric": key_metric,
+        "display_name": None if display_name is None else points.text(display_name),
+        "description": None if description is None else points.text(description),
+        # As `log` names them.
+        "directions": {points.metric_name(key): value for key, value in (directions or {}).items()} or None,
+        "key_metric": points.metric_name(key_metric) if key_metric else None,
         "parameters": points.scalars(parameters or {}) or None,
         "tags": points.scalars(tags or {}) or None,
     }
@@ -111,7 +112,9 @@ class Run:
         merged = {"parameters": points.scalars(parameters or {}), "tags": points.scalars(tags or {})}
         changes: Json = {key: value for key, value in merged.items() if value}
         changes |= {
-            key: text for key, text in (("notes", notes), ("description", description)) if text is not None
+            key: points.text(said)
+            for key, said in (("notes", notes), ("description", description))
+            if said is not None
         }
         if changes:
             self._sender.change(changes)

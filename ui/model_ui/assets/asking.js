@@ -172,10 +172,6 @@ document.addEventListener("marina-answered", ({ detail }) => {
   freshness.answered(detail ? detail.input : null, detail ? detail.again : false, Date.now());
   judge();
 });
-document.addEventListener("marina-try", ({ detail }) => {
-  if (inputs.has(detail)) choose(detail);
-  else awaited = detail;
-});
 
 // What was lost on the way, or answered by an API that was away, is asked again.
 setInterval(() => {

@@ -1,5 +1,9 @@
 // The upload of an archive: dropped or chosen, sent to this page's own server, which passes it on while it arrives.
 const NAME = /^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$/;
+const PICKLES = /\.(joblib|pkl|pickle|dill)$/i;
+const CONVERT =
+  "It is a pickle, which runs code when it is read. Save the model of scikit-learn by skops.io.dump(model, \"model.skops\") " +
+  "where it was trained, and make a .mar of that with marina pack.";
 const form = document.querySelector("[data-upload]");
 const { root } = document.querySelector(".s-top").dataset;
 const rounded = (number) => number.toLocaleString("en", { maximumFractionDigits: 1 });
@@ -34,7 +38,7 @@ if (form) {
     say("");
     archive = null;
     if (!found.name.toLowerCase().endsWith(".mar"))
-      say(`${found.name} is no .mar. Make one of it first, with marina pack or torch-model-archiver.`);
+      say(`${found.name} is no .mar. ${PICKLES.test(found.name) ? CONVERT : "Make one of it first, with marina pack or torch-model-archiver."}`);
     else if (most && found.size > most) say(`${found.name} has ${inWords(found.size)}; an archive may have up to ${inWords(most)}.`);
     else archive = found;
     if (archive && !name.value) {

@@ -1,1 +1,1 @@
-"""One module for each tab: its components and their wiring; a callback is a client call and a renderer."""
+"""Try, the page that Gradio serves: its components and their wiring; a callback is a client call and a renderer."""

@@ -1,4 +1,4 @@
-"""What a page shows when the API says no, or nothing; called by the callbacks of all tabs."""
+"""What a page shows when the API says no, or nothing; called by the callbacks of Try."""
 
 from model_ui.api_errors import ApiError, ApiUnauthenticated
 from model_ui.render.markup import log_in_again, note

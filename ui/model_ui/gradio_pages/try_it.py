@@ -1,4 +1,4 @@
-"""The Try tab: a task is chosen, its input asked about, and every model's answer shown; built by `app.build_ui`."""
+"""Try: a task is chosen, its input asked about, and every model's answer shown; built by `app.build_ui`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Offer = tuple[Task, ...]
 
 
 @dataclass(frozen=True)
-class TryTab:
+class TryPage:
     """What the refresh of the whole page reads and fills in; `known` holds what was offered last.
 
     `asking` is told which tasks there are, `chosen` which deployments; its value is what the visitor has put off,
@@ -38,8 +38,8 @@ class TryTab:
     parts: list[Any]
 
 
-def build(client: MetadataClient, *, deadline_ms: int | None, training_file: Path | None = None) -> TryTab:
-    """Lay out the tab and wire it; while `training_file` is there, what cannot be answered yet is asked again."""
+def build(client: MetadataClient, *, deadline_ms: int | None, training_file: Path | None = None) -> TryPage:
+    """Lay out the page and wire it; while `training_file` is there, what cannot be answered yet is asked again."""
     with gr.Row(elem_classes="m-try", equal_height=False):
         with gr.Column(scale=0, min_width=320, elem_classes="m-left") as controls:
             asking = gr.HTML(
@@ -112,7 +112,7 @@ def build(client: MetadataClient, *, deadline_ms: int | None, training_file: Pat
         trigger_mode="always_last",
         api_visibility="private",
     )
-    return TryTab(asking, chosen, known, [controls, results])
+    return TryPage(asking, chosen, known, [controls, results])
 
 
 def allow(me: Me, *, first: bool) -> list[Any]:
@@ -123,7 +123,11 @@ def allow(me: Me, *, first: bool) -> list[Any]:
     may = me.may("annotator")
     if may:
         return [gr.Column(visible=True), gr.skip() if first else answers.waiting()]
-    return [gr.Column(visible=False), role_needed("Asking models", "annotator", me)]
+    # Relative, so that it stays behind the prefix of a proxy.
+    instead = (
+        '<p class="m-right">You can look at all else: begin with <a href="experiments">Experiments</a>.</p>'
+    )
+    return [gr.Column(visible=False), role_needed("Asking models", "annotator", me) + instead]
 
 
 def offer(

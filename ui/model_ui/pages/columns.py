@@ -90,6 +90,21 @@ def counted(shown: Sequence[Experiment]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], len(pair[0]), pair[0])))
 
 
+def numeric(chosen: Iterable[Column], shown: Sequence[Experiment]) -> set[Column]:
+    """Columns that hold only numbers in the experiments shown: header and values stand on the right."""
+    return {column for column in chosen if column.kind == "metrics" or _numbers(_values(column, shown))}
+
+
+def _values(column: Column, shown: Sequence[Experiment]) -> list[object]:
+    """The values of a parameter or tag among experiments."""
+    found = (item.parameters if column.kind == "params" else item.tags for item in shown)
+    return [values[column.name] for values in found if column.name in values]
+
+
+def _numbers(values: list[object]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
 def direction(name: str, found: Metric | None) -> str:
     """`min` or `max`: which values of a metric are better, by what the API says, else by its name."""
     if found is not None and found.direction:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from model_ui.api_errors import ApiRejected
 from model_ui.api_types import Curves, Experiment, ExperimentPage
-from model_ui.pages import columns
+from model_ui.names import NAME
+from model_ui.pages import columns, experiments
 from model_ui.pages.columns import Column
 from model_ui.pages.experiment import AXES
 from model_ui.render import chart_data
@@ -16,9 +16,9 @@ from model_ui.shell.page import Page
 from model_ui.shell.visit import IDLE_SECONDS, MOVING_SECONDS, Visit
 
 MOST = 100
-# Where the API cannot be asked for all at once.
-ONE_BY_ONE = 20
-FIRST, LOOKED_AT = 8, 50
+# So many of the longest names fit into one filter of the API.
+AT_ONCE = 40
+FIRST = 8
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ async def show(visit: Visit) -> Response:
         log=bool(visit.query("log")),
         whole=whole,
         columns=shown,
+        numeric=columns.numeric(shown, items),
         best={column: columns.best(column, items) for column in shown},
         same=0 if whole else len(_columns(items, metrics, whole=True)) - len(shown),
         curves=await _curves(visit, there, metric, x) if metric else None,
@@ -66,11 +67,11 @@ async def show(visit: Visit) -> Response:
 
 
 async def _begun(visit: Visit) -> Response:
-    """On to the address of what was picked; when nothing was, of the newest that have the metric."""
+    """On to the address of what was picked; when nothing was, of the first shown that have the metric."""
     names = [*visit.names("pick"), *visit.names("experiments")]
     if not names:
         metric = visit.query("metric")
-        page = await visit.api.experiments(limit=LOOKED_AT)
+        page = await visit.api.call(ExperimentPage, "GET", "/v1/experiments", params=experiments.asked(visit))
         names = [item.name for item in page.items if not metric or metric in item.metrics][:FIRST]
     if not names:
         return visit.done("There is no experiment to compare yet.", kind="warn", to="/experiments")
@@ -80,18 +81,14 @@ async def _begun(visit: Visit) -> Response:
 
 async def _experiments(visit: Visit, names: list[str]) -> list[Experiment]:
     """Those that there are, in the order of their names in the address."""
-    listed = ", ".join(columns.quoted(name) for name in names)
-    try:
-        params = {"filter": f"name in ({listed})", "limit": str(MOST)}
+    # What is no name would be a filter that the API rejects.
+    possible = [name for name in names if NAME.fullmatch(name)]
+    found: dict[str, Experiment] = {}
+    for start in range(0, len(possible), AT_ONCE):
+        listed = ", ".join(columns.quoted(name) for name in possible[start : start + AT_ONCE])
+        params = {"filter": f"name in ({listed})", "limit": str(AT_ONCE)}
         page = await visit.api.call(ExperimentPage, "GET", "/v1/experiments", params=params)
-        found = {item.name: item for item in page.items}
-    except ApiRejected:
-        found = {}
-        for name in names[:ONE_BY_ONE]:
-            try:
-                found[name] = await visit.api.experiment(name)
-            except ApiRejected:
-                continue
+        found |= {item.name: item for item in page.items}
     return [found[name] for name in names if name in found]
 
 

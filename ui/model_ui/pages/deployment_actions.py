@@ -4,12 +4,13 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from pydantic import JsonValue, TypeAdapter, ValidationError
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from model_ui.api_errors import ApiError, ApiUnauthenticated
 from model_ui.deployment_types import ListedDeployment
-from model_ui.names import segment
+from model_ui.names import number, segment
 from model_ui.shell.status import Undo
 from model_ui.shell.visit import Visit
 
@@ -19,6 +20,11 @@ KEPT_OPTIONS = ("startup_seconds", "response_seconds", "batch_size", "batch_dela
 DONE = {"stop": "stops", "start": "starts", "remove": "is removed"}
 # What was asked for at once; a page has fewer rows.
 MOST = 100
+
+# What is to be undone comes back from the browser.
+REMOVED = TypeAdapter(list[dict[str, JsonValue]])
+CHANGED = TypeAdapter(list[tuple[str, str, str]])
+UNREADABLE = "This cannot be undone any more. Look at the list, and do it by hand."
 
 Change = Callable[[Visit, str, str], Awaitable[ListedDeployment | None]]
 
@@ -52,8 +58,14 @@ async def remove(visit: Visit, form: FormData) -> Response:
 
 async def restore(visit: Visit, form: FormData) -> Response:
     """Bring back what was removed, as it was."""
+    try:
+        removed = REMOVED.validate_json(_text(form, "kept"))
+    except ValidationError:
+        removed = []
+    if not removed:
+        return visit.failed(UNREADABLE, to=LIST)
     names = []
-    for kept in json.loads(_text(form, "kept") or "[]"):
+    for kept in removed:
         body = {key: kept[key] for key in (*KEPT, *KEPT_OPTIONS) if key in kept and key != "desired"}
         made = await visit.api.call(ListedDeployment, "POST", "/v1/deployments", json=body)
         if kept.get("desired") == "stopped":
@@ -64,11 +76,11 @@ async def restore(visit: Visit, form: FormData) -> Response:
 
 async def change(visit: Visit, form: FormData) -> Response:
     """Serve another version."""
-    name, number = _text(form, "name"), _text(form, "version").removeprefix("v")
-    if not number.isdecimal():
+    name, version = _text(form, "name"), number(_text(form, "version").removeprefix("v"))
+    if version is None:
         return visit.failed("Choose a version first.")
     before = await read(visit, name)
-    body = {"version": int(number), "reason": _text(form, "reason")}
+    body = {"version": version, "reason": _text(form, "reason")}
     after = await visit.api.call(
         ListedDeployment, "PATCH", f"/v1/deployments/{segment(name)}", json=body, params=_since(form)
     )
@@ -97,13 +109,13 @@ async def deploy(visit: Visit, form: FormData) -> Response:
     body: dict[str, Any] = {
         key: found for key in ("experiment", "name", "runtime", "reason") if (found := _text(form, key))
     }
-    number = _text(form, "version").removeprefix("v")
+    written = _text(form, "version").removeprefix("v")
     if "experiment" not in body:
         return visit.failed("Choose an experiment first.")
-    if number and not number.isdecimal():
+    if written and number(written) is None:
         return visit.failed("A version is a number; leave it empty for the latest.")
-    if number:
-        body["version"] = int(number)
+    if written:
+        body["version"] = number(written)
     made = await visit.api.call(ListedDeployment, "POST", "/v1/deployments", json=body)
     return visit.done(f"{made.name} starts with version {made.version}.", to=f"/deployment?name={made.name}")
 
@@ -162,12 +174,16 @@ def _undo(action: str, before: Sequence[ListedDeployment], after: Sequence[Liste
 
 async def undo(visit: Visit, form: FormData) -> Response:
     """Start again what was stopped, or the other way round, unless somebody has changed it since."""
+    try:
+        changed = CHANGED.validate_json(_text(form, "changed"))
+    except ValidationError:
+        changed = []
     names, wrong = [], []
-    for name, desired, since in json.loads(_text(form, "changed") or "[]"):
+    for name, desired, since in changed:
         verb = "start" if desired == "running" else "stop"
-        path = f"/v1/deployments/{segment(str(name))}/{verb}"
+        path = f"/v1/deployments/{segment(name)}/{verb}"
         try:
-            await visit.api.request("POST", path, params={"unchanged_since": str(since)})
+            await visit.api.request("POST", path, params={"unchanged_since": since})
         except ApiUnauthenticated:
             raise
         except ApiError as error:
@@ -175,7 +191,7 @@ async def undo(visit: Visit, form: FormData) -> Response:
         else:
             names.append(f"{name} {'runs' if verb == 'start' else 'is stopped'}")
     if not names:
-        return visit.failed(" ".join(wrong), to=LIST)
+        return visit.failed(" ".join(wrong) or UNREADABLE, to=LIST)
     words = f"Undone: {', '.join(names)} again."
     return visit.done(" ".join([words, *wrong]), kind="warn" if wrong else "ok", to=LIST)
 

@@ -50,9 +50,7 @@ class Plot:
 async def show(visit: Visit) -> Response:
     """One challenger in full, or all of them in a table."""
     aliases = (await visit.api.call(AliasTargets, "GET", "/v1/aliases", params={"limit": "200"})).items
-    alias = next(
-        (one for one in aliases if one.name == visit.query("alias")), aliases[0] if aliases else None
-    )
+    alias = await _alias(visit, aliases)
     names = await _challengers(visit, alias) if alias else []
     chosen = visit.query("challenger")
     standing, table = None, []
@@ -65,7 +63,7 @@ async def show(visit: Visit) -> Response:
         "evidence.html",
         title="Evidence",
         seconds=2 * MOVING_SECONDS,
-        aliases=aliases,
+        aliases=aliases if alias in (None, *aliases) else (*aliases, alias),
         alias=alias,
         names=names,
         chosen=chosen,
@@ -136,7 +134,16 @@ def verdict(standing: Standing) -> tuple[str, str]:
             return "does not win", "bad"
         return f"about {standing.labels_missing:,} labels missing", "warn"
     first = next(rule for rule in failed if rule not in ("evidence", "min_labels"))
-    return f"fails: {RULES.get(first, first).lower()}", "bad"
+    return f"{RULES.get(first, first).lower()}: not met", "bad"
+
+
+async def _alias(visit: Visit, aliases: Sequence[AliasTarget]) -> AliasTarget | None:
+    """The one that is asked for, which may be past the list, and never another; else the first."""
+    wanted = visit.query("alias")
+    if not wanted:
+        return aliases[0] if aliases else None
+    known = next((one for one in aliases if one.name == wanted), None)
+    return known or await visit.api.call(AliasTarget, "GET", f"/v1/aliases/{segment(wanted)}")
 
 
 async def _challengers(visit: Visit, alias: AliasTarget) -> list[str]:

@@ -1,14 +1,16 @@
 """The page Experiment: what one training effort came to, its curves, notes, versions, and where it answers."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from model_ui.api_errors import ApiRejected
 from model_ui.api_types import Curves, Experiment, ExperimentPage
-from model_ui.names import segment
+from model_ui.names import number, segment
 from model_ui.pages import columns
 from model_ui.pages.columns import Column
 from model_ui.render import chart_data
@@ -18,6 +20,7 @@ from model_ui.shell.visit import IDLE_SECONDS, MOVING_SECONDS, Visit
 
 NEWEST_VERSIONS = 10
 AXES = ("step", "time")
+SCALAR = TypeAdapter(bool | int | FiniteFloat)
 
 
 @dataclass(frozen=True)
@@ -112,12 +115,12 @@ async def change_notes(visit: Visit, form: FormData) -> Response:
 async def set_tag(visit: Visit, form: FormData) -> Response:
     """Add a tag, or give it another value."""
     item = await visit.api.experiment(visit.query("name"))
-    tag, value = str(form.get("tag", "")).strip(), str(form.get("value", "")).strip()
+    tag, value = str(form.get("tag", "")).strip(), _value(form)
     if not tag:
         return visit.failed("Give the tag a name.")
     await _change(visit, item.name, {"tags": {tag: value}})
     before = (
-        {"do": "tag", "tag": tag, "value": str(item.tags[tag])}
+        {"do": "tag", "tag": tag, **_kept(item.tags[tag])}
         if tag in item.tags
         else {"do": "untag", "tag": tag}
     )
@@ -129,16 +132,33 @@ async def remove_tag(visit: Visit, form: FormData) -> Response:
     item = await visit.api.experiment(visit.query("name"))
     tag = str(form.get("tag", ""))
     await _change(visit, item.name, {"tags": {tag: None}})
-    fields = {"do": "tag", "tag": tag, "value": str(item.tags.get(tag, ""))}
+    if tag not in item.tags:
+        return visit.failed(f"There is no tag {tag} any more.")
+    fields = {"do": "tag", "tag": tag, **_kept(item.tags[tag])}
     return visit.done(f"The tag {tag} is removed.", undo=Undo(address=visit.here, fields=fields))
+
+
+def _kept(value: Any) -> dict[str, str]:
+    """A tag's value as fields of the form that brings it back as it was."""
+    return {"value": str(value)} if isinstance(value, str) else {"json": json.dumps(value)}
+
+
+def _value(form: FormData) -> Any:
+    """A tag's value: text, or what it was before."""
+    try:
+        return SCALAR.validate_json(str(form.get("json", "")), strict=True)
+    except ValidationError:
+        return str(form.get("value", "")).strip()
 
 
 async def deploy(visit: Visit, form: FormData) -> Response:
     """Serve a version under a name."""
     version = str(form.get("version", ""))
+    if version and number(version) is None:
+        return visit.failed("Choose a version first.")
     made = await visit.api.deploy(
         visit.query("name"),
-        version=int(version) if version.isdecimal() else None,
+        version=number(version),
         name=str(form.get("called", "")).strip(),
         runtime=str(form.get("runtime", "")),
     )

@@ -1,5 +1,6 @@
 """The page Experiments: all experiments as a table that is filtered, sorted and paged by the API."""
 
+import re
 from typing import Any
 
 from starlette.responses import Response
@@ -18,6 +19,7 @@ NEWEST = "-created_at"
 FIELDS = ("filter", "q", "sort", "columns", "cursor", "trail", "pick")
 # Rejections that are about what somebody typed: told beside the box.
 TYPED = (400, 422)
+_METRIC = re.compile(r'\bmetrics\.(?:"([^"]+)"|([A-Za-z_][A-Za-z0-9_-]*))')
 
 
 async def show(visit: Visit) -> Response:
@@ -43,6 +45,7 @@ async def show(visit: Visit) -> Response:
         wrong=wrong,
         sort=sort,
         columns=chosen,
+        numeric=columns.numeric(chosen, page.items),
         best={column: columns.best(column, page.items) for column in chosen},
         directions=_directions(chosen, page.items),
         offered=_offered(chosen, metrics, page.items),
@@ -52,6 +55,7 @@ async def show(visit: Visit) -> Response:
         query={name: visit.query(name) for name in FIELDS},
         tagged=any(item.tags for item in page.items),
         narrowed=bool(visit.query("filter") or visit.query("q")),
+        unknown=[] if page.items else _unknown(visit.query("filter"), metrics),
     )
 
 
@@ -64,6 +68,12 @@ def asked(visit: Visit) -> dict[str, str]:
         "cursor": visit.query("cursor"),
     }
     return {"limit": str(ROWS), **{name: value for name, value in wanted.items() if value}}
+
+
+def _unknown(condition: str, metrics: list[str]) -> list[str]:
+    """Metrics that a filter names and no experiment has."""
+    named = dict.fromkeys(quoted or plain for quoted, plain in _METRIC.findall(condition))
+    return [name for name in named if name not in metrics]
 
 
 def _directions(chosen: list[Column], items: tuple[Experiment, ...]) -> dict[Column, str]:

@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from model_ui.api_errors import ApiRejected
+from model_ui.names import number
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit
 from model_ui.version_types import Import
@@ -16,17 +17,17 @@ async def show(visit: Visit) -> Response:
 
 async def export(visit: Visit) -> Response:
     """The rows that were left out, as CSV."""
-    number = _number(visit)
-    found = await visit.api.request("GET", f"/v1/imports/{number}/rejected.csv")
-    headers = {"content-disposition": f'attachment; filename="import-{number}-rejected.csv"'}
+    wanted = _number(visit)
+    found = await visit.api.request("GET", f"/v1/imports/{wanted}/rejected.csv")
+    headers = {"content-disposition": f'attachment; filename="import-{wanted}-rejected.csv"'}
     return Response(found.content, media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _number(visit: Visit) -> int:
-    number = visit.query("number")
-    if not number.isdecimal() or len(number) > 9:
+    found = number(visit.query("number"))
+    if found is None:
         raise ApiRejected(404, "import_unknown", "There is no such import.")
-    return int(number)
+    return found
 
 
 PAGES = (Page("/import", show), Page("/import-csv", export))

@@ -1,6 +1,7 @@
 """The page Label: one input after the other, and a key for each class; what models said is hidden until asked for."""
 
 import json
+import math
 import string
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,8 @@ async def label(visit: Visit, form: FormData) -> Response:
         try:
             value = float(value.replace(",", "."))
         except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
             return visit.failed("Type a number.")
     body = {"task": task, field: value, "chosen": str(form.get("chosen", "other"))}
     await visit.api.request("POST", f"/v1/inputs/{_digest(sha256)}/labels", json=body)

@@ -1,6 +1,8 @@
 """The page of one prediction: the input, every answer of the call, where the answer came from; and ask again."""
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field, JsonValue
@@ -42,9 +44,23 @@ async def show(visit: Visit) -> Response:
         seconds=0,
         item=item,
         answers_of_call=sorted(together.items, key=lambda one: one.deployment),
+        minority=minority(together.items),
         content=await _content(visit, item),
         lineage=lineage,
     )
+
+
+def minority(answers: Sequence[Recorded]) -> set[str]:
+    """Ids of the answers of a split call that fewer gave than another answer to the same task."""
+    votes = Counter((one.task, _said(one)) for one in answers if one.disagrees)
+    most = {task: max(count for (of, _), count in votes.items() if of == task) for task, _ in votes}
+    return {
+        one.prediction_id for one in answers if one.disagrees and votes[one.task, _said(one)] < most[one.task]
+    }
+
+
+def _said(one: Recorded) -> str | None:
+    return one.label if one.label is not None else one.text
 
 
 async def ask_again(visit: Visit, _: FormData) -> Response:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from model_ui.addresses import inside
 from model_ui.api_types import TOKEN_ROLES, IssuedToken, Token
+from model_ui.names import number
 from model_ui.shell.page import Page
 from model_ui.shell.visit import THEME, THEMES, Visit
 
@@ -33,13 +34,13 @@ async def issue_token(visit: Visit, form: FormData) -> Response:
     """Make a token and show its text, this once: the answer is no redirect, and stays in no cache."""
     names = str(form.get("deployments", "")).replace(",", " ").split()
     days = str(form.get("days", "")).strip()
-    if days and not days.isdecimal():
+    if days and number(days) is None:
         return visit.failed("Give the days as a whole number, or none for a token that never expires.")
     made = await visit.api.issue_token(
         str(form.get("name", "")).strip(),
         str(form.get("role", "viewer")),
         deployments=names or None,
-        expires_in_days=int(days) if days else None,
+        expires_in_days=number(days),
     )
     answer = await _page(visit, made)
     answer.headers["cache-control"] = "no-store"

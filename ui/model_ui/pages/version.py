@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from model_ui.api_errors import ApiRejected
 from model_ui.deployment_types import DeploymentList
-from model_ui.names import segment
+from model_ui.names import number, segment
 from model_ui.pages import deployment_actions as actions
 from model_ui.render.versions import asked_for, column_words, tensor_words
 from model_ui.shell.page import Page
@@ -21,10 +21,10 @@ LABELS, COLUMNS, FILES = 40, 40, 60
 
 async def show(visit: Visit) -> Response:
     """The page."""
-    experiment, number = segment(visit.query("experiment")), visit.query("number")
-    if not number.isdecimal():
+    experiment, wanted = segment(visit.query("experiment")), number(visit.query("number"))
+    if wanted is None:
         raise ApiRejected(404, "version_unknown", "There is no such version.")
-    path = f"/v1/experiments/{experiment}/versions/{int(number)}"
+    path = f"/v1/experiments/{experiment}/versions/{wanted}"
     item = await visit.api.call(ListedVersion, "GET", path)
     found = await visit.api.call(
         DeploymentList, "GET", "/v1/deployments", params={"experiment": experiment, "limit": "100"}
@@ -86,11 +86,14 @@ def _derived(item: ListedVersion) -> str:
 
 
 def _snippets(visit: Visit, item: ListedVersion) -> dict[str, str]:
-    """How to ask a deployment of it, as curl and as Python, by the API and by v2."""
+    """How to fetch it; and, where it is deployed, how to ask it as curl and as Python."""
     api = visit.frame.public_api or "https://HOST"
-    name = item.deployments[0] if item.deployments else item.experiment
+    base = 'curl --fail -H "Authorization: Bearer $MARINA_TOKEN"'
+    fetch = {"Download": f"{base} -o {item.experiment}-{item.version}.mar {api}{item.download}"}
+    if not item.deployments:
+        return fetch
+    name = item.deployments[0]
     tensor = item.inputs[0] if item.inputs else Tensor()
-    base = 'curl --fail -H "Authorization: Bearer $TOKEN"'
     if tensor.kind == "image":
         curl = f"{base} -F image=@digit.png -F deployments={name} {api}/v1/predictions"
         code = f'files={{"image": open("digit.png", "rb")}}, data={{"deployments": "{name}"}}'
@@ -100,12 +103,11 @@ def _snippets(visit: Visit, item: ListedVersion) -> dict[str, str]:
         code = f"json={body!r}"
     python = (
         "import os, httpx\n\n"
-        'headers = {"Authorization": f"Bearer {os.environ[\'TOKEN\']}"}\n'
+        'headers = {"Authorization": f"Bearer {os.environ[\'MARINA_TOKEN\']}"}\n'
         f'answer = httpx.post("{api}/v1/predictions", headers=headers, timeout=30,\n    {code})\n'
         'print(answer.raise_for_status().json()["results"])'
     )
-    fetch = f"{base} -o {item.experiment}-{item.version}.mar {api}{item.download}"
-    return {"curl": curl, "Python": python, "Download": fetch}
+    return {"curl": curl, "Python": python, **fetch}
 
 
 def _body(tensor: Tensor) -> dict[str, Any]:

@@ -57,7 +57,8 @@ def _right(sha256: str, task: str) -> str:
 def waiting(title: str = "Nothing is deployed yet", hint: str = "") -> str:
     """HTML of the place for answers before there are any."""
     return empty(
-        title, hint or "Models that are deployed are asked here. Upload one in the Models tab, or deploy one."
+        title,
+        hint or "Models that are deployed are asked here. Upload one on the page Models, or deploy one.",
     )
 
 

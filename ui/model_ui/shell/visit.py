@@ -45,6 +45,10 @@ class Frame:
     """Says which starter experiment is being trained."""
     archive_bytes: int = 0
     """Size of the largest archive that is taken."""
+    instance: str = ""
+    """Name of this process."""
+    refresh_seconds: float = IDLE_SECONDS
+    """How often Gradio's page asks whether something has changed, when nothing moves."""
 
 
 class Visit:
@@ -58,8 +62,10 @@ class Visit:
         self.path = str(request.scope["path"])
         self.is_live = LIVE in request.headers
         """Whether an open page asks what has changed."""
-        self.api = self._api(SHARED_SECONDS if self.is_live else 0.0)
+        self.api = self.shared(SHARED_SECONDS if self.is_live else 0.0)
         """The API in the visitor's name."""
+        self.api_is_away = False
+        """Whether it just did not answer: then it is not waited for again."""
 
     @property
     def me(self) -> Me:
@@ -70,6 +76,11 @@ class Visit:
     def here(self) -> str:
         """This page with its query, below the root path."""
         return f"{self.path}?{self.request.url.query}" if self.request.url.query else self.path
+
+    def shared(self, seconds: float) -> MetadataClient:
+        """The API in the visitor's name; what others of the same role have read so lately is not asked again."""
+        scope = Scope(self.me.role, self.me.deployments)
+        return self.frame.client.as_visitor(self.visitor.token, scope=scope, seconds=seconds)
 
     def query(self, name: str, default: str = "") -> str:
         """A value of the query string without spaces around it."""
@@ -159,10 +170,6 @@ class Visit:
         values = {**common, "message": message, "path_is_gradio": True}
         return {part: environment().get_template(f"{part}.html").render(values) for part in ("head", "top")}
 
-    def _api(self, seconds: float) -> MetadataClient:
-        scope = Scope(self.me.role, self.me.deployments)
-        return self.frame.client.as_visitor(self.visitor.token, scope=scope, seconds=seconds)
-
     async def _common(self, title: str) -> dict[str, Any]:
         theme = self.request.cookies.get(THEME, "")
         return {
@@ -183,8 +190,10 @@ class Visit:
         }
 
     async def _health(self) -> Health | None:
+        if self.api_is_away:
+            return None
         try:
-            return await health(self._api(HEALTH_SECONDS))
+            return await health(self.shared(HEALTH_SECONDS))
         except ApiError:
             return None
 

@@ -101,6 +101,7 @@ async def _act(page: Page, visit: Visit, most: int) -> Response:
 
 async def _problem(visit: Visit, error: ApiError) -> Response:
     if isinstance(error, ApiAway):
+        visit.api_is_away = True
         answer = await visit.render(
             "away.html", title="API away", status=503, seconds=AGAIN_SECONDS, detail=error.detail
         )
