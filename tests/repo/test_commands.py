@@ -109,7 +109,7 @@ class TestContinuousIntegration:
         return done.returncode, log.read_text().splitlines(), done.stdout
 
     def test_it_lints_tests_and_drives_the_cluster_then_runs_what_takes_long(self, tmp_path: Path) -> None:
-        code, commands, said = self.run(tmp_path)
+        code, commands, said = self.run(tmp_path, MARINA_CI_MINUTES="75")
         assert code == 0
         assert commands == [
             "make install browser",
@@ -126,7 +126,7 @@ class TestContinuousIntegration:
 
     @pytest.mark.parametrize("fails", ["make lint", "make test", "cluster up", "make test-long"])
     def test_a_phase_that_fails_fails_the_run_and_is_named(self, fails: str, tmp_path: Path) -> None:
-        code, _, said = self.run(tmp_path, fails=fails)
+        code, _, said = self.run(tmp_path, fails=fails, MARINA_CI_MINUTES="75")
         assert code != 0
         assert f"{fails.removeprefix('make ')}: FAILED" in said
 
@@ -139,7 +139,9 @@ class TestContinuousIntegration:
     def test_without_a_cluster_it_passes_where_a_variable_says_that_there_is_none(
         self, tmp_path: Path
     ) -> None:
-        code, commands, said = self.run(tmp_path, cluster=False, MARINA_CI_NO_CLUSTER="1")
+        code, commands, said = self.run(
+            tmp_path, cluster=False, MARINA_CI_NO_CLUSTER="1", MARINA_CI_MINUTES="75"
+        )
         assert code == 0
         assert "e2e: NOT RUN" in said
         assert commands == ["make install browser", "make lint", "make test", "make test-long"]
