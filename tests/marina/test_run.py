@@ -166,7 +166,9 @@ class TestWithoutTheApi:
 class TestPrograms:
     def test_ctrl_c_makes_it_stopped(self, api: httpx.Client, home: Path) -> None:
         text = (
-            "import marina, time\n"
+            "import marina, signal, time\n"
+            # As in a terminal: where the tests run in the background, children would ignore it.
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "with marina.experiment('net') as run:\n"
             "    run.log(1, loss=0.5)\n"
             "    print('go', flush=True)\n"
