@@ -304,7 +304,7 @@ def test_logs_can_be_followed_until_somebody_has_seen_enough(
                 return
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(following.time, "sleep", pause)
+    monkeypatch.setattr("marina.following.time.sleep", pause)
     said = at_home("logs", "digits", "--follow", "--lines", 2)
     assert said.out.splitlines() == ["second", "thi", "third", "fourth", "fifth"]
     assert (said.code, said.err) == (130, "")

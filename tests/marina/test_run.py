@@ -37,7 +37,7 @@ def shown(api: httpx.Client, name: str = "net") -> dict[str, Any]:
 
 
 def curve(api: httpx.Client, metric: str = "loss", name: str = "net") -> dict[int, float | None]:
-    query = {"experiment": name, "metric": metric, "points": 5000}
+    query: dict[str, str | int] = {"experiment": name, "metric": metric, "points": 5000}
     found = api.get("/v1/curves", params=query).raise_for_status().json()["curves"][0]
     return dict(zip(found["steps"], found["values"], strict=True))
 
@@ -152,7 +152,7 @@ class TestWithoutTheApi:
         run = library.experiment("net")
         sender: Sender = run._sender
         monkeypatched = sender._connect
-        sender._connect = lambda: pytest.fail("not yet")  # type: ignore[assignment,return-value]
+        sender._connect = lambda: pytest.fail("not yet")
         sender._capacity = 10
         with sender._sending:
             for step in range(25):

@@ -129,7 +129,7 @@ def test_who_may_not_label_is_told(site: Site, open_page: OpenPage) -> None:
 
 def test_it_has_no_barrier(browser: Browser, site: Site, screenshot: Screenshot) -> None:
     for scheme in ("light", "dark"):
-        context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+        context = browser.new_context(color_scheme=scheme)
         for width in (1280, 390):
             for name, address in (
                 ("label", ADDRESS),

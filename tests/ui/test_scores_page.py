@@ -36,7 +36,7 @@ def test_those_of_one_experiment(site: Site, open_page: OpenPage) -> None:
 
 def test_it_has_no_barrier(browser: Browser, site: Site, screenshot: Screenshot) -> None:
     for scheme in ("light", "dark"):
-        context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+        context = browser.new_context(color_scheme=scheme)
         for width in (1280, 390):
             page = context.new_page()
             page.set_viewport_size({"width": width, "height": 844})

@@ -26,7 +26,7 @@ from tests.metadata_api.evidence.answering import (
 from tests.metadata_api.making import LABELS
 
 N = 200
-CLOSE = {"rel": 1e-9, "abs": 1e-9}
+CLOSE = 1e-9
 Rows = list[dict[str, Any]]
 
 
@@ -45,8 +45,8 @@ def scores(api: httpx.Client, name: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def close(value: float) -> Any:
-    return pytest.approx(value, **CLOSE)
+def close(value: Any) -> Any:
+    return pytest.approx(value, rel=CLOSE, abs=CLOSE)
 
 
 @pytest.fixture
