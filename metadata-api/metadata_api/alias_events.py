@@ -1,6 +1,6 @@
 """The log of aliases: every change with who, when, why and on what evidence, and where a name led at any moment.
 
-Called by `aliases`, which adds to it, by the routes for aliases, and by `lineage`. Rows are only ever added; those of a
+Called by `alias_changes`, which adds to it, by the routes for aliases, and by `lineage`. Rows are only ever added; those of a
 name are in the order of their ids and of their times.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from metadata_api import aliases
 from metadata_api.database.tables import Alias, AliasEvent, Experiment, ModelVersion
 from metadata_api.errors import NotFound
 from metadata_api.schemas import aliases as bodies
@@ -60,8 +61,8 @@ def list_page(session: Session, name: str, *, limit: int, before: int | None) ->
     """The `limit` newest events of a name, or those older than the cursor `before`; raises NotFound."""
     mine = select(AliasEvent).where(AliasEvent.alias == name)
     total = session.scalar(mine.with_only_columns(func.count(), maintain_column_froms=True)) or 0
-    if not total and session.scalar(select(Alias.id).where(Alias.name == name)) is None:
-        raise _never(name)
+    if not total and not aliases.exists(session, Alias, name):
+        raise aliases.unknown(name)
     if before is not None:
         mine = mine.where(AliasEvent.id < before)
     rows = session.scalars(mine.order_by(AliasEvent.id.desc()).limit(limit + 1)).all()
@@ -108,7 +109,7 @@ def _not_then(
 ) -> NotFound:
     then = f"at {_time(moment)}"
     if event is None and following is None:
-        return _never(name)
+        return aliases.unknown(name)
     if event is None and following is not None:
         if following.kind == "create":
             said = f"The name {name} led nowhere {then}: alias {name} was first set at {_time(following.at)}."
@@ -122,10 +123,6 @@ def _not_then(
         f"The name {name} led nowhere {then}: alias {name} was deleted at {_time(event.at)}{again}. "
         f"See /v1/aliases/{name}/events.",
     )
-
-
-def _never(name: str) -> NotFound:
-    return NotFound("alias_unknown", f"There is no alias {name}. Set it by PUT /v1/aliases/{name}.")
 
 
 def _time(moment: datetime) -> str:

@@ -3,10 +3,11 @@
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from metadata_api import aliases
 from metadata_api.auth.principal import Principal
 from metadata_api.database.evidence_tables import PolicyOfAlias
 from metadata_api.database.tables import Alias
-from metadata_api.errors import Forbidden, NotFound
+from metadata_api.errors import Forbidden
 from metadata_api.schemas.policies import AliasPolicy, Policy
 from serving_runtime.contracts import Role
 
@@ -54,7 +55,7 @@ def _alias_id(session: Session, name: str, *, locked: bool = False) -> int:
     query = select(Alias.id).where(Alias.name == name)
     found = session.scalar(query.with_for_update(key_share=True) if locked else query)
     if found is None:
-        raise NotFound("alias_unknown", f"There is no alias {name}. Set it by PUT /v1/aliases/{name}.")
+        raise aliases.unknown(name)
     return found
 
 
