@@ -85,14 +85,13 @@ def preview(session: Session, name: str, candidate: str) -> bodies.Preview:
 
 def _standing(session: Session, alias: Alias, deployment: Deployment) -> bodies.Preview:
     """The candidate against the champion by all labels of now."""
-    policy = policies.show(session, alias.name)
+    policy = policies.of(session, alias.id)
     candidate = _side(session, deployment, deployment.version_id)
     behind = session.scalars(select(Deployment).where(Deployment.id == alias.deployment_id)).one()
     champion = _side(session, behind, alias.version_id)
     task = policy.task or versions.interface_of(champion.version).task
-    pairs = scores.paired(session, task, candidate.version.id, champion.version.id)
-    if candidate.version.id == champion.version.id:
-        pairs = []
+    is_same = candidate.version.id == champion.version.id
+    pairs = [] if is_same else scores.paired(session, task, candidate.version.id, champion.version.id)
     counts, margin = duels.count(pairs), policy.test.margin
     classes = duels.classes(pairs)
     answers = duels.answers(session, deployment.name, candidate.experiment, candidate.version.number)
