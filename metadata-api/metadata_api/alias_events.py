@@ -1,7 +1,7 @@
 """The log of aliases: every change with who, when, why and on what evidence, and where a name led at any moment.
 
-Called by `alias_changes`, which adds to it, by the routes for aliases, and by `lineage`. Rows are only ever added; those of a
-name are in the order of their ids and of their times.
+Called by `alias_changes`, which adds to it, by the routes for aliases, and by `lineage`. Rows are only ever added;
+those of a name are in the order of their ids and of their times.
 """
 
 from dataclasses import dataclass

@@ -20,7 +20,6 @@ from metadata_api.schemas import policies as bodies
 
 FLIPS = 100
 UNDECIDED = 12
-STEPS = 400
 # Newest answers by which latency and errors are judged.
 ANSWERS = 1000
 
@@ -60,13 +59,11 @@ def flips(pairs: Sequence[Pair], *, better: bool) -> list[bodies.Flip]:
 
 
 def steps(pairs: Sequence[Pair], margin: float) -> list[bodies.Step]:
-    """The evidence after every label, thinned out evenly."""
+    """The evidence after the labels, thinned out evenly where they are many."""
     path = eprocess.path(((pair.one_right, pair.other_right) for pair in pairs), margin)
-    stride = max(1, -(-len(path) // STEPS))
-    kept = path[::-1][::stride][::-1]
     return [
         bodies.Step(labels=counts.labels, wins=counts.wins, losses=counts.losses, log_e=log_e)
-        for counts, log_e in kept
+        for counts, log_e in path
     ]
 
 
