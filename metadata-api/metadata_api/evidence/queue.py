@@ -166,7 +166,4 @@ def _answers(sides: _Sides, author: str) -> CTE:
 
 def _inputs(session: Session, digests: Sequence[str]) -> dict[str, StoredInput]:
     rows = session.scalars(select(Input).where(Input.sha256.in_(digests)))
-    return {
-        row.sha256: StoredInput(**stored_inputs.shown(row).model_dump(), created_at=row.created_at)
-        for row in rows
-    }
+    return {row.sha256: stored_inputs.listed(row) for row in rows}
