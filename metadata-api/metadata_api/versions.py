@@ -4,7 +4,7 @@ Called by the routes for versions and artifacts, and by deployments for the vers
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -131,11 +131,17 @@ def _page(session: Session, rows: Sequence[ModelVersion]) -> list[Version]:
     names = dict(
         session.execute(select(Experiment.id, Experiment.name).where(Experiment.id.in_(wanted))).all()
     )
-    serving: dict[int, list[str]] = {}
-    deployed = select(Deployment.version_id, Deployment.name).where(Deployment.experiment_id.in_(wanted))
-    for version_id, name in session.execute(deployed.order_by(Deployment.name)):
-        serving.setdefault(version_id, []).append(name)
+    serving = served_by(session, [row.id for row in rows])
     return [_shown(names[row.experiment_id], row, serving.get(row.id, ())) for row in rows]
+
+
+def served_by(session: Session, ids: Collection[int]) -> dict[int, list[str]]:
+    """Names of the deployments that are to serve each of these versions; one that none serves is left out."""
+    served: dict[int, list[str]] = {}
+    deployed = select(Deployment.version_id, Deployment.name).where(Deployment.version_id.in_(ids))
+    for version_id, name in session.execute(deployed.order_by(Deployment.name)):
+        served.setdefault(version_id, []).append(name)
+    return served
 
 
 def find(session: Session, experiment: str, number: int | None) -> ModelVersion:
