@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from metadata_api import aliases
+from metadata_api.database import pages
 from metadata_api.database.tables import Alias, AliasEvent, Experiment, ModelVersion
 from metadata_api.errors import NotFound
 from metadata_api.schemas import aliases as bodies
@@ -63,12 +64,8 @@ def list_page(session: Session, name: str, *, limit: int, before: int | None) ->
     total = session.scalar(mine.with_only_columns(func.count(), maintain_column_froms=True)) or 0
     if not total and not aliases.exists(session, Alias, name):
         raise aliases.unknown(name)
-    if before is not None:
-        mine = mine.where(AliasEvent.id < before)
-    rows = session.scalars(mine.order_by(AliasEvent.id.desc()).limit(limit + 1)).all()
-    items = [shown(row) for row in rows[:limit]]
-    following = str(rows[limit - 1].id) if len(rows) > limit else None
-    return bodies.AliasEventPage(items=items, total=total, next=following)
+    rows, following = pages.newest(session, mine, AliasEvent.id, limit=limit, before=before)
+    return bodies.AliasEventPage(items=[shown(row) for row in rows], total=total, next=following)
 
 
 def at(session: Session, name: str, moment: datetime) -> bodies.AliasThen:
