@@ -27,6 +27,7 @@ from metadata_api.kubernetes import Cluster
 from metadata_api.maintenance import Maintenance
 from metadata_api.metrics import Metrics
 from metadata_api.objects.repair import RepairedStore
+from metadata_api.predicting.predictions import Dependencies
 from metadata_api.settings import Settings
 from metadata_api.signatures import Signatures
 from metadata_api.v2_proxy.route_table import RouteTable
@@ -60,6 +61,8 @@ class Components:
     inputs: RepairedStore
     leader: Leader
     maintenance: Maintenance
+    predicting: Dependencies
+    """What asking models takes."""
     replayer: Replayer
     signatures: Signatures
     """Whether archives need one, and whose count."""
