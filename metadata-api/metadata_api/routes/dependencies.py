@@ -1,5 +1,6 @@
 """What routes get of the application, by type: `create_app` makes one `Components`, and a route names what it needs."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -101,6 +102,11 @@ def _consent(
 
 ConsentDep = Annotated[Consent, Depends(_consent)]
 """What the caller of a deletion agreed to."""
+
+
+async def wake(event: asyncio.Event) -> None:
+    """A task for after the answer, which is after the commit: whoever waits for the event must see the change."""
+    event.set()
 
 
 async def caller(request: Request) -> Principal:
