@@ -49,8 +49,8 @@ def show(session: Session, name: str, *, serving_url: str) -> bodies.DeploymentD
     row = session.execute(_everything().where(Deployment.name == name)).one_or_none()
     if row is None:
         raise unknown(name)
-    latest = events.list_page(session, name, limit=EVENTS_SHOWN, before=None)
-    return bodies.DeploymentDetail(**_fields(row, serving_url), events=latest.items)
+    latest = events.latest(session, name, EVENTS_SHOWN)
+    return bodies.DeploymentDetail(**_fields(row, serving_url), events=latest)
 
 
 def list_page(
