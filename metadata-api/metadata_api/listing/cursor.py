@@ -1,8 +1,6 @@
-"""Cursors: where a page of a sorted list ends, as text; every one is checked, because a caller may write one."""
+"""Where a page of experiments ends, as a cursor and as the condition for what comes after it."""
 
-import base64
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +8,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, and_, or_
 from sqlalchemy.sql.elements import SQLColumnExpression
 
-from metadata_api.errors import Invalid
+from metadata_api.database import cursors
 from metadata_api.listing.expressions import SortKey
 
 MAX_LENGTH: Final = 8000
@@ -28,15 +26,14 @@ class Place:
 
 def encode(place: Place, made_for: str) -> str:
     """A place as text; `made_for` says which list it belongs to."""
-    found = [_short(made_for), place.experiment_id, *(key and key.hex() for key in place.keys)]
-    return base64.urlsafe_b64encode(json.dumps(found).encode()).decode()
+    keys = (key and key.hex() for key in place.keys)
+    return cursors.encode(_short(made_for), [place.experiment_id, *keys])
 
 
 def decode(cursor: str, made_for: str, order: Sequence[SortKey]) -> Place:
     """The place that `encode` wrote for this list; raises Invalid for anything else."""
-    try:
-        made, experiment_id, *found = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        if made != _short(made_for) or len(found) != len(order):
+    with cursors.decoded(cursor, _short(made_for)) as (experiment_id, *found):
+        if len(found) != len(order):
             raise ValueError("made for another list")
         if type(experiment_id) is not int or not 0 <= experiment_id < _MAX_ID:
             raise ValueError("not an id")
@@ -45,9 +42,6 @@ def decode(cursor: str, made_for: str, order: Sequence[SortKey]) -> Place:
             if key is not None and (len(key) > _MAX_KEY or not key.startswith(by.field.digest)):
                 raise ValueError("not a key of its field")
         return Place(keys, experiment_id)
-    except (ValueError, TypeError, RecursionError) as error:
-        detail = "The cursor is not one of this list in this order. Start again without it."
-        raise Invalid("bad_cursor", detail) from error
 
 
 def after(
