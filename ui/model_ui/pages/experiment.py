@@ -163,8 +163,6 @@ async def deploy(visit: Visit, form: FormData) -> Response:
         runtime=str(form.get("runtime", "")),
     )
     words = f"{made.name} starts with version {made.version}."
-    if "/deployment" not in visit.frame.paths:
-        return visit.done(words)
     return visit.done(words, link="See it start", href=f"/deployment?name={made.name}")
 
 

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from model_ui.api_errors import ApiRejected
 from model_ui.api_types import ExperimentPage
+from model_ui.shell.navigation import ENTRIES
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit
 from model_ui.spec_types import ApiModel
@@ -43,28 +44,23 @@ async def show(visit: Visit) -> Response:
 
 
 def _pages(visit: Visit, text: str) -> list[Found]:
-    from model_ui.shell.navigation import ENTRIES
-
     extra = (("Settings", "/settings"), ("Help", "/help"), ("Compare", "/compare"), ("Imports", "/imports"))
-    known = [(label, path) for label, path in (*[entry[:2] for entry in ENTRIES], *extra)]
-    there = [(label, path) for label, path in known if path in visit.frame.paths and text in label.lower()]
-    return [Found(label, visit.link(path)) for label, path in there]
+    known = (*[entry[:2] for entry in ENTRIES], *extra)
+    return [Found(label, visit.link(path)) for label, path in known if text in label.lower()]
 
 
 async def _experiments(visit: Visit, text: str) -> list[Found]:
     params = {"search": text, "limit": str(MOST)}
     page = await visit.api.call(ExperimentPage, "GET", "/v1/experiments", params=params)
-    path = "/experiment" if "/experiment" in visit.frame.paths else "/experiments"
-    key = "name" if path == "/experiment" else "q"
     return [
-        Found(item.display_name or item.name, visit.link(path, **{key: item.name}), item.description or "")
+        Found(
+            item.display_name or item.name, visit.link("/experiment", name=item.name), item.description or ""
+        )
         for item in page.items
     ]
 
 
 async def _deployments(visit: Visit, text: str) -> list[Found]:
-    if "/deployment" not in visit.frame.paths:
-        return []
     found = [item for item in await visit.api.deployments() if text in item.name]
     return [
         Found(item.name, visit.link("/deployment", name=item.name), f"{item.experiment} v{item.version}")
@@ -73,8 +69,6 @@ async def _deployments(visit: Visit, text: str) -> list[Found]:
 
 
 async def _aliases(visit: Visit, text: str) -> list[Found]:
-    if "/alias" not in visit.frame.paths:
-        return []
     try:
         page = await visit.api.call(_Aliases, "GET", "/v1/aliases")
     except ApiRejected:
