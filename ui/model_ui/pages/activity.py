@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from model_ui.api_types import AuditEntry, AuditPage
 from model_ui.render.changes import changes_of
-from model_ui.shell.lists import pager
+from model_ui.shell.lists import page_query, pager
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit
 
@@ -31,9 +31,8 @@ async def show(visit: Visit) -> Response:
     if not visit.me.may("admin"):
         return await visit.render("activity.html", title="Activity", page=None, subject="", pager=None)
     subject = visit.query("subject")
-    query = {"limit": str(ROWS), "subject": subject, "cursor": visit.query("cursor")}
     page = await visit.api.call(
-        AuditPage, "GET", "/v1/audit", params={name: value for name, value in query.items() if value}
+        AuditPage, "GET", "/v1/audit", params=page_query(visit, ROWS, subject=subject)
     )
     return await visit.render(
         "activity.html",

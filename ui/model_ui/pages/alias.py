@@ -7,7 +7,7 @@ from model_ui.api_errors import ApiRejected
 from model_ui.deployment_types import Alias, AliasEvents
 from model_ui.names import segment
 from model_ui.pages import aliases
-from model_ui.shell.lists import pager
+from model_ui.shell.lists import page_query, pager
 from model_ui.shell.page import Page
 from model_ui.shell.status import Undo
 from model_ui.shell.visit import Visit
@@ -20,7 +20,7 @@ WAKE_SECONDS = 15.0
 async def show(visit: Visit) -> Response:
     """The page; of an alias that was deleted its history."""
     name = segment(visit.query("name"))
-    query = {"limit": str(EVENTS), **({"cursor": visit.query("cursor")} if visit.query("cursor") else {})}
+    query = page_query(visit, EVENTS)
     events = await visit.api.call(AliasEvents, "GET", f"/v1/aliases/{name}/events", params=query)
     try:
         item = await visit.api.call(Alias, "GET", f"/v1/aliases/{name}")

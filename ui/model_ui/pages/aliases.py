@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from model_ui.deployment_types import Alias, AliasPage
 from model_ui.names import segment
-from model_ui.shell.lists import pager
+from model_ui.shell.lists import page_query, pager
 from model_ui.shell.page import Page
 from model_ui.shell.status import Undo
 from model_ui.shell.visit import Visit
@@ -15,7 +15,7 @@ ROWS = 20
 
 async def show(visit: Visit) -> Response:
     """All aliases."""
-    query = {"limit": str(ROWS), **({"cursor": visit.query("cursor")} if visit.query("cursor") else {})}
+    query = page_query(visit, ROWS)
     page = await visit.api.call(AliasPage, "GET", "/v1/aliases", params=query)
     may = visit.me.may("deployer") and visit.me.deployments is None
     return await visit.render(

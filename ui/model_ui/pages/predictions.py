@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from model_ui.api_errors import ApiRejected
 from model_ui.prediction_types import RecordedPage
-from model_ui.shell.lists import pager
+from model_ui.shell.lists import page_query, pager
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit
 
@@ -50,9 +50,7 @@ def asked(visit: Visit, query: dict[str, str]) -> dict[str, str]:
     for name, time in (("since", "00:00:00"), ("until", "23:59:59.999999")):
         if DAY.fullmatch(found.get(name, "")):
             found[name] = f"{found[name]}T{time}Z"
-    if visit.query("cursor"):
-        found["cursor"] = visit.query("cursor")
-    return {"limit": str(ROWS), **found}
+    return page_query(visit, ROWS, **found)
 
 
 async def show_input(visit: Visit) -> Response:
