@@ -28,7 +28,7 @@ async def show(visit: Visit) -> Response:
         if error.status != 404:
             raise
         item = None
-    may = visit.me.may("deployer") and visit.me.deployments is None
+    may = visit.me.may_all("deployer")
     # What was before its creation belongs to an alias that was deleted.
     movable = (
         len(events.items) > 1

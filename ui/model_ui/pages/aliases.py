@@ -17,7 +17,7 @@ async def show(visit: Visit) -> Response:
     """All aliases."""
     query = page_query(visit, ROWS)
     page = await visit.api.call(AliasPage, "GET", "/v1/aliases", params=query)
-    may = visit.me.may("deployer") and visit.me.deployments is None
+    may = visit.me.may_all("deployer")
     return await visit.render(
         "aliases.html",
         title="Aliases",

@@ -74,7 +74,7 @@ async def show(visit: Visit) -> Response:
         e_value=e_value,
         verdict=verdict,
         more=max(0, len(names) - CHALLENGERS),
-        may_promote=visit.me.may("deployer") and visit.me.deployments is None,
+        may_promote=visit.me.may_all("deployer"),
         may_force=visit.me.may("admin"),
     )
 
