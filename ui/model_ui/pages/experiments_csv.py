@@ -36,8 +36,7 @@ async def show(visit: Visit) -> Response:
         fixed = (item.name, item.display_name, item.state, item.created_at and item.created_at.isoformat())
         rest = (item.latest_version, " ".join(item.deployments))
         writer.writerow([_safe(cell) for cell in (*fixed, *rest, *_cells(item, chosen))])
-    headers = {"content-disposition": 'attachment; filename="experiments.csv"', "cache-control": "no-store"}
-    return Response("\ufeff" + written.getvalue(), headers=headers, media_type="text/csv; charset=utf-8")
+    return visit.csv(f"\ufeff{written.getvalue()}".encode(), "experiments.csv")
 
 
 def _every(items: list[Experiment]) -> list[Column]:

@@ -9,8 +9,8 @@ from typing import Any
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from model_ui.api_errors import ApiRejected
 from model_ui.label_types import AnswerPage, Label, LabelPage, LabelQueue, QueueInput, QueueItem, Takes
+from model_ui.names import input_segment
 from model_ui.shell.addressing import address
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit
@@ -83,14 +83,14 @@ async def label(visit: Visit, form: FormData) -> Response:
         if not math.isfinite(value):
             return visit.failed("Type a number.")
     body = {"task": task, field: value, "chosen": str(form.get("chosen", "other"))}
-    await visit.api.request("POST", f"/v1/inputs/{_digest(sha256)}/labels", json=body)
+    await visit.api.request("POST", f"/v1/inputs/{input_segment(sha256)}/labels", json=body)
     return visit.redirect(_next(visit, after=sha256))
 
 
 async def skip(visit: Visit, form: FormData) -> Response:
     """Leave an input to others, and go on."""
     sha256, task = (str(form.get(name, "")) for name in ("sha256", "task"))
-    await visit.api.request("PUT", f"/v1/inputs/{_digest(sha256)}/skips", json={"task": task})
+    await visit.api.request("PUT", f"/v1/inputs/{input_segment(sha256)}/skips", json={"task": task})
     return visit.redirect(_next(visit, after=sha256))
 
 
@@ -129,7 +129,7 @@ async def _item(
     item = places[0] if places else None
     said = None
     if named:
-        page = await visit.api.call(LabelPage, "GET", f"/v1/inputs/{_digest(named)}/labels")
+        page = await visit.api.call(LabelPage, "GET", f"/v1/inputs/{input_segment(named)}/labels")
         said = next((one for one in page.items if one.current and one.task == queue.task), None)
         found = next((one for one in places if one.input.sha256 == named), None)
         item = found or QueueItem(input=QueueInput(sha256=named, kind=""))
@@ -137,7 +137,7 @@ async def _item(
         return None, None, ""
     if item.input.kind == "image":
         return item, said, ""
-    answer = await visit.api.request("GET", f"/v1/inputs/{_digest(item.input.sha256)}")
+    answer = await visit.api.request("GET", f"/v1/inputs/{input_segment(item.input.sha256)}")
     media_type = answer.headers.get("content-type", "")
     if media_type.startswith("image/"):
         return item.model_copy(update={"input": item.input.model_copy(update={"kind": "image"})}), said, ""
@@ -153,12 +153,6 @@ def _readable(content: bytes, media_type: str) -> str:
 
 def _next(visit: Visit, after: str) -> str:
     return address("/label", **{name: visit.query(name) for name in KEPT}, after=after)
-
-
-def _digest(text: str) -> str:
-    if len(text) != 64 or set(text) - set("0123456789abcdef"):
-        raise ApiRejected(404, "input_unknown", "There is no such input.")
-    return text
 
 
 PAGES = (Page("/label", show, {"label": label, "skip": skip}),)

@@ -160,6 +160,11 @@ class Visit:
         """On to another page, below the root path."""
         return Response(status_code=303, headers={"location": f"{self.frame.root}{to}"})
 
+    def csv(self, content: bytes, name: str) -> Response:
+        """A file that the browser keeps under a name."""
+        headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
+        return Response(content, headers=headers, media_type="text/csv; charset=utf-8")
+
     async def top(self) -> dict[str, str]:
         """The frame around Gradio's page: what belongs into its head, and what stands before its content."""
         common = await self._common("Try")
