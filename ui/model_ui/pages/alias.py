@@ -3,7 +3,6 @@
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from model_ui.api_errors import ApiRejected
 from model_ui.deployment_types import Alias, AliasEvents
 from model_ui.names import segment
 from model_ui.pages import aliases
@@ -22,12 +21,7 @@ async def show(visit: Visit) -> Response:
     name = segment(visit.query("name"))
     query = page_query(visit, EVENTS)
     events = await visit.api.call(AliasEvents, "GET", f"/v1/aliases/{name}/events", params=query)
-    try:
-        item = await visit.api.call(Alias, "GET", f"/v1/aliases/{name}")
-    except ApiRejected as error:
-        if error.status != 404:
-            raise
-        item = None
+    item = await aliases.read(visit, name)
     may = visit.me.may_all("deployer")
     # What was before its creation belongs to an alias that was deleted.
     movable = (

@@ -6,10 +6,10 @@ from starlette.responses import Response
 
 from model_ui.api_errors import ApiRejected
 from model_ui.api_types import ExperimentPage
+from model_ui.deployment_types import AliasPage
 from model_ui.shell.navigation import ENTRIES
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit
-from model_ui.spec_types import ApiModel
 
 MOST = 8
 LONGEST = 100
@@ -21,15 +21,6 @@ class Found(NamedTuple):
     name: str
     href: str
     about: str = ""
-
-
-class _Alias(ApiModel):
-    name: str
-    experiment: str = ""
-
-
-class _Aliases(ApiModel):
-    items: tuple[_Alias, ...] = ()
 
 
 async def show(visit: Visit) -> Response:
@@ -70,7 +61,7 @@ async def _deployments(visit: Visit, text: str) -> list[Found]:
 
 async def _aliases(visit: Visit, text: str) -> list[Found]:
     try:
-        page = await visit.api.call(_Aliases, "GET", "/v1/aliases")
+        page = await visit.api.call(AliasPage, "GET", "/v1/aliases")
     except ApiRejected:
         return []
     found = [item for item in page.items if text in item.name][:MOST]
