@@ -37,10 +37,9 @@ class Me(ApiModel):
 
 
 class Metric(ApiModel):
-    """One recorded metric: the last value and the best one, each with its step."""
+    """One recorded metric: the last value, and the best one with its step."""
 
     final: float | None = None
-    final_step: float | None = None
     best: float | None = None
     best_step: float | None = None
     points: int = 0

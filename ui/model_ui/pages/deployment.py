@@ -43,6 +43,7 @@ async def show(visit: Visit) -> Response:
         title=name,
         seconds=MOVING_SECONDS if item.state == "changing" else IDLE_SECONDS,
         item=item,
+        compared=COMPARED,
         may=may,
         changes=may and item.owner != "helm",
         kinds=KINDS,
