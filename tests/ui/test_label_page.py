@@ -10,7 +10,7 @@ from model_ui.label_types import Takes
 from model_ui.pages.label import choices
 from tests.ui.accessibility import see_no_barriers
 from tests.ui.conftest import Site
-from tests.ui.fake_api import me, token
+from tests.ui.fake_callers import me, token
 from tests.ui.fake_labels import sha
 
 pytestmark = pytest.mark.browser

@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.ui import visits
 from tests.ui.accessibility import see_no_barrier, see_no_barriers
 from tests.ui.conftest import Site
-from tests.ui.fake_api import HOSTILE, experiment
+from tests.ui.fake_answers import HOSTILE
+from tests.ui.fake_experiments import experiment
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[[int], Page]
