@@ -91,7 +91,7 @@ def test_a_picture_is_asked_about_at_the_chosen_deployments(fake: FakeApi, api: 
     image = (Path(__file__).parents[2] / "ui" / "model_ui" / "examples" / "digit-5.png").read_bytes()
     names = ["cnn-baseline", "mlp-poor"]
     found = ask(api, lambda client: client.predict(image, {}, deployments=names))
-    assert fake.asked == [names]
+    assert fake.predictions.asked == [names]
     assert [row.label for row in found.results] == ["5", "3"]
 
 
@@ -100,7 +100,7 @@ def test_other_input_is_asked_about_as_json(fake: FakeApi, api: httpx.ASGITransp
     found = ask(
         api, lambda client: client.predict(None, {"text": "hello"}, deployments=["shout", "mlp-poor"])
     )
-    assert fake.questions == [{"text": "hello"}]
+    assert fake.predictions.questions == [{"text": "hello"}]
     assert [row.text for row in found.results] == ["HELLO <b>!</b>"]
     assert [row.deployment for row in found.not_asked] == ["mlp-poor"]
 

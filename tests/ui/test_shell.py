@@ -22,8 +22,11 @@ from model_ui.settings import Settings
 from model_ui.shell.addressing import address
 from model_ui.shell.status import Status, StatusCookie, Undo
 from tests.ui.apps import create_app
-from tests.ui.fake_api import HOSTILE, FakeApi, experiment, me, token
+from tests.ui.fake_answers import HOSTILE
+from tests.ui.fake_api import FakeApi
 from tests.ui.fake_audit import entry
+from tests.ui.fake_callers import me, token
+from tests.ui.fake_experiments import experiment
 
 HOST = "http://marina.example"
 HTML = {"accept": "text/html"}
