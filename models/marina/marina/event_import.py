@@ -3,20 +3,19 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections import deque
 from pathlib import Path
 
 from marina.api import Api, Json
 from marina.errors import Failure, NotFound, Unreachable
 from marina.event_files import EventRun, runs
-from marina.points import Point, body
+from marina.points import batch, body
 
 TAG = "tensorboard"
 """Holds the digest of what was imported; until all of it is there, another word."""
 UNFINISHED = "unfinished"
 MAX_NAME = 40
 BATCH_POINTS = 10_000
-BATCH_METRICS = 200
 
 
 def import_runs(api: Api, path: Path, *, dry_run: bool) -> Json:
@@ -72,23 +71,11 @@ def _send(api: Api, name: str, run: EventRun, dry_run: bool) -> str:
         )
     else:
         api.patch(path, said)
-    for batch in _batches(run.points):
-        api.post(f"{path}/points", body(batch))
+    held = deque(run.points)
+    while points := batch(held, BATCH_POINTS):
+        api.post(f"{path}/points", body(points))
     api.patch(path, {"tags": {TAG: run.digest}, "state": "finished"})
     return "accepted"
-
-
-def _batches(points: list[Point]) -> Iterator[list[Point]]:
-    batch: list[Point] = []
-    metrics: set[str] = set()
-    for point in points:
-        metrics.add(point.metric)
-        if len(batch) == BATCH_POINTS or len(metrics) > BATCH_METRICS:
-            yield batch
-            batch, metrics = [], {point.metric}
-        batch.append(point)
-    if batch:
-        yield batch
 
 
 def _name(shown: str, taken: dict[str, str]) -> str:
