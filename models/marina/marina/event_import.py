@@ -31,7 +31,7 @@ def import_runs(api: Api, path: Path, *, dry_run: bool) -> Json:
         "problems": [],
         "experiments": [],
     }
-    taken: dict[str, str] = {}
+    taken: set[str] = set()
     for run in runs(path):
         problems = list(run.faults)
         name = _name(run.name, taken)
@@ -60,7 +60,8 @@ def _send(api: Api, name: str, run: EventRun, dry_run: bool) -> str:
         found = None
     if found is not None and TAG not in found["tags"]:
         raise Failure(f"there is an experiment {name} that is not from TensorBoard: rename the folder")
-    if found is not None and found["tags"][TAG] == run.digest:
+    digest = run.digest
+    if found is not None and found["tags"][TAG] == digest:
         return "unchanged"
     if dry_run:
         return "accepted"
@@ -74,11 +75,11 @@ def _send(api: Api, name: str, run: EventRun, dry_run: bool) -> str:
     held = deque(run.points)
     while points := batch(held, BATCH_POINTS):
         api.post(f"{path}/points", body(points))
-    api.patch(path, {"tags": {TAG: run.digest}, "state": "finished"})
+    api.patch(path, {"tags": {TAG: digest}, "state": "finished"})
     return "accepted"
 
 
-def _name(shown: str, taken: dict[str, str]) -> str:
+def _name(shown: str, taken: set[str]) -> str:
     """A DNS label for a run, the same in every import: where it is long or another has it, with a part of a hash."""
     plain = unicodedata.normalize("NFKD", shown).encode("ascii", "ignore").decode().lower()
     label = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
@@ -87,5 +88,5 @@ def _name(shown: str, taken: dict[str, str]) -> str:
     if len(label) > MAX_NAME or label in taken:
         digest = hashlib.sha256(shown.encode()).hexdigest()[:6]
         label = f"{label[: MAX_NAME - 7].rstrip('-')}-{digest}"
-    taken[label] = shown
+    taken.add(label)
     return label
