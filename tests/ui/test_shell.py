@@ -214,7 +214,9 @@ class TestKeeping:
 
     def test_assets_are_kept_for_ever_under_the_hash_of_their_content(self, send: Send) -> None:
         text = send("GET", "/experiments", headers=HTML).text
-        for path in re.findall(r'"/behind(/assets/marina/[^"]+)"', text):
+        found = re.findall(r'"/behind(/assets/marina/[^"]+)"', text)
+        assert {path.rpartition(".")[2] for path in found} == {"css", "js"}
+        for path in found:
             answer = send("GET", path)
             assert answer.status_code == 200
             assert "immutable" in answer.headers["cache-control"]
