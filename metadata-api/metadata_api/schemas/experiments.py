@@ -121,6 +121,8 @@ class Experiment(BaseModel):
     points_at: datetime | None
     """Of the last append that changed a curve; null where all curves came with the experiment."""
     ended_at: datetime | None
+    task: str | None
+    """Of its newest version; null as long as it has none."""
     latest_version: int | None
     deployments: list[str]
 
@@ -141,6 +143,7 @@ class Listing(BaseModel):
     sort: str = "-created_at"
     columns: str | None = None
     search: str | None = None
+    task: str | None = None
     with_model: bool = False
 
 

@@ -59,6 +59,7 @@ async def show(visit: Visit) -> Response:
         log=bool(visit.query("log")),
         whole=whole,
         columns=shown,
+        tasks=len({item.task for item in items}),
         numeric=columns.numeric(shown, items),
         best={column: columns.best(column, items) for column in shown},
         same=len(every) - len(shown),
