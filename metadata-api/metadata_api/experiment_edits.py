@@ -63,16 +63,10 @@ def _turn(session: Session, row: Experiment) -> None:
     """Find the best value of each metric whose direction is another now."""
     for metric, found in row.metrics.items():
         direction = directions.of(metric, row.directions)
-        if direction == found["direction"]:
-            continue
-        best = points.best(session, row.id, metric, direction)
-        row.metrics[metric] = {
-            **found,
-            "direction": direction,
-            "best": best and best[0],
-            "best_step": best and best[1],
-        }
-        flag_modified(row, "metrics")
+        if direction != found["direction"]:
+            best = points.best(session, row.id, metric, direction)
+            row.metrics[metric] = {**found, "direction": direction, **best}
+            flag_modified(row, "metrics")
 
 
 def _edited(session: Session, row: Experiment) -> Conflict:
