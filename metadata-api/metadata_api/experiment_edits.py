@@ -10,7 +10,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from metadata_api import directions, experiments, points
 from metadata_api.database.auth_tables import AuditEntry
 from metadata_api.database.tables import Experiment
-from metadata_api.errors import Conflict, Invalid, NotFound
+from metadata_api.errors import Conflict, Invalid
 from metadata_api.schemas import experiments as bodies
 from metadata_api.schemas.fields import MAX_KEYS, MAX_SCALARS, characters
 
@@ -27,7 +27,7 @@ def change(
     """
     row = session.scalar(select(Experiment).where(Experiment.name == name).with_for_update(key_share=True))
     if row is None:
-        raise NotFound("experiment_unknown", f"There is no experiment {name}. See /v1/experiments.")
+        raise experiments.unknown(name)
     if unchanged_since is not None and row.updated_at > unchanged_since:
         raise _edited(session, row)
     wanted = new.model_dump(exclude_unset=True)
