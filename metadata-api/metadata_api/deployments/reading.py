@@ -1,7 +1,5 @@
 """Deployments as they are shown: one with its latest events, or a page of those that match, sorted by the database."""
 
-import base64
-import json
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, get_args
@@ -10,13 +8,13 @@ from sqlalchemy import ColumnElement, Row, Select, and_, case, func, or_, select
 from sqlalchemy.orm import Session, aliased, load_only
 
 from metadata_api import versions
+from metadata_api.database import cursors
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
 from metadata_api.deploying import helm
 from metadata_api.deploying.base import Resources
 from metadata_api.deploying.helm_release import HelmDeployment, HelmRelease
 from metadata_api.deployments import events, traffic
 from metadata_api.deployments.changes import unknown
-from metadata_api.errors import Invalid
 from metadata_api.schemas import deployments as bodies
 from metadata_api.schemas.versions import tensors
 from serving_runtime.contracts import BASE_ENVIRONMENT, RUNTIMES
@@ -128,15 +126,14 @@ def _encode(row: _Found, sort: str) -> str:
     keys = {"state": rank, "since": deployment.observed_at.isoformat(), "experiment": experiment}
     key = sort.removeprefix("-")
     last = [keys[key], deployment.name] if key in keys else [deployment.name]
-    return base64.urlsafe_b64encode(json.dumps([sort, *last]).encode()).decode()
+    return cursors.encode(sort, last)
 
 
 def _decode(cursor: str, sort: str, length: int) -> list[Any]:
     """What the page before ended with; raises Invalid for anything that `_encode` did not make."""
-    try:
-        last: list[Any]
-        made_for, *last = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        if made_for != sort or len(last) != length or not isinstance(last[-1], str):
+
+    def read(last: list[Any]) -> list[Any]:
+        if len(last) != length or not isinstance(last[-1], str):
             raise ValueError("made for another list")
         if sort.endswith("since"):
             last[0] = datetime.fromisoformat(last[0])
@@ -148,9 +145,8 @@ def _decode(cursor: str, sort: str, length: int) -> list[Any]:
             raise ValueError("not a key that a row can have")
         str(last).encode()
         return last
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        detail = "The cursor is not one of this list in this order. Start again without it."
-        raise Invalid("bad_cursor", detail) from error
+
+    return cursors.decode(cursor, sort, read)
 
 
 def _fields(found: _Found, serving_url: str) -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """Cursors: where a page of a sorted list ends, as text; every one is checked, because a caller may write one."""
 
-import base64
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, or_
 from sqlalchemy.sql.elements import SQLColumnExpression
 
-from metadata_api.errors import Invalid
+from metadata_api.database import cursors
 from metadata_api.listing.expressions import SortKey
 
 MAX_LENGTH: Final = 8000
@@ -28,16 +26,14 @@ class Place:
 
 def encode(place: Place, made_for: str) -> str:
     """A place as text; `made_for` says which list it belongs to."""
-    found = [_short(made_for), place.experiment_id, *(key and key.hex() for key in place.keys)]
-    return base64.urlsafe_b64encode(json.dumps(found).encode()).decode()
+    return cursors.encode(_short(made_for), [place.experiment_id, *(key and key.hex() for key in place.keys)])
 
 
 def decode(cursor: str, made_for: str, order: Sequence[SortKey]) -> Place:
     """The place that `encode` wrote for this list; raises Invalid for anything else."""
-    try:
-        made, experiment_id, *found = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        if made != _short(made_for) or len(found) != len(order):
-            raise ValueError("made for another list")
+
+    def read(last: list[Any]) -> Place:
+        experiment_id, *found = last
         if type(experiment_id) is not int or not 0 <= experiment_id < _MAX_ID:
             raise ValueError("not an id")
         keys = tuple(None if one is None else bytes.fromhex(one) for one in found)
@@ -45,9 +41,8 @@ def decode(cursor: str, made_for: str, order: Sequence[SortKey]) -> Place:
             if key is not None and (len(key) > _MAX_KEY or not key.startswith(by.field.digest)):
                 raise ValueError("not a key of its field")
         return Place(keys, experiment_id)
-    except (ValueError, TypeError, RecursionError) as error:
-        detail = "The cursor is not one of this list in this order. Start again without it."
-        raise Invalid("bad_cursor", detail) from error
+
+    return cursors.decode(cursor, _short(made_for), read)
 
 
 def after(
