@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func
+from sqlalchemy import ColumnElement, Select, Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from metadata_api.memory import charge
@@ -28,6 +28,11 @@ def first_rows(
     charge_rows(sizes[:count])
     rows = list(session.scalars(query.limit(count)).all()) if count else []
     return rows, len(sizes) > count
+
+
+def counted(session: Session, query: Select[Any], most: int) -> int:
+    """How many rows a query has; `most` + 1 for more than `most`."""
+    return session.scalar(select(func.count()).select_from(query.limit(most + 1).subquery())) or 0
 
 
 def room(sizes: Sequence[int]) -> int:
