@@ -87,8 +87,8 @@ def list_page(
 
 def metric_names(session: Session) -> bodies.MetricNames:
     """The names of all metrics that an experiment has a value of, at most 1,000."""
-    found = choices.describe(session, choices.known(session, section="metrics"))
-    return bodies.MetricNames(items=[one.name for one in found.items])
+    found = choices.with_values(session, choices.known(session, section="metrics"))
+    return bodies.MetricNames(items=[field.name for field in found])
 
 
 def summaries(made: Mapping[str, Curve], said: Mapping[str, str]) -> Json:
