@@ -78,11 +78,10 @@ def roll_back(session: Session, row: Alias, deployment: str, version_id: int, by
 def delete(session: Session, name: str, actor: str, reason: str) -> None:
     """Forget an alias; its events stay."""
     row = _locked(session, name)
-    pointer = aliases.find(session, name)
-    assert pointer, "it is locked"
+    deployment = session.scalars(select(Deployment.name).where(Deployment.id == row.deployment_id)).one()
     version_id = row.version_id
     session.delete(row)
-    alias_events.note(session, name, pointer.deployment, version_id, Change("delete", actor, reason))
+    alias_events.note(session, name, deployment, version_id, Change("delete", actor, reason))
 
 
 def _servable(session: Session, name: str, number: int | None) -> Deployment:
@@ -93,8 +92,8 @@ def _servable(session: Session, name: str, number: int | None) -> Deployment:
     if row is None:
         raise NotFound("deployment_unknown", f"There is no deployment {name}. See /v1/deployments.")
     desired = session.scalars(select(ModelVersion.number).where(ModelVersion.id == row.version_id)).one()
-    mine = session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one()
     if number not in (None, desired):
+        mine = session.scalars(select(Experiment.name).where(Experiment.id == row.experiment_id)).one()
         versions.find(session, mine, number)
         raise Conflict(
             "version_not_served",

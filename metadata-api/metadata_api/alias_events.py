@@ -1,7 +1,7 @@
 """The log of aliases: every change with who, when, why and on what evidence, and where a name led at any moment.
 
-Called by `aliases`, which adds to it, by the routes for aliases, and by `lineage`. Rows are only ever added; those of a
-name are in the order of their ids and of their times.
+Called by `alias_changes`, which adds to it, by the routes for aliases, and by `lineage`. Rows are only ever added;
+those of a name are in the order of their ids and of their times.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from metadata_api import aliases
+from metadata_api.database import pages
 from metadata_api.database.tables import Alias, AliasEvent, Experiment, ModelVersion
 from metadata_api.errors import NotFound
 from metadata_api.schemas import aliases as bodies
@@ -60,14 +62,10 @@ def list_page(session: Session, name: str, *, limit: int, before: int | None) ->
     """The `limit` newest events of a name, or those older than the cursor `before`; raises NotFound."""
     mine = select(AliasEvent).where(AliasEvent.alias == name)
     total = session.scalar(mine.with_only_columns(func.count(), maintain_column_froms=True)) or 0
-    if not total and session.scalar(select(Alias.id).where(Alias.name == name)) is None:
-        raise _never(name)
-    if before is not None:
-        mine = mine.where(AliasEvent.id < before)
-    rows = session.scalars(mine.order_by(AliasEvent.id.desc()).limit(limit + 1)).all()
-    items = [shown(row) for row in rows[:limit]]
-    following = str(rows[limit - 1].id) if len(rows) > limit else None
-    return bodies.AliasEventPage(items=items, total=total, next=following)
+    if not total and not aliases.exists(session, Alias, name):
+        raise aliases.unknown(name)
+    rows, following = pages.newest(session, mine, AliasEvent.id, limit=limit, before=before)
+    return bodies.AliasEventPage(items=[shown(row) for row in rows], total=total, next=following)
 
 
 def at(session: Session, name: str, moment: datetime) -> bodies.AliasThen:
@@ -108,7 +106,7 @@ def _not_then(
 ) -> NotFound:
     then = f"at {_time(moment)}"
     if event is None and following is None:
-        return _never(name)
+        return aliases.unknown(name)
     if event is None and following is not None:
         if following.kind == "create":
             said = f"The name {name} led nowhere {then}: alias {name} was first set at {_time(following.at)}."
@@ -122,10 +120,6 @@ def _not_then(
         f"The name {name} led nowhere {then}: alias {name} was deleted at {_time(event.at)}{again}. "
         f"See /v1/aliases/{name}/events.",
     )
-
-
-def _never(name: str) -> NotFound:
-    return NotFound("alias_unknown", f"There is no alias {name}. Set it by PUT /v1/aliases/{name}.")
 
 
 def _time(moment: datetime) -> str:

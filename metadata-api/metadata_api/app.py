@@ -92,6 +92,13 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
     serving_token = _serving_token(settings)
     to_servers = {"Authorization": f"Bearer {serving_token}"} if serving_token else {}
     pool = HttpPool(to_servers)
+    predicting = Dependencies(
+        sessions,
+        stores[ledger.INPUT],
+        pool,
+        settings.serving_url.rstrip("/"),
+        settings.max.response_seconds,
+    )
     components = Components(
         settings=settings,
         intervals=intervals,
@@ -119,15 +126,8 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
             in_use=release.archives,
             copies_place=settings.backup.place if settings.backup else "",
         ),
-        replayer=Replayer(
-            Dependencies(
-                sessions,
-                stores[ledger.INPUT],
-                pool,
-                settings.serving_url.rstrip("/"),
-                settings.max.response_seconds,
-            )
-        ),
+        predicting=predicting,
+        replayer=Replayer(predicting),
         signatures=Signatures(settings.signature),
         environments=environments.on_cluster(
             {name: one.model_dump() for name, one in kserve.environments.items()}

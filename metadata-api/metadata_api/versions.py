@@ -4,7 +4,7 @@ Called by the routes for versions and artifacts, and by deployments for the vers
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,8 +13,8 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from metadata_api.database import pages
 from metadata_api.database.object_tables import VersionNumber
-from metadata_api.database.pages import first_rows
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
 from metadata_api.environments import Environments
@@ -95,10 +95,9 @@ def list_page(session: Session, experiment: str, *, limit: int, before: int | No
     require_experiment(session, experiment)
     mine = select(ModelVersion).join(Experiment).where(Experiment.name == experiment)
     total = session.scalar(select(func.count()).select_from(mine.subquery())) or 0
-    if before is not None:
-        mine = mine.where(ModelVersion.number < before)
-    rows, more = first_rows(session, mine.order_by(ModelVersion.number.desc()), _LARGE, limit)
-    following = str(rows[-1].number) if more else None
+    rows, following = pages.newest(
+        session, mine, ModelVersion.number, limit=limit, before=before, large=_LARGE
+    )
     return VersionPage(items=_page(session, rows), total=total, next=following)
 
 
@@ -109,10 +108,7 @@ def list_all(session: Session, *, search: str, limit: int, before: int | None) -
         names = (Experiment.name, Experiment.display_name)
         query = query.where(or_(*(name.icontains(search, autoescape=True) for name in names)))
     total = session.scalar(query.with_only_columns(func.count(ModelVersion.id))) or 0
-    if before is not None:
-        query = query.where(ModelVersion.id < before)
-    rows, more = first_rows(session, query.order_by(ModelVersion.id.desc()), _LARGE, limit)
-    following = str(rows[-1].id) if more else None
+    rows, following = pages.newest(session, query, ModelVersion.id, limit=limit, before=before, large=_LARGE)
     return VersionPage(items=_page(session, rows), total=total, next=following)
 
 
@@ -131,11 +127,17 @@ def _page(session: Session, rows: Sequence[ModelVersion]) -> list[Version]:
     names = dict(
         session.execute(select(Experiment.id, Experiment.name).where(Experiment.id.in_(wanted))).all()
     )
-    serving: dict[int, list[str]] = {}
-    deployed = select(Deployment.version_id, Deployment.name).where(Deployment.experiment_id.in_(wanted))
-    for version_id, name in session.execute(deployed.order_by(Deployment.name)):
-        serving.setdefault(version_id, []).append(name)
+    serving = served_by(session, [row.id for row in rows])
     return [_shown(names[row.experiment_id], row, serving.get(row.id, ())) for row in rows]
+
+
+def served_by(session: Session, ids: Collection[int]) -> dict[int, list[str]]:
+    """Names of the deployments that are to serve each of these versions; one that none serves is left out."""
+    served: dict[int, list[str]] = {}
+    deployed = select(Deployment.version_id, Deployment.name).where(Deployment.version_id.in_(ids))
+    for version_id, name in session.execute(deployed.order_by(Deployment.name)):
+        served.setdefault(version_id, []).append(name)
+    return served
 
 
 def find(session: Session, experiment: str, number: int | None) -> ModelVersion:

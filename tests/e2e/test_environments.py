@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e import manifests
-from tests.e2e.archives import again, change, roll_back, upload
+from tests.e2e.archives import again, change, roll_back, serve, upload
 from tests.e2e.cluster import (
     RELEASE,
     ROOT,
@@ -60,7 +60,7 @@ def settled(name: str, image: str) -> None:
 def test_the_api_rolls_into_another_environment_and_back(
     release: str, tmp_path: Path, starter_mars: dict[str, Path]
 ) -> None:
-    wait_ready(BY_API, 1)
+    serve(BY_API, 1)
     other = other_version("cnn-baseline", starter_mars["cnn-baseline"], tmp_path)
     before = runtime_of(BY_API)
     with Traffic(BY_API, "another environment and back by the API") as traffic:
@@ -83,7 +83,7 @@ def test_the_api_rolls_into_another_environment_and_back(
 @pytest.fixture
 def by_kubectl(release: str) -> Iterator[dict[str, Any]]:
     """The manifest of a model that somebody keeps by kubectl."""
-    wait_ready(BY_API, 1)
+    serve(BY_API, 1)
     yield manifests.like(BY_API, BY_KUBECTL)
     manifests.delete()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.archives import BROKEN, again, change, roll_back, upload
+from tests.e2e.archives import BROKEN, again, change, roll_back, serve, upload
 from tests.e2e.cluster import RELEASE, ROOT, deployment, helm, kubectl, objects, wait_for, wait_ready
 from tests.e2e.traffic import Traffic
 
@@ -70,8 +70,7 @@ def test_a_broken_version_never_answers_and_is_told_within_a_minute(
 
 
 def test_the_apis_roll_back_brings_the_first_version_back(versions: dict[str, int]) -> None:
-    change(MODEL, version=1)
-    wait_ready(MODEL, 1)
+    serve(MODEL, 1)
     with Traffic(MODEL, "roll back by the API") as traffic:
         roll_back(MODEL)
         wait_ready(MODEL, versions["good"])

@@ -10,7 +10,12 @@ import pytest
 from marina.event_files import runs
 from tests.marina.conftest import Marina
 
-tensorboard = pytest.importorskip("torch.utils.tensorboard", reason="an extra of the command line")
+
+def writer(folder: Path, **options: str) -> Any:
+    """PyTorch's own, which no other test needs to import."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), **options)
 
 
 @pytest.fixture
@@ -18,15 +23,15 @@ def logs(tmp_path: Path) -> Path:
     """A folder with two runs, one of them with hyperparameters below it."""
     logs = tmp_path / "logs"
     for name, rate in (("Adam lr=0.1", 0.1), ("sgd", 0.01)):
-        with tensorboard.SummaryWriter(str(logs / name)) as writer:
+        with writer(logs / name) as log:
             for step in range(50):
-                writer.add_scalar("Loss/train", math.exp(-rate * step), step, walltime=1.7e9 + step)
-                writer.add_scalar("accuracy", step / 50, step, walltime=1.7e9 + step)
-            writer.add_text("note", "no scalar")
-            writer.add_scalar("Loss/train", math.nan, 50, walltime=1.7e9 + 50)
+                log.add_scalar("Loss/train", math.exp(-rate * step), step, walltime=1.7e9 + step)
+                log.add_scalar("accuracy", step / 50, step, walltime=1.7e9 + step)
+            log.add_text("note", "no scalar")
+            log.add_scalar("Loss/train", math.nan, 50, walltime=1.7e9 + 50)
             if name == "sgd":
                 hparams = {"lr": rate, "layers": 3, "optimizer": "sgd", "nesterov": True}
-                writer.add_hparams(hparams, {"hparam/accuracy": 0.98}, run_name=".")
+                log.add_hparams(hparams, {"hparam/accuracy": 0.98}, run_name=".")
     return logs
 
 
@@ -57,8 +62,8 @@ def test_importing_again_changes_nothing_and_what_was_logged_since_is_added(
     before = shown(api, "sgd"), shown(api, "adam-lr-0-1")
     assert at_home("import", logs).out == "0 imported, 2 unchanged, 0 rejected\n"
     assert (shown(api, "sgd"), shown(api, "adam-lr-0-1")) == before
-    with tensorboard.SummaryWriter(str(logs / "sgd"), filename_suffix=".later") as writer:
-        writer.add_scalar("accuracy", 0.999, 50)
+    with writer(logs / "sgd", filename_suffix=".later") as log:
+        log.add_scalar("accuracy", 0.999, 50)
     assert at_home("import", logs).out == "1 imported, 1 unchanged, 0 rejected\n"
     assert shown(api, "sgd")["metrics"]["accuracy"]["best"] == 0.999
     assert shown(api, "adam-lr-0-1") == before[1]
@@ -125,8 +130,8 @@ def test_an_event_file_in_place_of_a_csv_is_told_the_way(api: httpx.Client, logs
 
 def test_long_names_that_begin_alike_stay_apart(tmp_path: Path, at_home: Marina, api: httpx.Client) -> None:
     for number in range(2):
-        with tensorboard.SummaryWriter(str(tmp_path / "logs" / ("long-" * 12) / str(number))) as writer:
-            writer.add_scalar("loss", number, 1)
+        with writer(tmp_path / "logs" / ("long-" * 12) / str(number)) as log:
+            log.add_scalar("loss", number, 1)
     first = at_home("import", tmp_path / "logs", "--json").json["experiments"]
     assert len(set(first)) == 2
     assert at_home("import", tmp_path / "logs").out.startswith("0 imported, 2 unchanged")

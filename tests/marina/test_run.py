@@ -18,11 +18,10 @@ import pytest
 import marina as library
 from marina.errors import Failure, WrongUse
 from marina.sender import Sender
+from tests.conftest import ROOT
 from tests.marina.conftest import Marina
 from tests.ports import free_port
 from tests.waiting import until
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,8 @@ from sqlalchemy.orm import Session
 from metadata_api.database import migrate
 from metadata_api.database.session import connect, deadline
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
+from metadata_api.settings import Settings
+from metadata_api.settings.auth import Auth
 from serving_runtime.archive import mar
 from tests.waiting import until
 
@@ -56,6 +58,17 @@ def own_database(postgres_url: str, revision: str = "head") -> Iterator[Engine]:
 def url_of(engine: Engine) -> str:
     """URL of an engine's database, with its password."""
     return engine.url.render_as_string(hide_password=False)
+
+
+def open_settings(engine: Engine, folder: Path, serving_url: str) -> Settings:
+    """An API without authentication before a server of models, with all that it writes in a folder."""
+    return Settings(
+        auth=Auth(mode="off"),
+        database_url=url_of(engine),
+        store_dir=folder / "store",
+        serving_models_file=folder / "models.json",
+        serving_url=serving_url,
+    )
 
 
 def make_mar(

@@ -11,9 +11,7 @@ from sqlalchemy import Engine
 
 from metadata_api.app import create_app
 from metadata_api.database.session import Base
-from metadata_api.settings import Settings
-from metadata_api.settings.auth import Auth
-from tests.metadata_api.making import make_deployment, make_version, url_of
+from tests.metadata_api.making import make_deployment, make_version, open_settings
 from tests.metadata_api.servers import Front, V2Server, running
 from tests.waiting import until
 
@@ -32,13 +30,7 @@ def front(tmp_path_factory: pytest.TempPathFactory, serving: V2Server) -> Front:
 @pytest.fixture(scope="module")
 def address(own_engine: Engine, serving: V2Server, front: Front) -> Iterator[str]:
     """An API whose serving process has everything ready at once, unless `front` says otherwise."""
-    settings = Settings(
-        auth=Auth(mode="off"),
-        database_url=url_of(own_engine),
-        store_dir=front.models_file.parent / "store",
-        serving_models_file=front.models_file,
-        serving_url=serving.url,
-    )
+    settings = open_settings(own_engine, front.models_file.parent, serving.url)
     with running(create_app(settings)) as address:
         yield address
 

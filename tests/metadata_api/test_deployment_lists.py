@@ -9,9 +9,7 @@ from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
 from metadata_api.deploying.intervals import Intervals
-from metadata_api.settings import Settings
-from metadata_api.settings.auth import Auth
-from tests.metadata_api.making import make_experiment, make_version, url_of
+from tests.metadata_api.making import make_experiment, make_version, open_settings
 from tests.metadata_api.servers import running
 
 URL = "/v1/deployments"
@@ -45,13 +43,7 @@ def engine(own_engine: Engine) -> Engine:
 def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The application without its loop, which would write down that nothing runs."""
     folder = tmp_path_factory.mktemp("lists")
-    settings = Settings(
-        auth=Auth(mode="off"),
-        database_url=url_of(engine),
-        store_dir=folder / "store",
-        serving_models_file=folder / "models.json",
-        serving_url="http://127.0.0.1:9",
-    )
+    settings = open_settings(engine, folder, "http://127.0.0.1:9")
     with running(create_app(settings, Intervals(reconcile=3600.0, longest_pause=3600.0))) as address:
         yield address
 

@@ -6,7 +6,8 @@ from typing import Any
 from fastapi import FastAPI, Response
 from PIL import Image, ImageDraw
 
-NOW = "2026-03-04T10:30:00+00:00"
+from tests.ui.fake_answers import NOW
+
 DIGITS = [str(digit) for digit in range(10)]
 CLASSES = {"digits": DIGITS, "wine": [f"cultivar {number}" for number in "123"]}
 

@@ -2,15 +2,14 @@
 
 import asyncio
 import hashlib
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
 
+from tests.ui.fake_answers import NONE, NOW, error
+from tests.ui.fake_experiments import experiment
 from tests.ui.fake_kinds import DIGITS
 
-NOW = datetime(2026, 3, 4, 10, 30, tzinfo=UTC).isoformat()
 NOT_A_ZIP = "This is not a .mar: it is no ZIP file. Pack it with torch-model-archiver."
 
 
@@ -52,23 +51,23 @@ class FakeModels:
         self.received = 0
         self.held = False
 
-    def add_routes(self, app: FastAPI, experiments: Any) -> None:
-        """`experiments` gives the dictionary of experiments, and makes a new one for a name."""
+    def add_routes(self, app: FastAPI, experiments: dict[str, dict[str, Any]]) -> None:
+        """To the fake's application; archives become versions of these experiments."""
 
         @app.post("/v1/experiments", status_code=201)
         async def create(request: Request) -> Any:
             name = (await request.json())["name"]
-            known = experiments()
-            if name in known:
-                return _error(409, "experiment_exists", f"There is an experiment {name} already.")
-            known[name] = experiments(name)
-            return known[name]
+            if name in experiments:
+                return error(409, "experiment_exists", f"There is an experiment {name} already.")
+            experiments[name] = experiment(
+                name, latest_version=None, deployments=[], metrics={}, source="api"
+            )
+            return experiments[name]
 
         @app.post("/v1/experiments/{name}/versions", status_code=201)
         async def upload(name: str, request: Request) -> Any:
-            known = experiments()
-            if name not in known:
-                return _error(404, "experiment_unknown", f"There is no experiment {name}.")
+            if name not in experiments:
+                return error(404, "experiment_unknown", f"There is no experiment {name}.")
             start, self.received = b"", 0
             async for chunk in request.stream():
                 start = start or chunk[:2]
@@ -76,17 +75,17 @@ class FakeModels:
             while self.held:
                 await asyncio.sleep(0.02)
             if start != b"PK":
-                return _error(400, "archive_invalid", NOT_A_ZIP)
-            number = (known[name]["latest_version"] or 0) + 1
-            known[name]["latest_version"] = number
+                return error(400, "archive_invalid", NOT_A_ZIP)
+            number = (experiments[name]["latest_version"] or 0) + 1
+            experiments[name]["latest_version"] = number
             made = self.versions[name, number] = version(name, number) | {"size": self.received}
             return made
 
         @app.get("/v1/experiments/{name}/versions/{number}")
         def show(name: str, number: int) -> Any:
             found = self.versions.get((name, number))
-            return found or _error(404, "version_unknown", f"{name} has no version {number}.")
+            return found or error(404, "version_unknown", f"{name} has no version {number}.")
 
-
-def _error(status: int, code: str, detail: str) -> JSONResponse:
-    return JSONResponse({"error": code, "detail": detail}, status)
+        @app.get("/v1/versions")
+        def versions() -> dict[str, Any]:
+            return NONE

@@ -9,7 +9,7 @@ from PIL import Image
 
 from model_ui.prediction_types import Comparison, Result
 from model_ui.render import answers
-from tests.ui.fake_api import HOSTILE
+from tests.ui.fake_answers import HOSTILE
 
 SHARES = [{"label": str(digit), "probability": 0.91 if digit == 5 else 0.01} for digit in range(10)]
 

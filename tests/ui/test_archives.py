@@ -17,7 +17,8 @@ from model_ui.settings import Settings
 from tests.asgi import Server
 from tests.raw_http import Line
 from tests.ui.apps import protect
-from tests.ui.fake_api import FakeApi, me, token
+from tests.ui.fake_api import FakeApi
+from tests.ui.fake_callers import me, token
 from tests.ui.fake_models import NOT_A_ZIP
 from tests.waiting import until
 

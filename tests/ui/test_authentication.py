@@ -20,7 +20,7 @@ from model_ui.authentication import (
     Unverified,
 )
 from model_ui.metadata_client import MetadataClient
-from tests.ui.fake_api import me, token
+from tests.ui.fake_callers import me, token
 
 TOKEN = token("deployer")
 

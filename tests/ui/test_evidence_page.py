@@ -11,15 +11,13 @@ from sqlalchemy.orm import sessionmaker
 
 from metadata_api.app import create_app as create_api
 from metadata_api.database.session import Sessions
-from metadata_api.settings import Settings as ApiSettings
-from metadata_api.settings.auth import Auth
 from model_ui.evidence_types import Step
 from model_ui.metadata_client import MetadataClient
 from model_ui.pages import evidence
 from model_ui.settings import Settings
 from tests.asgi import Server
 from tests.metadata_api.evidence.duelling import make_duel, make_pairs
-from tests.metadata_api.making import own_database, url_of
+from tests.metadata_api.making import open_settings, own_database
 from tests.metadata_api.servers import Front, V2Server, running
 from tests.ui.apps import create_app
 from tests.waiting import until
@@ -51,13 +49,7 @@ def duel(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
     front = Front(tmp_path_factory.mktemp("evidence") / "models.json")
     with V2Server() as serving:
         serving.status = front.status
-        settings = ApiSettings(
-            auth=Auth(mode="off"),
-            database_url=url_of(engine),
-            store_dir=front.models_file.parent / "store",
-            serving_models_file=front.models_file,
-            serving_url=serving.url,
-        )
+        settings = open_settings(engine, front.models_file.parent, serving.url)
         with running(create_api(settings)) as address, httpx.Client(base_url=address, timeout=30) as client:
             for name in ("old", "new", "poor"):
                 url = f"/v1/deployments/{name}"

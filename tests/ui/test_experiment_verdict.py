@@ -4,7 +4,7 @@ import pytest
 
 from model_ui.api_types import Experiment
 from model_ui.pages.experiment import better
-from tests.ui.fake_api import experiment
+from tests.ui.fake_experiments import experiment
 from tests.ui.fake_listing import narrowed
 
 

@@ -10,7 +10,9 @@ from model_ui.api_types import Deployment, Me
 from model_ui.inputs import INPUTS, Incomplete, input_of
 from model_ui.inputs.base import Question
 from model_ui.tasks import Task, tasks_of, titles
-from tests.ui.fake_api import HOSTILE, deployment, me
+from tests.ui.fake_answers import HOSTILE
+from tests.ui.fake_callers import me
+from tests.ui.fake_deployments import deployment
 from tests.ui.fake_kinds import KINDS, taking
 
 ADMIN = Me.model_validate(me("admin"))

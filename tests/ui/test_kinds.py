@@ -75,7 +75,7 @@ class TestKinds:
         verdict = predict(page)
         expect(verdict).to_contain_text("Tied between barolo and barbera")
         expect(verdict).to_contain_text("wine-forest says barolo; wine-linear says barbera")
-        assert site.api.questions[-1] == {
+        assert site.api.predictions.questions[-1] == {
             "row": {"alcohol": 13.2, "malic_acid": 1.78, "colour": "white", "proline": 979.0}
         }
         page.get_by_label("alcohol").fill("19")
@@ -98,7 +98,7 @@ class TestKinds:
         choose(page, "language")
         page.get_by_role("textbox", name="Text").fill("Suomi")
         expect(visits.card(page, "language")).to_contain_text("German")
-        assert site.api.questions[-1] == {"text": "Suomi"}
+        assert site.api.predictions.questions[-1] == {"text": "Suomi"}
         see(page, screenshot, "text")
 
     def test_texts_are_answered_by_texts(self, site: Site, page: Page, screenshot: Screenshot) -> None:
@@ -130,7 +130,7 @@ class TestKinds:
         box.fill("[3, 4]")
         expect(page.locator(".m-json")).to_have_text("[6, 8]")
         tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [3, 4]}
-        assert site.api.questions[-1] == {"tensors": [tensor]}
+        assert site.api.predictions.questions[-1] == {"tensors": [tensor]}
         see(page, screenshot, "tensor")
 
 
@@ -149,7 +149,7 @@ def test_the_whole_way_by_keyboard_alone(site: Site, enter: Callable[..., Page])
     expect(page.get_by_label("malic_acid")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator(".m-vote")).to_contain_text("wine-forest says barolo")
-    assert site.api.questions[-1]["row"]["alcohol"] == 12.5
+    assert site.api.predictions.questions[-1]["row"]["alcohol"] == 12.5
 
 
 def test_what_was_put_in_stays_whatever_task_is_opened_between(
@@ -158,14 +158,14 @@ def test_what_was_put_in_stays_whatever_task_is_opened_between(
     page = enter(1280, "wine")
     page.get_by_label("malic_acid").fill("4")
     expect(page.locator(".m-vote")).to_be_visible()
-    site.api.held = True
+    site.api.predictions.held = True
     page.get_by_text("language").click()
     expect(page.locator(".m-vote")).not_to_be_visible()
     page.get_by_role("textbox", name="Text").fill("Brasil")
     site.api.deployments.pop("doubler")
     expect(page.locator(".m-task-list").get_by_text("double")).to_have_count(0)
     page.locator(".m-task-list").get_by_text("wine").click()
-    site.api.held = False
+    site.api.predictions.held = False
     expect(page.get_by_label("malic_acid")).to_have_value("4")
     expect(page.locator(".m-vote")).to_contain_text("wine-forest says barolo")
     page.locator(".m-task-list").get_by_text("language").click()
@@ -178,7 +178,7 @@ def test_only_those_of_the_task_are_asked(site: Site, enter: Callable[..., Page]
     expect(page.locator("#chosen").get_by_role("checkbox")).to_have_count(2)
     page.locator("#chosen").get_by_text("wine-linear").click()
     expect(predict(page)).to_contain_text("wine-forest says barolo")
-    assert site.api.asked[-1] == ["wine-forest"]
+    assert site.api.predictions.asked[-1] == ["wine-forest"]
     page.reload()
     expect(page.get_by_label("alcohol")).to_be_visible()
 

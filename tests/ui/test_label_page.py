@@ -8,9 +8,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from model_ui.label_types import Takes
 from model_ui.pages.label import choices
-from tests.ui.accessibility import see_no_barrier
+from tests.ui.accessibility import see_no_barriers
 from tests.ui.conftest import Site
-from tests.ui.fake_api import me, token
+from tests.ui.fake_callers import me, token
 from tests.ui.fake_labels import sha
 
 pytestmark = pytest.mark.browser
@@ -128,21 +128,8 @@ def test_who_may_not_label_is_told(site: Site, open_page: OpenPage) -> None:
 
 
 def test_it_has_no_barrier(browser: Browser, site: Site, screenshot: Screenshot) -> None:
-    for scheme in ("light", "dark"):
-        context = browser.new_context(color_scheme=scheme)
-        for width in (1280, 390):
-            for name, address in (
-                ("label", ADDRESS),
-                ("label-tasks", "label"),
-                ("label-number", "label?task=diabetes"),
-            ):
-                page = context.new_page()
-                page.set_viewport_size({"width": width, "height": 844})
-                page.goto(f"{site.url}{address}")
-                see_no_barrier(page)
-                screenshot(page, f"{name}-{scheme}")
-                page.close()
-        context.close()
+    addresses = {"label": ADDRESS, "label-tasks": "label", "label-number": "label?task=diabetes"}
+    see_no_barriers(browser, site.url, addresses, screenshot)
 
 
 def test_each_class_has_one_key() -> None:

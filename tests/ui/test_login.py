@@ -25,7 +25,8 @@ from model_ui.shell import gradio_routes
 from tests.asgi import Server
 from tests.ports import free_port
 from tests.ui.apps import create_app, mount_pages, protect
-from tests.ui.fake_api import FakeApi, me, token
+from tests.ui.fake_api import FakeApi
+from tests.ui.fake_callers import me, token
 from tests.waiting import until
 
 HOST = "http://marina.example"

@@ -13,8 +13,10 @@ from tests.asgi import Server
 from tests.ports import free_port
 from tests.ui import visits
 from tests.ui.apps import create_app
-from tests.ui.fake_api import HOSTILE, FakeApi, me, token
+from tests.ui.fake_answers import HOSTILE
+from tests.ui.fake_api import FakeApi
 from tests.ui.fake_audit import entry
+from tests.ui.fake_callers import me, token
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[[int], Page]
@@ -279,7 +281,7 @@ class TestRoles:
         expect(page.locator("#chosen").get_by_role("checkbox")).to_have_count(1)
         visits.draw(page)
         visits.see_answers(page, {"cnn-fast"})
-        assert closed.api.asked == [["cnn-fast"]]
+        assert closed.api.predictions.asked == [["cnn-fast"]]
         visits.open_page(page, "deployments")
         expect(page.locator("tbody tr")).to_have_count(len(closed.api.deployments))
         boxes = page.locator("tbody input[name=pick]").all()

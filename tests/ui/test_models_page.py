@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.ui import visits
 from tests.ui.conftest import Site
-from tests.ui.fake_api import observed
+from tests.ui.fake_deployments import observed
 from tests.ui.fake_models import NOT_A_ZIP
 from tests.waiting import until
 

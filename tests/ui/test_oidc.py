@@ -26,7 +26,8 @@ from tests.oidc_provider import running_provider
 from tests.ports import free_port
 from tests.ui import visits
 from tests.ui.apps import create_app
-from tests.ui.fake_api import FakeApi, me, token
+from tests.ui.fake_api import FakeApi
+from tests.ui.fake_callers import me, token
 
 ISSUER = "https://login.example/realm"
 PUBLIC = "https://marina.example/ui"

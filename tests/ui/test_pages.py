@@ -19,7 +19,10 @@ from tests.ports import free_port
 from tests.ui import visits
 from tests.ui.apps import create_app
 from tests.ui.conftest import Site
-from tests.ui.fake_api import HOSTILE, LONG, FakeApi, observed
+from tests.ui.fake_answers import HOSTILE
+from tests.ui.fake_api import FakeApi
+from tests.ui.fake_deployments import observed
+from tests.ui.fake_experiments import LONG
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[[int], Page]

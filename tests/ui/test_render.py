@@ -11,8 +11,9 @@ from model_ui.render import chart_data, services
 from model_ui.render.changes import changes_of
 from model_ui.render.colours import COLOURS
 from model_ui.render.markup import number, percent
-from tests.ui.fake_api import HOSTILE, me
+from tests.ui.fake_answers import HOSTILE
 from tests.ui.fake_audit import entry
+from tests.ui.fake_callers import me
 
 
 def drawn(html: str) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.ui.accessibility import see_no_barrier
+from tests.ui.accessibility import see_no_barriers
 from tests.ui.conftest import Site
 
 pytestmark = pytest.mark.browser
@@ -35,13 +35,4 @@ def test_those_of_one_experiment(site: Site, open_page: OpenPage) -> None:
 
 
 def test_it_has_no_barrier(browser: Browser, site: Site, screenshot: Screenshot) -> None:
-    for scheme in ("light", "dark"):
-        context = browser.new_context(color_scheme=scheme)
-        for width in (1280, 390):
-            page = context.new_page()
-            page.set_viewport_size({"width": width, "height": 844})
-            page.goto(f"{site.url}scores")
-            see_no_barrier(page)
-            screenshot(page, f"scores-{scheme}")
-            page.close()
-        context.close()
+    see_no_barriers(browser, site.url, {"scores": "scores"}, screenshot)

@@ -22,8 +22,11 @@ from model_ui.settings import Settings
 from model_ui.shell.addressing import address
 from model_ui.shell.status import Status, StatusCookie, Undo
 from tests.ui.apps import create_app
-from tests.ui.fake_api import HOSTILE, FakeApi, experiment, me, token
+from tests.ui.fake_answers import HOSTILE
+from tests.ui.fake_api import FakeApi
 from tests.ui.fake_audit import entry
+from tests.ui.fake_callers import me, token
+from tests.ui.fake_experiments import experiment
 
 HOST = "http://marina.example"
 HTML = {"accept": "text/html"}
@@ -211,7 +214,9 @@ class TestKeeping:
 
     def test_assets_are_kept_for_ever_under_the_hash_of_their_content(self, send: Send) -> None:
         text = send("GET", "/experiments", headers=HTML).text
-        for path in re.findall(r'"/behind(/assets/marina/[^"]+)"', text):
+        found = re.findall(r'"/behind(/assets/marina/[^"]+)"', text)
+        assert {path.rpartition(".")[2] for path in found} == {"css", "js"}
+        for path in found:
             answer = send("GET", path)
             assert answer.status_code == 200
             assert "immutable" in answer.headers["cache-control"]

@@ -62,7 +62,7 @@ class TestTry:
         site.api.deployments["cnn-baseline"] = baseline | starting
         expect(page.locator("#chosen")).to_contain_text("cnn-baseline · starting")
         expect(page.locator("#answers")).to_contain_text("2 of 7: cnn-fast", timeout=10_000)
-        assert site.api.asked == []
+        assert site.api.predictions.asked == []
         site.api.deployments["cnn-baseline"] = baseline
         expect(visits.card(page, "cnn-baseline")).to_contain_text("5", timeout=10_000)
         assert visits.ink(page) > 0.03
@@ -80,10 +80,10 @@ class TestTry:
         page.get_by_text("Answer on every change").click()
         visits.draw(page)
         page.wait_for_timeout(800)
-        assert site.api.asked == []
+        assert site.api.predictions.asked == []
         page.get_by_role("button", name="Predict", exact=True).click()
         page.locator(".m-vote").wait_for()
-        assert site.api.asked == [[]]
+        assert site.api.predictions.asked == [[]]
 
     def test_only_the_chosen_deployments_are_asked(self, site: Site, open_page: OpenPage) -> None:
         page = open_page(1280)
@@ -91,7 +91,7 @@ class TestTry:
         page.locator("#chosen").get_by_text("mlp-poor").click()
         visits.draw(page)
         page.locator(".m-vote").wait_for()
-        assert sorted(site.api.asked[-1]) == sorted(set(site.api.deployments) - {"mlp-poor"})
+        assert sorted(site.api.predictions.asked[-1]) == sorted(set(site.api.deployments) - {"mlp-poor"})
         expect(visits.card(page, "mlp-poor")).to_have_count(0)
 
     def test_a_new_deployment_appears_and_is_chosen(self, site: Site, open_page: OpenPage) -> None:
@@ -113,7 +113,7 @@ class TestTry:
         gone = site.api.deployments.pop("cnn-fast")
         visits.draw(page)
         page.locator(".m-vote").wait_for()
-        assert "mlp-poor" not in site.api.asked[-1]
+        assert "mlp-poor" not in site.api.predictions.asked[-1]
         expect(visits.card(page, "cnn-fast")).to_have_count(0)
         poor = site.api.deployments.pop("mlp-poor")
         expect(page.locator("#chosen").get_by_role("checkbox")).to_have_count(len(site.api.deployments))
@@ -126,12 +126,12 @@ class TestTry:
         visits.clear(page)
         visits.draw(page)
         expect(page.locator(".m-vote")).to_be_visible()
-        site.api.held = True
+        site.api.predictions.held = True
         visits.draw(page, [(0.2, 0.9), (0.8, 0.9)])
         expect(page.locator(".m-vote")).not_to_be_visible()
         page.wait_for_timeout(700)
         expect(page.locator(".m-vote")).not_to_be_visible()
-        site.api.held = False
+        site.api.predictions.held = False
         expect(page.locator(".m-vote")).to_be_visible()
         page.get_by_text("Answer on every change").click()
         page.get_by_role("button", name="Undo").click()
@@ -153,7 +153,11 @@ class TestTry:
             visits.clear(page)
             visits.draw(page, [(0.5 + (x - 0.5) * size, 0.5 + (y - 0.5) * size) for x, y in visits.FIVE])
             page.locator(".m-vote").wait_for()
-            sent = Image.open(io.BytesIO(site.api.images[-1])).convert("L").point(lambda level: 255 - level)
+            sent = (
+                Image.open(io.BytesIO(site.api.predictions.images[-1]))
+                .convert("L")
+                .point(lambda level: 255 - level)
+            )
             left, top, right, bottom = sent.getbbox() or (0, 0, 0, 0)
             assert 270 < max(right - left, bottom - top) < 290
             shares.append(sent.histogram()[128:])
@@ -165,13 +169,17 @@ class TestTry:
         page.locator("#asking canvas").click()
         page.locator(".m-vote").wait_for()
         assert visits.ink(page) > 0.002
-        sent = Image.open(io.BytesIO(site.api.images[-1])).convert("L").point(lambda level: 255 - level)
+        sent = (
+            Image.open(io.BytesIO(site.api.predictions.images[-1]))
+            .convert("L")
+            .point(lambda level: 255 - level)
+        )
         left, top, right, bottom = sent.getbbox() or (0, 0, 0, 0)
         assert 28 <= right - left <= 32 >= bottom - top
 
     def test_two_fingers_and_palms_paint_nothing(self, site: Site, page: Page) -> None:
         visits.clear(page)
-        asked = len(site.api.asked)
+        asked = len(site.api.predictions.asked)
         touch = visits.Touch(page)
         touch.send("touchStart", (0.3, 0.3))
         touch.send("touchMove", (0.35, 0.4))
@@ -187,7 +195,7 @@ class TestTry:
         touch.send("touchEnd")
         assert visits.ink(page) > 0.01
         page.locator(".m-vote").wait_for()
-        assert len(site.api.asked) == asked + 1
+        assert len(site.api.predictions.asked) == asked + 1
 
     def test_an_example_is_one_press_away(self, site: Site, page: Page) -> None:
         visits.clear(page)
@@ -210,4 +218,4 @@ class TestTry:
         text.write_text("not an image")
         page.locator("#asking input[type=file]").set_input_files(text)
         expect(page.locator(".m-pad-note")).to_contain_text("not an image that can be read")
-        assert site.api.asked == []
+        assert site.api.predictions.asked == []

@@ -8,9 +8,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.ui import visits
-from tests.ui.accessibility import see_no_barrier
+from tests.ui.accessibility import see_no_barrier, see_no_barriers
 from tests.ui.conftest import Site
-from tests.ui.fake_api import HOSTILE, experiment
+from tests.ui.fake_answers import HOSTILE
+from tests.ui.fake_experiments import experiment
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[[int], Page]
@@ -30,17 +31,7 @@ IDLE_MS = 13_000
 
 @pytest.mark.parametrize("name", PAGES)
 def test_no_page_has_a_barrier(browser: Browser, site: Site, screenshot: Screenshot, name: str) -> None:
-    for scheme in ("light", "dark"):
-        context = browser.new_context(color_scheme=scheme)
-        for width in (1280, 390):
-            page = context.new_page()
-            page.set_viewport_size({"width": width, "height": 844})
-            page.goto(f"{site.url}{PAGES[name]}")
-            page.evaluate("document.fonts.ready")
-            see_no_barrier(page)
-            screenshot(page, f"{name}-{scheme}")
-            page.close()
-        context.close()
+    see_no_barriers(browser, site.url, {name: PAGES[name]}, screenshot)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

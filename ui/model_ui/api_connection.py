@@ -1,6 +1,6 @@
 """The connection to the metadata API: who presents which credential, deadlines, and what can go wrong.
 
-`MetadataClient` has the calls of the Gradio pages on top of it; our own pages call `call` with types of their own.
+`MetadataClient` has the calls on top of it that several callers share; a page calls `call` with types of its own.
 """
 
 from collections.abc import AsyncIterator

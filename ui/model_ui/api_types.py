@@ -31,12 +31,15 @@ class Me(ApiModel):
         covered = self.deployments is None or deployment is None or deployment in self.deployments
         return covered and ROLES.index(self.role) >= ROLES.index(role)
 
+    def may_all(self, role: Role) -> bool:
+        """Whether this credential has at least a role, and is limited to no deployments."""
+        return self.deployments is None and self.may(role)
+
 
 class Metric(ApiModel):
-    """One recorded metric: the last value and the best one, each with its step."""
+    """One recorded metric: the last value, and the best one with its step."""
 
     final: float | None = None
-    final_step: float | None = None
     best: float | None = None
     best_step: float | None = None
     points: int = 0
@@ -150,6 +153,11 @@ class Deployment(ApiModel):
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
     labels: tuple[str, ...] = ()
+
+    @property
+    def moves(self) -> bool:
+        """Whether another version answers than the desired one."""
+        return self.desired == "running" and self.observed.version not in (None, self.version)
 
 
 class LogPart(ApiModel):

@@ -96,18 +96,15 @@ def _frame(settings: Settings, client: MetadataClient, instance: str) -> Frame:
     """What our own pages share."""
     root, secure = settings.root_path, settings.public_url.startswith("https://")
     status = StatusCookie(port=settings.port, root_path=root, secure=secure)
-    public_api, paths = settings.public_api_url.rstrip("/"), frozenset((*PATHS, "/"))
-    most = settings.max_archive_bytes
     return Frame(
         client,
         root,
-        public_api,
+        settings.public_api_url.rstrip("/"),
         status,
-        paths,
-        settings.training_file,
-        most,
-        instance,
-        settings.refresh_seconds,
+        training_file=settings.training_file,
+        archive_bytes=settings.max_archive_bytes,
+        instance=instance,
+        refresh_seconds=settings.refresh_seconds,
     )
 
 

@@ -28,11 +28,6 @@ class ListedDeployment(Deployment):
     traffic: Traffic | None = None
     created_at: datetime | None = None
 
-    @property
-    def moves(self) -> bool:
-        """Whether another version answers than the desired one."""
-        return self.desired == "running" and self.observed.version not in (None, self.version)
-
 
 class DeploymentList(ApiModel):
     """A page of deployments, and how many there are of each state."""

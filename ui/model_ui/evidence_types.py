@@ -1,23 +1,7 @@
 """What the API says of a candidate's standing against the champion of an alias; the page Evidence shows it."""
 
-from datetime import datetime
-
+from model_ui.deployment_types import Alias
 from model_ui.spec_types import ApiModel
-
-
-class AliasTarget(ApiModel):
-    """Where an alias points."""
-
-    name: str
-    deployment: str
-    experiment: str
-    version: int
-
-
-class AliasTargets(ApiModel):
-    """All aliases."""
-
-    items: tuple[AliasTarget, ...]
 
 
 class Side(ApiModel):
@@ -33,7 +17,6 @@ class PairedTest(ApiModel):
 
     kind: str
     alpha: float
-    margin: float
 
 
 class Policy(ApiModel):
@@ -42,8 +25,6 @@ class Policy(ApiModel):
     min_labels: int
     test: PairedTest
     is_default: bool
-    set_by: str | None = None
-    set_at: datetime | None = None
 
 
 class Rule(ApiModel):
@@ -119,5 +100,4 @@ class Standing(ApiModel):
 class Promoted(ApiModel):
     """What a promotion came to."""
 
-    promoted: bool
-    alias: AliasTarget
+    alias: Alias

@@ -38,7 +38,6 @@ class LabelQueue(ApiModel):
     labelled: int = 0
     open: int = 0
     decisive: int = 0
-    random_share: float = 0.0
 
 
 class Label(ApiModel):
@@ -62,20 +61,3 @@ class LabelPage(ApiModel):
     """Labels of one input, newest first."""
 
     items: tuple[Label, ...] = ()
-
-
-class Answer(ApiModel):
-    """What a version said about the input."""
-
-    deployment: str
-    version: int | None = None
-    status: str = "ok"
-    label: str | None = None
-    number: float | None = None
-    text: str | None = None
-
-
-class AnswerPage(ApiModel):
-    """Answers to one input, newest first."""
-
-    items: tuple[Answer, ...] = ()

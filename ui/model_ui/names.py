@@ -5,6 +5,7 @@ import re
 from model_ui.api_errors import ApiRejected
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 TOKEN_ID = re.compile(r"[0-9a-f]{12}")
 # Of numbers in addresses and forms; beyond it Python itself reads no digits any more.
 MOST_DIGITS = 9
@@ -20,6 +21,13 @@ def segment(name: str) -> str:
 def number(text: str) -> int | None:
     """A whole number as somebody wrote it; None for anything else."""
     return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else None
+
+
+def input_segment(sha256: str) -> str:
+    """The SHA-256 of an input; raises ApiRejected when it is none."""
+    if not SHA256.fullmatch(sha256):
+        raise ApiRejected(404, "input_unknown", "There is no such input.")
+    return sha256
 
 
 def token_segment(token_id: str) -> str:

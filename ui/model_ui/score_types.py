@@ -20,8 +20,6 @@ class NumberErrors(ApiModel):
     n: int
     mae: float
     rmse: float
-    mean: float
-    median_absolute: float
 
 
 class Score(ApiModel):
@@ -49,8 +47,6 @@ class Confusion(ApiModel):
 class CalibrationBin(ApiModel):
     """Answers of like confidence."""
 
-    lower: float
-    upper: float
     n: int
     confidence: float | None = None
     accuracy: float | None = None

@@ -17,7 +17,6 @@ class ImageFormat(ApiModel):
     width: int | None = None
     height: int | None = None
     channels: int = 1
-    layout: str = "HW"
     minimum: float = 0
     maximum: float = 255
 
@@ -39,7 +38,6 @@ class Tensor(ApiModel):
     name: str = ""
     datatype: str = ""
     shape: tuple[int, ...] = ()
-    accepts: tuple[str, ...] = ()
     kind: str = "raw"
     image: ImageFormat | None = None
     columns: tuple[Column, ...] = ()

@@ -1,30 +1,30 @@
-"""Cursors of sorted lists, as text: which list they are of and what its page ended with. A caller may write any."""
+"""Cursors of sorted lists as text: where a page ends. A caller may write one, so all that is in it is checked."""
 
 import base64
 import json
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from metadata_api.errors import Invalid
 
-Last = TypeVar("Last")
+
+def encode(made_for: str, values: Sequence[object]) -> str:
+    """What a page ends with, as text; `made_for` says which list it belongs to."""
+    return base64.urlsafe_b64encode(json.dumps([made_for, *values]).encode()).decode()
 
 
-def encode(made_for: str, last: Sequence[Any]) -> str:
-    """What a page ended with, as text; `made_for` says which list it belongs to."""
-    return base64.urlsafe_b64encode(json.dumps([made_for, *last]).encode()).decode()
+@contextmanager
+def decoded(cursor: str, made_for: str) -> Iterator[list[Any]]:
+    """The values that `encode` wrote for this list, to be checked in the block.
 
-
-def decode(cursor: str, made_for: str, read: Callable[[list[Any]], Last]) -> Last:
-    """What `read` makes of what `encode` was given for this list.
-
-    Raises Invalid for anything else, and where `read` raises ValueError, TypeError or OverflowError.
+    Raises Invalid for anything else, and in place of the ValueError or TypeError of a check.
     """
     try:
-        found, *last = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        if found != made_for:
+        made, *values = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        if made != made_for:
             raise ValueError("made for another list")
-        return read(last)
+        yield values
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         detail = "The cursor is not one of this list in this order. Start again without it."
         raise Invalid("bad_cursor", detail) from error

@@ -1,10 +1,10 @@
-"""Pages of lists, bounded in bytes as well as in rows; every list whose rows may be large reads them here."""
+"""Pages of lists: newest first, and bounded in bytes as well as in rows where rows may be large."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, Text, cast, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from metadata_api.memory import charge
 
@@ -13,6 +13,30 @@ PAGE_BYTES = 1024 * 1024
 _COPIES = 8
 
 Row = TypeVar("Row")
+
+
+def newest(
+    session: Session,
+    query: Select[Row],
+    number: InstrumentedAttribute[int],
+    *,
+    limit: int,
+    before: int | None,
+    large: Sequence[Any] = (),
+) -> tuple[list[Row], str | None]:
+    """The `limit` rows with the highest `number`, or those below `before`, and the cursor of the next page.
+
+    None where no more follow. There are fewer, as `first_rows` says, when the columns `large` are; it also raises.
+    """
+    if before is not None:
+        query = query.where(number < before)
+    query = query.order_by(number.desc())
+    if large:
+        rows, more = first_rows(session, query, large, limit)
+    else:
+        found = session.scalars(query.limit(limit + 1)).all()
+        rows, more = list(found[:limit]), len(found) > limit
+    return rows, str(getattr(rows[-1], number.key)) if more else None
 
 
 def first_rows(

@@ -49,8 +49,8 @@ def show(session: Session, name: str, *, serving_url: str) -> bodies.DeploymentD
     row = session.execute(_everything().where(Deployment.name == name)).one_or_none()
     if row is None:
         raise unknown(name)
-    latest = events.list_page(session, name, limit=EVENTS_SHOWN, before=None)
-    return bodies.DeploymentDetail(**_fields(row, serving_url), events=latest.items)
+    latest = events.latest(session, name, EVENTS_SHOWN)
+    return bodies.DeploymentDetail(**_fields(row, serving_url), events=latest)
 
 
 def list_page(
@@ -131,8 +131,7 @@ def _encode(row: _Found, sort: str) -> str:
 
 def _decode(cursor: str, sort: str, length: int) -> list[Any]:
     """What the page before ended with; raises Invalid for anything that `_encode` did not make."""
-
-    def read(last: list[Any]) -> list[Any]:
+    with cursors.decoded(cursor, sort) as last:
         if len(last) != length or not isinstance(last[-1], str):
             raise ValueError("made for another list")
         if sort.endswith("since"):
@@ -145,8 +144,6 @@ def _decode(cursor: str, sort: str, length: int) -> list[Any]:
             raise ValueError("not a key that a row can have")
         str(last).encode()
         return last
-
-    return cursors.decode(cursor, sort, read)
 
 
 def _fields(found: _Found, serving_url: str) -> dict[str, Any]:

@@ -8,19 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from metadata_api.database.evidence_tables import Label
 from metadata_api.database.prediction_tables import Prediction
-from metadata_api.evidence import eprocess
+from metadata_api.evidence import answered, eprocess
 from metadata_api.evidence.eprocess import Counts
 from metadata_api.evidence.scores import Pair
 from metadata_api.schemas import policies as bodies
 
 FLIPS = 100
 UNDECIDED = 12
-STEPS = 400
 # Newest answers by which latency and errors are judged.
 ANSWERS = 1000
 
@@ -60,34 +58,18 @@ def flips(pairs: Sequence[Pair], *, better: bool) -> list[bodies.Flip]:
 
 
 def steps(pairs: Sequence[Pair], margin: float) -> list[bodies.Step]:
-    """The evidence after every label, thinned out evenly."""
+    """The evidence after the labels, thinned out evenly where they are many."""
     path = eprocess.path(((pair.one_right, pair.other_right) for pair in pairs), margin)
-    stride = max(1, -(-len(path) // STEPS))
-    kept = path[::-1][::stride][::-1]
     return [
         bodies.Step(labels=counts.labels, wins=counts.wins, losses=counts.losses, log_e=log_e)
-        for counts, log_e in kept
+        for counts, log_e in path
     ]
 
 
 def undecided(session: Session, task: str, candidate_id: int, champion_id: int) -> list[bodies.Undecided]:
     """Inputs without a label about which the newest answers of both differ: the surest of both first."""
-    newest = (
-        select(
-            Prediction.version_id,
-            Prediction.input_sha256,
-            func.coalesce(
-                Prediction.label,
-                Prediction.answer["text"].as_string(),
-                Prediction.answer["number"].as_string(),
-            ).label("said"),
-            Prediction.probabilities[0]["probability"].as_float().label("sure"),
-        )
-        .where(Prediction.version_id.in_((candidate_id, champion_id)), Prediction.status == "ok")
-        .ext(distinct_on(Prediction.version_id, Prediction.input_sha256))
-        .order_by(Prediction.version_id, Prediction.input_sha256, Prediction.id.desc())
-        .cte("newest")
-    )
+    sure = Prediction.probabilities[0]["probability"].as_float().label("sure")
+    newest = answered.newest((candidate_id, champion_id), sure).cte("newest")
     candidate, champion = newest.alias("candidate"), newest.alias("champion")
     labelled = select(Label.id).where(
         Label.task == task, Label.superseded_at.is_(None), Label.input_sha256 == candidate.c.input_sha256

@@ -7,9 +7,12 @@ the candidate, or a loss) or both were right or wrong (a tie). The mathematics, 
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 # Bets over which `log_non_inferiority` averages.
 BETS = 64
+# Most steps of a path.
+STEPS = 400
 # Most labels that `labels_missing` looks ahead.
 HORIZON = 1_000_000
 _NEGLIGIBLE = 1e-18
@@ -97,16 +100,13 @@ def win_rate_interval(counts: Counts, alpha: float) -> tuple[float, float]:
 
 
 def path(pairs: Iterable[tuple[bool, bool]], margin: float) -> list[tuple[Counts, float]]:
-    """Counts and log e-value after each pair (candidate right, champion right), in the order of the labels."""
-    counts, found = Counts(), []
-    before = 0.0
-    for candidate_right, champion_right in pairs:
-        counts = counts.plus(candidate_right, champion_right)
-        # Ties change nothing of the test for a better candidate.
-        if margin or candidate_right != champion_right:
-            before = log_evidence(counts, margin)
-        found.append((counts, before))
-    return found
+    """Counts and log e-value after each pair (candidate right, champion right), in the order of the labels.
+
+    Of more than `STEPS` pairs they are thinned out evenly; the newest is always there.
+    """
+    after = list(accumulate(pairs, lambda counts, pair: counts.plus(*pair), initial=Counts()))[1:]
+    stride = max(1, -(-len(after) // STEPS))
+    return [(counts, log_evidence(counts, margin)) for counts in after[::-1][::stride][::-1]]
 
 
 def labels_missing(

@@ -1,4 +1,4 @@
-"""Answers beside the labels that judge them; called by `scores`."""
+"""Answers beside the labels that judge them; called by `scores` and `tallies`."""
 
 from collections.abc import Collection
 

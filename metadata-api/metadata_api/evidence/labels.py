@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from metadata_api.database import pages
 from metadata_api.database.evidence_tables import Label, LabelSkip
 from metadata_api.database.prediction_tables import Input
 from metadata_api.errors import Invalid
@@ -77,11 +78,8 @@ def list_page(
     if task is not None:
         query = query.where(Label.task == task)
     total = session.scalar(query.with_only_columns(func.count(), maintain_column_froms=True)) or 0
-    if before is not None:
-        query = query.where(Label.id < before)
-    rows = session.scalars(query.order_by(Label.id.desc()).limit(limit + 1)).all()
-    following = str(rows[limit - 1].id) if len(rows) > limit else None
-    return bodies.LabelPage(items=[_shown(row) for row in rows[:limit]], total=total, next=following)
+    rows, following = pages.newest(session, query, Label.id, limit=limit, before=before)
+    return bodies.LabelPage(items=[_shown(row) for row in rows], total=total, next=following)
 
 
 def current(session: Session, sha256: str, task: str) -> Label | None:

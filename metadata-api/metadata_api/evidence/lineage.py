@@ -14,7 +14,7 @@ from metadata_api import alias_events, versions
 from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.tables import AliasEvent, Deployment, DeploymentEvent, Experiment, ModelVersion
 from metadata_api.environments import Environments
-from metadata_api.errors import NotFound
+from metadata_api.predicting import recorded
 from metadata_api.schemas import lineage as bodies
 from metadata_api.schemas.aliases import AliasEvent as AliasEventBody
 from metadata_api.schemas.versions import tensors
@@ -23,9 +23,7 @@ from serving_runtime.contracts import BASE_ENVIRONMENT
 
 def show(session: Session, uid: UUID, environments: Environments) -> bodies.Lineage:
     """The lineage of a recorded prediction; raises NotFound."""
-    row = session.scalar(select(Prediction).where(Prediction.uid == uid))
-    if row is None:
-        raise NotFound("prediction_unknown", f"There is no prediction {uid}. See /v1/predictions.")
+    row = recorded.find(session, uid)
     gaps: list[str] = []
     kind = session.scalars(select(Input.kind).where(Input.sha256 == row.input_sha256)).one()
     version = _version(session, row)

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from metadata_api.schemas.queue import Reason
+
 # The slice is this share of all inputs, and has this share of places.
 SLICE = 5
 RANDOM_SHARE = 1 / SLICE
-
-Reason = Literal["candidate_differs", "versions_differ", "small_margin", "random"]
 
 
 @dataclass(frozen=True, slots=True)

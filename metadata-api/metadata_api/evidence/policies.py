@@ -3,10 +3,11 @@
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from metadata_api import aliases
 from metadata_api.auth.principal import Principal
 from metadata_api.database.evidence_tables import PolicyOfAlias
 from metadata_api.database.tables import Alias
-from metadata_api.errors import Forbidden, NotFound
+from metadata_api.errors import Forbidden
 from metadata_api.schemas.policies import AliasPolicy, Policy
 from serving_runtime.contracts import Role
 
@@ -26,7 +27,12 @@ def put(session: Session, name: str, policy: Policy, actor: str) -> AliasPolicy:
 
 def show(session: Session, name: str) -> AliasPolicy:
     """The policy that holds for an alias; raises NotFound."""
-    row = _own(session, _alias_id(session, name))
+    return of(session, _alias_id(session, name))
+
+
+def of(session: Session, alias_id: int) -> AliasPolicy:
+    """The same for an alias that is there."""
+    row = _own(session, alias_id)
     return _shown(row) if row else AliasPolicy(is_default=True)
 
 
@@ -38,8 +44,8 @@ def delete(session: Session, name: str) -> None:
 
 def require_free(session: Session, name: str, caller: Principal) -> None:
     """Raise Forbidden when an alias has a policy of its own, which only an admin may pass by."""
-    alias_id = session.scalar(select(Alias.id).where(Alias.name == name))
-    if alias_id is not None and _own(session, alias_id) and not caller.role.includes(Role.ADMIN):
+    own = select(PolicyOfAlias.alias_id).join(Alias).where(Alias.name == name)
+    if not caller.role.includes(Role.ADMIN) and session.scalar(own) is not None:
         raise Forbidden(
             "forbidden",
             f"Alias {name} has a policy: move it by POST /v1/aliases/{name}/promote, or ask an admin.",
@@ -54,7 +60,7 @@ def _alias_id(session: Session, name: str, *, locked: bool = False) -> int:
     query = select(Alias.id).where(Alias.name == name)
     found = session.scalar(query.with_for_update(key_share=True) if locked else query)
     if found is None:
-        raise NotFound("alias_unknown", f"There is no alias {name}. Set it by PUT /v1/aliases/{name}.")
+        raise aliases.unknown(name)
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from metadata_api import alias_changes, versions
+from metadata_api import alias_changes, aliases, versions
 from metadata_api.alias_events import Change
 from metadata_api.auth.principal import Principal
 from metadata_api.database.replay_tables import Replay
@@ -76,7 +76,7 @@ def preview(session: Session, name: str, candidate: str) -> bodies.Preview:
     """How a candidate stands against what an alias points at; changes nothing. Raises NotFound."""
     alias = session.scalar(select(Alias).where(Alias.name == name))
     if alias is None:
-        raise NotFound("alias_unknown", f"There is no alias {name}. Set it by PUT /v1/aliases/{name}.")
+        raise aliases.unknown(name)
     deployment = session.scalar(select(Deployment).where(Deployment.name == candidate))
     if deployment is None:
         raise NotFound("deployment_unknown", f"There is no deployment {candidate}. See /v1/deployments.")
@@ -85,14 +85,13 @@ def preview(session: Session, name: str, candidate: str) -> bodies.Preview:
 
 def _standing(session: Session, alias: Alias, deployment: Deployment) -> bodies.Preview:
     """The candidate against the champion by all labels of now."""
-    policy = policies.show(session, alias.name)
+    policy = policies.of(session, alias.id)
     candidate = _side(session, deployment, deployment.version_id)
     behind = session.scalars(select(Deployment).where(Deployment.id == alias.deployment_id)).one()
     champion = _side(session, behind, alias.version_id)
     task = policy.task or versions.interface_of(champion.version).task
-    pairs = scores.paired(session, task, candidate.version.id, champion.version.id)
-    if candidate.version.id == champion.version.id:
-        pairs = []
+    is_same = candidate.version.id == champion.version.id
+    pairs = [] if is_same else scores.paired(session, task, candidate.version.id, champion.version.id)
     counts, margin = duels.count(pairs), policy.test.margin
     classes = duels.classes(pairs)
     answers = duels.answers(session, deployment.name, candidate.experiment, candidate.version.number)

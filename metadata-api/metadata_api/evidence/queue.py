@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import CTE, case, exists, func, select
-from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from metadata_api import versions
@@ -18,7 +17,7 @@ from metadata_api.database.evidence_tables import Label, LabelSkip
 from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.tables import Alias, Deployment, ModelVersion
 from metadata_api.errors import Conflict, Invalid, NotFound
-from metadata_api.evidence import order, tasks
+from metadata_api.evidence import answered, order, tasks
 from metadata_api.evidence.order import Candidate
 from metadata_api.predicting import stored_inputs
 from metadata_api.schemas import queue as bodies
@@ -123,18 +122,15 @@ def _deployments(session: Session) -> Sequence[Any]:
 def _open(session: Session, sides: _Sides, author: str) -> list[Candidate]:
     """The inputs that may be labelled next, with what is known of the answers to them."""
     answers = _answers(sides, author)
-    of_champion = case((answers.c.version_id == sides.champion, answers.c.answer))
+    of_champion = case((answers.c.version_id == sides.champion, answers.c.said))
     champion = func.max(of_champion).over(partition_by=answers.c.input_sha256)
-    differs = (
-        answers.c.version_id.in_(sides.candidates) & (answers.c.answer != champion)
-        if sides.champion is not None
-        else answers.c.answer.is_(None) & answers.c.answer.is_not(None)
-    )
+    # Unknown, and so not true, where there is no champion or it did not answer.
+    differs = answers.c.version_id.in_(sides.candidates) & (answers.c.said != champion)
     beside = select(answers, differs.label("differs")).subquery()
     grouped = select(
         beside.c.input_sha256,
         func.coalesce(func.bool_or(beside.c.differs), False).label("differs"),
-        func.count(beside.c.answer.distinct()).label("answers"),
+        func.count(beside.c.said.distinct()).label("answers"),
         (func.max(beside.c.number) - func.min(beside.c.number)).label("spread"),
         func.min(beside.c.margin).label("margin"),
     ).group_by(beside.c.input_sha256)
@@ -145,46 +141,29 @@ def _open(session: Session, sides: _Sides, author: str) -> list[Candidate]:
 
 
 def _answers(sides: _Sides, author: str) -> CTE:
-    """The newest answer of each version to each open input: answer (text), number, margin."""
+    """The newest answer of each version to each open input: said, number, margin."""
     task = sides.task
-    mine = Prediction.version_id.in_(sides.served) & (Prediction.status == "ok")
     labelled = exists().where(
         Label.input_sha256 == Input.sha256, Label.task == task, Label.superseded_at.is_(None)
     )
     skipped = exists().where(
         LabelSkip.input_sha256 == Input.sha256, LabelSkip.task == task, LabelSkip.author == author
     )
-    answered = exists().where(Prediction.input_sha256 == Input.sha256, mine)
+    is_answered = exists().where(Prediction.input_sha256 == Input.sha256, answered.is_ok(sides.served))
     newest = (
         select(Input.sha256)
-        .where(~labelled, ~skipped, answered)
+        .where(~labelled, ~skipped, is_answered)
         .order_by(Input.created_at.desc(), Input.sha256.desc())
         .limit(LOOKED_AT)
         .cte("newest")
     )
-    number = Prediction.answer["number"].as_string()
+    number = Prediction.answer["number"].as_float().label("number")
     first, second = (Prediction.probabilities[at]["probability"].as_float() for at in (0, 1))
-    return (
-        select(
-            Prediction.version_id,
-            Prediction.input_sha256,
-            func.coalesce(Prediction.label, number, func.btrim(Prediction.answer["text"].as_string())).label(
-                "answer"
-            ),
-            Prediction.answer["number"].as_float().label("number"),
-            (first - func.coalesce(second, 0.0)).label("margin"),
-        )
-        .join(newest, newest.c.sha256 == Prediction.input_sha256)
-        .where(mine)
-        .ext(distinct_on(Prediction.version_id, Prediction.input_sha256))
-        .order_by(Prediction.version_id, Prediction.input_sha256, Prediction.id.desc())
-        .cte("answers")
-    )
+    margin = (first - func.coalesce(second, 0.0)).label("margin")
+    answers = answered.newest(sides.served, number, margin)
+    return answers.join(newest, newest.c.sha256 == Prediction.input_sha256).cte("answers")
 
 
 def _inputs(session: Session, digests: Sequence[str]) -> dict[str, StoredInput]:
     rows = session.scalars(select(Input).where(Input.sha256.in_(digests)))
-    return {
-        row.sha256: StoredInput(**stored_inputs.shown(row).model_dump(), created_at=row.created_at)
-        for row in rows
-    }
+    return {row.sha256: stored_inputs.listed(row) for row in rows}

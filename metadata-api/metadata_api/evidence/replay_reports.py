@@ -3,14 +3,12 @@
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from metadata_api.schemas import replays as bodies
 from metadata_api.schemas.predictions import Result
 
 EXAMPLES = 100
-_ORDER = {"worse": 0, "unknown": 1, "neither": 2, "better": 3}
-Verdict = Literal["worse", "better", "neither", "unknown"]
+_ORDER: dict[bodies.Verdict, int] = {"worse": 0, "unknown": 1, "neither": 2, "better": 3}
 
 
 def report(
@@ -111,7 +109,7 @@ def _ranked(classes: Mapping[str, Counter[str]]) -> list[bodies.ReplayedClass]:
     ]
 
 
-def _verdict(first: str, other: str, truth: str | None) -> Verdict:
+def _verdict(first: str, other: str, truth: str | None) -> bodies.Verdict:
     if truth is None or first == other:
         return "unknown"
     if first == truth:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, undefer
 
+from metadata_api.database import pages
 from metadata_api.database.evidence_tables import Label
 from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.replay_tables import Replay
@@ -53,12 +54,8 @@ def show(session: Session, number: int) -> bodies.Replay:
 
 def list_page(session: Session, *, limit: int, before: int | None) -> bodies.ReplayPage:
     """The `limit` newest replays, or those older than the cursor `before`."""
-    query = select(Replay)
-    if before is not None:
-        query = query.where(Replay.id < before)
-    rows = session.scalars(query.order_by(Replay.id.desc()).limit(limit + 1)).all()
-    items = [_shown(row, None) for row in rows[:limit]]
-    return bodies.ReplayPage(items=items, next=str(rows[limit - 1].id) if len(rows) > limit else None)
+    rows, following = pages.newest(session, select(Replay), Replay.id, limit=limit, before=before)
+    return bodies.ReplayPage(items=[_shown(row, None) for row in rows], next=following)
 
 
 def cancel(session: Session, number: int) -> bodies.Replay:

@@ -112,7 +112,7 @@ def _scores(session: Session, found: Sequence[_Version], following: str | None) 
         by_task[one.task].append(one.row.id)
     tallied = {task: tallies.read(session, task, ids) for task, ids in by_task.items()}
     labels = _count_labels(session, list(by_task))
-    served = _served_by(session, [one.row.id for one in found])
+    served = versions.served_by(session, [one.row.id for one in found])
     of = {one.row.id: tallied[one.task].get(one.row.id, Tally()) for one in found}
     items = [
         bodies.VersionScore(
@@ -143,11 +143,3 @@ def _count_labels(session: Session, tasks: Sequence[str]) -> dict[str, int]:
     current = select(Label.task, func.count()).where(Label.task.in_(tasks), Label.superseded_at.is_(None))
     rows = session.execute(current.group_by(Label.task))
     return {row.task: row[1] for row in rows}
-
-
-def _served_by(session: Session, ids: Sequence[int]) -> dict[int, list[str]]:
-    query = select(Deployment.version_id, Deployment.name).where(Deployment.version_id.in_(ids))
-    served: dict[int, list[str]] = defaultdict(list)
-    for version_id, name in session.execute(query.order_by(Deployment.name)):
-        served[version_id].append(name)
-    return served

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from metadata_api.csv_cells import cell, lines
-from metadata_api.database.pages import first_rows
+from metadata_api.database import pages
 from metadata_api.database.tables import Import
 from metadata_api.errors import NotFound
 from metadata_api.importing import readers, writer
@@ -50,12 +50,11 @@ def import_experiments(
 
 def list_page(session: Session, *, limit: int, before: int | None) -> ImportPage:
     """The `limit` newest reports, or those numbered below `before`; fewer when they are long."""
-    query = select(Import)
-    if before is not None:
-        query = query.where(Import.id < before)
-    rows, more = first_rows(session, query.order_by(Import.id.desc()), (Import.problems,), limit)
+    large = (Import.problems,)
+    rows, following = pages.newest(
+        session, select(Import), Import.id, limit=limit, before=before, large=large
+    )
     total = session.scalar(select(func.count()).select_from(Import)) or 0
-    following = str(rows[-1].id) if more else None
     return ImportPage(items=[_shown(row) for row in rows], total=total, next=following)
 
 

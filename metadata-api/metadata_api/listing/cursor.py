@@ -1,9 +1,9 @@
-"""Cursors: where a page of a sorted list ends, as text; every one is checked, because a caller may write one."""
+"""Where a page of experiments ends, as a cursor and as the condition for what comes after it."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import ColumnElement, and_, or_
 from sqlalchemy.sql.elements import SQLColumnExpression
@@ -26,14 +26,15 @@ class Place:
 
 def encode(place: Place, made_for: str) -> str:
     """A place as text; `made_for` says which list it belongs to."""
-    return cursors.encode(_short(made_for), [place.experiment_id, *(key and key.hex() for key in place.keys)])
+    keys = (key and key.hex() for key in place.keys)
+    return cursors.encode(_short(made_for), [place.experiment_id, *keys])
 
 
 def decode(cursor: str, made_for: str, order: Sequence[SortKey]) -> Place:
     """The place that `encode` wrote for this list; raises Invalid for anything else."""
-
-    def read(last: list[Any]) -> Place:
-        experiment_id, *found = last
+    with cursors.decoded(cursor, _short(made_for)) as (experiment_id, *found):
+        if len(found) != len(order):
+            raise ValueError("made for another list")
         if type(experiment_id) is not int or not 0 <= experiment_id < _MAX_ID:
             raise ValueError("not an id")
         keys = tuple(None if one is None else bytes.fromhex(one) for one in found)
@@ -41,8 +42,6 @@ def decode(cursor: str, made_for: str, order: Sequence[SortKey]) -> Place:
             if key is not None and (len(key) > _MAX_KEY or not key.startswith(by.field.digest)):
                 raise ValueError("not a key of its field")
         return Place(keys, experiment_id)
-
-    return cursors.decode(cursor, _short(made_for), read)
 
 
 def after(

@@ -5,7 +5,6 @@ Called by the route for it. The new answer is a prediction like any other, by th
 
 import math
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +12,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from metadata_api.database.prediction_tables import Prediction
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
 from metadata_api.errors import Conflict, Forbidden
 from metadata_api.predicting import predictions, recorded
@@ -24,12 +22,6 @@ from metadata_api.schemas import predictions as bodies
 COMPARED = ("status", "version", "kind", "label", "number", "unit", "text", "boxes", "tensors", "error")
 # Sums of floats in another order differ by as much.
 TOLERANCE = 1e-6
-
-
-@dataclass(frozen=True)
-class _Version:
-    experiment: str
-    number: int
 
 
 async def ask(dependencies: Dependencies, uid: UUID, allowed: Collection[str] | None) -> bodies.AskedAgain:
@@ -55,26 +47,27 @@ def _prepare(
 ) -> tuple[bodies.RecordedPrediction, str]:
     """The prediction, and who can be asked again."""
     with dependencies.sessions() as session:
-        row = recorded.find(session, uid)
-        return recorded.show(session, uid), _deployment(session, row, allowed)
+        before = recorded.show(session, uid)
+        return before, _deployment(session, before, allowed)
 
 
-def _deployment(session: Session, row: Prediction, allowed: Collection[str] | None) -> str:
+def _deployment(session: Session, before: bodies.RecordedPrediction, allowed: Collection[str] | None) -> str:
     """A running deployment of the version; that of the same name if it still serves it."""
-    version = _version(row)
+    # Of one that failed, the version that should have answered.
+    number = before.version or before.lineage["desired_version"]
     query = (
         select(Deployment.name)
         .join(ModelVersion, Deployment.version_id == ModelVersion.id)
         .join(Experiment, Deployment.experiment_id == Experiment.id)
-        .where(Experiment.name == version.experiment, ModelVersion.number == version.number)
+        .where(Experiment.name == before.experiment, ModelVersion.number == number)
         .where(Deployment.desired == "running")
-        .order_by(Deployment.name != row.deployment, Deployment.name)
+        .order_by(Deployment.name != before.deployment, Deployment.name)
     )
     names = session.scalars(query).all()
     if not names:
         raise Conflict(
             "version_not_served",
-            f"No running deployment serves version {version.number} of {version.experiment}. "
+            f"No running deployment serves version {number} of {before.experiment}. "
             "Deploy or start it first.",
         )
     found = next((name for name in names if allowed is None or name in allowed), None)
@@ -83,12 +76,6 @@ def _deployment(session: Session, row: Prediction, allowed: Collection[str] | No
             "forbidden", f"Your token is limited to other deployments than {', '.join(names[:10])}."
         )
     return found
-
-
-def _version(row: Prediction) -> _Version:
-    """The version that answered; of one that failed, the version that should have."""
-    number = row.lineage.get("version") or row.lineage["desired_version"]
-    return _Version(row.lineage["experiment"], number)
 
 
 def _differences(before: bodies.Prediction, after: bodies.Prediction) -> Iterator[bodies.Difference]:

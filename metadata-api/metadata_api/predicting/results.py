@@ -53,7 +53,9 @@ def judge(sessions: Sessions, outcomes: Sequence[Outcome]) -> list[Judged]:
     return [_judged(outcome, versions, shown) for outcome in outcomes]
 
 
-def rows_of(request_uid: UUID, input_sha256: str, source: str, judged: Sequence[Judged]) -> list[Lineage]:
+def rows_of(
+    request_uid: UUID, input_sha256: str, source: str, judged: Sequence[Judged]
+) -> list[dict[str, Any]]:
     """The rows of predictions that record every outcome. Takes time: no session is open for it either."""
     differ = disagreeing(one.result for one in judged)
     return [

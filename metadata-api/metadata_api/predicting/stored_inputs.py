@@ -97,8 +97,13 @@ def list_page(session: Session, *, kind: str | None, limit: int, before: str | N
         query = query.where(tuple_(Input.created_at, Input.sha256) < (last.created_at, last.sha256))
     query = query.order_by(Input.created_at.desc(), Input.sha256.desc()).limit(limit + 1)
     rows = session.scalars(query).all()
-    items = [bodies.StoredInput(**shown(row).model_dump(), created_at=row.created_at) for row in rows[:limit]]
+    items = [listed(row) for row in rows[:limit]]
     return bodies.InputPage(items=items, next=rows[limit - 1].sha256 if len(rows) > limit else None)
+
+
+def listed(row: Input) -> bodies.StoredInput:
+    """An input as lists have it, with the time since which it is kept."""
+    return bodies.StoredInput(**shown(row).model_dump(), created_at=row.created_at)
 
 
 def shown(row: Input, *, is_stored: bool = True) -> bodies.Input:

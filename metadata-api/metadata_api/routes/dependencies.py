@@ -1,5 +1,6 @@
 """What routes get of the application, by type: `create_app` makes one `Components`, and a route names what it needs."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from metadata_api.kubernetes import Cluster
 from metadata_api.maintenance import Maintenance
 from metadata_api.metrics import Metrics
 from metadata_api.objects.repair import RepairedStore
+from metadata_api.predicting.predictions import Dependencies
 from metadata_api.settings import Settings
 from metadata_api.signatures import Signatures
 from metadata_api.v2_proxy.route_table import RouteTable
@@ -60,6 +62,8 @@ class Components:
     inputs: RepairedStore
     leader: Leader
     maintenance: Maintenance
+    predicting: Dependencies
+    """What asking models takes."""
     replayer: Replayer
     signatures: Signatures
     """Whether archives need one, and whose count."""
@@ -98,6 +102,11 @@ def _consent(
 
 ConsentDep = Annotated[Consent, Depends(_consent)]
 """What the caller of a deletion agreed to."""
+
+
+async def wake(event: asyncio.Event) -> None:
+    """A task for after the answer, which is after the commit: whoever waits for the event must see the change."""
+    event.set()
 
 
 async def caller(request: Request) -> Principal:

@@ -12,7 +12,7 @@ from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deployments import changes, events, reading, rollback, traffic
 from metadata_api.deployments.events import By
 from metadata_api.errors import responses
-from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDep
+from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDep, wake
 from metadata_api.schemas.deployments import (
     ChangeReason,
     DeploymentChange,
@@ -42,12 +42,8 @@ def _helm(of: ComponentsDep) -> HelmRelease:
 
 
 async def _wake(of: ComponentsDep, background: BackgroundTasks) -> None:
-    """Wake the reconciler after the answer, which is after the commit: it must see the change."""
-
-    async def wake() -> None:
-        of.deployer.changed.set()
-
-    background.add_task(wake)
+    """Wake the reconciler."""
+    background.add_task(wake, of.deployer.changed)
 
 
 def _unchanged(

@@ -32,10 +32,7 @@ FORM_BYTES = 64 * 1024
 
 
 def _dependencies(of: ComponentsDep) -> Dependencies:
-    settings = of.settings
-    return Dependencies(
-        of.sessions, of.inputs, of.pool, settings.serving_url.rstrip("/"), settings.max.response_seconds
-    )
+    return of.predicting
 
 
 PredictionDeps = Annotated[Dependencies, Depends(_dependencies)]

@@ -1,6 +1,5 @@
 """Replays: stored inputs through chosen deployments, in the background."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Path, Query
@@ -8,7 +7,7 @@ from fastapi import APIRouter, BackgroundTasks, Path, Query
 from metadata_api.auth.access import IN_BODY, needs
 from metadata_api.errors import responses
 from metadata_api.evidence import replays
-from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDep
+from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDep, wake
 from metadata_api.schemas.replays import NewReplay, Replay, ReplayPage
 from serving_runtime.contracts import Role
 
@@ -29,7 +28,7 @@ def start_replay(
     for name in body.deployments:
         caller.require_deployment(name)
     made = replays.create(session, body, caller.subject)
-    background.add_task(_wake, of.replayer.changed.set)
+    background.add_task(wake, of.replayer.changed)
     return made
 
 
@@ -53,8 +52,3 @@ def show_replay(session: SessionDep, number: Number) -> Replay:
 def cancel_replay(session: SessionDep, number: Number) -> Replay:
     """End a replay; answers that there are stay recorded."""
     return replays.cancel(session, number)
-
-
-async def _wake(wake: Callable[[], None]) -> None:
-    """After the answer, which is after the commit: the worker must see the replay."""
-    wake()

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from metadata_api.schemas.fields import Body, Name
+from metadata_api.schemas.fields import SHA256, Body, Name
 
 MOST_INPUTS = 1000
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Field(pattern=SHA256)]
+Verdict = Literal["worse", "better", "neither", "unknown"]
 
 
 class NewReplay(Body):
@@ -42,7 +43,7 @@ class ReplayedFlip(BaseModel):
     first: str
     other: str
     truth: str | None
-    verdict: Literal["worse", "better", "neither", "unknown"]
+    verdict: Verdict
     """By the label: unknown without one, neither when both are wrong."""
 
 

@@ -13,7 +13,7 @@ from marina.api import Api, Json
 from marina.connection import find
 from marina.deploying import deployed
 from marina.errors import Failure, NotFound, WrongUse
-from marina.names import checked_name
+from marina.names import typed_name
 from marina.waiting import state_of, until_ready
 
 UPLOAD_SECONDS = 600.0
@@ -82,7 +82,7 @@ def push(
 ) -> None:
     """Upload an archive as the next version of an experiment, which is made if it is new."""
     inside = archives.model_name(file) if experiment is None else ""
-    name = inside or _name(experiment or "")
+    name = inside or typed_name(experiment or "")
     with api_of(context) as api, printing.progress_of_upload() as progress:
         before = _experiment(api, name)
         content = archives.upload(file, signature, progress)
@@ -117,7 +117,7 @@ def deploy(
     wanted = {"runtime": runtime, "replicas": replicas, "resources": resources}
     body: Json = {key: value for key, value in wanted.items() if value}
     with api_of(context) as api:
-        deployment = deployed(api, experiment, _name(name or experiment), version, body)
+        deployment = deployed(api, experiment, typed_name(name or experiment), version, body)
         _finish(api, deployment, wait, timeout, as_json)
 
 
@@ -131,7 +131,7 @@ def rollback(
 ) -> None:
     """Serve the version that was served before."""
     with api_of(context) as api:
-        found = api.post(f"/v1/deployments/{_name(deployment)}/rollback")
+        found = api.post(f"/v1/deployments/{typed_name(deployment)}/rollback")
         _finish(api, found, wait, timeout, as_json)
 
 
@@ -193,7 +193,7 @@ def status(
             return printing.tell_table(
                 ("deployment", "experiment", "version", "state", "runtime"), printing.deployment_rows(items)
             )
-        found = api.get(f"/v1/deployments/{_name(deployment)}")
+        found = api.get(f"/v1/deployments/{typed_name(deployment)}")
     if as_json:
         printing.tell_json(found)
     else:
@@ -221,7 +221,7 @@ def logs(
     """Show what a deployment's model printed, logged and raised last."""
     if follow and as_json:
         raise WrongUse("--json is one document and --follow has no end: leave one of them out")
-    name = _name(deployment)
+    name = typed_name(deployment)
     with api_of(context) as api:
         if follow:
             return printing.tell_log(following.parts(api, name, lines))
@@ -246,11 +246,6 @@ def api_of(context: typer.Context) -> Iterator[Api]:
     url, token_file = context.obj
     with Api(find(url, token_file, os.environ)) as api:
         yield api
-
-
-def _name(word: str) -> str:
-    """A name that may stand in an address."""
-    return checked_name(word, f"{word!r} is no name: write one")
 
 
 def _experiment(api: Api, name: str) -> Json:

@@ -2,7 +2,7 @@
 
 from marina.api import Api, Json
 from marina.errors import Failure, NotFound, WrongUse
-from marina.names import checked_name
+from marina.names import typed_name
 
 _PUSH = "marina push FILE.mar --experiment {} brings its first version"
 
@@ -16,7 +16,7 @@ def deployed(api: Api, experiment: str, name: str, version: int | None, options:
     try:
         found = api.get(path)
     except NotFound:
-        _require_version(api, checked_name(experiment, f"{experiment!r} is no name: write one"))
+        _require_version(api, typed_name(experiment))
         return api.post(
             "/v1/deployments", {"name": name, "experiment": experiment, "version": version, **options}
         )

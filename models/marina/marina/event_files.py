@@ -55,13 +55,15 @@ def runs(path: Path) -> Iterator[EventRun]:
     if not files:
         raise WrongUse(f"{path} has no event files of TensorBoard: name a folder with some, or a CSV")
     root = base.parent if base.is_file() else base
-    for folder in dict.fromkeys(file.parent for file in files):
+    folders: dict[Path, list[Path]] = {}
+    for file in files:
+        folders.setdefault(file.parent, []).append(file)
+    for folder, inside in folders.items():
         within = folder.relative_to(root).as_posix()
         run = EventRun(root.name if within == "." else within)
         reader = _Reader(run)
-        for file in files:
-            if file.parent == folder:
-                reader.read(file)
+        for file in inside:
+            reader.read(file)
         yield run
 
 

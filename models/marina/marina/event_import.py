@@ -3,20 +3,19 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections import deque
 from pathlib import Path
 
 from marina.api import Api, Json
 from marina.errors import Failure, NotFound, Unreachable
 from marina.event_files import EventRun, runs
-from marina.points import Point, body
+from marina.points import batch, body
 
 TAG = "tensorboard"
 """Holds the digest of what was imported; until all of it is there, another word."""
 UNFINISHED = "unfinished"
 MAX_NAME = 40
 BATCH_POINTS = 10_000
-BATCH_METRICS = 200
 
 
 def import_runs(api: Api, path: Path, *, dry_run: bool) -> Json:
@@ -32,7 +31,7 @@ def import_runs(api: Api, path: Path, *, dry_run: bool) -> Json:
         "problems": [],
         "experiments": [],
     }
-    taken: dict[str, str] = {}
+    taken: set[str] = set()
     for run in runs(path):
         problems = list(run.faults)
         name = _name(run.name, taken)
@@ -61,7 +60,8 @@ def _send(api: Api, name: str, run: EventRun, dry_run: bool) -> str:
         found = None
     if found is not None and TAG not in found["tags"]:
         raise Failure(f"there is an experiment {name} that is not from TensorBoard: rename the folder")
-    if found is not None and found["tags"][TAG] == run.digest:
+    digest = run.digest
+    if found is not None and found["tags"][TAG] == digest:
         return "unchanged"
     if dry_run:
         return "accepted"
@@ -72,26 +72,14 @@ def _send(api: Api, name: str, run: EventRun, dry_run: bool) -> str:
         )
     else:
         api.patch(path, said)
-    for batch in _batches(run.points):
-        api.post(f"{path}/points", body(batch))
-    api.patch(path, {"tags": {TAG: run.digest}, "state": "finished"})
+    held = deque(run.points)
+    while points := batch(held, BATCH_POINTS):
+        api.post(f"{path}/points", body(points))
+    api.patch(path, {"tags": {TAG: digest}, "state": "finished"})
     return "accepted"
 
 
-def _batches(points: list[Point]) -> Iterator[list[Point]]:
-    batch: list[Point] = []
-    metrics: set[str] = set()
-    for point in points:
-        metrics.add(point.metric)
-        if len(batch) == BATCH_POINTS or len(metrics) > BATCH_METRICS:
-            yield batch
-            batch, metrics = [], {point.metric}
-        batch.append(point)
-    if batch:
-        yield batch
-
-
-def _name(shown: str, taken: dict[str, str]) -> str:
+def _name(shown: str, taken: set[str]) -> str:
     """A DNS label for a run, the same in every import: where it is long or another has it, with a part of a hash."""
     plain = unicodedata.normalize("NFKD", shown).encode("ascii", "ignore").decode().lower()
     label = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
@@ -100,5 +88,5 @@ def _name(shown: str, taken: dict[str, str]) -> str:
     if len(label) > MAX_NAME or label in taken:
         digest = hashlib.sha256(shown.encode()).hexdigest()[:6]
         label = f"{label[: MAX_NAME - 7].rstrip('-')}-{digest}"
-    taken[label] = shown
+    taken.add(label)
     return label

@@ -13,3 +13,8 @@ def checked_name(name: Any, complaint: str) -> str:
     if not (isinstance(name, str) and NAME.fullmatch(name)):
         raise WrongUse(f"{complaint}, with a-z, 0-9 and -, a letter first and at most 40 in all")
     return name
+
+
+def typed_name(word: str) -> str:
+    """A name that was typed, as it may stand in an address. Raises WrongUse."""
+    return checked_name(word, f"{word!r} is no name: write one")

@@ -2,12 +2,14 @@
 
 import math
 import re
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, SupportsFloat
 
 MAX_STEP = 2**53
 MAX_TEXT = 10_000
 MAX_NAME = 100
+BATCH_METRICS = 200
 Json = dict[str, Any]
 _NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
@@ -33,6 +35,18 @@ def metric_name(text: str) -> str:
     """The name of a metric nearest to a text: letters, digits and _ . / -, from a letter on."""
     name = re.sub(r"[^A-Za-z0-9_./-]+", "_", text)[:MAX_NAME]
     return name if re.match(r"[A-Za-z]", name) else f"m_{name}"[:MAX_NAME]
+
+
+def batch(held: deque[Point], most: int) -> list[Point]:
+    """Take the next points off `held`: up to so many, of as many metrics as a request may have; empty at the end."""
+    metrics: set[str] = set()
+    taken: list[Point] = []
+    while held and len(taken) < most:
+        metrics.add(held[0].metric)
+        if len(metrics) > BATCH_METRICS:
+            break
+        taken.append(held.popleft())
+    return taken
 
 
 def body(points: Iterable[Point]) -> Json:

@@ -6,10 +6,9 @@ import typer
 
 from marina import printing
 from marina.api import Json
-from marina.commands import AsJson, DeploymentName, api_of
+from marina.commands import AsJson, DeploymentName, api_of, app
 from marina.errors import Failure, WrongUse
-from marina.names import checked_name
-from marina.packing_command import app
+from marina.names import typed_name
 
 SHOWN_INPUTS = 5
 
@@ -28,7 +27,7 @@ def promote(
     if force and not reason.strip():
         raise WrongUse("a forced promotion needs --reason")
     for name in (alias, candidate):
-        checked_name(name, f"{name!r} is no name: write one")
+        typed_name(name)
     address = f"/v1/aliases/{alias}/promote"
     body = {"candidate": candidate, "force": force, "reason": reason}
     with api_of(context) as api:

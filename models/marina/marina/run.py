@@ -73,8 +73,7 @@ class Run:
         self._ended = False
         self._bad = 0
         self._sender.start()
-        self._at_exit = self._exit
-        atexit.register(self._at_exit)
+        atexit.register(self._exit)
 
     @property
     def dropped(self) -> int:
@@ -125,7 +124,7 @@ class Run:
         if self._ended:
             return
         self._ended = True
-        atexit.unregister(self._at_exit)
+        atexit.unregister(self._exit)
         if self._sender.flush(seconds) and self._owner and os.getpid() == self._pid:
             # After the points: an experiment that has ended takes none.
             self._sender.change({"state": state})

@@ -16,7 +16,7 @@ from multiprocessing.util import Finalize
 
 from marina.api import Api, Json
 from marina.errors import Failure, NotFound, Unreachable
-from marina.points import Point, body
+from marina.points import Point, batch, body
 
 PERIOD_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
@@ -24,7 +24,6 @@ REQUEST_SECONDS = 10.0
 # What a forked worker may take for its last points.
 WORKER_EXIT_SECONDS = 5.0
 BATCH_POINTS = 5000
-BATCH_METRICS = 200
 CAPACITY_POINTS = 200_000
 MAX_WARNINGS = 50
 MERGED = ("parameters", "tags", "directions")
@@ -206,13 +205,8 @@ class Sender:
 
     def _next(self) -> bool:
         """Make the next batch; False when nothing is held."""
-        metrics: set[str] = set()
         with self._lock:
-            while self._buffer and len(self._batch) < BATCH_POINTS:
-                metrics.add(self._buffer[0].metric)
-                if len(metrics) > BATCH_METRICS:
-                    break
-                self._batch.append(self._buffer.popleft())
+            self._batch = batch(self._buffer, BATCH_POINTS)
         return bool(self._batch)
 
     def _drop(self, count: int, reason: str) -> None:

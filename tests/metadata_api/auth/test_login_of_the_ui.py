@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from model_ui import uploads
 from model_ui.api_errors import ApiRejected, ApiUnauthenticated
+from model_ui.api_types import AuditPage, ExperimentPage
 from model_ui.metadata_client import MetadataClient
 from model_ui.settings import Settings
 from serving_runtime.contracts import Role
@@ -76,14 +77,19 @@ def test_the_client_acts_as_its_visitor_and_as_nobody_else(
     async def scenario() -> None:
         async with MetadataClient(closed_address) as client:
             assert (await client.as_visitor(tokens[Role.DEPLOYER]).me()).role == "deployer"
-            assert (await client.as_visitor(tokens[Role.VIEWER]).experiments()).items == ()
+            viewer = client.as_visitor(tokens[Role.VIEWER])
+            assert (await viewer.call(ExperimentPage, "GET", "/v1/experiments")).items == ()
             with pytest.raises(ApiRejected, match="needs the role deployer"):
-                await client.as_visitor(tokens[Role.VIEWER]).stop("a")
+                await viewer.request("POST", "/v1/deployments/a/stop")
             for unknown in (client, client.as_visitor(None), client.as_visitor("x")):
                 with pytest.raises(ApiUnauthenticated):
-                    await unknown.experiments()
+                    await unknown.call(ExperimentPage, "GET", "/v1/experiments")
 
     anyio.run(scenario)
+
+
+async def audit(client: MetadataClient, **query: str) -> AuditPage:
+    return await client.call(AuditPage, "GET", "/v1/audit", params=query)
 
 
 def test_an_admin_issues_and_revokes_tokens_and_reads_so_in_the_audit_log(
@@ -98,14 +104,14 @@ def test_an_admin_issues_and_revokes_tokens_and_reads_so_in_the_audit_log(
             listed = {token.id: token for token in await client.tokens()}
             assert listed[made.id].revoked_at is not None
             who = (await client.me()).subject
-            newest = await client.audit(subject=who, limit=2)
+            newest = await audit(client, subject=who, limit="2")
             assert [entry.route.partition(" ")[0] for entry in newest.items] == ["DELETE", "POST"]
             assert newest.items[0].changes[0].after["revoked_at"] is not None
-            older = await client.audit(subject=who, limit=2, cursor=newest.next)
+            older = await audit(client, subject=who, limit="2", cursor=newest.next or "")
             assert older.items[0].id < newest.items[1].id
-            assert (await client.audit(subject="nobody")).items == ()
+            assert (await audit(client, subject="nobody")).items == ()
             with pytest.raises(ApiRejected, match="needs the role admin"):
-                await nobody.as_visitor(tokens[Role.PUBLISHER]).audit()
+                await audit(nobody.as_visitor(tokens[Role.PUBLISHER]))
 
     anyio.run(scenario)
 

@@ -10,9 +10,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
-from metadata_api.settings import Settings
-from metadata_api.settings.auth import Auth
-from tests.metadata_api.making import make_deployment, make_image, make_mar, own_database, url_of
+from tests.metadata_api.making import (
+    make_deployment,
+    make_image,
+    make_mar,
+    open_settings,
+    own_database,
+)
 from tests.metadata_api.servers import V2Server, answers, running
 
 CHAMPION = "/v1/aliases/champion"
@@ -30,13 +34,7 @@ def own_api(
 ) -> Iterator[httpx.Client]:
     """An API whose deployments answer as they are told; nobody reconciles them."""
     folder = tmp_path_factory.mktemp("own")
-    settings = Settings(
-        auth=Auth(mode="off"),
-        database_url=url_of(own),
-        store_dir=folder / "store",
-        serving_models_file=folder / "models.json",
-        serving_url=serving.url,
-    )
+    settings = open_settings(own, folder, serving.url)
     with running(create_app(settings)) as address, httpx.Client(base_url=address, timeout=30) as client:
         yield client
 

@@ -10,11 +10,9 @@ from sqlalchemy import Engine
 
 from metadata_api.app import create_app as create_api
 from metadata_api.deploying.intervals import Intervals
-from metadata_api.settings import Settings
-from metadata_api.settings.auth import Auth
 from model_ui.settings import Settings as UiSettings
 from tests.asgi import Server
-from tests.metadata_api.making import make_deployment, make_image, url_of
+from tests.metadata_api.making import make_deployment, make_image, open_settings
 from tests.metadata_api.servers import V2Server, answers, running
 from tests.ui.apps import create_app
 
@@ -27,13 +25,7 @@ def engine(own_engine: Engine) -> Engine:
 @pytest.fixture(scope="module")
 def address(engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("labels")
-    settings = Settings(
-        auth=Auth(mode="off"),
-        database_url=url_of(engine),
-        store_dir=folder / "store",
-        serving_models_file=folder / "models.json",
-        serving_url=serving.url,
-    )
+    settings = open_settings(engine, folder, serving.url)
     with running(create_api(settings, Intervals(reconcile=3600.0, longest_pause=3600.0))) as address:
         yield address
 

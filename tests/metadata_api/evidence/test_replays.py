@@ -16,10 +16,8 @@ from metadata_api.app import create_app
 from metadata_api.database.session import Base, Sessions
 from metadata_api.evidence import replay_reports
 from metadata_api.schemas.predictions import Result
-from metadata_api.settings import Settings
-from metadata_api.settings.auth import Auth
 from tests.metadata_api.evidence import duelling
-from tests.metadata_api.making import LABELS, make_deployment, url_of
+from tests.metadata_api.making import LABELS, make_deployment, open_settings
 from tests.metadata_api.servers import Reply, V2Server, answers, hangs, running
 from tests.waiting import until
 
@@ -30,13 +28,7 @@ NAMES = ["old", "new", "third", "fourth"]
 @pytest.fixture(scope="module")
 def address(own_engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("replays")
-    settings = Settings(
-        auth=Auth(mode="off"),
-        database_url=url_of(own_engine),
-        store_dir=folder / "store",
-        serving_models_file=folder / "models.json",
-        serving_url=serving.url,
-    )
+    settings = open_settings(own_engine, folder, serving.url)
     with running(create_app(settings)) as address:
         yield address
 

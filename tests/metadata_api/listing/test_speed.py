@@ -13,9 +13,7 @@ from sqlalchemy import Engine, text
 from metadata_api.app import create_app
 from metadata_api.database import migrate
 from metadata_api.database.session import deadline
-from metadata_api.settings import Settings
-from metadata_api.settings.auth import Auth
-from tests.metadata_api.making import own_database, url_of
+from tests.metadata_api.making import open_settings, own_database
 from tests.metadata_api.servers import running
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
@@ -113,13 +111,7 @@ def test_lists_of_a_hundred_thousand_experiments(filled: Engine, tmp_path: Path)
     with deadline(300), filled.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("vacuum analyze experiments"))
         connection.execute(text("vacuum analyze experiment_keys"))
-    settings = Settings(
-        auth=Auth(mode="off"),
-        database_url=url_of(filled),
-        store_dir=tmp_path / "store",
-        serving_models_file=tmp_path / "models.json",
-        serving_url="http://127.0.0.1:9",
-    )
+    settings = open_settings(filled, tmp_path, "http://127.0.0.1:9")
     slow = []
     with running(create_app(settings)) as address, httpx.Client(base_url=address, timeout=30) as api:
         for name, query in QUERIES.items():

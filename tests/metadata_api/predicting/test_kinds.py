@@ -12,12 +12,10 @@ from sqlalchemy.orm import Session
 
 from metadata_api import aliases
 from metadata_api.app import create_app
-from metadata_api.settings import Settings
-from metadata_api.settings.auth import Auth
 from serving_runtime.protocol.tensors import unpack_elements
 from tests.metadata_api import servers
 from tests.metadata_api.conftest import row_counts
-from tests.metadata_api.making import make_deployment, make_image, make_version, url_of
+from tests.metadata_api.making import make_deployment, make_image, make_version, open_settings
 from tests.metadata_api.servers import Behaviour, V2Server, answers, running
 
 URL = "/v1/predictions"
@@ -45,15 +43,7 @@ def engine(own_engine: Engine) -> Engine:
 @pytest.fixture(scope="module")
 def own_app(engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     folder = tmp_path_factory.mktemp("kinds")
-    return create_app(
-        Settings(
-            auth=Auth(mode="off"),
-            database_url=url_of(engine),
-            store_dir=folder / "store",
-            serving_models_file=folder / "models.json",
-            serving_url=serving.url,
-        )
-    )
+    return create_app(open_settings(engine, folder, serving.url))
 
 
 @pytest.fixture(scope="module")

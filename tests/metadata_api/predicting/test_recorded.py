@@ -10,9 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
-from metadata_api.settings import Settings
-from metadata_api.settings.auth import Auth
-from tests.metadata_api.making import make_deployment, make_image, make_version, url_of
+from tests.metadata_api.making import make_deployment, make_image, make_version, open_settings
 from tests.metadata_api.servers import V2Server, answers, rejects, running
 
 URL = "/v1/predictions"
@@ -26,13 +24,7 @@ def engine(own_engine: Engine) -> Engine:
 @pytest.fixture(scope="module")
 def address(engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("recorded")
-    settings = Settings(
-        auth=Auth(mode="off"),
-        database_url=url_of(engine),
-        store_dir=folder / "store",
-        serving_models_file=folder / "models.json",
-        serving_url=serving.url,
-    )
+    settings = open_settings(engine, folder, serving.url)
     with running(create_app(settings)) as address:
         yield address
 

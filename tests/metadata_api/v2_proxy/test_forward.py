@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 from typing import Any, ClassVar
 
@@ -17,10 +16,9 @@ from sqlalchemy.orm import Session
 
 from metadata_api.app import create_app
 from metadata_api.database.tables import Alias, Deployment
-from metadata_api.settings import Max, Settings
-from metadata_api.settings.auth import Auth
+from metadata_api.settings import Max
 from metadata_api.v2_proxy import forward
-from tests.metadata_api.making import make_deployment, own_database, url_of
+from tests.metadata_api.making import make_deployment, open_settings, own_database
 from tests.metadata_api.servers import running
 from tests.waiting import until
 
@@ -92,23 +90,12 @@ def engine(postgres_url: str) -> Iterator[Engine]:
         yield engine
 
 
-def settings_of(engine: Engine, folder: Path, serving_url: str) -> Settings:
-    """An API without authentication before a server of models."""
-    return Settings(
-        auth=Auth(mode="off"),
-        database_url=url_of(engine),
-        store_dir=folder / "store",
-        serving_models_file=folder / "models.json",
-        serving_url=serving_url,
-    )
-
-
 @pytest.fixture(scope="module")
 def api(
     engine: Engine, front: ThreadingHTTPServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("inference")
-    settings = settings_of(engine, folder, f"http://127.0.0.1:{front.server_port}")
+    settings = open_settings(engine, folder, f"http://127.0.0.1:{front.server_port}")
     with running(create_app(settings)) as address, httpx.Client(base_url=address, timeout=30) as client:
         yield client
 
@@ -219,7 +206,7 @@ def test_a_body_over_the_limit_is_refused_in_the_form_of_v2(api: httpx.Client) -
 
 
 def test_a_server_that_is_away_is_a_503(engine: Engine, front: ThreadingHTTPServer, tmp_path: Any) -> None:
-    settings = settings_of(engine, tmp_path, "http://127.0.0.1:9")
+    settings = open_settings(engine, tmp_path, "http://127.0.0.1:9")
     with running(create_app(settings)) as address:
         answer = httpx.post(f"{address}{MODELS}/champion/infer", content=json.dumps({}), timeout=30)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
@@ -229,7 +216,7 @@ def test_a_server_that_is_away_is_a_503(engine: Engine, front: ThreadingHTTPServ
 def test_a_server_that_hangs_is_not_ready_within_seconds(engine: Engine, tmp_path: Any) -> None:
     """Anybody may ask, so nobody can hold connections by it for long."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        settings = settings_of(engine, tmp_path, f"http://127.0.0.1:{mute.getsockname()[1]}")
+        settings = open_settings(engine, tmp_path, f"http://127.0.0.1:{mute.getsockname()[1]}")
         with running(create_app(settings)) as address:
             began = time.monotonic()
             answer = httpx.get(f"{address}{MODELS}/champion/ready", timeout=30)
@@ -242,7 +229,7 @@ def test_a_server_that_hangs_has_the_time_of_its_installation_or_deployment(
 ) -> None:
     monkeypatch.setattr(forward, "WAY_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        settings = settings_of(engine, tmp_path, f"http://127.0.0.1:{mute.getsockname()[1]}")
+        settings = open_settings(engine, tmp_path, f"http://127.0.0.1:{mute.getsockname()[1]}")
         with running(create_app(settings.model_copy(update={"max": Max(response_seconds=0.3)}))) as address:
 
             def waited() -> float:

@@ -3,6 +3,14 @@ const MOST = 100;
 const list = () => document.querySelector("[data-choices]");
 const picked = () => (new URL(location.href).searchParams.get("pick") || "").split(",").filter(Boolean);
 
+// The same address with these names picked.
+const keeping = (href, names) => {
+  const address = new URL(href);
+  if (names.length) address.searchParams.set("pick", names.join(","));
+  else address.searchParams.delete("pick");
+  return address.href.replaceAll("%2C", ",");
+};
+
 const show = () => {
   const form = list();
   if (!form) return;
@@ -15,12 +23,7 @@ const show = () => {
     if (swatch) swatch.style.background = at >= 0 ? colours[at % colours.length] : "";
   }
   for (const place of document.querySelectorAll("[data-picked]")) place.textContent = names.length ? ` (${names.length})` : "";
-  for (const link of document.querySelectorAll("a[data-keeps-pick], .w-sort, .w-pages a[href]")) {
-    const address = new URL(link.href);
-    if (names.length) address.searchParams.set("pick", names.join(","));
-    else address.searchParams.delete("pick");
-    link.href = address.href.replaceAll("%2C", ",");
-  }
+  for (const link of document.querySelectorAll("a[data-keeps-pick], .w-sort, .w-pages a[href]")) link.href = keeping(link.href, names);
   for (const field of document.querySelectorAll("input[type=hidden][name=pick]")) field.value = names.join(",");
 };
 
@@ -28,10 +31,7 @@ document.addEventListener("change", (event) => {
   if (!event.target.matches("[data-choices] input[type=checkbox][name=pick]")) return;
   const names = picked().filter((name) => name !== event.target.value);
   if (event.target.checked && names.length < MOST) names.push(event.target.value);
-  const address = new URL(location.href);
-  if (names.length) address.searchParams.set("pick", names.join(","));
-  else address.searchParams.delete("pick");
-  history.replaceState(null, "", address.href.replaceAll("%2C", ","));
+  history.replaceState(null, "", keeping(location.href, names));
   show();
 });
 document.addEventListener("marina:changed", show);

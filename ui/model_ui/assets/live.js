@@ -82,7 +82,7 @@ const children = (from, to) => {
   }
 };
 
-export const show = (text) => {
+const show = (text) => {
   const fresh = new DOMParser().parseFromString(text, "text/html");
   const content = fresh.getElementById("content");
   if (!content) return;
@@ -95,7 +95,7 @@ export const show = (text) => {
 };
 
 // Ask for an address of this page, by default the one that is open; `always` also when nothing can have changed.
-export const refresh = async (address = location.href, always = false) => {
+const refresh = async (address = location.href, always = false) => {
   if (under) under.abort();
   const mine = (under = new AbortController());
   last = Date.now();

@@ -122,16 +122,9 @@ if (dialog) {
   });
 }
 
-// A control that sends its form when it changes; what is typed is sent a moment later.
-let waiting;
+// A control that sends its form when it changes.
 document.addEventListener("change", (event) => {
   if (event.target.closest("[data-sends]")) event.target.form?.requestSubmit();
-});
-document.addEventListener("input", (event) => {
-  if (!event.target.matches("input[type=range][data-shows]")) return;
-  clearTimeout(waiting);
-  const output = event.target.parentElement.querySelector("output");
-  if (output) output.textContent = event.target.value;
 });
 
 // A text that is to be copied; over plain HTTP there is no clipboard, and it is marked for the keyboard instead.

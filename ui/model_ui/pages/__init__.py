@@ -55,4 +55,4 @@ _MODULES = (
 )
 ALL: tuple[Page, ...] = tuple(page for module in _MODULES for page in module.PAGES)
 PATHS = frozenset(page.path for page in ALL)
-"""Their addresses, and that of Gradio's page."""
+"""Their addresses."""

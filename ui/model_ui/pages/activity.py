@@ -1,12 +1,11 @@
 """The page Activity: who changed what, for admins, and the same as CSV."""
 
-import re
-
 from starlette.responses import Response
 
 from model_ui.api_types import AuditEntry, AuditPage
+from model_ui.names import SHA256
 from model_ui.render.changes import changes_of
-from model_ui.shell.lists import pager
+from model_ui.shell.lists import page_query, pager
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit
 
@@ -22,8 +21,7 @@ ACTIONS = {
     "stop": "stop",
 }
 # Digits of a hash that are shown.
-SHA256 = 12
-SHA256_WHOLE = re.compile("[0-9a-f]{64}")
+DIGITS = 12
 
 
 async def show(visit: Visit) -> Response:
@@ -31,9 +29,8 @@ async def show(visit: Visit) -> Response:
     if not visit.me.may("admin"):
         return await visit.render("activity.html", title="Activity", page=None, subject="", pager=None)
     subject = visit.query("subject")
-    query = {"limit": str(ROWS), "subject": subject, "cursor": visit.query("cursor")}
     page = await visit.api.call(
-        AuditPage, "GET", "/v1/audit", params={name: value for name, value in query.items() if value}
+        AuditPage, "GET", "/v1/audit", params=page_query(visit, ROWS, subject=subject)
     )
     return await visit.render(
         "activity.html",
@@ -60,7 +57,7 @@ def request_words(entry: AuditEntry) -> str:
         if not name.startswith("{"):
             things.insert(0, "alias" if name == "aliases" else name.removesuffix("s"))
         elif things:
-            things[0] += f" {value[:SHA256] if SHA256_WHOLE.fullmatch(value) else value}"
+            things[0] += f" {value[:DIGITS] if SHA256.fullmatch(value) else value}"
     return f"{verb} {' of '.join(things)}"
 
 
@@ -68,8 +65,7 @@ async def export(visit: Visit) -> Response:
     """The newest entries as CSV, with the visitor's own credential."""
     query = {"limit": CSV_ROWS, **({"subject": visit.query("subject")} if visit.query("subject") else {})}
     found = await visit.api.request("GET", "/v1/audit/export.csv", params=query, timeout=SECONDS)
-    headers = {"content-disposition": 'attachment; filename="activity.csv"', "cache-control": "no-store"}
-    return Response(found.content, media_type="text/csv; charset=utf-8", headers=headers)
+    return visit.csv(found.content, "activity.csv")
 
 
 PAGES = (Page("/activity", show), Page("/activity-csv", export))

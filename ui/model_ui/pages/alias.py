@@ -3,11 +3,10 @@
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from model_ui.api_errors import ApiRejected
 from model_ui.deployment_types import Alias, AliasEvents
 from model_ui.names import segment
 from model_ui.pages import aliases
-from model_ui.shell.lists import pager
+from model_ui.shell.lists import page_query, pager
 from model_ui.shell.page import Page
 from model_ui.shell.status import Undo
 from model_ui.shell.visit import Visit
@@ -20,15 +19,10 @@ WAKE_SECONDS = 15.0
 async def show(visit: Visit) -> Response:
     """The page; of an alias that was deleted its history."""
     name = segment(visit.query("name"))
-    query = {"limit": str(EVENTS), **({"cursor": visit.query("cursor")} if visit.query("cursor") else {})}
+    query = page_query(visit, EVENTS)
     events = await visit.api.call(AliasEvents, "GET", f"/v1/aliases/{name}/events", params=query)
-    try:
-        item = await visit.api.call(Alias, "GET", f"/v1/aliases/{name}")
-    except ApiRejected as error:
-        if error.status != 404:
-            raise
-        item = None
-    may = visit.me.may("deployer") and visit.me.deployments is None
+    item = await aliases.read(visit, name)
+    may = visit.me.may_all("deployer")
     # What was before its creation belongs to an alias that was deleted.
     movable = (
         len(events.items) > 1

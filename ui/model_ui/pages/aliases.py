@@ -3,9 +3,10 @@
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from model_ui.api_errors import ApiRejected
 from model_ui.deployment_types import Alias, AliasPage
 from model_ui.names import segment
-from model_ui.shell.lists import pager
+from model_ui.shell.lists import page_query, pager
 from model_ui.shell.page import Page
 from model_ui.shell.status import Undo
 from model_ui.shell.visit import Visit
@@ -15,9 +16,9 @@ ROWS = 20
 
 async def show(visit: Visit) -> Response:
     """All aliases."""
-    query = {"limit": str(ROWS), **({"cursor": visit.query("cursor")} if visit.query("cursor") else {})}
+    query = page_query(visit, ROWS)
     page = await visit.api.call(AliasPage, "GET", "/v1/aliases", params=query)
-    may = visit.me.may("deployer") and visit.me.deployments is None
+    may = visit.me.may_all("deployer")
     return await visit.render(
         "aliases.html",
         title="Aliases",
@@ -28,15 +29,24 @@ async def show(visit: Visit) -> Response:
     )
 
 
+async def read(visit: Visit, name: str) -> Alias | None:
+    """One alias; None when there is none of this name."""
+    try:
+        return await visit.api.call(Alias, "GET", f"/v1/aliases/{name}")
+    except ApiRejected as error:
+        if error.status != 404:
+            raise
+        return None
+
+
 async def put(visit: Visit, form: FormData) -> Response:
     """Set an alias, or move it."""
     name, deployment = (str(form.get(field, "")).strip() for field in ("name", "deployment"))
     if not name or not deployment:
         return visit.failed("Name the alias and choose a deployment.")
-    before = (await visit.api.call(AliasPage, "GET", "/v1/aliases", params={"limit": "1000"})).items
-    known = next((item for item in before if item.name == name), None)
+    known = await read(visit, segment(name))
     body = {"deployment": deployment, "reason": str(form.get("reason", "")).strip()}
-    path = f"/v1/aliases/{segment(name)}"
+    path = f"/v1/aliases/{name}"
     now = await visit.api.call(Alias, "PUT", path, json=body)
     words = f"{name} points at {now.deployment}, version {now.version}."
     if known and (known.deployment, known.version) == (now.deployment, now.version):

@@ -38,12 +38,12 @@ class Column:
         """How the API's query names it."""
         return f"{self.kind}.{self.name if _PLAIN.fullmatch(self.name) else quoted(self.name)}"
 
-    @property
-    def first(self) -> str:
-        """The order that a first press on the header gives: the best on top."""
-        return (
-            f"-{self.field}" if self.kind == "metrics" and direction(self.name, None) == "max" else self.field
-        )
+    def of(self, item: Experiment) -> object:
+        """What an experiment has in it, of a metric the best value; None for nothing."""
+        if self.kind == "metrics":
+            found = item.metrics.get(self.name)
+            return found.best if found else None
+        return (item.parameters if self.kind == "params" else item.tags).get(self.name)
 
 
 def quoted(name: str) -> str:
@@ -78,6 +78,17 @@ def usual(metrics: Sequence[str], shown: Sequence[Experiment]) -> list[Column]:
     counts = counted(shown)
     return [Column("metrics", name) for name in ranked[:METRICS]] + [
         Column("params", name) for name in list(counts)[:PARAMETERS]
+    ]
+
+
+def every(shown: Sequence[Experiment]) -> list[Column]:
+    """All metrics, parameters and tags that one of the experiments has."""
+    metrics = sorted({name for item in shown for name in item.metrics})
+    tags = sorted({name for item in shown for name in item.tags})
+    return [
+        *(Column("metrics", name) for name in metrics),
+        *(Column("params", name) for name in counted(shown)),
+        *(Column("tags", name) for name in tags),
     ]
 
 

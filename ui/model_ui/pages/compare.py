@@ -4,12 +4,10 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from model_ui.api_types import Curves, Experiment, ExperimentPage
+from model_ui.api_types import Experiment, ExperimentPage
 from model_ui.names import NAME
 from model_ui.pages import columns, experiments
-from model_ui.pages.columns import Column
-from model_ui.pages.experiment import AXES
-from model_ui.render import chart_data
+from model_ui.pages.experiment import AXES, curves
 from model_ui.render.colours import COLOURS
 from model_ui.shell.addressing import Value, address
 from model_ui.shell.page import Page
@@ -43,7 +41,9 @@ async def show(visit: Visit) -> Response:
         metric = next(iter(usual), "")
     x = visit.query("x") if visit.query("x") in AXES else "step"
     whole = bool(visit.query("all"))
-    shown = _columns(items, metrics, whole=whole)
+    every = columns.every(items)
+    # Unless all are wanted, those in which the experiments differ.
+    shown = [column for column in every if whole or len({repr(column.of(item)) for item in items}) > 1]
     moving = any(item.state == "running" for item in items)
     return await visit.render(
         "compare.html",
@@ -61,8 +61,8 @@ async def show(visit: Visit) -> Response:
         columns=shown,
         numeric=columns.numeric(shown, items),
         best={column: columns.best(column, items) for column in shown},
-        same=0 if whole else len(_columns(items, metrics, whole=True)) - len(shown),
-        curves=await _curves(visit, there, metric, x) if metric else None,
+        same=len(every) - len(shown),
+        curves=await curves(visit, there, metric, x) if there and metric else None,
     )
 
 
@@ -90,33 +90,6 @@ async def _experiments(visit: Visit, names: list[str]) -> list[Experiment]:
         page = await visit.api.call(ExperimentPage, "GET", "/v1/experiments", params=params)
         found |= {item.name: item for item in page.items}
     return [found[name] for name in names if name in found]
-
-
-async def _curves(visit: Visit, names: list[str], metric: str, x: str) -> object:
-    if not names:
-        return None
-    params: dict[str, str | list[str]] = {
-        "experiment": names,
-        "metric": metric,
-        "points": str(chart_data.points(len(names))),
-    }
-    params |= {"x": x} if x != "step" else {}
-    return chart_data.script(await visit.api.call(Curves, "GET", "/v1/curves", params=params), names, x)
-
-
-def _columns(items: list[Experiment], metrics: list[str], *, whole: bool) -> list[Column]:
-    """Metrics, parameters and tags; unless all are wanted, those in which the experiments differ."""
-    every = [Column("metrics", name) for name in metrics]
-    every += [Column("params", name) for name in columns.counted(items)]
-    every += [Column("tags", name) for name in sorted({name for item in items for name in item.tags})]
-    return [column for column in every if whole or len({repr(_value(column, item)) for item in items}) > 1]
-
-
-def _value(column: Column, item: Experiment) -> object:
-    if column.kind == "metrics":
-        found = item.metrics.get(column.name)
-        return found.best if found else None
-    return (item.parameters if column.kind == "params" else item.tags).get(column.name)
 
 
 PAGES = (Page("/compare", show),)

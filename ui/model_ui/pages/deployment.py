@@ -16,7 +16,7 @@ from model_ui.pages import deployment_actions as actions
 from model_ui.pages.deployments import KINDS, TRAFFIC_MINUTES, consequences
 from model_ui.prediction_types import RecordedPage
 from model_ui.render.services import measures
-from model_ui.shell.lists import pager
+from model_ui.shell.lists import page_query, pager
 from model_ui.shell.page import Page
 from model_ui.shell.visit import IDLE_SECONDS, MOVING_SECONDS, Visit
 
@@ -33,7 +33,7 @@ async def show(visit: Visit) -> Response:
     name = segment(visit.query("name"))
     path = f"/v1/deployments/{name}"
     item = await actions.read(visit, name)
-    events = {"limit": str(EVENTS), **({"cursor": visit.query("cursor")} if visit.query("cursor") else {})}
+    events = page_query(visit, EVENTS)
     happened = await visit.api.call(DeploymentEvents, "GET", f"{path}/events", params=events)
     aliases = await visit.api.call(AliasPage, "GET", "/v1/aliases", params={"deployment": name})
     last = {"deployment": name, "limit": str(PREDICTIONS)}
@@ -43,6 +43,7 @@ async def show(visit: Visit) -> Response:
         title=name,
         seconds=MOVING_SECONDS if item.state == "changing" else IDLE_SECONDS,
         item=item,
+        compared=COMPARED,
         may=may,
         changes=may and item.owner != "helm",
         kinds=KINDS,

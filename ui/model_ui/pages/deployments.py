@@ -9,7 +9,7 @@ from model_ui.api_types import ExperimentPage
 from model_ui.deployment_types import STATES, Alias, AliasPage, DeploymentList, ListedDeployment
 from model_ui.pages import deployment_actions as actions
 from model_ui.shell.addressing import address
-from model_ui.shell.lists import pager
+from model_ui.shell.lists import page_query, pager
 from model_ui.shell.page import Page
 from model_ui.shell.visit import IDLE_SECONDS, MOVING_SECONDS, Visit
 
@@ -25,16 +25,13 @@ async def show(visit: Visit) -> Response:
     """The table, and the question that was asked about some of them."""
     query = {name: visit.query(name) for name in FIELDS}
     sort = query["sort"] or USUAL_SORT
-    asked = {"limit": str(ROWS), "sort": sort, "traffic_minutes": str(TRAFFIC_MINUTES)}
-    asked |= {name: query[name] for name in ("q", "state", "experiment") if query[name]}
-    asked |= {"cursor": visit.query("cursor")} if visit.query("cursor") else {}
+    asked = page_query(visit, ROWS, **{**query, "sort": sort}, traffic_minutes=str(TRAFFIC_MINUTES))
     page = await visit.api.call(DeploymentList, "GET", "/v1/deployments", params=asked)
     question = await _question(visit, page.items)
     moving = any(item.state == "changing" for item in page.items)
     return await visit.render(
         "deployments.html",
         title="Deployments",
-        # What is being chosen stays as it is.
         seconds=MOVING_SECONDS if moving else IDLE_SECONDS,
         page=page,
         everything=sum(page.counts.values()),
@@ -131,6 +128,5 @@ PAGES = (
             "undo": actions.undo,
             "deploy": actions.deploy,
         },
-        pretty="",
     ),
 )

@@ -9,7 +9,8 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from model_ui.api_errors import ApiRejected
-from model_ui.evidence_types import AliasTarget, AliasTargets, Promoted, Standing, Step
+from model_ui.deployment_types import Alias, AliasPage
+from model_ui.evidence_types import Promoted, Standing, Step
 from model_ui.names import segment
 from model_ui.pages import alias as alias_page
 from model_ui.shell.page import Page
@@ -49,7 +50,7 @@ class Plot:
 
 async def show(visit: Visit) -> Response:
     """One challenger in full, or all of them in a table."""
-    aliases = (await visit.api.call(AliasTargets, "GET", "/v1/aliases", params={"limit": "200"})).items
+    aliases = (await visit.api.call(AliasPage, "GET", "/v1/aliases", params={"limit": "200"})).items
     alias = await _alias(visit, aliases)
     names = await _challengers(visit, alias) if alias else []
     chosen = visit.query("challenger")
@@ -74,7 +75,7 @@ async def show(visit: Visit) -> Response:
         e_value=e_value,
         verdict=verdict,
         more=max(0, len(names) - CHALLENGERS),
-        may_promote=visit.me.may("deployer") and visit.me.deployments is None,
+        may_promote=visit.me.may_all("deployer"),
         may_force=visit.me.may("admin"),
     )
 
@@ -137,16 +138,16 @@ def verdict(standing: Standing) -> tuple[str, str]:
     return f"{RULES.get(first, first).lower()}: not met", "bad"
 
 
-async def _alias(visit: Visit, aliases: Sequence[AliasTarget]) -> AliasTarget | None:
+async def _alias(visit: Visit, aliases: Sequence[Alias]) -> Alias | None:
     """The one that is asked for, which may be past the list, and never another; else the first."""
     wanted = visit.query("alias")
     if not wanted:
         return aliases[0] if aliases else None
     known = next((one for one in aliases if one.name == wanted), None)
-    return known or await visit.api.call(AliasTarget, "GET", f"/v1/aliases/{segment(wanted)}")
+    return known or await visit.api.call(Alias, "GET", f"/v1/aliases/{segment(wanted)}")
 
 
-async def _challengers(visit: Visit, alias: AliasTarget) -> list[str]:
+async def _challengers(visit: Visit, alias: Alias) -> list[str]:
     """Other deployments of the same task, by name; those that are stopped cannot be promoted."""
     found = await visit.api.deployments()
     task = next((one.task for one in found if one.name == alias.deployment), None)

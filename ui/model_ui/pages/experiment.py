@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
 from pydantic import FiniteFloat, TypeAdapter, ValidationError
 from starlette.datastructures import FormData
 from starlette.responses import Response
@@ -51,7 +52,7 @@ async def show(visit: Visit) -> Response:
         smooth=visit.query("smooth", "0"),
         log=bool(visit.query("log")),
         directions={name: columns.direction(name, found) for name, found in item.metrics.items()},
-        curves=await _curves(visit, item, metric, x),
+        curves=await curves(visit, [item.name], metric, x) if metric in item.metrics else None,
         deployments=deployments,
         versions=range(item.latest_version or 0, max(0, (item.latest_version or 0) - NEWEST_VERSIONS), -1),
         runtimes=await visit.api.runtimes() if item.latest_version and visit.me.may("deployer") else [],
@@ -93,13 +94,15 @@ async def _count(visit: Visit, condition: str) -> int:
     return (await visit.api.call(ExperimentPage, "GET", "/v1/experiments", params=params)).total
 
 
-async def _curves(visit: Visit, item: Experiment, metric: str, x: str) -> Any:
-    if metric not in item.metrics:
-        return None
-    params = {"experiment": item.name, "metric": metric, "points": str(chart_data.FINEST)}
+async def curves(visit: Visit, names: list[str], metric: str, x: str) -> Markup:
+    """One metric of experiments as the chart's script reads it; raises ApiError."""
+    params: dict[str, str | list[str]] = {
+        "experiment": names,
+        "metric": metric,
+        "points": str(chart_data.points(len(names))),
+    }
     params |= {"x": x} if x != "step" else {}
-    found = await visit.api.call(Curves, "GET", "/v1/curves", params=params)
-    return chart_data.script(found, [item.name], x)
+    return chart_data.script(await visit.api.call(Curves, "GET", "/v1/curves", params=params), names, x)
 
 
 async def change_notes(visit: Visit, form: FormData) -> Response:
@@ -163,8 +166,6 @@ async def deploy(visit: Visit, form: FormData) -> Response:
         runtime=str(form.get("runtime", "")),
     )
     words = f"{made.name} starts with version {made.version}."
-    if "/deployment" not in visit.frame.paths:
-        return visit.done(words)
     return visit.done(words, link="See it start", href=f"/deployment?name={made.name}")
 
 

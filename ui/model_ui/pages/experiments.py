@@ -10,7 +10,7 @@ from model_ui.api_types import Experiment, ExperimentPage
 from model_ui.pages import columns
 from model_ui.pages.columns import Column
 from model_ui.render.colours import COLOURS
-from model_ui.shell.lists import pager
+from model_ui.shell.lists import page_query, pager
 from model_ui.shell.page import Page
 from model_ui.shell.visit import IDLE_SECONDS, MOVING_SECONDS, Visit
 
@@ -61,13 +61,8 @@ async def show(visit: Visit) -> Response:
 
 def asked(visit: Visit) -> dict[str, str]:
     """The query of the API that the page's own query means."""
-    wanted = {
-        "filter": visit.query("filter"),
-        "search": visit.query("q"),
-        "sort": visit.query("sort") or NEWEST,
-        "cursor": visit.query("cursor"),
-    }
-    return {"limit": str(ROWS), **{name: value for name, value in wanted.items() if value}}
+    sort = visit.query("sort") or NEWEST
+    return page_query(visit, ROWS, filter=visit.query("filter"), search=visit.query("q"), sort=sort)
 
 
 def _unknown(condition: str, metrics: list[str]) -> list[str]:

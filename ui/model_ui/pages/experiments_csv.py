@@ -26,7 +26,7 @@ async def show(visit: Visit) -> Response:
     items: list[Experiment] = []
     async for page in visit.api.pages(ExperimentPage, "/v1/experiments", PAGES_OF_THE_API, **asked):
         items += page.items
-    chosen = columns.parse(visit.query("columns")) or _every(items)
+    chosen = columns.parse(visit.query("columns")) or columns.every(items)
     written = io.StringIO()
     writer = csv.writer(written)
     writer.writerow(
@@ -36,18 +36,7 @@ async def show(visit: Visit) -> Response:
         fixed = (item.name, item.display_name, item.state, item.created_at and item.created_at.isoformat())
         rest = (item.latest_version, " ".join(item.deployments))
         writer.writerow([_safe(cell) for cell in (*fixed, *rest, *_cells(item, chosen))])
-    headers = {"content-disposition": 'attachment; filename="experiments.csv"', "cache-control": "no-store"}
-    return Response("\ufeff" + written.getvalue(), headers=headers, media_type="text/csv; charset=utf-8")
-
-
-def _every(items: list[Experiment]) -> list[Column]:
-    metrics = sorted({name for item in items for name in item.metrics})
-    tags = sorted({name for item in items for name in item.tags})
-    return [
-        *(Column("metrics", name) for name in metrics),
-        *(Column("params", name) for name in columns.counted(items)),
-        *(Column("tags", name) for name in tags),
-    ]
+    return visit.csv(f"\ufeff{written.getvalue()}".encode(), "experiments.csv")
 
 
 def _heads(chosen: list[Column]) -> Iterator[str]:
@@ -59,12 +48,10 @@ def _heads(chosen: list[Column]) -> Iterator[str]:
 
 def _cells(item: Experiment, chosen: list[Column]) -> Iterator[Any]:
     for column in chosen:
+        yield column.of(item)
         if column.kind == "metrics":
             found = item.metrics.get(column.name)
-            yield found.best if found else None
             yield found.final if found else None
-        else:
-            yield (item.parameters if column.kind == "params" else item.tags).get(column.name)
 
 
 def _safe(cell: Any) -> Any:

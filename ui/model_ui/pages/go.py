@@ -6,9 +6,10 @@ from starlette.responses import Response
 
 from model_ui.api_errors import ApiRejected
 from model_ui.api_types import ExperimentPage
+from model_ui.deployment_types import AliasPage
+from model_ui.shell.navigation import ENTRIES
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit
-from model_ui.spec_types import ApiModel
 
 MOST = 8
 LONGEST = 100
@@ -20,15 +21,6 @@ class Found(NamedTuple):
     name: str
     href: str
     about: str = ""
-
-
-class _Alias(ApiModel):
-    name: str
-    experiment: str = ""
-
-
-class _Aliases(ApiModel):
-    items: tuple[_Alias, ...] = ()
 
 
 async def show(visit: Visit) -> Response:
@@ -43,28 +35,23 @@ async def show(visit: Visit) -> Response:
 
 
 def _pages(visit: Visit, text: str) -> list[Found]:
-    from model_ui.shell.navigation import ENTRIES
-
     extra = (("Settings", "/settings"), ("Help", "/help"), ("Compare", "/compare"), ("Imports", "/imports"))
-    known = [(label, path) for label, path in (*[entry[:2] for entry in ENTRIES], *extra)]
-    there = [(label, path) for label, path in known if path in visit.frame.paths and text in label.lower()]
-    return [Found(label, visit.link(path)) for label, path in there]
+    known = (*[entry[:2] for entry in ENTRIES], *extra)
+    return [Found(label, visit.link(path)) for label, path in known if text in label.lower()]
 
 
 async def _experiments(visit: Visit, text: str) -> list[Found]:
     params = {"search": text, "limit": str(MOST)}
     page = await visit.api.call(ExperimentPage, "GET", "/v1/experiments", params=params)
-    path = "/experiment" if "/experiment" in visit.frame.paths else "/experiments"
-    key = "name" if path == "/experiment" else "q"
     return [
-        Found(item.display_name or item.name, visit.link(path, **{key: item.name}), item.description or "")
+        Found(
+            item.display_name or item.name, visit.link("/experiment", name=item.name), item.description or ""
+        )
         for item in page.items
     ]
 
 
 async def _deployments(visit: Visit, text: str) -> list[Found]:
-    if "/deployment" not in visit.frame.paths:
-        return []
     found = [item for item in await visit.api.deployments() if text in item.name]
     return [
         Found(item.name, visit.link("/deployment", name=item.name), f"{item.experiment} v{item.version}")
@@ -73,10 +60,8 @@ async def _deployments(visit: Visit, text: str) -> list[Found]:
 
 
 async def _aliases(visit: Visit, text: str) -> list[Found]:
-    if "/alias" not in visit.frame.paths:
-        return []
     try:
-        page = await visit.api.call(_Aliases, "GET", "/v1/aliases")
+        page = await visit.api.call(AliasPage, "GET", "/v1/aliases")
     except ApiRejected:
         return []
     found = [item for item in page.items if text in item.name][:MOST]

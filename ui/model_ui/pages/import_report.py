@@ -19,8 +19,7 @@ async def export(visit: Visit) -> Response:
     """The rows that were left out, as CSV."""
     wanted = _number(visit)
     found = await visit.api.request("GET", f"/v1/imports/{wanted}/rejected.csv")
-    headers = {"content-disposition": f'attachment; filename="import-{wanted}-rejected.csv"'}
-    return Response(found.content, media_type="text/csv; charset=utf-8", headers=headers)
+    return visit.csv(found.content, f"import-{wanted}-rejected.csv")
 
 
 def _number(visit: Visit) -> int:

@@ -3,7 +3,7 @@
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
-from model_ui.shell.lists import pager
+from model_ui.shell.lists import page_query, pager
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit
 from model_ui.version_types import Import, ImportPage
@@ -40,7 +40,7 @@ async def upload(visit: Visit, form: FormData) -> Response:
 
 
 async def _page(visit: Visit, checked: Import | None) -> Response:
-    query = {"limit": str(ROWS), **({"cursor": visit.query("cursor")} if visit.query("cursor") else {})}
+    query = page_query(visit, ROWS)
     page = await visit.api.call(ImportPage, "GET", "/v1/imports", params=query)
     return await visit.render(
         "imports.html",

@@ -9,8 +9,10 @@ from typing import Any
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from model_ui.api_errors import ApiRejected
-from model_ui.label_types import AnswerPage, Label, LabelPage, LabelQueue, QueueInput, QueueItem, Takes
+from model_ui.api_types import Deployment
+from model_ui.label_types import Label, LabelPage, LabelQueue, QueueInput, QueueItem, Takes
+from model_ui.names import input_segment
+from model_ui.prediction_types import Recorded, RecordedPage
 from model_ui.shell.addressing import address
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit
@@ -37,20 +39,18 @@ class Choice:
 
 async def show(visit: Visit) -> Response:
     """The next input, or the one that is named."""
-    tasks = sorted({one.task for one in await visit.api.deployments() if one.task})
+    deployments = await visit.api.deployments()
+    tasks = sorted({one.task for one in deployments if one.task})
     wanted = {name: visit.query(name) for name in KEPT}
     if not wanted["task"] and not wanted["alias"]:
-        wanted["task"] = await _task(visit, tasks)
+        wanted["task"] = await _task(visit, tasks, deployments)
     if not wanted["task"] and not wanted["alias"]:
         return await visit.render("label_tasks.html", title="Label", tasks=tasks, input=visit.query("input"))
     queue = await visit.api.call(LabelQueue, "GET", "/v1/label-queue", params=_asked(wanted))
     places = [one for one in queue.items if wanted["order"] != "random" or one.chosen == "random"]
     item, said, content = await _item(visit, queue, places)
     following = next((one for one in places if item and one.input.sha256 != item.input.sha256), None)
-    answers = AnswerPage()
-    if item and visit.query("reveal"):
-        query = {"input": item.input.sha256, "limit": "50"}
-        answers = await visit.api.call(AnswerPage, "GET", "/v1/predictions", params=query)
+    revealed = bool(visit.query("reveal"))
     return await visit.render(
         "label.html",
         title="Label",
@@ -63,11 +63,12 @@ async def show(visit: Visit) -> Response:
         said=said,
         content=content,
         choices=choices(queue.takes),
-        answers=answers.items,
-        revealed=bool(visit.query("reveal")),
+        most_keys=MOST_KEYS,
+        answers=await _answers(visit, item.input.sha256) if item and revealed else (),
+        revealed=revealed,
         kept={name: value for name, value in wanted.items() if value},
         after=visit.query("after"),
-        may=visit.me.may("annotator") and visit.me.deployments is None,
+        may=visit.me.may_all("annotator"),
     )
 
 
@@ -83,14 +84,14 @@ async def label(visit: Visit, form: FormData) -> Response:
         if not math.isfinite(value):
             return visit.failed("Type a number.")
     body = {"task": task, field: value, "chosen": str(form.get("chosen", "other"))}
-    await visit.api.request("POST", f"/v1/inputs/{_digest(sha256)}/labels", json=body)
+    await visit.api.request("POST", f"/v1/inputs/{input_segment(sha256)}/labels", json=body)
     return visit.redirect(_next(visit, after=sha256))
 
 
 async def skip(visit: Visit, form: FormData) -> Response:
     """Leave an input to others, and go on."""
     sha256, task = (str(form.get(name, "")) for name in ("sha256", "task"))
-    await visit.api.request("PUT", f"/v1/inputs/{_digest(sha256)}/skips", json={"task": task})
+    await visit.api.request("PUT", f"/v1/inputs/{input_segment(sha256)}/skips", json={"task": task})
     return visit.redirect(_next(visit, after=sha256))
 
 
@@ -108,17 +109,21 @@ def _asked(wanted: dict[str, str]) -> dict[str, str]:
     return {"limit": str(LOOKED_THROUGH if wanted["order"] == "random" else 2), **query}
 
 
-async def _task(visit: Visit, tasks: list[str]) -> str:
+async def _task(visit: Visit, tasks: list[str], deployments: list[Deployment]) -> str:
     """The only task there is, or that of who answered the input that is named."""
     if len(tasks) == 1:
         return tasks[0]
     if not visit.query("input"):
         return ""
-    query = {"input": visit.query("input"), "limit": "50"}
-    answered = await visit.api.call(AnswerPage, "GET", "/v1/predictions", params=query)
-    names = {one.deployment for one in answered.items if one.status == "ok"}
-    of = {one.task for one in await visit.api.deployments() if one.name in names and one.task}
+    names = {one.deployment for one in await _answers(visit, visit.query("input")) if one.status == "ok"}
+    of = {one.task for one in deployments if one.name in names and one.task}
     return of.pop() if len(of) == 1 else ""
+
+
+async def _answers(visit: Visit, sha256: str) -> tuple[Recorded, ...]:
+    """What versions said about an input, newest first."""
+    query = {"input": sha256, "limit": "50"}
+    return (await visit.api.call(RecordedPage, "GET", "/v1/predictions", params=query)).items
 
 
 async def _item(
@@ -129,7 +134,7 @@ async def _item(
     item = places[0] if places else None
     said = None
     if named:
-        page = await visit.api.call(LabelPage, "GET", f"/v1/inputs/{_digest(named)}/labels")
+        page = await visit.api.call(LabelPage, "GET", f"/v1/inputs/{input_segment(named)}/labels")
         said = next((one for one in page.items if one.current and one.task == queue.task), None)
         found = next((one for one in places if one.input.sha256 == named), None)
         item = found or QueueItem(input=QueueInput(sha256=named, kind=""))
@@ -137,7 +142,7 @@ async def _item(
         return None, None, ""
     if item.input.kind == "image":
         return item, said, ""
-    answer = await visit.api.request("GET", f"/v1/inputs/{_digest(item.input.sha256)}")
+    answer = await visit.api.request("GET", f"/v1/inputs/{input_segment(item.input.sha256)}")
     media_type = answer.headers.get("content-type", "")
     if media_type.startswith("image/"):
         return item.model_copy(update={"input": item.input.model_copy(update={"kind": "image"})}), said, ""
@@ -153,12 +158,6 @@ def _readable(content: bytes, media_type: str) -> str:
 
 def _next(visit: Visit, after: str) -> str:
     return address("/label", **{name: visit.query(name) for name in KEPT}, after=after)
-
-
-def _digest(text: str) -> str:
-    if len(text) != 64 or set(text) - set("0123456789abcdef"):
-        raise ApiRejected(404, "input_unknown", "There is no such input.")
-    return text
 
 
 PAGES = (Page("/label", show, {"label": label, "skip": skip}),)

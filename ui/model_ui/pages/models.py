@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from model_ui.api_types import ExperimentPage
-from model_ui.shell.lists import pager
+from model_ui.shell.lists import page_query, pager
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit
 from model_ui.version_types import VersionList
@@ -14,10 +14,8 @@ OFFERED = 200
 
 async def show(visit: Visit) -> Response:
     """The table and the form."""
-    query = {"limit": str(ROWS), "q": visit.query("q"), "cursor": visit.query("cursor")}
-    page = await visit.api.call(
-        VersionList, "GET", "/v1/versions", params={name: value for name, value in query.items() if value}
-    )
+    query = page_query(visit, ROWS, q=visit.query("q"))
+    page = await visit.api.call(VersionList, "GET", "/v1/versions", params=query)
     offered: tuple[tuple[str, int], ...] = ()
     if visit.me.may("publisher"):
         found = await visit.api.call(ExperimentPage, "GET", "/v1/experiments", params={"limit": str(OFFERED)})

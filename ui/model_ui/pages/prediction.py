@@ -10,7 +10,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from model_ui.api_errors import ApiRejected
-from model_ui.pages.predictions import SHA256
+from model_ui.names import SHA256
 from model_ui.prediction_types import AskedAgain, Recorded, RecordedPage
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit

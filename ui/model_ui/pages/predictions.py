@@ -5,15 +5,15 @@ import re
 from starlette.responses import Response
 
 from model_ui.api_errors import ApiRejected
+from model_ui.names import input_segment
 from model_ui.prediction_types import RecordedPage
-from model_ui.shell.lists import pager
+from model_ui.shell.lists import page_query, pager
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit
 
 ROWS = 20
 FIELDS = ("deployment", "alias", "experiment", "label", "status", "disagree", "input", "since", "until")
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
-SHA256 = re.compile(r"[0-9a-f]{64}")
 # New ones come at any time; a second page is history.
 SECONDS = 5.0
 # What a browser may show of what was sent by anybody.
@@ -50,17 +50,12 @@ def asked(visit: Visit, query: dict[str, str]) -> dict[str, str]:
     for name, time in (("since", "00:00:00"), ("until", "23:59:59.999999")):
         if DAY.fullmatch(found.get(name, "")):
             found[name] = f"{found[name]}T{time}Z"
-    if visit.query("cursor"):
-        found["cursor"] = visit.query("cursor")
-    return {"limit": str(ROWS), **found}
+    return page_query(visit, ROWS, **found)
 
 
 async def show_input(visit: Visit) -> Response:
     """An image that was asked about; other inputs are shown in the page, as text."""
-    digest = visit.query("sha256")
-    if not SHA256.fullmatch(digest):
-        raise ApiRejected(404, "input_unknown", "There is no such input.")
-    found = await visit.api.request("GET", f"/v1/inputs/{digest}")
+    found = await visit.api.request("GET", f"/v1/inputs/{input_segment(visit.query('sha256'))}")
     kind = found.headers.get("content-type", "").partition(";")[0]
     if kind not in SHOWN:
         raise ApiRejected(404, "input_unknown", "This input is no image.")

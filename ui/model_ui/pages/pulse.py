@@ -7,7 +7,6 @@ from starlette.responses import Response
 
 from model_ui import training
 from model_ui.api_errors import ApiError
-from model_ui.api_types import Deployment
 from model_ui.asgi import REVALIDATE
 from model_ui.shell.page import Page
 from model_ui.shell.visit import MOVING_SECONDS, Visit
@@ -26,7 +25,7 @@ async def show(visit: Visit) -> Response:
             *(item.model_dump_json() for item in deployments),
             *(one.model_dump_json() for one in unregistered),
         ]
-        moving = trained != "" or any(_moves(item) for item in deployments)
+        moving = trained != "" or any(item.moves or item.observed.state in MOVING for item in deployments)
     except ApiError as error:
         shown, moving = [error.detail], True
     tag = sha256("\n".join([visit.me.subject, visit.me.role, trained, *shown]).encode()).hexdigest()[:16]
@@ -41,12 +40,6 @@ async def show(visit: Visit) -> Response:
     if visit.request.headers.get("if-none-match", "").removeprefix("W/") == headers["etag"]:
         return Response(status_code=304, headers=headers)
     return Response(written, headers=headers, media_type="application/json")
-
-
-def _moves(item: Deployment) -> bool:
-    """Whether it starts, or another version answers than the desired one."""
-    other = item.desired == "running" and item.observed.version not in (None, item.version)
-    return item.observed.state in MOVING or other
 
 
 PAGES = (Page("/pulse", show),)

@@ -30,7 +30,6 @@ async def show(visit: Visit) -> Response:
         DeploymentList, "GET", "/v1/deployments", params={"experiment": experiment, "limit": "100"}
     )
     others = [one for one in found.items if one.name not in item.deployments and one.owner != "helm"]
-    may = visit.me.may("deployer")
     return await visit.render(
         "version.html",
         title=f"{experiment} v{item.version}",
@@ -39,7 +38,7 @@ async def show(visit: Visit) -> Response:
         serving=[one for one in found.items if one.name in item.deployments],
         others=[one for one in others if visit.me.may("deployer", one.name)],
         runtimes=found.runtimes,
-        may=may and visit.me.deployments is None,
+        may=visit.me.may_all("deployer"),
         free=_free_name(item, [one.name for one in found.items]),
         sides=(("Takes", item.inputs), ("Gives", item.outputs)),
         words=tensor_words,

@@ -1,7 +1,6 @@
-"""Pieces of HTML that all pages share, and how numbers and times are written; called by the other renderers."""
+"""Pieces of HTML of Try and the login, and how numbers are written; called by the other renderers."""
 
 import math
-from datetime import UTC, datetime
 from html import escape
 
 from model_ui.api_types import Me, Role
@@ -37,15 +36,6 @@ def milliseconds(value: float) -> str:
     return f"{value:.1f} ms" if value < 10 else f"{value:,.0f} ms"
 
 
-def moment(at: datetime | None) -> str:
-    """A point in time as date and minute in UTC, exact in the tooltip; a dash when there is none."""
-    if at is None:
-        return "–"
-    at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    exact = at.isoformat(timespec="seconds")
-    return f'<time datetime="{exact}" title="{exact}">{at:%Y-%m-%d %H:%M}</time>'
-
-
 def chip(content: object, kind: str = "", title: str = "") -> str:
     """A small rounded label; `kind` is a class of the stylesheet (`ok`, `warn`, `bad`, ...)."""
     tooltip = f' title="{text(title)}"' if title else ""
@@ -76,8 +66,3 @@ def role_needed(doing: str, role: Role, me: Me) -> str:
     return note(
         f"{doing} needs the role {role}; you have {me.role}. An administrator can give you another token."
     )
-
-
-def link(label: str, address: str) -> str:
-    """A link that opens beside the page."""
-    return f'<a href="{text(address)}" target="_blank" rel="noopener">{text(label)}</a>'

@@ -20,6 +20,12 @@ class Pager:
     older: str | None
 
 
+def page_query(visit: "Visit", rows: int, **wanted: str) -> dict[str, str]:
+    """The query of the API for the page of a list that is asked for; what is empty is left out."""
+    found = {**wanted, "cursor": visit.query("cursor")}
+    return {"limit": str(rows), **{name: value for name, value in found.items() if value}}
+
+
 def pager(visit: "Visit", following: str | None) -> Pager:
     """For a page of a list; `following` is the cursor of what follows, from the API's answer."""
     here, trail = visit.query("cursor"), visit.names(TRAIL)

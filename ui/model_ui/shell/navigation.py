@@ -1,6 +1,5 @@
-"""Where one can go from every page: the navigation's entries in their order, of those pages that there are."""
+"""Where one can go from every page: the navigation's entries in their order."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 # Label -> address, and the addresses that belong to it.
@@ -29,10 +28,9 @@ class Entry:
     more: bool
 
 
-def entries(known: Collection[str], path: str) -> list[Entry]:
-    """The entries whose pages are known, as seen from a page."""
-    found = [entry for entry in ENTRIES if entry[1] in known]
+def entries(path: str) -> list[Entry]:
+    """The entries as seen from a page."""
     return [
         Entry(label, address, path == address or path in below, place >= ON_PHONES)
-        for place, (label, address, below) in enumerate(found)
+        for place, (label, address, below) in enumerate(ENTRIES)
     ]

@@ -13,7 +13,7 @@ from model_ui import training
 from model_ui.api_errors import ApiError
 from model_ui.api_types import Me
 from model_ui.asgi import REVALIDATE
-from model_ui.authentication import NOBODY, SCOPE_KEY, Visitor
+from model_ui.authentication import visitor_in
 from model_ui.metadata_client import MetadataClient
 from model_ui.shared_reads import Scope
 from model_ui.shell import navigation, static
@@ -39,8 +39,6 @@ class Frame:
     root: str
     public_api: str
     status: StatusCookie
-    paths: frozenset[str]
-    """Addresses that there are."""
     training_file: Path | None = None
     """Says which starter experiment is being trained."""
     archive_bytes: int = 0
@@ -57,8 +55,7 @@ class Visit:
     def __init__(self, request: Request, frame: Frame) -> None:
         self.request = request
         self.frame = frame
-        found = request.scope.get(SCOPE_KEY, NOBODY)
-        self.visitor = found if isinstance(found, Visitor) else NOBODY
+        self.visitor = visitor_in(request.scope)
         self.path = str(request.scope["path"])
         self.is_live = LIVE in request.headers
         """Whether an open page asks what has changed."""
@@ -163,6 +160,11 @@ class Visit:
         """On to another page, below the root path."""
         return Response(status_code=303, headers={"location": f"{self.frame.root}{to}"})
 
+    def csv(self, content: bytes, name: str) -> Response:
+        """A file that the browser keeps under a name."""
+        headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
+        return Response(content, headers=headers, media_type="text/csv; charset=utf-8")
+
     async def top(self) -> dict[str, str]:
         """The frame around Gradio's page: what belongs into its head, and what stands before its content."""
         common = await self._common("Try")
@@ -181,12 +183,11 @@ class Visit:
             "public_api": self.frame.public_api,
             "title": title,
             "theme": theme if theme in THEMES else "system",
-            "entries": navigation.entries(self.frame.paths, self.path),
+            "entries": navigation.entries(self.path),
             "assets": {name: self.frame.root + path for name, path in static.addresses().items()},
             "health": await self._health(),
             "training": training.line(self.frame.training_file),
             "log_out": self.visitor.from_cookie,
-            "paths": self.frame.paths,
         }
 
     async def _health(self) -> Health | None:
