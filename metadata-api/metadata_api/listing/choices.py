@@ -31,14 +31,18 @@ from unnest(cast(:digests as bytea[])) with ordinality as wanted (digest, place)
 # From one task to the next, however many experiments have each.
 _TASKS = text("""
 with recursive found (key) as (
-    (select key from experiment_keys where key >= cast(:digest as bytea) || '\\x03'::bytea and key < cast(:digest as bytea) || '\\x04'::bytea
-        order by key limit 1)
+    (select key from experiment_keys where key >= cast(:first as bytea) and key < cast(:beyond as bytea) order by key limit 1)
     union all
     select (select other.key from experiment_keys other
-        where other.key > found.key and other.key < cast(:digest as bytea) || '\\x04'::bytea order by other.key limit 1)
+        where other.key > found.key and other.key < cast(:beyond as bytea) order by other.key limit 1)
     from found where found.key is not null
 )
 select key from found where key is not null limit :most
+""")
+_HAVE_VALUES = text("""
+select wanted.place,
+    exists (select from experiment_keys where key >= wanted.digest || '\\x01' and key < wanted.digest || '\\x04')
+from unnest(cast(:digests as bytea[])) with ordinality as wanted (digest, place)
 """)
 
 
@@ -53,8 +57,15 @@ def known(session: Session, count: int = MAX_FIELDS, section: Section | None = N
 
 def tasks(session: Session) -> list[str]:
     """Tasks that newest versions have, sorted; at most 1,000."""
-    found = session.scalars(_TASKS, {"digest": TASK.digest, "most": MAX_FIELDS})
+    within = {"first": TASK.digest + keys.TEXT, "beyond": TASK.digest + keys.LOWER}
+    found = session.scalars(_TASKS, {**within, "most": MAX_FIELDS})
     return [str(keys.decode(bytes(key))) for key in found]
+
+
+def with_values(session: Session, fields: Sequence[Field]) -> list[Field]:
+    """Those of them that some experiment has a value of now."""
+    found = session.execute(_HAVE_VALUES, {"digests": [field.digest for field in fields]})
+    return [fields[place - 1] for place, has_value in found if has_value]
 
 
 def describe(session: Session, fields: Sequence[Field]) -> ListFields:

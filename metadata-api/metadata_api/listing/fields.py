@@ -48,3 +48,4 @@ class Field:
 
 
 TASK: Final = Field("", "task")
+CREATED_AT: Final = Field("", "created_at")

@@ -1,6 +1,6 @@
 """the task of every version, and as a key of the experiment that of its newest one
 
-Revision: 0028, after 0027.
+Revision: 0029, after 0028.
 """
 
 import sqlalchemy as sa
@@ -8,8 +8,8 @@ from alembic import op
 
 from serving_runtime.archive import interface
 
-revision = "0028"
-down_revision = "0027"
+revision = "0029"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 
