@@ -8,7 +8,7 @@ from typing import Final, Literal
 COLUMNS: Final = ("name", "display_name", "created_at", "source", "state", "task")
 SECTIONS: Final = ("metrics", "params", "tags")
 DIGEST_BYTES: Final = 6
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
+_PLAIN = re.compile(r"\w[\w./-]*")
 
 Section = Literal["", "metrics", "params", "tags"]
 
