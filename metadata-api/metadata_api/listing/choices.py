@@ -31,7 +31,8 @@ from unnest(cast(:digests as bytea[])) with ordinality as wanted (digest, place)
 # From one task to the next, however many experiments have each.
 _TASKS = text("""
 with recursive found (key) as (
-    (select key from experiment_keys where key >= cast(:first as bytea) and key < cast(:beyond as bytea) order by key limit 1)
+    (select key from experiment_keys
+        where key >= cast(:first as bytea) and key < cast(:beyond as bytea) order by key limit 1)
     union all
     select (select other.key from experiment_keys other
         where other.key > found.key and other.key < cast(:beyond as bytea) order by other.key limit 1)

@@ -44,9 +44,7 @@ def _listing(
     search: Annotated[
         str | None, Query(max_length=200, description="Part of a name, in either case.")
     ] = None,
-    task: Annotated[
-        str | None, Query(max_length=200, description="The task of the newest version.")
-    ] = None,
+    task: Annotated[str | None, Query(max_length=200, description="The task of the newest version.")] = None,
     with_model: Annotated[bool, Query(description="Only experiments that a model was uploaded to.")] = False,
 ) -> bodies.Listing:
     return bodies.Listing(

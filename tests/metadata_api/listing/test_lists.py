@@ -62,9 +62,7 @@ def stored(own_engine: Engine) -> list[dict[str, Any]]:
     """The experiments that are there, with their ids."""
     rows = [_stored(number) for number in range(COUNT)]
     with Session(own_engine) as session, session.begin():
-        added = [
-            Experiment(**{name: value for name, value in row.items() if name != "task"}) for row in rows
-        ]
+        added = [Experiment(**{name: value for name, value in row.items() if name != "task"}) for row in rows]
         session.add_all(added)
         session.flush()
         for row, one in zip(rows, added, strict=True):

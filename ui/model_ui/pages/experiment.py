@@ -63,7 +63,7 @@ async def show(visit: Visit) -> Response:
 
 
 def key_metric(item: Experiment, of_task: str | None = None) -> str | None:
-    """The metric that an experiment is judged by: what it says, else what others of its task say, else what is usual."""
+    """The metric that judges it: the one that it says, else that of others of its task, else what is usual."""
     for name in (item.key_metric, of_task):
         if name in item.metrics:
             return name

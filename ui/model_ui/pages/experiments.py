@@ -19,7 +19,7 @@ NEWEST = "-created_at"
 FIELDS = ("filter", "q", "task", "sort", "columns", "cursor", "trail", "pick")
 # Rejections that are about what somebody typed: told beside the box.
 TYPED = (400, 422)
-_METRIC = re.compile(r'\bmetrics\.(?:"([^"]+)"|([A-Za-z_][A-Za-z0-9_-]*))')
+_METRIC = re.compile(r'\bmetrics\.(?:"([^"]+)"|(\w[\w./-]*))')
 
 
 async def show(visit: Visit) -> Response:

@@ -14,7 +14,10 @@ branch_labels = None
 depends_on = None
 
 # Versions whose spec says no task have one by what they take and give; no SQL can say which.
-WITHOUT = "select id, inputs, outputs, labels, handler from model_versions where task is null and id > :last order by id limit 500"
+WITHOUT = """
+select id, inputs, outputs, labels, handler from model_versions
+where task is null and id > :last order by id limit 500
+"""
 KEEP = """
 create function keep_experiment_task() returns trigger language plpgsql as $$
 declare
@@ -24,7 +27,8 @@ declare
 begin
     -- Of two changes at once the later one sees the other.
     perform from experiments where id = experiment for no key update;
-    select left(task, 500) into newest from model_versions where experiment_id = experiment order by number desc limit 1;
+    select left(task, 500) into newest from model_versions
+        where experiment_id = experiment order by number desc limit 1;
     delete from experiment_keys where experiment_id = experiment and key >= field and key < field || '\\x05';
     insert into experiment_keys (experiment_id, key)
         select experiment, field || '\\x03' || convert_to(newest, 'UTF8') where newest is not null
@@ -62,7 +66,8 @@ def downgrade() -> None:
     op.execute("drop trigger keep_task on model_versions")
     op.execute("drop function keep_experiment_task()")
     op.execute(
-        "delete from experiment_keys where key >= substr(sha256('task'), 1, 6) and key < substr(sha256('task'), 1, 6) || '\\x05'"
+        "delete from experiment_keys using (select substr(sha256('task'), 1, 6) as digest) field "
+        "where key >= field.digest and key < field.digest || '\\x05'"
     )
 
 
@@ -71,7 +76,10 @@ def _derive() -> None:
     last = 0
     while rows := connection.execute(sa.text(WITHOUT), {"last": last}).all():
         found = [
-            {"id": row.id, "task": interface.of_documents(row.inputs, row.outputs, row.labels, row.handler).task}
+            {
+                "id": row.id,
+                "task": interface.of_documents(row.inputs, row.outputs, row.labels, row.handler).task,
+            }
             for row in rows
         ]
         connection.execute(sa.text("update model_versions set task = :task where id = :id"), found)
