@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -113,7 +114,7 @@ def _shaped(session: Session, rows: Sequence[Experiment]) -> list[bodies.Experim
     versions = (
         select(ModelVersion.experiment_id, ModelVersion.number, ModelVersion.task)
         .where(ModelVersion.experiment_id.in_(ids))
-        .distinct(ModelVersion.experiment_id)
+        .ext(distinct_on(ModelVersion.experiment_id))
         .order_by(ModelVersion.experiment_id, ModelVersion.number.desc())
     )
     newest = {row.experiment_id: (row.number, row.task) for row in session.execute(versions)}

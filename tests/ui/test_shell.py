@@ -293,25 +293,17 @@ class TestOutage:
 class TestFaults:
     """A page of ours that breaks."""
 
-    @pytest.fixture(params=["GET", "POST"])
-    def answer(
-        self,
-        request: pytest.FixtureRequest,
-        send: Send,
-        monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture,
-    ) -> httpx.Response:
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_says_so_in_the_frame_by_an_id_that_the_log_has(
+        self, send: Send, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, method: str
+    ) -> None:
         async def broken(*_: object) -> None:
             raise RuntimeError("of no visitor's concern")
 
         monkeypatch.setattr("model_ui.metadata_client.MetadataClient.tokens", broken)
         monkeypatch.setattr("model_ui.metadata_client.MetadataClient.revoke_token", broken)
-        form = {"data": {"do": "revoke", "id": "0" * 12}} if request.param == "POST" else {}
-        return send(request.param, "/settings", headers=HTML, **form)
-
-    def test_says_so_in_the_frame_by_an_id_that_the_log_has(
-        self, answer: httpx.Response, caplog: pytest.LogCaptureFixture
-    ) -> None:
+        form = {"data": {"do": "revoke", "id": "0" * 12}} if method == "POST" else {}
+        answer = send(method, "/settings", headers=HTML, **form)
         assert answer.status_code == 500
         assert "This page has a fault" in answer.text
         assert '<a href="/behind/experiments"' in answer.text

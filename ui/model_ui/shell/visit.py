@@ -30,7 +30,7 @@ IDLE_SECONDS, MOVING_SECONDS = 12.0, 2.0
 # So old may be what a refresh shows of what another page has just read.
 SHARED_SECONDS, HEALTH_SECONDS = 1.5, 5.0
 # And so old where nothing moves and many pages are open.
-LONGEST_SECONDS = 30.0
+LONGEST_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
