@@ -9,7 +9,7 @@ import pytest
 from model_ui.authentication import FRESH_SECONDS
 from model_ui.metadata_client import MetadataClient
 from model_ui.settings import Settings
-from model_ui.shared_reads import SharedReads
+from model_ui.shared_reads import Scope, SharedReads
 from model_ui.shell.visit import IDLE_SECONDS, LONGEST_SECONDS
 from tests.ui.apps import create_app
 from tests.ui.fake_api import FakeApi
@@ -78,7 +78,8 @@ def test_one_open_page_reads_anew_whenever_it_asks() -> None:
         found = []
         for _ in range(5):
             for number in range(3):
-                found.append(await reads.read((("viewer", None), f"/{number}"), ask, 1.5, LONGEST_SECONDS))  # type: ignore[arg-type]
+                key = (Scope("viewer"), f"/{number}")
+                found.append(await reads.read(key, ask, 1.5, LONGEST_SECONDS))
             clock.now += IDLE_SECONDS
         return found
 
