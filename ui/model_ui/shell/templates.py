@@ -68,7 +68,7 @@ def duration(seconds: float) -> str:
 def size(found: int) -> str:
     """Bytes as `812 bytes`, `1.4 kB`, `23 MB`."""
     if found < 1000:
-        return f"{found} bytes"
+        return "1 byte" if found == 1 else f"{found} bytes"
     amount = float(found)
     for unit in ("kB", "MB"):
         amount /= 1000
