@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -224,7 +225,7 @@ class TestLineage:
         assert "The deployment was asked by its own name." in page
 
     def test_of_none_is_told_in_the_frame(self, ui: httpx.Client) -> None:
-        assert ui.get("/lineage", params={"id": "0" * 36}).status_code == 404
+        assert ui.get("/lineage", params={"id": str(UUID(int=0))}).status_code == 404
 
 
 class TestRight:
