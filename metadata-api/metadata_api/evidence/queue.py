@@ -84,7 +84,7 @@ def read(session: Session, asked: Asked, author: str, limit: int) -> bodies.Labe
 def deciding(session: Session, task: str, candidate: int, champion: int) -> list[Undecided]:
     """The first inputs of the queue on which these two versions differ, whoever asks for them."""
     sides = _Sides(task, sorted({candidate, champion}), champion, [candidate])
-    differing = [one for one in _open(session, sides) if one.candidate_differs]
+    differing = _open(session, sides, only_differing=True)
     digests = [place.input.sha256 for place in islice(order.ordered(task, differing), DECIDING)]
     newest = answered.newest(sides.served).where(Prediction.input_sha256.in_(digests))
     said = {(row.input_sha256, row.version_id): row.said for row in session.execute(newest)}
@@ -140,8 +140,13 @@ def _deployments(session: Session) -> Sequence[Any]:
     return session.execute(columns.where(Deployment.desired == "running")).all()
 
 
-def _open(session: Session, sides: _Sides, author: str | None = None) -> list[Candidate]:
-    """The inputs that may be labelled next, with what is known of the answers to them; `author` has skipped none."""
+def _open(
+    session: Session, sides: _Sides, author: str | None = None, *, only_differing: bool = False
+) -> list[Candidate]:
+    """The inputs that may be labelled next, with what is known of the answers to them; `author` has skipped none.
+
+    `only_differing` leaves those out on which no candidate differs from the champion.
+    """
     answers = _answers(sides, author)
     of_champion = case((answers.c.version_id == sides.champion, answers.c.said))
     champion = func.max(of_champion).over(partition_by=answers.c.input_sha256)
@@ -155,6 +160,8 @@ def _open(session: Session, sides: _Sides, author: str | None = None) -> list[Ca
         (func.max(beside.c.number) - func.min(beside.c.number)).label("spread"),
         func.min(beside.c.margin).label("margin"),
     ).group_by(beside.c.input_sha256)
+    if only_differing:
+        grouped = grouped.having(func.bool_or(beside.c.differs))
     return [
         Candidate(row.input_sha256, row.differs, row.answers, row.spread or 0.0, row.margin)
         for row in session.execute(grouped)
