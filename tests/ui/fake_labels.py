@@ -111,6 +111,7 @@ class FakeLabels:
             "number": None,
             "text": None,
             "note": "",
+            "chosen": "other",
             "author": "anonymous",
             "created_at": NOW,
             **said[place],
