@@ -23,6 +23,7 @@ STYLES = {
         "label.css",
         "scores.css",
         "evidence.css",
+        "lineage.css",
     )
 }
 SCRIPTS = (
