@@ -109,7 +109,7 @@ def _of_numbers(numbers: Sequence[float]) -> _Scale:
         # Halves, because the difference of two large numbers may be infinite.
         return (value / 2 - low / 2) / (high / 2 - low / 2)
 
-    places = {value: _height(share(value)) for value in numbers}
+    places: dict[object, float] = {value: _height(share(value)) for value in numbers}
     return _Scale(places, ((_height(1), number(high)), (_height(0), number(low))), is_log)
 
 
