@@ -20,6 +20,7 @@ from tests.e2e.cluster import (
     label_of,
     objects,
     outside,
+    run,
     script,
     status_of,
     wait_for,
