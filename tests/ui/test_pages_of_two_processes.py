@@ -1,81 +1,29 @@
 """Two real processes of the UI behind one address, as two replicas are: a page outlives the loss of its process."""
 
-import itertools
 import os
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, expect
-from starlette.requests import Request
-from starlette.responses import Response
 
 from tests.asgi import Server
 from tests.ports import free_port
 from tests.ui.fake_api import FakeApi
+from tests.ui.test_two_processes import Balancer
 from tests.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 # An idle page asks every 12 s.
 NOTICED_MS = 20_000
-KEPT = (
-    "accept",
-    "accept-encoding",
-    "content-type",
-    "cookie",
-    "host",
-    "if-none-match",
-    "marina-live",
-    "origin",
-)
-
-
-class Proxy:
-    """An ASGI application that sends each request to the next process; one that is gone is passed over."""
-
-    def __init__(self, addresses: list[str]) -> None:
-        self.answered: Counter[str] = Counter()
-        self._turns = itertools.cycle(addresses)
-        self._count = len(addresses)
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            return
-        request = Request(scope, receive)
-        content = await request.body()
-        headers = {name: request.headers[name] for name in KEPT if name in request.headers}
-        headers |= {name: value for name, value in request.headers.items() if name.startswith("sec-")}
-        answer = Response("No process answers.", 502)
-        for _ in range(self._count):
-            address = next(self._turns)
-            async with httpx.AsyncClient(base_url=address, timeout=30) as client:
-                try:
-                    found = await client.request(
-                        request.method,
-                        str(request.url).partition(request.url.netloc)[2],
-                        headers=headers,
-                        content=content,
-                    )
-                except httpx.TransportError:
-                    continue
-            self.answered[address] += 1
-            answer = Response(found.content, found.status_code)
-            left_out = ("content-length", "content-encoding", "transfer-encoding", "connection")
-            answer.raw_headers += [
-                pair for pair in found.headers.raw if pair[0].lower().decode() not in left_out
-            ]
-            break
-        await answer(scope, receive, send)
 
 
 class Replicas:
-    """The processes by their addresses, the proxy before them, and the fake API behind them."""
+    """The processes by their addresses, the balancer before them, and the fake API behind them."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.api = FakeApi()
@@ -90,8 +38,8 @@ class Replicas:
             process = subprocess.Popen([sys.executable, "-m", "model_ui"], env={**os.environ, **variables})
             stack.callback(_end, process)
             self.processes[f"http://{host}:{port}"] = process
-        self.proxy = Proxy(list(self.processes))
-        self.url = stack.enter_context(Server(self.proxy, public)).url
+        self.balancer = Balancer(list(self.processes))
+        self.url = stack.enter_context(Server(self.balancer, public)).url
         for address, process in self.processes.items():
             until(lambda a=address, p=process: p.poll() is not None or _answers(a), f"{address} starts", 60)  # type: ignore[misc]
 
@@ -116,7 +64,7 @@ def test_a_page_outlives_its_process(browser: Browser, replicas: Replicas) -> No
     page.get_by_label("Notes").fill("seen by two")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#status")).to_contain_text("The notes are saved.")
-    assert min(replicas.proxy.answered[one] for one in (first, second)) > 2
+    assert min(replicas.balancer.asked[one] for one in (first, second)) > 2
     replicas.kill(first)
     page.get_by_role("button", name="Undo").click()
     until(lambda: replicas.api.experiments["cnn-fast"]["notes"] == "", "the notes are as they were")
