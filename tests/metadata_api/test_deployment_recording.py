@@ -147,7 +147,16 @@ class TestWhatServersRead:
         api.patch(f"{URL}/digits", json={"recording": None}).raise_for_status()
         assert models(file, {}) == {}
 
-    def test_nothing_that_the_api_shows_has_the_key_in_it(
+    def test_a_deployer_is_told_the_address_for_an_agent(
+        self, closed: tuple[httpx.Client, Path], digits: None
+    ) -> None:
+        api, file = closed
+        assert api.get(f"{URL}/digits/recording-address").status_code == 404
+        api.post(URL, json={"experiment": "digits", "recording": {"rate": 1}}).raise_for_status()
+        found = api.get(f"{URL}/digits/recording-address").raise_for_status().json()
+        assert found["url"] == models(file, {"digits"})["digits"]["url"]
+
+    def test_nothing_else_that_the_api_shows_has_the_key_in_it(
         self, closed: tuple[httpx.Client, Path], digits: None
     ) -> None:
         api, file = closed

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from serving_runtime.contracts import PREDICTION_HEADER
+from serving_runtime.front import recording_sender
 from serving_runtime.front.recorded_calls import Call, Part
 from serving_runtime.front.recording_sender import Sender
 from serving_runtime.models.metrics import Metrics
@@ -285,6 +286,23 @@ class TestTheQueue:
         sender.close()
         assert [body_in(event)[:1] for event in sink.events[::2]] == [b"0", b"1", b"2", b"3"]
         assert len(sink.requests) == 3
+
+    def test_a_server_that_answers_byte_by_byte_is_left(
+        self, sink: Sink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(recording_sender, "POST_SECONDS", 0.3)
+        sink.drips = True
+        sender = Sender(Metrics())
+        sender.put(call(sink, "x"))
+        until(lambda: sink.requests)
+        sink.drips = False
+
+        def taken() -> bool:
+            sender.expire()
+            return len(sink.events) > 2  # what was taken without an answer comes again
+
+        until(taken, seconds=5)
+        sender.close()
 
     def test_one_address_that_rejects_costs_the_others_nothing(self, sink: Sink) -> None:
         metrics = Metrics()
