@@ -31,6 +31,6 @@ def test_it_is_turned_on_shown_and_turned_off(at_home: Marina, api: httpx.Client
 
 
 def test_what_is_no_share_is_wrong_use(at_home: Marina, digits: None) -> None:
-    at_home("record", "digits", "1.5").failed(2, "1.5")
+    at_home("record", "digits", "1.5").failed(2, "SHARE")
     at_home("record", "digits", "--inputs-only").failed(2, "share")
     at_home("record", "nobody", "0.1").failed(1, "nobody")

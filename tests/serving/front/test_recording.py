@@ -29,6 +29,12 @@ def sink() -> Iterator[Sink]:
 
 
 @pytest.fixture
+def front(native_front: Front) -> Front:
+    """What is recorded is no business of the runtime."""
+    return native_front
+
+
+@pytest.fixture
 def record(front: Front, sink: Sink) -> Iterator[Callable[..., None]]:
     """Says what is recorded of the model `summing`, and waits until the front knows; nothing at the end."""
     file = front.models_file.with_name("recordings.json")
@@ -229,6 +235,17 @@ def _seconds(front: Front) -> float:
     began = time.monotonic()
     assert front.infer("summing", PIXELS).status_code == 200
     return time.monotonic() - began
+
+
+def test_the_other_runtime_records_too(torchserve_front: Front, sink: Sink) -> None:
+    file = torchserve_front.models_file.with_name("recordings.json")
+    rule = {"rate": 1, "answers": True, "url": sink.url}
+    file.write_bytes(orjson.dumps({"namespace": "models", "models": {"summing": rule}}))
+    try:
+        until(lambda: PREDICTION_HEADER in torchserve_front.infer("summing", PIXELS).headers)
+        until(lambda: len(sink.events) == 2)
+    finally:
+        file.unlink()
 
 
 def test_what_is_queued_is_sent_before_the_front_ends(new_front: Callable[..., Front], sink: Sink) -> None:
