@@ -102,6 +102,7 @@ class Sender:
                 self._done += len(calls)
                 self._done_bytes += sum(call.size for call in calls)
             if self._closing.is_set() and not self._waiting:
+                self._disconnect()
                 return
 
     def _batches(self) -> Iterator[list[Call]]:
