@@ -11,7 +11,7 @@ from metadata_api.experiments import list_page
 from metadata_api.schemas.experiments import Listing
 from tests.metadata_api.making import INPUTS, OUTPUTS, own_database
 
-BEFORE = "0028"
+BEFORE = "0029"
 FILL = (
     "insert into experiments (name, display_name) select 'run-' || n, 'Run' from generate_series(1, 4) n",
     """
