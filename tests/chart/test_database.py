@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 from metadata_api.database import migrate
 from metadata_api.database.session import connect
 from tests.chart.rendering import CHART, Object, Rejected, environment, render, shape
+from tests.databases import empty_database, own_database
 
 FILES = CHART / "files"
 
@@ -214,29 +215,21 @@ def programs() -> Path:
 @pytest.fixture
 def place(postgres_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
     """Environment of the scripts as the CronJob makes it, with a database of its own."""
-    url = make_url(postgres_url)
-    with_password = url.render_as_string(hide_password=False)
-    admin = psycopg2.connect(with_password)
-    admin.autocommit = True
-    name = f"backup_{tmp_path.name}".replace("-", "_")[:60]
-    with admin.cursor() as cursor:
-        cursor.execute(f'create database "{name}"')
-    (tmp_path / "password").write_text(str(url.password))
-    (tmp_path / "dumps").mkdir()
-    yield {
-        "PATH": f"{programs()}:{os.environ['PATH']}",
-        "PGHOST": str(url.host),
-        "PGPORT": str(url.port),
-        "PGUSER": str(url.username),
-        "PGDATABASE": name,
-        "PASSWORD_FILE": str(tmp_path / "password"),
-        "BACKUP_DIR": str(tmp_path / "dumps"),
-        "BACKUP_KEEP": "3",
-        "WAIT_SECONDS": "2",
-    }
-    with admin.cursor() as cursor:
-        cursor.execute(f'drop database "{name}" with (force)')
-    admin.close()
+    with empty_database(postgres_url) as made:
+        url = make_url(made)
+        (tmp_path / "password").write_text(str(url.password))
+        (tmp_path / "dumps").mkdir()
+        yield {
+            "PATH": f"{programs()}:{os.environ['PATH']}",
+            "PGHOST": str(url.host),
+            "PGPORT": str(url.port),
+            "PGUSER": str(url.username),
+            "PGDATABASE": str(url.database),
+            "PASSWORD_FILE": str(tmp_path / "password"),
+            "BACKUP_DIR": str(tmp_path / "dumps"),
+            "BACKUP_KEEP": "3",
+            "WAIT_SECONDS": "2",
+        }
 
 
 def run(script: str, place: dict[str, str], **more: str) -> subprocess.CompletedProcess[str]:
@@ -271,13 +264,10 @@ def dumps(place: dict[str, str]) -> list[str]:
 
 
 @pytest.fixture
-def product(place: dict[str, str], postgres_url: str) -> dict[str, str]:
+def product(place: dict[str, str], postgres_url: str) -> Iterator[dict[str, str]]:
     """The same with the product's schema in the database."""
-    url = make_url(postgres_url).set(database=place["PGDATABASE"])
-    engine = connect(url.render_as_string(hide_password=False))
-    migrate.upgrade(engine)
-    engine.dispose()
-    return place
+    with own_database(postgres_url) as engine:
+        yield {**place, "PGDATABASE": str(engine.url.database)}
 
 
 def version_of(experiment: str, number: int) -> tuple[str, ...]:
