@@ -83,7 +83,9 @@ def _serve(pooler: Pooler, client: socket.socket, target: tuple[str, int]) -> No
         assert server
         server.settimeout(None)
         for each in (client, server):
-            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each message waits for the one before it
+            each.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+            )  # else each message waits for the one before it
         server.sendall(start)
         _log_in(client, server)
         _pass_on(pooler, client, server)

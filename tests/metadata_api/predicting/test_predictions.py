@@ -14,10 +14,8 @@ from fastapi import FastAPI
 from PIL import Image
 from sqlalchemy import Engine, text
 
-from metadata_api.app import create_app
 from metadata_api.predicting import predictions
 from metadata_api.settings import Database, Max, Settings
-from metadata_api.settings.auth import Auth
 from serving_runtime.protocol.tensors import unpack_elements
 from tests.metadata_api.conftest import as_json, row_counts
 from tests.metadata_api.making import (
@@ -25,43 +23,16 @@ from tests.metadata_api.making import (
     make_deployment,
     make_image,
     make_version,
-    url_of,
 )
-from tests.metadata_api.servers import V2Server, answers, closes, hangs, rejects, running, says
+from tests.metadata_api.servers import V2Server, answers, closes, hangs, rejects, says
 
 URL = "/v1/predictions"
 
 
 @pytest.fixture(scope="module")
-def engine(own_engine: Engine) -> Engine:
-    return own_engine
-
-
-@pytest.fixture(scope="module")
-def own_app(engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
-    """The application, asking the server of these tests, and less patient with the database."""
-    folder = tmp_path_factory.mktemp("predictions")
-    settings = Settings(
-        auth=Auth(mode="off"),
-        database_url=url_of(engine),
-        database=Database(seconds=1.5),
-        store_dir=folder / "store",
-        serving_models_file=folder / "models.json",
-        serving_url=serving.url,
-    )
-    return create_app(settings)
-
-
-@pytest.fixture(scope="module")
-def address(own_app: FastAPI) -> Iterator[str]:
-    with running(own_app) as address:
-        yield address
-
-
-@pytest.fixture
-def api(address: str, clean: None) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, timeout=60) as client:
-        yield client
+def own_settings(own_settings: Settings) -> Settings:
+    """Less patient with the database."""
+    return own_settings.model_copy(update={"database": Database(seconds=1.5)})
 
 
 @pytest.fixture
