@@ -25,14 +25,14 @@ def own_settings(engine: Engine, serving: V2Server, tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture(scope="module")
-def own_app(own_settings: Settings) -> FastAPI:
+def app(own_settings: Settings) -> FastAPI:
     """The application of a module."""
     return create_app(own_settings)
 
 
 @pytest.fixture(scope="module")
-def address(own_app: FastAPI) -> Iterator[str]:
-    with running(own_app) as address:
+def address(app: FastAPI) -> Iterator[str]:
+    with running(app) as address:
         yield address
 
 

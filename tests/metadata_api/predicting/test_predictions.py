@@ -217,7 +217,7 @@ class TestFailures:
 
     def test_each_deployment_has_what_its_server_has(
         self,
-        own_app: FastAPI,
+        app: FastAPI,
         api: httpx.Client,
         four: None,
         engine: Engine,
@@ -225,7 +225,7 @@ class TestFailures:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(predictions, "WAY_SECONDS", 0.1)
-        components = own_app.state.components
+        components = app.state.components
         hurried = components.settings.model_copy(update={"max": Max(response_seconds=0.3)})
         monkeypatch.setattr(components, "settings", hurried)
         with engine.begin() as connection:
@@ -312,8 +312,8 @@ class TestRefused:
     """Each with a clear 4xx, and nothing stored."""
 
     @pytest.fixture(autouse=True)
-    def unchanged(self, engine: Engine, four: None, own_app: FastAPI) -> Iterator[None]:
-        store = own_app.state.components.inputs.first.root
+    def unchanged(self, engine: Engine, four: None, app: FastAPI) -> Iterator[None]:
+        store = app.state.components.inputs.first.root
 
         def files() -> int:
             return sum(path.is_file() for path in store.rglob("*"))
