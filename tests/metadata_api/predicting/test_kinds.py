@@ -87,6 +87,8 @@ class TestTargets:
 
         def then_deleted(session: Session, names: Any = None) -> list[aliases.Pointer]:
             found = read(session, names)
+            if names is None:  # the application reads all of them again and again
+                return found
             for path in ("/v1/aliases/best", "/v1/deployments/digits"):
                 api.delete(path).raise_for_status()
             return found

@@ -5,6 +5,7 @@ import io
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ from PIL import Image
 from sqlalchemy import Engine, text
 
 from metadata_api.predicting import predictions
-from metadata_api.settings import Database, Max, Settings
+from metadata_api.settings import Database, Settings
 from serving_runtime.protocol.tensors import unpack_elements
 from tests.metadata_api.conftest import as_json, row_counts
 from tests.metadata_api.making import (
@@ -226,8 +227,7 @@ class TestFailures:
     ) -> None:
         monkeypatch.setattr(predictions, "WAY_SECONDS", 0.1)
         components = app.state.components
-        hurried = components.settings.model_copy(update={"max": Max(response_seconds=0.3)})
-        monkeypatch.setattr(components, "settings", hurried)
+        monkeypatch.setattr(components, "predicting", replace(components.predicting, response_seconds=0.3))
         with engine.begin() as connection:
             connection.execute(text("update deployments set response_seconds = 30 where name = 'b'"))
         for name in "ab":
