@@ -58,6 +58,19 @@ class TestClasses:
         assert "Tied between 5 classes" in many
         assert "No model could answer" in shown(failed("a", "no"))
 
+    def test_a_model_that_guesses_has_no_vote_beside_others(self) -> None:
+        even = [{"label": str(digit), "probability": 0.11 if digit == 3 else 0.89 / 9} for digit in range(10)]
+        even.sort(key=lambda share: -float(str(share["probability"])))
+        poor = result("poor", label="3", probabilities=even)
+        assert "<h3>2 of 3 say 5</h3><p>poor does not know.</p>" in shown(result("a"), poor, result("b"))
+        assert 'class="m-vote ok"' in shown(result("a"), poor)
+        assert "<h3>poor says 3</h3>" in shown(poor)
+
+    def test_who_answers_for_an_alias_comes_first_and_who_differs_next(self) -> None:
+        html = shown(*(result(name) for name in "ab"), result("c", label="3"), result("d", alias="champion"))
+        places = [html.index(f'<h4 title="{name}">') for name in "dcab"]
+        assert places == sorted(places)
+
     def test_an_unusual_input_is_said_once_and_no_agreement_hides_it(self) -> None:
         rows = (result("a", warning="It is <b>blank</b>."), result("b", warning="It is <b>blank</b>."))
         html = shown(*rows)

@@ -20,6 +20,11 @@ FIVE = [
 def enter(page: Page, url: str) -> None:
     """Open the UI and wait until it knows what is deployed."""
     page.goto(url)
+    see_the_pad(page)
+
+
+def see_the_pad(page: Page) -> None:
+    """Wait until Try knows what is deployed."""
     page.locator("#asking canvas").wait_for()
     page.get_by_role("checkbox").nth(1).wait_for()
 

@@ -39,7 +39,8 @@ def answers(comparison: Comparison) -> str:
     silent = "".join(_failed(answer) for answer in failed)
     cards = f'<div class="m-cards">{silent}</div>' if silent else ""
     right = "".join(_right(comparison.input.sha256, task) for task in tasks if task)
-    return f'<div class="m-answers">{sections}{cards}{right}{_passed_over(comparison.not_asked)}</div>'
+    content = f"{sections}{cards}{right}{_passed_over(comparison.not_asked)}"
+    return f'<div class="m-answers" data-about="{text(comparison.input.sha256)}">{content}</div>'
 
 
 def _right(sha256: str, task: str) -> str:
@@ -93,8 +94,10 @@ def _section(kind: AnswerKind, answers: list[Answer], comparison: Comparison, sh
     )
     image = _seen(shared, "What the models saw") if shared else ""
     state = "ok" if verdict.agreed and not remarks else "warn"
+    # Those that answer for an alias first, then who differs, so that neither has to be looked for among sixty.
+    ordered = sorted(answers, key=lambda answer: (not answer.aliases, answer.name not in verdict.dissenters))
     cards = "".join(
-        _card(kind, answer, answers, comparison.input, verdict, own_picture=not shared) for answer in answers
+        _card(kind, answer, answers, comparison.input, verdict, own_picture=not shared) for answer in ordered
     )
     wide = " wide" if kind.wide else ""
     return f'{_vote(verdict, state, remarks + broken, image)}<div class="m-cards{wide}">{cards}</div>'
