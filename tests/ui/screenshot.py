@@ -61,7 +61,7 @@ def _own_url() -> str:
 
 def try_page(page: Page, url: str) -> bytes:
     """A drawn 5 with all predictions, on a page WIDTH pixels wide. Raises AssertionError when some are missed."""
-    verdict = page.locator(".m-verdict h3")
+    verdict = page.locator(".m-verdict h2")
     visits.enter(page, url)
     # Something of everything, so that Deployments shows traffic and latencies are not those of a system just started.
     for digit in range(10):

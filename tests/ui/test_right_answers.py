@@ -4,10 +4,11 @@ import random
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 from tests.ui import visits
 from tests.ui.conftest import Site
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 # In each frame, the answer that is seen is held against how the paper looked when the image that it names came to be.
@@ -44,11 +45,8 @@ WATCH = """(() => {
 })()"""
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_no_answer_is_seen_beside_another_image(
-    site: Site, open_page: Callable[[int], Page], seed: int
-) -> None:
-    use(site, open_page(1280), random.Random(seed), steps=22)
+def test_no_answer_is_seen_beside_another_image(site: Site, open_page: Callable[[int], Page]) -> None:
+    use(site, open_page(1280), random.Random(1), steps=20)
 
 
 @pytest.mark.long
@@ -100,15 +98,28 @@ def use(site: Site, page: Page, chance: random.Random, *, steps: int) -> None:
     for _ in range(steps):
         chance.choice([*does, live, press("Predict")])()
         page.wait_for_timeout(chance.choice([0, 60, 400]))
-    site.restart_ui()
-    stroke()
     predictions.held, predictions.seconds, site.api.away = False, 0.0, False
-    visits.see_the_pad(page)
     if not page.locator("[data-do=live]").is_checked():
         live()
+    see_the_answer(page, stroke)
+    before = page.evaluate("watched")
+    # Another process in the place of the first knows nothing of this page.
+    site.restart_ui()
     stroke()
-    expect(page.locator(".m-vote")).to_be_visible(timeout=30_000)
+    visits.see_the_pad(page)
+    see_the_answer(page, stroke)
+    for watched in (before, page.evaluate("watched")):
+        assert watched["seen"] > 0
+        assert watched["wrong"] == []
+
+
+def see_the_answer(page: Page, stroke: Callable[[], None]) -> None:
+    """What is on the paper is answered, whatever was lost before; on an empty one something is drawn first."""
+
+    def answered() -> bool:
+        if page.locator("#asking canvas").count() and visits.ink(page) == 0:
+            stroke()
+        return page.locator(".m-vote").is_visible()
+
+    until(answered, "the image on the paper is answered", 40, pause=0.5)
     page.wait_for_timeout(300)
-    watched = page.evaluate("watched")
-    assert watched["seen"] > 5
-    assert watched["wrong"] == []

@@ -30,7 +30,7 @@ def test_on_the_deployments_and_in_a_form_that_is_half_filled(site: Site, open_p
     page.get_by_text("Deploy…").click()
     page.get_by_label("Experiment", exact=True).fill("cnn-mo")
     page.get_by_label("Runtime").select_option("native")
-    for number in range(CHANGES):
+    for number in range(1, CHANGES + 1):
         words = changed(site, number)
         page.clock.run_for(2500)
         expect(page.locator("tbody")).to_contain_text(words)
@@ -39,6 +39,7 @@ def test_on_the_deployments_and_in_a_form_that_is_half_filled(site: Site, open_p
     expect(page.get_by_label("Runtime")).to_have_value("native")
 
 
+@pytest.mark.long
 def test_a_version_that_was_chosen_and_not_yet_sent(site: Site, open_page: OpenPage) -> None:
     page = open_page(1280)
     page.clock.install()
@@ -56,6 +57,7 @@ def test_a_version_that_was_chosen_and_not_yet_sent(site: Site, open_page: OpenP
     assert site.api.deployments["cnn-fast"]["version"] == 2
 
 
+@pytest.mark.long
 def test_whom_to_ask_and_what_is_drawn_on_try(site: Site, open_page: OpenPage) -> None:
     page = open_page(1280)
     visits.enter(page, site.url)

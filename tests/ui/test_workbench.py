@@ -198,7 +198,7 @@ class TestExperiment:
         expect(page.locator(".c-tip")).to_contain_text("step")
 
     def test_names_that_begin_alike_are_told_apart(self, site: Site, open_page: OpenPage) -> None:
-        names = [f"resnet-with-a-warm-restart-and-a-cosine-{n}-decay" for n in range(12)]
+        names = [f"resnet-warm-restart-and-cosine-{n}-decay" for n in range(12)]
         for place, name in enumerate(names):
             site.api.experiments[name] = experiment(name)
             site.api.experiments[name]["metrics"]["loss"] |= {"final": 0.1 + place}

@@ -114,7 +114,7 @@ def see_answers(page: Page, names: set[str]) -> dict[str, str]:
 
 def card(page: Page, name: str) -> Locator:
     """The card with one deployment's answer."""
-    return page.locator(".m-card").filter(has=page.locator(f'h4:text-is("{name}")'))
+    return page.locator(".m-card").filter(has=page.locator(f'h3:text-is("{name}")'))
 
 
 def see_curves(page: Page, least: int, metric: str = "loss") -> None:

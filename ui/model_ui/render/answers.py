@@ -109,7 +109,7 @@ def _vote(verdict: Verdict, state: str, remarks: str = "", image: str = "") -> s
     detail = f"<p>{text(verdict.detail)}</p>" if verdict.detail else ""
     return (
         f'<section class="m-vote {state}" aria-live="polite">{glyph}'
-        f'<div class="m-verdict"><h3>{text(verdict.title)}</h3>{detail}{verdict.more}{remarks}</div>{image}</section>'
+        f'<div class="m-verdict"><h2>{text(verdict.title)}</h2>{detail}{verdict.more}{remarks}</div>{image}</section>'
     )
 
 
@@ -159,7 +159,7 @@ def _head(answer: Answer) -> str:
     also = ", ".join(answer.deployments[1:])
     more = f'<p class="m-sub m-also">also {text(also)}</p>' if also else ""
     return (
-        f'<header><h4 title="{text(answer.name + origin)}">{text(answer.name)}</h4>{version}{aliases}{cold}'
+        f'<header><h3 title="{text(answer.name + origin)}">{text(answer.name)}</h3>{version}{aliases}{cold}'
         f'<span class="m-latency" title="time until this deployment answered">{milliseconds(result.latency_ms)}</span>'
         f"</header>{more}"
     )

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from model_ui.shell.visit import Visit
 
 HEAD, BODY = b"</head>", b"<gradio-app"
-# What this page has no use for, or has as one file: a script for pages within others, the manifest, and the styles.
+# What this page has no use for: a script for pages within others, and the manifest.
 NEEDLESS = re.compile(
     rb"<script>(?:(?!</script>).)*iframeResizer\.contentWindow(?:(?!</script>).)*</script>"
-    rb'|<link rel="manifest"[^>]*>|<link rel="stylesheet" crossorigin href="\./assets/index-[^>]*>',
+    rb'|<link rel="manifest"[^>]*>',
     re.DOTALL,
 )
 

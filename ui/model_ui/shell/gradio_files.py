@@ -13,14 +13,13 @@ from pathlib import Path
 # What `app.build_ui` is made of.
 COMPONENTS = ("html", "column", "row", "state")
 ENTRY = re.compile(r'src="\./assets/(index-[^"]+\.js)"')
-ENTRY_STYLE = re.compile(r'href="\./assets/(index-[^"]+\.css)"')
 FILES = re.compile(r"m\.f=\[([^]]*)\]")
 IMPORT = re.compile(r"import\(`\./([^`]+)`\)[^`]{0,80}?__vite__mapDeps\(\[([\d,]*)\]\)")
 
 
 @dataclass(frozen=True)
 class Files:
-    """Names below Gradio's `/assets/`, those of the document itself first."""
+    """Names below Gradio's `/assets/`; the style that the document itself names is not among them."""
 
     scripts: tuple[str, ...]
     styles: tuple[str, ...]
@@ -28,10 +27,10 @@ class Files:
 
 @cache
 def files() -> Files:
-    """What the page loads by its first answer; of an unknown build only what the document names."""
+    """What the page loads until its first answer."""
     document = (_folder() / "index.html").read_text("utf-8")
-    entry, style = ENTRY.findall(document)[0], ENTRY_STYLE.findall(document)[0]
-    found = dict.fromkeys((entry, style))
+    entry = ENTRY.findall(document)[0]
+    found = dict.fromkeys([entry])
     for name, deps in _imports(entry):
         if name.startswith(("Index-", "core-")):
             found |= dict.fromkeys(deps)
