@@ -24,6 +24,7 @@ STYLES = {
         "label.css",
         "scores.css",
         "evidence.css",
+        "lineage.css",
     )
 }
 # All that Gradio's client would ask for one by one.
