@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 # What `app.build_ui` is made of.
-COMPONENTS = ("html", "column", "row", "state")
+COMPONENTS = ("html", "column", "row")
 ENTRY = re.compile(r'src="\./assets/(index-[^"]+\.js)"')
 FILES = re.compile(r"m\.f=\[([^]]*)\]")
 IMPORT = re.compile(r"import\(`\./([^`]+)`\)[^`]{0,80}?__vite__mapDeps\(\[([\d,]*)\]\)")
