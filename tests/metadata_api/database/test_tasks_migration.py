@@ -9,7 +9,8 @@ from metadata_api import versions
 from metadata_api.database import migrate
 from metadata_api.experiments import list_page
 from metadata_api.schemas.experiments import Listing
-from tests.metadata_api.making import INPUTS, OUTPUTS, own_database
+from tests.databases import own_database
+from tests.metadata_api.making import INPUTS, OUTPUTS
 
 BEFORE = "0029"
 FILL = (
