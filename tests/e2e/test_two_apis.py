@@ -61,6 +61,8 @@ def both(release: str) -> Iterator[Both]:
         with ExitStack() as stack:
             first, second = (stack.enter_context(forwarded(pod)) for pod in ready_pods())
             first.put(f"/v1/aliases/{ALIAS}", json={"deployment": OLD}).raise_for_status()
+            for client in (first, second):
+                wait_for("a pod knows the alias", lambda client=client: ask(client), KNOWN_SECONDS)
             try:
                 yield first, second
             finally:
@@ -103,7 +105,7 @@ def test_an_alias_that_one_moves_is_followed_by_the_other(both: Both) -> None:
             return None if (found := ask(other)) == before else found
 
         names = {wait_for("the other pod answers by it", moved, KNOWN_SECONDS)}
-        assert ask(mover) in names
+        wait_for("the one that moved it, too", lambda mover=mover: ask(mover) in names, KNOWN_SECONDS)
 
 
 def test_moves_by_both_at_once_are_one_history(both: Both) -> None:
