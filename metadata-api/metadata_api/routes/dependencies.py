@@ -30,6 +30,7 @@ from metadata_api.metrics import Metrics
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.predicting.predictions import Dependencies
 from metadata_api.recordings.recorder import Recorder
+from metadata_api.serving_recordings import ServingRecordings
 from metadata_api.settings import Settings
 from metadata_api.signatures import Signatures
 from metadata_api.v2_proxy.route_table import RouteTable
@@ -74,6 +75,8 @@ class Components:
     """What archives may import here."""
     serving_tokens: ServingTokens | None = field(init=False, default=None)
     """Hands the servers of models what they check tokens against, where they do; set with the deployer."""
+    serving_recordings: ServingRecordings | None = field(init=False, default=None)
+    """Tells them what they record; set with the deployer."""
     deployer: Deployer = field(init=False)
     """There as long as the application runs."""
 

@@ -24,10 +24,10 @@ from metadata_api.schemas.deployments import (
     LogPart,
     Minutes,
     NewDeployment,
-    RollbackPreview,
     Traffic,
 )
 from metadata_api.schemas.fields import NameInPath, Text
+from metadata_api.schemas.rollbacks import RollbackPreview
 from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1/deployments", tags=["deployments"])
