@@ -5,7 +5,7 @@ had happened before: the ids of predictions follow from those of the events.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from metadata_api.predicting.results import Outcome, Versions
 from metadata_api.predicting.targets import AnsweringVersion, Target
 from metadata_api.recordings import pairing, reading
 from metadata_api.recordings.events import Event
-from metadata_api.recordings.pairing import Call, Waiting, uid_of
+from metadata_api.recordings.pairing import Call, Key, Waiting, uid_of
 from metadata_api.recordings.reading import Unreadable
 from metadata_api.storage.base import ObjectStore
 
@@ -85,20 +85,33 @@ def store(
     stored_inputs.store_all(sessions, inputs, plan.parsed)
     with sessions.begin() as session:
         _write(session, plan)
-    for call in calls:
-        waiting.take(call.key)
-    for call in early:
-        if call.response is not None:
-            waiting.put(call.key, call.response)
+    _keep_waiting(waiting, calls, early, plan.outcomes, given)
     return plan.outcomes
 
 
-def _known(session: Session, calls: Iterable[Call]) -> Mapping[tuple[str, UUID], list[Row]]:
+def _keep_waiting(
+    waiting: Waiting,
+    calls: Iterable[Call],
+    early: Sequence[Call],
+    outcomes: Counter[str],
+    given: Collection[Key],
+) -> None:
+    """Let answers wait whose requests have not come, and no others; `given` are the calls of this batch."""
+    still = {call.key for call in early}
+    for call in calls:
+        if call.key not in still:
+            waiting.take(call.key)
+    for call in early:
+        if call.response is not None and call.key in given and not waiting.put(call.key, call.response):
+            outcomes[REPEATED] += 1
+
+
+def _known(session: Session, calls: Iterable[Call]) -> Mapping[Key, list[Row]]:
     """The predictions that there are of these calls."""
     columns = (Prediction.uid, Prediction.request_uid, Prediction.deployment, Prediction.status)
     query = select(*columns, Prediction.created_at, Prediction.input_sha256)
     mine = query.where(Prediction.request_uid.in_({call.id for call in calls}), Prediction.source == SOURCE)
-    found: dict[tuple[str, UUID], list[Row]] = {}
+    found: dict[Key, list[Row]] = {}
     for row in session.execute(mine):
         found.setdefault((row.deployment, row.request_uid), []).append(row._asdict())
     return found
@@ -107,7 +120,7 @@ def _known(session: Session, calls: Iterable[Call]) -> Mapping[tuple[str, UUID],
 def _sort(
     plan: _Plan,
     calls: Iterable[Call],
-    known: Mapping[tuple[str, UUID], list[Row]],
+    known: Mapping[Key, list[Row]],
     found: Mapping[str, Target],
     waiting: Waiting,
 ) -> list[Call]:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from metadata_api import recording_keys
+from metadata_api import recording_keys, serving_recordings
 from metadata_api.auth.access import by_key, needs
 from metadata_api.errors import NotFound, responses
 from metadata_api.limits import max_body
@@ -32,7 +32,7 @@ class Taken(BaseModel):
 class RecordingAddress(BaseModel):
     """Where events of a deployment are sent to; who knows the address may send there, so it is a secret."""
 
-    path: str
+    url: str
 
 
 @router.get(
@@ -44,8 +44,7 @@ async def show_address(of: ComponentsDep, deployment: NameInPath) -> RecordingAd
     """The secret address for a deployment's events, as `logger.url` of an InferenceService for KServe's agent."""
     if deployment not in (await of.routes.current()).deployments:
         raise NotFound("deployment_unknown", f"There is no deployment {deployment}. See /v1/deployments.")
-    key = recording_keys.key_of(of.serving_token, deployment)
-    return RecordingAddress(path=f"{router.prefix}/{deployment}/{key}")
+    return RecordingAddress(url=serving_recordings.address(of.settings.own_url, of.serving_token, deployment))
 
 
 @router.post(

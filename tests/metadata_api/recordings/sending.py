@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+from fastapi import FastAPI
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
@@ -15,6 +16,7 @@ from metadata_api import recording_keys
 from metadata_api.database.prediction_tables import Prediction
 from metadata_api.database.tables import Deployment
 from metadata_api.recordings.events import REQUEST, RESPONSE
+from metadata_api.recordings.recorder import Recorder
 from tests.metadata_api.making import make_deployment
 from tests.waiting import until
 
@@ -27,7 +29,7 @@ PROBABILITIES = [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 2],
 
 def recording_deployment(engine: Engine, name: str = "pets", **setting: Any) -> None:
     """A deployment whose traffic is recorded; it takes three numbers and knows two classes, unless told otherwise."""
-    version = {"inputs": NUMBERS, "outputs": PROBABILITIES, "labels": LABELS}
+    version: Json = {"inputs": NUMBERS, "outputs": PROBABILITIES, "labels": LABELS}
     version |= {key: setting.pop(key) for key in list(setting) if key in version}
     make_deployment(engine, name, **version)
     record(engine, name, **setting)
@@ -130,3 +132,19 @@ def kept(engine: Engine, count: int, **where: Any) -> list[Prediction]:
     until(found, f"{count} predictions {where}", 20)
     with Session(engine) as session:
         return list(session.scalars(select(Prediction).filter_by(**where).order_by(Prediction.id)))
+
+
+def read_again(app: FastAPI) -> None:
+    """Let the application know what another has written, as it would within half a second."""
+    routes = app.state.components.routes
+    routes._committed()
+    until(lambda: routes._read_commits >= routes._commits, "the deployments are read")
+
+
+def since(recorder: Recorder, before: dict[str, int]) -> dict[str, int]:
+    """What has been counted since then."""
+    return {name: more for name, count in recorder.events.items() if (more := count - before.get(name, 0))}
+
+
+def settled(recorder: Recorder, before: dict[str, int], expected: dict[str, int]) -> None:
+    until(lambda: since(recorder, before) == expected, lambda: f"{expected}: {since(recorder, before)}", 5)

@@ -32,11 +32,7 @@ async def record(visit: Visit, form: FormData) -> Response:
         json={"recording": wanted.model_dump(), "reason": str(form.get("reason", "")).strip()},
         params={"unchanged_since": since} if since else {},
     )
-    said = (
-        f"{share:.4%}".rstrip("0%").rstrip(".") + " % of its requests are recorded"
-        if share
-        else "Nothing is recorded"
-    )
+    said = f"{share * 100:g} % of its requests are recorded" if share else "nothing is recorded"
     return visit.done(f"{name}: {said}.", undo=_undo(before, after))
 
 
