@@ -31,12 +31,12 @@ def digits(engine: Engine, clean: None) -> None:
 @pytest.fixture
 def deployed(api: httpx.Client, digits: None) -> dict[str, Any]:
     """A deployment that records nothing."""
-    return api.post(URL, json={"experiment": "digits"}).raise_for_status().json()  # type: ignore[no-any-return]
+    return api.post(URL, json={"experiment": "digits"}).raise_for_status().json()
 
 
 def patched(api: httpx.Client, recording: object) -> dict[str, Any]:
     answer = api.patch(f"{URL}/digits", json={"recording": recording})
-    return answer.raise_for_status().json()["recording"]  # type: ignore[no-any-return]
+    return answer.raise_for_status().json()["recording"]
 
 
 def test_it_is_off_unless_somebody_asks_for_it(deployed: dict[str, Any]) -> None:
@@ -147,7 +147,16 @@ class TestWhatServersRead:
         api.patch(f"{URL}/digits", json={"recording": None}).raise_for_status()
         assert models(file, {}) == {}
 
-    def test_nothing_that_the_api_shows_has_the_key_in_it(
+    def test_a_deployer_is_told_the_address_for_an_agent(
+        self, closed: tuple[httpx.Client, Path], digits: None
+    ) -> None:
+        api, file = closed
+        assert api.get(f"{URL}/digits/recording-address").status_code == 404
+        api.post(URL, json={"experiment": "digits", "recording": {"rate": 1}}).raise_for_status()
+        found = api.get(f"{URL}/digits/recording-address").raise_for_status().json()
+        assert found["url"] == models(file, {"digits"})["digits"]["url"]
+
+    def test_nothing_else_that_the_api_shows_has_the_key_in_it(
         self, closed: tuple[httpx.Client, Path], digits: None
     ) -> None:
         api, file = closed

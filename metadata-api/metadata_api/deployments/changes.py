@@ -148,6 +148,14 @@ def locked(session: Session, name: str) -> Deployment:
     return row
 
 
+def find(session: Session, name: str) -> Deployment:
+    """The row as it is now; raises NotFound."""
+    row = session.scalar(select(Deployment).where(Deployment.name == name))
+    if row is None:
+        raise unknown(name)
+    return row
+
+
 def require(session: Session, name: str, release: HelmRelease) -> None:
     """Raise NotFound when there is no deployment of this name, not even one that only Helm knows."""
     known = session.scalar(select(Deployment.id).where(Deployment.name == name))

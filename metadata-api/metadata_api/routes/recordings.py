@@ -6,14 +6,13 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from metadata_api import recording_keys, serving_recordings
-from metadata_api.auth.access import by_key, needs
+from metadata_api import recording_keys
+from metadata_api.auth.access import by_key
 from metadata_api.errors import NotFound, responses
 from metadata_api.limits import max_body
 from metadata_api.recordings import events
 from metadata_api.routes.dependencies import ComponentsDep
 from metadata_api.schemas.fields import NameInPath
-from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1/recordings", tags=["recordings"])
 BATCH_BYTES = 16 * 1024 * 1024
@@ -27,24 +26,6 @@ class Taken(BaseModel):
     """How many events were taken; they are recorded within a second."""
 
     events: int
-
-
-class RecordingAddress(BaseModel):
-    """Where events of a deployment are sent to; who knows the address may send there, so it is a secret."""
-
-    url: str
-
-
-@router.get(
-    "/{deployment}",
-    dependencies=[needs(Role.DEPLOYER, deployment="deployment")],
-    responses=responses(404),
-)
-async def show_address(of: ComponentsDep, deployment: NameInPath) -> RecordingAddress:
-    """The secret address for a deployment's events, as `logger.url` of an InferenceService for KServe's agent."""
-    if deployment not in (await of.routes.current()).deployments:
-        raise NotFound("deployment_unknown", f"There is no deployment {deployment}. See /v1/deployments.")
-    return RecordingAddress(url=serving_recordings.address(of.settings.own_url, of.serving_token, deployment))
 
 
 @router.post(

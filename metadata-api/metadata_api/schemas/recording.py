@@ -33,3 +33,9 @@ class Recording(BaseModel):
     rate: Rate
     answers: Answers
     retention_days: RetentionDays | None
+
+
+class RecordingAddress(BaseModel):
+    """Where events of a deployment's v2 traffic are taken, as the servers of models reach it; it has its key in it."""
+
+    url: str

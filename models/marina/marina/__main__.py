@@ -8,6 +8,7 @@ import typer
 from marina import import_command as import_command
 from marina import packing_command
 from marina import promote_command as promote_command
+from marina import record_command as record_command
 from marina.api import one_line
 from marina.errors import Failure
 

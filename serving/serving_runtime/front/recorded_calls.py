@@ -51,7 +51,7 @@ def events(call: Call) -> bytes:
 
 
 def _event(call: Call, kind: str, part: Part) -> bytes:
-    attributes = {
+    attributes: dict[str, str | int] = {
         "specversion": "1.0",
         "id": call.id,
         "type": kind,

@@ -72,10 +72,11 @@ class Recorder:
         return response._replace(headers=(*response.headers, (_HEADER, event.encode())))
 
     async def follow(self) -> None:
-        """Look at the file again and again, for ever."""
+        """Look at the file and at what is being sent again and again, for ever."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self._refresh()
+            self._sender.expire()
 
     async def close(self) -> None:
         """Send what is queued, for a short time."""

@@ -4,8 +4,11 @@ The event loop only adds, the thread only takes; each writes counters of its own
 does not fit, or is not taken in time, is dropped and counted.
 """
 
+import contextlib
 import http.client
 import logging
+import math
+import socket
 import threading
 import time
 from collections import deque
@@ -46,6 +49,7 @@ class Sender:
         self._thread: threading.Thread | None = None
         self._connection: http.client.HTTPConnection | None = None
         self._connected_to = ""
+        self._post_until = math.inf
         self._problem = ""
         self._put = self._put_bytes = 0
         self._done = self._done_bytes = 0
@@ -69,6 +73,13 @@ class Sender:
             self._thread.start()
         return True
 
+    def expire(self) -> None:
+        """End a request that takes too long; to be called now and then, as a server may answer byte by byte."""
+        connection = self._connection
+        if self._post_until < time.monotonic() and connection is not None and connection.sock is not None:
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Send what is queued for at most so long; nothing is tried twice any more."""
         self._closing.set()
@@ -91,6 +102,7 @@ class Sender:
                 self._done += len(calls)
                 self._done_bytes += sum(call.size for call in calls)
             if self._closing.is_set() and not self._waiting:
+                self._disconnect()
                 return
 
     def _batches(self) -> Iterator[list[Call]]:
@@ -132,6 +144,7 @@ class Sender:
     def _post(self, url: str, body: bytes) -> int:
         """The status of the response; 0 without one."""
         address = urlsplit(url)
+        self._post_until = time.monotonic() + POST_SECONDS
         try:
             connection = self._connected(address)
             connection.request("POST", address.path, body, {"Content-Type": recorded_calls.CONTENT_TYPE})
@@ -140,6 +153,8 @@ class Sender:
         except (OSError, http.client.HTTPException, ValueError):
             self._disconnect()
             return 0
+        finally:
+            self._post_until = math.inf
         return response.status
 
     def _connected(self, address: SplitResult) -> http.client.HTTPConnection:

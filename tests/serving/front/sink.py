@@ -1,6 +1,7 @@
 """A real HTTP server in the place of the metadata API: it takes recorded events, or behaves as a test wants."""
 
 import base64
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -22,6 +23,8 @@ class Sink:
         self.statuses: list[int] = []
         self.delay = 0.0
         """Seconds before each response."""
+        self.drips = False
+        """Whether a response comes byte by byte, and never to its end."""
         sink = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,12 +34,22 @@ class Sink:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 sink.requests.append((self.path, self.headers["content-type"]))
                 time.sleep(sink.delay)
+                drips = sink.drips
                 status = sink.statuses.pop(0) if sink.statuses else 202
                 if status == 202:
                     sink.events.extend(orjson.loads(body))
+                if drips:
+                    return self._drip()
                 self.send_response(status)
                 self.send_header("content-length", "0")
                 self.end_headers()
+                return None
+
+            def _drip(self) -> None:
+                with contextlib.suppress(OSError):
+                    while True:
+                        self.wfile.write(b"x")
+                        time.sleep(0.1)
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from serving_runtime.contracts import PREDICTION_HEADER
+from serving_runtime.front import recording_sender
 from serving_runtime.front.recorded_calls import Call, Part
 from serving_runtime.front.recording_sender import Sender
 from serving_runtime.models.metrics import Metrics
@@ -25,6 +26,12 @@ PIXELS = [1, 2, 3, 4, 5, 6]
 def sink() -> Iterator[Sink]:
     with Sink() as running:
         yield running
+
+
+@pytest.fixture
+def front(native_front: Front) -> Front:
+    """What is recorded is no business of the runtime."""
+    return native_front
 
 
 @pytest.fixture
@@ -230,6 +237,17 @@ def _seconds(front: Front) -> float:
     return time.monotonic() - began
 
 
+def test_the_other_runtime_records_too(torchserve_front: Front, sink: Sink) -> None:
+    file = torchserve_front.models_file.with_name("recordings.json")
+    rule = {"rate": 1, "answers": True, "url": sink.url}
+    file.write_bytes(orjson.dumps({"namespace": "models", "models": {"summing": rule}}))
+    try:
+        until(lambda: PREDICTION_HEADER in torchserve_front.infer("summing", PIXELS).headers)
+        until(lambda: len(sink.events) == 2)
+    finally:
+        file.unlink()
+
+
 def test_what_is_queued_is_sent_before_the_front_ends(new_front: Callable[..., Front], sink: Sink) -> None:
     front = new_front()
     rule = {"rate": 1, "answers": True, "url": sink.url}
@@ -285,6 +303,23 @@ class TestTheQueue:
         sender.close()
         assert [body_in(event)[:1] for event in sink.events[::2]] == [b"0", b"1", b"2", b"3"]
         assert len(sink.requests) == 3
+
+    def test_a_server_that_answers_byte_by_byte_is_left(
+        self, sink: Sink, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(recording_sender, "POST_SECONDS", 0.3)
+        sink.drips = True
+        sender = Sender(Metrics())
+        sender.put(call(sink, "x"))
+        until(lambda: sink.requests)
+        sink.drips = False
+
+        def taken() -> bool:
+            sender.expire()
+            return len(sink.events) > 2  # what was taken without an answer comes again
+
+        until(taken, seconds=5)
+        sender.close()
 
     def test_one_address_that_rejects_costs_the_others_nothing(self, sink: Sink) -> None:
         metrics = Metrics()
