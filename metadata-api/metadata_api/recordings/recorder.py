@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from sqlalchemy import exc
 
 from metadata_api.database.session import Sessions
-from metadata_api.errors import MarinaError, Unavailable
+from metadata_api.errors import OutOfSpace, Unavailable
 from metadata_api.recordings import storing
 from metadata_api.recordings.events import Event
 from metadata_api.recordings.pairing import Waiting
@@ -30,7 +30,7 @@ RETRY_SECONDS = 1.0
 DRAIN_SECONDS = 5.0
 LOG_SECONDS = 60.0
 # What passes by itself: the same batch may be stored a moment later.
-_PASSING = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError, MarinaError)
+_PASSING = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError, Unavailable, OutOfSpace)
 FULL, IGNORED, UNPAIRED, FAILED, LOST = "full", "ignored", "unpaired", "failed", "lost"
 log = logging.getLogger(__name__)
 
