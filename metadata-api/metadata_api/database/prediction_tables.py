@@ -89,6 +89,7 @@ class Prediction(Base):
         # Few rows each, so that they cost nearly nothing when others are written.
         Index("ix_predictions_alias_id", "alias", "id", postgresql_where=text("alias is not null")),
         Index("ix_predictions_errors_id", "id", postgresql_where=text("status = 'error'")),
+        Index("ix_predictions_unanswered_id", "id", postgresql_where=text("status = 'unanswered'")),
         Index("ix_predictions_disagrees_id", "id", postgresql_where=text("disagrees")),
     )
 
