@@ -259,9 +259,7 @@ def _serving_tokens(of: Components, place: Place) -> ServingTokens:
 
 def _serving_recordings(of: Components, place: Place) -> ServingRecordings:
     namespace = of.kserve.namespace if of.kserve else "default"
-    return ServingRecordings(
-        place, of.routes, url=of.settings.own_url, secret=of.serving_token, namespace=namespace
-    )
+    return ServingRecordings(place, of.routes, url=of.own_url, secret=of.serving_token, namespace=namespace)
 
 
 def _callers(components: Components) -> Callers:

@@ -278,6 +278,7 @@ def test_the_api_learns_all_that_it_needs() -> None:
         "response_seconds": 10,
         "artifact_url": "http://marina-metadata-api.models.svc.cluster.local/artifacts",
         "tokens_secret": "marina-serving-tokens",
+        "api_url": "http://marina-metadata-api.models.svc.cluster.local",
         "recordings_secret": "marina-recordings",
         "expose": {
             "mode": "none",

@@ -108,11 +108,7 @@ class TestWhatServersRead:
         (tmp_path / "admin").write_text("mrn_000000000001_" + "a" * 43)
         (tmp_path / "serving").write_text("mrn_000000000002_" + "b" * 43)
         auth = Auth(admin_token_file=tmp_path / "admin", serving_token_file=tmp_path / "serving")
-        changes = {
-            "auth": auth,
-            "serving_models_file": tmp_path / "models.json",
-            "recording_url": "http://api.example/",
-        }
+        changes = {"auth": auth, "serving_models_file": tmp_path / "models.json", "port": 8123}
         headers = {"Authorization": f"Bearer {(tmp_path / 'admin').read_text()}"}
         with (
             running(create_app(settings.model_copy(update=changes))) as address,
@@ -130,7 +126,7 @@ class TestWhatServersRead:
         found = models(file, {"digits"})["digits"]
         assert (found["rate"], found["answers"]) == (0.25, True)
         base, _, key = found["url"].rpartition("/")
-        assert base == "http://api.example/v1/recordings/digits"
+        assert base == "http://127.0.0.1:8123/v1/recordings/digits"
         assert recording_keys.check("mrn_000000000002_" + "b" * 43, "digits", key)
         assert file.stat().st_mode & 0o077 == 0, "the key is for nobody else on this machine"
 

@@ -80,8 +80,6 @@
 # The API puts each deployment's name in.
 - name: METADATA_API_SERVING_URL
   value: http://{name}-predictor.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}
-- name: METADATA_API_RECORDING_URL
-  value: {{ include "marina.apiUrl" . }}
 {{- with include "marina.publicUrl" . }}
 - name: METADATA_API_PUBLIC_SERVING_URL
   value: {{ . }}
@@ -164,6 +162,7 @@ namespace: {{ .Release.Namespace }}
 response_seconds: {{ include "marina.responseSeconds" . }}
 artifact_url: {{ include "marina.artifactUrl" . }}
 tokens_secret: {{ include "marina.auth.servingTokens" . | quote }}
+api_url: {{ include "marina.apiUrl" . }}
 recordings_secret: {{ include "marina.recordings" . | quote }}
 expose:
   mode: {{ $expose.mode }}

@@ -80,6 +80,11 @@ class Components:
     deployer: Deployer = field(init=False)
     """There as long as the application runs."""
 
+    @property
+    def own_url(self) -> str:
+        """This API as the servers of models reach it."""
+        return self.kserve.api_url if self.kserve else f"http://127.0.0.1:{self.settings.port}"
+
 
 def components(request: Request) -> Components:
     """Those of the application that a request came to."""

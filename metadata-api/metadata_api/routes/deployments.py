@@ -160,7 +160,7 @@ async def show_log(
 def show_recording_address(of: ComponentsDep, session: SessionDep, name: NameInPath) -> RecordingAddress:
     """Where an agent of KServe sends what it logs of this deployment; who knows it can send events of it."""
     row = changes.find(session, name)
-    return RecordingAddress(url=serving_recordings.address(of.settings.own_url, of.serving_token, row.name))
+    return RecordingAddress(url=serving_recordings.address(of.own_url, of.serving_token, row.name))
 
 
 @router.patch(

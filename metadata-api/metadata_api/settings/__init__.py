@@ -110,8 +110,6 @@ class Settings(DatabaseSettings):
     """`kserve.yaml`, the installation as the deployer for Kubernetes has to know it; only that one needs it."""
     kubernetes_url: str = ""
     """Address of the Kubernetes API, such as that of `kubectl proxy`; empty means that of this pod."""
-    recording_url: str = ""
-    """Address of this API as the servers of models reach it, to send what they record; empty means 127.0.0.1."""
     public_serving_url: str = ""
     """Address of the models as users see it, with `{name}` as above; empty means `serving_url`."""
     root_path: str = ""
@@ -134,11 +132,6 @@ class Settings(DatabaseSettings):
     """How long and how much is kept."""
     signature: Signature = Signature()
     """Signatures of archives."""
-
-    @property
-    def own_url(self) -> str:
-        """This API as the servers of models reach it, without a slash at the end."""
-        return self.recording_url.rstrip("/") or f"http://127.0.0.1:{self.port}"
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
