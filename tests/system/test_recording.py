@@ -38,7 +38,7 @@ def recording(ask: httpx.Client) -> httpx.Response:
     """The first answer that says it is recorded: the server follows a change of the setting within seconds."""
 
     def found() -> httpx.Response | None:
-        answer = ask.post(f"/v2/models/{NAME}/infer", json=body(0))
+        answer = ask.post(f"/{NAME}/infer", json=body(0))
         return answer if answer.status_code == 200 and PREDICTION in answer.headers else None
 
     return until(found, "an answer is recorded", 30, 0.2)
@@ -58,7 +58,7 @@ def test_a_request_to_the_front_is_a_prediction_that_is_labelled_and_traced(
     recorded: str, stack: Stack, api: httpx.Client, v2: httpx.Client, starter_mars: dict[str, Path]
 ) -> None:
     recording(v2)
-    answer = v2.post(f"/v2/models/{NAME}/infer", json=body(40))
+    answer = v2.post(f"/{NAME}/infer", json=body(40))
     uid = answer.headers[PREDICTION]
     assert UUID(uid)
     said = {output["name"]: output["data"] for output in answer.json()["outputs"]}
@@ -85,7 +85,7 @@ def test_the_api_passes_the_header_on_and_rows_and_files_are_recorded_too(
     assert call["total"] == 3
     picture = api.get(first["input"]["url"]).content
     file = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [base64.b64encode(picture).decode()]}
-    asked = v2.post(f"/v2/models/{NAME}/infer", json={"inputs": [file]})
+    asked = v2.post(f"/{NAME}/infer", json={"inputs": [file]})
     again = prediction(api, asked.headers[PREDICTION])
     assert again["input_sha256"] == first["input_sha256"], "a file of the same pixels is the same input"
 
@@ -97,7 +97,7 @@ def test_a_change_of_the_rate_starts_no_model_anew_and_off_is_off(
     api.patch(f"/v1/deployments/{NAME}", json={"recording": {"rate": 0}}).raise_for_status()
 
     def off() -> bool:
-        answer = v2.post(f"/v2/models/{NAME}/infer", json=body(1))
+        answer = v2.post(f"/{NAME}/infer", json=body(1))
         assert answer.status_code == 200
         return PREDICTION not in answer.headers
 
@@ -105,6 +105,6 @@ def test_a_change_of_the_rate_starts_no_model_anew_and_off_is_off(
     time.sleep(1)
     before = api.get("/v1/predictions", params={"deployment": NAME, "source": "v2"}).json()["total"]
     for _ in range(20):
-        assert PREDICTION not in v2.post(f"/v2/models/{NAME}/infer", json=body(2)).headers
+        assert PREDICTION not in v2.post(f"/{NAME}/infer", json=body(2)).headers
     time.sleep(1)
     assert api.get("/v1/predictions", params={"deployment": NAME, "source": "v2"}).json()["total"] == before
