@@ -71,8 +71,11 @@ def test_a_request_to_the_front_is_a_prediction_that_is_labelled_and_traced(
     assert (lineage["version"]["experiment"], lineage["deployment"]["name"]) == ("mlp-tiny-lr", NAME)
     label = {"task": lineage["version"]["task"], "label": found["label"]}
     api.post(f"/v1/inputs/{found['input_sha256']}/labels", json=label).raise_for_status()
-    scores = api.get("/v1/experiments/mlp-tiny-lr/scores").json()
-    assert any(one["n"] for one in scores["versions"]), scores
+    scores = api.get("/v1/experiments/mlp-tiny-lr/scores").json()["items"]
+    mine = [part for one in scores for part in one["by_deployment"] if part["deployment"] == NAME]
+    assert [part["score"]["share"]["right"] for part in mine] == [1], (
+        "what the model said was labelled as right"
+    )
 
 
 def test_the_api_passes_the_header_on_and_rows_and_files_are_recorded_too(
