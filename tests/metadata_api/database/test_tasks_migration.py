@@ -12,7 +12,7 @@ from metadata_api.schemas.experiments import Listing
 from tests.databases import own_database
 from tests.metadata_api.making import INPUTS, OUTPUTS
 
-BEFORE = "0029"
+BEFORE = "0030"
 FILL = (
     "insert into experiments (name, display_name) select 'run-' || n, 'Run' from generate_series(1, 4) n",
     """

@@ -1,6 +1,6 @@
 """the task of every version, and as a key of the experiment that of its newest one
 
-Revision: 0030, after 0029.
+Revision: 0031, after 0030.
 """
 
 import sqlalchemy as sa
@@ -8,8 +8,8 @@ from alembic import op
 
 from serving_runtime.archive import interface
 
-revision = "0030"
-down_revision = "0029"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
