@@ -33,7 +33,8 @@ class Replicas:
         for host in ("127.0.0.1", "127.0.0.2"):
             variables = {
                 "UI_API_URL": api.url, "UI_HOST": host, "UI_PORT": str(port),
-                "UI_ALLOWED_HOSTS": f"127.0.0.1:{public}", "UI_UPLOAD_DIR": str(folder / host), "PYTHONPATH": "ui",
+                "UI_ALLOWED_HOSTS": f"127.0.0.1:{public},{host}:{port}",
+                "UI_UPLOAD_DIR": str(folder / host), "PYTHONPATH": "ui",
             }  # fmt: skip
             process = subprocess.Popen([sys.executable, "-m", "model_ui"], env={**os.environ, **variables})
             stack.callback(_end, process)
