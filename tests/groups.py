@@ -48,6 +48,7 @@ GROUPS = {
     "tests/ui/test_try.py": "try",
     "tests/ui/test_kinds.py": "try",
     "tests/ui/test_drawing.py": "try",
+    "tests/ui/test_right_answers.py": "try",
     "tests/ui/test_steady.py": "pages",
     "tests/ui/test_weight.py": "try",
     "tests/ui/test_pages.py": "pages",
