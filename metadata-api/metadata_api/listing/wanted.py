@@ -8,8 +8,8 @@ from sqlalchemy.sql.elements import SQLColumnExpression
 from metadata_api.database.tables import ModelVersion
 from metadata_api.listing import grammar
 from metadata_api.listing.conditions import holds
-from metadata_api.listing.expressions import All, AnyOf, Contains, Expression, SortKey
-from metadata_api.listing.fields import Field
+from metadata_api.listing.expressions import All, Contains, Expression, SortKey
+from metadata_api.listing.fields import NAMES
 from metadata_api.schemas.experiments import Listing
 
 
@@ -47,6 +47,5 @@ def read(asked: Listing) -> Wanted:
     expression = grammar.read_filter(asked.filter) if asked.filter else None
     parts = expression.parts if isinstance(expression, All) else (expression,) if expression else ()
     if asked.search:
-        names = tuple(Contains(Field("", name), asked.search) for name in ("name", "display_name"))
-        parts += (AnyOf(names),)
+        parts += (Contains(NAMES, asked.search),)
     return Wanted(parts, grammar.read_sort(asked.sort), asked.with_model)
