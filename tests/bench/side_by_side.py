@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.bench import bench, goals, parts, report, servers, through_api, with_tokens
+from tests.bench import bench, goals, parts, report, servers, through_api, with_recording, with_tokens
 from tests.bench.kinds import KINDS, Kind
 from tests.serving.starters import starter
 
@@ -56,6 +56,7 @@ class Comparisons(NamedTuple):
 
     through: through_api.Comparison
     tokens: with_tokens.Comparison
+    recording: with_recording.Comparison
 
 
 def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts, Comparisons]:
@@ -67,7 +68,8 @@ def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts, Com
     for name in names:
         if name in servers.COMMANDS:
             servers.prepare(name)
-    results, compared = report.Results(names), Comparisons(through_api.Comparison(), with_tokens.Comparison())
+    results = report.Results(names)
+    compared = Comparisons(through_api.Comparison(), with_tokens.Comparison(), with_recording.Comparison())
     kinds = [kind for kind in KINDS if (arguments.kind or "") in kind.name]
     clients = [int(word) for word in arguments.clients.split(",")]
     found = []
@@ -82,6 +84,7 @@ def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts, Com
                         rounds = {"rounds": PAIRS, "seconds": arguments.seconds}
                         through_api.measure(compared.through, name, running, folder=folder, **rounds)
                         with_tokens.measure(compared.tokens, name, running, folder=folder, **rounds)
+                        with_recording.measure(compared.recording, name, running, folder=folder, **rounds)
             found.append(_parts())
             print(f"round {round_ + 1} of {arguments.rounds} done", file=sys.stderr, flush=True)
     return results, parts.summary(found), compared
@@ -132,6 +135,7 @@ def main() -> int:
         "Goals": goals.table(results, found),
         "v2 through the API": compared.through.table(),
         "v2 with tokens": compared.tokens.table(),
+        "v2 that is recorded": compared.recording.table(),
         "Where the time of a request goes": found.table,
     }
     text = report.document(results, servers.versions(), report.this_machine(), load, sys.argv[1:], sections)
