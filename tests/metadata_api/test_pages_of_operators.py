@@ -128,6 +128,31 @@ class TestDeployments:
         form = {"do": "deploy", "experiment": "a"}
         assert "There is a deployment a already." in said(send("POST", "/deployments", data=form))
 
+    def test_its_page_records_a_share_of_the_traffic_and_takes_it_back(
+        self, send: Send, api: httpx.Client
+    ) -> None:
+        assert "Nothing of its v2 traffic is recorded." in send("GET", "/deployment?name=a").text
+        form = {
+            "do": "record",
+            "name": "a",
+            "percent": "12,5",
+            "days": "30",
+            "answers": "1",
+            "reason": "to label",
+        }
+        answer = send("POST", "/deployment?name=a", data=form)
+        assert said(answer) == "a: 12.5 % of its requests are recorded."
+        setting = {"rate": 0.125, "answers": True, "retention_days": 30}
+        assert api.get("/v1/deployments/a").json()["recording"] == setting
+        page = send("GET", "/deployment?name=a").text
+        assert "source=v2" in page
+        assert "kept 30 days" in page
+        assert "to label" in page
+        assert take_back(send, answer) == "a: nothing is recorded."
+        for wrong in ({"percent": "101"}, {"percent": "half"}, {"days": "a week"}):
+            assert send("POST", "/deployment?name=a", data=form | wrong).status_code in (200, 303, 422)
+        assert api.get("/v1/deployments/a").json()["recording"]["rate"] == 0
+
     def test_one_that_was_removed_comes_back_as_it_was(self, send: Send, api: httpx.Client) -> None:
         api.post("/v1/deployments/b/stop").raise_for_status()
         removed = send("POST", "/deployments", data={"do": "remove", "name": "b"})
