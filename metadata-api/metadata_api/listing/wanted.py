@@ -8,8 +8,8 @@ from sqlalchemy.sql.elements import SQLColumnExpression
 from metadata_api.database.tables import ModelVersion
 from metadata_api.listing import grammar
 from metadata_api.listing.conditions import holds
-from metadata_api.listing.expressions import All, Contains, Expression, SortKey
-from metadata_api.listing.fields import NAMES
+from metadata_api.listing.expressions import All, Comparison, Contains, Expression, SortKey
+from metadata_api.listing.fields import NAMES, TASK
 from metadata_api.schemas.experiments import Listing
 
 
@@ -46,6 +46,8 @@ def read(asked: Listing) -> Wanted:
     """What a caller asked for; raises Invalid."""
     expression = grammar.read_filter(asked.filter) if asked.filter else None
     parts = expression.parts if isinstance(expression, All) else (expression,) if expression else ()
+    if asked.task is not None:
+        parts += (Comparison(TASK, "=", asked.task),)
     if asked.search:
         parts += (Contains(NAMES, asked.search),)
     return Wanted(parts, grammar.read_sort(asked.sort), asked.with_model)
