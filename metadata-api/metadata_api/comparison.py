@@ -3,26 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from metadata_api import directions
-from metadata_api.database.tables import Experiment
-from metadata_api.errors import NotFound
+from metadata_api import directions, experiments
 from metadata_api.listing import rows
 from metadata_api.schemas import comparison as bodies
 
 
 def compare(session: Session, names: Sequence[str]) -> bodies.Comparison:
     """What differs between the experiments of these names, in this order; raises NotFound."""
-    names = list(dict.fromkeys(names))
-    found = dict(
-        session.execute(select(Experiment.name, Experiment.id).where(Experiment.name.in_(names))).all()
-    )
-    if missing := [name for name in names if name not in found]:
-        detail = f"There is no experiment {', '.join(missing[:10])}. See /v1/experiments."
-        raise NotFound("experiment_unknown", detail)
-    shown = rows.load(session, [found[name] for name in names], None, whole=True)
+    found = experiments.find(session, names)
+    shown = rows.load(session, [row.id for row in found], None, whole=True)
     params = _side_by_side([row.parameters for row in shown])
     tags = _side_by_side([row.tags for row in shown])
     metrics = _side_by_side([{name: _summary(of) for name, of in row.metrics.items()} for row in shown])

@@ -11,12 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from metadata_api.database.tables import Experiment
 from metadata_api.directions import Direction
-from metadata_api.errors import NotFound
 from metadata_api.memory import charge
 from metadata_api.schemas import experiments as bodies
 
@@ -102,18 +100,6 @@ def chunk(experiment_id: int, metric: str, part: Curve) -> Json:
         found = (None, None, None) if at is None else (steps[at], values[at], times[at])
         row |= dict(zip((f"{name}_step", f"{name}_value", f"{name}_time"), found, strict=True))
     return row
-
-
-def find(session: Session, names: Sequence[str]) -> list[Found]:
-    """What `tag` and `read` need of the experiments of these names, in their order; raises NotFound."""
-    columns = (Experiment.id, Experiment.name, Experiment.display_name, Experiment.points_at)
-    rows = session.execute(select(*columns).where(Experiment.name.in_(names))).all()
-    found: dict[str, Any] = {row.name: row for row in rows}
-    if missing := [name for name in names if name not in found]:
-        raise NotFound(
-            "experiment_unknown", f"There is no experiment {', '.join(missing[:10])}. See /v1/experiments."
-        )
-    return [found[name] for name in dict.fromkeys(names)]
 
 
 def tag(found: Sequence[Found], metric: str, points: int, x: bodies.Axis) -> str:

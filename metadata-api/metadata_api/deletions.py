@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from metadata_api import experiments
 from metadata_api.database.evidence_tables import Label
 from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.session import deadline
@@ -35,7 +36,7 @@ def delete_experiment(session: Session, name: str, consent: Consent) -> Deletion
     """Delete an experiment with curves and versions; raises NotFound, and Conflict that names what depends on it."""
     row = session.scalar(select(Experiment).where(Experiment.name == name).with_for_update())
     if row is None:
-        raise NotFound("experiment_unknown", f"There is no experiment {name}. See /v1/experiments.")
+        raise experiments.unknown(name)
     versions = session.scalars(
         select(ModelVersion).where(ModelVersion.experiment_id == row.id).order_by(ModelVersion.number)
     ).all()

@@ -10,7 +10,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from metadata_api import directions, experiments, points
 from metadata_api.database.auth_tables import AuditEntry
 from metadata_api.database.tables import Experiment
-from metadata_api.errors import Conflict, Invalid, NotFound
+from metadata_api.errors import Conflict, Invalid
 from metadata_api.schemas import experiments as bodies
 from metadata_api.schemas.fields import MAX_KEYS, MAX_SCALARS, characters
 
@@ -27,7 +27,7 @@ def change(
     """
     row = session.scalar(select(Experiment).where(Experiment.name == name).with_for_update(key_share=True))
     if row is None:
-        raise NotFound("experiment_unknown", f"There is no experiment {name}. See /v1/experiments.")
+        raise experiments.unknown(name)
     if unchanged_since is not None and row.updated_at > unchanged_since:
         raise _edited(session, row)
     wanted = new.model_dump(exclude_unset=True)
@@ -63,16 +63,10 @@ def _turn(session: Session, row: Experiment) -> None:
     """Find the best value of each metric whose direction is another now."""
     for metric, found in row.metrics.items():
         direction = directions.of(metric, row.directions)
-        if direction == found["direction"]:
-            continue
-        best = points.best(session, row.id, metric, direction)
-        row.metrics[metric] = {
-            **found,
-            "direction": direction,
-            "best": best and best[0],
-            "best_step": best and best[1],
-        }
-        flag_modified(row, "metrics")
+        if direction != found["direction"]:
+            best = points.best(session, row.id, metric, direction)
+            row.metrics[metric] = {**found, "direction": direction, **best}
+            flag_modified(row, "metrics")
 
 
 def _edited(session: Session, row: Experiment) -> Conflict:

@@ -37,8 +37,25 @@ def show(session: Session, name: str) -> bodies.Experiment:
     """One experiment; raises NotFound."""
     row = session.scalar(select(Experiment).where(Experiment.name == name))
     if row is None:
-        raise NotFound("experiment_unknown", f"There is no experiment {name}. See /v1/experiments.")
+        raise unknown(name)
     return _shaped(session, [row])[0]
+
+
+def find(session: Session, names: Sequence[str]) -> list[curves.Found]:
+    """The experiments of these names, each once and in their order; raises NotFound."""
+    columns = (Experiment.id, Experiment.name, Experiment.display_name, Experiment.points_at)
+    rows = session.execute(select(*columns).where(Experiment.name.in_(names))).all()
+    found: dict[str, Any] = {row.name: row for row in rows}
+    if missing := [name for name in names if name not in found]:
+        raise unknown(*missing)
+    return [found[name] for name in dict.fromkeys(names)]
+
+
+def unknown(*names: str) -> NotFound:
+    """The error for names that no experiment has."""
+    return NotFound(
+        "experiment_unknown", f"There is no experiment {', '.join(names[:10])}. See /v1/experiments."
+    )
 
 
 def list_page(
@@ -70,8 +87,8 @@ def list_page(
 
 def metric_names(session: Session) -> bodies.MetricNames:
     """The names of all metrics that an experiment has a value of, at most 1,000."""
-    found = choices.describe(session, choices.known(session, section="metrics"))
-    return bodies.MetricNames(items=[one.name for one in found.items])
+    found = choices.with_values(session, choices.known(session, section="metrics"))
+    return bodies.MetricNames(items=[field.name for field in found])
 
 
 def summaries(made: Mapping[str, Curve], said: Mapping[str, str]) -> Json:

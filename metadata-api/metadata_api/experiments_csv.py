@@ -1,14 +1,12 @@
 """Lists of experiments as CSV, page by page while they are sent; called by its route."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from metadata_api import experiments, memory
-from metadata_api.csv_cells import cell
+from metadata_api.csv_cells import cell, lines
 from metadata_api.database.session import Sessions
 from metadata_api.errors import Invalid
 from metadata_api.listing import choices, grammar
@@ -37,9 +35,9 @@ def _lines(
     limit: int,
     page: bodies.ExperimentPage,
 ) -> Iterator[str]:
-    yield _text([[cell(str(field)) for field in fields]])
+    yield lines([[cell(str(field)) for field in fields]])
     while True:
-        yield _text([[_cell(_value(item, field)) for field in fields] for item in page.items])
+        yield lines([[_cell(_value(item, field)) for field in fields] for item in page.items])
         limit -= len(page.items)
         if page.next is None or limit <= 0:
             return
@@ -79,9 +77,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value) if isinstance(value, int | float) else cell(value)
-
-
-def _text(rows: Sequence[Sequence[str]]) -> str:
-    file = io.StringIO()
-    csv.writer(file).writerows(rows)
-    return file.getvalue()

@@ -72,8 +72,8 @@ def append(session: Session, name: str, new: bodies.AppendedPoints) -> bodies.Ap
     )
 
 
-def best(session: Session, experiment_id: int, metric: str, direction: Direction) -> tuple[float, int] | None:
-    """The best finite value of a stored curve and its first step, from what the chunks say."""
+def best(session: Session, experiment_id: int, metric: str, direction: Direction) -> Json:
+    """As a summary has them: the best finite value of a stored curve and its first step, from what the chunks say."""
     value, step = (getattr(MetricPoints, f"{direction}_{what}") for what in ("value", "step"))
     mine = select(value, step).where(
         MetricPoints.experiment_id == experiment_id, MetricPoints.metric == metric, step.is_not(None)
@@ -81,7 +81,7 @@ def best(session: Session, experiment_id: int, metric: str, direction: Direction
     found = session.execute(
         mine.order_by(value.desc() if direction == "max" else value, step).limit(1)
     ).one_or_none()
-    return None if found is None else (found[0], found[1])
+    return {"best": found and found[0], "best_step": found and found[1]}
 
 
 class _Merge:
@@ -215,8 +215,7 @@ def _summary(session: Session, row: Any, merge: _Merge) -> Json:
     lost = old["best"] is not None and merge.new.get(old["best_step"], (old["best"],))[0] != old["best"]
     if lost or old.get("direction") != direction:
         # Where the best point got another value, the next best is looked for.
-        stored = best(session, row.id, merge.metric, direction)
-        found |= {"best": stored and stored[0], "best_step": stored and stored[1]}
+        found |= best(session, row.id, merge.metric, direction)
     elif mine["best"] is not None and _is_first(direction, mine, old):
         found |= {key: mine[key] for key in ("best", "best_step")}
     return found

@@ -1,13 +1,14 @@
 """The tables of what people say about inputs, by which answers of models are judged."""
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Double, ForeignKey, Identity, Index, Text, func
+from sqlalchemy import CheckConstraint, DateTime, Double, ForeignKey, Index, Text
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from metadata_api.database import columns
+from metadata_api.database.columns import Json
 from metadata_api.database.session import Base
 
 
@@ -16,7 +17,7 @@ class Label(Base):
 
     __tablename__ = "labels"
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    id: Mapped[int] = columns.identity()
     input_sha256: Mapped[str] = mapped_column(ForeignKey("inputs.sha256", ondelete="RESTRICT"), index=True)
     task: Mapped[str] = mapped_column(Text)
     label: Mapped[str | None] = mapped_column(Text)
@@ -58,7 +59,7 @@ class LabelSkip(Base):
     )
     task: Mapped[str] = mapped_column(Text, primary_key=True)
     author: Mapped[str] = mapped_column(Text, primary_key=True)
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    created_at: Mapped[datetime] = columns.now()
 
 
 class PolicyOfAlias(Base):
@@ -67,6 +68,6 @@ class PolicyOfAlias(Base):
     __tablename__ = "alias_policies"
 
     alias_id: Mapped[int] = mapped_column(ForeignKey("aliases.id", ondelete="CASCADE"), primary_key=True)
-    policy: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    policy: Mapped[Json] = mapped_column(JSONB)
     set_by: Mapped[str] = mapped_column(Text)
-    set_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    set_at: Mapped[datetime] = columns.now()

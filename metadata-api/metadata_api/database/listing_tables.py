@@ -1,8 +1,9 @@
 """What lists of experiments are filtered and sorted by; only triggers of the table `experiments` write it."""
 
-from sqlalchemy import BigInteger, Identity, Index, LargeBinary, Text
+from sqlalchemy import BigInteger, Index, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from metadata_api.database import columns
 from metadata_api.database.session import Base
 
 
@@ -25,7 +26,7 @@ class ExperimentField(Base):
 
     __tablename__ = "experiment_fields"
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    id: Mapped[int] = columns.identity()
     section: Mapped[str] = mapped_column(Text)
     name: Mapped[str] = mapped_column(Text)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func
+from sqlalchemy import ColumnElement, Select, Text, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from metadata_api.memory import charge
@@ -47,18 +47,34 @@ def first_rows(
     At most `limit` rows, and fewer when they would have more than a mebibyte, but one at least. Raises Unavailable when
     other requests leave no room for them.
     """
-    sizes = session.scalars(query.with_only_columns(_size(large)).limit(limit + 1)).all()
-    count = total = 0
-    for size in sizes[:limit]:
-        if count and total + size > PAGE_BYTES:
-            break
-        count, total = count + 1, total + size
-    charge(total * _COPIES)
+    sizes = session.scalars(query.with_only_columns(row_bytes(large)).limit(limit + 1)).all()
+    count = room(sizes[:limit])
+    charge_rows(sizes[:count])
     rows = list(session.scalars(query.limit(count)).all()) if count else []
     return rows, len(sizes) > count
 
 
-def _size(columns: Sequence[Any]) -> ColumnElement[int]:
+def counted(session: Session, query: Select[Any], most: int) -> int:
+    """How many rows a query has; `most` + 1 for more than `most`."""
+    return session.scalar(select(func.count()).select_from(query.limit(most + 1).subquery())) or 0
+
+
+def room(sizes: Sequence[int]) -> int:
+    """How many of the first rows of these sizes a page has: one at least, if there is any."""
+    count = total = 0
+    for size in sizes:
+        if count and total + size > PAGE_BYTES:
+            break
+        count, total = count + 1, total + size
+    return count
+
+
+def charge_rows(sizes: Sequence[int]) -> None:
+    """Hold what rows of these sizes take until their response is sent; raises Unavailable."""
+    charge(sum(sizes) * _COPIES)
+
+
+def row_bytes(columns: Sequence[Any]) -> ColumnElement[int]:
     """Bytes of a row's large columns as text."""
     lengths = [func.coalesce(func.octet_length(cast(column, Text)), 0) for column in columns]
     return sum(lengths[1:], lengths[0])

@@ -1,15 +1,14 @@
 """The table of replays."""
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Identity, Text, func
+from sqlalchemy import CheckConstraint, DateTime, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from metadata_api.database import columns
+from metadata_api.database.columns import Json
 from metadata_api.database.session import Base
-
-Json = dict[str, Any]
 
 
 class Replay(Base):
@@ -17,7 +16,7 @@ class Replay(Base):
 
     __tablename__ = "replays"
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    id: Mapped[int] = columns.identity()
     state: Mapped[str] = mapped_column(Text)
     deployments: Mapped[list[str]] = mapped_column(JSONB)
     inputs: Mapped[list[str]] = mapped_column(JSONB, deferred=True)
@@ -28,8 +27,8 @@ class Replay(Base):
     report: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True), deferred=True)
     reason: Mapped[str | None] = mapped_column(Text)
     created_by: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    seen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    created_at: Mapped[datetime] = columns.now()
+    seen_at: Mapped[datetime] = columns.now()
     ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (

@@ -5,15 +5,13 @@ without a database; `writer` stores rows. A fault of the whole file is
 raised as Invalid; a fault of a row is a problem in the report, and that row is left out (docs/adr/0006).
 """
 
-import csv
 import hashlib
-import io
 from pathlib import Path
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from metadata_api.csv_cells import cell
+from metadata_api.csv_cells import cell, lines
 from metadata_api.database import pages
 from metadata_api.database.tables import Import
 from metadata_api.errors import NotFound
@@ -70,12 +68,9 @@ def show(session: Session, number: int) -> ImportReport:
 
 def rejected_as_csv(session: Session, number: int) -> str:
     """The rows of a report that were left out, as CSV with line, column and reason; raises NotFound."""
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(Problem.model_fields)
-    for problem in show(session, number).problems:
-        writer.writerow(cell(getattr(problem, field)) for field in Problem.model_fields)
-    return file.getvalue()
+    fields = tuple(Problem.model_fields)
+    rows = ([cell(getattr(problem, field)) for field in fields] for problem in show(session, number).problems)
+    return lines([fields, *rows])
 
 
 def _recorded(session: Session, report: ImportReport, digest: str) -> ImportReport:

@@ -28,6 +28,11 @@ select wanted.place, (select count(*) from (
         order by key desc limit 1)
 from unnest(cast(:digests as bytea[])) with ordinality as wanted (digest, place)
 """)
+_HAVE_VALUES = text("""
+select wanted.place,
+    exists (select from experiment_keys where key >= wanted.digest || '\\x01' and key < wanted.digest || '\\x04')
+from unnest(cast(:digests as bytea[])) with ordinality as wanted (digest, place)
+""")
 
 
 def known(session: Session, count: int = MAX_FIELDS, section: Section | None = None) -> list[Field]:
@@ -37,6 +42,12 @@ def known(session: Session, count: int = MAX_FIELDS, section: Section | None = N
         query = query.where(ExperimentField.section == section)
     found = session.execute(query.order_by(ExperimentField.section, ExperimentField.name).limit(count)).all()
     return [Field(cast(Section, of), name, "best" if of == "metrics" else "") for of, name in found]
+
+
+def with_values(session: Session, fields: Sequence[Field]) -> list[Field]:
+    """Those of them that some experiment has a value of now."""
+    found = session.execute(_HAVE_VALUES, {"digests": [field.digest for field in fields]})
+    return [fields[place - 1] for place, has_value in found if has_value]
 
 
 def describe(session: Session, fields: Sequence[Field]) -> ListFields:

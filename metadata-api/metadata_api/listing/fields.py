@@ -40,3 +40,6 @@ class Field:
         plain = _PLAIN.fullmatch(self.name) and not self.name.endswith((".best", ".final"))
         name = self.name if plain else '"' + re.sub(r'(["\\])', r"\\\1", self.name) + '"'
         return f"{self.section}.{name}" + (".final" if self.part == "final" else "")
+
+
+CREATED_AT: Final = Field("", "created_at")

@@ -11,10 +11,9 @@ from metadata_api.database.listing_tables import ExperimentKey
 from metadata_api.listing.conditions import fits, has_value
 from metadata_api.listing.cursor import Place, after
 from metadata_api.listing.expressions import Comparison, OneOf, SortKey
-from metadata_api.listing.fields import Field
+from metadata_api.listing.fields import CREATED_AT
 from metadata_api.listing.wanted import Wanted
 
-CREATED_AT = Field("", "created_at")
 Key = SQLColumnExpression[bytes]
 
 

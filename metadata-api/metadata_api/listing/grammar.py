@@ -13,7 +13,7 @@ from metadata_api.errors import Invalid
 from metadata_api.listing import expressions as made
 from metadata_api.listing import keys
 from metadata_api.listing.expressions import Expression, SortKey
-from metadata_api.listing.fields import COLUMNS, SECTIONS, Field, Section
+from metadata_api.listing.fields import COLUMNS, CREATED_AT, SECTIONS, Field, Section
 
 MAX_LENGTH: Final = 2000
 MAX_TESTS: Final = 20
@@ -67,8 +67,9 @@ TEXT: /"(\\.|[^"\\])*"|'(\\.|[^'\\])*'/s
 FIELD: /[A-Za-z_][A-Za-z0-9_]*(\.([A-Za-z0-9_][A-Za-z0-9_.\/-]*|"(\\.|[^"\\])*"(\.[a-z]+)?))?/s
 %ignore /\s+/
 """
+_FIELDS: Final = f"{', '.join(COLUMNS)}, metrics.NAME, params.NAME or tags.NAME"
 _NAMES: Final = {
-    "FIELD": f"a field ({', '.join(COLUMNS)}, metrics.NAME, params.NAME or tags.NAME)",
+    "FIELD": f"a field ({_FIELDS})",
     "OPERATOR": "a comparison (= != < <= > >=)",
     "NUMBER": "a number",
     "TEXT": "a text in quotes",
@@ -153,15 +154,17 @@ class _Meaning(Transformer[Token, Any]):
         return made.Not(expression)
 
     def comparison(self, name: Token, operator: Token, value: Token) -> Expression:
-        field, found = _field(name), _value(_field(name), value)
+        field = _field(name)
+        found = _value(field, value)
         if isinstance(found, bool) and operator not in ("=", "!="):
             raise _Misread(operator, "true and false can only be compared by = and !=")
         return made.Comparison(field, cast(made.Operator, str(operator)), found)
 
     def contains(self, name: Token, text: Token) -> Expression:
-        if _field(name).name == "created_at" and not _field(name).section:
+        field = _field(name)
+        if field == CREATED_AT:
             raise _Misread(name, "created_at is a time; compare it by < or >")
-        return made.Contains(_field(name), _text(text))
+        return made.Contains(field, _text(text))
 
     def one_of(self, name: Token, values: Sequence[Token]) -> Expression:
         if len(values) > MAX_VALUES:
@@ -200,8 +203,7 @@ def _field(token: Token) -> Field:
     section, dot, rest = str(token).partition(".")
     if not dot:
         if section not in COLUMNS:
-            known = f"{', '.join(COLUMNS)}, metrics.NAME, params.NAME or tags.NAME"
-            raise _Misread(token, f"there is no field {section[:60]}; use {known}")
+            raise _Misread(token, f"there is no field {section[:60]}; use {_FIELDS}")
         return Field("", section)
     if section not in SECTIONS:
         raise _Misread(token, f"there is no {section[:60]}.; use metrics., params. or tags.")
@@ -222,7 +224,7 @@ def _field(token: Token) -> Field:
 
 
 def _value(field: Field, token: Token) -> keys.Value:
-    if field == Field("", "created_at"):
+    if field == CREATED_AT:
         return _moment(token)
     if token.type == "TEXT":
         return _text(token)

@@ -6,9 +6,10 @@ There are two ways, and both read index entries only: `gathering` where few fit,
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from metadata_api.database import pages
 from metadata_api.database.tables import Experiment
 from metadata_api.listing.cursor import Place
 from metadata_api.listing.gathering import gather
@@ -34,8 +35,7 @@ def find(session: Session, wanted: Wanted, last: Place | None, count: int) -> Fo
     """The first `count` experiments after a place."""
     session.execute(_SETTINGS)
     if wanted.has_all:
-        counted = select(Experiment.id).limit(COUNTED + 1).subquery()
-        total = session.scalar(select(func.count()).select_from(counted)) or 0
+        total = pages.counted(session, select(Experiment.id), COUNTED)
     else:
         total, places = gather(session, wanted, last, count, COUNTED)
         if total <= COUNTED:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, select
+from sqlalchemy import ColumnElement, Select, cast, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.orm.attributes import set_committed_value
@@ -11,10 +11,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from metadata_api.database import pages
 from metadata_api.database.tables import Experiment
 from metadata_api.listing.fields import Field
-from metadata_api.memory import charge
 
-# Of JSON as text, as objects of Python, as a body.
-_COPIES: Final = 8
 _SECTIONS: Final = {"metrics": "metrics", "params": "parameters", "tags": "tags"}
 
 
@@ -30,25 +27,21 @@ def load(
     """
     chosen = {of: _chosen(of, section, columns) for section, of in _SECTIONS.items()}
     large = [*chosen.values(), Experiment.description, Experiment.notes]
-    lengths = [func.coalesce(func.octet_length(cast(one, Text)), 0) for one in large]
-    measured = select(Experiment.id, sum(lengths[1:], lengths[0])).where(Experiment.id.in_(ids))
+    measured = select(Experiment.id, pages.row_bytes(large)).where(Experiment.id.in_(ids))
     sizes: dict[int, int] = {row[0]: row[1] for row in session.execute(measured)}
     # One may have been deleted meanwhile.
     there = [one for one in ids if one in sizes]
-    count = total = 0
-    for one in there:
-        if count and not whole and total + sizes[one] > pages.PAGE_BYTES:
-            break
-        count, total = count + 1, total + sizes[one]
-    charge(total * _COPIES)
-    query: Select[Any] = select(Experiment, *chosen.values()).where(Experiment.id.in_(there[:count]))
+    if not whole:
+        there = there[: pages.room([sizes[one] for one in there])]
+    pages.charge_rows([sizes[one] for one in there])
+    query: Select[Any] = select(Experiment, *chosen.values()).where(Experiment.id.in_(there))
     query = query.options(*(defer(getattr(Experiment, of)) for of in chosen))
     found = {}
     for row, *values in session.execute(query):
         for of, value in zip(chosen, values, strict=True):
             set_committed_value(row, of, value)
         found[row.id] = row
-    return [found[one] for one in there[:count]]
+    return [found[one] for one in there]
 
 
 def _chosen(of: str, section: str, columns: Sequence[Field] | None) -> ColumnElement[Any]:

@@ -16,11 +16,9 @@ from metadata_api.listing import keys
 from metadata_api.listing.conditions import fits, has_value
 from metadata_api.listing.cursor import Place
 from metadata_api.listing.expressions import Comparison, Expression, IsNull, OneOf, SortKey
-from metadata_api.listing.fields import Field
 from metadata_api.listing.wanted import Wanted
 
 Tests = tuple[Expression, ...]
-_ALWAYS = frozenset(Field("", name) for name in ("name", "display_name", "created_at", "source", "state"))
 
 
 def walk(session: Session, wanted: Wanted, last: Place | None, count: int) -> list[Place]:
@@ -47,7 +45,8 @@ class _Walk:
             if len(found) < count:
                 found += self._with_value(order, tests, last, count - len(found))
             rest = None
-        if len(found) < count and first.field not in _ALWAYS:
+        # Every experiment has a value in every column.
+        if len(found) < count and first.field.section:
             without = self.find(others, (*tests, IsNull(first.field)), rest, count - len(found))
             found += [Place((None, *one.keys), one.experiment_id) for one in without]
         return found

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from metadata_api.database.pages import first_rows
+from metadata_api.database.pages import counted, first_rows
 from metadata_api.database.prediction_tables import EXPERIMENT, Input, Prediction
 from metadata_api.errors import ErrorBody, NotFound
 from metadata_api.predicting import stored_inputs
@@ -33,8 +33,7 @@ def find(session: Session, uid: UUID) -> Prediction:
 def list_page(session: Session, wanted: bodies.PredictionQuery) -> bodies.PredictionPage:
     """The newest predictions that match, or those older than the cursor; fewer than `limit` when they are large."""
     query = select(Prediction).where(*_conditions(wanted))
-    counted = query.with_only_columns(Prediction.id).limit(COUNTED + 1).subquery()
-    total = session.scalar(select(func.count()).select_from(counted)) or 0
+    total = counted(session, query.with_only_columns(Prediction.id), COUNTED)
     if wanted.cursor is not None:
         query = query.where(Prediction.id < wanted.cursor)
     large = (Prediction.probabilities, Prediction.answer, Prediction.lineage)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
-from metadata_api import aliases, versions
+from metadata_api import aliases, experiments, versions
 from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
 from metadata_api.deploying.base import ServingOptions
 from metadata_api.errors import Conflict, Forbidden, NotFound
@@ -225,10 +225,4 @@ def _behind(session: Session, pointer: aliases.Pointer, target: Target) -> Targe
 
 
 def _experiment_ids(session: Session, names: Sequence[str]) -> dict[str, int]:
-    rows = session.execute(select(Experiment.name, Experiment.id).where(Experiment.name.in_(names)))
-    found: dict[str, int] = {row.name: row.id for row in rows} if names else {}
-    if missing := [name for name in names if name not in found]:
-        raise NotFound(
-            "experiment_unknown", f"There is no experiment {', '.join(missing[:10])}. See /v1/experiments."
-        )
-    return {name: found[name] for name in dict.fromkeys(names)}
+    return {row.name: row.id for row in experiments.find(session, names)} if names else {}

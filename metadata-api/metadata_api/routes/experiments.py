@@ -136,7 +136,7 @@ def read_curves(
     if_none_match: Annotated[str, Header(max_length=1000)] = "",
 ) -> Response:
     """One metric of many experiments; each bucket of a long curve keeps its first, last, minimum and maximum point."""
-    found = curves.find(session, experiment)
+    found = experiments.find(session, experiment)
     headers = {"ETag": curves.tag(found, metric, points, x), "Cache-Control": "no-cache"}
     if headers["ETag"] in if_none_match:
         return Response(status_code=304, headers=headers)
