@@ -207,14 +207,14 @@ def _peer(name: str, folder: Path, port: int, model: Model) -> None:
     if name == "mlserver":
         ports = {"http_port": port, "grpc_port": free_port(), "metrics_port": free_port()}
         server = {**ports, "parallel_workers": 1, "debug": False}
-        model = {
+        described = {
             "name": "digits",
             "implementation": "mlserver_model.Digits",
             "max_batch_size": 16,
             "max_batch_time": 0.002,
         }
         (folder / "settings.json").write_text(json.dumps(server))
-        (folder / "model-settings.json").write_text(json.dumps(model))
+        (folder / "model-settings.json").write_text(json.dumps(described))
 
 
 def wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -384,9 +384,9 @@ def test_an_upload_of_a_gigabyte_takes_no_memory(
         watching = Thread(target=watch)
         watching.start()
         try:
-            answer = client.post(
-                "/v1/experiments/large/versions",
-                **({"files": {"file": sent}} if is_form else {"content": sent}),  # type: ignore[arg-type]
+            address = "/v1/experiments/large/versions"
+            answer = (
+                client.post(address, files={"file": sent}) if is_form else client.post(address, content=sent)
             )
         finally:
             ended.set()
