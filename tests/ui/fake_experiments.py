@@ -1,6 +1,7 @@
 """The experiments of the fake API, their curves, and the routes for them."""
 
 import math
+from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -94,8 +95,12 @@ def add_routes(app: FastAPI, experiments: dict[str, dict[str, Any]]) -> None:
         }
 
     @app.patch("/v1/experiments/{name}")
-    async def edit(name: str, request: Request) -> Any:
+    async def edit(name: str, request: Request, unchanged_since: datetime | None = None) -> Any:
         item, change = experiments[name], await request.json()
+        before = datetime.fromisoformat(item["updated_at"])
+        if unchanged_since is not None and before > unchanged_since:
+            return error(409, "experiment_changed", f"Somebody changed experiment {name}.")
+        item["updated_at"] = (before + timedelta(seconds=1)).isoformat()
         tags = {**item["tags"], **change.pop("tags", {})}
         item |= {**change, "tags": {key: value for key, value in tags.items() if value is not None}}
         return item

@@ -66,6 +66,12 @@ class FakeLabels:
             self.said.setdefault(sha256, []).append(body)
             return self._label(sha256, len(self.said[sha256]) - 1)
 
+        @app.delete("/v1/inputs/{sha256}/labels")
+        def take_back(sha256: str) -> dict[str, Any]:
+            last = self._label(sha256, len(self.said[sha256]) - 1)
+            del self.said[sha256]
+            return last | {"current": False, "superseded_at": NOW}
+
         @app.get("/v1/inputs/{sha256}/labels")
         def labels(sha256: str) -> dict[str, Any]:
             count = len(self.said.get(sha256, ()))
@@ -105,6 +111,7 @@ class FakeLabels:
             "number": None,
             "text": None,
             "note": "",
+            "chosen": "other",
             "author": "anonymous",
             "created_at": NOW,
             **said[place],

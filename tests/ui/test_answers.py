@@ -51,6 +51,22 @@ class TestClasses:
         assert f'<a href="label?task=digits+%26+more&amp;input={"ab" * 32}">Label it</a>' in html
         assert "Label it" not in shown(result("a", task="digits"))
 
+    def test_each_class_is_a_button_with_its_key_beside_the_answers(self) -> None:
+        asked = {"sha256": "ab" * 32, "kind": "image"}
+        html = shown(result("a", task="digits"), result("b", task="digits"), input=asked)
+        assert html.count("data-right") == 1
+        assert [html.index(f'data-press="{digit}"') for digit in range(10)] == sorted(
+            html.index(f'data-press="{digit}"') for digit in range(10)
+        )
+        number = of_kind("number", "c", task="houses", number=3.5)
+        assert 'inputmode="decimal"' in shown(number, input=asked)
+        boxes = of_kind("boxes", "d", task="faces", boxes=[])
+        assert "data-right" not in shown(boxes, input=asked)
+        found = Comparison.model_validate({"results": [result("a", task="digits")], "input": asked})
+        assert "data-right" not in answers.answers(found, may_label=False)
+        hostile = result("a", task=HOSTILE, probabilities=[{"label": HOSTILE, "probability": 1.0}])
+        assert HOSTILE not in shown(hostile, input=asked)
+
     def test_a_tie_and_a_failure_of_all_are_named(self) -> None:
         tie = shown(result("a"), result("b", label="3"))
         assert "<h3>Tied between 5 and 3</h3><p>a says 5; b says 3</p>" in tie

@@ -6,8 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from model_ui.label_types import Takes
-from model_ui.pages.label import choices
+from model_ui.label_keys import choices
 from tests.ui.accessibility import see_no_barriers
 from tests.ui.conftest import Site
 from tests.ui.fake_callers import me, token
@@ -134,7 +133,7 @@ def test_it_has_no_barrier(browser: Browser, site: Site, screenshot: Screenshot)
 
 def test_each_class_has_one_key() -> None:
     def keys(*labels: str) -> list[str]:
-        return [one.key for one in choices(Takes(fields=("label",), labels=labels))]
+        return [one.key for one in choices(labels)]
 
     assert keys("0", "1", "9") == ["0", "1", "9"]
     assert keys("S", "U", "X") == ["s", "u", "x"]

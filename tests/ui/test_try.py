@@ -69,6 +69,32 @@ class TestTry:
         site.training.unlink()
         expect(page.locator("#alarm")).not_to_contain_text("training")
 
+    def test_what_is_right_is_said_by_a_press_or_a_key_and_taken_back(self, site: Site, page: Page) -> None:
+        visits.draw(page)
+        page.get_by_role("button", name="7", exact=True).click()
+        form = page.locator("form[data-right]")
+        expect(form).to_contain_text("Labelled 7.")
+        expect(form.get_by_role("button", name="7", exact=True)).to_have_attribute("aria-pressed", "true")
+        page.keyboard.press("5")
+        expect(form).to_contain_text("Labelled 5.")
+        [said] = site.api.labels.said.values()
+        assert [one["label"] for one in said] == ["7", "5"]
+        page.keyboard.press("u")
+        expect(form).to_contain_text("Labelled 7.")
+        assert [one["label"] for one in said] == ["7", "5", "7"]
+        visits.clear(page)
+        page.keyboard.press("3")
+        assert len(said) == 3
+
+    def test_a_first_label_is_taken_back_altogether(self, site: Site, page: Page) -> None:
+        visits.draw(page)
+        page.get_by_role("button", name="7", exact=True).click()
+        form = page.locator("form[data-right]")
+        form.get_by_role("button", name="Undo").click()
+        expect(form).not_to_contain_text("Labelled")
+        assert site.api.labels.said == {}
+        visits.clear(page)
+
     def test_clear_takes_drawing_and_answers_away(self, site: Site, page: Page) -> None:
         visits.draw(page)
         page.locator(".m-vote").wait_for()

@@ -150,6 +150,20 @@ class TestExperiment:
         page.reload()
         expect(page.locator("#status .m-note")).to_have_count(0)
 
+    def test_notes_that_somebody_else_wrote_since_are_not_taken_back(
+        self, site: Site, open_page: OpenPage
+    ) -> None:
+        page = open_page(1280)
+        page.goto(f"{site.url}experiments/cnn-baseline")
+        page.get_by_label("Notes").fill("Mine.")
+        page.get_by_role("button", name="Save notes").click()
+        expect(page.locator("#status")).to_contain_text("The notes are saved.")
+        item = site.api.experiments["cnn-baseline"]
+        item |= {"notes": "Theirs.", "updated_at": "2040-01-01T00:00:00Z"}
+        page.get_by_role("button", name="Undo").click()
+        expect(page.locator("#status")).to_contain_text("changed")
+        assert item["notes"] == "Theirs."
+
     def test_tags_are_set_and_removed(self, site: Site, open_page: OpenPage) -> None:
         page = open_page(1280)
         page.goto(f"{site.url}experiment?name=cnn-fast")

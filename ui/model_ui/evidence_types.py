@@ -1,5 +1,7 @@
 """What the API says of a candidate's standing against the champion of an alias; the page Evidence shows it."""
 
+from datetime import datetime
+
 from model_ui.deployment_types import Alias
 from model_ui.spec_types import ApiModel
 
@@ -17,14 +19,22 @@ class PairedTest(ApiModel):
 
     kind: str
     alpha: float
+    margin: float = 0.0
 
 
 class Policy(ApiModel):
-    """What a candidate needs."""
+    """What a candidate needs; a rule that is None asks for nothing."""
 
+    task: str | None = None
     min_labels: int
     test: PairedTest
+    no_class_worse_than: float | None = None
+    max_p95_ms: float | None = None
+    max_error_share: float | None = None
+    replay: bool = False
     is_default: bool
+    set_by: str | None = None
+    set_at: datetime | None = None
 
 
 class Rule(ApiModel):
@@ -70,6 +80,16 @@ class Step(ApiModel):
     log_e: float
 
 
+class ReplayOfBoth(ApiModel):
+    """The newest replay of champion and candidate; counts are None where it compared both with a third."""
+
+    number: int
+    inputs: int | None = None
+    flips: int | None = None
+    worse: int | None = None
+    better: int | None = None
+
+
 class Standing(ApiModel):
     """How a candidate stands."""
 
@@ -91,6 +111,7 @@ class Standing(ApiModel):
     promotable: bool
     labels_missing: int | None
     estimate: str
+    replay: ReplayOfBoth | None = None
     better: tuple[Flip, ...]
     worse: tuple[Flip, ...]
     undecided: tuple[Undecided, ...]

@@ -50,6 +50,16 @@ class Label(ApiModel):
     current: bool = True
 
     @property
+    def field(self) -> str:
+        """Which of the three says it."""
+        return "number" if self.number is not None else "label" if self.label is not None else "text"
+
+    @property
+    def value(self) -> str:
+        """The answer as it is typed."""
+        return self.words if self.number is None else str(self.number)
+
+    @property
     def words(self) -> str:
         """The answer in words."""
         if self.number is not None:

@@ -1,5 +1,6 @@
 """Names in addresses of the API: they come back from the browser, and what is none must not become another path."""
 
+import math
 import re
 
 from model_ui.api_errors import ApiRejected
@@ -21,6 +22,15 @@ def segment(name: str) -> str:
 def number(text: str) -> int | None:
     """A whole number as somebody wrote it; None for anything else."""
     return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else None
+
+
+def decimal(text: str) -> float | None:
+    """A number as somebody wrote it, with a point or a comma; None for anything else, and for infinite ones."""
+    try:
+        found = float(text.strip().replace(",", "."))
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 def input_segment(sha256: str) -> str:

@@ -1,4 +1,4 @@
-"""What two versions' answers to the same inputs say of them: pairs, classes, flips, and inputs that would decide.
+"""What two versions' answers to the same inputs say of them: pairs, classes, flips.
 
 Called by `promotions`. Which of both is right is read by `scores`; here it is counted.
 """
@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from metadata_api.database.evidence_tables import Label
 from metadata_api.database.prediction_tables import Prediction
-from metadata_api.evidence import answered, eprocess
+from metadata_api.evidence import eprocess
 from metadata_api.evidence.eprocess import Counts
 from metadata_api.evidence.scores import Pair
 from metadata_api.schemas import policies as bodies
 
 FLIPS = 100
-UNDECIDED = 12
 # Newest answers by which latency and errors are judged.
 ANSWERS = 1000
 
@@ -63,28 +61,6 @@ def steps(pairs: Sequence[Pair], margin: float) -> list[bodies.Step]:
     return [
         bodies.Step(labels=counts.labels, wins=counts.wins, losses=counts.losses, log_e=log_e)
         for counts, log_e in path
-    ]
-
-
-def undecided(session: Session, task: str, candidate_id: int, champion_id: int) -> list[bodies.Undecided]:
-    """Inputs without a label about which the newest answers of both differ: the surest of both first."""
-    sure = Prediction.probabilities[0]["probability"].as_float().label("sure")
-    newest = answered.newest((candidate_id, champion_id), sure).cte("newest")
-    candidate, champion = newest.alias("candidate"), newest.alias("champion")
-    labelled = select(Label.id).where(
-        Label.task == task, Label.superseded_at.is_(None), Label.input_sha256 == candidate.c.input_sha256
-    )
-    rows = session.execute(
-        select(candidate.c.input_sha256, candidate.c.said, champion.c.said.label("other"))
-        .join(champion, candidate.c.input_sha256 == champion.c.input_sha256)
-        .where(candidate.c.version_id == candidate_id, champion.c.version_id == champion_id)
-        .where(candidate.c.said != champion.c.said, ~labelled.exists())
-        .order_by((candidate.c.sure + champion.c.sure).desc().nulls_last(), candidate.c.input_sha256)
-        .limit(UNDECIDED)
-    )
-    return [
-        bodies.Undecided(input_sha256=row.input_sha256, champion=row.other[:200], candidate=row.said[:200])
-        for row in rows
     ]
 
 

@@ -1,7 +1,7 @@
 """Labels: the right answer to an input for a task, as a person said it; called by the routes for labels.
 
-A label is never changed and never deleted: a correction is a new one that supersedes it. For each input and task one
-is current.
+A label is never changed and never deleted: a correction is a new one that supersedes it, and one that is taken back is
+not current any more. For each input and task one is current at most.
 """
 
 from datetime import datetime
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from metadata_api.database import pages
 from metadata_api.database.evidence_tables import Label, LabelSkip
 from metadata_api.database.prediction_tables import Input
-from metadata_api.errors import Invalid
+from metadata_api.errors import Invalid, NotFound
 from metadata_api.evidence import tasks
 from metadata_api.predicting import stored_inputs
 from metadata_api.schemas import labels as bodies
@@ -24,8 +24,8 @@ FIELDS = (tasks.LABEL, tasks.NUMBER, tasks.TEXT)
 def put(session: Session, sha256: str, new: bodies.NewLabel, author: str) -> tuple[bodies.Label, bool]:
     """Say what is right; False when the same person said the same before. It supersedes the current label.
 
-    `author` is the verified caller. Raises NotFound for an unknown input or task, Invalid for what the task does not
-    take. Of several at once each supersedes the one before, and the last is current.
+    `author` is the verified caller. Raises NotFound for an unknown input or task, Invalid for an answer or an input
+    that the task does not take. Of several at once each supersedes the one before, and the last is current.
     """
     task = tasks.find(session, new.task)
     answer = {field: value for field in FIELDS if (value := getattr(new, field)) is not None}
@@ -33,7 +33,8 @@ def put(session: Session, sha256: str, new: bodies.NewLabel, author: str) -> tup
         raise Invalid("label_invalid", f"Send one of label, number and text. {task.takes}")
     [(field, value)] = answer.items()
     task.check(field, value)
-    _lock(session, sha256)
+    known = _lock(session, sha256)
+    task.check_input(known.kind, known.summary)
     old = current(session, sha256, new.task)
     if old is not None and (getattr(old, field), old.note, old.author) == (value, new.note, author):
         return _shown(old), False
@@ -52,6 +53,17 @@ def put(session: Session, sha256: str, new: bodies.NewLabel, author: str) -> tup
     )
     _replace(session, old, row, now)
     return _shown(row), True
+
+
+def take_back(session: Session, sha256: str, task: str) -> bodies.Label:
+    """Let no label be current: it stays as history, like one that is superseded. Raises NotFound."""
+    _lock(session, sha256)
+    old = current(session, sha256, task)
+    if old is None:
+        raise NotFound("label_unknown", f"This input has no label for the task {task}.")
+    old.superseded_at = session.scalars(select(func.clock_timestamp())).one()
+    session.flush()
+    return _shown(old)
 
 
 def skip(session: Session, sha256: str, task: str, author: str) -> None:
@@ -97,11 +109,12 @@ def _replace(session: Session, old: Label | None, new: Label, now: datetime) -> 
     session.flush()
 
 
-def _lock(session: Session, sha256: str) -> None:
+def _lock(session: Session, sha256: str) -> Input:
     """Let nobody label or delete an input until the transaction ends; models may be asked about it. Raises NotFound."""
-    locked = select(Input.sha256).where(Input.sha256 == sha256).with_for_update(key_share=True)
-    if session.scalar(locked) is None:
+    locked = select(Input).where(Input.sha256 == sha256).with_for_update(key_share=True)
+    if (known := session.scalar(locked)) is None:
         raise stored_inputs.unknown(sha256)
+    return known
 
 
 def _shown(row: Label) -> bodies.Label:

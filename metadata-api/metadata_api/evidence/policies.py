@@ -14,7 +14,8 @@ from serving_runtime.contracts import Role
 
 def put(session: Session, name: str, policy: Policy, actor: str) -> AliasPolicy:
     """Give an alias a policy of its own; raises NotFound."""
-    alias_id = _alias_id(session, name, locked=True)
+    aliases.lock(session, name)
+    alias_id = _alias_id(session, name)
     row = _own(session, alias_id)
     if row is None:
         row = PolicyOfAlias(alias_id=alias_id)
@@ -38,12 +39,17 @@ def of(session: Session, alias_id: int) -> AliasPolicy:
 
 def delete(session: Session, name: str) -> None:
     """Let the default policy hold again; nothing happens when it does."""
+    aliases.lock(session, name)
     if row := _own(session, _alias_id(session, name)):
         session.delete(row)
 
 
 def require_free(session: Session, name: str, caller: Principal) -> None:
-    """Raise Forbidden when an alias has a policy of its own, which only an admin may pass by."""
+    """Raise Forbidden when an alias has a policy of its own, which only an admin may pass by.
+
+    The name is locked before that is looked at: no policy comes until the transaction ends, which moves the alias.
+    """
+    aliases.lock(session, name)
     own = select(PolicyOfAlias.alias_id).join(Alias).where(Alias.name == name)
     if not caller.role.includes(Role.ADMIN) and session.scalar(own) is not None:
         raise Forbidden(
@@ -56,9 +62,8 @@ def _own(session: Session, alias_id: int) -> PolicyOfAlias | None:
     return session.scalar(select(PolicyOfAlias).where(PolicyOfAlias.alias_id == alias_id))
 
 
-def _alias_id(session: Session, name: str, *, locked: bool = False) -> int:
-    query = select(Alias.id).where(Alias.name == name)
-    found = session.scalar(query.with_for_update(key_share=True) if locked else query)
+def _alias_id(session: Session, name: str) -> int:
+    found = session.scalar(select(Alias.id).where(Alias.name == name))
     if found is None:
         raise aliases.unknown(name)
     return found

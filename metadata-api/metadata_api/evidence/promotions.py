@@ -14,10 +14,9 @@ from sqlalchemy.orm import Session
 from metadata_api import alias_changes, aliases, versions
 from metadata_api.alias_events import Change
 from metadata_api.auth.principal import Principal
-from metadata_api.database.replay_tables import Replay
 from metadata_api.database.tables import Alias, Deployment, Experiment, ModelVersion
 from metadata_api.errors import Conflict, Invalid, NotFound
-from metadata_api.evidence import duels, eprocess, policies, scores
+from metadata_api.evidence import duels, eprocess, policies, queue, replayed, scores
 from metadata_api.evidence.eprocess import Counts
 from metadata_api.schemas import policies as bodies
 from serving_runtime.contracts import Role
@@ -96,6 +95,9 @@ def _standing(session: Session, alias: Alias, deployment: Deployment) -> bodies.
     classes = duels.classes(pairs)
     answers = duels.answers(session, deployment.name, candidate.experiment, candidate.version.number)
     log_e = eprocess.log_evidence(counts, margin)
+    replay = replayed.newest(
+        session, champion.version.id, candidate.version.id, champion.shown, candidate.shown
+    )
     rules = [
         _ready(candidate),
         _other(candidate, champion),
@@ -104,7 +106,7 @@ def _standing(session: Session, alias: Alias, deployment: Deployment) -> bodies.
         _evidence(counts, log_e, policy),
         *_classes(classes, policy),
         *_answers(answers, policy),
-        *_replayed(session, candidate, champion, policy),
+        *([replayed.rule(replay)] if policy.replay else []),
     ]
     missing, estimate = _missing(counts, policy)
     low, high = eprocess.win_rate_interval(counts, policy.test.alpha)
@@ -129,9 +131,10 @@ def _standing(session: Session, alias: Alias, deployment: Deployment) -> bodies.
         promotable=all(rule.passed for rule in rules),
         labels_missing=missing,
         estimate=estimate,
+        replay=replay,
         better=duels.flips(pairs, better=True),
         worse=duels.flips(pairs, better=False),
-        undecided=duels.undecided(session, task, candidate.version.id, champion.version.id),
+        undecided=queue.deciding(session, task, candidate.version.id, champion.version.id),
         steps=duels.steps(pairs, margin),
     )
 
@@ -229,22 +232,6 @@ def _answers(answers: duels.Answers, policy: bodies.AliasPolicy) -> list[bodies.
         detail = f"{errors:.1%} of the newest answers are errors; the limit is {share:.1%}."
         found.append(bodies.Rule(rule="max_error_share", passed=errors <= share, detail=detail))
     return found
-
-
-def _replayed(
-    session: Session, candidate: _Side, champion: _Side, policy: bodies.AliasPolicy
-) -> list[bodies.Rule]:
-    if not policy.replay:
-        return []
-    both = [candidate.version.id, champion.version.id]
-    done = select(Replay.id).where(Replay.state == "done", Replay.version_ids.contains(both))
-    number = session.scalar(done.order_by(Replay.id.desc()).limit(1))
-    detail = (
-        f"Replay {number} has answers of both."
-        if number
-        else "No replay has answers of both. Start one: POST /v1/replays with both deployments."
-    )
-    return [bodies.Rule(rule="replay", passed=number is not None, detail=detail)]
 
 
 def _missing(counts: Counts, policy: bodies.AliasPolicy) -> tuple[int | None, str]:

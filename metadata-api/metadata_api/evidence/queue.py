@@ -1,4 +1,4 @@
-"""The queue: which inputs of a task to label next; called by the route for it.
+"""The queue: which inputs of a task to label next; called by the route for it, and by `promotions`.
 
 Of the newest inputs that versions which are served now have answered, those without a label, and that the caller has
 not skipped.
@@ -21,10 +21,14 @@ from metadata_api.evidence import answered, order, tasks
 from metadata_api.evidence.order import Candidate
 from metadata_api.predicting import stored_inputs
 from metadata_api.schemas import queue as bodies
+from metadata_api.schemas.policies import Undecided
 from metadata_api.schemas.predictions import StoredInput
 
 # Most inputs that are put in order, the newest.
 LOOKED_AT = 5000
+# Inputs that are named as those that decide a promotion, and characters of what was said of each.
+DECIDING = 12
+SAID_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,23 @@ def read(session: Session, asked: Asked, author: str, limit: int) -> bodies.Labe
     )
 
 
+def deciding(session: Session, task: str, candidate: int, champion: int) -> list[Undecided]:
+    """The first inputs of the queue on which these two versions differ, whoever asks for them."""
+    sides = _Sides(task, sorted({candidate, champion}), champion, [candidate])
+    differing = _open(session, sides, only_differing=True)
+    digests = [place.input.sha256 for place in islice(order.ordered(task, differing), DECIDING)]
+    newest = answered.newest(sides.served).where(Prediction.input_sha256.in_(digests))
+    said = {(row.input_sha256, row.version_id): row.said for row in session.execute(newest)}
+    return [
+        Undecided(
+            input_sha256=digest,
+            champion=said[digest, champion][:SAID_CHARACTERS],
+            candidate=said[digest, candidate][:SAID_CHARACTERS],
+        )
+        for digest in digests
+    ]
+
+
 def _sides(session: Session, asked: Asked) -> _Sides:
     """Who is served for the task, and who stands against whom."""
     running = {row.name: row for row in _deployments(session)}
@@ -119,8 +140,13 @@ def _deployments(session: Session) -> Sequence[Any]:
     return session.execute(columns.where(Deployment.desired == "running")).all()
 
 
-def _open(session: Session, sides: _Sides, author: str) -> list[Candidate]:
-    """The inputs that may be labelled next, with what is known of the answers to them."""
+def _open(
+    session: Session, sides: _Sides, author: str | None = None, *, only_differing: bool = False
+) -> list[Candidate]:
+    """The inputs that may be labelled next, with what is known of the answers to them; `author` has skipped none.
+
+    `only_differing` leaves those out on which no candidate differs from the champion.
+    """
     answers = _answers(sides, author)
     of_champion = case((answers.c.version_id == sides.champion, answers.c.said))
     champion = func.max(of_champion).over(partition_by=answers.c.input_sha256)
@@ -134,13 +160,15 @@ def _open(session: Session, sides: _Sides, author: str) -> list[Candidate]:
         (func.max(beside.c.number) - func.min(beside.c.number)).label("spread"),
         func.min(beside.c.margin).label("margin"),
     ).group_by(beside.c.input_sha256)
+    if only_differing:
+        grouped = grouped.having(func.bool_or(beside.c.differs))
     return [
         Candidate(row.input_sha256, row.differs, row.answers, row.spread or 0.0, row.margin)
         for row in session.execute(grouped)
     ]
 
 
-def _answers(sides: _Sides, author: str) -> CTE:
+def _answers(sides: _Sides, author: str | None) -> CTE:
     """The newest answer of each version to each open input: said, number, margin."""
     task = sides.task
     labelled = exists().where(

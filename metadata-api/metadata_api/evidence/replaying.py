@@ -109,7 +109,8 @@ class Replayer:
         uids = [result.prediction_id for results in answers.values() for result in results]
         with self._sessions() as session:
             query = select(Prediction.version_id).distinct()
-            mine = query.where(Prediction.uid.in_(uids), Prediction.version_id.is_not(None))
+            # One that answered nothing that fits it has not been replayed.
+            mine = query.where(Prediction.uid.in_(uids), Prediction.status == "ok")
             version_ids = [one for one in session.scalars(mine) if one is not None]
             # Of one task, mostly; of several, the newest word counts.
             labels = select(Label.input_sha256, Label.label, Label.text).where(

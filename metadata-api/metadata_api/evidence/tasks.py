@@ -1,13 +1,14 @@
 """What a task takes as a label, as the versions say that have this task; called by `labels` and `queue`."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from metadata_api.database.tables import ModelVersion
 from metadata_api.errors import Invalid, NotFound
-from metadata_api.predicting import answers
+from metadata_api.predicting import answers, inputs
 from serving_runtime.archive import interface
 from serving_runtime.archive.interface import Interface
 
@@ -27,6 +28,8 @@ class Task:
     fields: tuple[str, ...]
     labels: tuple[str, ...]
     unit: str
+    interfaces: tuple[Interface, ...]
+    """Of its versions, each different one once."""
 
     @property
     def takes(self) -> str:
@@ -45,6 +48,17 @@ class Task:
         """Raise Invalid for what is no answer to this task."""
         if field not in self.fields or (field == LABEL and self.labels and value not in self.labels):
             raise Invalid("label_invalid", self.takes)
+
+    def check_input(self, kind: str, summary: dict[str, Any]) -> None:
+        """Raise Invalid for an input that no version of this task takes."""
+        if any(inputs.kinds()[kind].may_fit(summary, one.inputs) for one in self.interfaces):
+            return
+        taken = {" and ".join(spec.kind for spec in one.inputs) for one in self.interfaces}
+        raise Invalid(
+            "input_of_other_task",
+            f"This input ({kind}) is none that models of task {self.name} take, which is {' or '.join(sorted(taken))}"
+            ". Label it for a task whose models take it.",
+        )
 
 
 def find(session: Session, name: str) -> Task:
@@ -67,7 +81,8 @@ def _of(name: str, mine: list[Interface]) -> Task:
             any_label = any_label or not one.labels
     ordered = tuple(field for field in _ANY if field in fields)
     units = {tensor.unit for one in mine for tensor in one.outputs if tensor.unit}
-    return Task(name, ordered, () if any_label else tuple(labels), units.pop() if len(units) == 1 else "")
+    unit = units.pop() if len(units) == 1 else ""
+    return Task(name, ordered, () if any_label else tuple(labels), unit, tuple(mine))
 
 
 def _interfaces(session: Session, name: str | None = None) -> list[Interface]:

@@ -62,6 +62,9 @@ class InputKind(Protocol):
     def load(self, file: bytes) -> Any:
         """The content of bytes that were kept."""
 
+    def may_fit(self, summary: Json, inputs: Sequence[TensorSpec]) -> bool:
+        """Whether a model with these inputs may take an input, by its kind and the summary that is kept of it."""
+
     def tensors(self, content: Any, inputs: Sequence[TensorSpec]) -> list[Tensor]:
         """The input as a model with these inputs takes it, one row; raises CannotTake."""
 

@@ -45,6 +45,12 @@ def list_labels(
     return labels.list_page(session, sha256, task=task, limit=limit, before=cursor)
 
 
+@router.delete("/labels", dependencies=[needs(Role.ANNOTATOR)], responses=responses(404))
+def take_back_label(session: SessionDep, sha256: Digest, task: Annotated[TaskName, Query()]) -> Label:
+    """Take back what is said about an input for a task: it counts no longer, and stays as history."""
+    return labels.take_back(session, sha256, task)
+
+
 @router.put("/skips", dependencies=[needs(Role.ANNOTATOR)], status_code=204, responses=responses(404))
 def skip_input(session: SessionDep, caller: CallerDep, sha256: Digest, skipped: NewSkip) -> None:
     """Leave an input out of the caller's queue for a task."""

@@ -127,6 +127,19 @@ class Step(BaseModel):
     log_e: float
 
 
+class ReplayOfBoth(BaseModel):
+    """The newest replay that has answers of champion and candidate; counts are null where it compared with a third."""
+
+    number: int
+    inputs: int | None = None
+    """Those that both answered."""
+    flips: int | None = None
+    """Inputs to which both answered differently."""
+    worse: int | None = None
+    """Flips by which a right answer becomes wrong, as far as there are labels."""
+    better: int | None = None
+
+
 class Standing(BaseModel):
     """How a candidate stands against the champion of an alias, by the labels of now; docs/evidence.md explains it."""
 
@@ -160,6 +173,8 @@ class Standing(BaseModel):
     """Estimate: if wins and losses go on at the rates so far; null when no number would do at these rates."""
     estimate: str
     """What the estimate rests on, or why there is none."""
+    replay: ReplayOfBoth | None
+    """Whether the policy asks for one or not; null when none has answers of both."""
 
 
 class Preview(Standing):

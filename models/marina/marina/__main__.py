@@ -6,6 +6,7 @@ import sys
 import typer
 
 from marina import import_command as import_command
+from marina import label_command as label_command
 from marina import packing_command
 from marina import promote_command as promote_command
 from marina.api import one_line

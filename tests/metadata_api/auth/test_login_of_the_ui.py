@@ -17,6 +17,7 @@ from model_ui.settings import Settings
 from serving_runtime.contracts import Role
 from tests.asgi import Server
 from tests.metadata_api.auth.conftest import client_of, expire, issue
+from tests.metadata_api.making import make_deployment
 from tests.ui.apps import create_app
 from tests.waiting import until
 
@@ -127,3 +128,30 @@ def test_an_api_without_authentication_wants_no_login(address: str, folder: Path
 def is_out(address: str, token: str) -> bool:
     with client_of(address, token) as client:
         return client.get("/v1/me").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("role", "policy", "replay"),
+    [(Role.VIEWER, False, False), (Role.DEPLOYER, False, True), (Role.PUBLISHER, True, True)],
+)
+def test_forms_of_policies_and_replays_are_for_whom_the_api_lets(
+    ui: httpx.Client,
+    admin: httpx.Client,
+    tokens: dict[Role, str],
+    engine: Engine,
+    role: Role,
+    policy: bool,
+    replay: bool,
+) -> None:
+    for name in ("a", "b"):
+        make_deployment(engine, name)
+    admin.put("/v1/aliases/champion", json={"deployment": "a"}).raise_for_status()
+    ui.get("/", params={"token": tokens[role]})
+    alias = ui.get("/alias", params={"name": "champion"}).text
+    assert "at least 30 that both answered" in alias
+    assert ("Save the policy" in alias) is policy
+    assert ("Start the replay" in ui.get("/replays").text) is replay
+    headers = {"origin": str(ui.base_url).rstrip("/"), "accept": "text/html"}
+    form = {"do": "default", "name": "champion"}
+    said = ui.post("/alias", params={"name": "champion"}, data=form, headers=headers, follow_redirects=True)
+    assert ("The default policy holds for champion again." in said.text) is policy

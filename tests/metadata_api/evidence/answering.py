@@ -59,7 +59,7 @@ def versions_of_task(
 def inputs(engine: Engine, numbers: Iterable[int]) -> None:
     """Inputs with the digests of these numbers."""
     rows = [
-        {"sha256": sha(number), "kind": "text", "media_type": "text/plain", "size": 1} for number in numbers
+        {"sha256": sha(number), "kind": "image", "media_type": "image/png", "size": 1} for number in numbers
     ]
     with Session(engine) as session, session.begin():
         session.execute(insert(Input), rows)

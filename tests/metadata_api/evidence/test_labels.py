@@ -5,10 +5,13 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, text, update
+from sqlalchemy.orm import Session
 
 from metadata_api import retention
+from metadata_api.database.prediction_tables import Input
 from metadata_api.database.session import Sessions
+from metadata_api.database.tables import ModelVersion
 from metadata_api.settings.stores import Retention
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.evidence.answering import (
@@ -21,6 +24,7 @@ from tests.metadata_api.evidence.answering import (
     sha,
     versions_of_task,
 )
+from tests.metadata_api.making import make_experiment, make_version
 
 FIVE = {"task": "digits", "label": "5"}
 
@@ -84,6 +88,18 @@ class TestLabelling:
         for newer, older in zip(said, said[1:], strict=False):
             assert older["superseded_at"] == newer["created_at"] >= older["created_at"]
 
+    def test_one_that_is_taken_back_counts_no_longer_and_stays_as_history(
+        self, api: httpx.Client, digits: int
+    ) -> None:
+        first = label(api, 1, **FIVE, chosen="random").json()
+        gone = api.delete(f"/v1/inputs/{sha(1)}/labels", params={"task": "digits"})
+        assert (gone.status_code, gone.json()["id"], gone.json()["current"]) == (200, first["id"], False)
+        assert history(api, 1) == [gone.json()]
+        again = api.delete(f"/v1/inputs/{sha(1)}/labels", params={"task": "digits"})
+        assert (again.status_code, again.json()["error"]) == (404, "label_unknown")
+        second = label(api, 1, **FIVE)
+        assert (second.status_code, second.json()["supersedes"]) == (201, None)
+
     def test_history_comes_in_pages(self, api: httpx.Client, digits: int) -> None:
         for digit in range(5):
             label(api, 1, task="digits", label=str(digit))
@@ -125,6 +141,40 @@ class TestWhatATaskTakes:
         assert rejected == "Task houses takes a number in EUR."
         assert len(history(api, 1)) == 2
         assert len(history(api, 1, task="language")) == 1
+
+    @pytest.mark.parametrize(
+        ("kind", "summary", "fits"),
+        [
+            ("row", {"values": {"area": 80, "rooms": 3}, "columns": 2}, True),
+            ("row", {"values": {"area": 80, "colour": "red"}, "columns": 2}, False),
+            ("row", {"values": {"area": 80, "rooms": 3}, "columns": 21}, False),
+            ("tensors", {"tensors": [{"name": "row", "datatype": "FP32", "shape": [1, 2]}]}, True),
+            ("tensors", {"tensors": [{"name": "image", "datatype": "FP32", "shape": [1, 2]}]}, False),
+            ("image", {}, False),
+            ("text", {"text": "80 m2", "characters": 5}, False),
+        ],
+    )
+    def test_only_an_input_that_its_models_take(
+        self, api: httpx.Client, engine: Engine, kind: str, summary: dict[str, Any], fits: bool
+    ) -> None:
+        columns = [{"name": "area"}, {"name": "rooms"}]
+        table = {"name": "row", "datatype": "FP32", "shape": [-1, 2], "kind": "table", "columns": columns}
+        make_experiment(engine, "houses")
+        make_version(engine, experiment="houses", inputs=[table], outputs=NUMBER, labels=[])
+        with Session(engine) as session, session.begin():
+            session.execute(update(ModelVersion).values(task="houses"))
+            new = {"sha256": sha(1), "kind": kind, "media_type": "text/plain", "size": 1, "summary": summary}
+            session.execute(insert(Input).values(new))
+        answer = label(api, 1, task="houses", number=250000.5)
+        if fits:
+            assert answer.status_code == 201
+            return
+        assert (answer.status_code, answer.json()["error"]) == (400, "input_of_other_task")
+        assert answer.json()["detail"] == (
+            f"This input ({kind}) is none that models of task houses take, which is table. "
+            "Label it for a task whose models take it."
+        )
+        assert row_counts(engine)["labels"] == 0
 
     def test_any_label_where_no_labels_are_known_and_none_where_answers_cannot_be_compared(
         self, api: httpx.Client, engine: Engine

@@ -13,11 +13,13 @@ from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deployments import changes
 from metadata_api.deployments.events import By
 from metadata_api.errors import Conflict, Forbidden, Invalid, MarinaError, NotFound
-from metadata_api.evidence import policies, promotions
+from metadata_api.evidence import policies, promotions, queue
+from metadata_api.schemas.aliases import AliasTarget
 from metadata_api.schemas.policies import PairedTest, Policy, Preview, Promotion
 from serving_runtime.contracts import Role
 from tests.metadata_api.evidence import duelling
 from tests.metadata_api.evidence.duelling import make_duel, make_pairs
+from tests.waiting import until
 
 DEPLOYER = Principal("dora", Role.DEPLOYER, "token")
 ADMIN = Principal("ada", Role.ADMIN, "token")
@@ -116,6 +118,20 @@ class TestDecided:
         with duel.begin() as session:
             duelling.label(session, disputed[0], "7")
         assert {one.input_sha256 for one in standing(duel).undecided} == set(disputed[1:])
+
+    def test_the_inputs_that_would_decide_come_as_the_queue_has_them(
+        self, duel: Sessions, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(queue, "DECIDING", 5)
+        disputed = make_pairs(duel, [WIN, LOSS] * 5, labelled=False)
+        with duel() as session:
+            asked = queue.Asked(None, "champion", ("new",))
+            first = queue.read(session, asked, "ada", 5).items
+        found = standing(duel).undecided
+        assert [one.input_sha256 for one in found] == [one.input.sha256 for one in first]
+        for one in found:
+            wins = disputed.index(one.input_sha256) % 2 == 0
+            assert (one.candidate, one.champion) == (("7", "wrong") if wins else ("wrong", "7"))
 
     def test_a_preview_names_the_answers_that_would_flip(self, duel: Sessions) -> None:
         [better] = make_pairs(duel, [WIN])
@@ -277,6 +293,30 @@ class TestMeanwhile:
                 )
             )
         assert "other_version" in failed(refusal(duel))
+
+
+def test_a_policy_that_is_just_being_set_holds_for_a_move_that_waits_for_it(
+    duel: Sessions, engine: Engine
+) -> None:
+    def move() -> None:
+        # As the route for PUT does it.
+        with duel.begin() as session:
+            policies.require_free(session, "champion", DEPLOYER)
+            alias_changes.put(session, "champion", AliasTarget(deployment="new"), (), "dora")
+
+    def is_waiting() -> bool:
+        query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        with engine.connect() as connection:
+            return connection.execute(text(query)).scalar_one() > 0
+
+    with ThreadPoolExecutor(1) as pool:
+        with duel.begin() as session:
+            policies.put(session, "champion", Policy(min_labels=5), "ada")
+            moved = pool.submit(move)
+            until(is_waiting, "the move waits")
+        with pytest.raises(Forbidden):
+            moved.result(timeout=30)
+    assert target(duel) == "old"
 
 
 def test_with_a_policy_of_its_own_an_alias_moves_by_evidence_or_by_an_admin(duel: Sessions) -> None:

@@ -133,7 +133,7 @@ class TestQueue:
         assert found["takes"]["labels"][:3] == ["0", "1", "2"]
         assert (found["open"], found["decisive"], found["labelled"]) == (60, 20, 0)
         assert found["items"][0]["reason"] == "candidate_differs"
-        assert found["items"][0]["input"]["kind"] == "text"
+        assert found["items"][0]["input"]["kind"] == "image"
         assert self.shas(found, "candidate_differs") <= {sha(at) for at in range(10)}
         assert self.shas(found, "versions_differ") <= {sha(at) for at in range(10, 20)}
         assert {item["chosen"] for item in found["items"]} == {"queue", "random"}

@@ -12,13 +12,16 @@ from PIL import Image
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import sessionmaker
 
+from metadata_api import alias_changes
 from metadata_api.app import create_app
 from metadata_api.database.session import Base, Sessions
-from metadata_api.evidence import replay_reports
+from metadata_api.evidence import policies, replay_reports
+from metadata_api.schemas.aliases import AliasTarget
+from metadata_api.schemas.policies import Policy
 from metadata_api.schemas.predictions import Result
 from tests.metadata_api.evidence import duelling
 from tests.metadata_api.making import LABELS, make_deployment, open_settings
-from tests.metadata_api.servers import Reply, V2Server, answers, hangs, running
+from tests.metadata_api.servers import Behaviour, Reply, V2Server, answers, hangs, running, says
 from tests.waiting import until
 
 URL = "/v1/replays"
@@ -123,6 +126,26 @@ def test_a_model_that_fails_is_counted_and_the_others_answer(api: httpx.Client, 
     report = ended(api, made["id"])["report"]
     assert [(one["answered"], one["errors"]) for one in report["versions"]] == [(2, 0), (0, 2)]
     assert report["against_first"][0]["inputs"] == 0
+
+
+def test_a_version_whose_answers_fit_nothing_has_not_been_replayed(
+    api: httpx.Client, serving: V2Server, rows: Sessions
+) -> None:
+    with rows.begin() as session:
+        alias_changes.put(session, "champion", AliasTarget(deployment="old"), (), "ada")
+        policies.put(session, "champion", Policy(replay=True), "ada")
+    sha256 = ask(api, 1)
+
+    def rule(new: Behaviour) -> dict[str, Any]:
+        serving.models["new"] = new
+        made = api.post(URL, json={"deployments": ["old", "new"], "inputs": [sha256]}).json()
+        assert ended(api, made["id"])["state"] == "done"
+        standing = api.get("/v1/aliases/champion/evidence", params={"candidate": "new"}).json()
+        return next(one for one in standing["rules"] if one["rule"] == "replay")
+
+    bad = rule(says(b'{"model_name": "new", "model_version": "1", "outputs": []}'))
+    assert (bad["passed"], "No replay has answers of both" in bad["detail"]) == (False, True)
+    assert rule(answers("3"))["passed"]
 
 
 def test_one_is_cancelled_and_the_next_runs(api: httpx.Client, serving: V2Server) -> None:

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from model_ui.deployment_types import Alias, AliasEvents
 from model_ui.names import segment
-from model_ui.pages import aliases
+from model_ui.pages import alias_policy, aliases
 from model_ui.shell.lists import page_query, pager
 from model_ui.shell.page import Page
 from model_ui.shell.status import Undo
@@ -23,6 +23,7 @@ async def show(visit: Visit) -> Response:
     events = await visit.api.call(AliasEvents, "GET", f"/v1/aliases/{name}/events", params=query)
     item = await aliases.read(visit, name)
     may = visit.me.may_all("deployer")
+    policy = await alias_policy.read(visit, name) if item else None
     # What was before its creation belongs to an alias that was deleted.
     movable = (
         len(events.items) > 1
@@ -36,6 +37,9 @@ async def show(visit: Visit) -> Response:
         item=item,
         may=may,
         before=events.items[1] if movable else None,
+        policy=policy,
+        typed=alias_policy.fields(policy) if policy else {},
+        may_set_policy=visit.me.may_all("publisher"),
         events=events,
         deployments=[one.name for one in await visit.api.deployments()] if may else [],
         pager=pager(visit, events.next),
@@ -83,7 +87,13 @@ PAGES = (
     Page(
         "/alias",
         show,
-        {"put": aliases.put, "rollback": roll_back, "delete": delete},
+        {
+            "put": aliases.put,
+            "rollback": roll_back,
+            "delete": delete,
+            "policy": alias_policy.put,
+            "default": alias_policy.delete,
+        },
         pretty="/aliases/{name}",
     ),
 )

@@ -110,8 +110,9 @@ async def change_notes(visit: Visit, form: FormData) -> Response:
     item = await visit.api.experiment(visit.query("name"))
     notes = str(form.get("notes", "")).replace("\r\n", "\n").strip()
     # Not over what somebody else has written since this page was shown.
-    await _change(visit, item.name, {"notes": notes}, unchanged_since=str(form.get("since", "")))
-    undo = Undo(address=visit.here, fields={"do": "notes", "notes": item.notes})
+    made = await _change(visit, item.name, {"notes": notes}, unchanged_since=str(form.get("since", "")))
+    since = made.updated_at.isoformat() if made.updated_at else ""
+    undo = Undo(address=visit.here, fields={"do": "notes", "notes": item.notes, "since": since})
     return visit.done("The notes are saved.", undo=undo)
 
 
@@ -169,9 +170,12 @@ async def deploy(visit: Visit, form: FormData) -> Response:
     return visit.done(words, link="See it start", href=f"/deployment?name={made.name}")
 
 
-async def _change(visit: Visit, name: str, change: dict[str, Any], *, unchanged_since: str = "") -> None:
+async def _change(
+    visit: Visit, name: str, change: dict[str, Any], *, unchanged_since: str = ""
+) -> Experiment:
     params = {"unchanged_since": unchanged_since} if unchanged_since else None
-    await visit.api.call(Experiment, "PATCH", f"/v1/experiments/{segment(name)}", json=change, params=params)
+    path = f"/v1/experiments/{segment(name)}"
+    return await visit.api.call(Experiment, "PATCH", path, json=change, params=params)
 
 
 PAGES = (

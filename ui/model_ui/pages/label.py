@@ -1,17 +1,15 @@
 """The page Label: one input after the other, and a key for each class; what models said is hidden until asked for."""
 
 import json
-import math
-import string
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from model_ui.api_types import Deployment
-from model_ui.label_types import Label, LabelPage, LabelQueue, QueueInput, QueueItem, Takes
-from model_ui.names import input_segment
+from model_ui.label_keys import MOST_KEYS, choices
+from model_ui.label_types import Label, LabelPage, LabelQueue, QueueInput, QueueItem
+from model_ui.names import decimal, input_segment
 from model_ui.prediction_types import Recorded, RecordedPage
 from model_ui.shell.addressing import address
 from model_ui.shell.page import Page
@@ -19,22 +17,9 @@ from model_ui.shell.visit import Visit
 
 # What stays in the address from one input to the next.
 KEPT = ("task", "alias", "challenger", "order")
-# Answered with keys: more classes are typed.
-MOST_KEYS = 36
 # Where only those drawn at random are wanted, so many places are looked through.
 LOOKED_THROUGH = 60
 TEXT_CHARACTERS = 20_000
-_DIGITS = "1234567890"
-# `u` and `s` take back and skip, unless a class is called so.
-_LETTERS = "".join(letter for letter in string.ascii_lowercase if letter not in "us")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One class, and the key that says it."""
-
-    label: str
-    key: str
 
 
 async def show(visit: Visit) -> Response:
@@ -62,7 +47,7 @@ async def show(visit: Visit) -> Response:
         following=following,
         said=said,
         content=content,
-        choices=choices(queue.takes),
+        choices=choices(queue.takes.labels),
         most_keys=MOST_KEYS,
         answers=await _answers(visit, item.input.sha256) if item and revealed else (),
         revealed=revealed,
@@ -76,13 +61,8 @@ async def label(visit: Visit, form: FormData) -> Response:
     """Say what is right, and go on."""
     sha256, task, field = (str(form.get(name, "")) for name in ("sha256", "task", "field"))
     value: Any = str(form.get("value", "")).strip()
-    if field == "number":
-        try:
-            value = float(value.replace(",", "."))
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            return visit.failed("Type a number.")
+    if field == "number" and (value := decimal(value)) is None:
+        return visit.failed("Type a number.")
     body = {"task": task, field: value, "chosen": str(form.get("chosen", "other"))}
     await visit.api.request("POST", f"/v1/inputs/{input_segment(sha256)}/labels", json=body)
     return visit.redirect(_next(visit, after=sha256))
@@ -93,15 +73,6 @@ async def skip(visit: Visit, form: FormData) -> Response:
     sha256, task = (str(form.get(name, "")) for name in ("sha256", "task"))
     await visit.api.request("PUT", f"/v1/inputs/{input_segment(sha256)}/skips", json={"task": task})
     return visit.redirect(_next(visit, after=sha256))
-
-
-def choices(takes: Takes) -> list[Choice]:
-    """A key for each class: the class itself where all are one character, else digits, else letters."""
-    labels = takes.labels
-    if all(len(one) == 1 for one in labels):
-        return [Choice(one, one.lower()) for one in labels]
-    keys = _DIGITS if len(labels) <= len(_DIGITS) else _LETTERS
-    return [Choice(one, keys[at] if at < len(keys) else "") for at, one in enumerate(labels)]
 
 
 def _asked(wanted: dict[str, str]) -> dict[str, str]:

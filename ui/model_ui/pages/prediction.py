@@ -34,7 +34,7 @@ class Lineage(ApiModel):
 
 async def show(visit: Visit) -> Response:
     """The page."""
-    item = await _read(visit)
+    item = await read(visit)
     call = {"request_id": item.request_id, "limit": str(ANSWERS)}
     together = await visit.api.call(RecordedPage, "GET", "/v1/predictions", params=call)
     lineage = await visit.api.call(Lineage, "GET", f"/v1/predictions/{item.prediction_id}/lineage")
@@ -65,7 +65,7 @@ def _said(one: Recorded) -> str | None:
 
 async def ask_again(visit: Visit, _: FormData) -> Response:
     """Ask the same version about the same input, and say in what the answers differ."""
-    item = await _read(visit)
+    item = await read(visit)
     path = f"/v1/predictions/{item.prediction_id}/again"
     told = await visit.api.call(AskedAgain, "POST", path, timeout=SECONDS)
     to = f"/prediction?id={told.after.prediction_id}"
@@ -82,7 +82,8 @@ async def ask_again(visit: Visit, _: FormData) -> Response:
     return visit.done(words, kind="warn", link="The new answer", href=to)
 
 
-async def _read(visit: Visit) -> Recorded:
+async def read(visit: Visit) -> Recorded:
+    """The prediction whose `id` is in the address; raises ApiRejected."""
     # The API checks that it is an id; here only that it is one segment.
     identity = visit.query("id")
     if not identity or not identity.replace("-", "").isalnum() or len(identity) > 36:

@@ -5,11 +5,11 @@ import binascii
 import struct
 from collections import Counter
 from collections.abc import Sequence
-from urllib.parse import urlencode
 
 from model_ui.answers import ANSWERS, Answer, AnswerKind, Verdict, joined, kind_of
 from model_ui.prediction_types import AskedInput, Comparison, NotAsked, Result
 from model_ui.render.markup import chip, empty, milliseconds, text
+from model_ui.render.right import right
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LONG = 2
@@ -19,7 +19,7 @@ DIGITS = 4
 CIRCUMSTANCES = {"deployment", "alias", "latency_ms", "cold"}
 
 
-def answers(comparison: Comparison) -> str:
+def answers(comparison: Comparison, *, may_label: bool = True) -> str:
     """HTML of an answer: of each task and kind what it comes to and its cards; what failed; and who was not asked."""
     images = {image for result in comparison.results if (image := _picture(result.preprocessed))}
     shared = images.pop() if len(images) == 1 else ""
@@ -38,20 +38,11 @@ def answers(comparison: Comparison) -> str:
         sections = _vote(Verdict(title), "bad")
     silent = "".join(_failed(answer) for answer in failed)
     cards = f'<div class="m-cards">{silent}</div>' if silent else ""
-    right = "".join(_right(comparison.input.sha256, task) for task in tasks if task)
-    return f'<div class="m-answers">{sections}{cards}{right}{_passed_over(comparison.not_asked)}</div>'
-
-
-def _right(sha256: str, task: str) -> str:
-    """The way to say what is right about an input that was stored, which scores all that answered."""
-    if not sha256:
-        return ""
-    # Relative, so that it stays behind the prefix of a proxy.
-    query = text(urlencode({"task": task, "input": sha256}))
-    return (
-        f'<p class="m-right">Do you know what is right? <a href="label?{query}">Label it</a>: '
-        "that scores every version that answered.</p>"
+    asked = comparison.input.sha256
+    labels = "".join(
+        right(asked, task, comparison.results, may_label=may_label) for task in tasks if task and asked
     )
+    return f'<div class="m-answers">{sections}{cards}{labels}{_passed_over(comparison.not_asked)}</div>'
 
 
 def waiting(title: str = "Nothing is deployed yet", hint: str = "") -> str:

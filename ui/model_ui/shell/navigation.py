@@ -9,9 +9,9 @@ ENTRIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Deployments", "/deployments", ("/deployment",)),
     ("Models", "/models", ("/version",)),
     ("Aliases", "/aliases", ("/alias",)),
-    ("Predictions", "/predictions", ("/prediction",)),
+    ("Predictions", "/predictions", ("/prediction", "/lineage")),
     ("Label", "/label", ()),
-    ("Evidence", "/evidence", ("/scores",)),
+    ("Evidence", "/evidence", ("/scores", "/replays", "/replay")),
     ("Activity", "/activity", ()),
 )
 # So many fit into the bar of a phone, beside More.

@@ -22,6 +22,7 @@ STYLES = {
         "label.css",
         "scores.css",
         "evidence.css",
+        "lineage.css",
     )
 }
 SCRIPTS = ("shell.js", "live.js", "choices.js", "chart.js", "saving.js", "upload.js", "label.js")

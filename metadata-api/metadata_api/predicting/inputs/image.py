@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 
 from metadata_api.memory import charge
 from metadata_api.predicting import images
-from metadata_api.predicting.base import CannotTake, ParsedInput
+from metadata_api.predicting.base import CannotTake, Json, ParsedInput
 from serving_runtime.archive import tensor_kinds
 from serving_runtime.archive.tensor_kinds import ImageFormat, TensorSpec
 from serving_runtime.contracts import IMAGE_MAX_PIXELS
@@ -35,10 +35,15 @@ def load(file: bytes) -> bytes:
     return images.shrink(file)
 
 
+def may_fit(_: Json, inputs: Sequence[TensorSpec]) -> bool:
+    """Whether a model takes one image, or whatever it is sent."""
+    return len(inputs) == 1 and inputs[0].kind in ("image", "raw")
+
+
 def tensors(content: bytes, inputs: Sequence[TensorSpec]) -> list[Tensor]:
     """The file itself where a model takes files, else its pixels in the model's size, layout and range of values."""
     spec = inputs[0]
-    if len(inputs) != 1 or spec.kind not in ("image", "raw"):
+    if not may_fit({}, inputs):
         raise CannotTake("takes_other_kind", f"It takes {_kinds(inputs)}, no image.")
     if "BYTES" in spec.accepts:
         sizes = spec.shape[1:] if spec.datatype == "BYTES" else ()

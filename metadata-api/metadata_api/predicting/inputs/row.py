@@ -8,7 +8,7 @@ from typing import Annotated
 import orjson
 from pydantic import Field
 
-from metadata_api.predicting.base import CannotTake, ParsedInput
+from metadata_api.predicting.base import CannotTake, Json, ParsedInput
 from metadata_api.schemas.fields import Scalars
 from serving_runtime.archive import tensor_kinds
 from serving_runtime.archive.tensor_kinds import Column, TensorSpec
@@ -50,10 +50,18 @@ def load(file: bytes) -> dict[str, Value]:
     return found
 
 
+def may_fit(summary: Json, inputs: Sequence[TensorSpec]) -> bool:
+    """Whether a model takes one table with as many columns, and with those that the summary names."""
+    if not _takes_rows(inputs):
+        return False
+    names = {column.name for column in inputs[0].columns}
+    return summary["columns"] == len(names) and names.issuperset(summary["values"])
+
+
 def tensors(content: dict[str, Value], inputs: Sequence[TensorSpec]) -> list[Tensor]:
     """The values in the order of a table's columns, each category as its index or, in a table of texts, as itself."""
     spec = inputs[0]
-    if len(inputs) != 1 or spec.kind != "table" or not spec.columns:
+    if not _takes_rows(inputs):
         kinds = " and ".join(sorted({one.kind for one in inputs}))
         raise CannotTake("takes_other_kind", f"It takes {kinds}, no row of named values.")
     _check_names(content, spec.columns)
@@ -66,6 +74,10 @@ def tensors(content: dict[str, Value], inputs: Sequence[TensorSpec]) -> list[Ten
     if wrong:
         raise CannotTake("takes_other_values", f"{'; '.join(wrong[:_NAMED])}.", distance=len(wrong))
     return [_tensor(spec, values)]
+
+
+def _takes_rows(inputs: Sequence[TensorSpec]) -> bool:
+    return len(inputs) == 1 and inputs[0].kind == "table" and bool(inputs[0].columns)
 
 
 def _check_names(content: dict[str, Value], columns: Sequence[Column]) -> None:

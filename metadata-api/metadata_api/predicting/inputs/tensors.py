@@ -7,7 +7,7 @@ import orjson
 from pydantic import Field
 
 from metadata_api.errors import Invalid
-from metadata_api.predicting.base import CannotTake, ParsedInput
+from metadata_api.predicting.base import CannotTake, Json, ParsedInput
 from metadata_api.schemas.fields import Body as _Body
 from serving_runtime.archive.tensor_kinds import TensorSpec
 from serving_runtime.contracts import DATATYPES
@@ -48,6 +48,11 @@ def parse(value: Sequence[TensorBody]) -> ParsedInput:
 def load(file: bytes) -> list[Tensor]:
     """Kept tensors."""
     return [_parsed(TensorBody.model_validate(item)) for item in orjson.loads(file)]
+
+
+def may_fit(summary: Json, inputs: Sequence[TensorSpec]) -> bool:
+    """Whether the tensors have the names of a model's inputs."""
+    return {one["name"] for one in summary["tensors"]} == {spec.name for spec in inputs}
 
 
 def tensors(content: Sequence[Tensor], inputs: Sequence[TensorSpec]) -> list[Tensor]:

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from metadata_api.errors import Invalid
-from metadata_api.predicting.base import CannotTake, ParsedInput
+from metadata_api.predicting.base import CannotTake, Json, ParsedInput
 from metadata_api.schemas.fields import Text as _Text
 from serving_runtime.archive.tensor_kinds import TensorSpec
 from serving_runtime.protocol.tensors import Tensor
@@ -30,10 +30,15 @@ def load(file: bytes) -> bytes:
     return file
 
 
+def may_fit(_: Json, inputs: Sequence[TensorSpec]) -> bool:
+    """Whether a model takes one text, or whatever bytes it is sent."""
+    return len(inputs) == 1 and inputs[0].kind in ("text", "raw") and "BYTES" in inputs[0].accepts
+
+
 def tensors(content: bytes, inputs: Sequence[TensorSpec]) -> list[Tensor]:
     """The text as the one element of a row."""
     spec = inputs[0]
-    if len(inputs) != 1 or spec.kind not in ("text", "raw") or "BYTES" not in spec.accepts:
+    if not may_fit({}, inputs):
         kinds = " and ".join(sorted({one.kind for one in inputs}))
         raise CannotTake("takes_other_kind", f"It takes {kinds}, no text.")
     return [Tensor(spec.name, "BYTES", (1, *(1 for _ in spec.shape[1:])), [content])]
