@@ -399,11 +399,12 @@ def test_a_hostile_archive_shows_its_cause_and_leaves_nothing(
     chromium: Browser, pages: str, site: None, api: httpx.Client, tmp_path: Path, step: int
 ) -> None:
     before = api.get("/v1/experiments").json()["items"]
-    page = chromium.new_page()
+    page, alone = chromium.new_page(), tmp_path / "alone"
+    alone.mkdir()
     page.goto(f"{pages}/behind/models")
     wrong = []
     for archive in list(HOSTILE.values())[::step]:
-        cause = str(rejected(archive, tmp_path))
+        cause = str(rejected(archive, alone))
         (tmp_path / "strange.mar").write_bytes(archive)
         page.get_by_label("Archive", exact=True).set_input_files([])
         page.get_by_label("Archive", exact=True).set_input_files(tmp_path / "strange.mar")
