@@ -13,10 +13,10 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy.orm import sessionmaker
 
 from metadata_api import audit, environments
-from metadata_api.auth import access, serving_tokens, tokens, verifiers
+from metadata_api.auth import access, tokens, verifiers
 from metadata_api.auth.callers import Callers, Everybody
 from metadata_api.auth.layer import Authentication
-from metadata_api.auth.serving_tokens import ServingTokens, TokensFile
+from metadata_api.auth.serving_tokens import ServingTokens
 from metadata_api.database.leader import Leader
 from metadata_api.database.session import connect
 from metadata_api.deploying import reconcile
@@ -26,12 +26,13 @@ from metadata_api.deploying.intervals import DEFAULT, Intervals
 from metadata_api.deploying.kserve import config as kserve_config
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.deploying.kserve.deployer import KServeDeployer
-from metadata_api.deploying.kserve.tokens_secret import TokensSecret
+from metadata_api.deploying.kserve.document_secret import DocumentSecret
 from metadata_api.deploying.local import LocalDeployer
 from metadata_api.error_handlers import answer_errors
 from metadata_api.evidence.replaying import Replayer
 from metadata_api.host_guard import HostGuard
 from metadata_api.http_pool import HttpPool
+from metadata_api.kept_document import DocumentFile, Place
 from metadata_api.kubernetes import Cluster
 from metadata_api.limits import BodyLimits, RequestGuard
 from metadata_api.maintenance import Maintenance
@@ -44,6 +45,7 @@ from metadata_api.predicting.predictions import Dependencies
 from metadata_api.routes import metrics
 from metadata_api.routes.dependencies import Components
 from metadata_api.routes.routers import ROUTERS
+from metadata_api.serving_recordings import ServingRecordings
 from metadata_api.settings import Settings
 from metadata_api.signatures import Signatures
 from metadata_api.storage.folder import FolderStore
@@ -51,6 +53,7 @@ from metadata_api.v2_proxy import route_table
 from metadata_api.v2_proxy.app import ACCESS as V2_ACCESS
 from metadata_api.v2_proxy.app import PREFIX as V2_PREFIX
 from metadata_api.v2_proxy.app import V2Proxy, is_health
+from serving_runtime.contracts import RECORDINGS
 
 THREADS = 100
 # The documentation, as FastAPIOffline makes it: the only HTML.
@@ -199,8 +202,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             asyncio.create_task(components.routes.run()),
             asyncio.create_task(components.tokens.run()),
         ]
-        if components.serving_tokens is not None:
-            tasks.append(asyncio.create_task(components.serving_tokens.run()))
+        for kept in (components.serving_tokens, components.serving_recordings):
+            if kept is not None:
+                tasks.append(asyncio.create_task(kept.run()))
         try:
             yield
         finally:
@@ -216,9 +220,12 @@ async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncI
     if settings.deployer == "kserve":
         assert components.kserve, "the settings see to it"
         assert components.cluster, "the settings see to it"
-        if components.kserve.tokens_secret:
-            place = TokensSecret(components.cluster, components.kserve)
+        if name := components.kserve.tokens_secret:
+            place = DocumentSecret(components.cluster, components.kserve, name, "tokens.json")
             components.serving_tokens = _serving_tokens(components, place)
+        if name := components.kserve.recordings_secret:
+            place = DocumentSecret(components.cluster, components.kserve, name, RECORDINGS)
+            components.serving_recordings = _serving_recordings(components, place)
         try:
             yield KServeDeployer(
                 components.kserve,
@@ -234,14 +241,21 @@ async def _deployer(components: Components, client: httpx.AsyncClient) -> AsyncI
         archives = components.artifacts.first
         assert isinstance(archives, FolderStore), "the settings see to it"
         if path := settings.auth.serving_tokens_file:
-            components.serving_tokens = _serving_tokens(components, TokensFile(path))
+            components.serving_tokens = _serving_tokens(components, DocumentFile(path))
+        recordings = DocumentFile(settings.serving_models_file.with_name(RECORDINGS))
+        components.serving_recordings = _serving_recordings(components, recordings)
         yield LocalDeployer(
             settings.serving_models_file, settings.serving_url, client, archives, components.leader.leads
         )
 
 
-def _serving_tokens(of: Components, place: serving_tokens.Place) -> ServingTokens:
+def _serving_tokens(of: Components, place: Place) -> ServingTokens:
     return ServingTokens(place, of.tokens, of.fixed_tokens, of.serving_token)
+
+
+def _serving_recordings(of: Components, place: Place) -> ServingRecordings:
+    namespace = of.kserve.namespace if of.kserve else "default"
+    return ServingRecordings(place, of.routes, url=of.own_url, secret=of.serving_token, namespace=namespace)
 
 
 def _callers(components: Components) -> Callers:

@@ -25,6 +25,8 @@ from serving_runtime.bounded_http import KEPT_SECONDS, allow_many_connections
 from serving_runtime.connection import CoalescedHttpProtocol
 from serving_runtime.errors import LoadFailed
 from serving_runtime.front.app import App
+from serving_runtime.front.recording import Recorder
+from serving_runtime.front.recording_sender import Sender
 from serving_runtime.models.containment import Containment
 from serving_runtime.models.dataplane import DataPlane
 from serving_runtime.models.logs import ModelLogs
@@ -107,7 +109,8 @@ async def _serve(settings: Settings, folder: Path) -> int:
     models = Models(shared)
     source = ModelSource(settings, models)
     dataplane = DataPlane(models, source)
-    app = App(settings, dataplane, metrics)
+    recorder = Recorder(settings.recordings, Sender(metrics))
+    app = App(settings, dataplane, metrics, recorder)
     config = uvicorn.Config(
         app,
         loop="none",
@@ -125,7 +128,7 @@ async def _serve(settings: Settings, folder: Path) -> int:
     gc.freeze()  # what is imported stays: to look through it again would hold up every request for 10 ms and more
     listener.listen()  # so that the next line is true: uvicorn does it a moment later
     _log.info("listening on http://%s:%d", *listener.getsockname()[:2])
-    tasks = [asyncio.create_task(source.follow())]
+    tasks = [asyncio.create_task(source.follow()), asyncio.create_task(recorder.follow())]
     if os.getpid() == 1:
         tasks.append(asyncio.create_task(processes.reap_orphans()))
     unserved = None
@@ -136,6 +139,7 @@ async def _serve(settings: Settings, folder: Path) -> int:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await recorder.close()
         await models.close()
         await forkservers.stop()
         logs.close()

@@ -26,6 +26,11 @@ RESPONSE_SECONDS_BOUNDS = (1, 600)
 BATCH_SIZE_BOUNDS = (1, 1024)
 BATCH_DELAY_MS_BOUNDS = (0, 60_000)
 """How many rows of concurrent requests may share a call, and how long one may wait for others."""
+RECORDINGS = "recordings.json"
+"""The file that says which traffic the servers of models record: beside the models file, or a key of a Secret."""
+PREDICTION_HEADER = "x-marina-prediction"
+"""Header of the answer to a request that is recorded: the id of the event, which leads to the prediction."""
+MAX_RETENTION_DAYS = 3650
 
 DATATYPES = (
     "BOOL",

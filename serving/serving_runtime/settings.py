@@ -15,6 +15,7 @@ from serving_runtime.contracts import (
     BATCH_DELAY_MS_BOUNDS,
     BATCH_SIZE_BOUNDS,
     NAME_PATTERN,
+    RECORDINGS,
     RESPONSE_SECONDS_BOUNDS,
     RUNTIMES,
     STARTUP_SECONDS_BOUNDS,
@@ -139,6 +140,8 @@ class Settings(BaseSettings):
     """Hosts that the front answers to beside 127.0.0.1, localhost and [::1] with its port; see `hosts.AllowedHosts`."""
     tokens_file: Path | None = None
     """JSON file of the tokens, as hashes, that may ask for anything but health; without it everybody may."""
+    recordings_file: Path | None = None
+    """JSON file that says which traffic is recorded; by default `recordings.json` beside the models file."""
     models_file: Path | None = None
     """JSON list of the models to serve, watched for changes."""
     model: ModelSettings = ModelSettings()
@@ -177,6 +180,13 @@ class Settings(BaseSettings):
         if pod == (self.models_file is not None):
             raise ValueError("set either SERVING_MODELS_FILE or SERVING_MODEL_NAME and SERVING_MODEL_DIR")
         return self
+
+    @property
+    def recordings(self) -> Path | None:
+        """The file that says which traffic is recorded; None for a pod that has none."""
+        if self.recordings_file is None and self.models_file is not None:
+            return self.models_file.with_name(RECORDINGS)
+        return self.recordings_file
 
     @property
     def threads(self) -> int:

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.bench import bench, goals, parts, report, servers, through_api, with_tokens
+from tests.bench import bench, goals, parts, report, servers, through_api, with_recording, with_tokens
 from tests.bench.kinds import DIGITS, KINDS, Kind
 from tests.serving.starters import starter
 
@@ -58,6 +58,7 @@ class Comparisons(NamedTuple):
 
     through: through_api.Comparison
     tokens: with_tokens.Comparison
+    recording: with_recording.Comparison
 
 
 def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts | None, Comparisons]:
@@ -69,7 +70,8 @@ def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts | No
     for name in names:
         if name in servers.COMMANDS:
             servers.prepare(name)
-    results, compared = report.Results(names), Comparisons(through_api.Comparison(), with_tokens.Comparison())
+    results = report.Results(names)
+    compared = Comparisons(through_api.Comparison(), with_tokens.Comparison(), with_recording.Comparison())
     kinds = [kind for kind in KINDS if (arguments.kind or "") in kind.name]
     models = list(dict.fromkeys(kind.model for kind in kinds))
     clients = {int(word) for word in arguments.clients.split(",")}
@@ -89,6 +91,7 @@ def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts | No
                         rounds = {"rounds": PAIRS, "seconds": arguments.seconds}
                         through_api.measure(compared.through, name, running, folder=folder, **rounds)
                         with_tokens.measure(compared.tokens, name, running, folder=folder, **rounds)
+                        with_recording.measure(compared.recording, name, running, folder=folder, **rounds)
             if DIGITS in models:
                 found.append(_parts())
             print(f"round {round_ + 1} of {arguments.rounds} done", file=sys.stderr, flush=True)
@@ -137,6 +140,7 @@ def main() -> int:
         "Goals": goals.table(results, found),
         "v2 through the API": compared.through.table(),
         "v2 with tokens": compared.tokens.table(),
+        "v2 that is recorded": compared.recording.table(),
         "Where the time of a request goes": found.table if found else [],
     }
     text = report.document(results, servers.versions(), report.this_machine(), load, sys.argv[1:], sections)

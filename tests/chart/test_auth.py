@@ -52,12 +52,15 @@ class TestAuthentication:
         assert [one["metadata"]["name"] for one in rendered.kind("Secret")] == [
             "marina-auth",
             "marina-postgres",
+            "marina-recordings",
         ]
         assert "SERVING_TOKENS_FILE" not in json.dumps(rendered.kind("ServingRuntime"))
 
     def test_without_authentication_there_is_no_token_anywhere(self) -> None:
         rendered = render({"auth": {"enabled": False}})
-        assert [one["metadata"]["name"] for one in rendered.kind("Secret")] == ["marina-postgres"]
+        secrets = [one["metadata"]["name"] for one in rendered.kind("Secret")]
+        assert secrets == ["marina-postgres", "marina-recordings"]
+        assert "data" not in rendered.one("Secret", "marina-recordings")
         assert '"mountPath": "/run/secrets/auth"' not in json.dumps(rendered.objects)
 
 

@@ -112,12 +112,15 @@ class TestRuntime:
 
     def test_only_tmp_can_be_written(self, runtime: str) -> None:
         spec = render().one("ServingRuntime", f"marina-{runtime}")["spec"]
-        tmp, tokens = spec["volumes"]
+        tmp, tokens, recordings = spec["volumes"]
         assert tmp == {"name": "tmp", "emptyDir": {"sizeLimit": "4Gi"}}
         assert tokens["secret"]["secretName"] == "marina-serving-tokens"
+        assert recordings["secret"]["secretName"] == "marina-recordings"
+        assert recordings["secret"]["optional"]  # a model answers without it
         assert spec["containers"][0]["volumeMounts"] == [
             {"name": "tmp", "mountPath": "/tmp"},
             {"name": "tokens", "mountPath": "/run/secrets/tokens", "readOnly": True},
+            {"name": "recordings", "mountPath": "/run/secrets/recordings", "readOnly": True},
         ]
 
     def test_five_of_them_fit_on_a_laptop(self, runtime: str) -> None:
@@ -275,6 +278,8 @@ def test_the_api_learns_all_that_it_needs() -> None:
         "response_seconds": 10,
         "artifact_url": "http://marina-metadata-api.models.svc.cluster.local/artifacts",
         "tokens_secret": "marina-serving-tokens",
+        "api_url": "http://marina-metadata-api.models.svc.cluster.local",
+        "recordings_secret": "marina-recordings",
         "expose": {
             "mode": "none",
             "host": "",
@@ -302,7 +307,7 @@ class TestRole:
         assert rendered.kind("ClusterRole") == rendered.kind("ClusterRoleBinding") == []
         assert "*" not in json.dumps(role["rules"])
         (secrets,) = [rule for rule in role["rules"] if "secrets" in rule["resources"]]
-        assert secrets["resourceNames"] == ["marina-serving-tokens"]
+        assert secrets["resourceNames"] == ["marina-serving-tokens", "marina-recordings"]
         assert secrets["verbs"] == ["get", "patch", "create"]
 
     def test_only_the_routes_of_the_chosen_mode_may_be_written(self) -> None:

@@ -42,7 +42,7 @@ def desired(runtime: str, resources: dict[str, str | None], **options: int | Non
     )
 
 
-def rendered_with(name: str, runtime: str, resources: dict[str, str | None], **more: int | None) -> Rendered:
+def rendered_with(name: str, runtime: str, resources: dict[str, str | None], **more: Any) -> Rendered:
     """A shape with the same deployment among its experiments."""
     one = {"experiment": "cnn-baseline", "version": 3, "sha256": DIGEST, "runtime": runtime, "replicas": 2}
     return render({**shape(name), "experiments": {"cnn": {**one, "resources": resources, **more}}})
@@ -94,6 +94,26 @@ def test_batches_are_the_same_from_both(size: int | None, delay: int | None, tmp
     assert without_owner(made) == without_owner(rendered.one("InferenceService", "cnn"))
     there = {**made, "metadata": {**made["metadata"], "uid": "u", "generation": 1}}
     assert services.parse(there).options == wish.options
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"rate": 0.1}, (0.1, True, None)),
+        ({"rate": 1, "answers": False, "retentionDays": 30}, (1.0, False, 30)),
+        ({"rate": 0.5, "answers": None, "retentionDays": None}, (0.5, True, None)),
+        (None, (0.0, True, None)),
+    ],
+    ids=str,
+)
+def test_the_api_reads_what_the_values_say_of_recording(
+    given: dict[str, Any] | None, read: tuple[float, bool, int | None]
+) -> None:
+    services = import_module("metadata_api.deploying.kserve.inference_services")
+    there = rendered_with("default", "torchserve", {}, recording=given).one("InferenceService", "cnn")
+    there["metadata"] |= {"uid": "u", "generation": 1}
+    base = import_module("metadata_api.deploying.base")
+    assert services.parse(there).recording == base.Recording(*read)
 
 
 def test_pods_have_the_time_of_the_installation_from_both(tmp_path: Path) -> None:

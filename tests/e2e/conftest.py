@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
 from tests.e2e import cluster
 from tests.e2e.doctor import doctor
@@ -47,6 +48,20 @@ def told(request: pytest.FixtureRequest) -> Iterator[None]:
     begin = time.monotonic()
     yield
     print(f"\n{time.monotonic() - begin:7.1f} s  {request.node.name.removeprefix('test_').replace('_', ' ')}")
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page in Chromium, which resolves every name below `localhost` to this machine."""
+    program = os.environ.get("MARINA_CHROMIUM") or cluster.run(
+        "sh", "-c", "command -v chromium || command -v google-chrome"
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program.strip(), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(30_000)
+        yield page
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,11 @@
 """What people do with an installed release: look, draw, ask over v2, through Ingress and Gateway."""
 
 import json
-import os
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.e2e.archives import again
 from tests.e2e.cluster import (
@@ -41,20 +38,6 @@ spec:
   listeners:
     - {name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Same}}}
 """
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    """A page in Chromium, which resolves every name below `localhost` to this machine."""
-    program = os.environ.get("MARINA_CHROMIUM") or run(
-        "sh", "-c", "command -v chromium || command -v google-chrome"
-    )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program.strip(), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(30_000)
-        yield page
-        browser.close()
 
 
 def test_two_experiments_are_ready_one_of_each_owner(release: str) -> None:

@@ -12,6 +12,8 @@ from serving_runtime.archive.manifest import read_manifest
 from serving_runtime.containment import Plan, Report
 from serving_runtime.errors import LoadFailed
 from serving_runtime.front.app import App
+from serving_runtime.front.recording import Recorder
+from serving_runtime.front.recording_sender import Sender
 from serving_runtime.models.containment import Containment
 from serving_runtime.models.dataplane import DataPlane
 from serving_runtime.models.logs import ModelLogs
@@ -107,7 +109,7 @@ class InProcessFront:
         self.models = Models(shared)
         source = ModelSource(self.settings, self.models)
         self.dataplane = DataPlane(self.models, source)
-        app = App(self.settings, self.dataplane, metrics)
+        app = App(self.settings, self.dataplane, metrics, Recorder(self.settings.recordings, Sender(metrics)))
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app),
             base_url="http://localhost",

@@ -82,7 +82,7 @@ def test_two_thousand_leave_room_for_others(stack: Stack, port: str, kind: str) 
     }[port]
     host = urlsplit(url).netloc.encode()
     token = "\r\n".join(f"{name}: {value}" for name, value in stack.headers.items()).encode()
-    infer = f"/v2/models/{DEPLOYMENT}/infer" if port != "ui" else "/gradio_api/queue/join"
+    infer = f"/v2/models/{DEPLOYMENT}/infer" if port != "ui" else "/gradio_api/run/predict"
     head = b"POST %b HTTP/1.1\r\nhost: %b\r\n%b\r\ncontent-length: 900\r\n\r\n" % (
         infer.encode(),
         host,

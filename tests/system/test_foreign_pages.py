@@ -184,7 +184,7 @@ def test_a_foreign_form_is_submitted_without_effect(
 
 @pytest.mark.parametrize("part", ["ui_url", "serving_url"])
 def test_a_foreign_form_gets_nowhere_in_ui_and_serving(stack: Stack, foreign_page: Page, part: str) -> None:
-    path = {"ui_url": "/gradio_api/queue/join", "serving_url": "/v2/repository/index"}[part]
+    path = {"ui_url": "/gradio_api/run/predict", "serving_url": "/v2/repository/index"}[part]
     with foreign_page.expect_navigation() as navigation:
         foreign_page.evaluate(SUBMIT, [f"{getattr(stack, part)}{path}", "text/plain", ""])
     assert navigation.value is not None
@@ -208,7 +208,7 @@ def test_a_rebound_page_reads_and_changes_nothing(stack: Stack, browser: Browser
     for address, paths in (
         (stack.api_url, ["/v1/experiments", "/v1/deployments/cnn-baseline/stop", "/docs"]),
         (stack.serving_url, ["/v2", "/v2/repository/index", "/status"]),
-        (stack.ui_url, ["/config", "/gradio_api/queue/join", "/gradio_api/upload"]),
+        (stack.ui_url, ["/config", "/gradio_api/run/predict", "/gradio_api/upload"]),
     ):
         page = browser.new_page()
         rebound = f"http://{REBOUND}:{urlsplit(address).port}"

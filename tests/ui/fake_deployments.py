@@ -34,6 +34,7 @@ def deployment(name: str, **changes: Any) -> dict[str, Any]:
         "response_seconds": None,
         "batch_size": None,
         "batch_delay_ms": None,
+        "recording": {"rate": 0.0, "answers": True, "retention_days": None},
         "owner": "api",
         "desired": "running",
         "observed": observed("ready", version),

@@ -15,7 +15,7 @@ from model_ui.bounded_http import BoundedHttpProtocol
 from tests.asgi import Server
 from tests.raw_http import Line
 
-JOIN = "/gradio_api/queue/join"
+EVENTS = "/gradio_api/run/predict"
 
 
 async def gradio(_: Any, receive: Any, send: Any) -> None:
@@ -42,7 +42,7 @@ def url(tmp_path: Path) -> Iterator[str]:
         yield server.url
 
 
-@pytest.mark.parametrize("path", [UPLOAD, JOIN])
+@pytest.mark.parametrize("path", [UPLOAD, EVENTS])
 @pytest.mark.parametrize("sent", [b"", b'{"half'])
 def test_one_that_does_not_arrive_is_a_408(
     url: str, path: str, sent: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -54,7 +54,7 @@ def test_one_that_does_not_arrive_is_a_408(
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-@pytest.mark.parametrize("path", [UPLOAD, JOIN])
+@pytest.mark.parametrize("path", [UPLOAD, EVENTS])
 def test_one_that_takes_long_but_arrives_is_taken(
     url: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,7 +69,7 @@ def test_one_that_takes_long_but_arrives_is_taken(
         assert [one.status for one in line.answers()] == [200]
 
 
-@pytest.mark.parametrize("path", [UPLOAD, JOIN])
+@pytest.mark.parametrize("path", [UPLOAD, EVENTS])
 @pytest.mark.parametrize("farewell", ["end", "reset"])
 def test_a_client_that_leaves_is_nothing_for_the_log(
     url: str, path: str, farewell: str, caplog: pytest.LogCaptureFixture

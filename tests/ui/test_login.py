@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from model_ui import archives, login
-from model_ui.asgi import App, Message, Receive, Scope, Send
+from model_ui.asgi import App, Receive, Scope, Send
 from model_ui.attempts import FREE, WINDOW_SECONDS, WrongAttempts
 from model_ui.authentication import visitor_of
 from model_ui.credentials import MAX_LENGTH
@@ -24,13 +24,14 @@ from model_ui.settings import Settings
 from model_ui.shell import gradio_routes
 from tests.asgi import Server
 from tests.ports import free_port
-from tests.ui.apps import create_app, mount_pages, protect
+from tests.ui.apps import mount_pages, protect
 from tests.ui.fake_api import FakeApi
 from tests.ui.fake_callers import me, token
 from tests.waiting import until
 
 HOST = "http://marina.example"
-JOIN = "/gradio_api/queue/join"
+EVENTS = "/gradio_api/run/predict"
+EVENT = {"data": [None, []], "fn_index": 0, "session_hash": "x"}
 TOKEN, WRONG = token("deployer"), token("deployer", 99)
 COOKIE = {"cookie": f"marina_7860={TOKEN}"}
 HTML = {"accept": "text/html"}
@@ -130,7 +131,7 @@ class TestWithoutACredential:
         for path in closed:
             for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS"):
                 assert send(method, path).status_code == 401, (method, path)
-        answer = send("POST", JOIN, json={})
+        answer = send("POST", EVENTS, json={})
         assert answer.headers["www-authenticate"] == "Bearer"
         assert "Log in again" in answer.json()["detail"]
 
@@ -212,7 +213,7 @@ class TestLinks:
 
     def test_a_token_in_an_address_that_is_no_page_is_ignored(self, send: Request) -> None:
         assert send("GET", f"/config?token={TOKEN}").status_code == 401
-        assert send("POST", f"{JOIN}?token={TOKEN}", json={}).status_code == 401
+        assert send("POST", f"{EVENTS}?token={TOKEN}", json={}).status_code == 401
 
 
 class TestTheForm:
@@ -262,7 +263,7 @@ class TestTheCookie:
         assert answer.status_code == 200
         assert "gradio" in answer.text
         assert answer.headers["cache-control"] == "no-store"
-        assert send("POST", "/gradio_api/reset", json={"event_id": "x"}, headers=COOKIE).status_code == 200
+        assert send("POST", EVENTS, json=EVENT, headers=COOKIE).status_code == 200
         assert send("GET", "/pulse", headers=COOKIE).json()["role"] == "deployer"
 
     def test_it_is_found_among_others(self, send: Request) -> None:
@@ -393,65 +394,6 @@ def test_the_application_behind_learns_who_asks_but_no_credential(fake: FakeApi)
         assert (visitor.me.role, visitor.token) == ("deployer", TOKEN)
 
 
-class TestStreams:
-    @pytest.fixture
-    def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Checks ten times a second."""
-        monkeypatch.setattr(login, "FRESH_SECONDS", 0.1)
-        monkeypatch.setattr("model_ui.authentication.FRESH_SECONDS", 0.1)
-
-    @pytest.mark.usefixtures("quick")
-    @pytest.mark.parametrize("ends", ["by the revocation", "by itself"])
-    def test_a_stream_ends_when_its_token_is_revoked(self, fake: FakeApi, ends: str) -> None:
-        told: list[str] = []
-
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            try:
-                await send({"type": "http.response.start", "status": 200, "headers": []})
-                for _ in range(5 if ends == "by itself" else 10_000):
-                    await send({"type": "http.response.body", "body": b"x", "more_body": True})
-                    await anyio.sleep(0.05)
-                await send({"type": "http.response.body", "body": b"end"})
-                told.append("finished")
-            finally:
-                told.append("tidied up")
-
-        async def run() -> list[Message]:
-            sent: list[Message] = []
-
-            async def send(message: Message) -> None:
-                sent.append(message)
-                if len(sent) == 3 and ends == "by the revocation":
-                    fake.tokens = {}
-
-            async def receive() -> Message:
-                await anyio.sleep_forever()
-                raise AssertionError
-
-            scope = {
-                "type": "http", "method": "GET", "path": "/gradio_api/heartbeat/x", "query_string": b"",
-                "headers": [(b"host", b"marina.example"), (b"cookie", COOKIE["cookie"].encode())],
-            }  # fmt: skip
-            with anyio.fail_after(5):
-                await Site(app, fake).app(scope, receive, send)
-            return sent
-
-        sent = anyio.run(run)
-        assert [message.get("more_body", False) for message in sent[1:]] == [True] * (len(sent) - 2) + [False]
-        assert told == (["finished", "tidied up"] if ends == "by itself" else ["tidied up"])
-
-    def test_the_stream_of_an_open_page_does(self, fake: FakeApi) -> None:
-        with Server(fake.app) as api, Server(create_app(Settings(api_url=api.url, port=7860))) as ui:
-            url = f"{ui.url}/gradio_api/heartbeat/some"
-            with httpx.stream("GET", url, headers=COOKIE, timeout=30) as stream:
-                lines = stream.iter_lines()
-                assert next(lines) == "data: ALIVE"
-                fake.tokens = {}
-                start = time.monotonic()
-                list(lines)
-                assert time.monotonic() - start < 12
-
-
 def test_no_token_is_in_the_log_of_the_running_ui(fake: FakeApi, tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "log"
     with Server(fake.app) as api, log.open("wb") as output:
@@ -469,7 +411,7 @@ def test_no_token_is_in_the_log_of_the_running_ui(fake: FakeApi, tmp_path: Path)
                     client.get("/config", headers={"authorization": f"Bearer {presented}"})
                     client.get("/nowhere", params={"token": presented})
                     client.post(
-                        f"/gradio_api/queue/join?token={presented}", content=presented, headers=COOKIE
+                        f"/gradio_api/run/predict?token={presented}", content=presented, headers=COOKIE
                     )
         finally:
             ui.terminate()

@@ -20,13 +20,13 @@ def test_requests_are_counted_by_group_and_status_whatever_clients_invent() -> N
         pass
 
     async def ask() -> None:
-        for path in ("/prefix/", "/prefix/gradio_api/queue/join", "/prefix/login", "/made-up", "/made-up-2"):
+        for path in ("/prefix/", "/prefix/gradio_api/run/predict", "/prefix/login", "/made-up", "/made-up-2"):
             scope = {"type": "http", "path": path}
             await Measured(app, metrics, "/prefix")(scope, None, send)  # type: ignore[arg-type]
 
     asyncio.run(ask())
     text = generate_latest(metrics.registry).decode()
-    for route, count in (("/", 1), ("/gradio_api/queue", 1), ("/login", 1), ("other", 2)):
+    for route, count in (("/", 1), ("/gradio_api/run", 1), ("/login", 1), ("other", 2)):
         assert f'marina_ui_requests_total{{code="404",route="{route}"}} {count}.0' in text
 
 

@@ -1,8 +1,8 @@
 """Puts the layers together: `build_ui(client)` is Gradio's page, `create_app(settings)` the server of all pages."""
 
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from model_ui.api_connection import LIMITS
 from model_ui.api_errors import ApiError, ApiRejected
 from model_ui.archives import Archives
 from model_ui.asgi import App
-from model_ui.authentication import Authenticator, Visitor, client_for, visitor_of
+from model_ui.authentication import Authenticator, visitor_of
 from model_ui.bodies import BodyGuard
+from model_ui.build import build_id
 from model_ui.credentials import CredentialCookie
 from model_ui.gradio_pages import try_it
 from model_ui.gradio_pages.problems import problem
@@ -35,9 +36,6 @@ from model_ui.shell.workbench import Workbench
 from model_ui.theme import theme
 
 HEAD = '<meta name="robots" content="noindex"><meta name="color-scheme" content="light dark">'
-# Callbacks that wait at once, and that may queue up; each waits for the API, not for this process.
-CALLBACKS = 64
-QUEUE = 500
 # Answers from this size on are compressed.
 COMPRESSED_BYTES, LEVEL = 600, 6
 # The page's own script says when something has changed, maybe before this part is there.
@@ -66,14 +64,10 @@ def _network(metrics: Metrics) -> MeasuredTransport:
 
 def protect(pages: App, settings: Settings, client: MetadataClient, upload_folder: Path) -> App:
     """The layers around the pages, from the outside: own hosts and routes, known visitors, bounded bodies."""
-    # Lets a page notice that another process has taken the place of the one that it came from.
-    instance = secrets.token_hex(8)
     root = settings.root_path
     secure = settings.public_url.startswith("https://")
     bodies = BodyGuard(pages, max_upload_bytes=settings.max_csv_bytes, upload_folder=upload_folder)
-    workbench = GZipMiddleware(
-        Workbench(bodies, ALL, _frame(settings, client, instance)), COMPRESSED_BYTES, LEVEL
-    )
+    workbench = GZipMiddleware(Workbench(bodies, ALL, _frame(settings, client)), COMPRESSED_BYTES, LEVEL)
     login = Login(
         Archives(workbench, client, max_bytes=settings.max_archive_bytes),
         Authenticator(client),
@@ -86,13 +80,12 @@ def protect(pages: App, settings: Settings, client: MetadataClient, upload_folde
         login,
         root_path=root,
         allowed_hosts=settings.allowed_hosts,
-        instance=instance,
         public_url=settings.public_url,
         pages=PATHS,
     )
 
 
-def _frame(settings: Settings, client: MetadataClient, instance: str) -> Frame:
+def _frame(settings: Settings, client: MetadataClient) -> Frame:
     """What our own pages share."""
     root, secure = settings.root_path, settings.public_url.startswith("https://")
     status = StatusCookie(port=settings.port, root_path=root, secure=secure)
@@ -103,7 +96,7 @@ def _frame(settings: Settings, client: MetadataClient, instance: str) -> Frame:
         status,
         training_file=settings.training_file,
         archive_bytes=settings.max_archive_bytes,
-        instance=instance,
+        build=build_id(),
         refresh_seconds=settings.refresh_seconds,
     )
 
@@ -142,50 +135,54 @@ def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:
 
 
 def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
-    """Gradio's page, Try; its script says when something has changed, and then it is refreshed."""
+    """Gradio's page, Try; its script says when something has changed, and then it is refreshed.
+
+    No event has a queue and nothing is a gr.State: each event is one request that any process of the UI can answer.
+    """
     page: gr.Blocks
     with gr.Blocks(
         title="Try · Marina", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
     ) as page:
         alarm = gr.HTML("", js_on_load=None, apply_default_css=False, elem_id="alarm", elem_classes="m-maybe")
-        pulse = gr.HTML("", js_on_load=PULSE, apply_default_css=False, elem_classes="m-maybe")
+        # Its value is what the page has been given: tags of the tasks and of the visitor.
+        pulse = gr.HTML(
+            "", html_template="", js_on_load=PULSE, apply_default_css=False, elem_classes="m-maybe"
+        )
         trying = try_it.build(client, deadline_ms=settings.deadline_ms, training_file=settings.training_file)
-        shown = gr.State(None)
         gr.on(
             [page.load, pulse.submit],
             _refresh(client, settings.training_file),
-            inputs=[trying.known, shown],
-            outputs=[alarm, trying.asking, trying.chosen, trying.known, shown, *trying.parts],
+            inputs=pulse,
+            outputs=[alarm, pulse, trying.asking, trying.chosen, *trying.parts],
             trigger_mode="always_last",
             show_progress="hidden",
             api_visibility="private",
+            queue=False,
         )
-    page.queue(default_concurrency_limit=CALLBACKS, max_size=QUEUE, api_open=False)
     return page
 
 
 def _refresh(client: MetadataClient, training_file: Path | None) -> Callable[..., Awaitable[tuple[Any, ...]]]:
     """What changes by itself: the deployments, who the visitor is, and whether the API is there at all."""
 
-    async def refresh(known: try_it.Offer, shown: Any, request: gr.Request) -> tuple[Any, ...]:
+    async def refresh(known: Any, request: gr.Request) -> tuple[Any, ...]:
         visitor = visitor_of(request)
-        who = _for(visitor, shown)
+        tasks, _, who = str(known or "").partition(" ")
+        seen = _tag(visitor.me.subject, visitor.me.role, visitor.me.kind, visitor.from_cookie)
+        parts = try_it.allow(visitor.me, first=who == "") if seen != who else try_it.unchanged()
         try:
-            found = await client_for(request, client).deployments()
+            offered = await try_it.offered(request, client, training_file)
         except ApiError as error:
             alarm = problem(error) if isinstance(error, ApiRejected) else banner(error.detail)
-            return alarm, gr.skip(), gr.skip(), gr.skip(), *who
+            return alarm, f"{tasks} {seen}", gr.skip(), gr.skip(), *parts
         trained = training.line(training_file)
-        offered = try_it.offer(found, known, visitor.me, is_training=trained != "")
-        return training.said(trained), *offered, *who
+        tag = _tag(*offered)
+        shown = (gr.skip(), gr.skip()) if tag == tasks else try_it.offer(offered)
+        return training.said(trained), f"{tag} {seen}", *shown, *parts
 
     return refresh
 
 
-def _for(visitor: Visitor, shown: Any) -> list[Any]:
-    """The parts of the page for a visitor; nothing new when they are shown as they should be."""
-    now = [visitor.me.subject, visitor.me.role, visitor.me.kind, visitor.from_cookie]
-    allowed = try_it.allow(visitor.me, first=shown is None)
-    if now == shown:
-        return [gr.skip() for _ in range(1 + len(allowed))]
-    return [now, *allowed]
+def _tag(*values: object) -> str:
+    """A short name of what these values are."""
+    return sha256(repr(values).encode()).hexdigest()[:16]

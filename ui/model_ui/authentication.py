@@ -23,7 +23,7 @@ OUTAGE_SECONDS = 60.0
 KEPT = 1024
 # Credentials that the API has not accepted yet are asked about so many at a time; others never wait behind them.
 AT_ONCE, MOST_WAITING = 8, 200
-# The key under which gr.Request finds the visitor in the ASGI scope of the request that joined the queue.
+# The key under which gr.Request finds the visitor in the ASGI scope of its request.
 SCOPE_KEY = "marina.visitor"
 
 V = TypeVar("V")
@@ -50,11 +50,7 @@ NOBODY = Visitor(Me(subject="", role="viewer", kind="none"))
 
 
 def visitor_of(request: Any) -> Visitor:
-    """The visitor whose event a callback handles, from its gr.Request.
-
-    Gradio runs callbacks in tasks of its queue, where no context of the HTTP request is left, but it keeps the request
-    that joined the queue.
-    """
+    """The visitor whose event a callback handles, from its gr.Request."""
     return visitor_in(request.request.scope)
 
 

@@ -36,7 +36,7 @@ FORWARDED = (b"forwarded", b"x-forwarded-")
 
 
 class Guard:
-    """The outermost ASGI application; also answers GET /livez with `instance`, the name of this process."""
+    """The outermost ASGI application; also answers GET /livez."""
 
     def __init__(
         self,
@@ -44,7 +44,6 @@ class Guard:
         *,
         root_path: str,
         allowed_hosts: Iterable[str],
-        instance: str,
         public_url: str = "",
         pages: Collection[str] = (),
     ) -> None:
@@ -54,7 +53,6 @@ class Guard:
         self._tls_host = parts.netloc.lower().encode() if parts.scheme == "https" else None
         self._hosts = AllowedHosts(allowed_hosts, "UI_ALLOWED_HOSTS")
         self._root = root_path
-        self._instance = instance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -77,7 +75,7 @@ class Guard:
             query = scope["query_string"].decode("latin-1")
             await redirect(send, 307, f"{self._root}/?{query}" if query else f"{self._root}/")
         elif path == "/livez":
-            await send_json(send, 200, {"status": "ok", "instance": self._instance})
+            await send_json(send, 200, {"status": "ok"})
         elif self._is_open(path) or wants_page(scope):
             # A browser that opens anything else gets a page that says so.
             await self._app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""The ASGI layer that lets only known visitors through to Gradio: login, logout, and the end of streams.
+"""The ASGI layer that lets only known visitors through to Gradio: login and logout.
 
 A link with `?token=` or the login's form trades a token for a cookie. Everything but OPEN and OPEN_PREFIXES needs a
 visitor that the API knows: a new route is closed until it is named there. Who visits is found by
@@ -14,7 +14,6 @@ from model_ui.addresses import inside, token_in, without_token
 from model_ui.asgi import (
     App,
     Header,
-    Message,
     Receive,
     Scope,
     Send,
@@ -28,7 +27,6 @@ from model_ui.asgi import (
 )
 from model_ui.attempts import FREE, WrongAttempts
 from model_ui.authentication import (
-    FRESH_SECONDS,
     SCOPE_KEY,
     Authenticator,
     Unauthenticated,
@@ -46,8 +44,6 @@ ROUTES = frozenset((LOGIN, LOGOUT, BEGIN, CALLBACK))
 # What holds no data.
 OPEN = frozenset(("/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"))
 OPEN_PREFIXES = ("/assets/", "/static/")
-# Responses that last as long as a page is open.
-STREAMS = ("/gradio_api/queue/data", "/gradio_api/heartbeat/", "/gradio_api/upload_progress")
 FORM_BYTES, FORM_SECONDS = 16 * 1024, 10.0
 SLOW_SECONDS = 1.0
 RETRY_SECONDS = 3
@@ -104,10 +100,7 @@ class Login:
         except Unauthenticated:
             return await self._closed(scope, send)
         inner = {**scope, "headers": credentials.without(scope["headers"]), SCOPE_KEY: visitor}
-        if scope["method"] == "GET" and scope["path"].startswith(STREAMS):
-            await self._stream(inner, receive, uncached(send), visitor)
-        else:
-            await self._app(inner, receive, uncached(send))
+        await self._app(inner, receive, uncached(send))
 
     async def _visitor(self, scope: Scope) -> Visitor:
         """Who asks: anybody where the API wants no credential. Raises Unauthenticated and Unverified."""
@@ -119,33 +112,6 @@ class Login:
                 # A cookie from before the API's authentication was switched off is no reason to reject anybody.
                 pass
         return Visitor(await self._authenticator.identify(None))
-
-    async def _stream(self, scope: Scope, receive: Receive, send: Send, visitor: Visitor) -> None:
-        """Pass a stream on until the visitor's credential is no longer accepted."""
-        started = finished = False
-
-        async def answer(message: Message) -> None:
-            nonlocal started, finished
-            started = True
-            finished = message["type"] == "http.response.body" and not message.get("more_body", False)
-            await send(message)
-
-        stream = asyncio.ensure_future(self._app(scope, receive, answer))
-        try:
-            while not (await asyncio.wait((stream,), timeout=FRESH_SECONDS))[0]:
-                await self._authenticator.identify(visitor.token)
-        except Unauthenticated:
-            pass
-        except Unverified:
-            logger.warning("a stream ends: the API does not say whether its visitor is still known")
-        finally:
-            # Gradio takes this for a client that left, and tidies up.
-            stream.cancel()
-            await asyncio.wait((stream,), timeout=FRESH_SECONDS)
-        if started and not finished:
-            await send({"type": "http.response.body", "body": b""})
-        if not stream.cancelled():
-            stream.result()
 
     async def _form(self, scope: Scope, receive: Receive, send: Send) -> None:
         content = await read_body(receive, FORM_BYTES, FORM_SECONDS)

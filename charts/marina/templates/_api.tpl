@@ -162,6 +162,8 @@ namespace: {{ .Release.Namespace }}
 response_seconds: {{ include "marina.responseSeconds" . }}
 artifact_url: {{ include "marina.artifactUrl" . }}
 tokens_secret: {{ include "marina.auth.servingTokens" . | quote }}
+api_url: {{ include "marina.apiUrl" . }}
+recordings_secret: {{ include "marina.recordings" . | quote }}
 expose:
   mode: {{ $expose.mode }}
   host: {{ $expose.host | quote }}

@@ -13,6 +13,13 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Secret in which the API tells the servers of models what they record; empty without KServe. */}}
+{{- define "marina.recordings" -}}
+{{- if .Values.kserve.enabled -}}
+{{- printf "%s-recordings" (include "marina.fullname" .) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Key of the token that reads metrics and nothing else; a Secret that people made has it where it is used only. */}}
 {{- define "marina.auth.metrics" -}}
 {{- if and .Values.auth.enabled (or .Values.monitoring.podMonitor.enabled (not .Values.auth.existingSecret)) -}}

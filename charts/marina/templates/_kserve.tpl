@@ -25,6 +25,13 @@ marina/runtime: {{ $experiment.runtime | default "torchserve" }}
 {{- end -}}
 {{- end -}}
 
+{{/* What is recorded of the traffic, as the API reads it. */}}
+{{- define "marina.experiment.recording" -}}
+{{- $days := kindIs "invalid" .retentionDays | ternary nil .retentionDays -}}
+{{- $answers := kindIs "invalid" .answers | ternary true .answers -}}
+{{- dict "rate" (.rate | default 0) "answers" $answers "retention_days" $days | toJson -}}
+{{- end -}}
+
 {{/* resources of a model's pod: the default, with what the experiment has of its own both requested and as its limit:
 (list $ EXPERIMENT). */}}
 {{- define "marina.experiment.resources" -}}
@@ -125,6 +132,8 @@ spec:
         - name: SERVING_TOKENS_FILE
           value: /run/secrets/tokens/tokens.json
         {{- end }}
+        - name: SERVING_RECORDINGS_FILE
+          value: /run/secrets/recordings/recordings.json
         {{- with $values.extraEnv }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -166,6 +175,9 @@ spec:
           mountPath: /run/secrets/tokens
           readOnly: true
         {{- end }}
+        - name: recordings
+          mountPath: /run/secrets/recordings
+          readOnly: true
   volumes:
     {{- include "marina.scratch" (list "tmp" $root.Values.serving.tmpSize) | nindent 4 }}
     {{- with include "marina.auth.servingTokens" $root }}
@@ -176,4 +188,12 @@ spec:
         items:
           - {key: tokens.json, path: tokens.json}
     {{- end }}
+    # A model does not wait for it.
+    - name: recordings
+      secret:
+        secretName: {{ include "marina.recordings" $root }}
+        defaultMode: 0444
+        optional: true
+        items:
+          - {key: recordings.json, path: recordings.json}
 {{- end -}}

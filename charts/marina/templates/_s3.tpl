@@ -43,6 +43,11 @@ serving.kserve.io/s3-region: {{ .region | quote }}
 {{- if $s3 -}}
 s3://{{ $s3.bucket }}/{{ $s3.prefix }}
 {{- else -}}
-http://{{ include "marina.fullname" . }}-metadata-api.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}/artifacts
+{{ include "marina.apiUrl" . }}/artifacts
 {{- end -}}
+{{- end -}}
+
+{{/* The API as pods of this namespace reach it. */}}
+{{- define "marina.apiUrl" -}}
+http://{{ include "marina.fullname" . }}-metadata-api.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}
 {{- end -}}

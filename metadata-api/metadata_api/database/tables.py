@@ -171,6 +171,8 @@ class Deployment(Base):
     """Most rows of concurrent requests in one call; null means what the archive asks for, or the default."""
     batch_delay_ms: Mapped[int | None]
     """How long a request waits for others to share its call; null as above."""
+    recording: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    """{rate, answers, retention_days} of what is recorded of its v2 traffic; null means nothing."""
     owner: Mapped[str] = mapped_column(Text, server_default="api")
     """Who may change it: requests to this API, or the values of a Helm release."""
     desired: Mapped[str] = mapped_column(Text)

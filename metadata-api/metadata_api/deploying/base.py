@@ -75,12 +75,37 @@ class ServingOptions:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Which part of a deployment's v2 traffic is recorded as predictions."""
+
+    rate: float = 0.0
+    """Share of the requests, from 0 (off) to 1."""
+    answers: bool = True
+    """Whether the answers are recorded too, or only the inputs."""
+    retention_days: int | None = None
+    """How long what was recorded is kept; None is the installation's retention of predictions."""
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any] | None) -> "Recording":
+        """What a row or an annotation says; keys of a newer release are left out."""
+        found = stored or {}
+        return cls(found.get("rate", 0.0), found.get("answers", True), found.get("retention_days"))
+
+    def __str__(self) -> str:
+        if not self.rate:
+            return "off"
+        kept = "" if self.retention_days is None else f", kept for {self.retention_days} days"
+        return f"{self.rate:.4g} of the requests{' with answers' if self.answers else ''}{kept}"
+
+
 def _within(seconds: float | None, bounds: tuple[int, int]) -> int | None:
     return None if seconds is None else max(bounds[0], min(bounds[1], math.ceil(seconds)))
 
 
 DEFAULT_RESOURCES = Resources()
 DEFAULT_OPTIONS = ServingOptions()
+NO_RECORDING = Recording()
 
 
 @dataclass(frozen=True)
@@ -96,6 +121,8 @@ class Desired:
     resources: Resources = DEFAULT_RESOURCES
     options: ServingOptions = DEFAULT_OPTIONS
     environment: str = BASE_ENVIRONMENT
+    recording: Recording = NO_RECORDING
+    """Servers are told of it beside the deployer, so that they need not start anew for it."""
 
 
 @dataclass(frozen=True)

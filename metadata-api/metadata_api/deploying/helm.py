@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, delete, exists, select, tuple_
 from sqlalchemy.orm import Session
 
 from metadata_api.database.tables import Alias, Deployment, DeploymentEvent, Experiment, ModelVersion
-from metadata_api.deploying.base import Desired
+from metadata_api.deploying.base import NO_RECORDING, Desired
 from metadata_api.deploying.helm_release import HelmDeployment, HelmSpec
 from serving_runtime.contracts import BASE_ENVIRONMENT, RUNTIMES
 
@@ -24,6 +24,8 @@ CHART_VALUES = {
     "batch_size": "batchSize",
     "batch_delay_ms": "batchDelayMs",
 }
+RECORDING_VALUES = {"rate": "rate", "answers": "answers", "retention_days": "retentionDays"}
+"""What the chart calls those of its `recording`."""
 
 
 def is_in_sync(rows: Mapping[str, Desired], deployments: Mapping[str, HelmDeployment]) -> bool:
@@ -52,6 +54,7 @@ def sync(session: Session, deployments: Mapping[str, HelmDeployment]) -> None:
             "runtime": one.runtime,
             "replicas": one.replicas,
             "resources": asdict(one.resources) if one.resources.given() else None,
+            "recording": asdict(one.recording) if one.recording != NO_RECORDING else None,
             **asdict(one.options),
             "desired": "running",
         }

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from metadata_api.deploying.base import (
     DEFAULT_OPTIONS,
     DEFAULT_RESOURCES,
+    NO_RECORDING,
     Desired,
     Observed,
+    Recording,
     Resources,
     ServingOptions,
 )
@@ -28,17 +30,26 @@ class HelmSpec:
     storage_uri: str
     resources: Resources = DEFAULT_RESOURCES
     options: ServingOptions = DEFAULT_OPTIONS
+    recording: Recording = NO_RECORDING
 
     def is_met_by(self, desired: Desired) -> bool:
         """Whether a row says the same."""
-        mine = (self.experiment, self.version, self.runtime, self.replicas, self.resources, self.options)
-        return mine == (
+        return (
+            self.experiment,
+            self.version,
+            self.runtime,
+            self.replicas,
+            self.resources,
+            self.options,
+            self.recording,
+        ) == (
             desired.experiment,
             desired.version,
             desired.runtime,
             desired.replicas,
             desired.resources,
             desired.options,
+            desired.recording,
         )
 
 
@@ -74,7 +85,7 @@ class HelmRelease:
     def conflict(self, deployment: str, **values: object) -> Conflict:
         """The error for a change of one of them; no values means to remove it.
 
-        A value is text or a number, None for the chart's default, or a map of those.
+        A value is text, a number or a truth value, None for the chart's default, or a map of those.
         """
         changed = [f"experiments.{deployment}.{key}={value}" for key, value in _flat(values)]
         where = f" --namespace {self.namespace}" if self.namespace else ""
@@ -86,10 +97,16 @@ class HelmRelease:
         )
 
 
+def _as_set(value: object) -> object:
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 def _flat(values: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     """Dotted keys and values as `--set` takes them."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from ((f"{key}.{inner}", found) for inner, found in _flat(value))
         else:
-            yield key, "null" if value is None else value
+            yield key, _as_set(value)

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from metadata_api.database.tables import Deployment, DeploymentEvent, Experiment, ModelVersion
-from metadata_api.deploying.base import Desired, Resources, ServingOptions
+from metadata_api.deploying.base import Desired, Recording, Resources, ServingOptions
 from metadata_api.deploying.status import Status
 from serving_runtime.contracts import BASE_ENVIRONMENT
 
@@ -47,6 +47,7 @@ def read_all(session: Session) -> list[Row]:
             Deployment.response_seconds,
             Deployment.batch_size,
             Deployment.batch_delay_ms,
+            Deployment.recording,
             ModelVersion.archive_settings,
             ModelVersion.environment,
             Deployment.desired,
@@ -73,6 +74,7 @@ def read_all(session: Session) -> list[Row]:
                 Resources.of(row.resources),
                 _options(row),
                 row.environment or BASE_ENVIRONMENT,
+                Recording.of(row.recording),
             ),
             is_running=row.desired == "running",
             owner=row.owner,

@@ -4,6 +4,7 @@ Requests change only the desired state, in their own transaction; `reconcile` ma
 observes. What Helm owns can only be looked at: every change of it is a Conflict that says what to run instead.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import func, select
@@ -13,11 +14,12 @@ from sqlalchemy.orm import Session
 from metadata_api import aliases, versions
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
 from metadata_api.deploying import helm
-from metadata_api.deploying.base import Resources
+from metadata_api.deploying.base import Recording, Resources
 from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deployments.events import By, note
 from metadata_api.errors import Conflict, NotFound
 from metadata_api.schemas import deployments as bodies
+from metadata_api.schemas.recording import NewRecording
 from metadata_api.schemas.resources import NewResources
 
 
@@ -39,6 +41,7 @@ def create(session: Session, new: bodies.NewDeployment, release: HelmRelease, by
         replicas=new.replicas,
         resources=_stored(new.resources),
         **{key: getattr(new, key) for key in bodies.OPTIONS},
+        recording=new.recording.model_dump() if new.recording else None,
         desired="running",
     )
     made = session.scalar(statement.on_conflict_do_nothing(index_elements=["name"]).returning(Deployment.id))
@@ -51,15 +54,17 @@ def create(session: Session, new: bodies.NewDeployment, release: HelmRelease, by
 
 
 def change(session: Session, name: str, new: bodies.DeploymentChange, release: HelmRelease, by: By) -> None:
-    """Want another version of the same experiment, another runtime, or other replicas, resources or options.
+    """Want another version of the same experiment, another runtime, or other replicas, resources, options or recording.
 
     The version desired until now can be rolled back to.
     """
     row = locked(session, name)
     if row.owner == helm.HELM:
-        values = new.model_dump(exclude_none=True, exclude={*helm.CHART_VALUES, "reason"})
+        values = new.model_dump(exclude_none=True, exclude={*helm.CHART_VALUES, "recording", "reason"})
         if new.changes_resources:
             values["resources"] = _stored(new.resources)
+        if new.changes_recording:
+            values["recording"] = _as_chart_values(new.recording)
         values |= {helm.CHART_VALUES[key]: value for key, value in new.options.items()}
         if new.version is not None:
             values |= helm.other_environment(session, row, ModelVersion.number == new.version)
@@ -85,6 +90,11 @@ def change(session: Session, name: str, new: bodies.DeploymentChange, release: H
         if value != (now := getattr(row, key)):
             said.append(f"{key} from {_or_default(now)} to {_or_default(value)}")
             _set_desired(row, **{key: value})
+    if new.changes_recording:
+        now, then = Recording.of(row.recording), _recording(new.recording)
+        if now != then:
+            said.append(f"recording from {now} to {then}")
+            _set_desired(row, recording=asdict(then))
     if said:
         note(session, name, "change", new.version or old, ", ".join(said), by)
 
@@ -138,6 +148,14 @@ def locked(session: Session, name: str) -> Deployment:
     return row
 
 
+def find(session: Session, name: str) -> Deployment:
+    """The row as it is now; raises NotFound."""
+    row = session.scalar(select(Deployment).where(Deployment.name == name))
+    if row is None:
+        raise unknown(name)
+    return row
+
+
 def require(session: Session, name: str, release: HelmRelease) -> None:
     """Raise NotFound when there is no deployment of this name, not even one that only Helm knows."""
     known = session.scalar(select(Deployment.id).where(Deployment.name == name))
@@ -149,6 +167,16 @@ def _stored(resources: NewResources | None) -> dict[str, str | None] | None:
     """As the row keeps it; nothing of its own is null."""
     found = resources.model_dump() if resources else {}
     return found if any(found.values()) else None
+
+
+def _recording(new: NewRecording | None) -> Recording:
+    return Recording.of(new.model_dump() if new else None)
+
+
+def _as_chart_values(recording: NewRecording | None) -> dict[str, Any] | None:
+    if recording is None:
+        return None
+    return {helm.RECORDING_VALUES[key]: value for key, value in recording.model_dump().items()}
 
 
 def _said(resources: dict[str, str | None] | None) -> str:

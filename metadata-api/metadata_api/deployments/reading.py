@@ -11,7 +11,7 @@ from metadata_api import versions
 from metadata_api.database import cursors
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
 from metadata_api.deploying import helm
-from metadata_api.deploying.base import Resources
+from metadata_api.deploying.base import Recording, Resources
 from metadata_api.deploying.helm_release import HelmDeployment, HelmRelease
 from metadata_api.deployments import events, traffic
 from metadata_api.deployments.changes import unknown
@@ -165,6 +165,7 @@ def _fields(found: _Found, serving_url: str) -> dict[str, Any]:
         "replicas": row.replicas,
         "resources": asdict(Resources.of(row.resources)) if row.resources else None,
         **{key: getattr(row, key) for key in bodies.OPTIONS},
+        "recording": asdict(Recording.of(row.recording)),
         "owner": row.owner,
         "desired": row.desired,
         "observed": observed,

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from metadata_api import versions
 from metadata_api.database.tables import Alias, Deployment, Experiment, ModelVersion
 from metadata_api.deployments.changes import no_previous, unknown
-from metadata_api.schemas.deployments import RollbackPreview, RollbackSide
+from metadata_api.schemas.rollbacks import RollbackPreview, RollbackSide
 from serving_runtime.contracts import BASE_ENVIRONMENT
 
 COMPARED = ("task", "handler", "environment", "labels", "inputs", "outputs", "archive_settings")

@@ -29,6 +29,7 @@ from metadata_api.maintenance import Maintenance
 from metadata_api.metrics import Metrics
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.predicting.predictions import Dependencies
+from metadata_api.serving_recordings import ServingRecordings
 from metadata_api.settings import Settings
 from metadata_api.signatures import Signatures
 from metadata_api.v2_proxy.route_table import RouteTable
@@ -71,8 +72,15 @@ class Components:
     """What archives may import here."""
     serving_tokens: ServingTokens | None = field(init=False, default=None)
     """Hands the servers of models what they check tokens against, where they do; set with the deployer."""
+    serving_recordings: ServingRecordings | None = field(init=False, default=None)
+    """Tells them what they record; set with the deployer."""
     deployer: Deployer = field(init=False)
     """There as long as the application runs."""
+
+    @property
+    def own_url(self) -> str:
+        """This API as the servers of models reach it."""
+        return self.kserve.api_url if self.kserve else f"http://127.0.0.1:{self.settings.port}"
 
 
 def components(request: Request) -> Components:

@@ -6,7 +6,7 @@ from anyio import to_thread
 from fastapi import APIRouter, BackgroundTasks, Depends, Query
 from pydantic import AwareDatetime
 
-from metadata_api import later_changes
+from metadata_api import later_changes, serving_recordings
 from metadata_api.auth.access import needs
 from metadata_api.deploying.helm_release import HelmRelease
 from metadata_api.deployments import changes, events, reading, rollback, traffic
@@ -24,10 +24,11 @@ from metadata_api.schemas.deployments import (
     LogPart,
     Minutes,
     NewDeployment,
-    RollbackPreview,
     Traffic,
 )
 from metadata_api.schemas.fields import NameInPath, Text
+from metadata_api.schemas.recording import RecordingAddress
+from metadata_api.schemas.rollbacks import RollbackPreview
 from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1/deployments", tags=["deployments"])
@@ -149,6 +150,17 @@ async def show_log(
     return DeploymentLog(
         deployment=name, parts=[LogPart(pod=one.pod, lines=list(one.lines)) for one in parts]
     )
+
+
+@router.get(
+    "/{name}/recording-address",
+    dependencies=[needs(Role.DEPLOYER, deployment="name")],
+    responses=responses(404),
+)
+def show_recording_address(of: ComponentsDep, session: SessionDep, name: NameInPath) -> RecordingAddress:
+    """Where an agent of KServe sends what it logs of this deployment; who knows it can send events of it."""
+    row = changes.find(session, name)
+    return RecordingAddress(url=serving_recordings.address(of.own_url, of.serving_token, row.name))
 
 
 @router.patch(

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from metadata_api.schemas.fields import MAX_INT, Body, Name, ShortText, Text
+from metadata_api.schemas.recording import NewRecording, Recording
 from metadata_api.schemas.resources import NewResources, Resources
 from metadata_api.schemas.versions import ArchiveSettings, Tensor
 from serving_runtime.contracts import (
@@ -83,6 +84,7 @@ class NewDeployment(ChangeReason):
     response_seconds: ResponseSeconds | None = None
     batch_size: BatchSize | None = None
     batch_delay_ms: BatchDelay | None = None
+    recording: NewRecording | None = None
 
 
 class DeploymentChange(ChangeReason):
@@ -98,18 +100,26 @@ class DeploymentChange(ChangeReason):
     batch_size: BatchSize | None = None
     batch_delay_ms: BatchDelay | None = None
     """Null, when it is given, returns to the installation's default; so it does above."""
+    recording: NewRecording | None = None
+    """As a whole, and null, when it is given, records nothing."""
 
     @model_validator(mode="after")
     def _something(self) -> Self:
         if (
             not self.model_dump(exclude_none=True, exclude={"reason"})
             and not self.changes_resources
+            and not self.changes_recording
             and not self.options
         ):
             raise ValueError(
-                "name a version, a runtime, a number of replicas, resources, timeouts or batches"
+                "name a version, a runtime, a number of replicas, resources, timeouts, batches or a recording"
             )
         return self
+
+    @property
+    def changes_recording(self) -> bool:
+        """Whether `recording` is given, if only as null."""
+        return "recording" in self.model_fields_set
 
     @property
     def changes_resources(self) -> bool:
@@ -167,6 +177,7 @@ class Deployment(BaseModel):
     """Most rows of concurrent requests in one call; null means what the archive asks for, or the default."""
     batch_delay_ms: int | None
     """How long a request waits for others to share its call; null as above."""
+    recording: Recording
     owner: Literal["api", "helm"]
     """Who may change it: requests to this API, or the values of a Helm release."""
     desired: Literal["running", "stopped"]
@@ -210,36 +221,6 @@ class DeploymentEventPage(BaseModel):
     items: list[DeploymentEvent]
     total: int
     next: str | None
-
-
-class RollbackSide(BaseModel):
-    """One of the two versions of a roll back."""
-
-    version: int
-    sha256: str
-    task: str
-    handler: str
-    environment: str
-    metrics: dict[str, Any] | None
-    uploaded_by: str | None
-    created_at: datetime
-
-
-class RollbackPreview(BaseModel):
-    """What a roll back would change; nothing is done."""
-
-    deployment: str
-    experiment: str
-    current: RollbackSide
-    """The version that is desired now."""
-    previous: RollbackSide
-    """The one that would be desired."""
-    differs: list[str]
-    """Fields of the two versions that differ: task, handler, environment, labels, inputs, outputs, archive_settings."""
-    aliases_stale: list[str]
-    """Aliases that point at the current version, which would not be served any more."""
-    aliases_live: list[str]
-    """Aliases that point at the previous version, which would be served again."""
 
 
 class DeploymentQuery(BaseModel):

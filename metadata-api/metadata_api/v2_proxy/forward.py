@@ -10,6 +10,7 @@ from metadata_api.deploying.base import WAY_SECONDS
 from metadata_api.errors import BadAnswer, DeadlineExceeded, Invalid, Unavailable
 from metadata_api.http_pool import HttpPool, NoResponse, Response, ResponseTooLarge
 from metadata_api.v2_proxy.route_table import Route
+from serving_runtime.contracts import PREDICTION_HEADER
 from serving_runtime.protocol import handler_headers
 
 CONNECT_SECONDS = 3.0
@@ -28,6 +29,7 @@ RESPONSE_HEADERS = (
     "vary",
     "allow",
     "accept-encoding",
+    PREDICTION_HEADER,
 )
 
 

@@ -14,7 +14,7 @@ from metadata_api import aliases
 from metadata_api.database.live_table import LiveTable
 from metadata_api.database.session import Sessions
 from metadata_api.database.tables import Alias, Deployment, Experiment, ModelVersion
-from metadata_api.deploying.base import ServingOptions
+from metadata_api.deploying.base import Recording, ServingOptions
 from metadata_api.errors import Conflict, NotFound
 
 
@@ -40,6 +40,7 @@ class Deployed:
     live: int | None
     reason: str | None
     response_seconds: int | None
+    recording: Recording
 
     @property
     def ready(self) -> bool:
@@ -95,6 +96,7 @@ def read(session: Session) -> RouteTable:
             Deployment.observed_state.label("state"),
             Deployment.observed_version.label("live"),
             Deployment.observed_reason.label("reason"),
+            Deployment.recording,
             Deployment.response_seconds,
             ModelVersion.archive_settings,
         )
@@ -111,9 +113,9 @@ def read(session: Session) -> RouteTable:
 
 
 def _deployed(*row: Any) -> Deployed:
-    *known, response_seconds, archive_settings = row
+    *known, recording, response_seconds, archive_settings = row
     options = ServingOptions(response_seconds=response_seconds).or_of_archive(archive_settings)
-    known.append(options.response_seconds)
+    known += [options.response_seconds, Recording.of(recording)]
     return Deployed(*known)
 
 

@@ -9,6 +9,7 @@ from marina import import_command as import_command
 from marina import label_command as label_command
 from marina import packing_command
 from marina import promote_command as promote_command
+from marina import record_command as record_command
 from marina.api import one_line
 from marina.errors import Failure
 

@@ -19,6 +19,7 @@ from serving_runtime.errors import InvalidRequest, NotFound, NotOffered, Serving
 from serving_runtime.front import images
 from serving_runtime.front.body import Disconnected, Receive, Scope, read_body, size_header
 from serving_runtime.front.errors import WrongMethod, status_of
+from serving_runtime.front.recording import Recorder
 from serving_runtime.front.responses import (
     JSON,
     Header,
@@ -48,12 +49,15 @@ _DISCONNECTED = 499
 
 
 class App:
-    def __init__(self, settings: Settings, dataplane: DataPlane, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, dataplane: DataPlane, metrics: Metrics, recorder: Recorder
+    ) -> None:
         self._hosts = AllowedHosts(settings.allowed_hosts, "SERVING_ALLOWED_HOSTS")
         self._tokens = Tokens(settings.tokens_file) if settings.tokens_file is not None else None
         self._max_body_bytes = settings.max.body_bytes
         self._dataplane = dataplane
         self._metrics = metrics
+        self._recorder = recorder
         self._openapi = orjson.dumps(yaml.safe_load(Path(__file__).with_name("openapi.yaml").read_bytes()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,8 +115,13 @@ class App:
             )
             if version.takes_context:
                 request = replace(request, headers=handler_headers.given(scope["headers"]))
-            response = _encoded(await self._dataplane.infer(version, request))
+            response, answer_json_size = _encoded(await self._dataplane.infer(version, request))
             status, rows = 200, request.rows
+            if self._recorder.rules:
+                entry = version.entry
+                return self._recorder.recorded(
+                    entry.name, entry.version, body, json_size, began, response, answer_json_size
+                )
             return response
         except ServingError as error:
             status = status_of(error)
@@ -181,17 +190,18 @@ class App:
         return document({"name": name, "ready": False, "error": reason, "state": state}, 503)
 
 
-def _encoded(inference: Inference) -> Response:
+def _encoded(inference: Inference) -> tuple[Response, int | None]:
+    """The response, and how much of its body is JSON; None for all."""
     entry, outputs, said = inference.version.entry, inference.outputs, inference.returned
     headers = _NONE if said is None else headers_of(said.headers)
     parameters = None if said is None else said.parameters
     if not any(tensor.name in inference.binary for tensor in outputs):
         body = rest.encode_response(entry.name, entry.version, inference.id, outputs, parameters)
-        return Response(200, body, (*JSON, *headers), packable=True)
+        return Response(200, body, (*JSON, *headers), packable=True), None
     body, size = rest.encode_binary_response(
         entry.name, entry.version, inference.id, outputs, inference.binary, parameters
     )
-    return Response(200, body, (_BINARY, (_BINARY_SIZE, b"%d" % size), *headers), packable=True)
+    return Response(200, body, (_BINARY, (_BINARY_SIZE, b"%d" % size), *headers), packable=True), size
 
 
 def _model_path(parts: list[str]) -> tuple[str, str | None]:

@@ -114,6 +114,19 @@ class Metrics:
             ("model", "version"),
             registry=self._registry,
         )
+        self._recordings_sent = Counter(
+            "marina_recordings_sent",
+            "Recorded requests that the metadata API took.",
+            ("model", "version"),
+            registry=self._registry,
+        )
+        self._recordings_dropped = Counter(
+            "marina_recordings_dropped",
+            "Requests that were to be recorded and are not: the queue was full, the API rejected them or did not "
+            "take them in time.",
+            ("model", "version", "reason"),
+            registry=self._registry,
+        )
         self._handlers = HandlerCollector()
         self._registry.register(self._handlers)
         self._codes: dict[tuple[str, str, int], Counter] = {}
@@ -145,6 +158,14 @@ class Metrics:
             found.counters.count(rows, seconds)
             if rows:
                 found.seconds.observe(seconds)
+
+    def count_sent_recordings(self, model: str, version: str, count: int) -> None:
+        """Requests whose recording was taken; called by the thread that sends them."""
+        self._recordings_sent.labels(model, version).inc(count)
+
+    def count_dropped_recordings(self, model: str, version: str, reason: str, count: int) -> None:
+        """Requests that were to be recorded and are not: queue_full, rejected, not_taken."""
+        self._recordings_dropped.labels(model, version, reason).inc(count)
 
     def text(self, gauges: Iterable[Gauges]) -> bytes:
         """Everything in Prometheus' text format; versions without `gauges` have none: they take no traffic."""

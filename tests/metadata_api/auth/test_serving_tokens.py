@@ -18,12 +18,12 @@ import pytest
 from sqlalchemy import Engine
 
 from metadata_api.app import ACCESS, create_app
-from metadata_api.auth import serving_tokens
 from metadata_api.auth.principal import Principal
-from metadata_api.auth.serving_tokens import ServingTokens, TokensFile
+from metadata_api.auth.serving_tokens import ServingTokens
 from metadata_api.auth.tokens import Credential, TokenTable, digest
-from metadata_api.deploying.kserve import tokens_secret
+from metadata_api.deploying.kserve import document_secret
 from metadata_api.errors import Unavailable
+from metadata_api.kept_document import INTERVAL_SECONDS, DocumentFile
 from metadata_api.settings import Settings
 from serving_runtime.contracts import Role
 from tests.metadata_api.auth.conftest import client_of, folder_of, issue
@@ -75,7 +75,7 @@ class TestFile:
 
     def kept(self, path: Path, table: Any, during: Callable[[ServingTokens], Awaitable[None]]) -> None:
         async def act() -> None:
-            kept = ServingTokens(TokensFile(path), table, {"admin": credential("admin")}, "own")
+            kept = ServingTokens(DocumentFile(path), table, {"admin": credential("admin")}, "own")
             task = asyncio.create_task(kept.run())
             try:
                 await during(kept)
@@ -115,7 +115,7 @@ class TestFile:
         async def during(_kept: ServingTokens) -> None:
             await wait(path.exists)
             before = path.stat().st_mtime_ns
-            await asyncio.sleep(3 * serving_tokens.INTERVAL_SECONDS)
+            await asyncio.sleep(3 * INTERVAL_SECONDS)
             assert path.stat().st_mtime_ns == before
 
         self.kept(path, table, during)
@@ -140,7 +140,7 @@ class TestFile:
         path.write_text("of before")
 
         async def during(_kept: ServingTokens) -> None:
-            await asyncio.sleep(2 * serving_tokens.INTERVAL_SECONDS)
+            await asyncio.sleep(2 * INTERVAL_SECONDS)
             assert path.read_text() == "of before"
             path.unlink()
             await wait(path.exists)
@@ -156,7 +156,7 @@ class TestSecret:
 
     @pytest.fixture
     def kubernetes(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKubernetes]:
-        monkeypatch.setattr(tokens_secret.TokensSecret, "look_seconds", 0.5)
+        monkeypatch.setattr(document_secret.DocumentSecret, "look_seconds", 0.5)
         with FakeKubernetes() as kubernetes:
             yield kubernetes
 
@@ -279,7 +279,7 @@ def test_a_look_at_the_file_takes_no_more_memory_than_its_content(tmp_path: Path
     for _ in range(3):
         tracemalloc.start()
         try:
-            assert asyncio.run(TokensFile(path).read()) == b"x" * 1000
+            assert asyncio.run(DocumentFile(path).read()) == b"x" * 1000
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()

@@ -23,6 +23,7 @@ from tests.metadata_api.servers import running
 from tests.waiting import until
 
 MODELS = "/v2/models"
+PREDICTION = "8d3c6b1e-3f5a-4a55-9d0c-9c3a4d1f2b6e"
 
 
 class Front(BaseHTTPRequestHandler):
@@ -55,6 +56,7 @@ class Front(BaseHTTPRequestHandler):
         self.send_header("retry-after", "1")
         self.send_header("vary", self.vary)
         self.send_header("X-Handler-Part", "right")
+        self.send_header("x-marina-prediction", PREDICTION)
         self.send_header("set-cookie", "a=b")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -179,6 +181,10 @@ def test_headers_of_handlers_pass_both_ways_and_credentials_do_not(api: httpx.Cl
     assert not seen.keys() & {"cookie", "x-api-key", "x-handler-odd"}
     assert answer.headers["x-handler-part"] == "right"
     assert "set-cookie" not in answer.headers
+
+
+def test_the_id_of_a_recorded_request_is_told(api: httpx.Client) -> None:
+    assert api.post(f"{MODELS}/champion/infer").headers["x-marina-prediction"] == PREDICTION
 
 
 def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:

@@ -1,6 +1,6 @@
 // Runs once when the page has loaded: has Gradio refresh what it shows when something has changed, says so when this
-// page's own server is away or no longer knows the visitor, and loads anew when another process has taken its place,
-// because the session of the old one is gone with it. Nothing is asked while nobody sees the page.
+// page's own server is away or no longer knows the visitor, and loads anew when another build of the UI has taken its
+// place. Nothing is asked while nobody sees the page.
 () => {
   const WAIT_MS = 10000;
   const AWAY_SECONDS = 3;
@@ -31,7 +31,7 @@
     document.dispatchEvent(new Event("marina:refresh"));
   };
   const take = (now) => {
-    if (known && known.instance !== now.instance) window.location.reload();
+    if (known && known.build !== now.build) window.location.reload();
     const role = document.querySelector(".s-who > summary .m-chip");
     if (role && role.textContent !== now.role) role.textContent = now.role;
     // The first time too: much may have changed since the page was made.

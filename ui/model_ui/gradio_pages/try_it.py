@@ -1,6 +1,6 @@
 """Try: a task is chosen, its input asked about, and every model's answer shown; built by `app.build_ui`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import gradio as gr
 
 from model_ui import assets, training
 from model_ui.api_errors import ApiAway, ApiError, ApiRejected
-from model_ui.api_types import Deployment, Me
+from model_ui.api_types import Me
 from model_ui.authentication import client_for, visitor_of
 from model_ui.gradio_pages.problems import problem
 from model_ui.inputs import Incomplete, Question, input_of
@@ -18,15 +18,18 @@ from model_ui.prediction_types import Comparison
 from model_ui.render import answers
 from model_ui.render.markup import note, role_needed
 from model_ui.render.services import choice
+from model_ui.shared_reads import Scope
 from model_ui.tasks import Task, tasks_of, titles
 
+# So old may be what is known of the deployments when a model is asked: strokes of a drawing come one after the other.
+READ_SECONDS = 1.5
 # What the visitor can choose from.
 Offer = tuple[Task, ...]
 
 
 @dataclass(frozen=True)
 class TryPage:
-    """What the refresh of the whole page reads and fills in; `known` holds what was offered last.
+    """What the refresh of the whole page fills in.
 
     `asking` is told which tasks there are, `chosen` which deployments; its value is what the visitor has put off,
     which only the browser changes. `allow` gives the new contents of `parts` for a visitor.
@@ -34,7 +37,6 @@ class TryPage:
 
     asking: gr.HTML
     chosen: gr.HTML
-    known: gr.State
     parts: list[Any]
 
 
@@ -59,7 +61,6 @@ def build(client: MetadataClient, *, deadline_ms: int | None, training_file: Pat
                 elem_id="chosen",
                 offered=[],
             )
-            known = gr.State(())
         with gr.Column(scale=1, min_width=320, elem_classes="m-right"):
             results = gr.HTML(
                 answers.waiting(),
@@ -68,51 +69,37 @@ def build(client: MetadataClient, *, deadline_ms: int | None, training_file: Pat
                 elem_id="answers",
             )
 
-    async def ask(value: Any, put_off: Any, offered: Offer, request: gr.Request) -> Any:
+    async def ask(value: Any, put_off: Any, request: gr.Request) -> Any:
         found = _asked(value)
         if not found.asked:
             return gr.skip()
         me = visitor_of(request).me
         if not me.may("annotator"):
             return found.answer(role_needed("Asking models", "annotator", me))
-        task = next((task for task in offered if task.key == found.task), None)
-        if task is None:
-            return found.answer(note("No deployment takes this any more.", "warn"), again=True)
-        kind = input_of(task)
+        off = frozenset(put_off) if isinstance(put_off, list) else frozenset()
         try:
-            question = kind.question(task, found.fields)
+            offer = await offered(request, client, training_file, seconds=READ_SECONDS)
+            if found.task not in {task.key for task in offer}:
+                offer = await offered(request, client, training_file)
+            return await _answer(
+                found, offer, off, request, client, deadline_ms, training.line(training_file)
+            )
         except Incomplete as error:
             return found.answer(note(str(error), "warn"))
-        if (now := training.line(training_file)) and _nobody_is_ready(task):
-            words = f"Now {now}. The first model that is ready answers."
-            waiting = note(words) if question else answers.waiting(kind.waiting(task)[0], words)
-            return found.answer(waiting, again=True)
-        if question is None:
-            return found.answer(answers.waiting(*kind.waiting(task)))
-        off = set(put_off) if isinstance(put_off, list) else set()
-        selected = [name for name, _ in task.deployments if name not in off]
-        if not selected:
-            return found.answer(note("Choose at least one deployment to ask.", "warn"))
-        # Where there is no other task, everything means everything that shall run, also what was deployed a moment ago.
-        every = me.deployments is None and len(offered) == 1 and len(selected) == len(task.deployments)
-        try:
-            said = await _predict(
-                client_for(request, client), question, None if every else selected, deadline_ms
-            )
-            return found.answer(answers.answers(said, may_label=me.may_all("annotator")))
         except ApiError as error:
             return found.answer(problem(error), again=isinstance(error, ApiAway))
 
     gr.on(
         [asking.input, chosen.input],
         ask,
-        inputs=[asking, chosen, known],
+        inputs=[asking, chosen],
         outputs=results,
         show_progress="minimal",
         trigger_mode="always_last",
         api_visibility="private",
+        queue=False,
     )
-    return TryPage(asking, chosen, known, [controls, results])
+    return TryPage(asking, chosen, [controls, results])
 
 
 def allow(me: Me, *, first: bool) -> list[Any]:
@@ -130,24 +117,35 @@ def allow(me: Me, *, first: bool) -> list[Any]:
     return [gr.Column(visible=False), role_needed("Asking models", "annotator", me) + instead]
 
 
-def offer(
-    deployments: Sequence[Deployment], known: Offer, me: Me, *, is_training: bool = False
-) -> tuple[Any, Any, Any]:
-    """New contents of `asking`, `chosen` and `known`: what runs and what the visitor's credential covers.
+def unchanged() -> list[Any]:
+    """What leaves `parts` as they are."""
+    return [gr.skip(), gr.skip()]
 
-    While the first starter experiment `is_training`, its input is there already.
+
+async def offered(
+    request: gr.Request, client: MetadataClient, training_file: Path | None, *, seconds: float = 0.0
+) -> Offer:
+    """What runs and what the visitor's credential covers, at most so many seconds old. Raises ApiError.
+
+    While the first starter experiment is trained, its input is there already.
     """
-    offered = tasks_of([(item, choice(item)) for item in deployments], me)
-    if is_training and not offered and me.deployments is None:
-        offered = (training.AWAITED,)
-    if offered == tuple(known):
-        return gr.skip(), gr.skip(), gr.skip()
-    tasks = [
+    visitor = visitor_of(request)
+    me = visitor.me
+    api = client.as_visitor(visitor.token, scope=Scope(me.role, me.deployments), seconds=seconds)
+    found = tasks_of([(item, choice(item)) for item in await api.deployments()], me)
+    if not found and me.deployments is None and training.line(training_file):
+        return (training.AWAITED,)
+    return found
+
+
+def offer(tasks: Offer) -> tuple[Any, Any]:
+    """New contents of `asking` and `chosen`."""
+    shown = [
         {"key": task.key, "title": title, "about": task.about, "html": input_of(task).form(task)}
-        for task, title in zip(offered, titles(offered), strict=True)
+        for task, title in zip(tasks, titles(tasks), strict=True)
     ]
-    choices = [[shown, name, task.key] for task in offered for name, shown in task.deployments]
-    return gr.HTML(tasks=tasks), gr.HTML(offered=choices), offered
+    choices = [[shown, name, task.key] for task in tasks for name, shown in task.deployments]
+    return gr.HTML(tasks=shown), gr.HTML(offered=choices)
 
 
 @dataclass(frozen=True)
@@ -173,6 +171,37 @@ def _asked(value: Any) -> _Asked:
         fields if isinstance(fields, dict) else {},
         found.get("asked") is True,
     )
+
+
+async def _answer(
+    found: _Asked,
+    offer: Offer,
+    off: frozenset[Any],
+    request: gr.Request,
+    client: MetadataClient,
+    deadline_ms: int | None,
+    trained: str,
+) -> str:
+    """HTML of what all models say that are not put `off`. Raises Incomplete and ApiError."""
+    task = next((task for task in offer if task.key == found.task), None)
+    if task is None:
+        return found.answer(note("No deployment takes this any more.", "warn"), again=True)
+    kind = input_of(task)
+    question = kind.question(task, found.fields)
+    if trained and _nobody_is_ready(task):
+        words = f"Now {trained}. The first model that is ready answers."
+        waiting = note(words) if question else answers.waiting(kind.waiting(task)[0], words)
+        return found.answer(waiting, again=True)
+    if question is None:
+        return found.answer(answers.waiting(*kind.waiting(task)))
+    selected = [name for name, _ in task.deployments if name not in off]
+    if not selected:
+        return found.answer(note("Choose at least one deployment to ask.", "warn"))
+    # Where there is no other task, everything means everything that shall run, also what was deployed a moment ago.
+    me = visitor_of(request).me
+    every = me.deployments is None and len(offer) == 1 and len(selected) == len(task.deployments)
+    said = await _predict(client_for(request, client), question, None if every else selected, deadline_ms)
+    return found.answer(answers.answers(said, may_label=me.may_all("annotator")))
 
 
 def _nobody_is_ready(task: Task) -> bool:

@@ -15,7 +15,7 @@ from model_ui.shell.status import Undo
 from model_ui.shell.visit import Visit
 
 LIST = "/deployments"
-KEPT = ("name", "experiment", "version", "runtime", "replicas", "resources", "desired")
+KEPT = ("name", "experiment", "version", "runtime", "replicas", "resources", "recording", "desired")
 KEPT_OPTIONS = ("startup_seconds", "response_seconds", "batch_size", "batch_delay_ms")
 DONE = {"stop": "stops", "start": "starts", "remove": "is removed"}
 # What was asked for at once; a page has fewer rows.

@@ -15,7 +15,7 @@ MOVING = ("pending", "starting")
 
 
 async def show(visit: Visit) -> Response:
-    """JSON: this process, the visitor's role, a tag of all that the page shows, and when to ask again."""
+    """JSON: the build of this UI, the visitor's role, a tag of all that the page shows, and when to ask again."""
     usual = visit.frame.refresh_seconds
     moving_seconds = min(usual, MOVING_SECONDS)
     trained = training.line(visit.frame.training_file)
@@ -30,7 +30,7 @@ async def show(visit: Visit) -> Response:
         shown, moving = [error.detail], True
     tag = sha256("\n".join([visit.me.subject, visit.me.role, trained, *shown]).encode()).hexdigest()[:16]
     body = {
-        "instance": visit.frame.instance,
+        "build": visit.frame.build,
         "role": visit.me.role,
         "tag": tag,
         "seconds": moving_seconds if moving else usual,

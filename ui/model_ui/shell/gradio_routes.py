@@ -2,19 +2,10 @@
 
 from model_ui.bodies import UPLOAD
 
-PAGES = frozenset(("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt"))
-PREFIXES = (
-    "/assets/",
-    "/static/",
-    "/gradio_api/queue/",
-    "/gradio_api/heartbeat/",
-    "/gradio_api/upload_progress",
-    "/gradio_api/startup-events",
-    "/gradio_api/info",
-    "/gradio_api/reset",
-    "/gradio_api/cancel",
-    UPLOAD,
+PAGES = frozenset(
+    ("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", "/gradio_api/run/predict")
 )
+PREFIXES = ("/assets/", "/static/", UPLOAD)
 
 
 def are(path: str) -> bool:

@@ -43,7 +43,7 @@ class Frame:
     """Says which starter experiment is being trained."""
     archive_bytes: int = 0
     """Size of the largest archive that is taken."""
-    instance: str = ""
+    build: str = ""
     """Name of this process."""
     refresh_seconds: float = IDLE_SECONDS
     """How often Gradio's page asks whether something has changed, when nothing moves."""

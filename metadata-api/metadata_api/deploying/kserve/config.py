@@ -80,6 +80,10 @@ class KServeConfig(Section):
     """How long a model may take to answer unless its deployment says so; a pod that leaves has longer than that."""
     tokens_secret: str = ""
     """Secret in which model servers find the tokens that they take, as `tokens.json`; empty when they ask for none."""
+    api_url: str = ""
+    """This API as the servers of models reach it, to send what they record; only with `recordings_secret`."""
+    recordings_secret: str = ""
+    """Secret in which they find what they record of their traffic, as `recordings.json`; empty when they do not."""
 
 
 def read(path: Path) -> KServeConfig:

@@ -1,14 +1,15 @@
 """InferenceServices: how a desired deployment is written as one, and what is kept of one that was seen."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from metadata_api.deploying.base import Desired, Resources, ServingOptions
+from metadata_api.deploying.base import Desired, Recording, Resources, ServingOptions
 from metadata_api.deploying.helm_release import HelmSpec
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.kubernetes import INFERENCE_SERVICE
-from serving_runtime.contracts import BASE_ENVIRONMENT
+from serving_runtime.contracts import BASE_ENVIRONMENT, MAX_RETENTION_DAYS
 
 Json = dict[str, Any]
 PART_OF = "app.kubernetes.io/part-of"
@@ -17,6 +18,8 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "marina-metadata-api"
 HELM = "Helm"
 EXPERIMENT, VERSION, RUNTIME = "marina/experiment", "marina/version", "marina/runtime"
+# An annotation of Helm's, as JSON; servers are told by the API.
+RECORDING = "marina/recording"
 USER = 10001
 DRAIN_SECONDS = 60
 # What ends a pod waits longer than its requests may take: until every proxy knows, and the last answer has left.
@@ -48,6 +51,7 @@ class Service:
     storage_uri: str
     resources: Resources
     options: ServingOptions
+    recording: Recording
     ready: bool
     problem: str | None
     """Why it is not ready, in KServe's words."""
@@ -67,6 +71,7 @@ class Service:
             self.storage_uri,
             self.resources,
             self.options,
+            self.recording,
         )
 
 
@@ -137,6 +142,7 @@ def parse(item: Json) -> Service:
         storage_uri=str(model.get("storageUri") or ""),
         resources=_resources_of(model.get("resources") or {}),
         options=_options_of(model.get("env") or ()),
+        recording=_recording_of(metadata.get("annotations") or {}),
         ready=ready,
         problem=problem,
         failure=_failure(status),
@@ -225,6 +231,19 @@ def _options_of(env: Sequence[Json]) -> ServingOptions:
     return ServingOptions(
         **{key: int(text) for key, text in found.items() if text.isascii() and text.isdecimal()}
     )
+
+
+def _recording_of(annotations: Mapping[str, str]) -> Recording:
+    """What the chart wrote; nobody else's annotation may stop the watch, so what is no such object is left out."""
+    try:
+        found = json.loads(annotations.get(RECORDING) or "{}")
+        rate, days = float(found.get("rate", 0.0)), found.get("retention_days")
+        days = None if days is None else int(days)
+        answers = bool(found.get("answers", True))
+    except (AttributeError, TypeError, ValueError):
+        return Recording()
+    is_usable = 0 <= rate <= 1 and (days is None or 1 <= days <= MAX_RETENTION_DAYS)
+    return Recording(rate, answers, days) if is_usable else Recording()
 
 
 def _readiness(status: Json) -> tuple[bool, str | None]:

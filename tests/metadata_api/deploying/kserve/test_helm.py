@@ -62,6 +62,14 @@ class TestHelm:
             ("PATCH", "/digits", {"resources": None}, "experiments.digits.resources=null"),
             ("PATCH", "/digits", {"startup_seconds": 600}, "experiments.digits.startupSeconds=600"),
             ("PATCH", "/digits", {"batch_delay_ms": 0}, "experiments.digits.batchDelayMs=0"),
+            ("PATCH", "/digits", {"recording": None}, "experiments.digits.recording=null"),
+            (
+                "PATCH",
+                "/digits",
+                {"recording": {"rate": 1, "answers": False}},
+                "experiments.digits.recording.rate=1.0 --set experiments.digits.recording.answers=false "
+                "--set experiments.digits.recording.retentionDays=null",
+            ),
             ("PATCH", "/digits", {"response_seconds": None}, "experiments.digits.responseSeconds=null"),
             ("POST", "/digits/stop", None, "experiments.digits=null"),
             ("DELETE", "/digits", None, "experiments.digits=null"),

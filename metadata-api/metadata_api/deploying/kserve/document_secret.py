@@ -1,4 +1,7 @@
-"""The Secret in which the servers of models find their tokens; the chart makes it, empty, and this fills it in."""
+"""The Secrets in which the servers of models find their tokens, and what they record.
+
+The chart makes them, empty, and this fills them in.
+"""
 
 import base64
 import binascii
@@ -6,21 +9,21 @@ import binascii
 from metadata_api.deploying.kserve.config import KServeConfig
 from metadata_api.kubernetes import SECRET, Cluster
 
-KEY = "tokens.json"
 LOOK_SECONDS = 5.0
 
 
-class TokensSecret:
-    """The document as a key of that Secret. A pod that waits for it starts then.
+class DocumentSecret:
+    """A document as the key of a Secret. A pod that waits for it starts then.
 
     One that was deleted is made again as Helm had made it, so that it belongs to the release still.
     """
 
     look_seconds = LOOK_SECONDS
 
-    def __init__(self, cluster: Cluster, config: KServeConfig) -> None:
+    def __init__(self, cluster: Cluster, config: KServeConfig, name: str, key: str) -> None:
         self._cluster = cluster
-        self._name = config.tokens_secret
+        self._name = name
+        self._key = key
         self._metadata = {
             "name": self._name,
             "namespace": cluster.namespace,
@@ -34,7 +37,7 @@ class TokensSecret:
     async def read(self) -> bytes | None:
         """What is in the key; None without the key or the Secret. Raises ClusterError."""
         found = await self._cluster.get(SECRET, self._name) or {}
-        text = (found.get("data") or {}).get(KEY)
+        text = (found.get("data") or {}).get(self._key)
         try:
             return None if text is None else base64.b64decode(text, validate=True)
         except (binascii.Error, TypeError, ValueError):
@@ -46,6 +49,6 @@ class TokensSecret:
             "apiVersion": SECRET.api_version,
             "kind": SECRET.kind,
             "metadata": self._metadata,
-            "data": {KEY: base64.b64encode(content).decode()},
+            "data": {self._key: base64.b64encode(content).decode()},
         }
         await self._cluster.apply(SECRET, body, force=True)

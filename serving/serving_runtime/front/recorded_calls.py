@@ -1,0 +1,71 @@
+"""One recorded call of a model, and the two CloudEvents that it is sent as.
+
+They are what the agent of KServe sends (types, extensions, one id for request and response), in CloudEvents' batched
+mode, because one request for each event would cost more than the call itself.
+"""
+
+import binascii
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import orjson
+
+CONTENT_TYPE = "application/cloudevents-batch+json"
+REQUEST = "org.kubeflow.serving.inference.request"
+RESPONSE = "org.kubeflow.serving.inference.response"
+
+
+class Part(NamedTuple):
+    """The body of the request or of the response, not compressed."""
+
+    body: bytes
+    json_size: int | None
+    """Inference-Header-Content-Length; None for a body that is JSON alone."""
+    at: float
+    """When it was complete, in seconds since 1970."""
+
+
+class Call(NamedTuple):
+    """What is recorded of one request."""
+
+    url: str
+    """Where it goes."""
+    id: str
+    namespace: str
+    model: str
+    version: str
+    request: Part
+    response: Part | None
+    """None where only inputs are recorded."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its bodies."""
+        return len(self.request.body) + (len(self.response.body) if self.response is not None else 0)
+
+
+def events(call: Call) -> bytes:
+    """The request's event, a comma and the response's, as JSON; one event without a response."""
+    request = _event(call, REQUEST, call.request)
+    return request if call.response is None else b",".join((request, _event(call, RESPONSE, call.response)))
+
+
+def _event(call: Call, kind: str, part: Part) -> bytes:
+    attributes: dict[str, str | int] = {
+        "specversion": "1.0",
+        "id": call.id,
+        "type": kind,
+        "source": f"/v2/models/{call.model}",
+        "time": datetime.fromtimestamp(part.at, UTC).isoformat(),
+        "datacontenttype": "application/json" if part.json_size is None else "application/octet-stream",
+        "inferenceservicename": call.model,
+        "namespace": call.namespace,
+        "component": "predictor",
+        "endpoint": "default",
+        "modelversion": call.version,
+    }
+    if part.json_size is not None:
+        attributes["headercontentlength"] = part.json_size
+    # JSON too: so nothing that a client nests in its body can make the batch unreadable.
+    data = binascii.b2a_base64(part.body, newline=False)
+    return b"".join((orjson.dumps(attributes)[:-1], b',"data_base64":"', data, b'"}'))

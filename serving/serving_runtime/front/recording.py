@@ -1,0 +1,113 @@
+"""Which requests are recorded: a share of those that were answered, of the models that a file names.
+
+The metadata API writes the file, on Kubernetes through a Secret. It is looked at twice a second, so that a change
+starts no model anew; one that cannot be read leaves the last one in force.
+"""
+
+import asyncio
+import logging
+import random
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import orjson
+
+from serving_runtime.contracts import PREDICTION_HEADER
+from serving_runtime.front.recorded_calls import Call, Part
+from serving_runtime.front.recording_sender import Sender
+from serving_runtime.front.responses import Response
+
+LOOK_SECONDS = 0.5
+_HEADER = PREDICTION_HEADER.encode()
+
+_log = logging.getLogger(__name__)
+
+
+class Rule(NamedTuple):
+    """What is recorded of one model."""
+
+    rate: float
+    answers: bool
+    url: str
+    namespace: str
+
+
+class Recorder:
+    """`rules` say what is recorded, empty for nothing; `follow` keeps them current."""
+
+    def __init__(self, path: Path | None, sender: Sender) -> None:
+        self._path = path
+        self._sender = sender
+        self._state: tuple[int, int, int] | None = None
+        self._problem = ""
+        self.rules: Mapping[str, Rule] = {}
+        self._refresh()
+
+    def recorded(
+        self,
+        model: str,
+        version: str,
+        body: bytes,
+        json_size: int | None,
+        began: float,
+        response: Response,
+        response_json_size: int | None,
+    ) -> Response:
+        """The response, with the header that leads to the prediction if this request is recorded.
+
+        `began` is what time.perf_counter() was when the request was complete.
+        """
+        rule = self.rules.get(model)
+        if rule is None or random.random() >= rule.rate:
+            return response
+        now, event = time.time(), str(uuid.uuid4())
+        request = Part(body, json_size, now - (time.perf_counter() - began))
+        answer = Part(response.body, response_json_size, now) if rule.answers else None
+        if not self._sender.put(Call(rule.url, event, rule.namespace, model, version, request, answer)):
+            return response
+        return response._replace(headers=(*response.headers, (_HEADER, event.encode())))
+
+    async def follow(self) -> None:
+        """Look at the file and at what is being sent again and again, for ever."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self._refresh()
+            self._sender.expire()
+
+    async def close(self) -> None:
+        """Send what is queued, for a short time."""
+        await asyncio.to_thread(self._sender.close)
+
+    def _refresh(self) -> None:
+        if self._path is None:
+            return
+        try:
+            status = self._path.stat()
+            state = (status.st_mtime_ns, status.st_ino, status.st_size)
+            if state != self._state:
+                self.rules, self._state = _read(self._path), state
+            self._problem = ""
+        except FileNotFoundError:
+            self.rules, self._state = {}, None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if self._problem != str(error):
+                _log.warning("%s is not read: %s; what is recorded stays as it is", self._path, error)
+            self._problem = str(error)
+
+
+def _read(path: Path) -> dict[str, Rule]:
+    document = orjson.loads(path.read_bytes())
+    return {
+        name: _rule(str(document["namespace"]), **found) for name, found in sorted(document["models"].items())
+    }
+
+
+def _rule(namespace: str, rate: float, answers: bool, url: str) -> Rule:
+    address = urlsplit(url)
+    if not 0 <= rate <= 1 or address.scheme not in ("http", "https") or not address.hostname:
+        raise ValueError("a rate or an address is wrong")
+    return Rule(rate, answers, url, namespace)
