@@ -12,9 +12,7 @@ the lock says it for machines that have not built the environment; it is renewed
 
 What is built never changes: each build is a folder of its own in `environments/.versions/NAME`, `environments/NAME` a
 link to the newest. Processes started before keep the one that they have; builds that nothing uses any more are removed
-by the next build, and by `--tidy`.
-
-Only the standard library.
+by the next build, and by `--tidy`. It needs only the standard library.
 """
 
 import argparse

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 
 import marina
 from metadata_api import curves
-from tests.metadata_api.making import own_database
+from tests.databases import own_database
 from tests.metadata_api.test_bytes_and_rows import api_process, is_up
 from tests.ports import free_port
 from tests.waiting import until

@@ -16,7 +16,7 @@ from metadata_api.database.session import Base, Sessions, connect
 from metadata_api.settings import Settings
 from metadata_api.settings.auth import Auth
 from metadata_api.storage.folder import FolderStore
-from tests.metadata_api.making import own_database
+from tests.databases import own_database
 from tests.metadata_api.servers import V2Server, running
 
 

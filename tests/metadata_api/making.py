@@ -4,24 +4,17 @@ import io
 import json
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from PIL import Image
-from sqlalchemy import Connection, Engine, make_url, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from metadata_api.database import migrate
-from metadata_api.database.session import connect, deadline
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
 from metadata_api.settings import Settings
 from metadata_api.settings.auth import Auth
 from serving_runtime.archive import mar
-from tests.waiting import until
 
 LABELS = [str(digit) for digit in range(10)]
 INPUTS = [
@@ -34,25 +27,6 @@ labels: {json.dumps(LABELS)}
 inputs: {json.dumps(INPUTS)}
 outputs: {json.dumps(OUTPUTS)}
 """
-
-
-@contextmanager
-def own_database(postgres_url: str, revision: str = "head") -> Iterator[Engine]:
-    """A database that no other application of this test run looks at, by default with the newest schema."""
-    name = f"own_{uuid4().hex[:8]}"
-    admin = connect(postgres_url).execution_options(isolation_level="AUTOCOMMIT")
-    with deadline(60), admin.connect() as connection:
-        connection.execute(text(f"create database {name}"))
-    engine = connect(make_url(postgres_url).set(database=name).render_as_string(hide_password=False))
-    migrate.upgrade(engine, revision)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-        # It waits for a checkpoint, which takes seconds when others write.
-        with deadline(60), admin.connect() as connection:
-            _drop(connection, name)
-        admin.dispose()
 
 
 def url_of(engine: Engine) -> str:
@@ -164,16 +138,3 @@ def huge_png(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     pixels = zlib.compress(bytes(width + 1) * height)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-
-
-def _drop(connection: Connection, name: str) -> None:
-    """Drop a database with whoever is connected; autovacuum, which is nobody's, may be there for an instant."""
-
-    def dropped() -> bool:
-        try:
-            connection.execute(text(f"drop database {name} with (force)"))
-        except ProgrammingError:
-            return False
-        return True
-
-    until(dropped, f"database {name} is dropped", pause=0.2)

@@ -25,7 +25,8 @@ from metadata_api.app import create_app
 from metadata_api.settings import Settings
 from metadata_api.settings.auth import Auth
 from metadata_api.settings.stores import Retention
-from tests.metadata_api.making import make_deployment, make_image, make_mar, own_database, url_of
+from tests.databases import own_database
+from tests.metadata_api.making import make_deployment, make_image, make_mar, url_of
 from tests.metadata_api.servers import V2Server, answers, running
 from tests.ports import free_port
 from tests.waiting import until

@@ -137,12 +137,13 @@ class TestProxies:
         {"X-Original-URL": "/v1/tokens", "X-Rewrite-URL": "/v1/tokens"},
     )
 
-    @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: ", ".join(claim))
     @pytest.mark.parametrize(
         "path", ["/v1/experiments", "/v1/experiments/", "/docs/", "/nowhere/", "/v2/", "//evil.example/"]
     )
-    def test_no_response_is_a_redirect(self, proxied: str, path: str, claim: dict[str, str]) -> None:
-        answer = httpx.get(proxied + path, headers=claim)
-        assert answer.status_code in (200, 404)
-        assert "location" not in answer.headers
-        assert "evil" not in answer.text
+    def test_no_response_is_a_redirect(self, proxied: str, path: str) -> None:
+        with httpx.Client() as client:
+            for claim in self.CLAIMS:
+                answer = client.get(proxied + path, headers=claim)
+                assert answer.status_code in (200, 404), claim
+                assert "location" not in answer.headers, claim
+                assert "evil" not in answer.text, claim

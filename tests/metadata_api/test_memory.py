@@ -28,7 +28,8 @@ from metadata_api.memory import Held, Memory
 from metadata_api.schemas import experiments
 from metadata_api.settings import Max, Settings
 from serving_runtime.archive import mar
-from tests.metadata_api.making import make_deployment, own_database, url_of
+from tests.databases import own_database
+from tests.metadata_api.making import make_deployment, url_of
 from tests.metadata_api.servers import running
 from tests.ports import free_port
 from tests.waiting import until

@@ -44,9 +44,8 @@ def status(
 @pytest.mark.parametrize(
     "host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000", "LocalHost:8000", "localhost.:8000"]
 )
-@pytest.mark.parametrize("method", METHODS)
-def test_loopback_with_our_port_is_ours(rule: ModuleType, host: str, method: str) -> None:
-    assert status(rule, host, method) == 0
+def test_loopback_with_our_port_is_ours(rule: ModuleType, host: str) -> None:
+    assert {method: status(rule, host, method) for method in METHODS} == dict.fromkeys(METHODS, 0)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +58,8 @@ def test_loopback_with_our_port_is_ours(rule: ModuleType, host: str, method: str
         "[::ffff:127.0.0.1]:8000", "10.0.0.7:8000", "[fd00::1]:8000", "", ".", "a" * 5000, "\xff", None,
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("method", METHODS)
-def test_everything_else_is_foreign(rule: ModuleType, host: str | None, method: str) -> None:
-    assert status(rule, host, method) == 421
+def test_everything_else_is_foreign(rule: ModuleType, host: str | None) -> None:
+    assert {method: status(rule, host, method) for method in METHODS} == dict.fromkeys(METHODS, 421)
 
 
 def test_the_usual_port_may_be_left_out(rule: ModuleType) -> None:

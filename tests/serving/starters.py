@@ -19,6 +19,14 @@ MODELS = Path(__file__).parents[2] / "models"
 NAMES = sorted(path.parent.name for path in MODELS.glob("*/model.yaml"))
 
 
+def of_each_network() -> list[str]:
+    """The first starter of each network: untrained, others of the same network are the same model."""
+    found: dict[str, str] = {}
+    for name in NAMES:
+        found.setdefault(yaml.safe_load((MODELS / name / "model.yaml").read_text())["network"], name)
+    return list(found.values())
+
+
 def starter(
     path: Path, name: str, *, seed: int = 0, more: Mapping[str, bytes | Path] | None = None
 ) -> mar.MarInfo:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import uuid
+from hashlib import sha256
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -18,7 +19,7 @@ LABELS = [str(digit) for digit in range(10)]
 class FakePredictions:
     """`asked` are the deployments that each question names, `images` and `questions` what they are about.
 
-    `held` lets questions wait.
+    `held` lets questions wait, and each answer takes `seconds`.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,7 @@ class FakePredictions:
         self.asked: list[list[str]] = []
         self.images: list[bytes] = []
         self.held = False
+        self.seconds = 0.0
 
     def add_routes(self, app: FastAPI, deployments: dict[str, dict[str, Any]]) -> None:
         """To the fake's application; `deployments` are those that answer."""
@@ -38,6 +40,7 @@ class FakePredictions:
         async def predict(request: Request) -> Any:
             body, named = await self._question(request)
             self.asked.append(named)
+            await asyncio.sleep(self.seconds)
             while self.held:
                 await asyncio.sleep(0.02)
             if gone := set(named) - deployments.keys():
@@ -62,10 +65,11 @@ class FakePredictions:
                 for name in names if name not in taking
             ]  # fmt: skip
             kind = next(iter(body))
+            digest = sha256(body.get("image", b"")).hexdigest()
             return {
                 "id": str(uuid.uuid4()),
                 "input": {
-                    "sha256": "0" * 64, "kind": kind, "media_type": "image/png", "size": 100, "summary": size,
+                    "sha256": digest, "kind": kind, "media_type": "image/png", "size": 100, "summary": size,
                     "url": "/v1/inputs/0",
                 },
                 "deadline_ms": 5000,

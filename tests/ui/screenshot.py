@@ -59,7 +59,7 @@ def take(page: Page, url: str, out: Path) -> int:
 
     The page must be WIDTH pixels wide. Raises AssertionError when predictions or the limit are missed.
     """
-    verdict = page.locator(".m-verdict h3")
+    verdict = page.locator(".m-verdict h2")
     visits.enter(page, url)
     visits.draw(page)
     expect(verdict).to_contain_text("say")

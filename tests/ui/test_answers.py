@@ -42,7 +42,7 @@ class TestClasses:
         html = shown(
             *(result(f"cnn-{n}") for n in range(4)), result("mlp", label="3"), failed("gone", "no answer")
         )
-        assert "<h3>4 of 5 say 5</h3><p>mlp says 3</p>" in html
+        assert "<h2>4 of 5 say 5</h2><p>mlp says 3</p>" in html
         assert "1 of 6 could not answer" in html
         assert html.index("mlp") < html.index("gone")
 
@@ -69,10 +69,23 @@ class TestClasses:
 
     def test_a_tie_and_a_failure_of_all_are_named(self) -> None:
         tie = shown(result("a"), result("b", label="3"))
-        assert "<h3>Tied between 5 and 3</h3><p>a says 5; b says 3</p>" in tie
+        assert "<h2>Tied between 5 and 3</h2><p>a says 5; b says 3</p>" in tie
         many = shown(*(result(name, label=str(at)) for at, name in enumerate("abcde")))
         assert "Tied between 5 classes" in many
         assert "No model could answer" in shown(failed("a", "no"))
+
+    def test_a_model_that_guesses_has_no_vote_beside_others(self) -> None:
+        even = [{"label": str(digit), "probability": 0.11 if digit == 3 else 0.89 / 9} for digit in range(10)]
+        even.sort(key=lambda share: -float(str(share["probability"])))
+        poor = result("poor", label="3", probabilities=even)
+        assert "<h2>2 of 3 say 5</h2><p>poor does not know.</p>" in shown(result("a"), poor, result("b"))
+        assert 'class="m-vote ok"' in shown(result("a"), poor)
+        assert "<h2>poor says 3</h2>" in shown(poor)
+
+    def test_who_answers_for_an_alias_comes_first_and_who_differs_next(self) -> None:
+        html = shown(*(result(name) for name in "ab"), result("c", label="3"), result("d", alias="champion"))
+        places = [html.index(f'<h3 title="{name}">') for name in "dcab"]
+        assert places == sorted(places)
 
     def test_an_unusual_input_is_said_once_and_no_agreement_hides_it(self) -> None:
         rows = (result("a", warning="It is <b>blank</b>."), result("b", warning="It is <b>blank</b>."))
@@ -94,7 +107,7 @@ class TestClasses:
 
     def test_a_label_without_probabilities_is_an_answer(self) -> None:
         html = shown(of_kind("label", "a") | {"label": "barolo"})
-        assert "<h3>a says barolo</h3>" in html
+        assert "<h2>a says barolo</h2>" in html
         assert "m-bars" not in html
 
 
@@ -102,7 +115,7 @@ class TestVersions:
     def test_identical_answers_of_one_version_count_once(self) -> None:
         twins = [result(f"twin-{n}", experiment="cnn", latency_ms=n) for n in range(3)]
         html = shown(*twins, result("mlp", label="3"), result("cnn-2", experiment="cnn", version=3))
-        assert "<h3>2 of 3 say 5</h3>" in html
+        assert "<h2>2 of 3 say 5</h2>" in html
         assert "also twin-1, twin-2" in html
 
     def test_another_answer_of_the_same_version_counts(self) -> None:
@@ -150,7 +163,7 @@ class TestOtherKinds:
                 for name, value in zip("abc", (10, 12, 40), strict=True)
             )
         )
-        assert "<h3>10 to 40 mg</h3>" in html
+        assert "<h2>10 to 40 mg</h2>" in html
         assert "farthest from the others is c with 40" in html
         assert "All 2 models say the same" in shown(
             of_kind("number", "a", number=1), of_kind("number", "b", number=1)
@@ -163,7 +176,7 @@ class TestOtherKinds:
                 for name, said in zip("abc", ("yes", "yes", "no"), strict=True)
             )
         )
-        assert "<h3>2 of 3 say the same</h3><p>c says something else</p>" in html
+        assert "<h2>2 of 3 say the same</h2><p>c says something else</p>" in html
 
     def test_boxes_that_are_hardly_sure_are_not_drawn(self) -> None:
         boxes = [

@@ -83,7 +83,7 @@ def test_a_drawn_digit_is_answered_by_every_deployed_experiment(
     said = visits.see_answers(page, names)
     assert all(label in set("0123456789") for label in said.values()), said
     assert list(said.values()).count("5") >= len(said) / 2, said
-    expect(page.locator(".m-verdict h3")).to_contain_text(f"of {len(names)} say")
+    expect(page.locator(".m-verdict h2")).to_contain_text(f"of {len(names)} say")
     visits.fits(page)
     screenshot(page, "try")
 

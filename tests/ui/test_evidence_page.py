@@ -16,8 +16,9 @@ from model_ui.metadata_client import MetadataClient
 from model_ui.pages import evidence
 from model_ui.settings import Settings
 from tests.asgi import Server
+from tests.databases import own_database
 from tests.metadata_api.evidence.duelling import make_duel, make_pairs
-from tests.metadata_api.making import open_settings, own_database
+from tests.metadata_api.making import open_settings
 from tests.metadata_api.servers import Front, V2Server, running
 from tests.ui.apps import create_app
 from tests.waiting import until

@@ -110,7 +110,7 @@ class TestALinkWithAToken:
 
     def test_scripts_cannot_read_the_cookie(self, closed: Closed, open_page: OpenPage) -> None:
         page = open_page(1280)
-        visits.enter(page, closed.link("deployer"))
+        log_in(page, closed, "deployer", "deployments")
         (cookie,) = page.context.cookies()
         assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/")
         assert cookie["name"] == f"marina_{closed.url.rstrip('/').rpartition(':')[2]}"

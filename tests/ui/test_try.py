@@ -37,7 +37,7 @@ class TestTry:
         assert said["cnn-baseline"] == "5"
         assert said["mlp-poor"] == "3"
         assert "mlp-small is not ready" in said["mlp-small"]
-        expect(page.locator(".m-verdict h3")).to_have_text("4 of 5 say 5")
+        expect(page.locator(".m-verdict h2")).to_have_text("4 of 5 say 5")
         visits.fits(page)
         screenshot(page, "try")
 

@@ -211,6 +211,18 @@ class TestExperiment:
         page.keyboard.press("ArrowRight")
         expect(page.locator(".c-tip")).to_contain_text("step")
 
+    def test_names_that_begin_alike_are_told_apart(self, site: Site, open_page: OpenPage) -> None:
+        names = [f"resnet-warm-restart-and-cosine-{n}-decay" for n in range(12)]
+        for place, name in enumerate(names):
+            site.api.experiments[name] = experiment(name)
+            site.api.experiments[name]["metrics"]["loss"] |= {"final": 0.1 + place}
+        page = open_page(1280)
+        page.goto(f"{site.url}compare?experiments={','.join(names)}&metric=loss")
+        expect(page.locator(".c-label")).to_have_count(12)
+        labels = page.locator(".c-label").evaluate_all("all => all.map((one) => one.firstChild.data)")
+        assert len(set(labels)) == 12
+        assert all(len(label) <= 28 for label in labels)
+
     def test_smoothing_and_log_are_in_the_address(self, site: Site, open_page: OpenPage) -> None:
         page = open_page(1280)
         page.goto(f"{site.url}compare?experiments=cnn-baseline,cnn-fast&metric=loss")

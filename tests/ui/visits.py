@@ -20,6 +20,11 @@ FIVE = [
 def enter(page: Page, url: str) -> None:
     """Open the UI and wait until it knows what is deployed."""
     page.goto(url)
+    see_the_pad(page)
+
+
+def see_the_pad(page: Page) -> None:
+    """Wait until Try knows what is deployed."""
     page.locator("#asking canvas").wait_for()
     page.get_by_role("checkbox").nth(1).wait_for()
 
@@ -109,7 +114,7 @@ def see_answers(page: Page, names: set[str]) -> dict[str, str]:
 
 def card(page: Page, name: str) -> Locator:
     """The card with one deployment's answer."""
-    return page.locator(".m-card").filter(has=page.locator(f'h4:text-is("{name}")'))
+    return page.locator(".m-card").filter(has=page.locator(f'h3:text-is("{name}")'))
 
 
 def see_curves(page: Page, least: int, metric: str = "loss") -> None:

@@ -1,20 +1,16 @@
-"""Colours and fonts for Gradio's own parts; the rest is in the style sheets of `assets`. Used by `app.create_app`."""
+"""Colours for Gradio's own parts; the rest is in the style sheets of `assets`. Used by `app.create_app`."""
 
 import gradio as gr
-from gradio.themes.utils.fonts import LocalFont
 
 
 def theme() -> gr.themes.Base:
-    """A calm theme; its fonts come with Gradio, so that no page asks another server for them."""
-    # The semibold files lack most letters: the text would change its font within a word.
-    plex = LocalFont("IBM Plex Sans", weights=(400, 700))
-    mono = LocalFont("IBM Plex Mono", weights=(400,))
+    """A calm theme in the fonts of the visitor's system: those that come with Gradio weigh more than half a page."""
     base = gr.themes.Base(
         primary_hue=gr.themes.colors.cyan,
         neutral_hue=gr.themes.colors.slate,
         radius_size=gr.themes.sizes.radius_md,
-        font=[plex, "system-ui", "sans-serif"],
-        font_mono=[mono, "ui-monospace", "monospace"],
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
     )
     return base.set(
         body_background_fill="#f5f7f9",

@@ -56,7 +56,11 @@ spec:
 {{- else if .Values.experiments -}}
 {{ keys .Values.experiments | sortAlpha | first }}
 {{- else if and .Values.starter.enabled .Values.kserve.enabled .Values.starter.deploy -}}
-{{ eq (toString .Values.starter.deploy) "all" | ternary "cnn-baseline" (first (kindIs "slice" .Values.starter.deploy | ternary .Values.starter.deploy (list ""))) }}
+{{- if kindIs "slice" .Values.starter.deploy -}}
+{{ first .Values.starter.deploy }}
+{{- else -}}
+cnn-baseline
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -28,11 +28,11 @@ from metadata_api.errors import Forbidden, Unauthenticated, Unavailable
 from metadata_api.kubernetes import Cluster
 from metadata_api.settings import Settings
 from serving_runtime.contracts import Role
+from tests.databases import own_database
 from tests.metadata_api.auth.conftest import client_of
 from tests.metadata_api.deploying.kserve.fake_kubernetes import FakeKubernetes, rejecting
 from tests.metadata_api.deploying.kserve.stage import CONFIG, kserve_settings
 from tests.metadata_api.deploying.rounds import QUICK
-from tests.metadata_api.making import own_database
 from tests.metadata_api.servers import running
 from tests.waiting import until
 

@@ -26,11 +26,11 @@ from metadata_api.errors import Unavailable
 from metadata_api.kept_document import INTERVAL_SECONDS, DocumentFile
 from metadata_api.settings import Settings
 from serving_runtime.contracts import Role
+from tests.databases import own_database
 from tests.metadata_api.auth.conftest import client_of, folder_of, issue
 from tests.metadata_api.deploying.kserve.fake_kubernetes import SECRET, FakeKubernetes, rejecting
 from tests.metadata_api.deploying.kserve.stage import CONFIG, kserve_settings
 from tests.metadata_api.deploying.rounds import QUICK
-from tests.metadata_api.making import own_database
 from tests.metadata_api.servers import running
 from tests.waiting import until
 

@@ -82,6 +82,10 @@ def _serve(pooler: Pooler, client: socket.socket, target: tuple[str, int]) -> No
         server: socket.socket | None = socket.create_connection(target, 10)
         assert server
         server.settimeout(None)
+        for each in (client, server):
+            each.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+            )  # else each message waits for the one before it
         server.sendall(start)
         _log_in(client, server)
         _pass_on(pooler, client, server)

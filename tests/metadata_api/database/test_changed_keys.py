@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from metadata_api.database import migrate
+from tests.databases import own_database
 from tests.metadata_api.database.test_keys_migration import DIFFERENCE
-from tests.metadata_api.making import own_database
 
 BEFORE = "0027"
 EXPERIMENTS = 12

@@ -15,7 +15,7 @@ from metadata_api.database.session import deadline
 from metadata_api.objects import ledger
 from metadata_api.predicting import recorded
 from metadata_api.schemas.predictions import PredictionQuery
-from tests.metadata_api.making import own_database
+from tests.databases import own_database
 
 MANY = 100_000
 BEFORE = "0016"

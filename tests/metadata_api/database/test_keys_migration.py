@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from metadata_api.database import migrate
 from metadata_api.experiments import list_page, show
 from metadata_api.schemas.experiments import Listing
-from tests.metadata_api.making import own_database
+from tests.databases import own_database
 
 BEFORE = "0024"
 FILL = """

@@ -19,22 +19,17 @@ from metadata_api.database import migrate
 from metadata_api.database.migrate import TableLocks
 from metadata_api.database.session import Base, connect
 from metadata_api.errors import Unavailable
+from tests.databases import empty_database
 from tests.waiting import until
 
 
 @pytest.fixture
 def empty(postgres_url: str) -> Iterator[Engine]:
     """An empty database of its own on the shared server."""
-    name = f"migration_{uuid4().hex[:8]}"
-    admin = connect(postgres_url).execution_options(isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"create database {name}"))
-    engine = connect(make_url(postgres_url).set(database=name).render_as_string(hide_password=False))
-    yield engine
-    engine.dispose()
-    with admin.connect() as connection:
-        connection.execute(text(f"drop database {name} with (force)"))
-    admin.dispose()
+    with empty_database(postgres_url) as url:
+        engine = connect(url)
+        yield engine
+        engine.dispose()
 
 
 def test_after_all_migrations_autogenerate_finds_nothing_to_do(empty: Engine) -> None:

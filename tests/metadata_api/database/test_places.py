@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import psycopg2
@@ -23,8 +22,9 @@ from metadata_api.database import migrate
 from metadata_api.database.session import connect
 from metadata_api.settings import Database, DatabaseSettings, Settings
 from metadata_api.settings.auth import Auth
+from tests.databases import empty_database, own_database
 from tests.metadata_api.database.pooler import Mode, Pooler, pooler
-from tests.metadata_api.making import own_database, url_of
+from tests.metadata_api.making import url_of
 from tests.metadata_api.servers import running
 
 
@@ -36,17 +36,8 @@ class TestAPooler:
     @pytest.fixture
     def behind(self, postgres_url: str, mode: Mode) -> Iterator[Pooler]:
         """An empty database behind a pooler."""
-        name = f"pooled_{uuid4().hex[:8]}"
-        admin = connect(postgres_url).execution_options(isolation_level="AUTOCOMMIT")
-        with admin.connect() as connection:
-            connection.execute(text(f"create database {name}"))
-        with pooler(
-            make_url(postgres_url).set(database=name).render_as_string(hide_password=False), mode
-        ) as found:
+        with empty_database(postgres_url) as url, pooler(url, mode) as found:
             yield found
-        with admin.connect() as connection:
-            connection.execute(text(f"drop database {name} with (force)"))
-        admin.dispose()
 
     def test_gets_no_parameter_that_it_does_not_take(self, behind: Pooler) -> None:
         engine = connect(behind.url)

@@ -10,13 +10,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from metadata_api.app import create_app
-from tests.metadata_api.making import (
-    make_deployment,
-    make_image,
-    make_mar,
-    open_settings,
-    own_database,
-)
+from tests.databases import own_database
+from tests.metadata_api.making import make_deployment, make_image, make_mar, open_settings
 from tests.metadata_api.servers import V2Server, answers, running
 
 CHAMPION = "/v1/aliases/champion"

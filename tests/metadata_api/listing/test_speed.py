@@ -13,7 +13,8 @@ from sqlalchemy import Engine, text
 from metadata_api.app import create_app
 from metadata_api.database import migrate
 from metadata_api.database.session import deadline
-from tests.metadata_api.making import open_settings, own_database
+from tests.databases import own_database
+from tests.metadata_api.making import open_settings
 from tests.metadata_api.servers import running
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]

@@ -130,19 +130,21 @@ def test_the_same_photo_is_stored_once_whatever_its_metadata() -> None:
     assert first.sha256 == second.sha256
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_a_jpeg_that_was_changed_at_random_is_rejected_or_kept_whole(seed: int) -> None:
-    changer = random.Random(seed)
-    data = bytearray(encoded(noise("L", (24, 24)), "JPEG"))
-    for _ in range(changer.randrange(1, 4)):
-        data[changer.randrange(2, len(data))] = changer.randrange(256)
-    try:
-        found = images.decode(bytes(data))
-    except MarinaError:
-        return
-    again = Image.open(io.BytesIO(found.file))
-    again.load()
-    assert ImageOps.exif_transpose(again).size == (found.width, found.height)
+@pytest.mark.parametrize("first", range(0, 200, 20))
+def test_a_jpeg_that_was_changed_at_random_is_rejected_or_kept_whole(first: int) -> None:
+    good = encoded(noise("L", (24, 24)), "JPEG")
+    for seed in range(first, first + 20):
+        changer = random.Random(seed)
+        data = bytearray(good)
+        for _ in range(changer.randrange(1, 4)):
+            data[changer.randrange(2, len(data))] = changer.randrange(256)
+        try:
+            found = images.decode(bytes(data))
+        except MarinaError:
+            continue
+        again = Image.open(io.BytesIO(found.file))
+        again.load()
+        assert ImageOps.exif_transpose(again).size == (found.width, found.height), f"seed {seed}"
 
 
 def test_a_jpeg_that_this_parser_cannot_follow_becomes_a_png() -> None:

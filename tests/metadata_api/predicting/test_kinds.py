@@ -1,22 +1,19 @@
 """Every kind of input and of answer, over HTTP: who can take an input is asked, and says what it says."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from metadata_api import aliases
-from metadata_api.app import create_app
 from serving_runtime.protocol.tensors import unpack_elements
 from tests.metadata_api import servers
 from tests.metadata_api.conftest import row_counts
-from tests.metadata_api.making import make_deployment, make_image, make_version, open_settings
-from tests.metadata_api.servers import Behaviour, V2Server, answers, running
+from tests.metadata_api.making import make_deployment, make_image, make_version
+from tests.metadata_api.servers import Behaviour, V2Server, answers
 
 URL = "/v1/predictions"
 WINE_COLUMNS = [
@@ -33,29 +30,6 @@ PLAIN = [{"name": "data", "datatype": "BYTES", "shape": [-1], "kind": "raw"}]
 def gives(kind: str, datatype: str = "BYTES", *, name: str = "result", **more: Any) -> list[dict[str, Any]]:
     """The only output of a model."""
     return [{"name": name, "datatype": datatype, "shape": [-1], "kind": kind, **more}]
-
-
-@pytest.fixture(scope="module")
-def engine(own_engine: Engine) -> Engine:
-    return own_engine
-
-
-@pytest.fixture(scope="module")
-def own_app(engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
-    folder = tmp_path_factory.mktemp("kinds")
-    return create_app(open_settings(engine, folder, serving.url))
-
-
-@pytest.fixture(scope="module")
-def address(own_app: FastAPI) -> Iterator[str]:
-    with running(own_app) as address:
-        yield address
-
-
-@pytest.fixture
-def api(address: str, clean: None) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, timeout=60) as client:
-        yield client
 
 
 def says(datatype: str, *data: Any) -> Behaviour:
@@ -113,6 +87,8 @@ class TestTargets:
 
         def then_deleted(session: Session, names: Any = None) -> list[aliases.Pointer]:
             found = read(session, names)
+            if names is None:  # the application reads all of them again and again
+                return found
             for path in ("/v1/aliases/best", "/v1/deployments/digits"):
                 api.delete(path).raise_for_status()
             return found

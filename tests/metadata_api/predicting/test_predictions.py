@@ -5,6 +5,7 @@ import io
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -14,10 +15,8 @@ from fastapi import FastAPI
 from PIL import Image
 from sqlalchemy import Engine, text
 
-from metadata_api.app import create_app
 from metadata_api.predicting import predictions
-from metadata_api.settings import Database, Max, Settings
-from metadata_api.settings.auth import Auth
+from metadata_api.settings import Database, Settings
 from serving_runtime.protocol.tensors import unpack_elements
 from tests.metadata_api.conftest import as_json, row_counts
 from tests.metadata_api.making import (
@@ -25,43 +24,16 @@ from tests.metadata_api.making import (
     make_deployment,
     make_image,
     make_version,
-    url_of,
 )
-from tests.metadata_api.servers import V2Server, answers, closes, hangs, rejects, running, says
+from tests.metadata_api.servers import V2Server, answers, closes, hangs, rejects, says
 
 URL = "/v1/predictions"
 
 
 @pytest.fixture(scope="module")
-def engine(own_engine: Engine) -> Engine:
-    return own_engine
-
-
-@pytest.fixture(scope="module")
-def own_app(engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
-    """The application, asking the server of these tests, and less patient with the database."""
-    folder = tmp_path_factory.mktemp("predictions")
-    settings = Settings(
-        auth=Auth(mode="off"),
-        database_url=url_of(engine),
-        database=Database(seconds=1.5),
-        store_dir=folder / "store",
-        serving_models_file=folder / "models.json",
-        serving_url=serving.url,
-    )
-    return create_app(settings)
-
-
-@pytest.fixture(scope="module")
-def address(own_app: FastAPI) -> Iterator[str]:
-    with running(own_app) as address:
-        yield address
-
-
-@pytest.fixture
-def api(address: str, clean: None) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, timeout=60) as client:
-        yield client
+def own_settings(own_settings: Settings) -> Settings:
+    """Less patient with the database."""
+    return own_settings.model_copy(update={"database": Database(seconds=1.5)})
 
 
 @pytest.fixture
@@ -246,7 +218,7 @@ class TestFailures:
 
     def test_each_deployment_has_what_its_server_has(
         self,
-        own_app: FastAPI,
+        app: FastAPI,
         api: httpx.Client,
         four: None,
         engine: Engine,
@@ -254,9 +226,8 @@ class TestFailures:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(predictions, "WAY_SECONDS", 0.1)
-        components = own_app.state.components
-        hurried = components.settings.model_copy(update={"max": Max(response_seconds=0.3)})
-        monkeypatch.setattr(components, "settings", hurried)
+        components = app.state.components
+        monkeypatch.setattr(components, "predicting", replace(components.predicting, response_seconds=0.3))
         with engine.begin() as connection:
             connection.execute(text("update deployments set response_seconds = 30 where name = 'b'"))
         for name in "ab":
@@ -341,8 +312,8 @@ class TestRefused:
     """Each with a clear 4xx, and nothing stored."""
 
     @pytest.fixture(autouse=True)
-    def unchanged(self, engine: Engine, four: None, own_app: FastAPI) -> Iterator[None]:
-        store = own_app.state.components.inputs.first.root
+    def unchanged(self, engine: Engine, four: None, app: FastAPI) -> Iterator[None]:
+        store = app.state.components.inputs.first.root
 
         def files() -> int:
             return sum(path.is_file() for path in store.rglob("*"))

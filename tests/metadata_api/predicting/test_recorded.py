@@ -1,6 +1,5 @@
 """Recorded predictions as they are looked for, and asked again."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -9,24 +8,10 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from metadata_api.app import create_app
-from tests.metadata_api.making import make_deployment, make_image, make_version, open_settings
-from tests.metadata_api.servers import V2Server, answers, rejects, running
+from tests.metadata_api.making import make_deployment, make_image, make_version
+from tests.metadata_api.servers import V2Server, answers, rejects
 
 URL = "/v1/predictions"
-
-
-@pytest.fixture(scope="module")
-def engine(own_engine: Engine) -> Engine:
-    return own_engine
-
-
-@pytest.fixture(scope="module")
-def address(engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("recorded")
-    settings = open_settings(engine, folder, serving.url)
-    with running(create_app(settings)) as address:
-        yield address
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from metadata_api.app import create_app
 from metadata_api.database.tables import Alias, Deployment
 from metadata_api.settings import Max
 from metadata_api.v2_proxy import forward
-from tests.metadata_api.making import make_deployment, open_settings, own_database
+from tests.databases import own_database
+from tests.metadata_api.making import make_deployment, open_settings
 from tests.metadata_api.servers import running
 from tests.waiting import until
 

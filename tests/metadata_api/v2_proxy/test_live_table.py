@@ -13,8 +13,9 @@ from metadata_api.app import create_app
 from metadata_api.http_pool import HttpPool
 from metadata_api.settings import Settings
 from metadata_api.settings.auth import Auth
+from tests.databases import own_database
 from tests.metadata_api.database.test_outage import stopped
-from tests.metadata_api.making import make_deployment, own_database, url_of
+from tests.metadata_api.making import make_deployment, url_of
 from tests.metadata_api.servers import Front, V2Server, running, says
 from tests.postgres import Database
 from tests.waiting import until

@@ -10,7 +10,8 @@ from sqlalchemy import Engine, text
 from metadata_api.app import create_app
 from metadata_api.settings import Settings
 from metadata_api.settings.auth import Auth
-from tests.metadata_api.making import make_deployment, make_version, own_database, url_of
+from tests.databases import own_database
+from tests.metadata_api.making import make_deployment, make_version, url_of
 from tests.metadata_api.servers import Front, V2Server, running, says
 from tests.waiting import until
 

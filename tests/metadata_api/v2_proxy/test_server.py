@@ -10,7 +10,8 @@ from metadata_api.app import create_app
 from metadata_api.settings import Settings
 from metadata_api.settings.auth import Auth
 from serving_runtime.protocol import server as about
-from tests.metadata_api.making import make_deployment, own_database, url_of
+from tests.databases import own_database
+from tests.metadata_api.making import make_deployment, url_of
 from tests.metadata_api.servers import Front, V2Server, running
 from tests.waiting import until
 

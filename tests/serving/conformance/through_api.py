@@ -10,7 +10,8 @@ import httpx
 from metadata_api.app import create_app
 from metadata_api.settings import Max, Settings
 from metadata_api.settings.auth import Auth
-from tests.metadata_api.making import own_database, url_of
+from tests.databases import own_database
+from tests.metadata_api.making import url_of
 from tests.metadata_api.servers import running
 from tests.waiting import until
 

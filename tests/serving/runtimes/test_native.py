@@ -91,7 +91,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
 
 
 class TestSameAnswers:
-    @pytest.mark.parametrize("name", starters.NAMES)
+    @pytest.mark.parametrize("name", starters.of_each_network())
     def test_every_starter_model_answers_as_with_torchserve(self, name: str, both: Front) -> None:
         names = pair(both, name, lambda path: starters.starter(path, name))
         for each in names:

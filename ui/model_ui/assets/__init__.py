@@ -17,7 +17,7 @@ def styles() -> str:
 
 def asking() -> str:
     """The script of what the models are asked about: the widgets, then what brings them up."""
-    parts = ("freshness.js", "picture.js", "sketchpad.js", "form.js", "asking.js")
+    parts = ("freshness.js", "picture.js", "pen_keys.js", "sketchpad.js", "form.js", "asking.js")
     return "const widgets = {};\n" + "".join(text(name) for name in parts)
 
 

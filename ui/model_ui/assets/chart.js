@@ -4,6 +4,7 @@ const NS = "http://www.w3.org/2000/svg";
 const HEIGHT = 380;
 const GAP = 15;
 const LABELLED = 24;
+const LETTERS = 28; // of a label
 
 const make = (name, attributes, ...children) => {
   const element = document.createElementNS(NS, name);
@@ -48,6 +49,18 @@ const decades = (low, high) => {
   return found;
 };
 
+// Names that fit beside the lines: those that begin alike are told apart by how they go on.
+const named = (titles) => {
+  let same = 0;
+  while (titles.length > 1 && same < titles[0].length && titles.every((title) => title[same] === titles[0][same])) same++;
+  const word = titles.length ? titles[0].slice(0, same).search(/[^-_ ./]*$/) : 0;
+  return titles.map((title) => {
+    if (title.length <= LETTERS) return title;
+    const rest = word > 1 ? `…${title.slice(word)}` : title;
+    return rest.length > LETTERS ? `${rest.slice(0, LETTERS / 2)}…${rest.slice(1 - LETTERS / 2)}` : rest;
+  });
+};
+
 class Chart {
   constructor(figure) {
     this.figure = figure;
@@ -82,13 +95,14 @@ class Chart {
     if (!width || !this.data) return;
     const { weight, log } = this.options();
     const time = this.data.x === "time";
-    const curves = this.data.curves.map((curve) => {
+    const labels = named(this.data.curves.map((curve) => curve.title));
+    const curves = this.data.curves.map((curve, index) => {
       const raw = curve.values.map((value) => (value !== null && log && value <= 0 ? null : value));
       const begin = time ? curve.xs[0] : 0;
-      return { ...curve, xs: curve.xs.map((x) => x - begin), raw, shown: weight > 0 ? smoothed(raw, weight) : raw };
+      return { ...curve, label: labels[index], xs: curve.xs.map((x) => x - begin), raw, shown: weight > 0 ? smoothed(raw, weight) : raw };
     });
     const labelled = width > 700 && curves.length <= LABELLED && curves.length > 1;
-    const right = labelled ? Math.min(210, 24 + 7 * Math.max(...curves.map((curve) => curve.title.length))) : 14;
+    const right = labelled ? Math.min(210, 24 + 7 * Math.max(...labels.map((label) => label.length))) : 14;
     const box = { left: 58, right: width - right, top: 12, bottom: HEIGHT - 34 };
     const xs = curves.flatMap((curve) => curve.xs);
     const ys = curves.flatMap((curve) => [...curve.shown, ...(weight > 0 ? curve.raw : [])]).filter((value) => value !== null);
@@ -167,7 +181,7 @@ class Chart {
     for (const end of [...found].reverse()) below = end.at = Math.min(end.at, below - GAP);
     for (const { curve, x, y, at } of found) {
       svg.append(make("path", { d: `M${x} ${y}L${box.right + 6} ${at}h4`, class: "c-lead", style: `stroke:${curve.colour}` }));
-      const text = make("text", { x: box.right + 14, y: at + 4, class: "c-label" }, curve.title.length > 27 ? `${curve.title.slice(0, 26)}…` : curve.title);
+      const text = make("text", { x: box.right + 14, y: at + 4, class: "c-label" }, curve.label);
       text.append(make("title", {}, curve.title));
       svg.append(text);
     }

@@ -30,8 +30,8 @@ const busy = (element) => {
   // What was just sent is no longer somebody's own.
   if (element.matches(controls)) return touched.has(element) || (element === document.activeElement && element.form !== sent);
   if (element.matches("dialog[open], [contenteditable]:focus")) return true;
-  // A form that somebody is filling in stays whole.
-  return element.matches("form:not([data-choices])") && [...element.querySelectorAll(controls)].some((one) => busy(one));
+  // A form that somebody is filling in stays whole; one around a table only keeps what is ticked.
+  return element.matches("form:not([data-choices], [data-rows])") && [...element.querySelectorAll(controls)].some((one) => busy(one));
 };
 
 const attributes = (from, to) => {

@@ -96,10 +96,41 @@ widgets.sketchpad = (root, host) => {
     host.judge();
   };
 
+  // A stroke begins, goes on and ends, whatever draws it.
+  const begin = (pointer, type, point) => {
+    host.wait();
+    remember();
+    host.become();
+    hint.hidden = true;
+    drawing = { pointer, type, points: [point] };
+    line(drawing.points);
+    host.judge();
+  };
+  const extend = (point) => {
+    drawing.points.push(point);
+    line(drawing.points.slice(-2));
+  };
+  const finish = () => {
+    if (strokes !== null) strokes = [...strokes, drawing.points];
+    drawing = null;
+    image = fitted();
+    changed(false);
+  };
+  const keys = penByKeys(root, canvas, {
+    down: (point) => begin("keys", "keys", point),
+    move: extend,
+    lift: finish,
+    takeBack,
+    isDown: () => drawing !== null && drawing.pointer === "keys",
+    isFree: () => drawing === null,
+    predict: host.predict,
+  });
+
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     event.preventDefault();
     if (isPalm(event)) return;
+    keys.lift();
     if (event.pointerType === "touch") {
       touches.add(event.pointerId);
       if (drawing !== null && drawing.type !== "touch") return;
@@ -108,23 +139,14 @@ widgets.sketchpad = (root, host) => {
     }
     if (drawing !== null) return;
     canvas.setPointerCapture(event.pointerId);
-    host.wait();
-    remember();
-    host.become();
-    hint.hidden = true;
-    drawing = { pointer: event.pointerId, type: event.pointerType, points: [place(event)] };
-    line(drawing.points);
-    host.judge();
+    begin(event.pointerId, event.pointerType, place(event));
   });
 
   canvas.addEventListener("pointermove", (event) => {
     if (drawing === null || event.pointerId !== drawing.pointer) return;
     if (isPalm(event)) return takeBack();
     const steps = event.getCoalescedEvents ? event.getCoalescedEvents() : [];
-    for (const step of steps.length ? steps : [event]) {
-      drawing.points.push(place(step));
-      line(drawing.points.slice(-2));
-    }
+    for (const step of steps.length ? steps : [event]) extend(place(step));
   });
 
   const lifted = (event) => {
@@ -134,11 +156,7 @@ widgets.sketchpad = (root, host) => {
 
   canvas.addEventListener("pointerup", (event) => {
     lifted(event);
-    if (drawing === null || event.pointerId !== drawing.pointer) return;
-    if (strokes !== null) strokes = [...strokes, drawing.points];
-    drawing = null;
-    image = fitted();
-    changed(false);
+    if (drawing !== null && event.pointerId === drawing.pointer) finish();
   });
   // The system took the pointer for something else, such as a palm.
   canvas.addEventListener("pointercancel", (event) => {
@@ -162,6 +180,7 @@ widgets.sketchpad = (root, host) => {
   const take = async (blob) => {
     const found = await bitmapOf(blob, host);
     if (!found) return;
+    keys.lift();
     show(found, false);
     const number = host.number();
     const url = await smallUrl(blob, found);
@@ -176,6 +195,7 @@ widgets.sketchpad = (root, host) => {
   const actions = {
     upload,
     clear: () => {
+      keys.lift();
       remember();
       blank();
       [image, strokes] = ["", []];
@@ -183,6 +203,7 @@ widgets.sketchpad = (root, host) => {
       changed(true);
     },
     undo: () => {
+      keys.lift();
       const before = past.pop();
       if (!before) return;
       recall(before);
@@ -194,6 +215,7 @@ widgets.sketchpad = (root, host) => {
     const example = event.target.closest("[data-example]");
     if (!example) return;
     const found = example.querySelector("img");
+    keys.lift();
     show(found, true);
     image = found.src;
     changed(true);

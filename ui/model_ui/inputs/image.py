@@ -10,6 +10,10 @@ from model_ui.tasks import Task
 
 # What is larger is no drawing.
 SMALL = 64
+KEYS = (
+    "Arrow keys move a pen, with Shift by half a step; Home, End, Page Up and Page Down go aslant. Space puts it "
+    "down and lifts it. Escape takes the stroke back, Ctrl+Z the last one. Enter asks."
+)
 DIGITS = tuple(str(digit) for digit in range(10))
 
 
@@ -25,14 +29,14 @@ def _pad(task: Task) -> str:
         else ""
     )
     take = ", or take an example" if examples else ""
-    label = (
-        f"Sketchpad: draw {noun} with the mouse, a finger or a pen. Without a pointer, upload an image{take}."
-    )
+    label = f"Sketchpad: draw {noun} with the mouse, a finger, a pen or the keyboard"
     return (
         f'<div class="m-pad m-sketchpad" data-widget="sketchpad" '
         f'data-missing="Draw {noun} first, upload an image{take}.">'
-        f'<div class="m-paper"><canvas width="392" height="392" tabindex="0" role="img" aria-label="{label}"></canvas>'
-        f'<p class="m-hint" aria-hidden="true">draw {noun} here</p></div>'
+        f'<div class="m-paper"><canvas width="392" height="392" tabindex="0" role="application" aria-label="{label}" '
+        f'aria-describedby="m-keys"></canvas><p class="m-hint" aria-hidden="true">draw {noun} here</p>'
+        f'<i class="m-pen" aria-hidden="true" hidden></i></div><p class="m-sub m-keys" id="m-keys">{KEYS}</p>'
+        '<p class="m-hidden m-pen-said" role="status"></p>'
         f'<div class="m-tools">{button("clear", "Clear")}{button("undo", "Undo")}{button("upload", "Upload…")}'
         f"{button('predict', 'Predict', primary=True)}"
         f'<input type="file" accept="image/png,image/jpeg,image/webp" aria-label="Upload an image" hidden></div>'

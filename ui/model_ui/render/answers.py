@@ -42,7 +42,8 @@ def answers(comparison: Comparison, *, may_label: bool = True) -> str:
     labels = "".join(
         right(asked, task, comparison.results, may_label=may_label) for task in tasks if task and asked
     )
-    return f'<div class="m-answers">{sections}{cards}{labels}{_passed_over(comparison.not_asked)}</div>'
+    content = f"{sections}{cards}{labels}{_passed_over(comparison.not_asked)}"
+    return f'<div class="m-answers" data-about="{text(asked)}">{content}</div>'
 
 
 def waiting(title: str = "Nothing is deployed yet", hint: str = "") -> str:
@@ -84,8 +85,10 @@ def _section(kind: AnswerKind, answers: list[Answer], comparison: Comparison, sh
     )
     image = _seen(shared, "What the models saw") if shared else ""
     state = "ok" if verdict.agreed and not remarks else "warn"
+    # Those that answer for an alias first, then who differs, so that neither has to be looked for among sixty.
+    ordered = sorted(answers, key=lambda answer: (not answer.aliases, answer.name not in verdict.dissenters))
     cards = "".join(
-        _card(kind, answer, answers, comparison.input, verdict, own_picture=not shared) for answer in answers
+        _card(kind, answer, answers, comparison.input, verdict, own_picture=not shared) for answer in ordered
     )
     wide = " wide" if kind.wide else ""
     return f'{_vote(verdict, state, remarks + broken, image)}<div class="m-cards{wide}">{cards}</div>'
@@ -97,7 +100,7 @@ def _vote(verdict: Verdict, state: str, remarks: str = "", image: str = "") -> s
     detail = f"<p>{text(verdict.detail)}</p>" if verdict.detail else ""
     return (
         f'<section class="m-vote {state}" aria-live="polite">{glyph}'
-        f'<div class="m-verdict"><h3>{text(verdict.title)}</h3>{detail}{verdict.more}{remarks}</div>{image}</section>'
+        f'<div class="m-verdict"><h2>{text(verdict.title)}</h2>{detail}{verdict.more}{remarks}</div>{image}</section>'
     )
 
 
@@ -147,7 +150,7 @@ def _head(answer: Answer) -> str:
     also = ", ".join(answer.deployments[1:])
     more = f'<p class="m-sub m-also">also {text(also)}</p>' if also else ""
     return (
-        f'<header><h4 title="{text(answer.name + origin)}">{text(answer.name)}</h4>{version}{aliases}{cold}'
+        f'<header><h3 title="{text(answer.name + origin)}">{text(answer.name)}</h3>{version}{aliases}{cold}'
         f'<span class="m-latency" title="time until this deployment answered">{milliseconds(result.latency_ms)}</span>'
         f"</header>{more}"
     )

@@ -1,5 +1,6 @@
 """Puts our frame around the document of Gradio's page, while it is sent."""
 
+import re
 from typing import TYPE_CHECKING
 
 from model_ui.asgi import Message, Send
@@ -8,6 +9,12 @@ if TYPE_CHECKING:
     from model_ui.shell.visit import Visit
 
 HEAD, BODY = b"</head>", b"<gradio-app"
+# What this page has no use for: a script for pages within others, and the manifest.
+NEEDLESS = re.compile(
+    rb"<script>(?:(?!</script>).)*iframeResizer\.contentWindow(?:(?!</script>).)*</script>"
+    rb'|<link rel="manifest"[^>]*>',
+    re.DOTALL,
+)
 
 
 class Framed:
@@ -35,7 +42,7 @@ class Framed:
 
     async def _finish(self, start: Message) -> None:
         parts = await self._visit.top()
-        content = bytes(self._content)
+        content = NEEDLESS.sub(b"", bytes(self._content))
         content = content.replace(HEAD, parts["head"].encode() + HEAD, 1)
         content = content.replace(BODY, parts["top"].encode() + BODY, 1)
         headers = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]

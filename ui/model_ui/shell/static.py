@@ -9,6 +9,8 @@ from importlib import resources
 from starlette.requests import Request
 from starlette.responses import Response
 
+from model_ui.shell import gradio_files
+
 PREFIX = "/assets/marina/"
 FOREVER = "public, max-age=31536000, immutable"
 STYLES = {
@@ -25,6 +27,8 @@ STYLES = {
         "lineage.css",
     )
 }
+# All that Gradio's client would ask for one by one.
+GRADIO = "gradio.css"
 SCRIPTS = ("shell.js", "live.js", "choices.js", "chart.js", "saving.js", "upload.js", "label.js")
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
@@ -62,12 +66,14 @@ def serve(request: Request) -> Response:
 def _assets() -> dict[str, Asset]:
     folder = resources.files("model_ui").joinpath("assets")
     parts = {**STYLES, **{name: (name,) for name in SCRIPTS}}
-    made = {}
-    for name, files in parts.items():
-        content = b"".join(folder.joinpath(file).read_bytes() for file in files)
-        kind = KINDS[name.rpartition(".")[2]]
-        made[name] = Asset(content, gzip.compress(content, 9, mtime=0), kind)
-    return made
+    contents = {
+        name: b"".join(folder.joinpath(file).read_bytes() for file in files) for name, files in parts.items()
+    }
+    contents[GRADIO] = b"\n".join(gradio_files.content(name) for name in gradio_files.files().styles)
+    return {
+        name: Asset(content, gzip.compress(content, 9, mtime=0), KINDS[name.rpartition(".")[2]])
+        for name, content in contents.items()
+    }
 
 
 def _hashed(name: str, asset: Asset) -> str:

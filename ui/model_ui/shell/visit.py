@@ -16,7 +16,7 @@ from model_ui.asgi import REVALIDATE
 from model_ui.authentication import visitor_in
 from model_ui.metadata_client import MetadataClient
 from model_ui.shared_reads import Scope
-from model_ui.shell import navigation, static
+from model_ui.shell import gradio_files, navigation, static
 from model_ui.shell.addressing import Value, address, names
 from model_ui.shell.health import Health, health
 from model_ui.shell.status import Kind, Status, StatusCookie, Undo
@@ -169,7 +169,7 @@ class Visit:
         """The frame around Gradio's page: what belongs into its head, and what stands before its content."""
         common = await self._common("Try")
         message = self.frame.status.read(self.request.cookies.get(self.frame.status.name))
-        values = {**common, "message": message, "path_is_gradio": True}
+        values = {**common, "message": message, "path_is_gradio": True, "gradio": gradio_files.files()}
         return {part: environment().get_template(f"{part}.html").render(values) for part in ("head", "top")}
 
     async def _common(self, title: str) -> dict[str, Any]:
