@@ -20,7 +20,8 @@ def table() -> str:
     for one in sorted(ACCESS, key=lambda one: (one.path, one.method)):
         if one.method != "HEAD":
             may = [one.role is None, *(one.role is None or role.includes(one.role) for role in Role)]
-            lines.append(f"| `{one.method} {one.path}` | {' | '.join('x' if yes else '' for yes in may)} |")
+            mark = "key" if one.by_key else "x"
+            lines.append(f"| `{one.method} {one.path}` | {' | '.join(mark if yes else '' for yes in may)} |")
     return "\n".join(lines)
 
 

@@ -42,6 +42,7 @@ from metadata_api.metrics import Metrics
 from metadata_api.objects import ledger
 from metadata_api.objects import stores as object_stores
 from metadata_api.predicting.predictions import Dependencies
+from metadata_api.recordings.recorder import Recorder
 from metadata_api.routes import metrics
 from metadata_api.routes.dependencies import Components
 from metadata_api.routes.routers import ROUTERS
@@ -131,6 +132,7 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
         ),
         predicting=predicting,
         replayer=Replayer(predicting),
+        recorder=Recorder(sessions, stores[ledger.INPUT]),
         signatures=Signatures(settings.signature),
         environments=environments.on_cluster(
             {name: one.model_dump() for name, one in kserve.environments.items()}
@@ -188,6 +190,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             asyncio.create_task(components.leader.run()),
             asyncio.create_task(components.maintenance.run()),
             asyncio.create_task(components.replayer.run()),
+            asyncio.create_task(components.recorder.run()),
             asyncio.create_task(deployer.follow()),
             asyncio.create_task(
                 reconcile.run(
@@ -208,6 +211,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             yield
         finally:
+            await components.recorder.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -286,8 +290,6 @@ def _serving_token(settings: Settings) -> str:
 
 
 def _is_open(method: str, path: str) -> bool:
-    if method not in ("GET", "HEAD"):
-        return False
-    return (
-        path in OPEN_PAGES or path.startswith(OPEN_FILES) or is_health(path) or _IS_OPEN_ROUTE(method, path)
-    )
+    if method in ("GET", "HEAD") and (path in OPEN_PAGES or path.startswith(OPEN_FILES) or is_health(path)):
+        return True
+    return _IS_OPEN_ROUTE(method, path)

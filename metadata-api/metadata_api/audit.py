@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from metadata_api.auth.layer import REQUEST_ID, address_of
 from metadata_api.auth.principal import principal_of
-from metadata_api.auth.request import current_request
+from metadata_api.auth.request import current_request, logged_path
 from metadata_api.csv_cells import cell
 from metadata_api.database import tables
 from metadata_api.database.auth_tables import ApiToken, AuditEntry
@@ -185,7 +185,7 @@ def _entry(scope: Scope, changes: list[dict[str, Any]]) -> AuditEntry:
         role=caller.role,
         token_id=caller.token_id,
         route=f"{scope['method']} {route}",
-        path=scope["path"][:MAX_TEXT],
+        path=logged_path(scope)[:MAX_TEXT],
         changes=changes,
         address=address_of(scope),
         request_id=scope["state"][REQUEST_ID],

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from metadata_api.auth.layer import CHALLENGE
+from metadata_api.auth.request import logged_path
 from metadata_api.errors import MarinaError, body_of
 from metadata_api.limits import BodyRejected
 
@@ -89,7 +90,7 @@ def _is_of_another_type(request: Request, items: Sequence[Any]) -> bool:
 
 
 def _fault(request: Request, error: Exception) -> JSONResponse:
-    log.error("%s %.200a failed", request.method, request.scope["path"], exc_info=error)
+    log.error("%s %.200a failed", request.method, logged_path(request.scope), exc_info=error)
     return _error(request, 500, "internal_error", "A fault of the metadata API; its log says more.")
 
 

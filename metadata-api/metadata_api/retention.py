@@ -16,7 +16,7 @@ from metadata_api.database.evidence_tables import Label
 from metadata_api.database.object_tables import StoreCheck
 from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.session import Sessions
-from metadata_api.database.tables import Alias, AliasEvent, DeploymentEvent, Import
+from metadata_api.database.tables import Alias, AliasEvent, Deployment, DeploymentEvent, Import
 from metadata_api.deletions import delete_unused_inputs, is_unused
 from metadata_api.settings.stores import Retention
 
@@ -31,6 +31,7 @@ def apply(sessions: Sessions, keep: Retention) -> int:
     """Delete one batch of each kind that has too much; how many rows that were."""
     rules: list[Callable[[Session], int]] = [
         lambda session: _predictions(session, keep),
+        _recorded_traffic,
         lambda session: _rows(session, Import.id, Import.created_at, keep.imports_days, keep.imports_rows),
         lambda session: _rows(
             session, DeploymentEvent.id, DeploymentEvent.at, keep.events_days, keep.events_rows
@@ -64,6 +65,23 @@ def _predictions(session: Session, keep: Retention) -> int:
             due = Prediction.id.in_(oldest)
     if due is None:
         return 0
+    return _delete_predictions(session, due)
+
+
+def _recorded_traffic(session: Session) -> int:
+    """What was recorded of the traffic of deployments, and is older than they say."""
+    days = Deployment.recording["retention_days"].as_integer()
+    free = ~exists().where(Label.input_sha256 == Prediction.input_sha256)
+    deleted = 0
+    for row in session.execute(select(Deployment.name, days.label("days")).where(days.is_not(None))):
+        mine = free & (Prediction.deployment == row.name) & (Prediction.source == "v2")
+        due = _due(session, Prediction.id, Prediction.created_at, row.days, 0, mine)
+        deleted += 0 if due is None else _delete_predictions(session, due)
+    return deleted
+
+
+def _delete_predictions(session: Session, due: ColumnElement[bool]) -> int:
+    """Delete predictions, with the inputs that no other is about."""
     digests = session.scalars(delete(Prediction).where(due).returning(Prediction.input_sha256)).all()
     delete_unused_inputs(session, list(set(digests)))
     return len(digests)

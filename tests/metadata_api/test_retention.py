@@ -1,5 +1,7 @@
 """What is too old, too many or too large goes in batches, oldest first, and nothing else does."""
 
+import json
+
 import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
@@ -137,3 +139,28 @@ def test_an_image_that_somebody_is_just_asking_about_stays(sessions: Sessions, e
         asking.execute(select(Input).where(Input.sha256 == A).with_for_update(read=True, key_share=True))
         assert applied(sessions, predictions_days=365) == 1
         assert inputs(engine) == [A]
+
+
+def test_recorded_traffic_goes_when_its_deployment_says_and_all_else_stays(
+    sessions: Sessions, engine: Engine
+) -> None:
+    make_deployment(engine, "digits")
+    predict(engine, A, count=1200, days=40)
+    predict(engine, B, count=2, days=10)
+    with engine.begin() as connection:
+        connection.execute(text("update predictions set source = 'v2'"))
+    predict(engine, C, count=3, days=40)
+    assert applied(sessions) == 0, "nobody has said how long it is kept"
+    with engine.begin() as connection:
+        setting = {"rate": 0, "answers": True, "retention_days": 30}
+        connection.execute(
+            text("update deployments set recording = cast(:it as jsonb)"), {"it": json.dumps(setting)}
+        )
+        label = "(input_sha256, task, label, author, chosen, created_at)"
+        values = "(:sha, 'digits', '5', 'me', 'other', now())"
+        connection.execute(text(f"insert into labels {label} values {values}"), {"sha": B})
+    assert applied(sessions) == 1200
+    assert inputs(engine) == [B, C]
+    with engine.begin() as connection:
+        connection.execute(text("update predictions set created_at = now() - interval '60 days'"))
+    assert applied(sessions) == 0, "what is labelled stays, and so do predictions of others"

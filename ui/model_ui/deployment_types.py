@@ -20,12 +20,21 @@ class Traffic(ApiModel):
     p95_ms: float | None = None
 
 
+class Recording(ApiModel):
+    """Which share of its v2 traffic is recorded as predictions, and for how many days; None is the installation's."""
+
+    rate: float = 0.0
+    answers: bool = True
+    retention_days: int | None = None
+
+
 class ListedDeployment(Deployment):
     """A deployment with its state in one word."""
 
     state: str = "unknown"
     environment: str = ""
     traffic: Traffic | None = None
+    recording: Recording = Recording()
     created_at: datetime | None = None
 
 

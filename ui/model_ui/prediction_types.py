@@ -45,7 +45,7 @@ class Result(ApiModel):
     task: str = ""
     alias: str | None = None
     version: int | None = None
-    status: Literal["ok", "error"]
+    status: Literal["ok", "error", "unanswered"]
     kind: str = "raw"
     label: str | None = None
     probabilities: tuple[Probability, ...] | None = None
@@ -54,7 +54,7 @@ class Result(ApiModel):
     text: str | None = None
     boxes: tuple[Box, ...] | None = None
     tensors: tuple[OutputTensor, ...] | None = None
-    latency_ms: float = 0.0
+    latency_ms: float | None = 0.0
     cold: bool = False
     preprocessed: str | None = None
     warning: str | None = None

@@ -14,11 +14,13 @@ IN_BODY = "(body)"
 
 
 class Access(NamedTuple):
-    """The role that one method of one address needs; None means that it is open to everybody."""
+    """The role that one method of one address needs; None means that it is open to everybody, or to who has its key."""
 
     method: str
     path: str
     role: Role | None
+    by_key: bool = False
+    """Whether the address itself is the secret that opens it."""
 
 
 class Needs:
@@ -28,9 +30,10 @@ class Needs:
     parameter `deployment` names.
     """
 
-    def __init__(self, role: Role | None, deployment: str | None) -> None:
+    def __init__(self, role: Role | None, deployment: str | None, *, by_key: bool = False) -> None:
         self.role = role
         self.deployment = deployment
+        self.by_key = by_key
 
     async def __call__(self, request: Request) -> None:
         """Raise Forbidden when the caller may not do this."""
@@ -63,13 +66,18 @@ def open_to_all() -> params.Depends:
     return params.Depends(Needs(None, None))
 
 
+def by_key() -> params.Depends:
+    """Declare that a route needs no credential, as it checks the key in its address itself."""
+    return params.Depends(Needs(None, None, by_key=True))
+
+
 def open_addresses(routers: Iterable[APIRouter]) -> Callable[[str, str], bool]:
     """Whether a method and a path lead to a route that is open to all, as the routers themselves would say."""
     found = [
         (route.methods or set(), route.path_regex)
         for router in routers
         for route in router.routes
-        if isinstance(route, APIRoute) and _role_of(route) is None
+        if isinstance(route, APIRoute) and _needs_of(route).role is None
     ]
 
     def is_open(method: str, path: str) -> bool:
@@ -84,13 +92,15 @@ def declared(routers: Iterable[APIRouter]) -> list[Access]:
     for route in (one for router in routers for one in router.routes):
         if not isinstance(route, APIRoute):
             raise TypeError(f"{route} is no API route: its access cannot be declared")
-        role = _role_of(route)
-        found += [Access(method, route.path, role) for method in sorted(route.methods or ())]
+        needed = _needs_of(route)
+        found += [
+            Access(method, route.path, needed.role, needed.by_key) for method in sorted(route.methods or ())
+        ]
     return found
 
 
-def _role_of(route: APIRoute) -> Role | None:
+def _needs_of(route: APIRoute) -> Needs:
     checks = [one.dependency for one in route.dependencies if isinstance(one.dependency, Needs)]
     if len(checks) != 1:
-        raise TypeError(f"{route.path} needs exactly one of needs(role) and open_to_all()")
-    return checks[0].role
+        raise TypeError(f"{route.path} needs exactly one of needs(role), by_key() and open_to_all()")
+    return checks[0]

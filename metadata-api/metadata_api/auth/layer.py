@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metadata_api.auth.callers import Callers
 from metadata_api.auth.principal import STATE
-from metadata_api.auth.request import current_request
+from metadata_api.auth.request import current_request, logged_path
 from metadata_api.errors import MarinaError, Unavailable
 from metadata_api.limits import BodyRejected, reject
 
@@ -128,7 +128,7 @@ class Authentication:
                 return
         who = f"{caller.subject} ({caller.role})" if caller else "no valid credential"
         log.warning(
-            "%s %.200a: %d, %a, from %a", scope["method"], scope["path"], status, who, address_of(scope)
+            "%s %.200a: %d, %a, from %a", scope["method"], logged_path(scope), status, who, address_of(scope)
         )
 
 

@@ -57,18 +57,20 @@ class Prediction(Base):
     alias: Mapped[str | None] = mapped_column(Text)
     """The alias that was asked; null when the deployment was."""
     source: Mapped[str] = mapped_column(Text)
-    """Who asked: the pages, another client of this API, or one of v2."""
+    """Who asked: the pages, another client of this API, or one of v2 whose traffic is recorded."""
     version_id: Mapped[int | None] = mapped_column(
         ForeignKey("model_versions.id", ondelete="RESTRICT"), index=True
     )
     status: Mapped[str] = mapped_column(Text)
+    """ok, error, or unanswered: of recorded traffic whose answer is not recorded, or not yet."""
     kind: Mapped[str] = mapped_column(Text)
     """Of the answer: the name of a module of `predicting.answers`."""
     label: Mapped[str | None] = mapped_column(Text)
     probabilities: Mapped[list[Json] | None] = mapped_column(JSONB(none_as_null=True))
     answer: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
     """What an answer says that is neither label nor probabilities."""
-    latency_ms: Mapped[float] = mapped_column(Double)
+    latency_ms: Mapped[float | None] = mapped_column(Double)
+    """Null where nothing answered, or a recorded answer does not say when."""
     error: Mapped[str | None] = mapped_column(Text)
     error_detail: Mapped[str | None] = mapped_column(Text)
     lineage: Mapped[Json] = columns.document()
@@ -77,15 +79,17 @@ class Prediction(Base):
     created_at: Mapped[datetime] = columns.now()
 
     __table_args__ = (
-        CheckConstraint("status in ('ok', 'error')", name="status"),
+        CheckConstraint("status in ('ok', 'error', 'unanswered')", name="status"),
         CheckConstraint("source in ('ui', 'api', 'v2')", name="source"),
         Index("ix_predictions_deployment_id", "deployment", "id"),
         Index("ix_predictions_label_id", "label", "id"),
         Index("ix_predictions_experiment_id", text("(lineage ->> 'experiment')"), "id"),
         Index("ix_predictions_created_at", "created_at"),
+        Index("ix_predictions_source_id", "source", "id"),
         # Few rows each, so that they cost nearly nothing when others are written.
         Index("ix_predictions_alias_id", "alias", "id", postgresql_where=text("alias is not null")),
         Index("ix_predictions_errors_id", "id", postgresql_where=text("status = 'error'")),
+        Index("ix_predictions_unanswered_id", "id", postgresql_where=text("status = 'unanswered'")),
         Index("ix_predictions_disagrees_id", "id", postgresql_where=text("disagrees")),
     )
 

@@ -72,6 +72,7 @@ def answers(session: Session, deployment: str, experiment: str, version: int) ->
             Prediction.deployment == deployment,
             Prediction.lineage["experiment"].as_string() == experiment,
             Prediction.lineage["desired_version"].as_integer() == version,
+            Prediction.status != "unanswered",
         )
         .order_by(Prediction.id.desc())
         .limit(ANSWERS)

@@ -25,7 +25,7 @@ class Candidate:
     candidate_differs: bool = False
     """The candidate answers otherwise than the champion."""
     answers: int = 1
-    """Different answers of the versions that are served."""
+    """Different answers of the versions that are served; none of recorded traffic whose answers were not kept."""
     spread: float = 0.0
     """Of numbers, the greatest minus the least."""
     margin: float | None = None
@@ -85,13 +85,15 @@ def _rank(one: Candidate) -> tuple[int, float, float]:
         return 0, 0.0, 0.0
     if one.answers > 1:
         return 1, -one.answers, -one.spread
+    if not one.answers:
+        return 3, 0.0, 0.0
     return 2, 1.0 if one.margin is None else one.margin, 0.0
 
 
 def _reason(one: Candidate) -> Reason:
     if one.candidate_differs:
         return "candidate_differs"
-    return "versions_differ" if one.answers > 1 else "small_margin"
+    return "versions_differ" if one.answers > 1 else "small_margin" if one.answers else "unanswered"
 
 
 def _hash(task: str, sha256: str) -> int:

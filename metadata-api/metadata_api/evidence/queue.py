@@ -1,7 +1,7 @@
 """The queue: which inputs of a task to label next; called by the route for it, and by `promotions`.
 
-Of the newest inputs that versions which are served now have answered, those without a label, and that the caller has
-not skipped.
+Of the newest inputs that versions which are served now have answered, or were sent by recorded traffic, those without a
+label, and that the caller has not skipped.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import CTE, case, exists, func, select
+from sqlalchemy import CTE, ColumnElement, case, exists, func, select
 from sqlalchemy.orm import Session
 
 from metadata_api import versions
@@ -162,25 +162,45 @@ def _open(
     ).group_by(beside.c.input_sha256)
     if only_differing:
         grouped = grouped.having(func.bool_or(beside.c.differs))
-    return [
+    found = [
         Candidate(row.input_sha256, row.differs, row.answers, row.spread or 0.0, row.margin)
         for row in session.execute(grouped)
     ]
+    return found if only_differing else [*found, *_unanswered(session, sides, author)]
 
 
-def _answers(sides: _Sides, author: str | None) -> CTE:
-    """The newest answer of each version to each open input: said, number, margin."""
-    task = sides.task
+def _unanswered(session: Session, sides: _Sides, author: str | None) -> list[Candidate]:
+    """Open inputs of recorded traffic about which no served version has said anything that was kept."""
+    recorded = (
+        select(Prediction.input_sha256)
+        .where(Prediction.status == "unanswered", Prediction.version_id.in_(sides.served))
+        .order_by(Prediction.id.desc())
+        .limit(LOOKED_AT)
+        .subquery()
+    )
+    is_answered = exists().where(Prediction.input_sha256 == Input.sha256, answered.is_ok(sides.served))
+    mine = Input.sha256.in_(select(recorded.c.input_sha256))
+    found = session.scalars(select(Input.sha256).where(mine, _is_open(sides.task, author), ~is_answered))
+    return [Candidate(sha256, answers=0) for sha256 in found]
+
+
+def _is_open(task: str, author: str | None) -> ColumnElement[bool]:
+    """Whether an input has no label, and this person has not skipped it."""
     labelled = exists().where(
         Label.input_sha256 == Input.sha256, Label.task == task, Label.superseded_at.is_(None)
     )
     skipped = exists().where(
         LabelSkip.input_sha256 == Input.sha256, LabelSkip.task == task, LabelSkip.author == author
     )
+    return ~labelled & ~skipped
+
+
+def _answers(sides: _Sides, author: str | None) -> CTE:
+    """The newest answer of each version to each open input: said, number, margin."""
     is_answered = exists().where(Prediction.input_sha256 == Input.sha256, answered.is_ok(sides.served))
     newest = (
         select(Input.sha256)
-        .where(~labelled, ~skipped, is_answered)
+        .where(_is_open(sides.task, author), is_answered)
         .order_by(Input.created_at.desc(), Input.sha256.desc())
         .limit(LOOKED_AT)
         .cte("newest")

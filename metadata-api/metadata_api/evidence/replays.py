@@ -90,7 +90,10 @@ def _inputs(session: Session, new: bodies.NewReplay, names: list[str]) -> list[s
             raise NotFound("input_unknown", f"There is no input {missing[0]}. See /v1/inputs.")
         return wanted
     asked = select(Prediction.id).where(
-        Prediction.input_sha256 == Input.sha256, Prediction.deployment.in_(names), Prediction.status == "ok"
+        Prediction.input_sha256 == Input.sha256,
+        Prediction.deployment.in_(names),
+        # Of recorded traffic also what nobody has answered yet.
+        Prediction.status != "error",
     )
     labelled = select(Label.id).where(Label.input_sha256 == Input.sha256, Label.superseded_at.is_(None))
     query = select(Input.sha256).where(asked.exists())

@@ -6,12 +6,13 @@ fails when the collector was faster, so that no row ever refers to bytes that ar
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.dml import ReturningInsert
 
 from metadata_api.database.object_tables import StoredObject
 from metadata_api.database.prediction_tables import Input
@@ -43,6 +44,18 @@ def claim(sessions: Sessions, kind: str, digest: str, size: int) -> None:
                 f"The same bytes, {digest}, are just being deleted. Send them again in two minutes.",
             )
         time.sleep(PAUSE_SECONDS)
+
+
+def claim_all(sessions: Sessions, kind: str, sizes: Mapping[str, int]) -> None:
+    """The same for several objects, given as sha256 and size."""
+    claimed: set[str] = set()
+    if sizes:
+        with sessions.begin() as session:
+            session.execute(text("set local synchronous_commit = off"))
+            # In one order for all, so that two who claim the same wait for each other and not both.
+            claimed.update(session.scalars(_claiming(kind, sorted(sizes.items()))))
+    for digest in sizes.keys() - claimed:
+        claim(sessions, kind, digest, sizes[digest])
 
 
 def knows(sessions: Sessions, kind: str, digest: str) -> bool:
@@ -81,7 +94,23 @@ def keep(session: Session, kind: str, digest: str) -> None:
         return
     kept = update(StoredObject).where(alive).values(unreferenced_since=None, problem=None)
     if session.scalar(kept.returning(StoredObject.sha256)) is None:
-        raise Unavailable("object_collected", "The bytes waited too long and were deleted. Send them again.")
+        raise _collected()
+
+
+def keep_all(session: Session, kind: str, digests: Collection[str]) -> None:
+    """The same for several objects; raises Unavailable when one of them was collected meanwhile."""
+    alive = and_(
+        StoredObject.kind == kind, StoredObject.sha256.in_(digests), StoredObject.deleting_since.is_(None)
+    )
+    locked = select(StoredObject.sha256).where(alive).order_by(StoredObject.sha256)
+    if len(session.scalars(locked.with_for_update(read=True)).all()) < len(set(digests)):
+        raise _collected()
+    new = or_(StoredObject.unreferenced_since.is_not(None), StoredObject.problem.is_not(None))
+    session.execute(update(StoredObject).where(alive, new).values(unreferenced_since=None, problem=None))
+
+
+def _collected() -> Unavailable:
+    return Unavailable("object_collected", "The bytes waited too long and were deleted. Send them again.")
 
 
 def release(session: Session, kind: str, digests: Collection[str]) -> None:
@@ -160,20 +189,27 @@ def _claimed(sessions: Sessions, kind: str, digest: str, size: int) -> bool:
             return True
         # What this writes protects nothing that is stored yet: it need not wait for the disk.
         session.execute(text("set local synchronous_commit = off"))
-        new = insert(StoredObject).values(kind=kind, sha256=digest, size=size, unreferenced_since=func.now())
-        claimed = new.on_conflict_do_update(
-            index_elements=["kind", "sha256"],
-            set_={
-                "unreferenced_since": case(
-                    (StoredObject.unreferenced_since.is_(None), None), else_=func.now()
-                ),
-                "deleting_since": None,
-            },
-            where=or_(
-                StoredObject.deleting_since.is_(None), StoredObject.deleting_since < func.now() - ABANDONED
-            ),
-        )
-        return session.scalar(claimed.returning(StoredObject.sha256)) is not None
+        return session.scalar(_claiming(kind, [(digest, size)])) is not None
+
+
+def _claiming(kind: str, objects: Sequence[tuple[str, int]]) -> ReturningInsert[tuple[str]]:
+    """The statement that claims objects, given as sha256 and size; it returns those that it could claim."""
+    rows = [
+        {"kind": kind, "sha256": digest, "size": size, "unreferenced_since": func.now()}
+        for digest, size in objects
+    ]
+    claimed = insert(StoredObject).values(rows)
+    claimed = claimed.on_conflict_do_update(
+        index_elements=["kind", "sha256"],
+        set_={
+            "unreferenced_since": case((StoredObject.unreferenced_since.is_(None), None), else_=func.now()),
+            "deleting_since": None,
+        },
+        where=or_(
+            StoredObject.deleting_since.is_(None), StoredObject.deleting_since < func.now() - ABANDONED
+        ),
+    )
+    return claimed.returning(StoredObject.sha256)
 
 
 def _is(kind: str, digest: str) -> ColumnElement[bool]:

@@ -68,6 +68,12 @@ class InputKind(Protocol):
     def tensors(self, content: Any, inputs: Sequence[TensorSpec]) -> list[Tensor]:
         """The input as a model with these inputs takes it, one row; raises CannotTake."""
 
+    def of_row(self, row: Sequence[Tensor], inputs: Sequence[TensorSpec], /) -> ParsedInput | None:
+        """The way back: what a row for a model with these inputs is as this kind; None when it is another.
+
+        Nothing is lost on it. Raises Invalid, TooLarge, UnsupportedMedia as `parse` does.
+        """
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -53,6 +53,7 @@ def _conditions(wanted: bodies.PredictionQuery) -> Iterator[ColumnElement[bool]]
         Prediction.alias: wanted.alias,
         EXPERIMENT: wanted.experiment,
         Prediction.status: wanted.status,
+        Prediction.source: wanted.source,
         Prediction.label: wanted.label,
         Prediction.input_sha256: wanted.input_sha256,
         Prediction.request_uid: wanted.request_id,

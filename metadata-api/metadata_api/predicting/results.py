@@ -1,7 +1,7 @@
 """What asking models came to: judged, recorded in one go, and shaped for the answer; called by `predictions`."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -48,7 +48,12 @@ def judge(sessions: Sessions, outcomes: Sequence[Outcome]) -> list[Judged]:
     The version is the one that the answer names, whichever is the desired one now. An answer that fits no registered
     version is an error, because its version would be unknown.
     """
-    versions = _answering_versions(sessions, outcomes)
+    said = {
+        (one.target.experiment_id, one.result.model_version)
+        for one in outcomes
+        if isinstance(one.result, ModelOutput)
+    }
+    versions = answering_versions(sessions, (one.target for one in outcomes), said)
     shown = PreprocessedImages()
     return [_judged(outcome, versions, shown) for outcome in outcomes]
 
@@ -85,19 +90,14 @@ def _answer_row(result: bodies.Result) -> dict[str, Any] | None:
     return result.model_dump(include=ANSWER_FIELDS, exclude_none=True, mode="json") or None
 
 
-def _answering_versions(sessions: Sessions, outcomes: Sequence[Outcome]) -> Versions:
-    """Every version that answered, by experiment and number: mostly those desired, which are known already."""
-    known = {
-        (one.target.experiment_id, str(one.target.desired.number)): one.target.desired for one in outcomes
-    }
-    answered = {
-        (one.target.experiment_id, one.result.model_version)
-        for one in outcomes
-        if isinstance(one.result, ModelOutput)
-    }
+def answering_versions(
+    sessions: Sessions, targets: Iterable[Target], said: Collection[tuple[int, str]]
+) -> Versions:
+    """The versions with these experiments and numbers, as far as there are any, and those desired of the targets."""
+    known = {(one.experiment_id, str(one.desired.number)): one.desired for one in targets}
     numbers = [
         (experiment_id, int(number))
-        for experiment_id, number in answered - known.keys()
+        for experiment_id, number in set(said) - known.keys()
         if number.isascii() and number.isdecimal() and len(number) < 10
     ]
     if numbers:
@@ -111,7 +111,9 @@ def _answering_versions(sessions: Sessions, outcomes: Sequence[Outcome]) -> Vers
 
 def _judged(outcome: Outcome, versions: Versions, shown: PreprocessedImages) -> Judged:
     version, said = _checked(outcome, versions)
-    target, lineage = outcome.target, _lineage(outcome, version)
+    target, answered = outcome.target, outcome.result
+    named = answered.model_version if isinstance(answered, ModelOutput) else None
+    lineage = lineage_of(target, version, named)
     failed = isinstance(said, InferenceFailed)
     answer = Answer((version or target.desired).answer_kind) if isinstance(said, InferenceFailed) else said
     output = outcome.result if isinstance(outcome.result, ModelOutput) and not failed else None
@@ -167,16 +169,18 @@ def _probabilities(answer: Answer) -> list[bodies.Probability] | None:
     return [bodies.Probability(label=label, probability=value) for label, value in answer.probabilities]
 
 
-def _lineage(outcome: Outcome, version: AnsweringVersion | None) -> Lineage:
-    """Where an answer came from, for readers long after the deployment has changed or gone."""
-    said = outcome.result
+def lineage_of(target: Target, version: AnsweringVersion | None, model_version: str | None) -> Lineage:
+    """Where an answer came from, for readers long after the deployment has changed or gone.
+
+    `model_version` is the one that the answer named.
+    """
     return {
-        "experiment": outcome.target.experiment,
-        "desired_version": outcome.target.desired.number,
+        "experiment": target.experiment,
+        "desired_version": target.desired.number,
         "version": version.number if version else None,
         "mar_sha256": version.sha256 if version else None,
-        "runtime": outcome.target.runtime,
-        "model_version": said.model_version if isinstance(said, ModelOutput) else None,
-        "alias_event": outcome.target.alias_event,
-        "deployment_event": outcome.target.deployment_event,
+        "runtime": target.runtime,
+        "model_version": model_version,
+        "alias_event": target.alias_event,
+        "deployment_event": target.deployment_event,
     }

@@ -1,5 +1,8 @@
 """Inputs as they are kept: bytes first, then a row, once for each sha256; called by predictions and routes."""
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
 from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -14,6 +17,8 @@ from metadata_api.predicting.base import ParsedInput
 from metadata_api.schemas import predictions as bodies
 from metadata_api.storage.base import ObjectStore
 
+# That wait for the disk at once.
+_WRITERS = 8
 # Of images from before their format was recorded.
 _ANY_IMAGE = "image/*"
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpeg", "application/json": "json"}
@@ -62,6 +67,39 @@ def put(session: Session, row: Input) -> None:
     if kind != row.kind:
         raise _other_kind(kind)
     ledger.keep(session, ledger.INPUT, row.sha256)
+
+
+def store_all(sessions: Sessions, inputs: ObjectStore, parsed: Mapping[str, ParsedInput]) -> None:
+    """Claim and store the bytes of inputs, given by their sha256; those that are kept already are not written again.
+
+    Raises OutOfSpace and Unavailable.
+    """
+    with sessions() as session:
+        kept = set(session.scalars(select(Input.sha256).where(Input.sha256.in_(parsed))))
+    new = {digest: one for digest, one in parsed.items() if digest not in kept}
+    ledger.claim_all(sessions, ledger.INPUT, {digest: len(one.file) for digest, one in new.items()})
+    # The disk is waited for once for all of them instead of once for each.
+    with ThreadPoolExecutor(_WRITERS) as writers:
+        list(writers.map(inputs.put, (one.file for one in new.values())))
+
+
+def put_all(session: Session, parsed: Mapping[str, ParsedInput]) -> set[str]:
+    """Know inputs whose bytes were stored; which of them are known now as the kind that they are here.
+
+    Raises Unavailable when one was collected meanwhile.
+    """
+    if not parsed:
+        return set()
+    columns = ("sha256", "kind", "media_type", "size", "width", "height", "summary")
+    rows = [row_of(one) for _, one in sorted(parsed.items())]
+    values = [{name: getattr(row, name) for name in columns} for row in rows]
+    session.execute(insert(Input).on_conflict_do_nothing(), values)
+    locked = select(Input.sha256, Input.kind).where(Input.sha256.in_(parsed)).order_by(Input.sha256)
+    found = session.execute(locked.with_for_update(read=True, key_share=True)).all()
+    if len(found) < len(parsed):
+        raise Unavailable("input_busy", "An input is just being deleted. Send it again.")
+    ledger.keep_all(session, ledger.INPUT, parsed.keys())
+    return {row.sha256 for row in found if parsed[row.sha256].kind == row.kind}
 
 
 def lock(session: Session, row: Input) -> None:

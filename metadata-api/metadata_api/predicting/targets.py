@@ -129,6 +129,11 @@ def find(session: Session, wanted: Wanted) -> Found:
     return _sorted(session, wanted, known, pointers, experiment_ids)
 
 
+def of_names(session: Session, names: Collection[str]) -> dict[str, Target]:
+    """The deployments with these names that there are, running or not."""
+    return {row.name: _target(row) for row in session.execute(_query().where(Deployment.name.in_(names)))}
+
+
 def _sorted(
     session: Session,
     wanted: Wanted,

@@ -29,6 +29,7 @@ from metadata_api.maintenance import Maintenance
 from metadata_api.metrics import Metrics
 from metadata_api.objects.repair import RepairedStore
 from metadata_api.predicting.predictions import Dependencies
+from metadata_api.recordings.recorder import Recorder
 from metadata_api.serving_recordings import ServingRecordings
 from metadata_api.settings import Settings
 from metadata_api.signatures import Signatures
@@ -66,6 +67,8 @@ class Components:
     predicting: Dependencies
     """What asking models takes."""
     replayer: Replayer
+    recorder: Recorder
+    """Takes recorded v2 traffic."""
     signatures: Signatures
     """Whether archives need one, and whose count."""
     environments: Environments

@@ -57,3 +57,21 @@ def show_gauges(components: Components) -> None:
         "code",
         lambda: components.rejected,
     )
+    found.counts(
+        "marina_api_recorded_events",
+        "Events of recorded v2 traffic, by what became of them: stored, repeated, unreadable, ignored, unpaired, full, "
+        "failed, lost.",
+        "outcome",
+        lambda: components.recorder.events,
+    )
+    found.counts(
+        "marina_api_recorded_predictions",
+        "Predictions that were recorded of traffic, by its source.",
+        "source",
+        lambda: components.recorder.predictions,
+    )
+    found.gauge(
+        "marina_api_recorded_events_waiting",
+        "Events of recorded v2 traffic that were taken and are not stored yet.",
+        lambda: components.recorder.queued,
+    )

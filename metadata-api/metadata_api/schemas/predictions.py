@@ -46,7 +46,8 @@ class Prediction(BaseModel):
     experiment: str
     version: int | None
     """The version that answered, which during a change may not be the desired one."""
-    status: Literal["ok", "error"]
+    status: Literal["ok", "error", "unanswered"]
+    """unanswered is recorded v2 traffic whose answer is not recorded, or not yet."""
     kind: str
     """Of the answer: probabilities, label, number, text, boxes, tensor or raw."""
     label: str | None = None
@@ -58,13 +59,16 @@ class Prediction(BaseModel):
     boxes: list[Box] | None = None
     """Surest first, at most 300."""
     tensors: list[AnsweredTensor] | None = None
-    latency_ms: float
+    latency_ms: float | None
+    """Null where nothing answered, or a recorded answer does not say when."""
     error: ErrorBody | None
 
 
 class Result(Prediction):
     """A prediction as it is answered at once, with what the model got of an image."""
 
+    status: Literal["ok", "error"]
+    latency_ms: float
     task: str
     """Of the model; answers of one task are compared with each other."""
     cold: bool
@@ -111,7 +115,10 @@ class PredictionQuery(BaseModel):
     deployment: Name | None = None
     alias: Name | None = None
     experiment: Name | None = None
-    status: Literal["ok", "error"] | None = None
+    status: Literal["ok", "error", "unanswered"] | None = None
+    source: Annotated[
+        Literal["ui", "api", "v2"] | None, Field(description="Who asked; v2 is recorded traffic.")
+    ] = None
     label: ShortText | None = None
     input_sha256: Annotated[str | None, Field(alias="input", pattern=SHA256, description="Its sha256.")] = (
         None

@@ -6,11 +6,12 @@ from pydantic import BaseModel
 
 from metadata_api.schemas.predictions import StoredInput
 
-Reason = Literal["candidate_differs", "versions_differ", "small_margin", "random"]
+Reason = Literal["candidate_differs", "versions_differ", "small_margin", "unanswered", "random"]
 DETAILS: dict[Reason, str] = {
     "candidate_differs": "A candidate answers otherwise than the champion.",
     "versions_differ": "Versions that are served answer differently.",
     "small_margin": "A version is less sure than of other inputs.",
+    "unanswered": "Recorded traffic, with no answer kept: it scores a version once that is asked.",
     "random": "Drawn at random, for the unbiased score.",
 }
 

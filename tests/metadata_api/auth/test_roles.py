@@ -27,6 +27,8 @@ NAMES = {
     "{sha256}": "0" * 64,
     "{token_id}": "0" * 12,
     "{file}": "digits",
+    "{deployment}": "digits",
+    "{key}": "A" * 43,
 }
 # HEAD is FastAPI's, beside GET.
 CLOSED = [one for one in ACCESS if one.role is not None]
@@ -126,7 +128,9 @@ def test_open_addresses_answer_without_a_credential_and_with_a_wrong_one(nobody:
         "GET /v2/health/live",
         "GET /v2/health/ready",
         "GET /v2/models/{name}/ready",
+        "POST /v1/recordings/{deployment}/{key}",
     }
+    assert {named(one) for one in OPEN if one.by_key} == {"POST /v1/recordings/{deployment}/{key}"}
     for one in OPEN:
         for headers in ({}, {"Authorization": "Bearer wrong"}):
             assert nobody.request(one.method, address_of(one), headers=headers).status_code not in (401, 403)
@@ -143,6 +147,7 @@ def test_whatever_is_nowhere_or_new_is_closed(nobody: httpx.Client) -> None:
         assert nobody.get(path).status_code == 401, path
     assert nobody.post("/livez").status_code == 401
     assert nobody.post("/v2/models/a/ready").status_code == 401
+    assert nobody.get(f"/v1/recordings/a/{'A' * 43}").status_code == 401
 
 
 def test_a_rejected_request_is_one_short_line_of_the_log_whatever_its_address(

@@ -124,6 +124,20 @@ class TestQueue:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
+    def test_recorded_inputs_without_an_answer_come_last(
+        self, api: httpx.Client, engine: Engine, served: list[int]
+    ) -> None:
+        inputs(engine, range(100, 110))
+        unanswered = [answered(served[0], at, status="unanswered") for at in range(100, 110)]
+        # One of them has been asked about meanwhile.
+        record(engine, [*unanswered, answered(served[1], 109, label="1", confidence=0.9)])
+        found = self.queue(api, alias="champion", challenger="two")
+        assert (found["open"], found["decisive"]) == (70, 20)
+        last = [item for item in found["items"] if item["reason"] == "unanswered"]
+        assert {item["input"]["sha256"] for item in last} <= {sha(at) for at in range(100, 109)}
+        queue = [item["reason"] for item in found["items"] if item["chosen"] == "queue"]
+        assert queue[-len(last) :] == ["unanswered"] * len(last)
+
     def shas(self, found: dict[str, Any], reason: str) -> set[str]:
         return {item["input"]["sha256"] for item in found["items"] if item["reason"] == reason}
 

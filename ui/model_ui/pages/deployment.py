@@ -13,6 +13,7 @@ from model_ui.deployment_types import (
 )
 from model_ui.names import segment
 from model_ui.pages import deployment_actions as actions
+from model_ui.pages import recording
 from model_ui.pages.deployments import KINDS, TRAFFIC_MINUTES, consequences
 from model_ui.prediction_types import RecordedPage
 from model_ui.render.services import measures
@@ -107,6 +108,7 @@ PAGES = (
             "remove": actions.remove,
             "change": actions.change,
             "rollback": actions.roll_back,
+            "record": recording.record,
         },
         pretty="/deployments/{name}",
     ),

@@ -86,7 +86,7 @@ async def _task(visit: Visit, tasks: list[str], deployments: list[Deployment]) -
         return tasks[0]
     if not visit.query("input"):
         return ""
-    names = {one.deployment for one in await _answers(visit, visit.query("input")) if one.status == "ok"}
+    names = {one.deployment for one in await _answers(visit, visit.query("input")) if one.status != "error"}
     of = {one.task for one in deployments if one.name in names and one.task}
     return of.pop() if len(of) == 1 else ""
 

@@ -12,7 +12,18 @@ from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit
 
 ROWS = 20
-FIELDS = ("deployment", "alias", "experiment", "label", "status", "disagree", "input", "since", "until")
+FIELDS = (
+    "deployment",
+    "alias",
+    "experiment",
+    "label",
+    "status",
+    "disagree",
+    "source",
+    "input",
+    "since",
+    "until",
+)
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 # New ones come at any time; a second page is history.
 SECONDS = 5.0

@@ -31,8 +31,10 @@ def percent(share: float) -> str:
     return f"{share * 100:.1f} %" if share < 0.9995 else "100 %"
 
 
-def milliseconds(value: float) -> str:
-    """A duration in ms, with decimals only where they say something."""
+def milliseconds(value: float | None) -> str:
+    """A duration in ms, with decimals only where they say something; a dash where it is not known."""
+    if value is None:
+        return "–"
     return f"{value:.1f} ms" if value < 10 else f"{value:,.0f} ms"
 
 

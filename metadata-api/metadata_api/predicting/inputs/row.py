@@ -29,6 +29,7 @@ _CHARACTERS = 200
 _NAMED = 10
 # A row whose names fit is nearer than any other, however many of its values are wrong.
 _WRONG_NAME = 1000
+_SINGLE = struct.Struct("<f")
 _TRUTHS: dict[Value, bool] = {True: True, False: False, "true": True, "false": False}
 
 
@@ -74,6 +75,40 @@ def tensors(content: dict[str, Value], inputs: Sequence[TensorSpec]) -> list[Ten
     if wrong:
         raise CannotTake("takes_other_values", f"{'; '.join(wrong[:_NAMED])}.", distance=len(wrong))
     return [_tensor(spec, values)]
+
+
+def of_row(row: Sequence[Tensor], inputs: Sequence[TensorSpec]) -> ParsedInput | None:
+    """The values of a table's tensor by column, a category as its text; a number of FP32 as short as it can be."""
+    spec = inputs[0]
+    values = row[0].values()
+    if len(row) != 1 or spec.kind != "table" or len(values) != len(spec.columns) or not values:
+        return None
+    if row[0].datatype == "FP32":
+        values = list(map(_shortest, values))
+    try:
+        named = {
+            column.name: _named(value, column) for column, value in zip(spec.columns, values, strict=True)
+        }
+        # What the way there makes something else of, or nothing, is kept as it came.
+        return parse(named) if tensors(named, inputs)[0].values() == row[0].values() else None
+    except (CannotTake, LookupError, ValueError):
+        return None
+
+
+def _named(value: Value, column: Column) -> Value:
+    """What a person writes for a value of a tensor."""
+    if column.categories and not isinstance(value, str):
+        return column.categories[int(value)]
+    return value
+
+
+def _shortest(value: float) -> float:
+    """The shortest decimal that is the same number of FP32: 5.1 instead of 5.099999904632568."""
+    return next(
+        short
+        for digits in (6, 7, 8, 9)
+        if digits == 9 or _SINGLE.pack(short := float(f"{value:.{digits}g}")) == _SINGLE.pack(value)
+    )
 
 
 def _takes_rows(inputs: Sequence[TensorSpec]) -> bool:

@@ -39,10 +39,7 @@ def parse(value: Sequence[TensorBody]) -> ParsedInput:
     """Tensors of one row, kept as JSON with flat data; raises Invalid."""
     if len({item.name for item in value}) < len(value):
         raise Invalid("tensors_invalid", "Two tensors have one name. Send each input once.")
-    found = [_parsed(item) for item in value]
-    file = orjson.dumps([tensor.to_json() for tensor in found])
-    shown = [{"name": one.name, "datatype": one.datatype, "shape": list(one.shape)} for one in found]
-    return ParsedInput("tensors", file, "application/json", found, summary={"tensors": shown})
+    return _kept([_parsed(item) for item in value])
 
 
 def load(file: bytes) -> list[Tensor]:
@@ -71,6 +68,19 @@ def tensors(content: Sequence[Tensor], inputs: Sequence[TensorSpec]) -> list[Ten
             sizes = [1, *shape[1:]]
             raise CannotTake("takes_other_size", f"Its input {spec.name} has the shape {sizes}.")
     return [given[spec.name] for spec in inputs]
+
+
+def of_row(row: Sequence[Tensor], _inputs: Sequence[TensorSpec]) -> ParsedInput | None:
+    """The row as it is; raises Invalid for what has no JSON form."""
+    if any(tensor.datatype == "FP16" for tensor in row):
+        raise Invalid("tensors_invalid", "FP16 has no JSON form, in which tensors are kept.")
+    return _kept(list(row))
+
+
+def _kept(found: list[Tensor]) -> ParsedInput:
+    file = orjson.dumps([tensor.to_json() for tensor in found])
+    shown = [{"name": one.name, "datatype": one.datatype, "shape": list(one.shape)} for one in found]
+    return ParsedInput("tensors", file, "application/json", found, summary={"tensors": shown})
 
 
 def _parsed(item: TensorBody) -> Tensor:

@@ -42,3 +42,16 @@ def tensors(content: bytes, inputs: Sequence[TensorSpec]) -> list[Tensor]:
         kinds = " and ".join(sorted({one.kind for one in inputs}))
         raise CannotTake("takes_other_kind", f"It takes {kinds}, no text.")
     return [Tensor(spec.name, "BYTES", (1, *(1 for _ in spec.shape[1:])), [content])]
+
+
+def of_row(row: Sequence[Tensor], inputs: Sequence[TensorSpec]) -> ParsedInput | None:
+    """The only element of a text's tensor, unless it is no text."""
+    data = row[0].data
+    if len(row) != 1 or inputs[0].kind not in ("text", "raw") or not isinstance(data, list) or len(data) != 1:
+        return None
+    try:
+        text = data[0].decode()
+    except UnicodeDecodeError:
+        return None
+    # As bodies have it: Postgres holds no NUL, and nobody labels what is empty.
+    return parse(text) if text and "\x00" not in text else None

@@ -1,0 +1,90 @@
+"""Recorded v2 bodies row by row: inputs that people can look at, and outputs; called by `storing`. Pure."""
+
+import json
+from collections.abc import Sequence
+
+from metadata_api.errors import MarinaError
+from metadata_api.predicting import inputs
+from metadata_api.predicting.base import ParsedInput
+from metadata_api.predicting.v2_client import ModelOutput
+from metadata_api.recordings.events import Event
+from serving_runtime.archive.interface import Interface
+from serving_runtime.errors import InvalidRequest
+from serving_runtime.protocol import rest
+from serving_runtime.protocol.tensors import Tensor
+
+MAX_ROWS = 100
+"""Of one request; what follows them is not recorded."""
+
+
+class Unreadable(Exception):
+    """Why nothing can be made of a body."""
+
+
+def inputs_of(event: Event, taken: Interface) -> list[ParsedInput]:
+    """The rows of a request to a model with this interface, at most MAX_ROWS; raises Unreadable."""
+    try:
+        request = _decoded(event, taken, event.json_size)
+    except InvalidRequest as error:
+        size = _json_size(event)
+        if size is None:
+            raise Unreadable(str(error)) from None
+        try:
+            request = _decoded(event, taken, size)
+        except InvalidRequest as second:
+            raise Unreadable(str(second)) from None
+    count = min(request.rows, MAX_ROWS)
+    try:
+        return [
+            inputs.of_row([_row(tensor, at) for tensor in request.inputs], taken.inputs)
+            for at in range(count)
+        ]
+    except MarinaError as error:
+        raise Unreadable(error.detail) from None
+
+
+def outputs_of(event: Event, rows: int) -> list[ModelOutput]:
+    """What a model answered to each of the first `rows` rows; raises Unreadable."""
+    try:
+        response = rest.parse_response(event.body, event.json_size)
+    except rest.InvalidResponse as error:
+        size = _json_size(event)
+        if size is None:
+            raise Unreadable(str(error)) from None
+        try:
+            response = rest.parse_response(event.body, size)
+        except rest.InvalidResponse as second:
+            raise Unreadable(str(second)) from None
+    counts = {tensor.shape[0] if tensor.shape else 0 for tensor in response.outputs.values()}
+    if len(counts) != 1 or min(counts) < rows:
+        raise Unreadable("its outputs have other rows than the request")
+    version = str(response.model_version or event.version)[:100]
+    return [
+        ModelOutput(version, {name: _row(tensor, at) for name, tensor in response.outputs.items()})
+        for at in range(rows)
+    ]
+
+
+def _decoded(event: Event, taken: Interface, json_size: int | None) -> rest.InferRequest:
+    return rest.decode_request(event.body, taken.inputs, taken.outputs, json_size=json_size)
+
+
+def _json_size(event: Event) -> int | None:
+    """The length of the JSON that a body begins with, which KServe's agent does not say; None when it was said."""
+    if event.json_size is not None:
+        return None
+    try:
+        # One character for each byte, so that the place in the text is that in the body.
+        _, size = json.JSONDecoder().raw_decode(event.body.decode("latin-1"))
+    except (ValueError, RecursionError):
+        return None
+    return size if size < len(event.body) else None
+
+
+def _row(tensor: Tensor, at: int) -> Tensor:
+    """One row of a tensor, as a tensor of one row."""
+    rows = tensor.shape[0]
+    size = len(tensor.data) // rows
+    data: bytes | Sequence[bytes] = tensor.data[at * size : (at + 1) * size]
+    kept = data if isinstance(data, bytes) else list(data)
+    return Tensor(tensor.name, tensor.datatype, (1, *tensor.shape[1:]), kept)
