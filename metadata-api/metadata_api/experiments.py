@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -110,13 +111,13 @@ def _curve(metric: str, curve: bodies.NewCurve) -> Curve:
 def _shaped(session: Session, rows: Sequence[Experiment]) -> list[bodies.Experiment]:
     """Rows as bodies; versions and deployments come by one query each, however many rows there are."""
     ids = [row.id for row in rows]
-    newest = dict(
-        session.execute(
-            select(ModelVersion.experiment_id, func.max(ModelVersion.number))
-            .where(ModelVersion.experiment_id.in_(ids))
-            .group_by(ModelVersion.experiment_id)
-        ).all()
+    versions = (
+        select(ModelVersion.experiment_id, ModelVersion.number, ModelVersion.task)
+        .where(ModelVersion.experiment_id.in_(ids))
+        .ext(distinct_on(ModelVersion.experiment_id))
+        .order_by(ModelVersion.experiment_id, ModelVersion.number.desc())
     )
+    newest = {row.experiment_id: (row.number, row.task) for row in session.execute(versions)}
     serving: dict[int, list[str]] = {}
     deployed = select(Deployment.experiment_id, Deployment.name).where(Deployment.experiment_id.in_(ids))
     for experiment_id, name in session.execute(deployed.order_by(Deployment.name)):
@@ -138,7 +139,8 @@ def _shaped(session: Session, rows: Sequence[Experiment]) -> list[bodies.Experim
             updated_at=row.updated_at,
             points_at=row.points_at,
             ended_at=row.ended_at,
-            latest_version=newest.get(row.id),
+            latest_version=newest.get(row.id, (None, None))[0],
+            task=newest.get(row.id, (None, None))[1],
             deployments=serving.get(row.id, []),
         )
         for row in rows

@@ -217,7 +217,7 @@ def _row(info: mar.MarInfo, upload: Upload, signer: Signer | None) -> ModelVersi
         inputs=[as_document(tensor) for tensor in taken.inputs],
         outputs=[as_document(tensor) for tensor in taken.outputs],
         labels=list(taken.labels),
-        task=(spec.task if spec else "") or None,
+        task=taken.task,
         environment=(spec.environment if spec else "") or None,
         metrics=metrics if isinstance(metrics, dict) else None,
         archive_settings=info.config.settings if info.config is not None else None,

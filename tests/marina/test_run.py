@@ -86,6 +86,20 @@ class TestARun:
         assert curve(api) == {2: None}
         assert curve(api, "odd_name_") == {3: 1}
 
+    def test_names_of_any_script_stay_readable_and_apart(self, api: httpx.Client) -> None:
+        names = ("точность", "损失", "損失", "न्याय", "e\u0301cart", "🙂", "🙁", "1st")
+        with library.experiment("net", key_metric="точность") as run:
+            run.log(1, {name: float(number) for number, name in enumerate(names)})
+        found = shown(api)
+        kept = ("точность", "损失", "損失", "न्याय", "\u00e9cart", "m__u1f642_", "m__u1f641_", "m_1st")
+        assert {name: found["metrics"][name]["best"] for name in kept} == dict(
+            zip(kept, range(8), strict=True)
+        )
+        assert found["key_metric"] == "точность"
+        listed = api.get("/v1/experiments", params={"filter": 'metrics.точность = 0 and metrics."न्याय" = 3'})
+        assert [item["name"] for item in listed.json()["items"]] == ["net"]
+        assert curve(api, "e\u0301cart") == {1: 4.0}
+
     def test_names_and_texts_that_the_api_would_reject_lose_nothing(self, api: httpx.Client) -> None:
         path = os.fsdecode(b"data/\xff.csv")
         said = {"display_name": path, "directions": {"my loss": "max"}, "key_metric": "my loss"}

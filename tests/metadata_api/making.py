@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from metadata_api.database.tables import Deployment, Experiment, ModelVersion
 from metadata_api.settings import Settings
 from metadata_api.settings.auth import Auth
-from serving_runtime.archive import mar
+from serving_runtime.archive import interface, mar
 
 LABELS = [str(digit) for digit in range(10)]
 INPUTS = [
@@ -90,8 +90,10 @@ def make_version(
     inputs: list[dict[str, Any]] = INPUTS,
     outputs: list[dict[str, Any]] | None = None,
     environment: str | None = None,
+    task: str | None = None,
 ) -> None:
     """A version whose archive is in no store, for tests that never load it; by default it gives probabilities."""
+    given = outputs or [{**OUTPUTS[0], "shape": [-1, len(labels)]}]
     with Session(engine) as session, session.begin():
         owner = session.query(Experiment).filter_by(name=experiment).one()
         session.add(
@@ -104,8 +106,9 @@ def make_version(
                 handler="handler.py",
                 files=["handler.py"],
                 inputs=inputs,
-                outputs=outputs or [{**OUTPUTS[0], "shape": [-1, len(labels)]}],
+                outputs=given,
                 labels=labels,
+                task=interface.of_documents(inputs, given, labels, "handler.py", task).task,
                 environment=environment,
             )
         )

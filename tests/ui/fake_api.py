@@ -89,7 +89,7 @@ class FakeApi:
         answer = await go_on(request)
         content = b"".join([part async for part in answer.body_iterator])
         # What was asked about comes as it is.
-        if not answer.headers.get("content-type", "").startswith("image/"):
+        if not answer.headers.get("content-type", "").startswith(("image/", "application/octet-stream")):
             body = json.loads(content) if content else None
             self.wrong += contract.faults(request.method, request.url.path, answer.status_code, body)
         return Response(content, answer.status_code, dict(answer.headers))

@@ -34,6 +34,7 @@ def experiment(name: str, **changes: Any) -> dict[str, Any]:
         "updated_at": NOW,
         "points_at": None,
         "ended_at": None,
+        "task": "digits",
         "latest_version": 1,
         "deployments": [name],
         **changes,
@@ -57,6 +58,7 @@ def first() -> dict[str, dict[str, Any]]:
         display_name=HOSTILE,
         description=HOSTILE,
         parameters={HOSTILE: HOSTILE},
+        task=None,
         latest_version=None,
         deployments=[],
         source="import",
@@ -72,6 +74,7 @@ def add_routes(app: FastAPI, experiments: dict[str, dict[str, Any]]) -> None:
         limit: int = 20,
         search: str = "",
         cursor: int = 0,
+        task: str = "",
         with_model: bool = False,
         filter: str = "",
         sort: str = "-created_at",
@@ -81,6 +84,7 @@ def add_routes(app: FastAPI, experiments: dict[str, dict[str, Any]]) -> None:
             for item in experiments.values()
             if search.lower() in f"{item['name']} {item['display_name']}".lower()
             and (item["latest_version"] is not None or not with_model)
+            and (not task or item["task"] == task)
         ]
         try:
             found = fake_listing.ordered(fake_listing.narrowed(found, filter), sort)
@@ -104,6 +108,10 @@ def add_routes(app: FastAPI, experiments: dict[str, dict[str, Any]]) -> None:
         tags = {**item["tags"], **change.pop("tags", {})}
         item |= {**change, "tags": {key: value for key, value in tags.items() if value is not None}}
         return item
+
+    @app.get("/v1/tasks")
+    def tasks() -> dict[str, Any]:
+        return {"items": sorted({item["task"] for item in experiments.values() if item["task"]})}
 
     @app.get("/v1/metrics")
     def metrics() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 Item = dict[str, Any]
 _NAMED = re.compile(r"name in \((.*)\)")
+_OF_TASK = re.compile(r'task (?:is null|= "([^"]+)")(?: and (.*))?')
 _OTHER = re.compile(r'(.*) and not name = "([^"]+)"')
 _COMPARED = re.compile(r'(metrics|params)\.("[^"]+"|[\w./-]+) (<|>|=|is not null) ?(.*)')
 
@@ -20,6 +21,9 @@ def narrowed(items: list[Item], filter_: str) -> list[Item]:
     if named := _NAMED.fullmatch(filter_):
         names = re.findall(r'"([^"]+)"', named[1])
         return [item for item in items if item["name"] in names]
+    if of_task := _OF_TASK.fullmatch(filter_):
+        mine = [item for item in items if item["task"] == of_task[1]]
+        return narrowed(mine, of_task[2] or "")
     if other := _OTHER.fullmatch(filter_):
         return [item for item in narrowed(items, other[1]) if item["name"] != other[2]]
     compared = _COMPARED.fullmatch(filter_.strip())

@@ -4,12 +4,13 @@ import asyncio
 import hashlib
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 
 from tests.ui.fake_answers import NONE, NOW, error
 from tests.ui.fake_experiments import experiment
 from tests.ui.fake_kinds import DIGITS
 
+ARCHIVE = b"PK" + bytes(range(256)) * 4000
 NOT_A_ZIP = "This is not a .mar: it is no ZIP file. Pack it with torch-model-archiver."
 
 
@@ -53,6 +54,12 @@ class FakeModels:
 
     def add_routes(self, app: FastAPI, experiments: dict[str, dict[str, Any]]) -> None:
         """To the fake's application; archives become versions of these experiments."""
+
+        @app.get("/artifacts/{name}/{number}/{file}")
+        def archive(name: str, number: int, file: str) -> Any:
+            if (name, number) not in self.versions:
+                return error(404, "version_unknown", f"Experiment {name} does not have a version {number}.")
+            return Response(ARCHIVE, media_type="application/octet-stream")
 
         @app.post("/v1/experiments", status_code=201)
         async def create(request: Request) -> Any:

@@ -19,7 +19,7 @@ from tests.raw_http import Line
 from tests.ui.apps import protect
 from tests.ui.fake_api import FakeApi
 from tests.ui.fake_callers import me, token
-from tests.ui.fake_models import NOT_A_ZIP
+from tests.ui.fake_models import ARCHIVE, NOT_A_ZIP, version
 from tests.waiting import until
 
 MEBIBYTE = 1024 * 1024
@@ -153,3 +153,23 @@ def test_one_that_does_not_go_on_ends_at_the_api_too(site: Site, monkeypatch: py
         assert [one.status for one in line.answers()] == [408]
     time.sleep(0.1)
     assert fake.models.versions == {}
+
+
+class TestDownloads:
+    def test_an_archive_comes_as_it_is_under_a_name_of_its_own(self, site: Site) -> None:
+        url, fake = site
+        fake.models.versions["cnn-fast", 3] = version("cnn-fast", 3)
+        headers = {"authorization": f"Bearer {VIEWER}", "accept-encoding": "gzip"}
+        answer = httpx.get(f"{url}/archives/cnn-fast/3", headers=headers)
+        assert answer.content == ARCHIVE
+        assert answer.headers["content-disposition"] == 'attachment; filename="cnn-fast-3.mar"'
+        assert "content-encoding" not in answer.headers
+        assert fake.presented[-1] == ("GET /artifacts/cnn-fast/3/cnn-fast.mar", f"Bearer {VIEWER}")
+
+    @pytest.mark.parametrize("path", ["cnn-fast/9", "cnn-fast/x", "Bad/1", "cnn-fast", "..%2f..%2fv1/1"])
+    def test_what_is_not_there_is_told(self, site: Site, path: str) -> None:
+        answer = httpx.get(f"{site[0]}/archives/{path}", headers={"authorization": f"Bearer {VIEWER}"})
+        assert (answer.status_code, answer.json()["error"]) == (404, "version_unknown")
+
+    def test_nobody_gets_one_without_a_token(self, site: Site) -> None:
+        assert httpx.get(f"{site[0]}/archives/cnn-fast/3").status_code == 401

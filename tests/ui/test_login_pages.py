@@ -351,8 +351,11 @@ class TestWhatOnlyAdminsSee:
         page.get_by_label("Token name").fill("nightly job")
         page.get_by_label("Deployments", exact=True).fill("cnn-fast, mlp-poor")
         page.get_by_role("button", name="Issue").click()
-        shown = page.locator(".m-once code")
-        expect(shown).to_have_text(f"mrn_{2:012x}_{'s' * 43}")
+        shown = page.locator(".m-once code").first
+        made = f"mrn_{2:012x}_{'s' * 43}"
+        expect(shown).to_have_text(made)
+        link = page.locator(".m-once code").nth(1).inner_text()
+        assert link == f"{visits.root(page)}?token={made}"
         expect(page.locator("tbody tr", has_text="nightly job")).to_contain_text("cnn-fast, mlp-poor")
         page.get_by_role("button", name="Copy", exact=True).click()
         expect(page.get_by_role("button", name=re.compile("Copied|Marked"))).to_be_visible()

@@ -15,7 +15,7 @@ from model_ui.api_types import AuditEntry, Experiment
 from model_ui.asgi import App
 from model_ui.metadata_client import MetadataClient
 from model_ui.pages.activity import request_words
-from model_ui.pages.columns import Column, numeric
+from model_ui.pages.columns import Column, best, numeric
 from model_ui.pages.prediction import minority
 from model_ui.prediction_types import Recorded
 from model_ui.settings import Settings
@@ -97,6 +97,10 @@ class TestAddresses:
         assert 'aria-label="Pages"' in answer.text
         assert send("GET", "/nowhere").json() == {"detail": "There is nothing here."}
 
+    def test_a_name_in_the_path_is_not_another_one_of_the_query(self, send: Send) -> None:
+        answer = send("GET", "/experiments/cnn-fast?name=mlp-poor&metric=a%26b", headers=HTML)
+        assert answer.headers["location"] == "/behind/experiment?name=cnn-fast&metric=a%26b"
+
     def test_text_of_the_api_is_no_markup(self, send: Send) -> None:
         text = send("GET", "/experiments?columns=metrics.loss", headers=HTML).text
         assert "&lt;img src=x" in text
@@ -142,6 +146,35 @@ class TestExperiments:
     def test_a_metric_that_no_experiment_has_is_named(self, send: Send) -> None:
         page = send("GET", "/experiments?q=none&filter=metrics.testaccuracy+>+0.9", headers=HTML).text
         assert "No experiment has metrics.testaccuracy." in page
+
+    def test_a_list_is_narrowed_to_a_task(self, send: Send, fake: FakeApi) -> None:
+        fake.experiments["mlp-poor"]["task"] = "wine"
+        page = send("GET", "/experiments?task=wine", headers=HTML).text
+        assert re.findall(r'<tr data-key="([^"]+)"', page) == ["mlp-poor"]
+        assert "<option selected>wine</option>" in page
+        form = page.partition('<form id="picked"')[2].partition("</form>")[0]
+        assert '<input type="hidden" name="task" value="wine">' in form
+
+    def test_the_best_is_one_of_its_task(self) -> None:
+        def having(name: str, task: str | None, best: float) -> Experiment:
+            metrics = {"f1": {"final": best, "best": best, "points": 1, "direction": "max"}}
+            return Experiment.model_validate(experiment(name, task=task, metrics=metrics))
+
+        shown = [having("a", "wine", 0.7), having("b", "wine", 0.8), having("c", None, 0.9)]
+        column = Column("metrics", "f1")
+        assert best(column, shown) == {"wine": 0.8}
+        assert best(column, [*shown, having("d", None, 0.5)]) == {"wine": 0.8, None: 0.9}
+
+    def test_what_judges_an_experiment_is_what_its_task_is_judged_by(self, send: Send, fake: FakeApi) -> None:
+        for name in ("cnn-fast", "cnn-momentum"):
+            fake.experiments[name]["key_metric"] = "loss"
+        fake.experiments["mlp-poor"] |= {"task": "wine", "key_metric": "accuracy"}
+        page = send("GET", "/experiment?name=cnn-baseline", headers=HTML).text
+        assert "Best <b>loss</b>" in page
+        assert "of 5 for digits" in page
+        fake.experiments["cnn-baseline"]["task"] = None
+        page = send("GET", "/experiment?name=cnn-baseline", headers=HTML).text
+        assert "Best <b>accuracy</b>" in page
 
     def test_a_column_of_texts_stands_left_and_one_of_numbers_right(self) -> None:
         shown = [
@@ -255,6 +288,37 @@ class TestOutage:
         assert "The API is away" in answer.text
         assert 'data-live="3.0"' in answer.text
         assert answer.headers["cache-control"] == "no-store"
+
+
+class TestFaults:
+    """A page of ours that breaks."""
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_says_so_in_the_frame_by_an_id_that_the_log_has(
+        self, send: Send, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, method: str
+    ) -> None:
+        async def broken(*_: object) -> None:
+            raise RuntimeError("of no visitor's concern")
+
+        monkeypatch.setattr("model_ui.metadata_client.MetadataClient.tokens", broken)
+        monkeypatch.setattr("model_ui.metadata_client.MetadataClient.revoke_token", broken)
+        form = {"data": {"do": "revoke", "id": "0" * 12}} if method == "POST" else {}
+        answer = send(method, "/settings", headers=HTML, **form)
+        assert answer.status_code == 500
+        assert "This page has a fault" in answer.text
+        assert '<a href="/behind/experiments"' in answer.text
+        [number] = re.findall(r"in the log under ([0-9a-f]{8})\.", answer.text)
+        [record] = [one for one in caplog.records if number in one.getMessage()]
+        assert record.exc_info is not None
+        assert "no visitor" not in answer.text
+        assert "Traceback" not in answer.text
+
+    def test_says_so_also_when_the_frame_is_broken(
+        self, send: Send, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr("model_ui.shell.visit.navigation.entries", lambda _: 1 / 0)
+        answer = send("GET", "/help", headers=HTML)
+        assert (answer.status_code, "in the log under" in answer.text) == (500, True)
 
 
 class TestForms:

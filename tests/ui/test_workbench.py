@@ -20,9 +20,6 @@ PAGES = {
     "experiments": "experiments?pick=cnn-fast",
     "experiment": "experiment?name=cnn-baseline",
     "compare": "compare?experiments=cnn-baseline,cnn-fast,mlp-poor",
-    "go": "go?q=cnn",
-    "settings": "settings",
-    "help": "help",
     "missing": "nowhere",
     "wrong-filter": "experiments?filter=loss",
 }
@@ -46,6 +43,27 @@ def test_the_page_that_gradio_serves_has_none_either(
     context.close()
 
 
+def test_days_of_a_filter_are_those_of_the_readers_clock(browser: Browser, site: Site) -> None:
+    context = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB")
+    page = context.new_page()
+    page.goto(f"{site.url}predictions")
+    expect(page.locator("[data-utc]:visible")).to_have_count(0)
+    page.get_by_label("Since").fill("2026-11-28")
+    page.get_by_label("Until").fill("2026-11-28")
+    page.get_by_role("button", name="Find").click()
+    page.wait_for_url("**since=2026-11-27T15%3A00%3A00.000Z&until=2026-11-28T15%3A00%3A00.000Z**")
+    page.reload()
+    for name in ("Since", "Until"):
+        expect(page.get_by_label(name)).to_have_value("2026-11-28")
+    context.close()
+    other = browser.new_context(timezone_id="America/New_York")
+    elsewhere = other.new_page()
+    elsewhere.goto(page_address := f"{site.url}predictions?since=2026-11-27T15:00:00.000Z")
+    expect(elsewhere.get_by_label("Since")).to_have_value("2026-11-27")
+    assert elsewhere.url == page_address
+    other.close()
+
+
 class TestExperiments:
     def test_the_best_is_two_clicks_away_and_its_address_shows_the_same(
         self, site: Site, open_page: OpenPage
@@ -66,6 +84,15 @@ class TestExperiments:
         page.go_back()
         expect(page.locator("tbody tr").first).to_contain_text("mlp-small")
         assert page.title() == "Experiments · Marina"
+
+    def test_a_phone_sorts_too(self, site: Site, open_page: OpenPage) -> None:
+        page = open_page(390)
+        page.goto(f"{site.url}experiments")
+        page.get_by_role("link", name="loss min").click()
+        expect(page.locator("tbody tr").first).to_contain_text("cnn-baseline")
+        page.get_by_role("link", name="loss min").click()
+        expect(page.locator("tbody tr").first).to_contain_text("mlp-poor")
+        assert "sort=-metrics.loss" in page.url
 
     def test_a_filter_narrows_and_a_wrong_one_says_where(self, site: Site, open_page: OpenPage) -> None:
         page = open_page(1280)

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -38,10 +39,11 @@ class ApiConnection:
         reads: SharedReads | None = None,
         scope: Scope | None = None,
         seconds: float = 0.0,
+        idle_seconds: float = 0.0,
     ) -> None:
         self.url = url.rstrip("/")
         self.reads = reads or SharedReads()
-        self._scope, self._seconds = scope, seconds
+        self._scope, self._seconds, self._idle_seconds = scope, seconds, idle_seconds
         # Predictions are recorded with who asked.
         self._headers = {"marina-client": "ui", **({"authorization": f"Bearer {token}"} if token else {})}
         self._http = connections or httpx.AsyncClient(
@@ -59,13 +61,27 @@ class ApiConnection:
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
-    def as_visitor(self, token: str | None, *, scope: Scope | None = None, seconds: float = 0.0) -> Self:
+    def as_visitor(
+        self,
+        token: str | None,
+        *,
+        scope: Scope | None = None,
+        seconds: float = 0.0,
+        idle_seconds: float = 0.0,
+    ) -> Self:
         """One over the same connections that presents this token with every request, or none.
 
-        With a scope, what is read may be as old as `seconds` where others of the same scope have read it.
+        With a scope, what is read may be as old as `seconds` where others of the same scope have read it, and as
+        `idle_seconds` where there are many of them; see `shared_reads`.
         """
         return type(self)(
-            self.url, token=token, connections=self._http, reads=self.reads, scope=scope, seconds=seconds
+            self.url,
+            token=token,
+            connections=self._http,
+            reads=self.reads,
+            scope=scope,
+            seconds=seconds,
+            idle_seconds=idle_seconds,
         )
 
     async def call(self, kind: type[A], method: str, path: str, **options: Any) -> A:
@@ -107,6 +123,24 @@ class ApiConnection:
             return answer
         raise error_of(answer)
 
+    @asynccontextmanager
+    async def stream(self, path: str) -> AsyncIterator[httpx.Response]:
+        """The API's answer when it is a success, to be read while it comes."""
+        request = self._http.build_request("GET", path, headers=self._headers)
+        try:
+            answer = await self._http.send(request, stream=True)
+        except httpx.TimeoutException as error:
+            raise ApiAway("The API did not answer in time.") from error
+        except httpx.HTTPError as error:
+            raise ApiAway("The API cannot be reached.") from error
+        try:
+            if not answer.is_success:
+                await answer.aread()
+                raise error_of(answer)
+            yield answer
+        finally:
+            await answer.aclose()
+
     async def _content(self, method: str, path: str, **options: Any) -> bytes:
         if method != "GET" or self._scope is None or options.keys() - {"params"}:
             return (await self.request(method, path, **options)).content
@@ -115,4 +149,4 @@ class ApiConnection:
         async def read() -> bytes:
             return (await self.request("GET", path, **options)).content
 
-        return await self.reads.read((self._scope, address), read, self._seconds)
+        return await self.reads.read((self._scope, address), read, self._seconds, self._idle_seconds)

@@ -63,6 +63,8 @@ class Experiment(ApiModel):
     state: str = "finished"
     notes: str = ""
     key_metric: str | None = None
+    task: str | None = None
+    """Of its newest version; None as long as it has none."""
     latest_version: int | None = None
     deployments: tuple[str, ...] = ()
 
@@ -78,6 +80,12 @@ class ExperimentPage(ApiModel):
 
 class MetricNames(ApiModel):
     """The names of all metrics that any experiment has recorded."""
+
+    items: tuple[str, ...]
+
+
+class Tasks(ApiModel):
+    """The tasks that experiments have by their newest versions."""
 
     items: tuple[str, ...]
 

@@ -1,22 +1,26 @@
-"""The ASGI layer that passes an archive on to the API while the browser sends it; nothing of it is kept here.
+"""The ASGI layer that passes archives on while they are sent, to the API and from it; nothing of them is kept here.
 
 `POST /archives/EXPERIMENT` with the archive as its body becomes the API's upload of a version, in the name of the
 visitor; with `?new=1` the experiment is made before. The response is `{experiment, version}` or the API's error.
-Called by `app.create_app`, between the login and Gradio.
+`GET /archives/EXPERIMENT/NUMBER` is the archive of a version. Called by `app.create_app`, between the login and Gradio.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
+
+from starlette.responses import StreamingResponse
 
 from model_ui.api_errors import ApiAway, ApiError, ApiRejected
 from model_ui.asgi import App, Receive, Scope, Send, send_json
 from model_ui.authentication import visitor_in
 from model_ui.bodies import Body
 from model_ui.metadata_client import MetadataClient
+from model_ui.names import NAME, number
 
 PREFIX = "/archives/"
 # Each holds a connection to the API for as long as somebody's line is slow; most of them are for the pages.
 MOST_AT_ONCE = 20
+BUSY = f"{MOST_AT_ONCE} archives are under way already. Try again when one of them is done."
 
 
 class Archives:
@@ -31,6 +35,8 @@ class Archives:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             return await self._app(scope, receive, send)
+        if scope["method"] == "GET":
+            return await self._download(scope, receive, send)
         if scope["method"] != "POST":
             return await _reject(send, 405, "method_not_allowed", "Send the archive with POST.")
         size = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
@@ -44,8 +50,7 @@ class Archives:
         body = Body(receive, self._most)
         if self._under_way >= MOST_AT_ONCE:
             await _rest(body)
-            detail = f"{MOST_AT_ONCE} uploads are under way already. Try again when one of them is done."
-            return await _reject(send, 503, "too_many_uploads", detail)
+            return await _reject(send, 503, "too_many_archives", BUSY)
         self._under_way += 1
         try:
             made = await self._pass_on(scope, body, int(size))
@@ -57,6 +62,28 @@ class Archives:
             await _reject(send, _status(error), _code(error), error.detail)
         else:
             await send_json(send, 201, made)
+        finally:
+            self._under_way -= 1
+
+    async def _download(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the archive of a version, as far as the visitor's role reaches."""
+        name, _, version = scope["path"].removeprefix(PREFIX).partition("/")
+        if not NAME.fullmatch(name) or number(version) is None:
+            return await _reject(send, 404, "version_unknown", "There is no such version.")
+        if self._under_way >= MOST_AT_ONCE:
+            return await _reject(send, 503, "too_many_archives", BUSY)
+        self._under_way += 1
+        try:
+            api = self._client.as_visitor(visitor_in(scope).token)
+            async with api.stream(f"/artifacts/{name}/{version}/{name}.mar") as found:
+                headers = {"content-disposition": f'attachment; filename="{name}-{version}.mar"'}
+                headers |= {
+                    key: found.headers[key] for key in ("content-length", "etag") if key in found.headers
+                }
+                answer = StreamingResponse(found.aiter_raw(), 200, headers, "application/octet-stream")
+                await answer(scope, receive, send)
+        except ApiError as error:
+            await _reject(send, _status(error), _code(error), error.detail)
         finally:
             self._under_way -= 1
 

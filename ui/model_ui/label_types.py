@@ -1,5 +1,7 @@
 """What the API says of labels and of the queue, as far as the page Label shows it."""
 
+from datetime import datetime
+
 from pydantic import Field, JsonValue
 
 from model_ui.spec_types import ApiModel
@@ -47,6 +49,9 @@ class Label(ApiModel):
     label: str | None = None
     number: float | None = None
     text: str | None = None
+    author: str = ""
+    note: str = ""
+    created_at: datetime | None = None
     current: bool = True
 
     @property

@@ -116,6 +116,7 @@ class Recorded(Answered):
     input_sha256: str
     input: RecordedInput | None = None
     source: str = ""
+    asked_by: str | None = None
     disagrees: bool = False
     lineage: dict[str, JsonValue] = Field(default_factory=dict)
     created_at: datetime | None = None

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 MOST = 256
+# What open pages cost the API at most, in reads a second, as long as nothing of what they show moves.
+IDLE_READS, IDLE_AT_ONCE = 0.5, 6.0
 # Larger answers are not worth their place.
 MOST_BYTES = 2 * 1024 * 1024
 
@@ -34,12 +36,18 @@ class SharedReads:
         self._found: OrderedDict[Key, tuple[float, bytes]] = OrderedDict()
         self._asking: dict[Key, asyncio.Task[bytes | Exception]] = {}
         self._changes = 0
+        self._idle, self._idle_at = IDLE_AT_ONCE, clock()
 
-    async def read(self, key: Key, read: Read, seconds: float) -> bytes:
-        """What `read` gives, or has given at most so long ago; whoever asks for the same meanwhile waits for it too."""
+    async def read(self, key: Key, read: Read, seconds: float, idle_seconds: float = 0.0) -> bytes:
+        """What `read` gives, or has given at most so long ago; whoever asks for the same meanwhile waits for it too.
+
+        It may be as old as `idle_seconds` when the API was read IDLE_READS times a second for such as may be so old.
+        """
         found = self._found.get(key)
-        if found and self._clock() - found[0] < seconds:
-            return found[1]
+        if found:
+            age = self._clock() - found[0]
+            if age < seconds or (age < idle_seconds and not self._may_idle()):
+                return found[1]
         if seconds <= 0:
             # Somebody opens a page: as it is now.
             content = await read()
@@ -59,6 +67,16 @@ class SharedReads:
         self._changes += 1
         self._found.clear()
         self._asking.clear()
+
+    def _may_idle(self) -> bool:
+        """Whether an open page may read anew what it has."""
+        now = self._clock()
+        self._idle = min(IDLE_AT_ONCE, self._idle + (now - self._idle_at) * IDLE_READS)
+        self._idle_at = now
+        if self._idle < 1:
+            return False
+        self._idle -= 1
+        return True
 
     async def _ask(self, key: Key, read: Read) -> bytes | Exception:
         begin, changes = self._clock(), self._changes

@@ -126,7 +126,7 @@ class ModelVersion(Base):
     """`tensor_kinds.as_document` of each; rows from before there were kinds have none, and they are derived."""
     labels: Mapped[list[str]] = mapped_column(JSONB)
     task: Mapped[str | None] = mapped_column(Text)
-    """What the model spec says; null when it says nothing, and then it is derived."""
+    """What the model spec says, else derived from what is taken and given. The newest one is the experiment's."""
     environment: Mapped[str | None] = mapped_column(Text)
     """Which environment the model runs in; null means the base environment."""
     environment_sha256: Mapped[str | None] = mapped_column(Text)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from metadata_api.database.listing_tables import ExperimentField
 from metadata_api.listing import keys
-from metadata_api.listing.fields import Field, Section
+from metadata_api.listing.fields import TASK, Field, Section
 from metadata_api.schemas.fields_of_lists import ListField, ListFields
 
 MAX_FIELDS: Final = 1000
@@ -28,6 +28,18 @@ select wanted.place, (select count(*) from (
         order by key desc limit 1)
 from unnest(cast(:digests as bytea[])) with ordinality as wanted (digest, place)
 """)
+# From one task to the next, however many experiments have each.
+_TASKS = text("""
+with recursive found (key) as (
+    (select key from experiment_keys
+        where key >= cast(:first as bytea) and key < cast(:beyond as bytea) order by key limit 1)
+    union all
+    select (select other.key from experiment_keys other
+        where other.key > found.key and other.key < cast(:beyond as bytea) order by other.key limit 1)
+    from found where found.key is not null
+)
+select key from found where key is not null limit :most
+""")
 _HAVE_VALUES = text("""
 select wanted.place,
     exists (select from experiment_keys where key >= wanted.digest || '\\x01' and key < wanted.digest || '\\x04')
@@ -42,6 +54,13 @@ def known(session: Session, count: int = MAX_FIELDS, section: Section | None = N
         query = query.where(ExperimentField.section == section)
     found = session.execute(query.order_by(ExperimentField.section, ExperimentField.name).limit(count)).all()
     return [Field(cast(Section, of), name, "best" if of == "metrics" else "") for of, name in found]
+
+
+def tasks(session: Session) -> list[str]:
+    """Tasks that newest versions have, sorted; at most 1,000."""
+    within = {"first": TASK.digest + keys.TEXT, "beyond": TASK.digest + keys.LOWER}
+    found = session.scalars(_TASKS, {**within, "most": MAX_FIELDS})
+    return [str(keys.decode(bytes(key))) for key in found]
 
 
 def with_values(session: Session, fields: Sequence[Field]) -> list[Field]:

@@ -5,10 +5,10 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-COLUMNS: Final = ("name", "display_name", "created_at", "source", "state")
+COLUMNS: Final = ("name", "display_name", "created_at", "source", "state", "task")
 SECTIONS: Final = ("metrics", "params", "tags")
 DIGEST_BYTES: Final = 6
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
+_PLAIN = re.compile(r"\w[\w./-]*")
 
 Section = Literal["", "metrics", "params", "tags"]
 
@@ -33,6 +33,11 @@ class Field:
         """The first bytes of all keys of this field."""
         return hashlib.sha256(self.path.encode()).digest()[:DIGEST_BYTES]
 
+    @property
+    def is_always_there(self) -> bool:
+        """Whether every experiment has a value of it; a task comes with the first version."""
+        return not self.section and self != TASK
+
     def __str__(self) -> str:
         """As it is written in a filter; `metrics.loss` for the best value."""
         if not self.section:
@@ -42,4 +47,5 @@ class Field:
         return f"{self.section}.{name}" + (".final" if self.part == "final" else "")
 
 
+TASK: Final = Field("", "task")
 CREATED_AT: Final = Field("", "created_at")

@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
@@ -64,7 +65,7 @@ OPERATOR: "!=" | "<=" | ">=" | "=" | "<" | ">"
 MINUS: "-"
 NUMBER: /[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?/
 TEXT: /"(\\.|[^"\\])*"|'(\\.|[^'\\])*'/s
-FIELD: /[A-Za-z_][A-Za-z0-9_]*(\.([A-Za-z0-9_][A-Za-z0-9_.\/-]*|"(\\.|[^"\\])*"(\.[a-z]+)?))?/s
+FIELD: /[A-Za-z_][A-Za-z0-9_]*(\.(\w[\w.\/-]*|"(\\.|[^"\\])*"(\.[a-z]+)?))?/s
 %ignore /\s+/
 """
 _FIELDS: Final = f"{', '.join(COLUMNS)}, metrics.NAME, params.NAME or tags.NAME"
@@ -219,6 +220,7 @@ def _field(token: Token) -> Field:
     if part not in ("", "best", "final"):
         raise _Misread(token, f"a metric has .best and .final, and no .{part[:60]}")
     if section == "metrics":
+        name = unicodedata.normalize("NFC", name)
         return Field("metrics", name, "final" if part == "final" else "best")
     return Field(cast(Section, section), name)
 

@@ -45,8 +45,7 @@ class _Walk:
             if len(found) < count:
                 found += self._with_value(order, tests, last, count - len(found))
             rest = None
-        # Every experiment has a value in every column.
-        if len(found) < count and first.field.section:
+        if len(found) < count and not first.field.is_always_there:
             without = self.find(others, (*tests, IsNull(first.field)), rest, count - len(found))
             found += [Place((None, *one.keys), one.experiment_id) for one in without]
         return found

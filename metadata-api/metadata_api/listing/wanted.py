@@ -8,8 +8,8 @@ from sqlalchemy.sql.elements import SQLColumnExpression
 from metadata_api.database.tables import ModelVersion
 from metadata_api.listing import grammar
 from metadata_api.listing.conditions import holds
-from metadata_api.listing.expressions import All, AnyOf, Contains, Expression, SortKey
-from metadata_api.listing.fields import Field
+from metadata_api.listing.expressions import All, AnyOf, Comparison, Contains, Expression, SortKey
+from metadata_api.listing.fields import TASK, Field
 from metadata_api.schemas.experiments import Listing
 
 
@@ -46,6 +46,8 @@ def read(asked: Listing) -> Wanted:
     """What a caller asked for; raises Invalid."""
     expression = grammar.read_filter(asked.filter) if asked.filter else None
     parts = expression.parts if isinstance(expression, All) else (expression,) if expression else ()
+    if asked.task is not None:
+        parts += (Comparison(TASK, "=", asked.task),)
     if asked.search:
         names = tuple(Contains(Field("", name), asked.search) for name in ("name", "display_name"))
         parts += (AnyOf(names),)

@@ -24,14 +24,16 @@ COMPARED = ("status", "version", "kind", "label", "number", "unit", "text", "box
 TOLERANCE = 1e-6
 
 
-async def ask(dependencies: Dependencies, uid: UUID, allowed: Collection[str] | None) -> bodies.AskedAgain:
+async def ask(
+    dependencies: Dependencies, uid: UUID, allowed: Collection[str] | None, asked_by: str
+) -> bodies.AskedAgain:
     """Ask a running deployment of the same version; `allowed` are those that the caller may use, None for all.
 
     Raises NotFound for an unknown prediction, Conflict when no deployment serves the version or it cannot take the
     input any more, Forbidden when only others than the allowed ones do.
     """
     before, deployment = await run_in_threadpool(_prepare, dependencies, uid, allowed)
-    request = PredictionRequest("", None, before.input_sha256, Wanted([deployment]), None)
+    request = PredictionRequest("", None, before.input_sha256, Wanted([deployment]), None, asked_by=asked_by)
     told = await predictions.predict_all(dependencies, request)
     if not told.results:
         raise Conflict("not_asked_again", told.not_asked[0].detail)

@@ -60,6 +60,8 @@ class PredictionRequest:
     deadline_ms: int | None
     """None gives each deployment what its server has."""
     source: str = "api"
+    asked_by: str = ""
+    """The verified caller; empty when nobody asked, as in a replay."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,8 @@ def _record(
     judged = judge(dependencies.sessions, outcomes)
     told = _told(request, plan, judged)
     rows = rows_of(told.id, plan.row.sha256, request.source, judged)
+    if request.asked_by:
+        rows = [row | {"lineage": row["lineage"] | {"asked_by": request.asked_by}} for row in rows]
     with dependencies.sessions.begin() as session:
         if plan.parsed is None:
             stored_inputs.lock(session, plan.row)

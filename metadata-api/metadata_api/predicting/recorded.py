@@ -93,6 +93,7 @@ def _body(row: Prediction, asked: bodies.Input) -> bodies.RecordedPrediction:
             "input_sha256": row.input_sha256,
             "input": asked,
             "source": row.source,
+            "asked_by": row.lineage.get("asked_by"),
             "lineage": row.lineage,
             "disagrees": row.disagrees,
             "created_at": row.created_at,

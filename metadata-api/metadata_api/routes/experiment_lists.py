@@ -13,7 +13,7 @@ from metadata_api.listing.fields import Section
 from metadata_api.routes.dependencies import ComponentsDep, SessionDep
 from metadata_api.routes.experiments import ListingDep, OneName
 from metadata_api.schemas.comparison import Comparison
-from metadata_api.schemas.fields_of_lists import ListFields
+from metadata_api.schemas.fields_of_lists import ListFields, Tasks
 from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1", tags=["experiments"])
@@ -23,6 +23,12 @@ router = APIRouter(prefix="/v1", tags=["experiments"])
 def list_fields(session: SessionDep, section: Section | None = None) -> ListFields:
     """Metrics, parameters and tags that some experiment has, with types and ranges; at most 1,000."""
     return choices.describe(session, choices.known(session, section=section))
+
+
+@router.get("/tasks", dependencies=[needs(Role.VIEWER)], responses=responses())
+def list_tasks(session: SessionDep) -> Tasks:
+    """Tasks that some experiment has by its newest version; at most 1,000."""
+    return Tasks(items=choices.tasks(session))
 
 
 @router.get("/compare", dependencies=[needs(Role.VIEWER)], responses=responses(404))

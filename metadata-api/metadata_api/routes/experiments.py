@@ -44,9 +44,12 @@ def _listing(
     search: Annotated[
         str | None, Query(max_length=200, description="Part of a name, in either case.")
     ] = None,
+    task: Annotated[str | None, Query(max_length=200, description="The task of the newest version.")] = None,
     with_model: Annotated[bool, Query(description="Only experiments that a model was uploaded to.")] = False,
 ) -> bodies.Listing:
-    return bodies.Listing(filter=filter, sort=sort, columns=columns, search=search, with_model=with_model)
+    return bodies.Listing(
+        filter=filter, sort=sort, columns=columns, search=search, task=task, with_model=with_model
+    )
 
 
 ListingDep = Annotated[bodies.Listing, Depends(_listing)]

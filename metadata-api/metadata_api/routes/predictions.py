@@ -1,5 +1,6 @@
 """Ask deployments about an input, and look at what they answered."""
 
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
@@ -42,7 +43,7 @@ async def _asked(request: Request, caller: CallerDep) -> PredictionRequest:
     asked = await prediction_bodies.read(request, caller.deployments)
     for name in asked.wanted.deployments:
         caller.require_deployment(name)
-    return asked
+    return replace(asked, asked_by=caller.subject)
 
 
 @router.post(
@@ -85,7 +86,7 @@ async def ask_again(dependencies: PredictionDeps, caller: CallerDep, uid: UUID) 
 
     The new answer is recorded like any other.
     """
-    return await asking_again.ask(dependencies, uid, caller.deployments)
+    return await asking_again.ask(dependencies, uid, caller.deployments, caller.subject)
 
 
 @router.get("/{uid}/lineage", dependencies=[needs(Role.VIEWER)], responses=responses(404))

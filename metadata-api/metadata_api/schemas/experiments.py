@@ -6,11 +6,16 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from metadata_api.directions import Direction
-from metadata_api.schemas.fields import Body, Name, ScalarChanges, Scalars, ShortText, Text
+from metadata_api.schemas.fields import Body, Name, ScalarChanges, Scalars, ShortText, Text, metric_name
 
 MAX_NEW_POINTS = 250_000
 MAX_APPENDED_POINTS = 20_000
-Metric = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_./-]{0,99}$")]
+Metric = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=100),
+    AfterValidator(metric_name),
+    Field(description="Letters and digits of any script, and _ . / -; it begins with a letter."),
+]
 Step = Annotated[int, Field(ge=-(2**53), le=2**53)]
 Source = Literal["api", "import", "starter"]
 State = Literal["running", "finished", "failed", "stopped"]
@@ -121,6 +126,8 @@ class Experiment(BaseModel):
     points_at: datetime | None
     """Of the last append that changed a curve; null where all curves came with the experiment."""
     ended_at: datetime | None
+    task: str | None
+    """Of its newest version; null as long as it has none."""
     latest_version: int | None
     deployments: list[str]
 
@@ -141,6 +148,7 @@ class Listing(BaseModel):
     sort: str = "-created_at"
     columns: str | None = None
     search: str | None = None
+    task: str | None = None
     with_model: bool = False
 
 

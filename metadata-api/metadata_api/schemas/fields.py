@@ -1,6 +1,7 @@
 """Field types that every body shares: what Postgres and JSON can both hold, and nothing else."""
 
 import math
+import unicodedata
 from typing import Annotated, Any
 
 from fastapi import Path
@@ -24,6 +25,17 @@ def _no_nul(value: str) -> str:
     if "\x00" in value:
         raise ValueError("must not contain the NUL character")
     return value
+
+
+def metric_name(value: str) -> str:
+    """A metric's name in its composed form, so that what looks the same is the same; raises ValueError."""
+    name = unicodedata.normalize("NFC", value)
+    # Marks are parts of letters.
+    if not name[:1].isalpha() or not all(
+        one.isalnum() or one in "_./-" or unicodedata.category(one).startswith("M") for one in name
+    ):
+        raise ValueError("a metric's name has letters, digits and _ . / -, and begins with a letter")
+    return name
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:

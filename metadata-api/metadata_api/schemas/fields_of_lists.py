@@ -25,3 +25,9 @@ class ListFields(BaseModel):
     """Fields by section and name."""
 
     items: list[ListField]
+
+
+class Tasks(BaseModel):
+    """Names of tasks, sorted."""
+
+    items: list[str]

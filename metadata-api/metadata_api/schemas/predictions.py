@@ -103,6 +103,8 @@ class RecordedPrediction(Prediction):
     input: Input
     source: Literal["ui", "api", "v2"]
     """Who asked: the pages, another client of this API, or one of v2."""
+    asked_by: str | None
+    """The verified caller; null for what nobody asked, as a replay, and for what is from before it was recorded."""
     lineage: dict[str, Any]
     disagrees: bool
     """Whether another answer of the same call, to the same task, was another label or text."""

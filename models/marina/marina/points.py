@@ -1,7 +1,7 @@
 """Points and parameters as the API takes them, from what training code has at hand; for runs and for TensorBoard."""
 
 import math
-import re
+import unicodedata
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, SupportsFloat
@@ -32,9 +32,21 @@ def made(metric: str, step: Any, value: SupportsFloat, time: float) -> Point:
 
 
 def metric_name(text: str) -> str:
-    """The name of a metric nearest to a text: letters, digits and _ . / -, from a letter on."""
-    name = re.sub(r"[^A-Za-z0-9_./-]+", "_", text)[:MAX_NAME]
-    return name if re.match(r"[A-Za-z]", name) else f"m_{name}"[:MAX_NAME]
+    """The name of a metric nearest to a text: letters and digits of any script and _ . / -, from a letter on.
+
+    Other characters of ASCII become `_`; others yet, such as emoji, are written by their number, so that two names
+    stay two.
+    """
+    parts: list[str] = []
+    for one in unicodedata.normalize("NFC", text):
+        if one.isalnum() or one in "_./-" or unicodedata.category(one).startswith("M"):
+            parts.append(one)
+        elif not one.isascii():
+            parts.append(f"_u{ord(one):x}_")
+        elif parts[-1:] != ["_"]:
+            parts.append("_")
+    name = "".join(parts)
+    return (name if name[:1].isalpha() else f"m_{name}")[:MAX_NAME]
 
 
 def batch(held: deque[Point], most: int) -> list[Point]:

@@ -75,9 +75,10 @@ class TestCsv:
         make(api, "a", 0.9, parameters={"lr": 1}, tags={"team x": "y"})
         head, row = table(api.get("/v1/experiments.csv"))
         assert head == [
-            "name", "display_name", "created_at", "source", "state", "metrics.f1", "params.lr", 'tags."team x"',
+            "name", "display_name", "created_at", "source", "state", "task", "metrics.f1", "params.lr",
+            'tags."team x"',
         ]  # fmt: skip
-        assert row[:2] + row[3:] == ["a", "a", "api", "finished", "0.9", "1", "y"]
+        assert row[:2] + row[3:] == ["a", "a", "api", "finished", "", "0.9", "1", "y"]
 
     def test_no_cell_is_a_formula(self, api: httpx.Client) -> None:
         make(api, "a", parameters={"=x": "=1+1", "b": "-2", "c": "@x"})

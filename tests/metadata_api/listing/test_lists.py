@@ -3,6 +3,8 @@
 import functools
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +22,8 @@ from metadata_api.listing import grammar, page
 from metadata_api.listing.expressions import Expression, SortKey
 from metadata_api.listing.fields import Field
 from metadata_api.listing.wanted import Wanted
+from tests.metadata_api.making import make_mar, make_version
+from tests.waiting import until
 
 VALUES: list[Any] = [
     0, -1, 1, 0.5, -0.5, 1e300, -1e-300, 2**53, 1e-9, True, False, "", "a", "A", "ab", "b", "1", "true", "aé", "Ab c",
@@ -32,6 +36,7 @@ FIELDS = [
     "metrics.f1.final",
     "name",
     "source",
+    "task",
     "params.none",
 ]
 COUNT = 40
@@ -48,6 +53,7 @@ def _stored(number: int) -> dict[str, Any]:
         "parameters": {"a": pick[0], **({"b": pick[1]} if number % 4 else {})},
         "tags": {"a b": pick[2]} if number % 3 else {},
         "metrics": {"f1": {"best": floats[3], "final": floats[0], "points": 1}} if number % 5 else {},
+        "task": (None, "digits", "Wine")[number % 3],
     }
 
 
@@ -56,11 +62,15 @@ def stored(own_engine: Engine) -> list[dict[str, Any]]:
     """The experiments that are there, with their ids."""
     rows = [_stored(number) for number in range(COUNT)]
     with Session(own_engine) as session, session.begin():
-        added = [Experiment(**row) for row in rows]
+        added = [Experiment(**{name: value for name, value in row.items() if name != "task"}) for row in rows]
         session.add_all(added)
         session.flush()
         for row, one in zip(rows, added, strict=True):
             row["id"] = one.id
+    for row in rows:
+        if row["task"] is not None:
+            make_version(own_engine, experiment=row["name"], task="other")
+            make_version(own_engine, 2, experiment=row["name"], task=row["task"])
     return rows
 
 
@@ -285,3 +295,47 @@ class TestOverHttp:
         assert names(api, filter="params.config contains 'éx'") == ["net"]
         assert names(api, filter="params.config contains 'y'") == []
         assert names(api, sort="params.config") == ["net", "other"]
+
+    def test_the_task_is_that_of_the_newest_version(self, api: httpx.Client, engine: Engine) -> None:
+        make(api, "net")
+        make(api, "bare")
+        assert names(api, filter="task is null") == ["bare", "net"]
+        make_version(engine, 1, experiment="net", task="digits")
+        make_version(engine, 2, experiment="net", task="Wine")
+        assert [item["task"] for item in api.get("/v1/experiments").json()["items"]] == [None, "Wine"]
+        assert names(api, filter='task = "Wine" and task contains "wi"') == names(api, task="Wine") == ["net"]
+        assert names(api, task="digits") == names(api, filter='task = "digits"') == []
+        assert names(api, sort="-task") == ["net", "bare"]
+        assert api.get("/v1/tasks").json() == {"items": ["Wine"]}
+        api.delete("/v1/experiments/net/versions/2").raise_for_status()
+        assert names(api, task="digits") == ["net"]
+        api.delete("/v1/experiments/net?cascade=true").raise_for_status()
+        assert api.get("/v1/tasks").json() == {"items": []}
+
+    def test_a_task_that_no_spec_names_is_that_of_the_version(
+        self, api: httpx.Client, tmp_path: Path
+    ) -> None:
+        make(api, "net")
+        archive = make_mar(tmp_path)
+        version = api.post("/v1/experiments/net/versions", content=archive).json()
+        assert api.get("/v1/experiments/net").json()["task"] == version["task"]
+        assert names(api, task=version["task"]) == ["net"]
+
+    def test_changes_of_two_versions_at_once_leave_one_task(self, api: httpx.Client, engine: Engine) -> None:
+        make(api, "net")
+        make_version(engine, 1, experiment="net", task="one")
+        make_version(engine, 2, experiment="net", task="two")
+        with engine.connect() as first, ThreadPoolExecutor(1) as others:
+            first.exec_driver_sql("delete from model_versions where number = 2")
+            other = others.submit(make_version, engine, 3, experiment="net", task="three")
+            until(lambda: _waits(engine))
+            first.commit()
+            other.result(10)
+        assert api.get("/v1/tasks").json() == {"items": ["three"]}
+
+
+def _waits(engine: Engine) -> bool:
+    """Whether a connection waits for a lock."""
+    with engine.connect() as connection:
+        found = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        return bool(connection.exec_driver_sql(found).scalar_one())

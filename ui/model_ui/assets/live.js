@@ -99,7 +99,7 @@ const refresh = async (address = location.href, always = false) => {
   if (under) under.abort();
   const mine = (under = new AbortController());
   last = Date.now();
-  const headers = { accept: "text/html", "marina-live": "1" };
+  const headers = { accept: "text/html", "marina-live": always ? "1" : String(seconds()) };
   if (!always && tag) headers["if-none-match"] = tag;
   try {
     const signal = AbortSignal.any([mine.signal, AbortSignal.timeout(WAIT_MS)]);

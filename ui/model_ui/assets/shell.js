@@ -9,13 +9,34 @@ const localize = () => {
     if (Number.isNaN(at.getTime())) continue;
     time.dataset.local = "";
     const year = at.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
-    time.textContent = at.toLocaleString(undefined, { year, month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+    time.textContent = at.toLocaleString(undefined, { year, month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "seconds" in time.dataset ? "2-digit" : undefined });
   }
   for (const zone of document.querySelectorAll("[data-zone]"))
     zone.textContent = ` (${Intl.DateTimeFormat().resolvedOptions().timeZone})`;
 };
-document.addEventListener("marina:changed", localize);
-localize();
+// Days of a filter are those of this browser's clock, the last one included; the address has the instants.
+const day = (at) => [at.getFullYear(), at.getMonth() + 1, at.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
+const days = () => {
+  for (const hint of document.querySelectorAll("[data-utc]")) hint.hidden = true;
+  for (const field of document.querySelectorAll("input[data-instant]")) {
+    const at = new Date(field.dataset.instant);
+    if (!field.dataset.instant.includes("T") || Number.isNaN(at.getTime()) || field === document.activeElement) continue;
+    field.value = day(field.name === "until" ? new Date(at.getTime() - 1) : at);
+  }
+};
+document.addEventListener("formdata", (event) => {
+  for (const field of event.target.querySelectorAll("input[data-instant]")) {
+    const [year, month, date] = field.value.split("-").map(Number);
+    const at = new Date(year, month - 1, date + (field.name === "until" ? 1 : 0));
+    if (field.value && !Number.isNaN(at.getTime())) event.formData.set(field.name, at.toISOString());
+  }
+});
+const times = () => {
+  localize();
+  days();
+};
+document.addEventListener("marina:changed", times);
+times();
 
 // Theme: kept in a cookie, so that the server's next page has it from its first line.
 const dark = () => document.body.classList;

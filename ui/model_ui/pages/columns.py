@@ -1,6 +1,7 @@
 """Columns of the table of experiments: `metrics.f1`, `params."learning rate"`, `tags.team`; used by its pages."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -71,7 +72,8 @@ def written(columns: Iterable[Column]) -> str:
 def usual(metrics: Sequence[str], shown: Sequence[Experiment]) -> list[Column]:
     """Columns where nobody has chosen: metrics that judge, then the parameters that most experiments shown have."""
     here = {name for item in shown for name in item.metrics} or set(metrics)
-    ranked = [name for name in JUDGING if name in here]
+    ranked = key_metrics(shown)
+    ranked += [name for name in JUDGING if name in here and name not in ranked]
     ranked += sorted(name for name in here if name not in ranked)
     if "loss" in ranked[METRICS:]:
         ranked.insert(METRICS - 1, ranked.pop(ranked.index("loss")))
@@ -79,6 +81,12 @@ def usual(metrics: Sequence[str], shown: Sequence[Experiment]) -> list[Column]:
     return [Column("metrics", name) for name in ranked[:METRICS]] + [
         Column("params", name) for name in list(counts)[:PARAMETERS]
     ]
+
+
+def key_metrics(shown: Sequence[Experiment]) -> list[str]:
+    """The metrics by which experiments say that they are judged, the one that most say first."""
+    said = Counter(item.key_metric for item in shown if item.key_metric in item.metrics)
+    return [name for name, _ in said.most_common() if name]
 
 
 def every(shown: Sequence[Experiment]) -> list[Column]:
@@ -128,10 +136,17 @@ def direction(name: str, found: Metric | None) -> str:
     return "min" if low else "max"
 
 
-def best(column: Column, shown: Sequence[Experiment]) -> float | None:
-    """The best value of a metric among experiments; None where all are the same."""
-    found = [item.metrics[column.name] for item in shown if column.name in item.metrics]
-    values = [metric.best for metric in found if metric.best is not None]
-    if column.kind != "metrics" or len(set(values)) < 2:
-        return None
-    return min(values) if direction(column.name, found[0]) == "min" else max(values)
+def best(column: Column, shown: Sequence[Experiment]) -> dict[str | None, float]:
+    """The best value of a metric by task, because one of another task is no better; none where all are the same."""
+    if column.kind != "metrics":
+        return {}
+    found: dict[str | None, list[Metric]] = {}
+    for item in shown:
+        if (metric := item.metrics.get(column.name)) and metric.best is not None:
+            found.setdefault(item.task, []).append(metric)
+    values = {task: {one.best for one in metrics if one.best is not None} for task, metrics in found.items()}
+    return {
+        task: min(values[task]) if direction(column.name, metrics[0]) == "min" else max(values[task])
+        for task, metrics in found.items()
+        if len(values[task]) > 1
+    }

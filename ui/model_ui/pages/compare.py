@@ -8,7 +8,8 @@ from model_ui.api_types import Experiment, ExperimentPage
 from model_ui.names import NAME
 from model_ui.pages import columns, experiments
 from model_ui.pages.experiment import AXES, curves
-from model_ui.render.colours import COLOURS
+from model_ui.render.colours import colour
+from model_ui.render.parallel import parallel
 from model_ui.shell.addressing import Value, address
 from model_ui.shell.page import Page
 from model_ui.shell.visit import IDLE_SECONDS, MOVING_SECONDS, Visit
@@ -49,7 +50,7 @@ async def show(visit: Visit) -> Response:
         "compare.html",
         title="Compare",
         seconds=MOVING_SECONDS if moving else IDLE_SECONDS,
-        rows=[Row(item, COLOURS[place % len(COLOURS)]) for place, item in enumerate(items)],
+        rows=[Row(item, colour(place)) for place, item in enumerate(items)],
         names=names,
         gone=[name for name in names if name not in there],
         metrics=metrics,
@@ -59,6 +60,12 @@ async def show(visit: Visit) -> Response:
         log=bool(visit.query("log")),
         whole=whole,
         columns=shown,
+        parallel=parallel(
+            [(column.name, [column.of(item) for item in items]) for column in shown],
+            [item.display_name or item.name for item in items],
+            [colour(place) for place in range(len(items))],
+        ),
+        tasks=len({item.task for item in items}),
         numeric=columns.numeric(shown, items),
         best={column: columns.best(column, items) for column in shown},
         same=len(every) - len(shown),

@@ -20,13 +20,14 @@ from model_ui.shell.status import Undo
 from model_ui.shell.visit import IDLE_SECONDS, MOVING_SECONDS, Visit
 
 NEWEST_VERSIONS = 10
+NEWEST_OF_TASK = 50
 AXES = ("step", "time")
 SCALAR = TypeAdapter(bool | int | FiniteFloat)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The metric that the experiment is judged by, and its place among all that have it; None where it is not known."""
+    """The metric that it is judged by, and its place among those of its task that have it; None where not known."""
 
     metric: str
     direction: str
@@ -37,7 +38,8 @@ class Verdict:
 async def show(visit: Visit) -> Response:
     """The page of `?name=`."""
     item = await visit.api.experiment(visit.query("name"))
-    metric = visit.query("metric") or key_metric(item) or next(iter(item.metrics), "")
+    judging = key_metric(item, await _of_task(visit, item))
+    metric = visit.query("metric") or judging or next(iter(item.metrics), "")
     x = visit.query("x") if visit.query("x") in AXES else "step"
     deployments = [one for one in await visit.api.deployments() if one.experiment == item.name]
     running = item.state == "running"
@@ -46,7 +48,7 @@ async def show(visit: Visit) -> Response:
         title=item.display_name or item.name,
         seconds=MOVING_SECONDS if running else IDLE_SECONDS,
         item=item,
-        verdict=await _verdict(visit, item),
+        verdict=await _verdict(visit, item, judging),
         metric=metric,
         x=x,
         smooth=visit.query("smooth", "0"),
@@ -60,33 +62,48 @@ async def show(visit: Visit) -> Response:
     )
 
 
-def key_metric(item: Experiment) -> str | None:
-    """The metric that an experiment is judged by: the one that it names, else the first that usually judges."""
-    if item.key_metric in item.metrics:
-        return item.key_metric
+def key_metric(item: Experiment, of_task: str | None = None) -> str | None:
+    """The metric that judges it: the one that it says, else that of others of its task, else what is usual."""
+    for name in (item.key_metric, of_task):
+        if name in item.metrics:
+            return name
     chosen = columns.usual([], [item]) if item.metrics else []
     return next((column.name for column in chosen if column.kind == "metrics"), None)
 
 
-async def _verdict(visit: Visit, item: Experiment) -> Verdict | None:
-    name = key_metric(item)
+async def _of_task(visit: Visit, item: Experiment) -> str | None:
+    """The metric by which most of the newest experiments of its task say that they are judged, if it has that."""
+    if item.task is None or item.key_metric in item.metrics:
+        return None
+    params = {"task": item.task, "limit": str(NEWEST_OF_TASK)}
+    page = await visit.api.call(ExperimentPage, "GET", "/v1/experiments", params=params)
+    return next((name for name in columns.key_metrics(page.items) if name in item.metrics), None)
+
+
+async def _verdict(visit: Visit, item: Experiment, name: str | None) -> Verdict | None:
     if name is None or item.metrics[name].best is None:
         return None
     direction = columns.direction(name, item.metrics[name])
     try:
         ahead = await _count(visit, better(item, name))
-        everybody = await _count(visit, f"{Column('metrics', name).field} is not null")
+        everybody = await _count(visit, f"{of_task(item)} and {Column('metrics', name).field} is not null")
     except ApiRejected:
         return Verdict(name, direction)
     return Verdict(name, direction, ahead + 1, everybody) if ahead < everybody else Verdict(name, direction)
 
 
+def of_task(item: Experiment) -> str:
+    """The filter of the experiments that it can be compared with: those of its task."""
+    return "task is null" if item.task is None else f"task = {columns.quoted(item.task)}"
+
+
 def better(item: Experiment, name: str) -> str:
-    """The filter of the other experiments whose best value of a metric is strictly better."""
+    """The filter of the others of its task whose best value of a metric is strictly better."""
     metric = item.metrics[name]
     operator = "<" if columns.direction(name, metric) == "min" else ">"
+    limit = f"{Column('metrics', name).field} {operator} {metric.best!r}"
     # One that is running may have become better than itself since it was read.
-    return f"{Column('metrics', name).field} {operator} {metric.best!r} and not name = {columns.quoted(item.name)}"
+    return f"{of_task(item)} and {limit} and not name = {columns.quoted(item.name)}"
 
 
 async def _count(visit: Visit, condition: str) -> int:

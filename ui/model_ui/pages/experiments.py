@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import Response
 
 from model_ui.api_errors import ApiRejected
-from model_ui.api_types import Experiment, ExperimentPage
+from model_ui.api_types import Experiment, ExperimentPage, Tasks
 from model_ui.pages import columns
 from model_ui.pages.columns import Column
 from model_ui.render.colours import COLOURS
@@ -16,10 +16,10 @@ from model_ui.shell.visit import IDLE_SECONDS, MOVING_SECONDS, Visit
 
 ROWS = 50
 NEWEST = "-created_at"
-FIELDS = ("filter", "q", "sort", "columns", "cursor", "trail", "pick")
+FIELDS = ("filter", "q", "task", "sort", "columns", "cursor", "trail", "pick")
 # Rejections that are about what somebody typed: told beside the box.
 TYPED = (400, 422)
-_METRIC = re.compile(r'\bmetrics\.(?:"([^"]+)"|([A-Za-z_][A-Za-z0-9_-]*))')
+_METRIC = re.compile(r'\bmetrics\.(?:"([^"]+)"|(\w[\w./-]*))')
 
 
 async def show(visit: Visit) -> Response:
@@ -54,7 +54,8 @@ async def show(visit: Visit) -> Response:
         pager=pager(visit, page.next),
         query={name: visit.query(name) for name in FIELDS},
         tagged=any(item.tags for item in page.items),
-        narrowed=bool(visit.query("filter") or visit.query("q")),
+        narrowed=any(visit.query(name) for name in ("filter", "q", "task")),
+        tasks=await _tasks(visit),
         unknown=[] if page.items else _unknown(visit.query("filter"), metrics),
     )
 
@@ -62,7 +63,14 @@ async def show(visit: Visit) -> Response:
 def asked(visit: Visit) -> dict[str, str]:
     """The query of the API that the page's own query means."""
     sort = visit.query("sort") or NEWEST
-    return page_query(visit, ROWS, filter=visit.query("filter"), search=visit.query("q"), sort=sort)
+    chosen = {"filter": visit.query("filter"), "search": visit.query("q"), "task": visit.query("task")}
+    return page_query(visit, ROWS, sort=sort, **chosen)
+
+
+async def _tasks(visit: Visit) -> list[str]:
+    """What the list can be narrowed to, with what it is narrowed to."""
+    known = (await visit.api.call(Tasks, "GET", "/v1/tasks")).items
+    return sorted({*known, visit.query("task")} - {""})
 
 
 def _unknown(condition: str, metrics: list[str]) -> list[str]:

@@ -30,10 +30,25 @@ async def show(visit: Visit) -> Response:
     written = io.StringIO()
     writer = csv.writer(written)
     writer.writerow(
-        ["name", "display_name", "state", "created_at", "latest_version", "deployments", *_heads(chosen)]
+        [
+            "name",
+            "display_name",
+            "task",
+            "state",
+            "created_at",
+            "latest_version",
+            "deployments",
+            *_heads(chosen),
+        ]
     )
     for item in items:
-        fixed = (item.name, item.display_name, item.state, item.created_at and item.created_at.isoformat())
+        fixed = (
+            item.name,
+            item.display_name,
+            item.task,
+            item.state,
+            item.created_at and item.created_at.isoformat(),
+        )
         rest = (item.latest_version, " ".join(item.deployments))
         writer.writerow([_safe(cell) for cell in (*fixed, *rest, *_cells(item, chosen))])
     return visit.csv(f"\ufeff{written.getvalue()}".encode(), "experiments.csv")

@@ -10,6 +10,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from model_ui.api_errors import ApiRejected
+from model_ui.label_types import Label, LabelPage
 from model_ui.names import SHA256
 from model_ui.prediction_types import AskedAgain, Recorded, RecordedPage
 from model_ui.shell.page import Page
@@ -46,7 +47,10 @@ async def show(visit: Visit) -> Response:
         answers_of_call=sorted(together.items, key=lambda one: one.deployment),
         minority=minority(together.items),
         content=await _content(visit, item),
+        labels=await _labels(visit, item),
+        agrees=agrees,
         lineage=lineage,
+        task=(lineage.version or {}).get("task"),
     )
 
 
@@ -89,6 +93,23 @@ async def read(visit: Visit) -> Recorded:
     if not identity or not identity.replace("-", "").isalnum() or len(identity) > 36:
         raise ApiRejected(404, "prediction_unknown", "There is no such prediction.")
     return await visit.api.call(Recorded, "GET", f"/v1/predictions/{identity}")
+
+
+async def _labels(visit: Visit, item: Recorded) -> list[Label]:
+    """What people say is right about the input, one label for each task; none when the input is not stored any more."""
+    if not SHA256.fullmatch(item.input_sha256):
+        return []
+    try:
+        page = await visit.api.call(LabelPage, "GET", f"/v1/inputs/{item.input_sha256}/labels")
+    except ApiRejected:
+        return []
+    return [label for label in page.items if label.current]
+
+
+def agrees(item: Recorded, label: Label) -> bool | None:
+    """Whether an answer is what a label says is right; None where they cannot be compared as texts."""
+    said = _said(item)
+    return None if said is None or label.number is not None else said.strip() == label.words
 
 
 async def _content(visit: Visit, item: Recorded) -> Any:

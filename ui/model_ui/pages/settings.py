@@ -1,6 +1,7 @@
 """The page Settings: who one is, the theme of this browser, and for admins the API tokens."""
 
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 from starlette.datastructures import FormData
 from starlette.responses import Response
@@ -11,6 +12,14 @@ from model_ui.names import number
 from model_ui.shell.page import Page
 from model_ui.shell.visit import THEME, THEMES, Visit
 
+# What each role may do; it may also do what those before it may.
+MAY: dict[str, str] = {
+    "viewer": "look at everything but tokens and activity, and download archives",
+    "annotator": "ask models, and say what is right",
+    "deployer": "deploy, change, stop and remove deployments; move aliases; read logs",
+    "publisher": "create, edit and import experiments; upload versions, whose code runs here; set policies",
+    "admin": "issue and revoke tokens, see the activity, delete experiments, versions, inputs and predictions",
+}
 YEAR_SECONDS = 365 * 24 * 3600
 DAYS, MOST_DAYS = 90, 3650
 
@@ -63,10 +72,18 @@ async def _page(visit: Visit, made: IssuedToken | None = None) -> Response:
         seconds=0,
         tokens=[(token, _state(token)) for token in known],
         issued=made,
+        login_link=_login_link(visit, made) if made and made.role in MAY else "",
+        may=MAY,
         roles=TOKEN_ROLES,
         days=DAYS,
         most_days=MOST_DAYS,
     )
+
+
+def _login_link(visit: Visit, made: IssuedToken) -> str:
+    """The address that logs a browser in with a token."""
+    here = visit.request.url
+    return f"{here.scheme}://{here.netloc}{visit.frame.root}/?{urlencode({'token': made.token})}"
 
 
 def _state(token: Token) -> str:

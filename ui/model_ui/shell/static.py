@@ -20,6 +20,7 @@ STYLES = {
         "shell.css",
         "workbench.css",
         "chart.css",
+        "parallel.css",
         "operations.css",
         "label.css",
         "scores.css",
@@ -29,7 +30,16 @@ STYLES = {
 }
 # All that Gradio's client would ask for one by one.
 GRADIO = "gradio.css"
-SCRIPTS = ("shell.js", "live.js", "choices.js", "chart.js", "saving.js", "upload.js", "label.js")
+SCRIPTS = (
+    "shell.js",
+    "live.js",
+    "choices.js",
+    "chart.js",
+    "parallel.js",
+    "saving.js",
+    "upload.js",
+    "label.js",
+)
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
 

@@ -28,14 +28,15 @@ def environment() -> Environment:
     return made
 
 
-def moment(at: datetime | None) -> Markup:
-    """A point in time in UTC, which the page's script writes in the visitor's own time."""
+def moment(at: datetime | None, seconds: bool = False) -> Markup:
+    """A point in time in UTC, which the page's script writes in the visitor's own time; of events with seconds."""
     if at is None:
         return Markup('<span class="m-soft">–</span>')
     at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     exact = at.isoformat(timespec="seconds")
-    return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
-        exact, f"{at:%Y-%m-%d %H:%M:%S}", f"{at:%Y-%m-%d %H:%M} UTC"
+    shown = f"{at:%Y-%m-%d %H:%M:%S} UTC" if seconds else f"{at:%Y-%m-%d %H:%M} UTC"
+    return Markup('<time datetime="{}" title="{} UTC"{}>{}</time>').format(
+        exact, f"{at:%Y-%m-%d %H:%M:%S}", Markup(" data-seconds") if seconds else "", shown
     )
 
 
@@ -67,7 +68,7 @@ def duration(seconds: float) -> str:
 def size(found: int) -> str:
     """Bytes as `812 bytes`, `1.4 kB`, `23 MB`."""
     if found < 1000:
-        return f"{found} bytes"
+        return "1 byte" if found == 1 else f"{found} bytes"
     amount = float(found)
     for unit in ("kB", "MB"):
         amount /= 1000

@@ -29,6 +29,8 @@ THEMES = ("system", "light", "dark")
 IDLE_SECONDS, MOVING_SECONDS = 12.0, 2.0
 # So old may be what a refresh shows of what another page has just read.
 SHARED_SECONDS, HEALTH_SECONDS = 1.5, 5.0
+# And so old where nothing moves and many pages are open.
+LONGEST_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Visit:
         self.visitor = visitor_in(request.scope)
         self.path = str(request.scope["path"])
         self.is_live = LIVE in request.headers
-        """Whether an open page asks what has changed."""
+        """Whether an open page asks what has changed; the header says after how many seconds."""
         self.api = self.shared(SHARED_SECONDS if self.is_live else 0.0)
         """The API in the visitor's name."""
         self.api_is_away = False
@@ -77,7 +79,10 @@ class Visit:
     def shared(self, seconds: float) -> MetadataClient:
         """The API in the visitor's name; what others of the same role have read so lately is not asked again."""
         scope = Scope(self.me.role, self.me.deployments)
-        return self.frame.client.as_visitor(self.visitor.token, scope=scope, seconds=seconds)
+        idles = self.request.headers.get(LIVE, "") == f"{IDLE_SECONDS:g}"
+        return self.frame.client.as_visitor(
+            self.visitor.token, scope=scope, seconds=seconds, idle_seconds=LONGEST_SECONDS if idles else 0.0
+        )
 
     def query(self, name: str, default: str = "") -> str:
         """A value of the query string without spaces around it."""

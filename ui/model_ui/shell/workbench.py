@@ -5,8 +5,9 @@ in the frame. Called by `app.protect`.
 """
 
 import logging
+import secrets
 from collections.abc import Mapping, Sequence
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
@@ -70,6 +71,9 @@ class Workbench:
             return await _refused(visit, 405, "This page takes no forms", "Go back and use its buttons.")
         except ApiError as error:
             return await _problem(visit, error)
+        except Exception as error:
+            # The edge of a page: whatever is wrong with it, its visitor gets an answer, and the log the reason.
+            return await _fault(visit, error)
 
     def _redirected(self, path: str, visit: Visit) -> Response | None:
         """From the pretty address of a thing to its page."""
@@ -77,8 +81,8 @@ class Workbench:
         target = self._pretty.get(f"{before}/")
         if target is None or not NAME.fullmatch(name):
             return None
-        rest = visit.request.url.query
-        return visit.redirect(f"{target}?name={quote(name)}{'&' + rest if rest else ''}")
+        rest = [(key, value) for key, value in visit.request.query_params.multi_items() if key != "name"]
+        return visit.redirect(f"{target}?{urlencode([('name', name), *rest])}")
 
 
 async def _act(page: Page, visit: Visit, most: int) -> Response:
@@ -117,6 +121,22 @@ async def _problem(visit: Visit, error: ApiError) -> Response:
         )
     logger.error("%s: %s", visit.path, error.detail)
     return await _refused(visit, 502, "The API has a fault", error.detail)
+
+
+async def _fault(visit: Visit, error: Exception) -> Response:
+    """A fault of ours: an id for the visitor, and what happened under the same id in the log."""
+    number = secrets.token_hex(4)
+    logger.error("fault %s: %s %s", number, visit.request.method, visit.path, exc_info=error)
+    detail = (
+        f"This is a fault of the page, and not yours. Whoever runs Marina finds it in the log under {number}."
+    )
+    try:
+        answer = await _refused(visit, 500, "This page has a fault", detail)
+    except Exception as other:
+        logger.error("fault %s: its page cannot be shown either", number, exc_info=other)
+        return Response(detail, 500, media_type="text/plain")
+    answer.headers["cache-control"] = "no-store"
+    return answer
 
 
 async def _missing(visit: Visit) -> Response:
