@@ -2,14 +2,14 @@
 
 Reads go on; creating and changing experiments waits meanwhile, a few seconds for 100,000.
 
-Revision: 0030, after 0029.
+Revision: 0032, after 0031.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0030"
-down_revision = "0029"
+revision = "0032"
+down_revision = "0031"
 branch_labels = None
 depends_on = None
 
