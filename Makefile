@@ -143,7 +143,7 @@ bench-api: $(INSTALLED_TESTS) ## measure imports, lists and curves of the metada
 bench-predictions: $(INSTALLED) ## measure one call to four deployments beside each of them alone, on the running system
 	@$(BIN)/python tests/bench/bench_predictions.py $(BENCH)
 
-screenshot: $(INSTALLED_TESTS) browser ## draw a digit in the running system and write the README's screenshot, docs/try.png
+screenshot: $(INSTALLED_TESTS) browser ## use the running system and write the README's screenshots, docs/*.png
 	@$(BIN)/python -m tests.ui.screenshot
 
 ##@ Images

@@ -7,6 +7,7 @@ docs/adr/0005-chunked-metric-curves.md. What is appended to a curve later comes 
 import hashlib
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from metadata_api import long_curves
 from metadata_api.directions import Direction
+from metadata_api.long_curves import Kept
 from metadata_api.memory import charge
 from metadata_api.schemas import experiments as bodies
 
@@ -127,36 +130,55 @@ def read(
     """
     points = max(POINTS_PER_BUCKET, min(points, MAX_POINTS // len(found)))
     charge(len(found) * points * _POINT_BYTES)
+    what: Json = {"metric": metric, "points": points, "buckets": max(1, points // POINTS_PER_BUCKET)}
     ids = [row.id for row in found]
-    what = {"ids": ids, "metric": metric, "buckets": max(1, points // POINTS_PER_BUCKET)}
-    kept: dict[int, dict[int, tuple[float, float | None]]] = {id_: {} for id_ in ids}
-    totals: dict[int, int] = {}
-    for id_, total, *named in session.execute(_BUCKETS, what | {"points": points}):
-        totals[id_] = total
-        first, lowest, highest, last = named
-        kept[id_].update(
-            (int(step), (value, time)) for value, step, time in (lowest, highest) if step is not None
-        )
-        kept[id_].update((int(step), (value, time)) for step, value, time in (first, last))
-    non_finite: dict[int, list[bodies.NonFinite]] = {id_: [] for id_ in ids}
-    for id_, step, value, time in session.execute(_NON_FINITE, what):
-        if x == "step" or time is not None:
-            shown = time if x == "time" else None
-            non_finite[id_].append(bodies.NonFinite(step=step, value=_name(value), time=shown))
+    sizes: dict[int, int] = {row[0]: row[1] for row in session.execute(_SIZES, what | {"ids": ids})}
+    # Of a long one its chunks say enough.
+    long = {
+        id_: size for id_, size in sizes.items() if size > points and size >= CHUNK_POINTS * what["buckets"]
+    }
+    made = long_curves.read(session, long, metric, what["buckets"], timed=x == "time")
+    short = [id_ for id_ in sizes if id_ not in long]
+    kept = _short(session, short, what) | {id_: curve.kept for id_, curve in made.items()}
+    may_be = short + [id_ for id_, curve in made.items() if curve.has_non_finite]
+    non_finite = _non_finite(session, may_be, metric, x)
     curves = [
         bodies.Curve(
             experiment=row.name,
             display_name=row.display_name,
-            points=totals.get(row.id, 0),
-            non_finite=non_finite[row.id],
-            **_columns(kept[row.id], x),
+            points=sizes.get(row.id, 0),
+            non_finite=non_finite.get(row.id, []),
+            **_columns(kept.get(row.id, {}), x),
         )
         for row in found
     ]
     return bodies.Curves(metric=metric, curves=curves)
 
 
-def _columns(kept: dict[int, tuple[float, float | None]], x: bodies.Axis) -> Json:
+def _short(session: Session, ids: Sequence[int], what: Json) -> dict[int, Kept]:
+    """The points that are kept of curves, from all that they have."""
+    kept: dict[int, Kept] = defaultdict(dict)
+    rows = session.execute(_BUCKETS, what | {"ids": ids}) if ids else ()
+    for id_, first, lowest, highest, last in rows:
+        named = (point for point in (lowest, highest) if point[1] is not None)
+        kept[id_].update((int(step), (value, time)) for value, step, time in named)
+        kept[id_].update((int(step), (value, time)) for step, value, time in (first, last))
+    return kept
+
+
+def _non_finite(
+    session: Session, ids: Sequence[int], metric: str, x: bodies.Axis
+) -> dict[int, list[bodies.NonFinite]]:
+    found: dict[int, list[bodies.NonFinite]] = defaultdict(list)
+    rows = session.execute(_NON_FINITE, {"ids": ids, "metric": metric}) if ids else ()
+    for id_, step, value, time in rows:
+        if x == "step" or time is not None:
+            shown = time if x == "time" else None
+            found[id_].append(bodies.NonFinite(step=step, value=_name(value), time=shown))
+    return found
+
+
+def _columns(kept: Kept, x: bodies.Axis) -> Json:
     """Steps and values in the order of the axis, with times where that is the axis."""
     order = sorted(kept)
     if x == "time":
@@ -174,28 +196,20 @@ def _name(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-# How long a curve is stands in its experiment's summary. Of arrays the first part decides, so minimum and maximum come
-# with their steps and times. Long curves are grouped by chunks, short ones point by point; one that fits as it is has
-# a bucket for each point.
+# How long a curve is stands in its experiment's summary.
+_SIZES = text("""
+select id, cast(metrics #>> array[:metric, 'points'] as bigint)
+from experiments where id = any(:ids) and jsonb_exists(metrics, :metric)
+""")
+# Of arrays the first part decides, so minimum and maximum come with their steps and times. A curve that fits as it is
+# has a bucket for each point.
 _BUCKETS = text("""
 with size as (
     select id as experiment_id, cast(metrics #>> array[:metric, 'points'] as bigint) as points
-    from experiments where id = any(:ids) and jsonb_exists(metrics, :metric)
-),
-by_chunk as (
-    select experiment_id, size.points as total, chunk.place * :buckets / chunk.chunks as bucket, chunk.*
-    from size, lateral (
-        select row_number() over (order by first_step) - 1 as place, count(*) over () as chunks,
-            array[first_step::float8, first_value, first_time] as first,
-            case when min_step is not null then array[min_value, min_step::float8, min_time] end as lowest,
-            case when max_step is not null then array[max_value, max_step::float8, max_time] end as highest,
-            array[last_step::float8, last_value, last_time] as last
-        from metric_points where experiment_id = size.experiment_id and metric = :metric
-    ) as chunk
-    where size.points >= 32 * :buckets and size.points > :points
+    from experiments where id = any(:ids)
 ),
 by_point as (
-    select experiment_id, size.points as total,
+    select experiment_id,
         case when size.points <= :points then at.place
              else at.place * :buckets / size.points end as bucket,
         at.step::float8 as step, at.value, at.time
@@ -207,19 +221,12 @@ by_point as (
             from metric_points where experiment_id = size.experiment_id and metric = :metric
         ) as chunk, unnest(steps, values, times) with ordinality as point(step, value, time, nr)
     ) as at
-    where size.points < 32 * :buckets or size.points <= :points
 )
-select experiment_id, total::bigint, min(first),
-    coalesce(min(lowest), array[null, null, null]::float8[]),
-    coalesce(max(highest), array[null, null, null]::float8[]),
-    max(last)
-from by_chunk group by experiment_id, total, bucket
-union all
-select experiment_id, total::bigint, min(array[step, value, time]),
+select experiment_id, min(array[step, value, time]),
     coalesce(min(array[value, step, time]) filter (where abs(value) < 'Infinity'), array[null, null, null]::float8[]),
     coalesce(max(array[value, step, time]) filter (where abs(value) < 'Infinity'), array[null, null, null]::float8[]),
     max(array[step, value, time])
-from by_point group by experiment_id, total, bucket
+from by_point group by experiment_id, bucket
 """)
 
 _NON_FINITE = text("""

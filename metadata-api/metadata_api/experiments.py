@@ -129,7 +129,7 @@ def _shaped(session: Session, rows: Sequence[Experiment]) -> list[bodies.Experim
             description=row.description,
             parameters=row.parameters,
             tags=row.tags,
-            metrics={name: bodies.MetricSummary(**found) for name, found in row.metrics.items()},
+            metrics=row.metrics,
             source=row.source,
             state=row.state,
             notes=row.notes,

@@ -194,7 +194,9 @@ def _write(session: Session, experiment_id: int, merges: Sequence[_Merge]) -> No
     if rows:
         statement = upsert(cast(Table, MetricPoints.__table__))
         there = {column: statement.excluded[column] for column in _COLUMNS}
-        session.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=there), rows)
+        stored = statement.on_conflict_do_update(index_elements=_KEY, set_=there)
+        # Only with something to return, SQLAlchemy sends all rows at once.
+        session.execute(stored.returning(MetricPoints.points), rows)
 
 
 def _curve(part: Points) -> Curve:

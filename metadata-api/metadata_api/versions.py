@@ -78,7 +78,9 @@ def publish(
         row = _row(info, upload, signer)
         row.environment = environments.choose(needed, row.environment or "")
         row.environment_sha256 = environments.sha256(row.environment)
-        ledger.require_room(sessions, ledger.ARCHIVE, row.sha256, row.size, quota)
+        if not ledger.knows(sessions, ledger.ARCHIVE, row.sha256):
+            artifacts.require_room()
+            ledger.require_quota(sessions, ledger.ARCHIVE, row.size, quota)
         ledger.claim(sessions, ledger.ARCHIVE, row.sha256, row.size)
         artifacts.adopt(canonical)
     with sessions.begin() as session:

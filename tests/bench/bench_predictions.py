@@ -31,7 +31,10 @@ def measure(api: httpx.Client, names: Sequence[str], rounds: int) -> dict[str, l
             answer = api.post("/v1/predictions", files={"image": image}, data={"deployments": asked})
             spent = 1000 * (time.perf_counter() - begin)
             answer.raise_for_status()
-            if failed := [row for row in answer.json()["results"] if row["status"] != "ok"]:
+            told = answer.json()
+            if missing := told["not_asked"]:
+                raise SystemExit(f"{missing[0]['deployment']} takes no image: name others")
+            if failed := [row for row in told["results"] if row["status"] != "ok"]:
                 raise SystemExit(f"{failed[0]['deployment']} did not answer: {failed[0]['error']}")
             if turn >= WARMUP:
                 times.append(spent)
@@ -50,7 +53,7 @@ def table(found: dict[str, list[float]]) -> list[str]:
 
 
 def main() -> int:
-    """Measure the deployments that are named, or the first four that are ready."""
+    """Measure the deployments that are named, or the first four that are ready and take an image."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--rounds", type=int, default=200)
@@ -59,7 +62,8 @@ def main() -> int:
     home = Path(os.environ.get("MARINA_HOME", ROOT / ".marina"))
     name, _, value = (home / "run" / "header").read_text().strip().partition(": ")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={name: value}, timeout=60) as api:
-        ready = [one["name"] for one in api.get("/v1/deployments").json()["items"] if one["ready"]]
+        items = api.get("/v1/deployments?limit=200").json()["items"]
+        ready = [one["name"] for one in items if one["ready"] and one["inputs"][0]["kind"] == "image"]
         names = arguments.names or ready[:4]
         sys.stdout.write("\n".join(table(measure(api, names, arguments.rounds))) + "\n")
     return 0

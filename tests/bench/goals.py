@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.bench.kinds import KINDS
+from tests.bench.kinds import BINARY_IMAGE, BINARY_PHOTO, JSON_IMAGE, JSON_PHOTO, JSON_ROW
 from tests.bench.parts import Parts
 from tests.bench.report import OURS, REFERENCE, Figures, Results
 
-JSON, BINARY = (kind.name for kind in KINDS if kind.rows == 1)
+JSON, BINARY = JSON_IMAGE.name, BINARY_IMAGE.name
+SERVERS = ("marina native", "marina torchserve")
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Goal:
     limit: float
     at_most: bool = False
     to_json: bool = False
+    against: tuple[str, ...] = ()
+    """Kinds of requests to the others; empty for the same kind."""
 
     @property
     def value(self) -> Callable[[Figures], float]:
@@ -33,18 +36,23 @@ class Goal:
         other = self._other(results)
         return self.value(mine) / other if mine and other else None
 
-    def alone(self, results: Results, parts: Parts) -> float | None:
-        """The ratio if all but the model, in one worker, took no time; None without the other side."""
+    def alone(self, results: Results, parts: Parts | None) -> float | None:
+        """The ratio if all but the model, in one worker, took no time; known of the starter CNN only."""
         other = self._other(results)
-        return (parts.one_ms if self.at_most else parts.rate) / other if other else None
+        if parts is None or other is None or self.kind not in (JSON, BINARY):
+            return None
+        return (parts.one_ms if self.at_most else parts.rate) / other
 
     def _other(self, results: Results) -> float | None:
         """What ours is compared with."""
         if self.to_json:
-            own = results.median(self.server, JSON, self.clients)
+            (json,) = self.against or (JSON,)
+            own = results.median(self.server, json, self.clients)
             return own.rate if own else None
         peers = [name for name in results.names if not name.startswith(OURS) and name != REFERENCE]
-        found = [each for each in (results.median(name, self.kind, self.clients) for name in peers) if each]
+        kinds = self.against or (self.kind,)
+        asked = (results.median(name, kind, self.clients) for name in peers for kind in kinds)
+        found = [each for each in asked if each]
         return (min if self.at_most else max)(map(self.value, found)) if found else None
 
 
@@ -59,18 +67,51 @@ GOALS = tuple(
 )
 
 
-def table(results: Results, parts: Parts) -> list[str]:
+def _of_photos(server: str, clients: int) -> list[Goal]:
+    words = f"client{'s' * (clients > 1)}, resnet18"
+    both = (JSON_PHOTO.name, BINARY_PHOTO.name)
+    return [
+        Goal(
+            server,
+            f"requests/s of {clients} binary {words}, own JSON = 1",
+            BINARY_PHOTO.name,
+            clients,
+            3,
+            to_json=True,
+            against=(JSON_PHOTO.name,),
+        ),
+        Goal(server, f"requests/s of {clients} JSON {words}, best peer = 1", JSON_PHOTO.name, clients, 1.2),
+        Goal(
+            server,
+            f"requests/s of {clients} binary {words}, best peer, JSON or binary = 1",
+            BINARY_PHOTO.name,
+            clients,
+            1.2,
+            against=both,
+        ),
+    ]
+
+
+GOALS += tuple(goal for server in SERVERS for clients in (1, 8) for goal in _of_photos(server, clients))
+GOALS += tuple(
+    Goal(server, "requests/s of 32 JSON clients, a table, best peer = 1", JSON_ROW.name, 32, 3)
+    for server in SERVERS
+)
+
+
+def table(results: Results, parts: Parts | None) -> list[str]:
     """The goals that this run has figures for, as lines of Markdown; empty when there are none."""
     lines = []
     for goal in GOALS:
         ratio = goal.ratio(results)
         alone = goal.alone(results, parts)
-        if ratio is None or alone is None:
+        if ratio is None:
             continue
         reached = ratio <= goal.limit if goal.at_most else ratio >= goal.limit
         limit = f"at {'most' if goal.at_most else 'least'} {goal.limit:g}"
         lines.append(
-            f"| {goal.server} | {goal.what} | {limit} | {ratio:.2f} | {'yes' if reached else 'no'} | {alone:.2f} |"
+            f"| {goal.server} | {goal.what} | {limit} | {ratio:.2f} | {'yes' if reached else 'no'} | "
+            + (f"{alone:.2f} |" if alone is not None else "– |")
         )
     head = [
         "| server | what | goal | here | reached | the model alone |",

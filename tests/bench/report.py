@@ -86,7 +86,8 @@ def document(
         "# Benchmarks",
         "",
         "Both runtimes compared with other Python model servers, in one run on one machine: the starter CNN (1.2 million weights),",
-        "the same requests, the same client (wrk, one thread). Servers run one at a time in interleaved rounds; figures are medians.",
+        "ResNet-18 (11.7 million) and the starter of a table, the same requests, the same client (wrk, one thread). Servers run one",
+        "at a time in interleaved rounds; figures are medians.",
         f"`{command}` wrote this file. Other machines give other figures: compare the columns, not the days.",
         "Earlier figures, and the decisions they led to, are in [measurements.md](measurements.md).",
         "",
@@ -125,6 +126,8 @@ def _cells(found: Figures) -> list[str]:
 
 
 def _resources(results: Results) -> list[str]:
+    if not results.kinds():
+        return []
     kind = results.kinds()[0]
     clients = [count for count in (1, 32) if count in results.clients(kind)]
     heads = [f"CPU s for 1,000 requests, {count} client{'s' * (count > 1)}" for count in clients]

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from serving_runtime import processes
+from tests.bench.kinds import DIGITS, Model
 from tests.ports import free_port
 
 READABLE = "readable"  # the folder beside a model that its handler may look into
@@ -96,22 +97,22 @@ def prepare(name: str) -> None:
 
 
 @contextlib.contextmanager
-def started(name: str, folder: Path, **settings: str) -> Iterator[Running]:
+def started(name: str, folder: Path, model: Model = DIGITS, **settings: str) -> Iterator[Running]:
     """Run a server alone, with its files in `folder`, until the block ends. Raises SystemExit when it cannot.
 
-    `settings` are for ours only; it serves the archive in `folder`/models, or else the starter CNN.
+    `settings` are for ours only; it serves the archive in `folder`/models, or else one of the model.
     """
     port = free_port()
     read_anew(Path(sys.prefix) if name in OURS else ENVIRONMENTS / name)
     if name in OURS:
         command = [sys.executable, "-m", "serving_runtime"]
-        environment = {**_ours(OURS[name], folder, port), **settings}
+        environment = {**_ours(OURS[name], folder, port, model), **settings}
         path, ready = INFER, "/v2/health/ready"
     else:
         parts, path, ready = COMMANDS[name]
         command = [part.format(bin=ENVIRONMENTS / name / "bin", port=port) for part in parts]
         environment = dict(os.environ)
-        _peer(name, folder, port)
+        _peer(name, folder, port, model)
     with open(folder / f"{name}.log", "ab") as log:
         process = processes.start(command, cwd=folder, env=environment, output=log)
     running = Running(f"http://127.0.0.1:{port}{path}", psutil.Process(process.pid))
@@ -147,13 +148,11 @@ def versions() -> dict[str, str]:
     return {name: line.replace("==", " ") for name, line in pinned.items()}
 
 
-def _ours(runtime: str, folder: Path, port: int) -> dict[str, str]:
-    from tests.serving.starters import starter
-
+def _ours(runtime: str, folder: Path, port: int, model: Model) -> dict[str, str]:
     models = folder / "models"
     models.mkdir(exist_ok=True)
     if not list(models.iterdir()):
-        starter(models / "digits.mar", "cnn-baseline")
+        _archive(models / "digits.mar", model)
     readable = folder / READABLE
     readable.mkdir(exist_ok=True)
     readable.chmod(0o755)
@@ -168,25 +167,54 @@ def _ours(runtime: str, folder: Path, port: int) -> dict[str, str]:
     }
 
 
-def _peer(name: str, folder: Path, port: int) -> None:
+def _archive(path: Path, model: Model) -> None:
+    """The model as we serve it: the starter, or what `marina pack` makes of its network."""
+    from serving_runtime.packed.torch_model import network_of
+    from tests.serving.starters import starter
+
+    if model.starter:
+        starter(path, model.starter)
+        return
+    import numpy as np
+    import torch
+    from safetensors.torch import save_file
+
+    from marina.packing.pack import Order, pack
+
+    network, weights, example = ROOT / model.network, path.with_name("w.safetensors"), path.with_name("x.npy")
+    torch.manual_seed(0)
+    try:
+        save_file(network_of(network).state_dict(), weights)
+        np.save(example, model.data(1).reshape(1, *model.row))
+        labels = [f"class {number}" for number in range(1000)]
+        pack(Order(weights, example, "digits", labels=labels, network=network), path)
+    finally:
+        weights.unlink(missing_ok=True)
+        example.unlink(missing_ok=True)
+
+
+def _peer(name: str, folder: Path, port: int, model: Model) -> None:
     """Lay out what the program of a peer reads."""
     for file in PEERS.glob("*.py"):
         shutil.copy(file, folder)
+    (folder / "shape.json").write_text(json.dumps([-1, *model.given]))
     python = ENVIRONMENTS / name / "bin/python"
     if not (folder / "model.pt").exists():
-        network = ROOT / "models" / "networks" / "cnn.py"
-        subprocess.run([python, "network.py", network, "model.pt"], cwd=folder, check=True)
+        divisor = "255" if model.datatype == "UINT8" else "1"
+        subprocess.run(
+            [python, "network.py", ROOT / model.network, "model.pt", divisor], cwd=folder, check=True
+        )
     if name == "mlserver":
         ports = {"http_port": port, "grpc_port": free_port(), "metrics_port": free_port()}
         server = {**ports, "parallel_workers": 1, "debug": False}
-        model = {
+        described = {
             "name": "digits",
             "implementation": "mlserver_model.Digits",
             "max_batch_size": 16,
             "max_batch_time": 0.002,
         }
         (folder / "settings.json").write_text(json.dumps(server))
-        (folder / "model-settings.json").write_text(json.dumps(model))
+        (folder / "model-settings.json").write_text(json.dumps(described))
 
 
 def wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

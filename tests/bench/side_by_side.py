@@ -2,12 +2,14 @@
 
     make bench                                  everything, about half an hour; writes docs/benchmarks.md
     make bench BENCH="--only native,starlette --rounds 1 --clients 1,32 --out /tmp/figures.md"
+    make bench BENCH="--kind resnet18 --rounds 1"   requests of one kind
 
 Rounds are interleaved: each server is started, measured and stopped, then the next, then all again. A machine that
 slows down slows everybody down; the tables show medians. Needs wrk.
 """
 
 import argparse
+import itertools
 import os
 import statistics
 import sys
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench import bench, goals, parts, report, servers, through_api, with_recording, with_tokens
-from tests.bench.kinds import KINDS, Kind
+from tests.bench.kinds import DIGITS, KINDS, Kind
 from tests.serving.starters import starter
 
 CLIENTS = (1, 8, 32, 128)
@@ -59,7 +61,7 @@ class Comparisons(NamedTuple):
     recording: with_recording.Comparison
 
 
-def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts, Comparisons]:
+def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts | None, Comparisons]:
     """All rounds of the servers, of the parts of a request, and of our servers beside themselves."""
     names = [*servers.OURS, *servers.COMMANDS]
     if arguments.only:
@@ -71,23 +73,29 @@ def run(arguments: argparse.Namespace) -> tuple[report.Results, parts.Parts, Com
     results = report.Results(names)
     compared = Comparisons(through_api.Comparison(), with_tokens.Comparison(), with_recording.Comparison())
     kinds = [kind for kind in KINDS if (arguments.kind or "") in kind.name]
-    clients = [int(word) for word in arguments.clients.split(",")]
+    models = list(dict.fromkeys(kind.model for kind in kinds))
+    clients = {int(word) for word in arguments.clients.split(",")}
     found = []
     with tempfile.TemporaryDirectory(prefix="bench") as temporary:
         for round_ in range(arguments.rounds):
-            for name in names:
-                folder = Path(temporary) / name.replace(" ", "-")
+            for name, model in itertools.product(names, models):
+                folder = Path(temporary) / f"{name}-{model.name}".replace(" ", "-")
                 folder.mkdir(exist_ok=True)
-                with servers.started(name, folder) as running:
-                    _measure_all(results, name, running, kinds, clients, arguments.seconds, folder)
+                with servers.started(name, folder, model) as running:
+                    own = [kind for kind in kinds if kind.model == model]
+                    _measure_all(results, name, running, own, clients, arguments.seconds, folder)
+                    if model != DIGITS:
+                        continue
+                    results.add_memory(name, running.memory())
                     if name in servers.OURS:
                         rounds = {"rounds": PAIRS, "seconds": arguments.seconds}
                         through_api.measure(compared.through, name, running, folder=folder, **rounds)
                         with_tokens.measure(compared.tokens, name, running, folder=folder, **rounds)
                         with_recording.measure(compared.recording, name, running, folder=folder, **rounds)
-            found.append(_parts())
+            if DIGITS in models:
+                found.append(_parts())
             print(f"round {round_ + 1} of {arguments.rounds} done", file=sys.stderr, flush=True)
-    return results, parts.summary(found), compared
+    return results, parts.summary(found) if found else None, compared
 
 
 def _measure_all(
@@ -95,18 +103,15 @@ def _measure_all(
     name: str,
     running: servers.Running,
     kinds: list[Kind],
-    clients: list[int],
+    clients: set[int],
     seconds: int,
     folder: Path,
 ) -> None:
     for kind in kinds:
         if measure(running, kind, 8, WARM_UP_SECONDS, folder) is None:
             continue
-        for count in clients:
-            # More images a request: fewer clients say as much.
-            if kind.rows == 1 or count <= 32:
-                results.add(name, kind.name, count, measure(running, kind, count, seconds, folder))
-    results.add_memory(name, running.memory())
+        for count in sorted(clients.intersection(kind.clients)):
+            results.add(name, kind.name, count, measure(running, kind, count, seconds, folder))
 
 
 def _parts() -> parts.Microseconds:
@@ -136,7 +141,7 @@ def main() -> int:
         "v2 through the API": compared.through.table(),
         "v2 with tokens": compared.tokens.table(),
         "v2 that is recorded": compared.recording.table(),
-        "Where the time of a request goes": found.table,
+        "Where the time of a request goes": found.table if found else [],
     }
     text = report.document(results, servers.versions(), report.this_machine(), load, sys.argv[1:], sections)
     arguments.out.write_text(text)

@@ -42,6 +42,14 @@ class Network(nn.Module):
 Pack = Callable[..., Said]
 
 
+class Lengths(nn.Module):
+    """Texts as they are in, logits of short and long out, in a dict as networks of texts give them."""
+
+    def forward(self, texts: list[str]) -> dict[str, torch.Tensor]:
+        lengths = torch.tensor([float(len(text)) for text in texts])
+        return {"logits": torch.stack([5 - lengths, lengths - 5], 1)}
+
+
 @pytest.fixture
 def pack(marina: Marina, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pack:
     """Pack files of the test's folder; the model runs in this process, which has imported PyTorch already."""
@@ -159,6 +167,16 @@ class TestFormats:
         assert golden(tmp_path / "linear.mar")["number"] == [pytest.approx(number, abs=1e-5)]
 
     @pytest.mark.long
+    def test_one_that_takes_texts(self, pack: Pack, tmp_path: Path) -> None:
+        torch.jit.script(Lengths()).save("lengths.pt")
+        Path("text.txt").write_text("größer\n")
+        said = pack("lengths.pt", "-x", "text.txt", "--labels", "short,long")
+        assert said.code == 0, said.err
+        declared = spec(tmp_path / "lengths.mar")
+        assert declared["inputs"][0]["kind"] == "text"
+        assert declared["inputs"][0]["example"] == "größer"
+        assert golden(tmp_path / "lengths.mar")["label"] == ["long"]
+
     def test_one_that_was_exported_for_one_row_is_called_row_by_row(
         self, pack: Pack, table: nn.Module, tmp_path: Path
     ) -> None:
@@ -266,9 +284,17 @@ class TestSignature:
         pack("fixed.pt", "-x", photo).failed(1, "an image of 12x10 pixels: it takes 64x64: add --size 64x64")
         assert pack("fixed.pt", "-x", photo, "--size", "64x64").code == 0
 
-    def test_a_text_is_nothing_for_a_network(self, pack: Pack, table: nn.Module) -> None:
+    def test_a_network_that_takes_no_texts_needs_a_tokenizer(self, pack: Pack, table: nn.Module) -> None:
         Path("text.txt").write_text("so it is")
-        pack("linear.pt", "-x", "text.txt").failed(2, "numbers and no text")
+        pack("linear.pt", "-x", "text.txt").failed(1, "--tokenizer tokenizer.json")
+
+    def test_a_tokenizer_that_is_none_or_of_no_use(self, pack: Pack, table: nn.Module) -> None:
+        Path("text.txt").write_text("so it is")
+        Path("row.json").write_text("[[1, 2, 3, 4]]")
+        Path("other.json").write_text("{}")
+        pack("linear.pt", "-x", "text.txt", "--tokenizer", "other.json").failed(2, "save_pretrained")
+        pack("linear.pt", "-x", "text.txt", "--tokenizer", "none.json").failed(2, "cannot be read")
+        pack("linear.pt", "-x", "row.json", "--tokenizer", "other.json").failed(2, "for texts")
 
 
 class TestServed:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from metadata_api import curves
+from metadata_api import curves, long_curves
 from metadata_api.curves import Curve
 from metadata_api.database.tables import Experiment, MetricPoints
 
@@ -75,6 +75,19 @@ def test_many_curves_come_in_the_order_asked_for(api: httpx.Client, engine: Engi
         ("c", "C"),
         ("a", "A"),
     ]
+
+
+def test_curves_that_one_statement_does_not_read_come_by_several(
+    api: httpx.Client, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["a", "b", "c"]
+    for number, name in enumerate(names):
+        store(engine, name, [math.sin(step / 50 + number) for step in range(4000)])
+    together = api.get("/v1/curves", params={"experiment": names, "points": 100}).json()["curves"]
+    monkeypatch.setattr(long_curves, "CHUNKS_AT_ONCE", 200)
+    one_by_one = api.get("/v1/curves", params={"experiment": names, "points": 100}).json()["curves"]
+    assert [len(curve["steps"]) > 50 for curve in together] == [True] * 3
+    assert one_by_one == together
 
 
 def test_an_experiment_without_this_metric_has_an_empty_curve(api: httpx.Client, engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """What is deleted goes whole or not at all, after what depends on it was named; what serves is never taken away."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -213,6 +214,29 @@ def test_what_is_missing_or_damaged_can_be_uploaded_again_whatever_the_quota_is(
         assert api.get(version["download"]).status_code == 503
         assert api.post(VERSIONS, content=archive).raise_for_status().json()["version"] == 1
         assert api.get(version["download"]).status_code == 200
+
+
+def test_what_is_missing_can_be_uploaded_again_on_a_nearly_full_disk_and_nothing_new_can(
+    settings: Settings, clean: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = Retention(free_bytes=1_000_000)
+    with (
+        running(create_app(settings.model_copy(update={"retention": keep}))) as address,
+        httpx.Client(base_url=address, timeout=30) as api,
+    ):
+        api.post("/v1/experiments", json={"name": "digits"}).raise_for_status()
+        version = publish(api, tmp_path, "one")
+        (settings.store_dir / "artifacts" / version["sha256"][:2] / version["sha256"]).unlink()
+        left = SimpleNamespace(free=700_000)
+        monkeypatch.setattr("metadata_api.storage.folder.shutil.disk_usage", lambda _: left)
+        new = api.post(VERSIONS, content=make_mar(tmp_path, salt="two"))
+        assert (new.status_code, new.json()["error"]) == (507, "disk_nearly_full")
+        assert api.post(VERSIONS, content=make_mar(tmp_path, salt="one")).json()["version"] == 1
+        assert api.get(version["download"]).status_code == 200
+        # While an upload arrives the disk fills up, by it or by others.
+        left.free = 400_000
+        assert api.post(VERSIONS, content=make_mar(tmp_path, salt="one")).status_code == 507
+        assert list((settings.store_dir / "artifacts" / "partial").iterdir()) == []
 
 
 def test_uploads_are_rejected_before_the_disk_is_full(

@@ -27,6 +27,7 @@ from metadata_api.errors import Unavailable
 from metadata_api.memory import Held, Memory
 from metadata_api.schemas import experiments
 from metadata_api.settings import Max, Settings
+from serving_runtime.archive import mar
 from tests.databases import own_database
 from tests.metadata_api.making import make_deployment, url_of
 from tests.metadata_api.servers import running
@@ -355,3 +356,42 @@ def test_a_hundred_clients_at_the_worst_requests(own_process: tuple[str, psutil.
     assert not statuses.keys() & {0, 500}, statuses
     with httpx.Client(base_url=url, timeout=60) as client:
         assert client.get("/v1/experiments?limit=1").status_code == 200
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("is_form", [False, True], ids=["body", "form"])
+def test_an_upload_of_a_gigabyte_takes_no_memory(
+    own_process: tuple[str, psutil.Process, Engine], tmp_path: Path, is_form: bool
+) -> None:
+    url, process, _ = own_process
+    weights, archive = tmp_path / "weights.bin", tmp_path / "large.mar"
+    part = numpy.random.default_rng(0).bytes(10_000_000)
+    with weights.open("wb") as file:
+        for _ in range(100):
+            file.write(part)
+    (tmp_path / "handler.py").write_text("class Handler: ...\n")
+    files: dict[str, bytes | Path] = {"handler.py": tmp_path / "handler.py", "weights.bin": weights}
+    mar.build(archive, name="large", handler="handler.py", serialized_file=None, files=files)
+    assert archive.stat().st_size > 1_000_000_000
+    with httpx.Client(base_url=url, timeout=300) as client, archive.open("rb") as sent:
+        client.post("/v1/experiments", json={"name": "large"}).raise_for_status()
+        before, peak, ended = process.memory_info().rss, [0], threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(0.05):
+                peak[0] = max(peak[0], process.memory_info().rss)
+
+        watching = Thread(target=watch)
+        watching.start()
+        try:
+            address = "/v1/experiments/large/versions"
+            answer = (
+                client.post(address, files={"file": sent}) if is_form else client.post(address, content=sent)
+            )
+        finally:
+            ended.set()
+            watching.join(10)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["size"] > 1_000_000_000
+    assert peak[0] - before < 64 * MEBIBYTE

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -26,6 +27,8 @@ from tests.metadata_api.making import (
 )
 from tests.metadata_api.predicting.test_kinds import NUMBERS, TEXT, WINE
 from tests.metadata_api.servers import V2Server, answers, rejects, running
+from tests.serving.archive.crafted import HANDLER, files, item, laid, manifest, rejected
+from tests.serving.archive.test_mar_hostile import ARCHIVES, MANIFESTS, MODELS, RECORDS
 from tests.ui import browsers
 from tests.ui.apps import create_app
 
@@ -377,6 +380,44 @@ def test_an_archive_is_dropped_and_leads_to_its_version(
     page.get_by_role("button", name="Upload").click()
     expect(page.get_by_role("heading", name="net v1")).to_be_visible()
     page.close()
+
+
+HOSTILE = {
+    **{name: archive for name, (_, archive) in ARCHIVES.items()},
+    **{name: laid([replace(manifest(), body=text), HANDLER]) for name, (_, text) in MANIFESTS.items()},
+    **{
+        name: laid(
+            [manifest(**model), HANDLER, item("requirements.txt", b"x"), item("model-config.yaml", b"x")]
+        )
+        for name, (_, model) in MODELS.items()
+    },
+    **{name: files(item(file, text)) for name, (_, file, text) in RECORDS.items()},
+}
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.long)])
+def test_a_hostile_archive_shows_its_cause_and_leaves_no_version(
+    chromium: Browser, pages: str, site: None, api: httpx.Client, tmp_path: Path, step: int
+) -> None:
+    page, alone = chromium.new_page(), tmp_path / "alone"
+    alone.mkdir()
+    page.goto(f"{pages}/behind/models")
+    wrong = []
+    for archive in list(HOSTILE.values())[::step]:
+        cause = str(rejected(archive, alone)) if archive else "is empty"
+        (tmp_path / "strange.mar").write_bytes(archive)
+        page.get_by_label("Archive", exact=True).set_input_files([])
+        page.get_by_label("Archive", exact=True).set_input_files(tmp_path / "strange.mar")
+        with page.expect_response("**/archives/strange?new=1"):
+            page.get_by_role("button", name="Upload", exact=True).click()
+        told = page.get_by_role("alert").text_content(timeout=5000) or ""
+        if cause not in told:
+            wrong.append(f"{cause!r} is told as {told!r}")
+    page.close()
+    assert wrong == []
+    assert api.get("/v1/experiments/strange/versions").json()["items"] == []
 
 
 @pytest.mark.browser

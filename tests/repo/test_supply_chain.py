@@ -23,6 +23,10 @@ IMAGES = {
     "marina-ui": "ui",
     "marina-models": "models",
 }
+ENVIRONMENTS = {
+    f"marina-serving-{lock.parent.name}": lock
+    for lock in (ROOT / "serving" / "environments").glob("*/requirements.lock")
+}
 VALIDATE = """
 import sys
 from pathlib import Path
@@ -66,7 +70,7 @@ class TestSbom:
     """One for each image, from the locks that its Dockerfile installs."""
 
     def test_every_image_has_one(self, sboms: dict[str, dict[str, Any]]) -> None:
-        assert sboms.keys() == IMAGES.keys()
+        assert sboms.keys() == {*IMAGES, *ENVIRONMENTS}
         for name, sbom in sboms.items():
             assert sbom["metadata"]["component"]["name"] == name
 
@@ -99,6 +103,22 @@ class TestSbom:
             hashes = {one["content"] for one in part["hashes"]}
             assert hashes == set(re.findall("--hash=sha256:([0-9a-f]{64})", entry)), name
             assert part["purl"] == f"pkg:pypi/{name}@{part['version'].replace('+', '%2B')}"
+
+    @pytest.mark.parametrize("image", ENVIRONMENTS)
+    def test_an_environment_has_what_its_lock_adds_to_the_serving_image(
+        self, sboms: dict[str, dict[str, Any]], image: str
+    ) -> None:
+        base, found = packages(sboms["marina-serving"]), packages(sboms[image])
+        assert base.items() <= found.items()
+        locked = {entry.split()[0]: entry for entry in entries(ENVIRONMENTS[image])}
+        added = found.keys() - base.keys()
+        assert added >= {"marina-serving-vision": {"torchvision", "captum"}}.get(image, set())
+        assert added
+        for name in added:
+            hashes = {one["content"] for one in found[name]["hashes"]}
+            assert hashes == set(
+                re.findall("--hash=sha256:([0-9a-f]{64})", locked[f"{name}=={found[name]['version']}"])
+            )
 
     def test_what_a_dockerfile_leaves_out_is_not_in_it(self, sboms: dict[str, dict[str, Any]]) -> None:
         found = {image: packages(sbom).keys() for image, sbom in sboms.items()}

@@ -88,13 +88,15 @@ def test_a_drawn_digit_is_answered_by_every_deployed_experiment(
     screenshot(page, "try")
 
 
-def test_the_screenshot_of_the_readme_shows_a_prediction_of_every_experiment(
-    stack: Stack, open_page: OpenPage, tmp_path: Path
+@pytest.mark.parametrize("name", screenshot.SHOTS)
+def test_the_screenshots_of_the_readme_are_made_from_a_running_system(
+    stack: Stack, open_page: OpenPage, tmp_path: Path, name: str
 ) -> None:
-    page, new = open_page(screenshot.WIDTH), tmp_path / "try.png"
-    screenshot.take(page, stack.link, new)
-    assert page.locator(".m-card .m-label").count() == len(deployed(stack, DIGITS))
-    for path in (new, screenshot.OUT):
+    page, new = open_page(screenshot.WIDTH), tmp_path / f"{name}.png"
+    screenshot.write(screenshot.SHOTS[name](page, stack.link), new)
+    if name == "try":
+        assert page.locator(".m-card .m-label").count() == len(deployed(stack, DIGITS))
+    for path in (new, screenshot.OUT / new.name):
         assert path.stat().st_size <= screenshot.MOST_BYTES
         with Image.open(path) as image:
             assert (image.format, image.width) == ("PNG", screenshot.WIDTH)

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import psycopg2
 import psycopg2.extensions
+from pydantic_core import from_json
 from sqlalchemy import Engine, MetaData, create_engine, event, make_url
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
@@ -24,6 +26,8 @@ NAMES = {
 }
 
 UNVERIFIED_DEADLINE_SHARE = 0.3
+# As exact as Python's, also of large integers, in a fifth of its time: lists are full of small documents.
+_READ_JSON = partial(from_json, cache_strings="keys")
 
 Sessions = sessionmaker[Session]
 longer_seconds: ContextVar[float | None] = ContextVar("longer_seconds", default=None)
@@ -81,6 +85,7 @@ def connect(
         pool_timeout=seconds * 0.2,
         pool_pre_ping=True,
         connect_args=arguments,
+        json_deserializer=_READ_JSON,
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "checkin", _mark_unverified)

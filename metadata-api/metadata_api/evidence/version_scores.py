@@ -46,10 +46,10 @@ def compared(one: Tally, other: Tally) -> dict[str, Any]:
     """The fields of a `PairScore` that follow from labels."""
     errors = {item.label_id: abs(item.error) for item in other.errors}
     both = [(abs(item.error), errors[item.label_id]) for item in one.errors if item.label_id in errors]
-    only_one = len(one.right & other.wrong) + sum(mine < theirs for mine, theirs in both)
-    only_other = len(one.wrong & other.right) + sum(theirs < mine for mine, theirs in both)
-    both_right = len(one.right & other.right) + sum(mine == theirs for mine, theirs in both)
-    neither = len(one.wrong & other.wrong)
+    only_one = (one.right & other.wrong).bit_count() + sum(mine < theirs for mine, theirs in both)
+    only_other = (one.wrong & other.right).bit_count() + sum(theirs < mine for mine, theirs in both)
+    both_right = (one.right & other.right).bit_count() + sum(mine == theirs for mine, theirs in both)
+    neither = (one.wrong & other.wrong).bit_count()
     n = only_one + only_other + both_right + neither
     return {
         "n": n,

@@ -1,6 +1,6 @@
 """Expressions as SQL: each test is a range of keys, and a set of experiments."""
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, not_, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, collate, exists, func, not_, or_, select
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import SQLColumnExpression
 
@@ -20,6 +20,7 @@ from metadata_api.listing.expressions import (
 from metadata_api.listing.fields import Field
 
 Id = SQLColumnExpression[int]
+Key = SQLColumnExpression[bytes]
 
 
 def holds(expression: Expression, experiment_id: Id) -> ColumnElement[bool]:
@@ -29,26 +30,28 @@ def holds(expression: Expression, experiment_id: Id) -> ColumnElement[bool]:
             return and_(*(holds(part, experiment_id) for part in parts))
         case AnyOf(parts=parts):
             return or_(*(holds(part, experiment_id) for part in parts))
+        case Not(of=Comparison() | OneOf() | Contains() as one):
+            return _has_no_key(experiment_id, one)
         case Not(of=one):
             return not_(holds(one, experiment_id))
-        case IsNull(field=field):
-            return experiment_id.not_in(with_value(field))
+        case IsNull():
+            return _has_no_key(experiment_id, expression)
     some = aliased(ExperimentKey)
     return experiment_id.in_(select(some.experiment_id).where(fits(expression, some.key)))
 
 
-def with_value(field: Field) -> Select[int]:
-    """Ids of the experiments that have a value of this field."""
+def _has_no_key(experiment_id: Id, test: Test) -> ColumnElement[bool]:
+    """Whether no key of an experiment is one of those; `not exists` may become a join, which `not in` never does."""
     some = aliased(ExperimentKey)
-    return select(some.experiment_id).where(has_value(some.key, field))
+    return not_(exists().where(some.experiment_id == experiment_id, fits(test, some.key)))
 
 
-def has_value(key: SQLColumnExpression[bytes], field: Field) -> ColumnElement[bool]:
+def has_value(key: Key, field: Field) -> ColumnElement[bool]:
     """Whether a key is a value of this field, and not only there to be searched."""
     return and_(key >= field.digest + keys.BOOL, key < field.digest + keys.LOWER)
 
 
-def fits(test: Test, key: SQLColumnExpression[bytes]) -> ColumnElement[bool]:
+def fits(test: Test, key: Key) -> ColumnElement[bool]:
     """Whether a key is one of those that a test asks for."""
     match test:
         case Comparison(field=field, operator="!=", value=value):
@@ -68,9 +71,16 @@ def fits(test: Test, key: SQLColumnExpression[bytes]) -> ColumnElement[bool]:
     return has_value(key, test.field)
 
 
-def _compared(
-    key: SQLColumnExpression[bytes], field: Field, operator: str, value: keys.Value
-) -> ColumnElement[bool]:
+def fits_once(test: Comparison | OneOf | Contains, key: Key) -> ColumnElement[bool]:
+    """The same, for one key of each experiment at the most: a text with capitals is there twice."""
+    if not isinstance(test, Contains):
+        return fits(test, key)
+    # As when the keys were made; without it, only the capitals of ASCII have small letters.
+    text = collate(func.convert_from(func.substring(key, keys.VALUE_AT + 1), "UTF8"), "default")
+    return and_(fits(test, key), or_(key >= test.field.digest + keys.LOWER, text == func.lower(text)))
+
+
+def _compared(key: Key, field: Field, operator: str, value: keys.Value) -> ColumnElement[bool]:
     kind = keys.type_of(value)
     wanted = keys.key(field, value)
     first, beyond = field.digest + kind, field.digest + bytes([kind[0] + 1])

@@ -49,3 +49,5 @@ class Field:
 
 TASK: Final = Field("", "task")
 CREATED_AT: Final = Field("", "created_at")
+NAMES: Final = Field("", "names")
+"""Both names of an experiment in small letters, one after the other: only to be searched, and nothing in a filter."""

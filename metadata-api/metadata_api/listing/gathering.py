@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import UnaryExpression, and_, func, literal, select, true
-from sqlalchemy.orm import Session, aliased, outerjoin
+from sqlalchemy import ScalarSelect, UnaryExpression, func, literal, select, true
+from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.elements import SQLColumnExpression
 
 from metadata_api.database.listing_tables import ExperimentKey
-from metadata_api.listing.conditions import fits, has_value
+from metadata_api.listing.conditions import fits_once, has_value
 from metadata_api.listing.cursor import Place, after
-from metadata_api.listing.expressions import Comparison, OneOf, SortKey
+from metadata_api.listing.expressions import Comparison, Contains, Expression, OneOf, SortKey
 from metadata_api.listing.fields import CREATED_AT
 from metadata_api.listing.wanted import Wanted
-
-Key = SQLColumnExpression[bytes]
 
 
 def gather(
@@ -22,25 +20,21 @@ def gather(
 ) -> tuple[int, list[Place]]:
     """How many fit, `most` + 1 for more than `most`, and the first `count` after a place; none when there are more."""
     some = aliased(ExperimentKey)
-    # A test that is a range of keys is where to begin; all experiments have the other.
-    begin = next((one for one in wanted.filter if isinstance(one, Comparison | OneOf)), None)
-    first = fits(begin, some.key) if begin else has_value(some.key, CREATED_AT)
+    begin = _begin(wanted.filter)
+    first = fits_once(begin, some.key) if begin else has_value(some.key, CREATED_AT)
     others = tuple(one for one in wanted.filter if one is not begin)
     query = select(some.experiment_id).where(first, *wanted.conditions(others, some.experiment_id))
     fitting = query.limit(most + 1).cte("fitting").prefix_with("materialized")
     total = select(func.count()).select_from(fitting).scalar_subquery()
-    source: Any = fitting
-    keys: list[Key] = []
-    for by in wanted.order:
-        its = aliased(ExperimentKey)
-        same = its.experiment_id == fitting.c.experiment_id
-        source = outerjoin(source, its, and_(same, has_value(its.key, by.field)))
-        keys.append(its.key)
-    columns: list[Any] = [key.label(f"key_{place}") for place, key in enumerate(keys)]
-    page = select(fitting.c.experiment_id, *columns).select_from(source).where(total <= most)
+    keyed = select(
+        fitting.c.experiment_id,
+        *(_key(by, fitting.c.experiment_id).label(f"key_{place}") for place, by in enumerate(wanted.order)),
+    ).subquery()
+    experiment_id, *keys = keyed.c
+    page = select(keyed).where(total <= most)
     if last is not None:
-        page = page.where(after(last, wanted.order, keys, fitting.c.experiment_id))
-    cut = page.order_by(*_by(wanted.order, keys, fitting.c.experiment_id)).limit(count).subquery()
+        page = page.where(after(last, wanted.order, keys, experiment_id))
+    cut = page.order_by(*_by(wanted.order, keys, experiment_id)).limit(count).subquery()
     one = select(literal(1)).subquery()
     # The number is there when the page is empty; the order of a subquery is no promise.
     whole = select(total, cut).select_from(one.outerjoin(cut, true()))
@@ -50,6 +44,22 @@ def gather(
         for row in found
         if row[1] is not None
     ]
+
+
+def _begin(tests: Sequence[Expression]) -> Comparison | OneOf | Contains | None:
+    """A test that is a range of keys, as small a one as can be told."""
+    for kind in (Comparison | OneOf, Contains):
+        for one in tests:
+            if isinstance(one, kind):
+                return one
+    return None
+
+
+def _key(by: SortKey, experiment_id: SQLColumnExpression[int]) -> ScalarSelect[bytes]:
+    """The key of one experiment in a field: a look into the index for each, where a join would read the whole field."""
+    its = aliased(ExperimentKey)
+    found = select(its.key).where(its.experiment_id == experiment_id, has_value(its.key, by.field))
+    return found.limit(1).scalar_subquery()
 
 
 def _by(

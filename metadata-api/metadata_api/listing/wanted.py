@@ -8,8 +8,8 @@ from sqlalchemy.sql.elements import SQLColumnExpression
 from metadata_api.database.tables import ModelVersion
 from metadata_api.listing import grammar
 from metadata_api.listing.conditions import holds
-from metadata_api.listing.expressions import All, AnyOf, Comparison, Contains, Expression, SortKey
-from metadata_api.listing.fields import TASK, Field
+from metadata_api.listing.expressions import All, Comparison, Contains, Expression, SortKey
+from metadata_api.listing.fields import NAMES, TASK
 from metadata_api.schemas.experiments import Listing
 
 
@@ -49,6 +49,5 @@ def read(asked: Listing) -> Wanted:
     if asked.task is not None:
         parts += (Comparison(TASK, "=", asked.task),)
     if asked.search:
-        names = tuple(Contains(Field("", name), asked.search) for name in ("name", "display_name"))
-        parts += (AnyOf(names),)
+        parts += (Contains(NAMES, asked.search),)
     return Wanted(parts, grammar.read_sort(asked.sort), asked.with_model)

@@ -58,16 +58,17 @@ def claim_all(sessions: Sessions, kind: str, sizes: Mapping[str, int]) -> None:
         claim(sessions, kind, digest, sizes[digest])
 
 
-def require_room(sessions: Sessions, kind: str, digest: str, size: int, quota: int) -> None:
-    """Raise OutOfSpace when so many bytes more would be beyond a quota; 0 means that there is none.
+def knows(sessions: Sessions, kind: str, digest: str) -> bool:
+    """Whether bytes are counted already: to send them again, perhaps because they are damaged, takes no more."""
+    with sessions() as session:
+        return session.scalar(select(StoredObject.sha256).where(_is(kind, digest))) is not None
 
-    What the ledger has already is counted: to send it again, perhaps because it is damaged, takes no more.
-    """
+
+def require_quota(sessions: Sessions, kind: str, size: int, quota: int) -> None:
+    """Raise OutOfSpace when so many new bytes would be beyond a quota; 0 means that there is none."""
     if not quota:
         return
     with sessions() as session:
-        if session.scalar(select(StoredObject.sha256).where(_is(kind, digest))) is not None:
-            return
         stored = select(func.coalesce(func.sum(StoredObject.size), 0)).where(StoredObject.kind == kind)
         left = quota - (session.scalar(stored) or 0)
     if size > left:

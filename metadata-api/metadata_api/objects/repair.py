@@ -43,6 +43,10 @@ class RepairedStore:
         """A path on this machine to write to; removed at the end unless adopted."""
         return self.first.temporary()
 
+    def require_room(self, *, incoming: bool = False) -> None:
+        """Raise OutOfSpace when this machine's disk is nearly full; half as soon for bytes that are only received."""
+        self.first.require_room(incoming=incoming)
+
     def adopt(self, path: Path) -> str:
         """Take a finished temporary file in; returns its sha256."""
         return self.first.adopt(path)

@@ -49,6 +49,7 @@ async def import_file(
     filename: Annotated[ShortText, Query()] = "",
 ) -> ImportReport:
     """Import a CSV: the body itself, or the field `file` of a form. 201 when something was new, else 200."""
+    of.artifacts.require_room()
     with of.artifacts.temporary() as path:
         sent = await _receive(request, path)
         report = await run_in_threadpool(

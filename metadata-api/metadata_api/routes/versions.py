@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -16,11 +18,11 @@ from metadata_api.auth.layer import address_of
 from metadata_api.database.session import Sessions
 from metadata_api.errors import Invalid, TooLarge, responses
 from metadata_api.limits import max_body
-from metadata_api.routes.dependencies import CallerDep, ComponentsDep, ConsentDep, SessionDep
+from metadata_api.routes.dependencies import CallerDep, Components, ComponentsDep, ConsentDep, SessionDep
 from metadata_api.schemas.deletions import Deletion
 from metadata_api.schemas.fields import MAX_INT, NameInPath, NumberInPath
 from metadata_api.schemas.versions import Version, VersionPage
-from metadata_api.signatures import HOW, MAX_BYTES, Signatures
+from metadata_api.signatures import HOW, MAX_BYTES
 from serving_runtime.contracts import Role
 
 router = APIRouter(prefix="/v1/experiments/{name}/versions", tags=["versions"])
@@ -62,7 +64,7 @@ async def upload_version(
     """
     await run_in_threadpool(_require_experiment, of.sessions, name)
     with of.artifacts.temporary() as path:
-        digest, signature = await _receive(request, path, of.signatures)
+        digest, signature = await _receive(request, path, of)
         upload = versions.Upload(path, digest, caller.subject, address_of(request.scope), signature)
         quota = of.settings.retention.archives_bytes
         version, new = await run_in_threadpool(
@@ -102,24 +104,27 @@ def _require_experiment(sessions: Sessions, name: str) -> None:
         versions.require_experiment(session, name)
 
 
-async def _receive(request: Request, path: Path, signatures: Signatures) -> tuple[str, bytes | None]:
-    """Write the archive to a file; returns its sha256, and its signature if there is one."""
+async def _receive(request: Request, path: Path, of: Components) -> tuple[str, bytes | None]:
+    """Write the archive to a file, while there is room; returns its sha256, and its signature if there is one."""
+    require_room = partial(of.artifacts.require_room, incoming=True)
     try:
         if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-            return await _receive_form(request, path)
+            return await _receive_form(request, path, require_room)
         # Before a body that would be for nothing.
-        signatures.require(None)
-        return await _receive_body(request, path), None
+        of.signatures.require(None)
+        return await _receive_body(request, path, require_room), None
     except ClientDisconnect as error:
         raise Invalid("body_incomplete", "The body ended before it was complete. Send it again.") from error
 
 
-async def _receive_form(request: Request, path: Path) -> tuple[str, bytes | None]:
+async def _receive_form(
+    request: Request, path: Path, require_room: Callable[[], None]
+) -> tuple[str, bytes | None]:
     try:
         async with request.form(max_files=2, max_fields=2, max_part_size=MAX_BYTES) as form:
             file = _archive_of(form)
             signature = await _signature_of(form)
-            return await run_in_threadpool(_copy, file.file, path), signature
+            return await run_in_threadpool(_copy, file.file, path, require_room), signature
     except UnicodeError as error:
         raise Invalid("form_unreadable", "The form's charset is not one that is read. Use UTF-8.") from error
 
@@ -145,10 +150,11 @@ async def _signature_of(form: FormData) -> bytes | None:
     return content
 
 
-def _copy(source: BinaryIO, path: Path) -> str:
+def _copy(source: BinaryIO, path: Path, require_room: Callable[[], None]) -> str:
     digest = hashlib.sha256()
     with path.open("wb") as file:
         while part := source.read(BUFFER_BYTES):
+            require_room()
             digest.update(part)
             file.write(part)
         if not file.tell():
@@ -156,12 +162,13 @@ def _copy(source: BinaryIO, path: Path) -> str:
     return digest.hexdigest()
 
 
-async def _receive_body(request: Request, path: Path) -> str:
+async def _receive_body(request: Request, path: Path, require_room: Callable[[], None]) -> str:
     """Write the body to a file while it arrives; returns its sha256."""
     digest, pending, size = hashlib.sha256(), bytearray(), 0
     with path.open("wb") as file:
 
         def flush() -> None:
+            require_room()
             digest.update(pending)
             file.write(pending)
             pending.clear()

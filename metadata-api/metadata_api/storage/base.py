@@ -29,6 +29,9 @@ class ObjectStore(Protocol):
     def temporary(self) -> AbstractContextManager[Path]:
         """A path on this machine to write to; removed at the end unless adopted."""
 
+    def require_room(self, *, incoming: bool = False) -> None:
+        """Raise OutOfSpace when this machine's disk is nearly full; half as soon for bytes that are only received."""
+
     def adopt(self, path: Path) -> str:
         """Take a finished temporary file in; returns its sha256."""
 

@@ -26,7 +26,8 @@ class FolderStore:
     """Objects that never change: written to a temporary name, synced, then renamed into place.
 
     A reader therefore sees a whole object or none, also after a power cut, and two writers of the
-    same bytes end with one object. `free_bytes` of the disk are left free.
+    same bytes end with one object. `free_bytes` of the disk are left free; half of them may be filled for a while by
+    what is only received, so that bytes that are missing or damaged can be sent again on a disk that is nearly full.
     """
 
     def __init__(self, root: Path, free_bytes: int = 0) -> None:
@@ -49,15 +50,9 @@ class FolderStore:
     def temporary(self) -> Iterator[Path]:
         """A path on the store's own file system to write to; removed at the end unless adopted.
 
-        Raises OutOfSpace when the disk is so full that a database beside it would be next.
+        Raises OutOfSpace as `require_room` does for what is received.
         """
-        if self._free_bytes and shutil.disk_usage(self.partial).free < self._free_bytes:
-            raise OutOfSpace(
-                "disk_nearly_full",
-                f"The store's disk has less than {self._free_bytes:,} free bytes, which are left for the database; "
-                "nothing was stored. Free space, lower METADATA_API_RETENTION_PREDICTIONS_DAYS or "
-                "METADATA_API_RETENTION_INPUTS_BYTES, or delete versions.",
-            )
+        self.require_room(incoming=True)
         path = self.partial / secrets.token_hex(16)
         try:
             yield path
@@ -70,6 +65,20 @@ class FolderStore:
         finally:
             with suppress(FileNotFoundError):
                 path.unlink()
+
+    def require_room(self, *, incoming: bool = False) -> None:
+        """Raise OutOfSpace when the disk is so full that a database beside it would be next.
+
+        `incoming` is for bytes of which nobody knows yet whether they are stored already.
+        """
+        wanted = self._free_bytes // 2 if incoming else self._free_bytes
+        if wanted and shutil.disk_usage(self.partial).free < wanted:
+            raise OutOfSpace(
+                "disk_nearly_full",
+                f"The store's disk has less than {wanted:,} free bytes, which are left for the database; "
+                "nothing was stored. Free space, lower METADATA_API_RETENTION_PREDICTIONS_DAYS or "
+                "METADATA_API_RETENTION_INPUTS_BYTES, or delete versions.",
+            )
 
     def adopt(self, path: Path) -> str:
         """Take a finished temporary file in; returns its sha256."""
@@ -89,6 +98,8 @@ class FolderStore:
         with suppress(OSError):
             if self.path(digest).read_bytes() == data:
                 return digest
+        if not self.exists(digest):
+            self.require_room()
         with self.temporary() as path:
             path.write_bytes(data)
             return self.adopt(path)

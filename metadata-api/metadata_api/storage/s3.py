@@ -53,6 +53,10 @@ class S3Store:
         """A path on this machine to write to; removed at the end."""
         return self._incoming.temporary()
 
+    def require_room(self, *, incoming: bool = False) -> None:
+        """Raise OutOfSpace when the disk of this machine is nearly full, on which uploads wait."""
+        self._incoming.require_room(incoming=incoming)
+
     def adopt(self, path: Path) -> str:
         """Send a finished temporary file to the bucket; returns its sha256."""
         with path.open("rb") as file:

@@ -35,6 +35,15 @@ def pack(
     network: Annotated[
         Path | None, typer.Option(help="For weights: a Python file whose class Network takes no arguments.")
     ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="For a network that takes numbers of tokens: tokenizer.json.")
+    ] = None,
+    tokens: Annotated[
+        int,
+        typer.Option(
+            min=1, max=100_000, help="How many tokens of a text it takes, where that file does not say it."
+        ),
+    ] = 512,
     batch: Annotated[
         str | None, typer.Option(help="first: the example's first dimension is the batch; none: it has none.")
     ] = None,
@@ -78,6 +87,8 @@ def pack(
         name=chosen,
         labels=_labels(labels),
         network=network,
+        tokenizer=tokenizer,
+        tokens=tokens,
         batch=batch,
         unit=unit,
         task=task,

@@ -125,6 +125,10 @@ def _handler(handler: str, files: set[str]) -> str:
     if file_of(handler) in files or handler in TORCHSERVE_HANDLERS:
         return handler
     shown = handler[:80] if handler.isprintable() else ascii(handler[:80])
+    if handler in files:
+        raise MarError(
+            "bad_handler", f"The handler {shown} must end in .py: rename the file and pack it again."
+        )
     if not _PLAIN_HANDLER.fullmatch(handler):
         raise _bad_manifest(
             f"its handler {shown} is not a file of the archive, nor FILE.py:FUNCTION with one"

@@ -1,9 +1,11 @@
 """A model of PyTorch from a packed file: TorchScript, torch.export, or weights with the file of their network.
 
-Its frozen copy needs PyTorch, safetensors and `fastest.py` only. Nothing is unpickled.
+Its frozen copy needs PyTorch, safetensors and `fastest.py` only, and `tokens.py` where a tokenizer makes numbers of
+texts. Nothing is unpickled.
 """
 
 import bisect
+import importlib
 import importlib.util
 import inspect
 import time
@@ -31,7 +33,11 @@ RUNS_OF_ALL, RUNS_OF_ONE = 1200, 60
 
 
 class TorchModel:
-    """Arrays in the order of the network's arguments in, its results by name out."""
+    """Arrays in the order of the network's arguments in, its results by name out.
+
+    Of texts the network gets the ids of their tokens, and their mask where `packing["tokens"]` says so; without a
+    tokenizer it gets the texts themselves, as a list.
+    """
 
     def __init__(self, folder: Path, packing: dict[str, Any], threads: int) -> None:
         """Raises OSError, ValueError, or what PyTorch and the network's own code raise."""
@@ -41,6 +47,12 @@ class TorchModel:
         self._threads = threads
         self._sizes: tuple[int, ...] = (1,)
         self._variants: list[torch.nn.Module] = [self._network]
+        self.tokens: dict[str, Any] | None = packing.get("tokens")
+        self._tokenize: Callable[[list[str]], list[Array]] | None = None
+        if self.tokens:
+            prefix = f"{__package__}." if __package__ else ""
+            code = importlib.import_module(f"{prefix}tokens")
+            self._tokenize = code.Tokens(folder / self.tokens["file"], self.tokens["most"])
 
     def prepare(self, example: Callable[[], list[Array]]) -> None:
         """Look for the fastest equal variant for each number of rows, measured with what a request was like.
@@ -73,10 +85,22 @@ class TorchModel:
         """The results as arrays. Raises ValueError for a result that is no array, and what the network raises."""
         rows = len(arrays[0]) if arrays[0].ndim else 1
         at = min(bisect.bisect_left(self._sizes, rows), len(self._sizes) - 1)
-        tensors = [torch.from_numpy(np.array(one, order="C")) for one in arrays]
+        given = self._of_texts(arrays[0]) if arrays[0].dtype == np.object_ else _tensors(arrays)
         with torch.inference_mode():
-            found = self._variants[at](*tensors)
+            found = self._variants[at](*given)
         return {name: _array(result) for name, result in _named(found)}
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether a text gets more tokens beside a longer one."""
+        return self._tokenize is not None and not self._tokenize.is_fixed  # type: ignore[attr-defined]
+
+    def _of_texts(self, texts: Array) -> list[Any]:
+        """The arguments for texts, object [n] of str."""
+        if self._tokenize is None or self.tokens is None:
+            return [texts.tolist()]
+        ids, mask = _tensors(self._tokenize(texts.tolist()))
+        return [ids, mask] if self.tokens["mask"] else [ids]
 
 
 class _Answers(torch.nn.Module):
@@ -89,9 +113,13 @@ class _Answers(torch.nn.Module):
         # Of this module alone, as `eval` would go down to those that do not know it.
         self.training = False
 
-    def forward(self, *inputs: torch.Tensor) -> Any:
+    def forward(self, *inputs: Any) -> Any:
         found = self.network(*inputs)
-        return torch.softmax(found, -1) if self.softmax else found
+        if not self.softmax:
+            return found
+        if isinstance(found, torch.Tensor):
+            return torch.softmax(found, -1)
+        return {name: torch.softmax(one, -1) for name, one in _named(found)}
 
 
 def _loaded(path: Path, form: str, code: Path) -> torch.nn.Module:
@@ -165,6 +193,10 @@ def _named(found: Any) -> list[tuple[str, Any]]:
     if isinstance(found, list | tuple):
         return [(f"{RESULT}_{at}", value) for at, value in enumerate(found)]
     raise ValueError(f"the model gave a {type(found).__name__}, and not a tensor, a tuple or a dict of them")
+
+
+def _tensors(arrays: list[Array]) -> list[torch.Tensor]:
+    return [torch.from_numpy(np.array(one, order="C")) for one in arrays]
 
 
 def _array(result: Any) -> Array:

@@ -1,9 +1,13 @@
 """LitServe with its own batching: python litserve_server.py PORT"""
 
+import json
 import sys
+from pathlib import Path
 
 import litserve
 import torch
+
+SHAPE = json.loads(Path("shape.json").read_text())  # of a batch, as the network gets it
 
 
 class Digits(litserve.LitAPI):
@@ -12,7 +16,7 @@ class Digits(litserve.LitAPI):
         self.network = torch.jit.load("model.pt").eval()
 
     def decode_request(self, request):
-        return torch.tensor(request["inputs"][0]["data"], dtype=torch.float32).reshape(-1, 1, 28, 28) / 255
+        return torch.tensor(request["inputs"][0]["data"], dtype=torch.float32).reshape(SHAPE)
 
     def batch(self, inputs):
         self.rows = [len(images) for images in inputs]

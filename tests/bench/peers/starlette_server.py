@@ -1,6 +1,8 @@
 """The least that a server can do: python starlette_server.py PORT"""
 
+import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -10,13 +12,15 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+SHAPE = json.loads(Path("shape.json").read_text())  # of a batch, as the network gets it
+
 torch.set_num_threads(1)
 model = torch.jit.load("model.pt").eval()
 
 
 async def infer(request):
     tensor = orjson.loads(await request.body())["inputs"][0]
-    images = torch.from_numpy(np.array(tensor["data"], dtype=np.float32)).reshape(-1, 1, 28, 28) / 255
+    images = torch.from_numpy(np.array(tensor["data"], dtype=np.float32)).reshape(SHAPE)
     with torch.inference_mode():
         answer = model(images)
     output = {

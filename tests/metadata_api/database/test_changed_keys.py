@@ -12,6 +12,7 @@ from tests.databases import own_database
 from tests.metadata_api.database.test_keys_migration import DIFFERENCE
 
 BEFORE = "0027"
+"""Before the trigger looked at what changed alone, and before there was a key to be searched."""
 EXPERIMENTS = 12
 VALUES = [None, True, False, 1, 1.0, -2.5, "A", "a", "Ab", "x" * 600, "X" * 501, ""]
 """Some have the same key as others, and texts count up to 500 characters."""

@@ -289,6 +289,17 @@ class TestOverHttp:
         assert names(api, filter="params.lr = 1 or params.deep = true") == []
         assert names(api, filter="display_name contains 'the n'") == ["net"]
 
+    def test_a_search_looks_into_both_names_and_not_across_them(self, api: httpx.Client) -> None:
+        make(api, "net-one", display_name="Ärger 5")
+        make(api, "other", display_name="First NET")
+        assert names(api, search="NET", sort="name") == ["net-one", "other"]
+        assert names(api, search="ärg") == names(api, search="t-o") == ["net-one"]
+        assert names(api, search="oneä") == names(api, search="one ä") == names(api, search="names") == []
+        assert names(api, search="net", filter="display_name contains '5'") == ["net-one"]
+        api.patch("/v1/experiments/other", json={"display_name": "Second"}).raise_for_status()
+        assert names(api, search="net") == ["net-one"]
+        assert names(api, search="SECOND") == ["other"]
+
     def test_long_texts_are_compared_by_their_first_500_characters(self, api: httpx.Client) -> None:
         make(api, "net", parameters={"config": "é" * 499 + "XY" + "z" * 9000})
         make(api, "other", parameters={"config": "\U0001f600" * 9000})

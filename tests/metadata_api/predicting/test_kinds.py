@@ -188,6 +188,12 @@ class TestRows:
         assert said in answer.json()["detail"]
         assert row_counts(engine)["inputs"] == 0
 
+    def test_the_nearest_has_the_most_names_in_common(self, api: httpx.Client, engine: Engine) -> None:
+        wide = [{**WINE[0], "shape": [-1, 12], "columns": [{"name": f"c{at}"} for at in range(12)]}]
+        make_deployment(engine, "wide", inputs=wide, outputs=gives("label"))
+        detail = api.post(URL, json={"row": {"c3": 1}}).json()["detail"]
+        assert "the row lacks c0, c1, c2, c4" in detail
+
     def test_answers_a_number_with_its_unit(self, api: httpx.Client) -> None:
         called = api.post(URL, json={"row": {"alcohol": 13.5, "age": 2}}).json()
         [row] = called["results"]

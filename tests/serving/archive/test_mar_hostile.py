@@ -202,6 +202,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "a number as name": ("bad_manifest", {"modelName": 5}),
     "no handler": ("bad_manifest", {"handler": None}),
     "a handler that is not there": ("bad_handler", {"handler": "other.py"}),
+    "a handler that is no .py": ("bad_handler", {"handler": "model-config.yaml"}),
     "a handler outside": ("bad_manifest", {"handler": "../handler.py"}),
     "a handler in a package": ("bad_manifest", {"handler": "os.path:join"}),
     "a known handler that ends in .py": ("bad_handler", {"handler": "image_classifier.py"}),

@@ -102,7 +102,7 @@ class Chart {
       return { ...curve, label: labels[index], xs: curve.xs.map((x) => x - begin), raw, shown: weight > 0 ? smoothed(raw, weight) : raw };
     });
     const labelled = width > 700 && curves.length <= LABELLED && curves.length > 1;
-    const right = labelled ? Math.min(210, 24 + 7 * Math.max(...labels.map((label) => label.length))) : 14;
+    const right = labelled ? Math.min(250, 24 + 8 * Math.max(...labels.map((label) => label.length))) : 14;
     const box = { left: 58, right: width - right, top: 12, bottom: HEIGHT - 34 };
     const xs = curves.flatMap((curve) => curve.xs);
     const ys = curves.flatMap((curve) => [...curve.shown, ...(weight > 0 ? curve.raw : [])]).filter((value) => value !== null);

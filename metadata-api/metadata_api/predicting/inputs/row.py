@@ -123,7 +123,10 @@ def _check_names(content: dict[str, Value], columns: Sequence[Column]) -> None:
         said = [f"it has no column {', '.join(unknown[:_NAMED])}"] if unknown else []
         said += [f"the row lacks {', '.join(missing[:_NAMED])}"] if missing else []
         detail = f"Its columns are others: {' and '.join(said)}."
-        raise CannotTake("takes_other_columns", detail, distance=_WRONG_NAME * (len(unknown) + len(missing)))
+        # The share of names that only one of both has: a wide table with some of them is nearer than a narrow one
+        # without.
+        wrong = (len(unknown) + len(missing)) / (len(unknown) + len(names))
+        raise CannotTake("takes_other_columns", detail, distance=_WRONG_NAME + round(_WRONG_NAME * wrong))
 
 
 def _value(value: Value, column: Column, datatype: str) -> Value:

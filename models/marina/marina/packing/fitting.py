@@ -46,6 +46,12 @@ def not_taken(
             count = len(given.columns)
             remedy = "give the columns that it was trained with, in their order; --drop NAME leaves one out"
             return Failure(f"{what}, a row of {count} column{'' if count == 1 else 's'}: {remedy} {said}")
+        case "text" if request["packing"].get("tokens"):
+            remedy = "give the tokenizer that it was trained with, and by --tokens how many tokens it takes"
+            return Failure(f"{what}, the ids of a text's tokens: {remedy} {said}")
+        case "text" if request["packing"]["format"] not in ("skops", "onnx"):
+            remedy = "name the file that makes numbers of its words by --tokenizer tokenizer.json"
+            return Failure(f"{what}, a list of texts: {remedy} {said}")
         case "text":
             return Failure(f"{what}, a text: {said}")
     shown = ", ".join(f"{one['name']} {one['datatype']} {one['shape'][1:]}" for one in tried.inputs)

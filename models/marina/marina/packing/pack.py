@@ -14,20 +14,18 @@ import yaml
 
 from marina.api import one_line
 from marina.errors import Failure, WrongUse
-from marina.packing import child, example, fitting, formats, signature
+from marina.packing import beside, child, example, fitting, formats, signature
+from marina.packing.beside import NETWORK, TOKENIZER
 from marina.packing.example import Example
 from marina.packing.formats import ModelFile
 from marina.packing.signature import Candidate, ImageOptions
-from serving_runtime import environments, packed, starter
-from serving_runtime.archive import mar, needs
+from serving_runtime import packed, starter
+from serving_runtime.archive import mar
 from serving_runtime.archive.errors import MarError
-from serving_runtime.archive.needs import Needs
-from serving_runtime.contracts import BASE_ENVIRONMENT
 
 Array = npt.NDArray[Any]
 Json = dict[str, Any]
 CODE = {"skops": ["skops_model.py"], "onnx": ["onnx_model.py"]}
-NETWORK = "network.py"
 MAX_GOLDEN_ELEMENTS = 500_000
 
 
@@ -40,6 +38,9 @@ class Order:
     name: str
     labels: list[str] = field(default_factory=list)
     network: Path | None = None
+    tokenizer: Path | None = None
+    tokens: int = 512
+    """How many of a text's tokens are kept, where the tokenizer's file does not say it."""
     batch: str | None = None
     unit: str = ""
     task: str = ""
@@ -68,17 +69,13 @@ def pack(order: Order, output: Path) -> Packed:
     Raises Failure and WrongUse, each with what to do; then there is no `output`.
     """
     model = formats.recognise(order.model)
-    _check_network(model, order.network)
-    environment = model.environment or _environment_of(order.network)
-    python = child.python_of(environment)
+    beside.check_network(model, order.network)
     given = example.read(order.example).without(order.dropped)
     if not order.ranges:
         given = given.unbounded()
-    if given.kind == "text" and model.form not in CODE:
-        raise WrongUse(
-            "a network takes numbers and no text: give the numbers of its words as .npy, or write a handler that "
-            "makes them (docs/models.md)"
-        )
+    beside.check_tokenizer(model, given, order.tokenizer)
+    environment = model.environment or beside.environment_of(order.network, order.tokenizer)
+    python = child.python_of(environment)
     options = signature.candidates(given, order.batch, order.image)
     with tempfile.TemporaryDirectory(prefix="marina-pack-") as folder:
         files = _model_files(model, order, Path(folder))
@@ -95,7 +92,7 @@ def pack(order: Order, output: Path) -> Packed:
                 serialized_file=model.name,
                 files={
                     **{name: Path(folder) / name for name in files},
-                    **_code(model.form),
+                    **_code(model.form, with_tokens=order.tokenizer is not None),
                     "model.yaml": yaml.safe_dump(spec, sort_keys=False, allow_unicode=True).encode(),
                     "packing.json": json.dumps(packing, sort_keys=True).encode(),
                     "golden.json": json.dumps(golden, sort_keys=True, allow_nan=False).encode(),
@@ -108,36 +105,6 @@ def pack(order: Order, output: Path) -> Packed:
     return Packed(output, spec, str(found["batch"]), seconds)
 
 
-def _check_network(model: ModelFile, network: Path | None) -> None:
-    if model.classes and network is None:
-        raise formats.pickled(model.path, model.classes)
-    if model.needs_network and network is None:
-        raise WrongUse(
-            f"{model.path} has weights only: name the file of their network by --network; "
-            "its class Network takes no arguments"
-        )
-    if network is not None and not network.is_file():
-        raise WrongUse(f"{network} cannot be read: name the file with the class Network")
-    if network is not None and not model.needs_network:
-        raise WrongUse(f"{model.path} has its network in it: leave --network out")
-
-
-def _environment_of(network: Path | None) -> str | None:
-    """The smallest environment that has what the network's file imports; None for the usual one. Raises WrongUse."""
-    if network is None:
-        return None
-    code = network.read_bytes()
-    imports = needs.of_code([NETWORK], frozenset({NETWORK}), lambda _: code)
-    known = environments.known()
-    found = needs.smallest(Needs(frozenset(imports)), known.values())
-    if found is None:
-        strange = Needs(frozenset(imports)).missing(known[BASE_ENVIRONMENT])
-        raise WrongUse(
-            f"{network} imports {', '.join(strange)}, which no environment has: make one, as docs/models.md says"
-        )
-    return None if found.name == BASE_ENVIRONMENT else found.name
-
-
 def _model_files(model: ModelFile, order: Order, folder: Path) -> list[str]:
     """Copy what the archive gets of the user's files; weights of torch.save are rewritten by `look`."""
     names = [model.name]
@@ -146,6 +113,9 @@ def _model_files(model: ModelFile, order: Order, folder: Path) -> list[str]:
     if order.network:
         shutil.copyfile(order.network, folder / NETWORK)
         names.append(NETWORK)
+    if order.tokenizer:
+        shutil.copyfile(order.tokenizer, folder / TOKENIZER)
+        names.append(TOKENIZER)
     return names
 
 
@@ -210,6 +180,7 @@ def _described(model: ModelFile, order: Order, chosen: Candidate, found: Json) -
         "outputs": names,
         "image": chosen.image,
         "labels": labels,
+        **({"tokens": found["tokens"]} if "tokens" in found else {}),
     }
     golden = {
         "request": {"inputs": _golden_inputs(chosen, order.example)},
@@ -218,10 +189,11 @@ def _described(model: ModelFile, order: Order, chosen: Candidate, found: Json) -
     return spec, packing, golden
 
 
-def _code(form: str) -> dict[str, Path]:
+def _code(form: str, *, with_tokens: bool) -> dict[str, Path]:
     """The frozen code that goes with the model."""
     frozen = Path(packed.__file__).parent
-    files = [frozen / name for name in ("handler.py", "images.py", *CODE.get(form, ["torch_model.py"]))]
+    names = ["handler.py", "images.py", *CODE.get(form, ["torch_model.py"])]
+    files = [frozen / name for name in (*names, *(["tokens.py"] if with_tokens else []))]
     if form not in CODE:
         files.append(Path(starter.__file__).with_name("fastest.py"))
     return {file.name: file for file in files}
@@ -236,6 +208,7 @@ def _packing(model: ModelFile, order: Order, *, batch: str) -> Json:
         "softmax": False,
         "trusted": order.trusted,
         "labels": order.labels,
+        **({"tokens": {"file": TOKENIZER, "most": order.tokens, "mask": True}} if order.tokenizer else {}),
     }
 
 

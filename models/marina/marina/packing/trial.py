@@ -22,6 +22,8 @@ from serving_runtime.worker import batches
 
 Array = npt.NDArray[Any]
 NESTED = ("state_dict", "model_state_dict", "model")
+# How many rows the model takes at once, as `packing.json` says it.
+WAYS = ("any", "one", "none")
 # Rows of one batch may be rounded differently from one alone.
 TOLERANCE = 1e-3
 
@@ -69,7 +71,7 @@ def look(request: dict[str, Any]) -> dict[str, Any]:
         if request.get("until_taken") and candidates[-1]["batch"]:
             break
     if inputs[0].get("columns") or inputs[0]["kind"] == "text":
-        candidates = [_try(model, [_row_of(inputs[0])], folder, len(candidates))]
+        candidates = [_tokenized(model, inputs[0], folder)]
     return {"candidates": candidates, "classes": getattr(model, "classes", None), "inputs": inputs}
 
 
@@ -92,12 +94,28 @@ def _candidate(model: Any, file: str, folder: Path, at: int) -> dict[str, Any]:
         return _try(model, [arrays[name] for name in arrays.files], folder, at)
 
 
-def _try(model: Any, row: list[Array], folder: Path, at: int) -> dict[str, Any]:
-    """The first way in which the model takes this row."""
+def _tokenized(model: Any, declared: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """How the model takes this text or table; with a tokenizer, by ids and their mask or by ids alone."""
+    row, tokens = [_row_of(declared)], getattr(model, "tokens", None)
+    if tokens is None:
+        return _try(model, row, folder, 0)
+    tokens["mask"] = True
+    tried = _try(model, row, folder, 0)
+    if tried["batch"]:
+        return {**tried, "tokens": tokens}
+    tokens["mask"] = False
+    # Where no mask says what is padding, a longer text beside it would change a text's answer.
+    without = _try(model, row, folder, 0, WAYS[1:] if model.is_padded else WAYS)
+    return {**without, "tokens": tokens} if without["batch"] else tried
+
+
+def _try(model: Any, row: list[Array], folder: Path, at: int, ways: tuple[str, ...] = WAYS) -> dict[str, Any]:
+    """The first of the ways in which the model takes this row."""
     reason = ""
-    for batch, attempt in (("any", _any), ("one", _one), ("none", _none)):
+    attempts = {"any": _any, "one": _one, "none": _none}
+    for batch in ways:
         try:
-            found = attempt(model, row)
+            found = attempts[batch](model, row)
         except Exception as error:
             reason = reason or " ".join(f"{type(error).__name__}: {error}".split())
             continue
