@@ -107,7 +107,7 @@ def test_the_list_of_experiments_is_there_and_sorted_at_once(page: Page, ui: str
         first.wait_for()
 
     shown = median_ms(see, lambda: page.goto("about:blank"))
-    sort = page.get_by_role("link", name="f1")
+    sort = page.get_by_role("columnheader", name="f1").get_by_role("link")
     ordered = loaded_ms(page, sort.click, see)
     print(f"\nfirst row {shown:.0f} ms, sorted {ordered:.0f} ms")
     assert shown <= ROW_MS

@@ -66,8 +66,8 @@ def test_an_idle_minute_costs_six_requests_and_a_hidden_one_none(browser: Browse
     asked.clear()
     page.wait_for_timeout(MINUTE_MS)
     assert asked == []
-    page.evaluate(HIDE, False)
-    page.wait_for_event("requestfinished", timeout=5000)
+    with page.expect_request("**/pulse", timeout=5000):
+        page.evaluate(HIDE, False)
     context.close()
 
 
