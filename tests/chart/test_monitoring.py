@@ -46,6 +46,7 @@ def api_metrics() -> set[str]:
         deployer=SimpleNamespace(watches={"inferenceservices": 0.0}),
         rejected={"401": 1},
         maintenance=SimpleNamespace(problems={"missing": 0}),
+        recorder=SimpleNamespace(events={"stored": 1}, predictions={"front": 1}, queued=0),
     )
     import_module("metadata_api.routes.metrics").show_gauges(components)
     metrics.count_request("GET", "/livez", 200, 0.1)

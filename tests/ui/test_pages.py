@@ -183,6 +183,18 @@ class TestAway:
         visits.enter(page, site.url)
         page.evaluate("window.old = true")
         site.restart_ui()
+        visits.draw(page)
+        visits.see_answers(page, set(site.api.deployments))
+        assert page.evaluate("window.old"), "the page was loaded anew"
+
+    def test_a_page_is_loaded_anew_after_an_update(
+        self, site: Site, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        page = open_page(1280)
+        visits.enter(page, site.url)
+        page.evaluate("window.old = true")
+        monkeypatch.setattr("model_ui.app.build_id", lambda: "another build")
+        site.restart_ui()
         page.wait_for_function("window.old === undefined")
         visits.enter(page, site.url)
         visits.draw(page)

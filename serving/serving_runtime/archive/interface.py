@@ -18,6 +18,7 @@ from serving_runtime.contracts import IMAGE_MAGIC
 PLAIN_INPUT, PLAIN_OUTPUT = "data", "result"
 """What a model without a spec takes and gives: one element is what TorchServe's handlers get as a body."""
 
+_PLAIN = {"datatype": "BYTES", "shape": [-1]}
 _ANSWERS = {"probabilities": "classes", "label": "classes"}
 
 
@@ -58,7 +59,12 @@ def of_documents(
     handler: str,
     task: str | None = None,
 ) -> Interface:
-    """The same from the documents of a version's row; of one from before there were kinds they are derived."""
+    """The same from the documents of a version's row; of one from before there were kinds they are derived.
+
+    A row from before there were model specs has no documents: it takes and gives what a model without one does.
+    """
+    inputs = inputs or [{"name": PLAIN_INPUT, **_PLAIN}]
+    outputs = outputs or [{"name": PLAIN_OUTPUT, **_PLAIN}]
     taken, given = ([item["name"] for item in items] for items in (inputs, outputs))
     kinds = ("", "")
     if taken == [PLAIN_INPUT] and given == [PLAIN_OUTPUT]:

@@ -46,19 +46,12 @@ def test_a_link_lets_in_whom_the_api_knows(ui: httpx.Client, tokens: dict[Role, 
     assert ui.get("/config").status_code == 401
 
 
-def test_a_revoked_token_is_out_within_five_seconds_and_its_streams_within_ten(
-    ui: httpx.Client, admin: httpx.Client
-) -> None:
+def test_a_revoked_token_is_out_within_five_seconds(ui: httpx.Client, admin: httpx.Client) -> None:
     token = issue(admin, "annotator")
     assert ui.post("/login", data={"token": token}).status_code == 303
-    with ui.stream("GET", "/gradio_api/heartbeat/some") as stream:
-        lines = stream.iter_lines()
-        assert next(lines) == "data: ALIVE"
-        assert admin.delete(f"/v1/tokens/{token[4:16]}").status_code == 204
-        begin = time.monotonic()
-        until(lambda: ui.get("/config").status_code == 401, "the page is closed", 6)
-        list(lines)
-        assert time.monotonic() - begin < 12
+    assert ui.get("/config").status_code == 200
+    assert admin.delete(f"/v1/tokens/{token[4:16]}").status_code == 204
+    until(lambda: ui.get("/config").status_code == 401, "the page is closed", 6)
 
 
 def test_an_expired_token_and_a_changed_one_are_wrong(

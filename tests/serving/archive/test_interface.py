@@ -144,3 +144,10 @@ class TestRows:
                 for key in ("kind", "content_type", "image"):
                     document.pop(key, None)
             assert interface.of_documents(taken, given, found.labels, handler) == found
+
+    def test_a_row_from_before_there_were_specs_reads_as_a_model_without_one(self) -> None:
+        for handler in ("image_classifier", "handler.py"):
+            plain = interface.of_archive(None, stock_handlers.of(handler, None))
+            found = interface.of_documents([], [], (), handler)
+            assert found == plain
+            assert found.task == plain.task

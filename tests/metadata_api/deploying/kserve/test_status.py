@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from metadata_api.deploying.base import Resources, ServingOptions
+from metadata_api.deploying.base import Recording, Resources, ServingOptions
 from metadata_api.deploying.kserve import inference_services, pods
 from metadata_api.deploying.kserve.pods import Pod, PodProblem
 from metadata_api.deploying.kserve.status import derive, is_settled
@@ -24,6 +24,7 @@ def service(**changes: Any) -> inference_services.Service:
         "storage_uri": "",
         "resources": Resources(),
         "options": ServingOptions(),
+        "recording": Recording(),
         "ready": True,
         "problem": None,
         "failure": None,
