@@ -1,6 +1,5 @@
 """The UI before the real API: who its login lets in, and how soon a revoked token is out."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
