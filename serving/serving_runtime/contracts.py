@@ -31,6 +31,12 @@ RECORDINGS = "recordings.json"
 PREDICTION_HEADER = "x-marina-prediction"
 """Header of the answer to a request that is recorded: the id of the event, which leads to the prediction."""
 MAX_RETENTION_DAYS = 3650
+EVENT_OF_REQUEST = "org.kubeflow.serving.inference.request"
+EVENT_OF_RESPONSE = "org.kubeflow.serving.inference.response"
+"""The types of CloudEvents with which KServe's agent, and a server of models, record a call."""
+EVENT_BATCH = "application/cloudevents-batch+json"
+EVENT_JSON_SIZE = "headercontentlength"
+"""The extension that says how much of a recorded body is JSON; binary tensors follow."""
 
 DATATYPES = (
     "BOOL",

@@ -16,15 +16,12 @@ from uuid import UUID, uuid5
 import orjson
 
 from metadata_api.errors import Invalid
+from serving_runtime.contracts import EVENT_BATCH, EVENT_JSON_SIZE, EVENT_OF_REQUEST, EVENT_OF_RESPONSE
 from serving_runtime.protocol import binary
 
-REQUEST = "org.kubeflow.serving.inference.request"
-RESPONSE = "org.kubeflow.serving.inference.response"
 MAX_EVENTS = 1000
 """In one HTTP request."""
-_BATCH = "application/cloudevents-batch+json"
 _STRUCTURED = "application/cloudevents+json"
-_JSON_SIZE = "headercontentlength"
 # The ids of callers of KServe's agent may be any text; of these the uuid is made, for each deployment its own.
 _FOREIGN = UUID("6f1e8f3a-6b0e-5c57-9a53-0c6f6a5f2d11")
 _MAX_ID = 1024
@@ -50,7 +47,7 @@ class Event:
 def read(deployment: str, headers: Mapping[str, str], body: bytes) -> list[Event]:
     """The events of an HTTP request, in any of the three modes; raises Invalid for the whole of it."""
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type == _BATCH:
+    if media_type == EVENT_BATCH:
         listed = _document(body)
         if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
             raise _invalid("A batch is a JSON list of events.")
@@ -63,7 +60,7 @@ def read(deployment: str, headers: Mapping[str, str], body: bytes) -> list[Event
             raise _invalid("A structured event is a JSON object.")
         return [_structured(deployment, item, "")]
     attributes = {name[3:]: value for name, value in headers.items() if name.startswith("ce-")}
-    size = attributes.get(_JSON_SIZE) or headers.get(binary.HEADER.lower())
+    size = attributes.get(EVENT_JSON_SIZE) or headers.get(binary.HEADER.lower())
     return [_event(deployment, attributes, body, size, "")]
 
 
@@ -84,7 +81,7 @@ def _structured(deployment: str, item: dict[str, Any], where: str) -> Event:
     else:
         data = item.get("data")
         body = data.encode("utf-8", "replace") if isinstance(data, str) else orjson.dumps(data)
-    return _event(deployment, item, body, item.get(_JSON_SIZE), where)
+    return _event(deployment, item, body, item.get(EVENT_JSON_SIZE), where)
 
 
 def _event(deployment: str, attributes: Mapping[str, Any], body: bytes, size: Any, where: str) -> Event:
@@ -92,8 +89,8 @@ def _event(deployment: str, attributes: Mapping[str, Any], body: bytes, size: An
     if version != "1.0":
         raise _invalid(f"{where}specversion is {_shown(version)}; send CloudEvents 1.0.")
     kind = attributes.get("type")
-    if kind not in (REQUEST, RESPONSE):
-        raise _invalid(f"{where}type is {_shown(kind)}; send {REQUEST} or {RESPONSE}.")
+    if kind not in (EVENT_OF_REQUEST, EVENT_OF_RESPONSE):
+        raise _invalid(f"{where}type is {_shown(kind)}; send {EVENT_OF_REQUEST} or {EVENT_OF_RESPONSE}.")
     identity = attributes.get("id")
     if not isinstance(identity, str) or not 0 < len(identity) <= _MAX_ID:
         raise _invalid(f"{where}id must be a text of 1 to {_MAX_ID} characters.")
@@ -102,7 +99,7 @@ def _event(deployment: str, attributes: Mapping[str, Any], body: bytes, size: An
     served = attributes.get("modelversion", "")
     return Event(
         id=_uuid(deployment, identity),
-        is_request=kind == REQUEST,
+        is_request=kind == EVENT_OF_REQUEST,
         version=served if isinstance(served, str) and served.isascii() and len(served) < 10 else "",
         at=_time(attributes.get("time"), where),
         body=body,
@@ -133,7 +130,7 @@ def _size(value: Any, where: str) -> int | None:
         return None
     text = str(value)
     if not text.isascii() or not text.isdecimal() or len(text) > 10:
-        raise _invalid(f"{where}{_JSON_SIZE} is {_shown(value)}; send the length of the JSON.")
+        raise _invalid(f"{where}{EVENT_JSON_SIZE} is {_shown(value)}; send the length of the JSON.")
     return int(text)
 
 

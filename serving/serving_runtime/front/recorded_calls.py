@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import orjson
 
-CONTENT_TYPE = "application/cloudevents-batch+json"
-REQUEST = "org.kubeflow.serving.inference.request"
-RESPONSE = "org.kubeflow.serving.inference.response"
+from serving_runtime.contracts import EVENT_JSON_SIZE, EVENT_OF_REQUEST, EVENT_OF_RESPONSE
+
+_SIZE = EVENT_JSON_SIZE.encode()
 
 
 class Part(NamedTuple):
@@ -47,8 +47,12 @@ class Call(NamedTuple):
 
 def events(call: Call) -> bytes:
     """The request's event, a comma and the response's, as JSON; one event without a response."""
-    request = _event(call, REQUEST, call.request)
-    return request if call.response is None else b",".join((request, _event(call, RESPONSE, call.response)))
+    request = _event(call, EVENT_OF_REQUEST, call.request)
+    return (
+        request
+        if call.response is None
+        else b",".join((request, _event(call, EVENT_OF_RESPONSE, call.response)))
+    )
 
 
 def _event(call: Call, kind: str, part: Part) -> bytes:
@@ -60,7 +64,7 @@ def _event(call: Call, kind: str, part: Part) -> bytes:
         datetime.fromtimestamp(part.at, UTC).isoformat().encode(),
         b'","datacontenttype":"application/json"'
         if part.json_size is None
-        else b'","datacontenttype":"application/octet-stream","headercontentlength":%d' % part.json_size,
+        else b'","datacontenttype":"application/octet-stream","%b":%d' % (_SIZE, part.json_size),
         # Of JSON too: so nothing that a client nests in its body can make the batch unreadable.
         b',"data_base64":"',
         binascii.b2a_base64(part.body, newline=False),

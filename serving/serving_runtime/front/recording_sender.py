@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
+from serving_runtime.contracts import EVENT_BATCH
 from serving_runtime.front import recorded_calls
 from serving_runtime.front.recorded_calls import Call
 from serving_runtime.models.metrics import Metrics
@@ -147,7 +148,7 @@ class Sender:
         self._post_until = time.monotonic() + POST_SECONDS
         try:
             connection = self._connected(address)
-            connection.request("POST", address.path, body, {"Content-Type": recorded_calls.CONTENT_TYPE})
+            connection.request("POST", address.path, body, {"Content-Type": EVENT_BATCH})
             response = connection.getresponse()
             response.read()
         except (OSError, http.client.HTTPException, ValueError):

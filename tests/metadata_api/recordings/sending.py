@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from metadata_api import recording_keys
 from metadata_api.database.prediction_tables import Prediction
 from metadata_api.database.tables import Deployment
-from metadata_api.recordings.events import REQUEST, RESPONSE
 from metadata_api.recordings.recorder import Recorder
+from serving_runtime.contracts import EVENT_OF_REQUEST, EVENT_OF_RESPONSE
 from tests.metadata_api.making import make_deployment
 from tests.waiting import until
 
@@ -69,7 +69,7 @@ def event(
     made = {
         "specversion": "1.0",
         "id": str(identity),
-        "type": RESPONSE if answer else REQUEST,
+        "type": EVENT_OF_RESPONSE if answer else EVENT_OF_REQUEST,
         "source": "http://pets/",
         "time": at.isoformat(),
         "inferenceservicename": "pets",
@@ -107,7 +107,7 @@ def by_agent(
     headers = {
         "Ce-Id": identity,
         "Ce-Specversion": "1.0",
-        "Ce-Type": RESPONSE if answer else REQUEST,
+        "Ce-Type": EVENT_OF_RESPONSE if answer else EVENT_OF_REQUEST,
         "Ce-Source": "http://localhost:9081/",
         "Ce-Time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + "123456789Z",
         "Ce-Recordedtime": datetime.now(UTC).isoformat(),
