@@ -1,7 +1,8 @@
 """Recorded v2 bodies row by row: inputs that people can look at, and outputs; called by `storing`. Pure."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from metadata_api.errors import MarinaError
 from metadata_api.predicting import inputs
@@ -13,6 +14,7 @@ from serving_runtime.errors import InvalidRequest
 from serving_runtime.protocol import rest
 from serving_runtime.protocol.tensors import Tensor
 
+T = TypeVar("T")
 MAX_ROWS = 100
 """Of one request; what follows them is not recorded."""
 
@@ -23,16 +25,9 @@ class Unreadable(Exception):
 
 def inputs_of(event: Event, taken: Interface) -> list[ParsedInput]:
     """The rows of a request to a model with this interface, at most MAX_ROWS; raises Unreadable."""
-    try:
-        request = _decoded(event, taken, event.json_size)
-    except InvalidRequest as error:
-        size = _json_size(event)
-        if size is None:
-            raise Unreadable(str(error)) from None
-        try:
-            request = _decoded(event, taken, size)
-        except InvalidRequest as second:
-            raise Unreadable(str(second)) from None
+    request = _read(
+        event, lambda body, size: rest.decode_request(body, taken.inputs, taken.outputs, json_size=size)
+    )
     count = min(request.rows, MAX_ROWS)
     try:
         return [
@@ -45,16 +40,7 @@ def inputs_of(event: Event, taken: Interface) -> list[ParsedInput]:
 
 def outputs_of(event: Event, rows: int) -> list[ModelOutput]:
     """What a model answered to each of the first `rows` rows; raises Unreadable."""
-    try:
-        response = rest.parse_response(event.body, event.json_size)
-    except rest.InvalidResponse as error:
-        size = _json_size(event)
-        if size is None:
-            raise Unreadable(str(error)) from None
-        try:
-            response = rest.parse_response(event.body, size)
-        except rest.InvalidResponse as second:
-            raise Unreadable(str(second)) from None
+    response = _read(event, rest.parse_response)
     counts = {tensor.shape[0] if tensor.shape else 0 for tensor in response.outputs.values()}
     if len(counts) != 1 or min(counts) < rows:
         raise Unreadable("its outputs have other rows than the request")
@@ -65,8 +51,18 @@ def outputs_of(event: Event, rows: int) -> list[ModelOutput]:
     ]
 
 
-def _decoded(event: Event, taken: Interface, json_size: int | None) -> rest.InferRequest:
-    return rest.decode_request(event.body, taken.inputs, taken.outputs, json_size=json_size)
+def _read(event: Event, read: Callable[[bytes, int | None], T]) -> T:
+    """The body with the length of its JSON that the sender said, else with the one that is found; raises Unreadable."""
+    try:
+        return read(event.body, event.json_size)
+    except (InvalidRequest, rest.InvalidResponse) as error:
+        size = _json_size(event)
+        if size is None:
+            raise Unreadable(str(error)) from None
+    try:
+        return read(event.body, size)
+    except (InvalidRequest, rest.InvalidResponse) as error:
+        raise Unreadable(str(error)) from None
 
 
 def _json_size(event: Event) -> int | None:
