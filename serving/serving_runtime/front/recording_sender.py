@@ -11,7 +11,7 @@ import math
 import socket
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
@@ -129,7 +129,7 @@ class Sender:
             status = self._post(url, body)
             if 200 <= status < 300:
                 self._problem = ""
-                for model, version, count in _by_version(calls):
+                for (model, version), count in _by_version(calls).items():
                     self._metrics.count_sent_recordings(model, version, count)
                 return
             self._complain(url, status)
@@ -139,7 +139,7 @@ class Sender:
                 return self._dropped(calls, "not_taken")
 
     def _dropped(self, calls: list[Call], reason: str) -> None:
-        for model, version, count in _by_version(calls):
+        for (model, version), count in _by_version(calls).items():
             self._metrics.count_dropped_recordings(model, version, reason, count)
 
     def _post(self, url: str, body: bytes) -> int:
@@ -192,9 +192,5 @@ def _encoded(calls: list[Call]) -> bytes:
     return b"[" + b",".join(pieces) + b"]"
 
 
-def _by_version(calls: list[Call]) -> Iterator[tuple[str, str, int]]:
-    counts: dict[tuple[str, str], int] = {}
-    for call in calls:
-        key = (call.model, call.version)
-        counts[key] = counts.get(key, 0) + 1
-    yield from ((model, version, count) for (model, version), count in counts.items())
+def _by_version(calls: list[Call]) -> Counter[tuple[str, str]]:
+    return Counter((call.model, call.version) for call in calls)
