@@ -5,32 +5,22 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from model_ui.api_errors import ApiRejected
 from model_ui.label_types import Label, LabelPage
+from model_ui.lineage_types import Lineage
 from model_ui.names import SHA256
 from model_ui.prediction_types import AskedAgain, Recorded, RecordedPage
 from model_ui.shell.page import Page
 from model_ui.shell.visit import Visit
-from model_ui.spec_types import ApiModel
 
 # Answers of one call that are shown, and letters of a text or of tensors.
 ANSWERS, LETTERS = 200, 5000
 # A model may take as long as its deployment allows.
 SECONDS = 120.0
-
-
-class Lineage(ApiModel):
-    """How an answer came about, as the API says it; `gaps` names what is not kept."""
-
-    alias: dict[str, JsonValue] | None = None
-    deployment: dict[str, JsonValue] | None = None
-    version: dict[str, JsonValue] | None = None
-    experiment: dict[str, JsonValue] | None = None
-    gaps: tuple[JsonValue, ...] = Field(default=())
 
 
 async def show(visit: Visit) -> Response:
@@ -50,7 +40,7 @@ async def show(visit: Visit) -> Response:
         labels=await _labels(visit, item),
         agrees=agrees,
         lineage=lineage,
-        task=(lineage.version or {}).get("task"),
+        task=lineage.version.task,
     )
 
 
