@@ -1,12 +1,10 @@
 """What the form of the page Deployment does that switches the recording of v2 traffic on and off."""
 
-import math
-
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from model_ui.deployment_types import ListedDeployment, Recording
-from model_ui.names import number, segment
+from model_ui.names import decimal, number, segment
 from model_ui.pages import deployment_actions as actions
 from model_ui.shell.status import Undo
 from model_ui.shell.visit import Visit
@@ -37,11 +35,8 @@ async def record(visit: Visit, form: FormData) -> Response:
 
 
 def _share(text: str) -> float | None:
-    try:
-        percent = float(text.strip().removesuffix("%").replace(",", "."))
-    except ValueError:
-        return None
-    return percent / 100 if math.isfinite(percent) and 0 <= percent <= 100 else None
+    percent = decimal(text.strip().removesuffix("%"))
+    return percent / 100 if percent is not None and 0 <= percent <= 100 else None
 
 
 def _undo(before: ListedDeployment, after: ListedDeployment) -> Undo | None:
