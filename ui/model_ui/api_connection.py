@@ -3,8 +3,8 @@
 `MetadataClient` has the calls on top of it that several callers share; a page calls `call` with types of its own.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -111,11 +111,8 @@ class ApiConnection:
         """The API's answer when it is a success; what changes something also makes what was read before old."""
         headers = self._headers | options.pop("headers", {})
         try:
-            answer = await self._http.request(method, path, headers=headers, **options)
-        except httpx.TimeoutException as error:
-            raise ApiAway("The API did not answer in time.") from error
-        except httpx.HTTPError as error:
-            raise ApiAway("The API cannot be reached.") from error
+            with _reached():
+                answer = await self._http.request(method, path, headers=headers, **options)
         finally:
             if method != "GET" and path != PREDICTIONS:
                 self.reads.clear()
@@ -127,12 +124,8 @@ class ApiConnection:
     async def stream(self, path: str) -> AsyncIterator[httpx.Response]:
         """The API's answer when it is a success, to be read while it comes."""
         request = self._http.build_request("GET", path, headers=self._headers)
-        try:
+        with _reached():
             answer = await self._http.send(request, stream=True)
-        except httpx.TimeoutException as error:
-            raise ApiAway("The API did not answer in time.") from error
-        except httpx.HTTPError as error:
-            raise ApiAway("The API cannot be reached.") from error
         try:
             if not answer.is_success:
                 await answer.aread()
@@ -150,3 +143,14 @@ class ApiConnection:
             return (await self.request("GET", path, **options)).content
 
         return await self.reads.read((self._scope, address), read, self._seconds, self._idle_seconds)
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    """Raises ApiAway where the API cannot be reached, or does not answer in time."""
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise ApiAway("The API did not answer in time.") from error
+    except httpx.HTTPError as error:
+        raise ApiAway("The API cannot be reached.") from error
