@@ -171,7 +171,7 @@ def _refresh(client: MetadataClient, training_file: Path | None) -> Callable[...
         seen = _tag(visitor.me.subject, visitor.me.role, visitor.me.kind, visitor.from_cookie)
         parts = try_it.allow(visitor.me, first=who == "") if seen != who else try_it.unchanged()
         try:
-            offered = await try_it.offered(request, client, training_file)
+            offered = await try_it.offered(visitor, client, training_file)
         except ApiError as error:
             alarm = problem(error) if isinstance(error, ApiRejected) else banner(error.detail)
             return alarm, f"{tasks} {seen}", gr.skip(), gr.skip(), *parts

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from model_ui.api_errors import ApiError, ApiRejected
 from model_ui.api_types import Me
 from model_ui.metadata_client import MetadataClient
+from model_ui.shared_reads import Scope
 
 FRESH_SECONDS = 5.0
 # So long the last answer holds while the API does not answer, so that a short outage logs nobody out.
@@ -45,6 +46,13 @@ class Visitor:
     token: str | None = field(default=None, repr=False)
     from_cookie: bool = False
 
+    def client(
+        self, client: MetadataClient, *, seconds: float = 0.0, idle_seconds: float = 0.0
+    ) -> MetadataClient:
+        """One that acts as the visitor; what others of the same role have read so lately is not asked again."""
+        scope = Scope(self.me.role, self.me.deployments)
+        return client.as_visitor(self.token, scope=scope, seconds=seconds, idle_seconds=idle_seconds)
+
 
 NOBODY = Visitor(Me(subject="", role="viewer", kind="none"))
 
@@ -58,11 +66,6 @@ def visitor_in(scope: Mapping[str, Any]) -> Visitor:
     """The visitor of an ASGI request. Without `login.Login` before, there is nobody, who may look and has no token."""
     found = scope.get(SCOPE_KEY, NOBODY)
     return found if isinstance(found, Visitor) else NOBODY
-
-
-def client_for(request: Any, client: MetadataClient) -> MetadataClient:
-    """The client with which a callback acts as its visitor."""
-    return client.as_visitor(visitor_of(request).token)
 
 
 class Authenticator:

@@ -10,7 +10,7 @@ import gradio as gr
 from model_ui import assets, training
 from model_ui.api_errors import ApiAway, ApiError, ApiRejected
 from model_ui.api_types import Me
-from model_ui.authentication import client_for, visitor_of
+from model_ui.authentication import Visitor, visitor_of
 from model_ui.gradio_pages.problems import problem
 from model_ui.inputs import Incomplete, Question, input_of
 from model_ui.metadata_client import MetadataClient
@@ -18,7 +18,6 @@ from model_ui.prediction_types import Comparison
 from model_ui.render import answers
 from model_ui.render.markup import note, role_needed
 from model_ui.render.services import choice
-from model_ui.shared_reads import Scope
 from model_ui.tasks import Task, tasks_of, titles
 
 # So old may be what is known of the deployments when a model is asked: strokes of a drawing come one after the other.
@@ -73,17 +72,16 @@ def build(client: MetadataClient, *, deadline_ms: int | None, training_file: Pat
         found = _asked(value)
         if not found.asked:
             return gr.skip()
-        me = visitor_of(request).me
-        if not me.may("annotator"):
-            return found.answer(role_needed("Asking models", "annotator", me))
+        visitor = visitor_of(request)
+        if not visitor.me.may("annotator"):
+            return found.answer(role_needed("Asking models", "annotator", visitor.me))
         off = frozenset(put_off) if isinstance(put_off, list) else frozenset()
         try:
-            offer = await offered(request, client, training_file, seconds=READ_SECONDS)
+            offer = await offered(visitor, client, training_file, seconds=READ_SECONDS)
             if found.task not in {task.key for task in offer}:
-                offer = await offered(request, client, training_file)
-            return await _answer(
-                found, offer, off, request, client, deadline_ms, training.line(training_file)
-            )
+                offer = await offered(visitor, client, training_file)
+            trained = training.line(training_file)
+            return await _answer(found, offer, off, visitor, client, deadline_ms, trained)
         except Incomplete as error:
             return found.answer(note(str(error), "warn"))
         except ApiError as error:
@@ -123,17 +121,15 @@ def unchanged() -> list[Any]:
 
 
 async def offered(
-    request: gr.Request, client: MetadataClient, training_file: Path | None, *, seconds: float = 0.0
+    visitor: Visitor, client: MetadataClient, training_file: Path | None, *, seconds: float = 0.0
 ) -> Offer:
     """What runs and what the visitor's credential covers, at most so many seconds old. Raises ApiError.
 
     While the first starter experiment is trained, its input is there already.
     """
-    visitor = visitor_of(request)
-    me = visitor.me
-    api = client.as_visitor(visitor.token, scope=Scope(me.role, me.deployments), seconds=seconds)
-    found = tasks_of([(item, choice(item)) for item in await api.deployments()], me)
-    if not found and me.deployments is None and training.line(training_file):
+    deployments = await visitor.client(client, seconds=seconds).deployments()
+    found = tasks_of([(item, choice(item)) for item in deployments], visitor.me)
+    if not found and visitor.me.deployments is None and training.line(training_file):
         return (training.AWAITED,)
     return found
 
@@ -177,7 +173,7 @@ async def _answer(
     found: _Asked,
     offer: Offer,
     off: frozenset[Any],
-    request: gr.Request,
+    visitor: Visitor,
     client: MetadataClient,
     deadline_ms: int | None,
     trained: str,
@@ -198,9 +194,9 @@ async def _answer(
     if not selected:
         return found.answer(note("Choose at least one deployment to ask.", "warn"))
     # Where there is no other task, everything means everything that shall run, also what was deployed a moment ago.
-    me = visitor_of(request).me
+    me = visitor.me
     every = me.deployments is None and len(offer) == 1 and len(selected) == len(task.deployments)
-    said = await _predict(client_for(request, client), question, None if every else selected, deadline_ms)
+    said = await _predict(visitor.client(client), question, None if every else selected, deadline_ms)
     return found.answer(answers.answers(said, may_label=me.may_all("annotator")))
 
 

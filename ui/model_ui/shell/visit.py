@@ -15,7 +15,6 @@ from model_ui.api_types import Me
 from model_ui.asgi import REVALIDATE
 from model_ui.authentication import visitor_in
 from model_ui.metadata_client import MetadataClient
-from model_ui.shared_reads import Scope
 from model_ui.shell import gradio_files, navigation, static
 from model_ui.shell.addressing import Value, address, names
 from model_ui.shell.health import Health, health
@@ -46,7 +45,7 @@ class Frame:
     archive_bytes: int = 0
     """Size of the largest archive that is taken."""
     build: str = ""
-    """Name of this process."""
+    """Which build of the UI this is; open pages of another one load anew."""
     refresh_seconds: float = IDLE_SECONDS
     """How often Gradio's page asks whether something has changed, when nothing moves."""
 
@@ -78,10 +77,9 @@ class Visit:
 
     def shared(self, seconds: float) -> MetadataClient:
         """The API in the visitor's name; what others of the same role have read so lately is not asked again."""
-        scope = Scope(self.me.role, self.me.deployments)
         idles = self.request.headers.get(LIVE, "") == f"{IDLE_SECONDS:g}"
-        return self.frame.client.as_visitor(
-            self.visitor.token, scope=scope, seconds=seconds, idle_seconds=LONGEST_SECONDS if idles else 0.0
+        return self.visitor.client(
+            self.frame.client, seconds=seconds, idle_seconds=LONGEST_SECONDS if idles else 0.0
         )
 
     def query(self, name: str, default: str = "") -> str:
