@@ -11,6 +11,9 @@ from typing import Any, Self
 from fastapi import FastAPI
 
 from metadata_api.__main__ import OPTIONS
+from metadata_api.app import create_app
+from metadata_api.deploying.intervals import Intervals
+from metadata_api.settings import Settings
 from tests.asgi import Server
 
 Reply = tuple[int, bytes] | None
@@ -23,6 +26,13 @@ def running(app: FastAPI) -> Iterator[str]:
     """The application as its program serves it, on a free port; yields its address."""
     with Server(app, patience=None, **OPTIONS) as server:
         yield server.url
+
+
+@contextmanager
+def standing_still(settings: Settings) -> Iterator[str]:
+    """The same without the rounds of its loop, which would write down that nothing runs."""
+    with running(create_app(settings, Intervals(reconcile=3600.0, longest_pause=3600.0))) as address:
+        yield address
 
 
 class V2Server:

@@ -7,10 +7,8 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from metadata_api.app import create_app
-from metadata_api.deploying.intervals import Intervals
 from tests.metadata_api.making import make_experiment, make_version, open_settings
-from tests.metadata_api.servers import running
+from tests.metadata_api.servers import standing_still
 
 URL = "/v1/deployments"
 # Name -> experiment, desired state, observed state, observed version, minutes since then.
@@ -44,7 +42,7 @@ def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """The application without its loop, which would write down that nothing runs."""
     folder = tmp_path_factory.mktemp("lists")
     settings = open_settings(engine, folder, "http://127.0.0.1:9")
-    with running(create_app(settings, Intervals(reconcile=3600.0, longest_pause=3600.0))) as address:
+    with standing_still(settings) as address:
         yield address
 
 

@@ -12,13 +12,11 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from sqlalchemy import Engine
 
-from metadata_api.app import create_app as create_api
-from metadata_api.deploying.intervals import Intervals
 from model_ui.pages import PATHS
 from model_ui.settings import Settings as UiSettings
 from tests.asgi import Server
 from tests.metadata_api.making import make_deployment, make_image, make_version, open_settings
-from tests.metadata_api.servers import V2Server, answers, rejects, running
+from tests.metadata_api.servers import V2Server, answers, rejects, standing_still
 from tests.ui import browsers, visits
 from tests.ui.accessibility import see_no_barrier
 from tests.ui.apps import create_app
@@ -71,7 +69,7 @@ def engine(own_engine: Engine) -> Engine:
 @pytest.fixture(scope="module")
 def address(engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings = open_settings(engine, tmp_path_factory.mktemp("pages"), serving.url)
-    with running(create_api(settings, Intervals(reconcile=3600.0, longest_pause=3600.0))) as address:
+    with standing_still(settings) as address:
         yield address
 
 

@@ -11,13 +11,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy import Engine, text
 
-from metadata_api.app import create_app as create_api
 from metadata_api.database.session import deadline
-from metadata_api.deploying.intervals import Intervals
 from model_ui.settings import Settings as UiSettings
 from tests.asgi import Server
 from tests.metadata_api.making import make_deployment, open_settings
-from tests.metadata_api.servers import V2Server, answers, running
+from tests.metadata_api.servers import V2Server, answers, standing_still
 from tests.ui import browsers
 from tests.ui.apps import create_app
 
@@ -54,8 +52,7 @@ def filled(own_engine: Engine) -> Engine:
 def ui(filled: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     serving.models |= {f"model-{number:02d}": answers("5") for number in range(DEPLOYMENTS)}
     settings = open_settings(filled, tmp_path_factory.mktemp("size"), serving.url)
-    api = create_api(settings, Intervals(reconcile=3600.0, longest_pause=3600.0))
-    with running(api) as address, Server(create_app(UiSettings(api_url=address))) as server:
+    with standing_still(settings) as address, Server(create_app(UiSettings(api_url=address))) as server:
         yield f"{server.url}/"
 
 

@@ -14,8 +14,6 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 from sqlalchemy import Engine
 
-from metadata_api.app import create_app as create_api
-from metadata_api.deploying.intervals import Intervals
 from model_ui.settings import Settings as UiSettings
 from tests.asgi import Server
 from tests.metadata_api.making import (
@@ -26,7 +24,7 @@ from tests.metadata_api.making import (
     open_settings,
 )
 from tests.metadata_api.predicting.test_kinds import NUMBERS, TEXT, WINE
-from tests.metadata_api.servers import V2Server, answers, rejects, running
+from tests.metadata_api.servers import V2Server, answers, rejects, standing_still
 from tests.serving.archive.crafted import HANDLER, files, item, laid, manifest, rejected
 from tests.serving.archive.test_mar_hostile import ARCHIVES, MANIFESTS, MODELS, RECORDS
 from tests.ui import browsers
@@ -44,7 +42,7 @@ def engine(own_engine: Engine) -> Engine:
 def address(engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("operators")
     settings = open_settings(engine, folder, serving.url)
-    with running(create_api(settings, Intervals(reconcile=3600.0, longest_pause=3600.0))) as address:
+    with standing_still(settings) as address:
         yield address
 
 

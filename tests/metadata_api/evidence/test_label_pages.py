@@ -8,12 +8,10 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from metadata_api.app import create_app as create_api
-from metadata_api.deploying.intervals import Intervals
 from model_ui.settings import Settings as UiSettings
 from tests.asgi import Server
 from tests.metadata_api.making import make_deployment, make_image, open_settings
-from tests.metadata_api.servers import V2Server, answers, running
+from tests.metadata_api.servers import V2Server, answers, standing_still
 from tests.ui.apps import create_app
 
 
@@ -26,7 +24,7 @@ def engine(own_engine: Engine) -> Engine:
 def address(engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("labels")
     settings = open_settings(engine, folder, serving.url)
-    with running(create_api(settings, Intervals(reconcile=3600.0, longest_pause=3600.0))) as address:
+    with standing_still(settings) as address:
         yield address
 
 

@@ -12,12 +12,10 @@ import pytest
 from playwright.sync_api import sync_playwright
 from sqlalchemy import Engine, text
 
-from metadata_api.app import create_app as create_api
-from metadata_api.deploying.intervals import Intervals
 from model_ui.settings import Settings as UiSettings
 from tests.asgi import Server
 from tests.metadata_api.making import make_deployment, make_image, open_settings
-from tests.metadata_api.servers import V2Server, answers, running
+from tests.metadata_api.servers import V2Server, answers, standing_still
 from tests.ui import browsers
 from tests.ui.accessibility import see_no_barrier
 from tests.ui.apps import create_app
@@ -47,7 +45,7 @@ def engine(own_engine: Engine) -> Engine:
 def address(engine: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("evidence")
     settings = open_settings(engine, folder, serving.url)
-    with running(create_api(settings, Intervals(reconcile=3600.0, longest_pause=3600.0))) as address:
+    with standing_still(settings) as address:
         yield address
 
 
