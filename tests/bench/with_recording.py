@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from serving_runtime import processes
-from tests.bench import bench, servers, with_tokens
+from tests.bench import servers, with_tokens
 from tests.ports import free_port
 
 CLIENTS = (1, 32)
@@ -32,25 +32,15 @@ class Comparison(with_tokens.Comparison):
 def measure(
     found: Comparison, name: str, without: servers.Running, *, rounds: int, seconds: int, folder: Path
 ) -> None:
-    """Load a server that records nothing and another of its kind that records all, in turn, twice in each round."""
-    request = folder / "json-request"
-    request.write_bytes(bench.body([1, 28, 28]))
+    """Load a server that records nothing and another of its kind that records all."""
     own = folder / "with-recording"
     own.mkdir(exist_ok=True)
     with (
         _sink(own) as url,
         servers.started(name, own, SERVING_RECORDINGS_FILE=str(_rule(own, url))) as recording,
     ):
-        bench.measure(recording.url, clients=8, seconds=seconds, request=request)  # warm
-        for round_ in range(2 * rounds):
-            for clients in CLIENTS:
-                # Every other pair in the other order: a machine that slows down slows both down.
-                order = [without, recording] if round_ % 2 == 0 else [recording, without]
-                results = [
-                    bench.measure(one.url, clients=clients, seconds=seconds, request=request) for one in order
-                ]
-                first, second = results if round_ % 2 == 0 else reversed(results)
-                found.add(name, clients, (first, second))
+        pair = (without, recording)
+        with_tokens.in_turn(found, name, pair, CLIENTS, rounds=rounds, seconds=seconds, folder=folder)
         require_all_counted(recording)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench import bench, servers
@@ -66,24 +67,48 @@ class Comparison:
 def measure(
     found: Comparison, name: str, without: servers.Running, *, rounds: int, seconds: int, folder: Path
 ) -> None:
-    """Load a server without tokens and another of its kind with them, in turn, twice in each round."""
-    request = folder / "json-request"
-    request.write_bytes(bench.body([1, 28, 28]))
+    """Load a server without tokens and another of its kind with them."""
     own = folder / "with-tokens"
     own.mkdir(exist_ok=True)
     with servers.started(name, own, SERVING_TOKENS_FILE=str(_tokens(own))) as closed:
-        bench.measure(closed.url, clients=8, seconds=seconds, request=request, token=TOKEN)  # warm
-        for round_ in range(2 * rounds):
-            for clients in CLIENTS:
-                # Every other pair in the other order: a machine that slows down slows both down.
-                order = [without, closed] if round_ % 2 == 0 else [closed, without]
-                results = [
-                    # A server without tokens ignores it, so that both read the same bytes.
-                    bench.measure(one.url, clients=clients, seconds=seconds, request=request, token=TOKEN)
-                    for one in order
-                ]
-                first, second = results if round_ % 2 == 0 else reversed(results)
-                found.add(name, clients, (first, second))
+        # A server without tokens ignores it, so that both read the same bytes.
+        in_turn(
+            found,
+            name,
+            (without, closed),
+            CLIENTS,
+            rounds=rounds,
+            seconds=seconds,
+            folder=folder,
+            token=TOKEN,
+        )
+
+
+def in_turn(
+    found: Comparison,
+    name: str,
+    pair: tuple[servers.Running, servers.Running],
+    clients: Sequence[int],
+    *,
+    rounds: int,
+    seconds: int,
+    folder: Path,
+    token: str | None = None,
+) -> None:
+    """Load a server without something and another of its kind with it, in turn, twice in each round."""
+    request = folder / "json-request"
+    request.write_bytes(bench.body([1, 28, 28]))
+    bench.measure(pair[1].url, clients=8, seconds=seconds, request=request, token=token)  # warm
+    for round_ in range(2 * rounds):
+        for count in clients:
+            # Every other pair in the other order: a machine that slows down slows both down.
+            order = pair if round_ % 2 == 0 else pair[::-1]
+            results = [
+                bench.measure(one.url, clients=count, seconds=seconds, request=request, token=token)
+                for one in order
+            ]
+            first, second = results if round_ % 2 == 0 else reversed(results)
+            found.add(name, count, (first, second))
 
 
 def _tokens(folder: Path) -> Path:
