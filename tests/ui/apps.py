@@ -1,7 +1,5 @@
 """The UI's applications for tests. Gradio takes seconds to import, so only a process which makes one imports it."""
 
-from pathlib import Path
-
 from model_ui.asgi import App
 from model_ui.metadata_client import MetadataClient
 from model_ui.settings import Settings
@@ -21,8 +19,8 @@ def mount_pages(settings: Settings, client: MetadataClient) -> App:
     return app.mount_pages(settings, client)
 
 
-def protect(pages: App, settings: Settings, client: MetadataClient, folder: Path) -> App:
+def protect(pages: App, settings: Settings, client: MetadataClient) -> App:
     """What guards the pages, around them."""
     from model_ui import app
 
-    return app.protect(pages, settings, client, folder)
+    return app.protect(pages, settings, client)

@@ -42,8 +42,6 @@ COMPRESSED_BYTES, LEVEL = 600, 6
 PULSE = """const refresh = () => trigger("submit");
 document.addEventListener("marina:refresh", refresh);
 if ("changed" in document.body.dataset) refresh();"""
-# What was uploaded is deleted after an hour; looked for every ten minutes.
-CACHE_SECONDS = (600, 3600)
 
 
 def create_app(
@@ -52,8 +50,8 @@ def create_app(
     """The UI as an ASGI application; without settings they come from the environment."""
     settings, metrics = settings or Settings(), metrics or Metrics()
     client = client or MetadataClient(settings.api_url, transport=_network(metrics))
-    folder = uploads.prepare(settings.upload_dir, keep_seconds=CACHE_SECONDS[1])
-    app = protect(mount_pages(settings, client), settings, client, folder)
+    uploads.prepare(settings.upload_dir)
+    app = protect(mount_pages(settings, client), settings, client)
     return Measured(app, metrics, settings.root_path)
 
 
@@ -62,12 +60,13 @@ def _network(metrics: Metrics) -> MeasuredTransport:
     return MeasuredTransport(httpx.AsyncHTTPTransport(limits=LIMITS, trust_env=False), metrics)
 
 
-def protect(pages: App, settings: Settings, client: MetadataClient, upload_folder: Path) -> App:
+def protect(pages: App, settings: Settings, client: MetadataClient) -> App:
     """The layers around the pages, from the outside: own hosts and routes, known visitors, bounded bodies."""
     root = settings.root_path
     secure = settings.public_url.startswith("https://")
-    bodies = BodyGuard(pages, max_upload_bytes=settings.max_csv_bytes, upload_folder=upload_folder)
-    workbench = GZipMiddleware(Workbench(bodies, ALL, _frame(settings, client)), COMPRESSED_BYTES, LEVEL)
+    workbench = GZipMiddleware(
+        Workbench(BodyGuard(pages), ALL, _frame(settings, client)), COMPRESSED_BYTES, LEVEL
+    )
     login = Login(
         Archives(workbench, client, max_bytes=settings.max_archive_bytes),
         Authenticator(client),
@@ -116,7 +115,6 @@ def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:
         page,
         path="/",
         root_path=settings.root_path or None,
-        max_file_size=settings.max_csv_bytes,
         footer_links=[],
         run_history=False,
         ssr_mode=False,
@@ -140,9 +138,7 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
     No event has a queue and nothing is a gr.State: each event is one request that any process of the UI can answer.
     """
     page: gr.Blocks
-    with gr.Blocks(
-        title="Try · Marina", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
-    ) as page:
+    with gr.Blocks(title="Try · Marina", analytics_enabled=False, fill_width=True) as page:
         alarm = gr.HTML("", js_on_load=None, apply_default_css=False, elem_id="alarm", elem_classes="m-maybe")
         # Its value is what the page has been given: tags of the tasks and of the visitor.
         pulse = gr.HTML(
