@@ -16,11 +16,11 @@ def mount_pages(settings: Settings, client: MetadataClient) -> App:
     """Its pages without what guards them."""
     from model_ui import app
 
-    return app.mount_pages(settings, client)
+    return app.mount(app.build_ui(client, settings), settings, client)
 
 
 def protect(pages: App, settings: Settings, client: MetadataClient) -> App:
     """What guards the pages, around them."""
     from model_ui import app
 
-    return app.protect(pages, settings, client)
+    return app.protect(pages, settings, client, {0: 1, 1: 2})

@@ -104,18 +104,18 @@ class TestAFileOfTheServer:
 )
 def test_no_event_names_a_file(path: str, more: dict[str, object]) -> None:
     body = json.dumps({"data": [{"deep": [[], {"path": path, **more}]}]}).encode()
-    assert uploads.names_a_file(body)
+    assert uploads.names_a_file(uploads.read(body))
 
 
 def test_text_and_the_word_path_are_no_files() -> None:
     body = json.dumps({"data": [{"fields": [["path", "/etc/passwd"]], "path": 1}, "path"]}).encode()
-    assert not uploads.names_a_file(body)
+    assert not uploads.names_a_file(uploads.read(body))
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"1" * 10_000])
 def test_what_is_not_json_is_turned_away(body: bytes) -> None:
     with pytest.raises(uploads.BadEvent):
-        uploads.names_a_file(body)
+        uploads.read(body)
 
 
 class TestTheFolder:

@@ -1,6 +1,6 @@
 """Puts the layers together: `build_ui(client)` is Gradio's page, `create_app(settings)` the server of all pages."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -51,7 +51,9 @@ def create_app(
     settings, metrics = settings or Settings(), metrics or Metrics()
     client = client or MetadataClient(settings.api_url, transport=_network(metrics))
     uploads.prepare(settings.upload_dir)
-    app = protect(mount_pages(settings, client), settings, client)
+    page = build_ui(client, settings)
+    events = {number: len(event.inputs) for number, event in page.fns.items()}
+    app = protect(mount(page, settings, client), settings, client, events)
     return Measured(app, metrics, settings.root_path)
 
 
@@ -60,12 +62,15 @@ def _network(metrics: Metrics) -> MeasuredTransport:
     return MeasuredTransport(httpx.AsyncHTTPTransport(limits=LIMITS, trust_env=False), metrics)
 
 
-def protect(pages: App, settings: Settings, client: MetadataClient) -> App:
-    """The layers around the pages, from the outside: own hosts and routes, known visitors, bounded bodies."""
+def protect(pages: App, settings: Settings, client: MetadataClient, events: Mapping[int, int]) -> App:
+    """The layers around the pages, from the outside: own hosts and routes, known visitors, bounded bodies.
+
+    `events` are those of Gradio's page, as `bodies.BodyGuard` has them.
+    """
     root = settings.root_path
     secure = settings.public_url.startswith("https://")
     workbench = GZipMiddleware(
-        Workbench(BodyGuard(pages), ALL, _frame(settings, client)), COMPRESSED_BYTES, LEVEL
+        Workbench(BodyGuard(pages, events), ALL, _frame(settings, client)), COMPRESSED_BYTES, LEVEL
     )
     login = Login(
         Archives(workbench, client, max_bytes=settings.max_archive_bytes),
@@ -100,8 +105,8 @@ def _frame(settings: Settings, client: MetadataClient) -> Frame:
     )
 
 
-def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:
-    """The pages as Gradio serves them, without the layers before them; `uploads.prepare` comes first."""
+def mount(page: gr.Blocks, settings: Settings, client: MetadataClient) -> FastAPI:
+    """The page as Gradio serves it, without the layers before them; `uploads.prepare` comes first."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -109,7 +114,6 @@ def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:
             yield
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    page = build_ui(client, settings)
     gr.mount_gradio_app(
         app,
         page,

@@ -1,6 +1,8 @@
-"""The ASGI layer right before Gradio: bodies up to a size, and events that name no file."""
+"""The ASGI layer right before Gradio: bodies up to a size, and events of its page that name no file."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 from model_ui import uploads
 from model_ui.asgi import App, Message, Receive, Scope, Send, send_json
@@ -12,10 +14,15 @@ SLOWEST_BYTES_PER_SECOND = 1024
 
 
 class BodyGuard:
-    """The ASGI application around Gradio's that reads bodies before it does."""
+    """The ASGI application around Gradio's that reads bodies before it does.
 
-    def __init__(self, app: App) -> None:
+    `events` are those of its page: how many values each has, by its number. What Gradio does not know would be a fault
+    of its own, with a traceback in the log.
+    """
+
+    def __init__(self, app: App, events: Mapping[int, int]) -> None:
         self._app = app
+        self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,15 +69,21 @@ class BodyGuard:
                 await _too_long(send)
             return
         try:
-            names_a_file = uploads.names_a_file(content)
+            event = uploads.read(content)
         except uploads.BadEvent as error:
-            await send_json(send, 400, {"detail": str(error)})
-            return
-        if names_a_file:
+            return await send_json(send, 400, {"detail": str(error)})
+        if uploads.names_a_file(event):
             detail = "The request names a file of the server. Send the content itself."
-            await send_json(send, 403, {"detail": detail})
-            return
+            return await send_json(send, 403, {"detail": detail})
+        if not self._knows(event):
+            return await send_json(send, 400, {"detail": "This page has no such event. Load it anew."})
         await self._app(scope, _replay(content, body), answer)
+
+    def _knows(self, event: Any) -> bool:
+        if not isinstance(event, dict):
+            return False
+        number, values = event.get("fn_index"), event.get("data")
+        return type(number) is int and isinstance(values, list) and self._events.get(number) == len(values)
 
 
 class Body:

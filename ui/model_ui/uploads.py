@@ -4,6 +4,7 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 # Gradio reads the folder of its temporary files from here, at every request.
 GRADIO_FOLDER = "GRADIO_TEMP_DIR"
@@ -33,16 +34,21 @@ def prepare(folder: Path) -> None:
     os.environ[GRADIO_FOLDER] = str(folder.resolve())
 
 
-def names_a_file(body: bytes) -> bool:
-    """Whether the JSON of an event names a file anywhere; raises BadEvent.
+def read(body: bytes) -> Any:
+    """The JSON of an event; raises BadEvent."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadEvent("The body is not JSON that is read here.") from error
+
+
+def names_a_file(event: Any) -> bool:
+    """Whether an event names a file anywhere.
 
     A file is an object with the text `path`: that is how Gradio recognises one, and then reads or fetches it. Pages
     send no object whose names are somebody's data: a column may be called `path`.
     """
-    try:
-        left = [json.loads(body)]
-    except (ValueError, RecursionError) as error:
-        raise BadEvent("The body is not JSON that is read here.") from error
+    left = [event]
     while left:
         value = left.pop()
         if isinstance(value, dict):
