@@ -23,4 +23,4 @@ def protect(pages: App, settings: Settings, client: MetadataClient) -> App:
     """What guards the pages, around them."""
     from model_ui import app
 
-    return app.protect(pages, settings, client, {0: 1, 1: 2})
+    return app.protect(pages, settings, client, {0: 2, 1: 1})

@@ -1,6 +1,7 @@
 """Bodies that the UI is sent: they have to arrive in time, and a client that leaves is no fault of it."""
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Iterator
@@ -104,7 +105,7 @@ def test_a_fault_of_the_application_is_still_one() -> None:
     ids=str,
 )  # fmt: skip
 def test_an_event_that_the_page_does_not_have_is_a_400(url: str, event: object) -> None:
-    answer = httpx.post(f"{url}{EVENTS}", json=event)
+    answer = httpx.post(f"{url}{EVENTS}", content=json.dumps(event))
     assert (answer.status_code, answer.json()["detail"]) == (
         400,
         "This page has no such event. Load it anew.",

@@ -32,7 +32,7 @@ from tests.waiting import until
 
 HOST = "http://marina.example"
 EVENTS = "/gradio_api/run/predict"
-EVENT = {"data": [None, []], "fn_index": 1, "session_hash": "x"}
+EVENT = {"data": [None, []], "fn_index": 0, "session_hash": "x"}
 TOKEN, WRONG = token("deployer"), token("deployer", 99)
 COOKIE = {"cookie": f"marina_7860={TOKEN}"}
 HTML = {"accept": "text/html"}
