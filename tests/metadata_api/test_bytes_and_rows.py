@@ -139,7 +139,7 @@ def check(api: httpx.Client) -> dict[str, Any]:
 def test_a_killed_api_loses_no_acknowledged_write_and_leaves_no_orphan(
     own_engine: Engine, tmp_path: Path
 ) -> None:
-    port, chance, end = free_port(), random.Random(15), threading.Event()
+    port, chance, end = free_port(), random.Random(os.environ.get("MARINA_SEED", "15")), threading.Event()
     with ThreadPoolExecutor() as pool:
         writers = []
         try:
@@ -242,8 +242,8 @@ def add_predictions(engine: Engine, store: Path, wave: int) -> None:
             "insert into inputs (sha256, kind, media_type, size) "
             "select sha, 'text', 'text/plain', 10 from unnest(:digests) sha",
             "insert into predictions (uid, request_uid, input_sha256, deployment, source, status, kind, label, "
-            "latency_ms, lineage) select gen_random_uuid(), md5(sha)::uuid, sha, 'm' || n, 'api', 'ok', 'label', '5', 1, "
-            """jsonb_build_object('experiment', 'm' || n, 'version', 1) """
+            "latency_ms, lineage) select gen_random_uuid(), md5(sha)::uuid, sha, 'm' || n, 'api', 'ok', 'label', '5', "
+            """1, jsonb_build_object('experiment', 'm' || n, 'version', 1) """
             f"from unnest(:digests) sha, generate_series(0, {len(MODELS) - 1}) n",
         ):
             connection.execute(text(statement), {"digests": digests})
