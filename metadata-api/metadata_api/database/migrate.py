@@ -14,7 +14,7 @@ from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from metadata_api.database.rejections import rejection, require_utf8
+from metadata_api.database.rejections import rejection, require_texts
 from metadata_api.database.session import deadline
 from metadata_api.errors import Unavailable
 
@@ -43,7 +43,7 @@ def upgrade(engine: Engine, revision: str = "head", locks: TableLocks = TableLoc
     sqlalchemy.exc.OperationalError when it is away or the advisory lock is held for two minutes.
     """
     with deadline(LOCK_SECONDS), engine.connect() as connection:
-        require_utf8(connection)
+        require_texts(connection)
         connection.rollback()  # every migration begins a transaction of its own
         for attempt in range(1, locks.attempts + 1):
             try:

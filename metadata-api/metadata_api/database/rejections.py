@@ -30,12 +30,19 @@ def rejection(error: DBAPIError) -> Unavailable | None:
     return Unavailable(*remedy) if remedy else None
 
 
-def require_utf8(connection: Connection) -> None:
-    """Raise Unavailable for a database whose encoding cannot hold every text."""
+def require_texts(connection: Connection) -> None:
+    """Raise Unavailable for a database that cannot hold every text, or reads texts of SQL in its own way."""
     encoding = connection.scalar(text("show server_encoding"))
     if encoding != "UTF8":
         raise Unavailable(
             "database_encoding",
             f"The database has the encoding {encoding}, which does not hold every text. Make one by: create database "
             "marina encoding 'UTF8' template template0",
+        )
+    # No statement of ours can change it: psycopg2 quotes by what it was when the connection was made.
+    if connection.scalar(text("select current_setting('standard_conforming_strings', true)")) == "off":
+        raise Unavailable(
+            "database_strings",
+            "The database has standard_conforming_strings off. Switch it on: alter database marina set "
+            "standard_conforming_strings = on",
         )

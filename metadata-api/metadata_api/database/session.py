@@ -149,11 +149,11 @@ def _in_utc(value: str | bytes | None, cursor: psycopg2.extensions.cursor) -> da
 
 _IN_UTC = psycopg2.extensions.new_type(psycopg2.extensions.PYDATETIMETZ.values, "UTC", _in_utc)
 # An abandoned statement must end on the server too: it looks for its client every second. Numbers keep their
-# digits, and texts in functions are read as they are written. What a server does not know is left out.
+# digits. What a server does not know is left out.
 _SETTINGS = """
 select set_config(name, value, false) from pg_settings join (values
     ('client_connection_check_interval', '1s'), ('idle_in_transaction_session_timeout', '60s'), ('TimeZone', 'UTC'),
-    ('extra_float_digits', '1'), ('standard_conforming_strings', 'on'), ('datestyle', 'ISO, MDY')
+    ('extra_float_digits', '1')
 ) as wanted (name, value) using (name)
 """
 

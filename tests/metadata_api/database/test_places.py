@@ -128,7 +128,7 @@ class TestAServerThatGivesFewConnections:
 class TestADatabaseThatIsSetUpInItsOwnWay:
     DEFAULTS = (
         ("default_transaction_isolation", "serializable"), ("datestyle", "German, DMY"), ("timezone", "Asia/Kolkata"),
-        ("intervalstyle", "iso_8601"), ("bytea_output", "escape"), ("standard_conforming_strings", "off"),
+        ("intervalstyle", "iso_8601"), ("bytea_output", "escape"), ("lock_timeout", "9s"),
         ("extra_float_digits", "-15"), ("client_encoding", "LATIN1"), ("search_path", "shop, public"),
         ("idle_session_timeout", "300ms"), ("client_min_messages", "debug1"), ("enable_seqscan", "off"),
     )  # fmt: skip
@@ -160,7 +160,8 @@ class TestADatabaseThatIsSetUpInItsOwnWay:
             running(create_app(open_settings(engine, tmp_path, "http://127.0.0.1:9"))) as address,
             httpx.Client(base_url=address, timeout=20) as api,
         ):
-            assert api.post("/v1/experiments", json=made).status_code == 201
+            answer = api.post("/v1/experiments", json=made)
+            assert answer.status_code == 201, answer.text
             time.sleep(0.5)  # idle sessions have ended
 
             def append(number: int) -> int:
@@ -208,7 +209,7 @@ class TestADatabaseThatIsSetUpInItsOwnWay:
         with empty_database(postgres_url) as url:
             engine = connect(url)
             with engine.begin() as connection:
-                connection.execute(text(f"alter database {engine.url.database} set search_path = {schema}"))
+                connection.execute(text(f"alter database {engine.url.database} set {default}"))
             engine.dispose()
             with pytest.raises(Unavailable, match=told):
                 migrate.upgrade(engine)
