@@ -201,11 +201,14 @@ class TestADatabaseThatIsSetUpInItsOwnWay:
             engine.dispose()
 
     @pytest.mark.parametrize(
-        ("schema", "told"), [("nowhere", "Create one"), ("pg_catalog", "may not do this.*Grant")]
+        ("default", "told"),
+        [
+            ("search_path = nowhere", "Create one"),
+            ("search_path = pg_catalog", "may not do this.*Grant"),
+            ("standard_conforming_strings = off", "Switch it on"),
+        ],
     )
-    def test_a_schema_without_room_for_tables_is_told(
-        self, postgres_url: str, schema: str, told: str
-    ) -> None:
+    def test_what_cannot_be_worked_with_is_told(self, postgres_url: str, default: str, told: str) -> None:
         with empty_database(postgres_url) as url:
             engine = connect(url)
             with engine.begin() as connection:
