@@ -87,9 +87,10 @@ def test_only_a_sha256_names_an_object(store: FolderStore, name: str) -> None:
 def test_what_cannot_be_read_is_told_without_its_path(
     store: FolderStore, read: Callable[[FolderStore, str], object]
 ) -> None:
-    missing, folder = "0" * 64, "1" * 64
-    store.path(folder).mkdir(parents=True)
-    for digest, code in {missing: "artifact_missing", folder: "store_unavailable"}.items():
+    missing, circle = "0" * 64, "1" * 64
+    store.path(circle).parent.mkdir()
+    store.path(circle).symlink_to(store.path(circle))
+    for digest, code in {missing: "artifact_missing", circle: "store_unavailable"}.items():
         with pytest.raises(Unavailable, match=digest) as raised:
             read(store, digest)
         assert raised.value.code == code
