@@ -112,15 +112,15 @@ class Replayer:
             # One that answered nothing that fits it has not been replayed.
             mine = query.where(Prediction.uid.in_(uids), Prediction.status == "ok")
             version_ids = [one for one in session.scalars(mine) if one is not None]
-            # Of one task, mostly; of several, the newest word counts.
-            labels = select(Label.input_sha256, Label.label, Label.text).where(
+            labels = select(Label.input_sha256, Label.task, Label.label, Label.number, Label.text).where(
                 Label.input_sha256.in_(answers), Label.superseded_at.is_(None)
             )
-            found = session.execute(labels.order_by(Label.created_at))
-            truths = {row.input_sha256: row.label or (row.text or "").strip() for row in found}
-        made = replay_reports.report(
-            names, answers, {sha256: truth for sha256, truth in truths.items() if truth}
-        )
+            truths: dict[tuple[str, str], str | float] = {}
+            for row in session.execute(labels):
+                truths[row.input_sha256, row.task] = (
+                    row.number if row.number is not None else row.label or (row.text or "").strip()
+                )
+        made = replay_reports.report(names, answers, truths)
         self._end(
             number,
             state="done",

@@ -1,6 +1,7 @@
 """The command `label`: says what is right about many inputs at once, and how far a task is."""
 
 import math
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,8 +103,13 @@ def _answer(value: str, takes: Json) -> dict[str, Any]:
         if not math.isfinite(number):
             raise WrongUse(f"{value!r} is no number, which is what the task takes")
         return {field: number}
-    if field == "label" and takes["labels"] and value not in takes["labels"]:
-        raise WrongUse(f"{value!r} is no class of the task")
+    if field == "label" and takes["labels"]:
+        # Folders of macOS have their names decomposed.
+        known = {unicodedata.normalize("NFC", one): one for one in takes["labels"]}
+        found = value if value in takes["labels"] else known.get(unicodedata.normalize("NFC", value))
+        if found is None:
+            raise WrongUse(f"{value!r} is no class of the task")
+        return {field: found}
     return {field: value}
 
 
