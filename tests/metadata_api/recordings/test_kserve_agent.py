@@ -191,8 +191,9 @@ class TestHeaders:
     """What else it says."""
 
     def test_metadata_and_annotations_of_any_text(self, agent: Agent, engine: Engine) -> None:
-        said = {"ce_metadata": '{"X-Team":["Füße"]}', "ce_annotations": '{"owner":"Ana \\u003cana@x\\u003e"}'}
-        assert agent.request(new_id(), ASKED, **said) == 202
+        metadata, annotations = '{"X-Team":["Füße"]}', '{"owner":"Ana \\u003cana@x\\u003e"}'
+        sent = agent.request(new_id(), ASKED, ce_metadata=metadata, ce_annotations=annotations)
+        assert sent == 202
         kept(engine, 1, status="unanswered")
 
     @pytest.mark.parametrize(("micro", "nano", "digits"), [(0, 0, 0), (500_000, 0, 1), (123_456, 789, 9)])
