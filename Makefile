@@ -36,8 +36,12 @@ ENVIRONMENT_FILES = $(wildcard $(addprefix serving/environments/$(NAME)/requirem
 BUILT_ENVIRONMENT = $(VENV)/environments/$(NAME)/.built-$(call key,$(ENVIRONMENT_FILES) serving/build_environment.py serving/requirements.lock serving/torch.lock)
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
-# `make test` runs them in so many processes; tests/groups.py says which go together, and which run alone at the end.
+# Each tier by its marks, and where they are: what is not collected costs no time. tests/groups.py holds them to it.
 TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina tests/marina_local tests/system tests/ui
+FAST := not long and not bench and not helm and not system and (not browser or main_way)
+PAGES = $(shell grep -lr --include='test_*.py' 'mark\.browser' tests/metadata_api tests/ui)
+SYSTEM := tests/serving tests/system tests/ui/test_browser.py tests/ui/test_whole_way.py
+# They run in so many processes; tests/groups.py says which tests go together, and which run alone at the end.
 WORKERS ?= 4
 # A worker that dies ends the run: xdist could wait for ever for the one in its place.
 PARALLEL := -n $(WORKERS) --dist loadscope --max-worker-restart 0
@@ -85,11 +89,17 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m marina_local train
 
 ##@ Check
-.PHONY: test test-long test-helm test-sdk check lint audit fmt conformance containment access soak faults bench bench-up bench-api bench-predictions screenshot
-test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_SUPPLY_CHAIN) browser starters ## run all tests but the slow tiers, in WORKERS (4) processes
+.PHONY: test test-pages test-system test-long test-helm test-sdk check lint audit fmt conformance containment access soak faults bench bench-up bench-api bench-predictions screenshot
+test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_SUPPLY_CHAIN) browser starters ## run the tests of every change, under five minutes on two cores, in WORKERS (4) processes
 	@status=0; said=$$(mktemp); $(TEST_SDK) $(PYTEST) > "$$said" 2>&1 & sdk=$$!; \
-	$(BIN)/pytest -m "not long and not bench and not helm" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
+	$(BIN)/pytest -m "$(FAST)" $(PARALLEL) $(filter-out tests/system,$(TESTS)) $(PYTEST) || status=$$?; \
 	wait $$sdk || status=$$?; cat "$$said"; rm "$$said"; exit $$status
+
+test-pages: $(INSTALLED_TESTS) browser ## drive every page in Chromium: widths, themes, keyboard, roles, outages
+	@$(BIN)/pytest -m "browser and not system and not long" $(PARALLEL) $(PAGES) $(PYTEST)
+
+test-system: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## use the running system, kill and load both runtimes, ask all of v2, attack by archives
+	@$(BIN)/pytest -m "system and not long" $(PARALLEL) $(SYSTEM) $(PYTEST)
 
 test-long: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## run the tests that take minutes, and those of the benchmarks: fuzzing, faults, overload, checkov
 	@$(BIN)/pytest -m "long or bench" $(TESTS) $(PYTEST)
@@ -100,7 +110,7 @@ test-helm: $(INSTALLED_TESTS) ## render the chart with every Helm on PATH, and t
 test-sdk: $(INSTALLED_KSERVE) ## check what the API writes to a cluster with KServe's own Python SDK, and test the doctor
 	@$(TEST_SDK) $(PYTEST)
 
-check: lint audit test test-long ## all that a change must pass: tests, format, lint, types, import contracts, advisories
+check: lint audit test test-pages test-system test-long ## all that a change must pass: tests, format, lint, types, import contracts, advisories
 
 lint: $(INSTALLED_TESTS) ## check format, lint, types and import contracts
 	@$(BIN)/ruff format --check .

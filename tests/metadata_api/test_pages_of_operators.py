@@ -366,6 +366,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.mark.browser
+@pytest.mark.main_way
 def test_an_archive_is_dropped_and_leads_to_its_version(
     chromium: Browser, pages: str, site: None, tmp_path: Path
 ) -> None:
@@ -419,6 +420,7 @@ def test_a_hostile_archive_shows_its_cause_and_leaves_no_version(
 
 
 @pytest.mark.browser
+@pytest.mark.main_way
 def test_a_deployment_is_stopped_with_a_question_and_started_again_by_undo(
     chromium: Browser, pages: str, site: None, api: httpx.Client
 ) -> None:
