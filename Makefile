@@ -40,6 +40,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina tests/marina_local tests/system tests/ui
 FAST := not long and not bench and not helm and not system and (not browser or main_way)
 PAGES = $(shell grep -lr --include='test_*.py' 'mark\.browser' tests/metadata_api tests/ui)
+ELSEWHERE := $(addprefix --ignore=,tests/system tests/serving/conformance tests/serving/containment tests/ui/test_browser.py)
 SYSTEM := tests/serving tests/system tests/ui/test_browser.py tests/ui/test_whole_way.py
 # They run in so many processes; tests/groups.py says which tests go together, and which run alone at the end.
 WORKERS ?= 4
@@ -92,7 +93,7 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 .PHONY: test test-pages test-system test-long test-helm test-sdk check lint audit fmt conformance containment access soak faults bench bench-up bench-api bench-predictions screenshot
 test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_SUPPLY_CHAIN) browser starters ## run the tests of every change, under five minutes on two cores, in WORKERS (4) processes
 	@status=0; said=$$(mktemp); $(TEST_SDK) $(PYTEST) > "$$said" 2>&1 & sdk=$$!; \
-	$(BIN)/pytest -m "$(FAST)" $(PARALLEL) $(filter-out tests/system,$(TESTS)) $(PYTEST) || status=$$?; \
+	$(BIN)/pytest -m "$(FAST)" $(PARALLEL) $(TESTS) $(ELSEWHERE) $(PYTEST) || status=$$?; \
 	wait $$sdk || status=$$?; cat "$$said"; rm "$$said"; exit $$status
 
 test-pages: $(INSTALLED_TESTS) browser ## drive every page in Chromium: widths, themes, keyboard, roles, outages
