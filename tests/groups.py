@@ -42,7 +42,8 @@ GROUPS = {
     "tests/ui/test_whole_way.py": STACK,
     f"{RUNTIMES}::TestHealing": "healing",
     f"{NATIVE}::TestSameAnswers": "same answers",
-    "tests/serving/runtimes/": "fronts",
+    RUNTIMES: "fronts",
+    "tests/serving/runtimes/": "runtimes",
     "tests/serving/front/": "fronts",
     "tests/serving/conformance/": "conformance",
     "tests/serving/containment/": "containment",
@@ -68,12 +69,17 @@ GROUPS = {
     "tests/ui/test_oidc_pages.py": "logins",
     "tests/metadata_api/auth/test_login_of_the_ui.py": "logins",
     "tests/models/test_every_experiment.py": "every experiment",
+    "tests/marina_local/test_postgres.py": "launcher's postgres",
+    "tests/marina_local/": "launcher",
     "tests/chart/test_shapes.py": "shapes",
 }
 # What takes longest, in this order; all others follow in the order of the command line.
 FIRST = (
     "healing",
     "fronts",
+    "runtimes",
+    "launcher's postgres",
+    "launcher",
     "pages",
     "logins",
     "same answers",
@@ -85,17 +91,20 @@ FIRST = (
     "shapes",
     STACK,  # late: until the tests marked `clock` it costs a tenth of a core, whether it is asked or not
 )
-# Groups that start the whole system, or fronts that they kill, load or attack: each of their tests is marked `system`.
-SYSTEM = {STACK, "leftovers", "healing", "same answers", "conformance", "containment"}
+# Groups that start the whole system, its parts in every way there is, or train: each of their tests is marked `system`.
+SYSTEM = {
+    *(STACK, "leftovers", "healing", "same answers", "runtimes", "conformance", "containment"),
+    *("launcher", "launcher's postgres", "every experiment"),
+}
 # Fixtures that take seconds -> where they are known, and the groups that may use them.
 FIXTURES = {
     "stack": ("tests/", {STACK, CLOCK}),
     "contained": ("tests/serving/", {"containment"}),
     "uncontained": ("tests/serving/", {"containment"}),
     "served": ("tests/serving/", {"conformance"}),
-    "front": ("tests/serving/", {"fronts", "healing"}),
-    "native_front": ("tests/serving/", {"fronts", "healing"}),
-    "torchserve_front": ("tests/serving/", {"fronts", "healing"}),
+    "front": ("tests/serving/", {"fronts", "healing", "runtimes"}),
+    "native_front": ("tests/serving/", {"fronts", "healing", "runtimes"}),
+    "torchserve_front": ("tests/serving/", {"fronts", "healing", "runtimes"}),
 }
 
 

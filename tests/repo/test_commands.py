@@ -117,18 +117,19 @@ class TestContinuousIntegration:
             "make test",
             "make test-pages",
             "make test-system",
+            "make test-chart",
             "cluster up",
             f"make e2e CLUSTER=test TEST_CLUSTER={tmp_path}/cluster",
             "make test-long",
             "cluster down",
         ]
         assert "make test" in (ROOT / "README.md").read_text()
-        for phase in ("lint", "test", "test-pages", "test-system", "cluster up", "e2e", "test-long"):
+        for phase in ("lint", "test", "test-pages", "test-system", "test-chart", "cluster up", "e2e", "test-long"):
             assert re.search(rf"^ +\d+ s  {phase}: passed$", said, re.M), said
 
     @pytest.mark.parametrize(
         "fails",
-        ["make lint", "make test", "make test-pages", "make test-system", "cluster up", "make test-long"],
+        ["make lint", "make test", "make test-pages", "make test-system", "make test-chart", "cluster up", "make test-long"],
     )
     def test_a_phase_that_fails_fails_the_run_and_is_named(self, fails: str, tmp_path: Path) -> None:
         code, _, said = self.run(tmp_path, fails=fails, MARINA_CI_MINUTES="75")
@@ -155,6 +156,7 @@ class TestContinuousIntegration:
             "make test",
             "make test-pages",
             "make test-system",
+            "make test-chart",
             "make test-long",
         ]
 
@@ -169,7 +171,7 @@ def test_check_is_more_than_test() -> None:
     plan = make("--dry-run", "check").stdout
     for tool in ("ruff format --check", "ruff check", "mypy", "lint-imports", "pytest"):
         assert tool in plan, tool
-    for marks in ("not long and", "browser and not", "system and not", "long or bench"):
+    for marks in ("not long and", "browser and not", "system and not", "not helm and", "long or bench"):
         assert f'-m "{marks}' in plan, marks
 
 
