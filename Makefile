@@ -93,7 +93,7 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 ##@ Check
 .PHONY: test test-pages test-system test-chart test-long test-helm test-sdk check lint audit fmt conformance containment access soak faults bench bench-up bench-api bench-predictions screenshot
 test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## run the tests of every change, under five minutes on two cores, in WORKERS (4) processes
-	@$(BIN)/pytest -m "$(FAST)" $(PARALLEL) $(addprefix --ignore=,$(ELSEWHERE)) $(TESTS) $(PYTEST)
+	@$(BIN)/pytest -m "$(FAST)" $(PARALLEL) $(addprefix --ignore=,$(ELSEWHERE)) $(filter-out $(ELSEWHERE),$(TESTS)) $(PYTEST)
 
 test-pages: $(INSTALLED_TESTS) browser ## drive every page in Chromium: widths, themes, keyboard, roles, outages
 	@$(BIN)/pytest -m "browser and not system and not long" $(PARALLEL) $(PAGES) $(PYTEST)

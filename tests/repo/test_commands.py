@@ -124,12 +124,29 @@ class TestContinuousIntegration:
             "cluster down",
         ]
         assert "make test" in (ROOT / "README.md").read_text()
-        for phase in ("lint", "test", "test-pages", "test-system", "test-chart", "cluster up", "e2e", "test-long"):
+        for phase in (
+            "lint",
+            "test",
+            "test-pages",
+            "test-system",
+            "test-chart",
+            "cluster up",
+            "e2e",
+            "test-long",
+        ):
             assert re.search(rf"^ +\d+ s  {phase}: passed$", said, re.M), said
 
     @pytest.mark.parametrize(
         "fails",
-        ["make lint", "make test", "make test-pages", "make test-system", "make test-chart", "cluster up", "make test-long"],
+        [
+            "make lint",
+            "make test",
+            "make test-pages",
+            "make test-system",
+            "make test-chart",
+            "cluster up",
+            "make test-long",
+        ],
     )
     def test_a_phase_that_fails_fails_the_run_and_is_named(self, fails: str, tmp_path: Path) -> None:
         code, _, said = self.run(tmp_path, fails=fails, MARINA_CI_MINUTES="75")
