@@ -17,7 +17,7 @@ from metadata_api.database.session import Sessions
 from metadata_api.errors import MarinaError
 from metadata_api.evidence import replay_reports
 from metadata_api.predicting.predictions import Dependencies, PredictionRequest, predict_all
-from metadata_api.predicting.targets import Wanted
+from metadata_api.predicting.targets import Selection
 from metadata_api.schemas.predictions import Result
 
 # Inputs that are asked about at once: others shall be answered meanwhile.
@@ -89,7 +89,7 @@ class Replayer:
 
     async def _ask(self, waiting: Any, names: list[str], answers: dict[str, list[Result]]) -> None:
         for sha256 in waiting:
-            request = PredictionRequest("", None, sha256, Wanted(deployments=names), None)
+            request = PredictionRequest("", None, sha256, Selection(deployments=names), None)
             try:
                 answers[sha256] = (await predict_all(self._dependencies, request)).results
             except MarinaError as error:

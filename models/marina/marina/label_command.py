@@ -78,12 +78,12 @@ def _label_one(api: Api, task: str, row: Row, takes: Json, names: list[str] | No
     if row.problem:
         raise WrongUse(row.problem)
     answer = _answer(row.value, takes)
-    question = inputs.question([str(row.file)], None, None) if row.file else None
+    request = inputs.request_of([str(row.file)], None, None) if row.file else None
     if names is None:
         return
     sha256 = row.sha256
-    if question:
-        content = question.content({"deployments": names}, None)
+    if request:
+        content = request.content({"deployments": names}, None)
         found = api.send("POST", "/v1/predictions", seconds=ASK_SECONDS, **content)
         sha256 = found["input"]["sha256"]
     api.post(f"/v1/inputs/{sha256}/labels", {"task": task, "note": row.note, **answer})
