@@ -44,7 +44,7 @@ WHOLLY_SYSTEM := tests/models tests/serving/conformance tests/serving/containmen
 	tests/ui/test_browser.py tests/ui/test_whole_way.py
 SYSTEM = $(WHOLLY_SYSTEM) tests/serving/runtimes $(shell grep -lr --include='test_*.py' 'mark\.system' tests/metadata_api tests/marina)
 CHART := tests/chart tests/repo/test_supply_chain.py
-ELSEWHERE := $(CHART) $(WHOLLY_SYSTEM)
+ELSEWHERE = $(CHART) $(WHOLLY_SYSTEM) $(shell grep -lrE --include='test_*.py' '^pytestmark = .*mark\.(long|bench)' tests)
 # They run in so many processes; tests/groups.py says which tests go together, and which run alone at the end.
 WORKERS ?= 4
 # A worker that dies ends the run: xdist could wait for ever for the one in its place.
