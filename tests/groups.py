@@ -39,6 +39,7 @@ GROUPS = {
     "tests/system/": STACK,
     "tests/ui/test_browser.py": STACK,
     "tests/ui/test_whole_way.py": STACK,
+    "tests/ui/test_every_kind.py": STACK,
     f"{RUNTIMES}::TestHealing": "healing",
     f"{NATIVE}::TestSameAnswers": "same answers",
     "tests/serving/runtimes/": "fronts",

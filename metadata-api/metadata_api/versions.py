@@ -13,6 +13,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from metadata_api import experiments
 from metadata_api.database import pages
 from metadata_api.database.object_tables import VersionNumber
 from metadata_api.database.session import Sessions
@@ -43,6 +44,8 @@ class Upload:
     by: str
     address: str
     signature: bytes | None = None
+    create_experiment: bool = False
+    """Whether the experiment is made with its first version."""
 
 
 def require_experiment(session: Session, name: str) -> None:
@@ -84,6 +87,8 @@ def publish(
         ledger.claim(sessions, ledger.ARCHIVE, row.sha256, row.size)
         artifacts.adopt(canonical)
     with sessions.begin() as session:
+        if upload.create_experiment:
+            experiments.ensure(session, experiment)
         return _register(session, experiment, row)
 
 

@@ -20,6 +20,7 @@ import numpy, pandas, skops.io
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_wine
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -34,6 +35,13 @@ prices = pandas.DataFrame({"size": [1.0, 2, 3, 4], "color": ["red", "blue", "red
 prices.to_csv("prices.csv", index=False)
 columns = make_column_transformer((OneHotEncoder(), ["color"]), remainder="passthrough")
 skops.io.dump(make_pipeline(columns, LinearRegression()).fit(prices, [1.0, 3, 3, 7]), "prices.skops")
+people = pandas.DataFrame({"age": [20.0, None, 40, 60], "city": ["Oslo", "Rome", None, "Rome"], "size": [1.5, 2, 3, 4]})
+people.to_csv("people.csv", index=False)
+numbers = make_pipeline(SimpleImputer(), StandardScaler())
+words = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+columns = make_column_transformer((numbers, ["age", "size"]), (words, ["city"]))
+gaps = make_pipeline(columns, LogisticRegression()).fit(people, ["no", "no", "yes", "yes"])
+skops.io.dump(gaps, "people.skops")
 texts = make_pipeline(TfidfVectorizer(), LogisticRegression())
 skops.io.dump(texts.fit(["good day", "bad day"], ["fine", "poor"]), "texts.skops")
 strange = make_pipeline(FunctionTransformer(numpy.frexp), LinearRegression())
@@ -98,6 +106,18 @@ def test_a_category_travels_as_its_index(pack: Any) -> None:
     assert spec["inputs"][0]["columns"][1]["categories"] == ["blue", "green", "red"]
     assert spec["outputs"][0]["unit"] == "EUR"
     assert golden["number"] == [pytest.approx(1, abs=0.5)]
+
+
+def test_values_that_the_example_lacks_may_be_missing(pack: Any) -> None:
+    spec, golden = pack("people.skops", "-x", "people.csv")
+    table = spec["inputs"][0]
+    assert (table["datatype"], table["shape"]) == ("BYTES", [-1, 3])
+    assert table["columns"] == [
+        {"name": "age", "optional": True, "example": "20"},
+        {"name": "city", "optional": True, "categories": ["Oslo", "Rome"], "example": "Oslo"},
+        {"name": "size", "example": "1.5"},
+    ]
+    assert golden["label"] == ["no"]
 
 
 def test_a_text_is_classified(pack: Any, folder: Path) -> None:
