@@ -281,9 +281,7 @@ class TestSignature:
         np.save("row.npy", np.ones(4))
         pack("linear.pt", "-x", "row.npy", "--labels", "a,b").failed(2, "1 values", "2 labels")
 
-    def test_of_several_results_the_one_that_fits_has_the_classes(
-        self, pack: Pack, tmp_path: Path
-    ) -> None:
+    def test_of_several_results_the_one_that_fits_has_the_classes(self, pack: Pack, tmp_path: Path) -> None:
         Path("network.py").write_text(TWO_RESULTS)
         save_file({"scores.weight": torch.eye(3), "scores.bias": torch.zeros(3)}, "two.safetensors")
         np.save("row.npy", np.array([0, 0, 9]))

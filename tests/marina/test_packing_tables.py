@@ -139,29 +139,53 @@ def test_onnx(pack: Any, folder: Path) -> None:
     assert golden["probabilities"] == pytest.approx([1 / 3] * 3)
 
 
+def test_arrays_go_to_the_inputs_of_onnx_that_have_their_names(pack: Any, folder: Path) -> None:
+    (folder / "difference.onnx").write_bytes(onnx_of_a_difference(b"more", b"less"))
+    less, more = np.array([[1, 1]], np.float32), np.array([[5, 7]], np.float32)
+    np.savez(folder / "both.npz", less=less, more=more)
+    spec, golden = pack("difference.onnx", "-x", "both.npz")
+    assert [one["name"] for one in spec["inputs"]] == ["less", "more"]
+    assert golden == {"output": [4, 6]}
+    np.savez(folder / "others.npz", first=more, second=less)
+    assert pack("difference.onnx", "-x", "others.npz")[1] == {"output": [4, 6]}
+
+
 def onnx_of_a_product(rows: int, columns: int) -> bytes:
     """ONNX's protocol buffers of `y = x @ ones`, for any number of rows of x."""
-
-    def field(number: int, value: bytes | int) -> bytes:
-        if isinstance(value, int):
-            return varint(number << 3) + varint(value)
-        return varint(number << 3 | 2) + varint(len(value)) + value
-
-    def varint(value: int) -> bytes:
-        parts = b""
-        while value > 127:
-            parts, value = parts + bytes([value & 127 | 128]), value >> 7
-        return parts + bytes([value])
-
-    def tensor_info(name: bytes, *sizes: bytes) -> bytes:
-        shape = b"".join(field(1, size) for size in sizes)
-        return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
-
-    any_rows = field(2, b"n")
     ones = field(1, rows) + field(1, columns) + field(2, 1) + field(8, b"w")
     ones += field(9, struct.pack("<f", 1.0) * (rows * columns))
     node = field(1, b"x") + field(1, b"w") + field(2, b"y") + field(4, b"MatMul")
     graph = field(1, node) + field(2, b"g") + field(5, ones)
-    graph += field(11, tensor_info(b"x", any_rows, field(1, rows)))
-    graph += field(12, tensor_info(b"y", any_rows, field(1, columns)))
+    return onnx(graph + field(11, tensor_info(b"x", rows)) + field(12, tensor_info(b"y", columns)))
+
+
+def onnx_of_a_difference(first: bytes, second: bytes) -> bytes:
+    """The same of `y = first - second`, of two numbers a row."""
+    node = field(1, first) + field(1, second) + field(2, b"y") + field(4, b"Sub")
+    graph = (
+        field(1, node) + field(2, b"g") + field(11, tensor_info(first, 2)) + field(11, tensor_info(second, 2))
+    )
+    return onnx(graph + field(12, tensor_info(b"y", 2)))
+
+
+def onnx(graph: bytes) -> bytes:
     return field(1, 8) + field(7, graph) + field(8, field(1, b"") + field(2, 13))
+
+
+def tensor_info(name: bytes, columns: int) -> bytes:
+    """FP32 of any number of rows."""
+    shape = field(1, field(2, b"n")) + field(1, field(1, columns))
+    return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
+
+
+def field(number: int, value: bytes | int) -> bytes:
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def varint(value: int) -> bytes:
+    parts = b""
+    while value > 127:
+        parts, value = parts + bytes([value & 127 | 128]), value >> 7
+    return parts + bytes([value])

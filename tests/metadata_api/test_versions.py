@@ -192,9 +192,7 @@ def test_an_experiment_is_made_with_its_first_version_where_that_is_wanted(
 def test_first_uploads_at_once_make_one_experiment(api: httpx.Client, clean: None, tmp_path: Path) -> None:
     archive = make_mar(tmp_path)
     with ThreadPoolExecutor(4) as pool:
-        answers = list(
-            pool.map(lambda _: api.post(f"{VERSIONS}?create=true", content=archive), range(4))
-        )
+        answers = list(pool.map(lambda _: api.post(f"{VERSIONS}?create=true", content=archive), range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
 
 

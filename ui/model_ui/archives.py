@@ -1,7 +1,8 @@
 """The ASGI layer that passes archives on while they are sent, to the API and from it; nothing of them is kept here.
 
 `POST /archives/EXPERIMENT` with the archive as its body becomes the API's upload of a version, in the name of the
-visitor; with `?new=1` the experiment is made with it if there is none. The response is `{experiment, version}` or the API's error.
+visitor; with `?new=1` the experiment is made with it if there is none. The response is `{experiment, version}` or the
+API's error.
 `GET /archives/EXPERIMENT/NUMBER` is the archive of a version. Called by `app.create_app`, between the login and Gradio.
 """
 

@@ -215,7 +215,7 @@ def example_of(column: Column, *, as_text: bool) -> float | str:
 
 
 def _column_parameters(columns: Sequence[Column]) -> dict[str, str]:
-    """Names in order; by name, of columns that have them, categories, units, ranges with null for no bound; `optional`."""
+    """Names in order; by name, of columns that have them, categories, units, ranges with null for no bound."""
     found: dict[str, Any] = {"columns": [column.name for column in columns]}
     about = {
         "categories": {one.name: one.categories for one in columns if one.categories},
@@ -234,4 +234,6 @@ def _column_parameters(columns: Sequence[Column]) -> dict[str, str]:
 
 def _column_document(column: Column) -> dict[str, Any]:
     fields = vars(column) | {"categories": list(column.categories)}
-    return {name: value for name, value in fields.items() if value not in (None, "", []) and value is not False}
+    return {
+        name: value for name, value in fields.items() if value not in (None, "", []) and value is not False
+    }

@@ -210,7 +210,8 @@ def _column(value: object, where: str, datatype: str) -> Column:
         raise ModelSpecError(f"{where}.optional must be true or false")
     if optional and datatype != "BYTES":
         raise ModelSpecError(
-            f"{where}.optional: no number says that a value is missing; make the table one of BYTES, where an empty text does"
+            f"{where}.optional: no number says that a value is missing; make the table one of BYTES, where an empty "
+            "text does"
         )
     return Column(name, unit, least, most, categories, example, optional)
 

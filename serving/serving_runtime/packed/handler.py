@@ -119,7 +119,7 @@ def _from_bytes(elements: Array, declared: dict[str, Any]) -> Array:
 
 
 def numbers_of(rows: Array, columns: list[dict[str, Any]]) -> Array:
-    """float32 [n, columns] of texts: a category as its index, and NaN for a value that is missing. Raises ValueError."""
+    """float32 [n, columns] of texts: a category as its index, NaN for a value that is missing. Raises ValueError."""
     found = np.empty(rows.shape, np.float32)
     for at, column in enumerate(columns):
         found[:, at] = [_number(text, column) for text in rows[:, at]]

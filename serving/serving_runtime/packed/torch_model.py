@@ -119,9 +119,7 @@ class _Answers(torch.nn.Module):
             return found
         if isinstance(found, torch.Tensor):
             return torch.softmax(found, -1)
-        return {
-            name: torch.softmax(one, -1) if name == self.softmax else one for name, one in _named(found)
-        }
+        return {name: torch.softmax(one, -1) if name == self.softmax else one for name, one in _named(found)}
 
 
 def _loaded(path: Path, form: str, code: Path) -> torch.nn.Module:

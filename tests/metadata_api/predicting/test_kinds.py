@@ -210,7 +210,9 @@ class TestRows:
         assert [one["kind"] for one in called["agreements"]] == ["numbers"]
         assert api.get(f"{URL}/{row['prediction_id']}").json()["number"] == 41.5
 
-    @pytest.mark.parametrize("row", [{"color": "red", "age": None}, {"color": "red"}, {"color": "red", "age": ""}])
+    @pytest.mark.parametrize(
+        "row", [{"color": "red", "age": None}, {"color": "red"}, {"color": "red", "age": ""}]
+    )
     def test_of_which_a_value_is_missing_goes_to_a_model_that_does_without(
         self, api: httpx.Client, engine: Engine, serving: V2Server, row: dict[str, Any]
     ) -> None:

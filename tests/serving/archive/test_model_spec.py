@@ -189,7 +189,9 @@ class TestKinds:
         )
 
     def test_a_column_of_texts_may_be_optional(self) -> None:
-        columns = "columns: [{name: age, optional: true}, {name: color, categories: [red, white], optional: true}]"
+        columns = (
+            "columns: [{name: age, optional: true}, {name: color, categories: [red, white], optional: true}]"
+        )
         found = read_one(f"datatype: BYTES, shape: [-1, 2], {columns}")
         assert [one.optional for one in found.columns] == [True, True]
         assert taken(found.columns[0], "BYTES") == "a string, or an empty text"

@@ -40,9 +40,8 @@ def _field(column: Column, tensor: Tensor) -> str:
         return f'<label class="m-field">{label}{control}</label>'
     if tensor.datatype == "BYTES":
         empty = ' placeholder="may be empty"' if column.optional else ""
-        return (
-            f'<label class="m-field">{label}<input name="{name}" value="{example}" data-example="{example}"{empty}></label>'
-        )
+        shown = f'value="{example}" data-example="{example}"{empty}'
+        return f'<label class="m-field">{label}<input name="{name}" {shown}></label>'
     low, high = column.minimum, column.maximum
     words = range_words(column.model_copy(update={"unit": ""}))
     scale = ""

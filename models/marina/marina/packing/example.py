@@ -32,7 +32,8 @@ class Example:
     arrays: dict[str, Array] = field(default_factory=dict)
     """Of a tensor model, in the order of its arguments; whether a batch comes first is not known yet."""
     columns: list[dict[str, Any]] = field(default_factory=list)
-    """Of a table: name, example, minimum and maximum or categories of what the file shows; `optional` where it lacks one."""
+    """Of a table: name, example, minimum and maximum or categories of what the file shows, `optional` where it lacks
+    a value."""
 
     @property
     def row(self) -> Array:
@@ -162,7 +163,9 @@ def _column(path: Path, name: str, values: list[Any]) -> dict[str, Any]:
     categories = sorted({str(value) for value in known})
     if len(categories) > MAX_CATEGORIES:
         raise WrongUse(f"{path}: {name} has more than {MAX_CATEGORIES} different texts, which is no category")
-    return column | {"categories": categories} | ({} if _is_missing(values[0]) else {"example": str(values[0])})
+    return (
+        column | {"categories": categories} | ({} if _is_missing(values[0]) else {"example": str(values[0])})
+    )
 
 
 def _is_missing(value: Any) -> bool:

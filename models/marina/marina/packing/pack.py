@@ -232,9 +232,7 @@ def _golden_inputs(chosen: Candidate, file: Path) -> list[Json]:
             ]
         case "table" if declared["datatype"] == "BYTES":
             texts = [column.get("example", "") for column in declared["columns"]]
-            return [
-                {"name": declared["name"], "datatype": "BYTES", "shape": [1, len(texts)], "data": texts}
-            ]
+            return [{"name": declared["name"], "datatype": "BYTES", "shape": [1, len(texts)], "data": texts}]
         case "table":
             row = Example("table", columns=declared["columns"]).row[np.newaxis]
             return [signature.tensor(declared["name"], row)]
