@@ -98,6 +98,9 @@ class RecordedInput(ApiModel):
     @property
     def words(self) -> str:
         """Its beginning, or what is known of it, in a line."""
+        row = self.summary.get("values")
+        if isinstance(row, dict):
+            return ", ".join(f"{name} {'missing' if value is None else value}" for name, value in row.items())
         return ", ".join(
             str(value) if name == "text" else f"{name} {value}" for name, value in self.summary.items()
         )
