@@ -101,7 +101,7 @@ def _named(value: Value, column: Column) -> Value:
     """What a person writes for a value of a tensor."""
     if column.optional and value == "":
         return None
-    if column.categories and not isinstance(value, str):
+    if column.categories and value is not None and not isinstance(value, str):
         return column.categories[int(value)]
     return value
 
