@@ -354,8 +354,8 @@ class TestServed:
     def test_a_png_of_16_bits_is_as_bright_as_one_of_8(self, tmp_path: Path) -> None:
         levels = np.arange(256, dtype=np.uint16).reshape(16, 16)
         files = np.empty(2, dtype=object)
-        for at, image in enumerate((levels.astype(np.uint8), levels * 257)):
-            Image.fromarray(image).save(tmp_path / f"{at}.png")
+        for at, image in enumerate((Image.fromarray(levels.astype(np.uint8)), Image.fromarray(levels * 257))):
+            image.save(tmp_path / f"{at}.png")
             files[at] = (tmp_path / f"{at}.png").read_bytes()
         facts = {"width": 16, "height": 16, "channels": 1, "layout": "HW", "mean": [0.0], "std": [1.0]}
         eight, sixteen = images.prepare(files, facts)

@@ -74,7 +74,12 @@ class FakeModels:
             if start != b"PK":
                 return error(400, "archive_invalid", NOT_A_ZIP)
             if name not in experiments:
-                new = {"latest_version": None, "deployments": [], "metrics": {}, "source": "api"}
+                new: dict[str, Any] = {
+                    "latest_version": None,
+                    "deployments": [],
+                    "metrics": {},
+                    "source": "api",
+                }
                 experiments[name] = experiment(name, **new)
             number = (experiments[name]["latest_version"] or 0) + 1
             experiments[name]["latest_version"] = number
