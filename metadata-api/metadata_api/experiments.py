@@ -34,12 +34,6 @@ def create(session: Session, new: bodies.NewExperiment) -> bodies.Experiment:
     return show(session, new.name)
 
 
-def ensure(session: Session, name: str) -> None:
-    """Store an experiment of this name, about which nothing else is known, unless there is one."""
-    row = bodies.NewExperiment(name=name, display_name=name).model_dump(exclude={"curves"})
-    session.execute(upsert(Experiment).values(row | summaries({}, {})).on_conflict_do_nothing())
-
-
 def show(session: Session, name: str) -> bodies.Experiment:
     """One experiment; raises NotFound."""
     row = session.scalar(select(Experiment).where(Experiment.name == name))

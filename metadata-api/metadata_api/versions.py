@@ -13,7 +13,6 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from metadata_api import experiments
 from metadata_api.database import pages
 from metadata_api.database.object_tables import VersionNumber
 from metadata_api.database.session import Sessions
@@ -88,7 +87,8 @@ def publish(
         artifacts.adopt(canonical)
     with sessions.begin() as session:
         if upload.create_experiment:
-            experiments.ensure(session, experiment)
+            new = insert(Experiment).values(name=experiment, display_name=experiment)
+            session.execute(new.on_conflict_do_nothing())
         return _register(session, experiment, row)
 
 
