@@ -65,6 +65,7 @@ def test_days_of_a_filter_are_those_of_the_readers_clock(browser: Browser, site:
 
 
 class TestExperiments:
+    @pytest.mark.main_way
     def test_the_best_is_two_clicks_away_and_its_address_shows_the_same(
         self, site: Site, open_page: OpenPage
     ) -> None:
