@@ -41,7 +41,7 @@ TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving te
 FAST := not long and not bench and not helm and not system and (not browser or main_way)
 PAGES = $(shell grep -lr --include='test_*.py' 'mark\.browser' tests/metadata_api tests/ui)
 SYSTEM := tests/models/test_every_experiment.py tests/serving tests/marina_local tests/system tests/ui/test_browser.py \
-	tests/ui/test_whole_way.py
+	tests/ui/test_whole_way.py tests/ui/test_every_kind.py
 CHART := tests/chart tests/repo/test_supply_chain.py
 ELSEWHERE := $(CHART) $(filter-out tests/serving,$(SYSTEM)) tests/serving/conformance tests/serving/containment
 # They run in so many processes; tests/groups.py says which tests go together, and which run alone at the end.

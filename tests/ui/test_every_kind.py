@@ -11,7 +11,7 @@ from tests import kinds
 from tests.conftest import Stack
 from tests.ui import visits, visits_of_kinds
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 OpenPage = Callable[[int], Page]
 
 
