@@ -94,8 +94,12 @@ class TestTable:
         columns = [{"name": "age", "optional": True}, {"name": "colour", "categories": ["red"]}]
         task = task_of("wine-forest", inputs=[taking("table", datatype="BYTES", columns=columns)])
         assert 'placeholder="may be empty"' in input_of(task).form(task)
-        assert asked(task, age=" ", colour="red") == {"row": {"age": None, "colour": "red"}}
-        assert asked(task, age="7", colour="red") == {"row": {"age": "7", "colour": "red"}}
+        assert asked(task, age=" ", colour="red") == PredictionRequest(
+            body={"row": {"age": None, "colour": "red"}}
+        )
+        assert asked(task, age="7", colour="red") == PredictionRequest(
+            body={"row": {"age": "7", "colour": "red"}}
+        )
 
     def test_an_untouched_or_empty_form_asks_nothing(self) -> None:
         task = task_of("wine-forest")
