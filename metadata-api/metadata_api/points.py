@@ -10,10 +10,11 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Table, delete, select, text
-from sqlalchemy.dialects.postgresql import insert as upsert
+import orjson
+from sqlalchemy import delete, select, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from metadata_api import curves, directions
@@ -30,8 +31,6 @@ _POINT_BYTES = 600
 Json = dict[str, Any]
 Points = dict[int, tuple[float, float | None]]
 """Value and time by step."""
-_KEY = ("experiment_id", "metric", "first_step")
-_COLUMNS = [column.key for column in MetricPoints.__table__.columns if column.key not in _KEY]
 
 
 def append(session: Session, name: str, new: bodies.AppendedPoints) -> bodies.Appended:
@@ -192,11 +191,18 @@ def _write(session: Session, experiment_id: int, merges: Sequence[_Merge]) -> No
             mine = (MetricPoints.experiment_id == experiment_id, MetricPoints.metric == merge.metric)
             session.execute(delete(MetricPoints).where(*mine, MetricPoints.first_step.in_(merge.gone)))
     if rows:
-        statement = upsert(cast(Table, MetricPoints.__table__))
-        there = {column: statement.excluded[column] for column in _COLUMNS}
-        stored = statement.on_conflict_do_update(index_elements=_KEY, set_=there)
-        # Only with something to return, SQLAlchemy sends all rows at once.
-        session.execute(stored.returning(MetricPoints.points), rows)
+        session.execute(
+            _STORE, {"id": experiment_id, "rows": orjson.dumps([_named(row) for row in rows]).decode()}
+        )
+
+
+def _named(row: Json) -> Json:
+    """A chunk whose values that are not finite are texts: JSON has no numbers for them."""
+    if not row["non_finite"]:
+        return row
+    values = [value if math.isfinite(value) else str(value) for value in row["values"]]
+    ends = {"first_value": values[0], "last_value": values[-1]}
+    return row | ends | {"values": values}
 
 
 def _curve(part: Points) -> Curve:
@@ -236,6 +242,15 @@ def _note(session: Session, experiment_id: int, summaries: Json) -> None:
 
 
 _CHUNK = "metric, steps, values, times"
+# All chunks are one parameter: one for each of their numbers takes several times as long.
+_OWN = {column.key: column for column in MetricPoints.__table__.columns if column.key != "experiment_id"}
+_TYPED = ", ".join(f"{name} {column.type.compile(postgresql.dialect())}" for name, column in _OWN.items())
+_STORE = text(f"""
+insert into metric_points (experiment_id, {", ".join(_OWN)})
+select :id, {", ".join(_OWN)} from json_to_recordset(cast(:rows as json)) as chunk({_TYPED})
+on conflict (experiment_id, metric, first_step) do update set
+    {", ".join(f"{name} = excluded.{name}" for name in _OWN if name not in ("metric", "first_step"))}
+""")
 _LAST = text(f"""
 select {_CHUNK} from unnest(cast(:metrics as text[])) as wanted(name), lateral (
     select {_CHUNK} from metric_points where experiment_id = :id and metric = wanted.name
