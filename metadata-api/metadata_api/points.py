@@ -14,7 +14,6 @@ from typing import Any
 
 import orjson
 from sqlalchemy import delete, select, text
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from metadata_api import curves, directions
@@ -28,6 +27,7 @@ from metadata_api.schemas import experiments as bodies
 MAX_CURVE_POINTS = 1_000_000
 MAX_METRICS = 500
 _POINT_BYTES = 600
+_KEY = ("experiment_id", "metric", "first_step")
 Json = dict[str, Any]
 Points = dict[int, tuple[float, float | None]]
 """Value and time by step."""
@@ -243,13 +243,12 @@ def _note(session: Session, experiment_id: int, summaries: Json) -> None:
 
 _CHUNK = "metric, steps, values, times"
 # All chunks are one parameter: one for each of their numbers takes several times as long.
-_OWN = {column.key: column for column in MetricPoints.__table__.columns if column.key != "experiment_id"}
-_TYPED = ", ".join(f"{name} {column.type.compile(postgresql.dialect())}" for name, column in _OWN.items())
+_COLUMNS = [column.key for column in MetricPoints.__table__.columns]
 _STORE = text(f"""
-insert into metric_points (experiment_id, {", ".join(_OWN)})
-select :id, {", ".join(_OWN)} from json_to_recordset(cast(:rows as json)) as chunk({_TYPED})
-on conflict (experiment_id, metric, first_step) do update set
-    {", ".join(f"{name} = excluded.{name}" for name in _OWN if name not in ("metric", "first_step"))}
+insert into metric_points ({", ".join(_COLUMNS)})
+select {", ".join(_COLUMNS)} from json_populate_recordset(cast(null as metric_points), cast(:rows as json))
+on conflict ({", ".join(_KEY)}) do update set
+    {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in _KEY)}
 """)
 _LAST = text(f"""
 select {_CHUNK} from unnest(cast(:metrics as text[])) as wanted(name), lateral (

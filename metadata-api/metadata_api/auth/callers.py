@@ -21,8 +21,10 @@ class Verifier(Protocol):
 
     takes: str
     """Which tokens, in words."""
-    kind: Kind
-    """Of the callers that it verifies."""
+
+    @property
+    def kind(self) -> Kind:
+        """Of the callers that it verifies."""
 
     async def principal(self, token: str) -> Principal | None:
         """Its owner; None for a token of another issuer.
