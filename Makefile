@@ -36,12 +36,18 @@ ENVIRONMENT_FILES = $(wildcard $(addprefix serving/environments/$(NAME)/requirem
 BUILT_ENVIRONMENT = $(VENV)/environments/$(NAME)/.built-$(call key,$(ENVIRONMENT_FILES) serving/build_environment.py serving/requirements.lock serving/torch.lock)
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 
-# `make test` runs them in so many processes; tests/groups.py says which go together, and which run alone at the end.
+# Each tier by its marks, and where they are: what is not collected costs no time. tests/groups.py holds them to it.
 TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina tests/marina_local tests/system tests/ui
+FAST := not long and not bench and not helm and not system and (not browser or main_way)
+PAGES = $(shell grep -lr --include='test_*.py' 'mark\.browser' tests/metadata_api tests/ui)
+SYSTEM := tests/models/test_every_experiment.py tests/serving tests/marina_local tests/system tests/ui/test_browser.py \
+	tests/ui/test_whole_way.py
+CHART := tests/chart tests/repo/test_supply_chain.py
+ELSEWHERE := $(CHART) $(filter-out tests/serving,$(SYSTEM)) tests/serving/conformance tests/serving/containment
+# They run in so many processes; tests/groups.py says which tests go together, and which run alone at the end.
 WORKERS ?= 4
 # A worker that dies ends the run: xdist could wait for ever for the one in its place.
 PARALLEL := -n $(WORKERS) --dist loadscope --max-worker-restart 0
-# It runs beside them. Not by $(MAKE), which a dry run would really start.
 TEST_SDK := PYTHONPATH=metadata-api:serving:k8s/doctor $(KSERVE)/bin/python -m pytest -c tests/e2e/sdk/pytest.ini tests/e2e/sdk
 K8S_SCRIPTS := $(filter-out %.yaml %.env %.md %.sh k8s/doctor,$(wildcard k8s/*)) k8s/doctor/run
 PACKAGES := serving/serving_runtime metadata-api/metadata_api metadata-api/marina_local ui/model_ui models/marina/marina \
@@ -85,10 +91,20 @@ train: $(INSTALLED) ## train the starter experiments that are missing or changed
 	@$(BIN)/python -m marina_local train
 
 ##@ Check
-.PHONY: test test-long test-helm test-sdk check lint audit fmt conformance containment access soak faults bench bench-up bench-api bench-predictions screenshot
-test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_SUPPLY_CHAIN) browser starters ## run all tests but the slow tiers, in WORKERS (4) processes
+.PHONY: test test-pages test-system test-chart test-long test-helm test-sdk check lint audit fmt conformance containment access soak faults bench bench-up bench-api bench-predictions screenshot
+test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## run the tests of every change, under five minutes on two cores, in WORKERS (4) processes
+	@$(BIN)/pytest -m "$(FAST)" $(PARALLEL) $(addprefix --ignore=,$(ELSEWHERE)) $(filter-out $(ELSEWHERE),$(TESTS)) $(PYTEST)
+
+test-pages: $(INSTALLED_TESTS) browser ## drive every page in Chromium: widths, themes, keyboard, roles, outages
+	@$(BIN)/pytest -m "browser and not system and not long" $(PARALLEL) $(PAGES) $(PYTEST)
+
+test-system: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## use the running system, kill and load both runtimes, ask all of v2, attack by archives
+	@$(BIN)/pytest -m "system and not long" $(PARALLEL) $(SYSTEM) $(PYTEST)
+
+# The SDK's tests run beside them. Not by $(MAKE), which a dry run would really start.
+test-chart: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) $(INSTALLED_SUPPLY_CHAIN) ## test what is shipped: the chart in every shape, what is written to a cluster, the doctor, SBOMs
 	@status=0; said=$$(mktemp); $(TEST_SDK) $(PYTEST) > "$$said" 2>&1 & sdk=$$!; \
-	$(BIN)/pytest -m "not long and not bench and not helm" $(PARALLEL) $(TESTS) $(PYTEST) || status=$$?; \
+	$(BIN)/pytest -m "not helm and not long" $(PARALLEL) $(CHART) $(PYTEST) || status=$$?; \
 	wait $$sdk || status=$$?; cat "$$said"; rm "$$said"; exit $$status
 
 test-long: $(INSTALLED_TESTS) $(INSTALLED_CHECKOV) ## run the tests that take minutes, and those of the benchmarks: fuzzing, faults, overload, checkov
@@ -100,7 +116,7 @@ test-helm: $(INSTALLED_TESTS) ## render the chart with every Helm on PATH, and t
 test-sdk: $(INSTALLED_KSERVE) ## check what the API writes to a cluster with KServe's own Python SDK, and test the doctor
 	@$(TEST_SDK) $(PYTEST)
 
-check: lint audit test test-long ## all that a change must pass: tests, format, lint, types, import contracts, advisories
+check: lint audit test test-pages test-system test-chart test-long ## all that a change must pass: tests, format, lint, types, import contracts, advisories
 
 lint: $(INSTALLED_TESTS) ## check format, lint, types and import contracts
 	@$(BIN)/ruff format --check .

@@ -22,6 +22,7 @@ from tests import leftovers, postgres
 from tests.groups import alone as alone
 from tests.groups import others as others
 from tests.groups import pytest_collection_modifyitems as pytest_collection_modifyitems
+from tests.groups import pytest_itemcollected as pytest_itemcollected
 from tests.groups import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.ports import free_port
 from tests.waiting import until

@@ -4,6 +4,7 @@ A group is what one process does in a row. Tests that share something that takes
 it starts once: the running system, the fronts of both runtimes, those of the conformance suite, the UI. All others are
 grouped by file, or by class where a file takes long. What takes longest begins first, so that all end at once.
 Tests marked `clock` come last, in the process that has the running system, once all other processes have ended.
+The groups of `SYSTEM` are the tier of that name, which has a target of its own: `make test-system`.
 """
 
 import fcntl
@@ -41,7 +42,8 @@ GROUPS = {
     "tests/ui/test_whole_way.py": STACK,
     f"{RUNTIMES}::TestHealing": "healing",
     f"{NATIVE}::TestSameAnswers": "same answers",
-    "tests/serving/runtimes/": "fronts",
+    RUNTIMES: "fronts",
+    "tests/serving/runtimes/": "runtimes",
     "tests/serving/front/": "fronts",
     "tests/serving/conformance/": "conformance",
     "tests/serving/containment/": "containment",
@@ -54,6 +56,7 @@ GROUPS = {
     "tests/ui/test_pages.py": "pages",
     "tests/ui/test_label_page.py": "pages",
     "tests/ui/test_scores_page.py": "pages",
+    "tests/metadata_api/pages/": "operators",
     "tests/metadata_api/evidence/test_label_pages.py": "pages",
     "tests/metadata_api/evidence/test_pages.py": "pages",
     "tests/ui/test_workbench.py": "pages",
@@ -64,16 +67,23 @@ GROUPS = {
     "tests/ui/test_uploads.py": "pages",
     "tests/ui/test_login.py": "logins",
     "tests/ui/test_login_pages.py": "logins",
-    "tests/ui/test_oidc.py": "logins",
+    "tests/ui/test_role_pages.py": "logins",
+    "tests/ui/test_oidc_pages.py": "logins",
     "tests/metadata_api/auth/test_login_of_the_ui.py": "logins",
     "tests/models/test_every_experiment.py": "every experiment",
+    "tests/marina_local/test_postgres.py": "launcher's postgres",
+    "tests/marina_local/": "launcher",
     "tests/chart/test_shapes.py": "shapes",
 }
 # What takes longest, in this order; all others follow in the order of the command line.
 FIRST = (
     "healing",
     "fronts",
+    "runtimes",
+    "launcher's postgres",
+    "launcher",
     "pages",
+    "operators",
     "logins",
     "same answers",
     "try",
@@ -84,15 +94,20 @@ FIRST = (
     "shapes",
     STACK,  # late: until the tests marked `clock` it costs a tenth of a core, whether it is asked or not
 )
+# Groups that start the whole system, its parts in every way there is, or train: each of their tests is marked `system`.
+SYSTEM = {
+    *(STACK, "leftovers", "healing", "same answers", "runtimes", "conformance", "containment"),
+    *("launcher", "launcher's postgres", "every experiment"),
+}
 # Fixtures that take seconds -> where they are known, and the groups that may use them.
 FIXTURES = {
     "stack": ("tests/", {STACK, CLOCK}),
     "contained": ("tests/serving/", {"containment"}),
     "uncontained": ("tests/serving/", {"containment"}),
     "served": ("tests/serving/", {"conformance"}),
-    "front": ("tests/serving/", {"fronts", "healing"}),
-    "native_front": ("tests/serving/", {"fronts", "healing"}),
-    "torchserve_front": ("tests/serving/", {"fronts", "healing"}),
+    "front": ("tests/serving/", {"fronts", "healing", "runtimes"}),
+    "native_front": ("tests/serving/", {"fronts", "healing", "runtimes"}),
+    "torchserve_front": ("tests/serving/", {"fronts", "healing", "runtimes"}),
 }
 
 
@@ -119,6 +134,12 @@ class Groups(LoadScopeScheduling):  # type: ignore[misc]
         return next((node for node in going_on if STACK in self.assigned_work[node]), going_on[0])
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A test of a group of the tier `system` is marked so."""
+    if group_of(item.nodeid) in SYSTEM:
+        item.add_marker("system")
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
     """The scheduler of every run with `-n`."""
     return Groups(config, log)
@@ -136,6 +157,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             place, groups = FIXTURES[fixture]
             if item.nodeid.startswith(place) and group_of(item.nodeid) not in groups:
                 raise pytest.UsageError(f"{item.nodeid} takes {fixture}: put it into a group in {__name__}")
+        if "stack" in getattr(item, "fixturenames", ()) and item.get_closest_marker("system") is None:
+            raise pytest.UsageError(f"{item.nodeid} takes the running system: mark it `system`")
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
     ranks = {name: rank for rank, name in enumerate(FIRST)}

@@ -1,7 +1,7 @@
 """Rolling an alias back to where it pointed before, also when that is stopped or is not served any more.
 
-Called by the route for aliases. What shall answer is started or deployed again, and waited for until it has proven
-itself; only then the alias moves. Meanwhile the present target answers. No session is open while we wait.
+Called by the route for aliases. What shall answer is started or deployed again, and waited for until it passes
+its self-test; only then the alias moves. Meanwhile the present target answers. No session is open while we wait.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ def _prepare(of: Dependencies, name: str, by: By) -> _Plan:
 
 
 def _observe(of: Dependencies, plan: _Plan) -> RollbackUnderWay | None:
-    """What it waits for; None once the target has proven itself."""
+    """What it waits for; None once the target has passed its self-test."""
     with of.sessions() as session:
         row = session.scalar(select(Deployment).where(Deployment.name == plan.deployment))
         version = session.get(ModelVersion, plan.version_id)

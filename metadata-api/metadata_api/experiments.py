@@ -12,7 +12,7 @@ from metadata_api import curves, directions
 from metadata_api.curves import Curve
 from metadata_api.database.tables import Deployment, Experiment, MetricPoints, ModelVersion
 from metadata_api.errors import Conflict, Invalid, NotFound
-from metadata_api.listing import choices, grammar, page, rows, wanted
+from metadata_api.listing import choices, grammar, list_query, page, rows
 from metadata_api.listing import cursor as cursors
 from metadata_api.schemas import experiments as bodies
 
@@ -70,7 +70,7 @@ def list_page(
 
     Raises Invalid for a filter, sort order, columns or cursor that cannot be read.
     """
-    chosen = wanted.read(asked)
+    chosen = list_query.read(asked)
     columns = None if asked.columns is None else grammar.read_columns(asked.columns)
     made_for = asked.model_dump_json(exclude={"columns"})
     last = None if cursor is None else cursors.decode(cursor, made_for, chosen.order)

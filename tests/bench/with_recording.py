@@ -69,7 +69,7 @@ def _counters(url: str) -> dict[tuple[str, str], float]:
     for line in lines:
         name, _, labels = line.partition("{")
         if name.endswith("_total"):
-            code = labels.partition('code="')[2].partition('"')[0] or labels
+            code = labels.partition('code="')[2].partition('"')[0] or labels.partition("}")[0]
             found[name, code] = found.get((name, code), 0.0) + float(line.split()[-1])
     return found
 

@@ -5,12 +5,16 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import pairwise
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from serving_runtime.contracts import EVENT_OF_REQUEST, EVENT_OF_RESPONSE
 from tests.e2e import cluster
 from tests.e2e.cluster import HOST, NAMESPACE, RELEASE, ROOT, kubectl, objects, outside, wait_for, wait_ready
 
@@ -163,3 +167,90 @@ def test_of_two_promotions_at_once_one_moves_and_the_policy_of_one_holds_for_the
     events = second.get(f"/v1/aliases/{ALIAS}/events").json()["items"]
     assert [event["kind"] for event in events[:2]].count("promote") == 1
     assert events[0]["evidence"]["forced"] is True
+
+
+def test_a_roll_back_by_one_while_the_other_promotes_is_one_history(both: Both) -> None:
+    first, second = both
+    first.put(f"/v1/aliases/{ALIAS}", json={"deployment": OLD}).raise_for_status()
+    first.put(f"/v1/aliases/{ALIAS}", json={"deployment": NEW}).raise_for_status()
+
+    def roll_back(client: httpx.Client) -> tuple[int, str]:
+        answer = client.post(f"/v1/aliases/{ALIAS}/rollback", params={"wait_seconds": 10})
+        return answer.status_code, str(answer.json().get("error", ""))
+
+    def promote(client: httpx.Client) -> tuple[int, str]:
+        body = {"candidate": NEW, "force": True, "reason": "while it is rolled back"}
+        answer = client.post(f"/v1/aliases/{ALIAS}/promote", json=body)
+        return answer.status_code, str(answer.json().get("error", ""))
+
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(6):
+            one, other = (first, second) if number % 2 else (second, first)
+            back, forth = pool.submit(roll_back, one), pool.submit(promote, other)
+            # Whoever comes second finds what the first one did, and says so.
+            assert back.result() in {(200, ""), (409, "alias_changed"), (409, "deployment_changed")}
+            assert forth.result() in {(200, ""), (409, "already_champion")}
+    histories = [client.get(f"/v1/aliases/{ALIAS}/events", params={"limit": 200}).json() for client in both]
+    assert histories[0] == histories[1]
+    events = histories[0]["items"]
+    assert all(newer["deployment"] != older["deployment"] for newer, older in pairwise(events))
+    assert all(newer["at"] >= older["at"] for newer, older in pairwise(events))
+    targets = {client.get(f"/v1/aliases/{ALIAS}").json()["deployment"] for client in both}
+    assert targets == {events[0]["deployment"]}
+
+
+def test_a_call_whose_halves_go_to_both_is_recorded_once(both: Both) -> None:
+    first, second = both
+    url = f"/v1/deployments/{OLD}"
+    asked = (ROOT / "models" / "examples" / "five.json").read_bytes()
+    answered = first.post(f"/v2/models/{OLD}/infer", content=asked).raise_for_status().content
+    address = urlsplit(first.get(f"{url}/recording-address").raise_for_status().json()["url"]).path
+
+    def send(client: httpx.Client, identity: UUID, kind: str, body: bytes) -> int:
+        """As KServe's agent does."""
+        headers = {
+            "Ce-Specversion": "1.0",
+            "Ce-Id": str(identity),
+            "Ce-Type": kind,
+            "Ce-Source": "two-apis",
+            "Content-Type": "application/json",
+        }
+        return client.post(address, content=body, headers=headers).status_code
+
+    first.patch(url, json={"recording": {"rate": 0.001, "answers": True}}).raise_for_status()
+    try:
+        for client in both:
+            wait_for(
+                "the pod knows that it is recorded", partial(_is_recorded, client, address), KNOWN_SECONDS
+            )
+        ids = [uuid4() for _ in range(20)]
+        halves = [
+            (both[(at + is_answer) % 2], one, EVENT_OF_RESPONSE, answered)
+            if is_answer
+            else (both[at % 2], one, EVENT_OF_REQUEST, asked)
+            for at, one in enumerate(ids)
+            # Of every other call the answer comes first.
+            for is_answer in ((False, True) if at % 4 < 2 else (True, False))
+        ]
+        # And of some both halves come to both.
+        halves += [(both[at % 2], one, EVENT_OF_REQUEST, asked) for at, one in enumerate(ids[:8])]
+        halves += [(both[at % 2], one, EVENT_OF_RESPONSE, answered) for at, one in enumerate(ids[:8])]
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(lambda half: send(*half), halves)) == {202}
+        for at, one in enumerate(ids):
+            wait_for("it is recorded with its answer", partial(_answer, both[at % 2], one), 60)
+        for one in ids:
+            rows = second.get("/v1/predictions", params={"request_id": str(one)}).json()
+            assert (rows["total"], rows["items"][0]["source"]) == (1, "v2")
+    finally:
+        first.patch(url, json={"recording": {"rate": 0}}).raise_for_status()
+
+
+def _is_recorded(client: httpx.Client, address: str) -> bool | None:
+    """Whether a pod takes events there: one that is none is rejected as such, and not for its address."""
+    return client.post(address, content=b"{}").status_code == 400 or None
+
+
+def _answer(client: httpx.Client, identity: UUID) -> str | None:
+    found = client.get(f"/v1/predictions/{identity}")
+    return str(found.json()["label"]) if found.status_code == 200 and found.json()["status"] == "ok" else None

@@ -115,16 +115,39 @@ class TestContinuousIntegration:
             "make install browser",
             "make lint",
             "make test",
+            "make test-pages",
+            "make test-system",
+            "make test-chart",
             "cluster up",
             f"make e2e CLUSTER=test TEST_CLUSTER={tmp_path}/cluster",
             "make test-long",
             "cluster down",
         ]
         assert "make test" in (ROOT / "README.md").read_text()
-        for phase in ("lint", "test", "cluster up", "e2e", "test-long"):
+        for phase in (
+            "lint",
+            "test",
+            "test-pages",
+            "test-system",
+            "test-chart",
+            "cluster up",
+            "e2e",
+            "test-long",
+        ):
             assert re.search(rf"^ +\d+ s  {phase}: passed$", said, re.M), said
 
-    @pytest.mark.parametrize("fails", ["make lint", "make test", "cluster up", "make test-long"])
+    @pytest.mark.parametrize(
+        "fails",
+        [
+            "make lint",
+            "make test",
+            "make test-pages",
+            "make test-system",
+            "make test-chart",
+            "cluster up",
+            "make test-long",
+        ],
+    )
     def test_a_phase_that_fails_fails_the_run_and_is_named(self, fails: str, tmp_path: Path) -> None:
         code, _, said = self.run(tmp_path, fails=fails, MARINA_CI_MINUTES="75")
         assert code != 0
@@ -144,7 +167,15 @@ class TestContinuousIntegration:
         )
         assert code == 0
         assert "e2e: NOT RUN" in said
-        assert commands == ["make install browser", "make lint", "make test", "make test-long"]
+        assert commands == [
+            "make install browser",
+            "make lint",
+            "make test",
+            "make test-pages",
+            "make test-system",
+            "make test-chart",
+            "make test-long",
+        ]
 
     def test_what_takes_long_is_left_out_where_there_is_no_time_for_it(self, tmp_path: Path) -> None:
         code, commands, said = self.run(tmp_path, MARINA_CI_MINUTES="10")
@@ -157,6 +188,8 @@ def test_check_is_more_than_test() -> None:
     plan = make("--dry-run", "check").stdout
     for tool in ("ruff format --check", "ruff check", "mypy", "lint-imports", "pytest"):
         assert tool in plan, tool
+    for marks in ("not long and", "browser and not", "system and not", "not helm and", "long or bench"):
+        assert f'-m "{marks}' in plan, marks
 
 
 def test_an_import_is_the_command_line_s() -> None:

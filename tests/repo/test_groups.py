@@ -1,11 +1,12 @@
 """What the tests are grouped by is there."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
-from tests.groups import CLOCK, FIRST, FIXTURES, GROUPS
+from tests.groups import CLOCK, FIRST, FIXTURES, GROUPS, SYSTEM
 
 
 @pytest.mark.parametrize("start", GROUPS)
@@ -27,3 +28,14 @@ def test_every_group_that_begins_first_or_shares_is_one() -> None:
     sharing = set().union(*(groups for _, groups in FIXTURES.values()))
     assert set(FIRST) | sharing == set(GROUPS.values())
     assert CLOCK not in FIRST
+
+
+def test_the_target_of_the_system_looks_where_its_tests_are() -> None:
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    found = re.search(r"^SYSTEM := (.+)$", makefile, re.M)
+    assert found
+    places = tuple(found[1].split())
+    marked = [path for path in (ROOT / "tests").rglob("test_*.py") if "mark.system" in path.read_text()]
+    starts = [start for start, group in GROUPS.items() if group in SYSTEM]
+    for name in [*starts, *(str(path.relative_to(ROOT)) for path in marked if path != Path(__file__))]:
+        assert name.startswith(places), f"make test-system does not look at {name}"

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import ROOT, Stack
 from tests.waiting import until
 
-pytestmark = pytest.mark.clock
+pytestmark = [pytest.mark.clock, pytest.mark.system]
 
 BACK_SECONDS = 15.0
 IMAGE = (ROOT / "models" / "examples" / "digit-5.png").read_bytes()

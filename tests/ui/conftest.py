@@ -12,7 +12,9 @@ from tests.asgi import Server
 from tests.ports import free_port
 from tests.ui import browsers, visits
 from tests.ui.apps import create_app
+from tests.ui.closed_site import ROLES, Closed, serve
 from tests.ui.fake_api import FakeApi
+from tests.ui.fake_callers import me, token
 
 HEIGHT = 844
 ACTION_MS = 20_000
@@ -173,3 +175,18 @@ def site(running_site: Site) -> Iterator[Site]:
     running_site.training.unlink(missing_ok=True)
     yield running_site
     assert running_site.api.wrong == []
+
+
+@pytest.fixture(scope="session")
+def running_closed() -> Iterator[Closed]:
+    """The UI before an API that wants a token; one for all tests."""
+    yield from serve(FakeApi())
+
+
+@pytest.fixture
+def closed(running_closed: Closed) -> Iterator[Closed]:
+    """The same with a token of each role, and an API in its first state."""
+    running_closed.api.reset()
+    running_closed.api.tokens = {token(role): me(role) for role in ROLES}
+    yield running_closed
+    assert running_closed.api.wrong == []

@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
 from PIL import Image, ImageDraw
 
 from tests.ui.fake_answers import NOW
@@ -61,13 +62,19 @@ class FakeLabels:
         def show(sha256: str) -> Response:
             return Response(picture(int(sha256, 16)), media_type="image/png")
 
-        @app.post("/v1/inputs/{sha256}/labels", status_code=201)
-        def label(sha256: str, body: dict[str, Any]) -> dict[str, Any]:
+        @app.post("/v1/inputs/{sha256}/labels", status_code=201, response_model=None)
+        def label(sha256: str, body: dict[str, Any]) -> dict[str, Any] | Response:
+            expected = body.pop("supersedes", None)
+            before = self.said.get(sha256, [])
+            if expected is not None and int(expected) != len(before):
+                return _changed(before[-1])
             self.said.setdefault(sha256, []).append(body)
             return self._label(sha256, len(self.said[sha256]) - 1)
 
-        @app.delete("/v1/inputs/{sha256}/labels")
-        def take_back(sha256: str) -> dict[str, Any]:
+        @app.delete("/v1/inputs/{sha256}/labels", response_model=None)
+        def take_back(sha256: str, label: int | None = None) -> dict[str, Any] | Response:
+            if label not in (None, len(self.said[sha256])):
+                return _changed(self.said[sha256][-1])
             last = self._label(sha256, len(self.said[sha256]) - 1)
             del self.said[sha256]
             return last | {"current": False, "superseded_at": NOW}
@@ -119,3 +126,8 @@ class FakeLabels:
             "supersedes": place or None,
             "superseded_at": None if is_current else NOW,
         }
+
+
+def _changed(now: dict[str, Any]) -> JSONResponse:
+    said = f"{now.get('author', 'anonymous')} said {now['label']!r} about this input meanwhile. Look again."
+    return JSONResponse({"error": "label_changed", "detail": said}, 409)

@@ -8,7 +8,7 @@ import pytest
 
 from model_ui.api_types import Deployment, Me
 from model_ui.inputs import INPUTS, Incomplete, input_of
-from model_ui.inputs.base import Question
+from model_ui.inputs.base import PredictionRequest
 from model_ui.tasks import Task, tasks_of, titles
 from tests.ui.fake_answers import HOSTILE
 from tests.ui.fake_callers import me
@@ -25,8 +25,8 @@ def task_of(*names: str, **changes: Any) -> Task:
     return task
 
 
-def asked(task: Task, **fields: object) -> Question | None:
-    return input_of(task).question(task, fields)
+def asked(task: Task, **fields: object) -> PredictionRequest | None:
+    return input_of(task).request(task, fields)
 
 
 def tensors(**changes: Any) -> Task:
@@ -62,13 +62,13 @@ class TestTasks:
     def test_a_model_of_which_nothing_is_known_gets_a_text(self) -> None:
         task = task_of("shout", inputs=[taking("raw", name="data")], task="raw-raw-01234567")
         body = {"tensors": [{"name": "data", "datatype": "BYTES", "shape": [1], "data": ["{}"]}]}
-        assert asked(task, **{"0": "{}"}) == Question(body=body)
+        assert asked(task, **{"0": "{}"}) == PredictionRequest(body=body)
 
 
 class TestTable:
     def test_numbers_are_numbers_and_categories_are_texts(self) -> None:
         found = asked(task_of("wine-forest"), alcohol="12", malic_acid="1e0", colour="red", proline="300")
-        assert found == Question(
+        assert found == PredictionRequest(
             body={"row": {"alcohol": 12.0, "malic_acid": 1.0, "colour": "red", "proline": 300.0}}
         )
 
@@ -82,13 +82,13 @@ class TestTable:
     def test_a_category_is_sent_as_it_is_written(self) -> None:
         columns = [{"name": "colour", "categories": [" red", "white "]}]
         task = task_of("wine-forest", inputs=[taking("table", datatype="FP32", columns=columns)])
-        assert asked(task, colour=" red") == Question(body={"row": {"colour": " red"}})
+        assert asked(task, colour=" red") == PredictionRequest(body={"row": {"colour": " red"}})
 
     def test_true_and_false_are_chosen(self) -> None:
         columns = [{"name": "smokes", "example": 1}]
         task = task_of("wine-forest", inputs=[taking("table", datatype="BOOL", columns=columns)])
         assert '<option value="true" selected>' in input_of(task).form(task)
-        assert asked(task, smokes="false") == Question(body={"row": {"smokes": False}})
+        assert asked(task, smokes="false") == PredictionRequest(body={"row": {"smokes": False}})
 
     def test_an_untouched_or_empty_form_asks_nothing(self) -> None:
         task = task_of("wine-forest")
@@ -123,7 +123,7 @@ class TestTensor:
     )
     def test_the_shape_is_that_of_the_lists(self, given: str, shape: list[int], data: list[int]) -> None:
         found = asked(tensors(shape=[-1, 2]), **{"0": given})
-        assert found == Question(
+        assert found == PredictionRequest(
             body={"tensors": [{"name": "x", "datatype": "FP32", "shape": shape, "data": data}]}
         )
 
@@ -148,10 +148,10 @@ class TestTensor:
 
 def test_an_image_is_its_bytes_and_a_text_is_a_text() -> None:
     url = "data:image/png;base64," + base64.b64encode(b"png").decode()
-    assert asked(task_of("detector"), image=url) == Question(image=b"png")
-    assert asked(task_of("detector"), image="data:no base64") == Question(image=b"")
+    assert asked(task_of("detector"), image=url) == PredictionRequest(image=b"png")
+    assert asked(task_of("detector"), image="data:no base64") == PredictionRequest(image=b"")
     assert asked(task_of("detector"), image="") is None
-    assert asked(task_of("language"), text="Suomi") == Question(body={"text": "Suomi"})
+    assert asked(task_of("language"), text="Suomi") == PredictionRequest(body={"text": "Suomi"})
     assert asked(task_of("language"), text=" \n") is None
 
 

@@ -62,6 +62,24 @@ def test_undo_leads_back_and_the_next_key_takes_the_place_of_the_label(
         assert said(site, number) == ["3", right]
 
 
+def test_what_somebody_else_said_meanwhile_is_told_and_not_overwritten(
+    site: Site, open_page: OpenPage
+) -> None:
+    page = open_page(1280)
+    page.goto(f"{site.url}{ADDRESS}")
+    shown(page, 1)
+    site.api.labels.said[sha(1)] = [{"task": "digits", "label": "7", "author": "bob"}]
+    page.keyboard.press("3")
+    expect(page.get_by_text("bob said '7' about this input meanwhile.")).to_be_visible()
+    shown(page, 1)
+    expect(page.get_by_text("It has a label: 7.")).to_be_visible()
+    assert said(site, 1) == ["7"]
+    page.keyboard.press("3")
+    shown(page, 2)
+    expect(page.get_by_text("bob said '7'")).to_have_count(0)
+    assert said(site, 1) == ["7", "3"]
+
+
 def test_skipped_inputs_are_left_to_others(site: Site, open_page: OpenPage) -> None:
     page = open_page(1280)
     page.goto(f"{site.url}{ADDRESS}")
@@ -138,6 +156,8 @@ def test_each_class_has_one_key() -> None:
     assert keys("0", "1", "9") == ["0", "1", "9"]
     assert keys("S", "U", "X") == ["s", "u", "x"]
     assert keys("cat", "dog") == ["1", "2"]
+    assert keys("a", "A", "b") == ["1", "2", "3"], "the same key would say either"
+    assert keys(" ", "!") == ["1", "2"]
     many = keys(*(f"class {number}" for number in range(30)))
     assert many[:3] == ["a", "b", "c"]
     assert not {"u", "s"} & set(many)

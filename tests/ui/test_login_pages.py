@@ -1,89 +1,29 @@
 """Visitors with and without a token in a real browser, before a fake API that wants one."""
 
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from model_ui.settings import Settings
-from tests.asgi import Server
-from tests.ports import free_port
 from tests.ui import visits
-from tests.ui.apps import create_app
-from tests.ui.fake_answers import HOSTILE
+from tests.ui.closed_site import REVOKED_MS, Closed, log_in, see_login, serve
 from tests.ui.fake_api import FakeApi
-from tests.ui.fake_audit import entry
 from tests.ui.fake_callers import me, token
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[[int], Page]
 Screenshot = Callable[[Page, str], None]
-ROLES = ("viewer", "annotator", "deployer", "publisher", "admin")
-# A check every 5 s, and the page's own look.
-REVOKED_MS = 15_000
-
-
-@dataclass(frozen=True)
-class Closed:
-    """A running UI before an API that wants a token: one of each role is there."""
-
-    url: str
-    api: FakeApi
-
-    def link(self, role: str) -> str:
-        return f"{self.url}?token={token(role)}"
-
-
-def serve(fake: FakeApi) -> Iterator[Closed]:
-    port = free_port()
-    with Server(fake.app) as api:
-        settings = Settings(api_url=api.url, port=port, refresh_seconds=0.5)
-        with Server(create_app(settings), port):
-            yield Closed(f"http://127.0.0.1:{port}/", fake)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Closed]:
-    yield from serve(FakeApi())
-
-
-@pytest.fixture
-def closed(running: Closed) -> Iterator[Closed]:
-    running.api.reset()
-    running.api.tokens = {token(role): me(role) for role in ROLES}
-    yield running
-    assert running.api.wrong == []
 
 
 @pytest.fixture
 def tabs(browser: Browser) -> Iterator[BrowserContext]:
     """A browser of one person, in which several tabs can be opened."""
     context = browser.new_context(viewport={"width": 1280, "height": 844})
-    # Without a cache: each of its pages loads and compiles Gradio anew.
+    # Without a cache: each of its pages that Gradio serves loads and compiles it anew.
     context.set_default_timeout(40_000)
     yield context
     context.close()
-
-
-def see_login(page: Page) -> None:
-    expect(page.get_by_label("Token")).to_be_visible()
-    expect(page.get_by_role("button", name="Log in")).to_be_visible()
-    assert page.locator(".gradio-container, gradio-app").count() == 0
-
-
-def log_in(page: Page, closed: Closed, role: str, address: str) -> None:
-    """Open a page by a link with a token."""
-    page.goto(f"{closed.url}{address}?token={token(role)}")
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-
-
-def see_deployments_without_buttons(page: Page, closed: Closed) -> None:
-    expect(page.locator("tbody tr")).to_have_count(len(closed.api.deployments))
-    expect(page.locator("tbody input[name=pick]")).to_have_count(0)
-    expect(page.get_by_text("Deploy…")).to_have_count(0)
 
 
 class TestALinkWithAToken:
@@ -144,6 +84,7 @@ class TestALinkWithAToken:
 
 
 class TestTheLogin:
+    @pytest.mark.main_way
     @pytest.mark.parametrize("width", [1280, 390])
     def test_a_wrong_token_is_answered_in_words_and_the_right_one_opens_the_page(
         self, closed: Closed, open_page: OpenPage, screenshot: Screenshot, width: int
@@ -177,7 +118,7 @@ class TestTheLogin:
         self, closed: Closed, open_page: OpenPage, tabs: BrowserContext
     ) -> None:
         first, second = open_page(1280), tabs.new_page()
-        visits.enter(first, closed.link("deployer"))
+        log_in(first, closed, "deployer", "deployments")
         second.goto(closed.url)
         see_login(second)
         assert second.evaluate("fetch('config').then(answer => answer.status)") == 401
@@ -187,7 +128,8 @@ class TestTheLogin:
     ) -> None:
         page, other = tabs.new_page(), tabs.new_page()
         visits.enter(page, closed.link("deployer"))
-        visits.enter(other, closed.url)
+        other.goto(f"{closed.url}deployments")
+        expect(other.locator(".s-who")).to_contain_text("a deployer")
         with page.expect_request("**/logout") as logout:
             visits.log_out(page)
         see_login(page)
@@ -206,16 +148,16 @@ class TestTheLogin:
         page = open_page(1280)
         # Made before a page of the first is open: Gradio makes its layout in what all threads share.
         for second in serve(fake):
-            visits.enter(page, closed.link("deployer"))
-            visits.enter(page, f"{second.url}?token={token('deployer', 2)}")
+            log_in(page, closed, "deployer", "deployments")
+            page.goto(f"{second.url}deployments?token={token('deployer', 2)}")
             expect(page.locator(".s-who")).to_contain_text("another")
             visits.log_out(page)
             see_login(page)
-            visits.enter(page, closed.url)
+            page.goto(f"{closed.url}deployments")
             expect(page.locator(".s-who")).to_contain_text("a deployer")
 
     def test_a_link_of_another_site_leads_a_visitor_on(self, closed: Closed, tabs: BrowserContext) -> None:
-        visits.enter(tabs.new_page(), closed.link("deployer"))
+        log_in(tabs.new_page(), closed, "deployer", "deployments")
         other = tabs.new_page()
         other.route(
             "**/elsewhere",
@@ -236,153 +178,6 @@ class TestTheLogin:
         page.get_by_text("there").click()
         page.locator("#asking canvas").wait_for()
         assert page.url == closed.url
-
-
-class TestRoles:
-    def test_a_viewer_sees_everything_and_no_button_that_changes_anything(
-        self, closed: Closed, open_page: OpenPage, screenshot: Screenshot
-    ) -> None:
-        page = open_page(1280)
-        page.goto(closed.link("viewer"))
-        page.get_by_text("Asking models needs the role annotator; you have viewer.").wait_for()
-        expect(page.locator("#asking")).to_be_hidden()
-        screenshot(page, "viewer")
-        visits.see_curves(page, 6)
-        visits.open_page(page, "deployments")
-        see_deployments_without_buttons(page, closed)
-        expect(page.get_by_text("Changing deployments needs the role deployer")).to_be_visible()
-        screenshot(page, "viewer-deployments")
-        visits.open_page(page, "deployment?name=cnn-fast")
-        expect(page.get_by_text("Changing deployments needs the role deployer")).to_be_visible()
-        expect(page.locator(".s-main form[method=post]")).to_have_count(0)
-        visits.open_page(page, "models")
-        expect(page.get_by_text("Uploading needs the role publisher; you have viewer.")).to_be_visible()
-        expect(page.locator("[data-upload]")).to_have_count(0)
-        visits.open_page(page, "imports")
-        expect(page.get_by_text("Importing needs the role publisher")).to_be_visible()
-        expect(page.get_by_role("button", name="Import", exact=True)).to_have_count(0)
-        assert {call.partition(" ")[0] for call in closed.api.calls} == {"GET"}
-
-    def test_an_annotator_asks_and_changes_nothing(self, closed: Closed, open_page: OpenPage) -> None:
-        page = open_page(1280)
-        visits.enter(page, closed.link("annotator"))
-        visits.draw(page)
-        visits.see_answers(page, set(closed.api.deployments))
-        visits.open_page(page, "deployments")
-        see_deployments_without_buttons(page, closed)
-
-    def test_a_token_of_some_deployments_asks_and_changes_only_these(
-        self, closed: Closed, open_page: OpenPage
-    ) -> None:
-        assert closed.api.tokens is not None
-        closed.api.tokens[token("deployer", 3)] = me("deployer", deployments=["cnn-fast"])
-        page = open_page(1280)
-        page.goto(f"{closed.url}?token={token('deployer', 3)}")
-        expect(page.locator("#chosen").get_by_role("checkbox")).to_have_count(1)
-        visits.draw(page)
-        visits.see_answers(page, {"cnn-fast"})
-        assert closed.api.predictions.asked == [["cnn-fast"]]
-        visits.open_page(page, "deployments")
-        expect(page.locator("tbody tr")).to_have_count(len(closed.api.deployments))
-        boxes = page.locator("tbody input[name=pick]").all()
-        assert [box.get_attribute("value") for box in boxes] == ["cnn-fast"]
-        visits.open_page(page, "deployment?name=cnn-baseline")
-        expect(page.get_by_text("you have deployer, for other deployments.")).to_be_visible()
-
-    def test_what_the_api_forbids_is_said_in_its_words(self, closed: Closed, open_page: OpenPage) -> None:
-        assert closed.api.tokens is not None
-        page = open_page(1280)
-        visits.enter(page, closed.link("deployer"))
-        visits.open_page(page, "deployment?name=cnn-fast")
-        page.get_by_text("Stop…").click()
-        closed.api.forbidden.add("POST /v1/deployments/cnn-fast/stop")
-        page.get_by_role("button", name="Stop cnn-fast").click()
-        expect(page.locator("#status")).to_contain_text("needs the role")
-        closed.api.tokens[token("deployer")] = me("viewer")
-        expect(page.get_by_text("Stop…")).to_have_count(0, timeout=2 * REVOKED_MS)
-
-    def test_try_follows_the_role(self, closed: Closed, open_page: OpenPage) -> None:
-        assert closed.api.tokens is not None
-        page = open_page(1280)
-        visits.enter(page, closed.link("deployer"))
-        closed.api.tokens[token("deployer")] = me("viewer")
-        expect(page.locator(".s-who .m-chip")).to_have_text("viewer", timeout=REVOKED_MS)
-        expect(page.locator("#asking")).to_be_hidden(timeout=REVOKED_MS)
-
-
-class TestWhatOnlyAdminsSee:
-    def test_an_admin_reads_the_log_page_by_page_and_of_one_caller(
-        self, closed: Closed, open_page: OpenPage, screenshot: Screenshot
-    ) -> None:
-        closed.api.audit.entries.append(
-            entry(61, subject=HOSTILE, path=HOSTILE, changes=[{"table": HOSTILE, "key": HOSTILE}])
-        )
-        page = open_page(1280)
-        log_in(page, closed, "admin", "activity")
-        rows = page.locator("tbody tr")
-        expect(rows).to_have_count(50)
-        expect(rows.first).to_contain_text(HOSTILE)
-        expect(rows.nth(1)).to_contain_text("deployments cnn-fast: version 60 → 61, previous_version – → 60")
-        expect(rows.nth(1)).to_contain_text(f"{60:032x}"[:8])
-        screenshot(page, "activity")
-        visits.fits(page)
-        page.get_by_role("link", name="Next").click()
-        expect(rows).to_have_count(11)
-        page.get_by_label("Caller").fill("a deployer")
-        page.keyboard.press("Enter")
-        expect(rows).to_have_count(30)
-        assert page.title() == "Activity · Marina"
-
-    def test_an_admin_revokes_a_token_and_issues_one_that_is_shown_once(
-        self, closed: Closed, open_page: OpenPage, screenshot: Screenshot
-    ) -> None:
-        page = open_page(1280)
-        log_in(page, closed, "admin", "settings")
-        row = page.locator("tbody tr", has_text="program 1")
-        row.get_by_text("Revoke", exact=True).click()
-        assert closed.api.audit.revoked() == []
-        row.get_by_role("button", name="Revoke for good").click()
-        expect(row).to_contain_text("revoked")
-        assert closed.api.audit.revoked() == ["program 1"]
-        expect(row.get_by_role("button", name="Revoke for good")).to_have_count(0)
-        page.get_by_label("Token name").fill(" ")
-        page.get_by_role("button", name="Issue").click()
-        expect(page.locator("#status")).to_contain_text("at least 1 character")
-        page.get_by_label("Token name").fill("nightly job")
-        page.get_by_label("Deployments", exact=True).fill("cnn-fast, mlp-poor")
-        page.get_by_role("button", name="Issue").click()
-        shown = page.locator(".m-once code").first
-        made = f"mrn_{2:012x}_{'s' * 43}"
-        expect(shown).to_have_text(made)
-        link = page.locator(".m-once code").nth(1).inner_text()
-        assert link == f"{visits.root(page)}?token={made}"
-        expect(page.locator("tbody tr", has_text="nightly job")).to_contain_text("cnn-fast, mlp-poor")
-        page.get_by_role("button", name="Copy", exact=True).click()
-        expect(page.get_by_role("button", name=re.compile("Copied|Marked"))).to_be_visible()
-        screenshot(page, "tokens")
-        visits.open_page(page, "settings")
-        expect(page.locator("tbody tr", has_text="nightly job")).to_be_visible()
-        expect(shown).to_have_count(0)
-        page.go_back()
-        expect(shown).to_have_count(0)
-
-    def test_nobody_else_sees_it(self, closed: Closed, open_page: OpenPage) -> None:
-        page = open_page(1280)
-        log_in(page, closed, "publisher", "settings")
-        expect(page.get_by_text("API tokens")).to_have_count(0)
-        visits.open_page(page, "activity")
-        expect(page.get_by_text("It needs the role admin; you have publisher.")).to_be_visible()
-        assert not {"GET /v1/audit", "GET /v1/tokens"} & set(closed.api.calls)
-
-    def test_it_goes_away_with_the_role(self, closed: Closed, open_page: OpenPage) -> None:
-        assert closed.api.tokens is not None
-        page = open_page(390)
-        log_in(page, closed, "admin", "activity")
-        expect(page.locator("tbody tr")).to_have_count(50)
-        visits.fits(page)
-        closed.api.tokens[token("admin")] = me("viewer")
-        expect(page.locator("tbody tr")).to_have_count(0, timeout=2 * REVOKED_MS)
-        expect(page.get_by_text("It needs the role admin; you have viewer.")).to_be_visible()
 
 
 class TestARevokedToken:

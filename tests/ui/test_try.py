@@ -25,6 +25,7 @@ class TestTry:
         expect(page.locator("#chosen").get_by_role("checkbox")).to_have_count(len(running))
         return page
 
+    @pytest.mark.main_way
     @pytest.mark.parametrize("width", [1280, 390])
     def test_the_first_stroke_draws_and_is_answered_by_all(
         self, site: Site, open_page: OpenPage, screenshot: Screenshot, width: int

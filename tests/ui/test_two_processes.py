@@ -1,24 +1,28 @@
-"""Two processes of the UI behind one address, as replicas are: no page belongs to either of them."""
+"""Two real processes of the UI behind one address, as two replicas are: no page belongs to either of them."""
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from model_ui.settings import Settings
 from tests.asgi import Server
 from tests.ports import free_port
 from tests.ui import visits
-from tests.ui.apps import create_app
-from tests.ui.conftest import Site
+from tests.ui.fake_api import FakeApi
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
-OpenPage = Callable[[int], Page]
 HOP = {b"connection", b"keep-alive", b"transfer-encoding", b"content-length"}
+# An idle page asks every 12 s.
+NOTICED_MS = 20_000
 
 
 class Balancer:
@@ -51,32 +55,92 @@ class Balancer:
         await send({"type": "http.response.body", "body": found.content})
 
 
-def test_pages_are_answered_by_whichever_is_there(site: Site, open_page: OpenPage) -> None:
-    port = free_port()
-    settings = Settings(
-        api_url=site.api_url,
-        public_api_url=site.api_url,
-        refresh_seconds=0.5,
-        public_url=f"http://127.0.0.1:{port}",
-        allowed_hosts=(f"127.0.0.1:{port}",),
-    )
+class Replicas:
+    """The processes by their addresses, the balancer before them, and the fake API behind them."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.api = FakeApi()
+        api = stack.enter_context(Server(self.api.app))
+        port, public = free_port(), free_port()
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        for host in ("127.0.0.1", "127.0.0.2"):
+            variables = {
+                "UI_API_URL": api.url, "UI_HOST": host, "UI_PORT": str(port),
+                "UI_PUBLIC_URL": f"http://127.0.0.1:{public}",
+                "UI_ALLOWED_HOSTS": f"127.0.0.1:{public},{host}:{port}",
+                "UI_UPLOAD_DIR": str(folder / host), "PYTHONPATH": "ui",
+            }  # fmt: skip
+            process = subprocess.Popen([sys.executable, "-m", "model_ui"], env={**os.environ, **variables})
+            stack.callback(_end, process)
+            self.processes[f"http://{host}:{port}"] = process
+        self.balancer = Balancer(list(self.processes))
+        self.url = stack.enter_context(Server(self.balancer, public, lifespan="off")).url
+        for address, process in self.processes.items():
+            until(lambda a=address, p=process: p.poll() is not None or _answers(a), f"{address} starts", 60)  # type: ignore[misc]
+
+    def kill(self, address: str) -> None:
+        self.processes[address].kill()
+        self.processes[address].wait(10)
+
+
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
+    """Both processes; the last test kills one of them."""
     with ExitStack() as stack:
-        first, second = [stack.enter_context(Server(create_app(settings))) for _ in range(2)]
-        balancer = Balancer([first.url, second.url])
-        stack.enter_context(Server(balancer, port, lifespan="off"))
-        page = open_page(1280)
-        visits.enter(page, f"http://127.0.0.1:{port}/")
-        page.evaluate("window.here = true")
-        asked(page, site)
-        assert min(balancer.asked.values()) > 5
-        first.stop(at_once=True)
-        visits.clear(page)
-        asked(page, site)
-        assert page.evaluate("window.here"), "the page was loaded anew"
-        page.goto(f"http://127.0.0.1:{port}/deployments")
-        expect(page.get_by_role("link", name="cnn-baseline", exact=True).first).to_be_visible()
+        yield Replicas(tmp_path_factory.mktemp("replicas"), stack)
 
 
-def asked(page: Page, site: Site) -> None:
+def test_both_know_a_page_by_the_same_tag(replicas: Replicas) -> None:
+    for path in ("/experiments", "/experiment?name=cnn-fast", "/pulse", "/settings"):
+        headers = {"accept": "text/html", "marina-live": "12", "host": replicas.url.removeprefix("http://")}
+        tags = {
+            httpx.get(f"{address}{path}", headers=headers).headers["etag"] for address in replicas.processes
+        }
+        assert len(tags) == 1, path
+
+
+def test_pages_are_answered_by_whichever_is_there(browser: Browser, replicas: Replicas) -> None:
+    drawing, page = browser.new_page(), browser.new_page()
+    visits.enter(drawing, f"{replicas.url}/")
+    drawing.evaluate("window.loaded = true")
+    ask(drawing, replicas)
+    page.goto(f"{replicas.url}/experiments")
+    expect(page.locator("tbody tr")).to_have_count(7)
+    # A form at one process, the page with its message at the other.
+    page.goto(f"{replicas.url}/experiment?name=cnn-fast")
+    page.get_by_label("Notes").fill("seen by two")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#status")).to_contain_text("The notes are saved.")
+    assert min(replicas.balancer.asked.values()) > 5
+
+    replicas.kill(next(iter(replicas.processes)))
+    page.get_by_role("button", name="Undo").click()
+    until(lambda: replicas.api.experiments["cnn-fast"]["notes"] == "", "the notes are as they were")
+    # Open pages go on without being loaded anew.
+    visits.clear(drawing)
+    ask(drawing, replicas)
+    assert drawing.evaluate("window.loaded") is True
+    page.goto(f"{replicas.url}/experiments")
+    page.evaluate("window.loaded = true")
+    replicas.api.experiments["mlp-poor"]["display_name"] = "renamed meanwhile"
+    expect(page.get_by_text("renamed meanwhile")).to_be_visible(timeout=NOTICED_MS)
+    assert page.evaluate("window.loaded") is True
+    drawing.close()
+    page.close()
+
+
+def ask(page: Page, replicas: Replicas) -> None:
     visits.draw(page)
-    assert visits.see_answers(page, set(site.api.deployments))["cnn-baseline"] == "5"
+    assert visits.see_answers(page, set(replicas.api.deployments))["cnn-baseline"] == "5"
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/livez").is_success
+    except httpx.TransportError:
+        return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait(20)

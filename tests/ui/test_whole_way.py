@@ -67,6 +67,14 @@ def label(page: Page, truths: dict[str, str], stop: Callable[[], bool]) -> None:
     raise AssertionError(f"{MOST_LABELS} labels do not decide it")
 
 
+def show_both_widths(page: Page, screenshot: Screenshot, name: str) -> None:
+    """Keep what a page is at a desk and on a phone, where nothing may stick out."""
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 844})
+        visits.fits(page)
+        screenshot(page, name)
+
+
 def test_drawn_labelled_refused_promoted_rolled_back_and_traced(
     stack: Stack, api: httpx.Client, open_page: OpenPage, screenshot: Screenshot
 ) -> None:
@@ -88,7 +96,7 @@ def test_drawn_labelled_refused_promoted_rolled_back_and_traced(
     page.get_by_role("button", name="Save the policy").click()
     expect(page.get_by_text(f"{ALIAS} has a policy of its own.")).to_be_visible()
     expect(page.get_by_text("at least 10 that both answered")).to_be_visible()
-    screenshot(page, "policy")
+    show_both_widths(page, screenshot, "policy")
 
     # Refused: one label decides nothing.
     evidence = f"{stack.ui_url}/evidence?alias={ALIAS}&challenger={CANDIDATE}"
@@ -97,32 +105,32 @@ def test_drawn_labelled_refused_promoted_rolled_back_and_traced(
     expect(page.get_by_text("It cannot be promoted yet.")).to_be_visible()
     refused = api.post(f"/v1/aliases/{ALIAS}/promote", json={"candidate": CANDIDATE})
     assert (refused.status_code, refused.json()["error"]) == (409, "promotion_refused")
-    screenshot(page, "refused")
+    show_both_widths(page, screenshot, "refused")
 
     # More labels by keys, while the page Evidence watches.
     truths = ask_about_digits(api)
     labelling = open_page(1280)
     labelling.goto(f"{stack.ui_url}/label?alias={ALIAS}&challenger={CANDIDATE}")
-    screenshot(labelling, "label")
+    show_both_widths(labelling, screenshot, "label")
     label(labelling, truths, lambda: bool(standing(api)["promotable"]))
     page.bring_to_front()
     expect(page.get_by_text("can be promoted")).to_be_visible(timeout=15_000)
     count = standing(api)["labels"]
     expect(page.get_by_role("img", name=re.compile(f"After {count} labels"))).to_be_visible()
-    screenshot(page, "promotable")
+    show_both_widths(page, screenshot, "promotable")
 
     # Replayed, and the preview says what came of it.
     page.get_by_role("link", name="Replay both…").click()
     page.get_by_label("Inputs, at most 1,000").fill("40")
     page.get_by_role("button", name="Start the replay").click()
     expect(page.get_by_role("heading", name=f"{CANDIDATE} against {CHAMPION}")).to_be_visible(timeout=60_000)
-    screenshot(page, "replay")
+    show_both_widths(page, screenshot, "replay")
 
     # Promoted.
     page.goto(evidence)
     page.get_by_text(f"Promote {CANDIDATE}").click()
     expect(page.get_by_text(re.compile(r"Replay \d+ has answers of both to 40 inputs")).last).to_be_visible()
-    screenshot(page, "preview")
+    show_both_widths(page, screenshot, "preview")
     page.get_by_label("Reason").fill("it reads turned digits")
     page.get_by_role("button", name="Promote", exact=True).click()
     expect(page.get_by_text(f"{ALIAS} points at {CANDIDATE}")).to_be_visible()
@@ -138,7 +146,7 @@ def test_drawn_labelled_refused_promoted_rolled_back_and_traced(
     page.get_by_role("button", name=f"Roll back to {CHAMPION}").click()
     expect(page.get_by_text("again.", exact=False).first).to_be_visible()
     until(lambda: api.get(f"/v1/aliases/{ALIAS}").json()["deployment"] == CHAMPION, "it is rolled back")
-    screenshot(page, "rolled-back")
+    show_both_widths(page, screenshot, "rolled-back")
 
     # Traced: who let it answer, on what evidence, and what it was.
     page.goto(f"{stack.ui_url}/prediction?id={said['prediction_id']}")
@@ -149,5 +157,4 @@ def test_drawn_labelled_refused_promoted_rolled_back_and_traced(
     version = api.get(f"/v1/predictions/{said['prediction_id']}/lineage").json()["version"]
     expect(chain).to_contain_text(version["mar_sha256"])
     expect(chain).to_contain_text(version["data_set"]["sha256"])
-    visits.fits(page)
-    screenshot(page, "lineage")
+    show_both_widths(page, screenshot, "lineage")

@@ -45,6 +45,7 @@ def test_the_page_that_gradio_serves_has_none_either(
 
 
 class TestExperiments:
+    @pytest.mark.main_way
     def test_the_best_is_two_clicks_away_and_its_address_shows_the_same(
         self, site: Site, open_page: OpenPage
     ) -> None:

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from model_ui.deployment_types import Alias
+from model_ui.prediction_types import RecordedInput
 from model_ui.spec_types import ApiModel
 
 
@@ -60,6 +61,7 @@ class Flip(ApiModel):
     """A labelled input that one of both gets right alone."""
 
     input_sha256: str
+    input: RecordedInput
     truth: str | float
 
 
@@ -67,6 +69,7 @@ class Undecided(ApiModel):
     """An input without a label about which both differ."""
 
     input_sha256: str
+    input: RecordedInput
     champion: str
     candidate: str
 
@@ -102,6 +105,7 @@ class Standing(ApiModel):
     losses: int
     ties: int
     chosen_at_random: int
+    labelled_before: int = 0
     log_e: float
     log_threshold: float
     win_rate: float | None

@@ -20,8 +20,13 @@ class Choice:
 
 
 def choices(labels: Sequence[str]) -> list[Choice]:
-    """A key for each class: the class itself where all are one character, else digits, else letters."""
-    if all(len(one) == 1 for one in labels):
+    """A key for each class: the class itself where all are one character, else digits, else letters.
+
+    No key is that of two classes: of `a` and `A` neither is its own.
+    """
+    if all(len(one) == 1 and one.isalnum() for one in labels) and len({*map(str.lower, labels)}) == len(
+        labels
+    ):
         return [Choice(one, one.lower()) for one in labels]
     keys = _DIGITS if len(labels) <= len(_DIGITS) else _LETTERS
     return [Choice(one, keys[at] if at < len(keys) else "") for at, one in enumerate(labels)]

@@ -45,6 +45,7 @@ class LabelQueue(ApiModel):
 class Label(ApiModel):
     """What somebody said is right."""
 
+    id: int = 0
     task: str
     label: str | None = None
     number: float | None = None

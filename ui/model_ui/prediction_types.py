@@ -98,8 +98,15 @@ class RecordedInput(ApiModel):
     @property
     def words(self) -> str:
         """Its beginning, or what is known of it, in a line."""
+        summary = self.summary
+        if isinstance(values := summary.get("values"), dict):
+            return ", ".join(f"{name} {value}" for name, value in values.items())
+        if isinstance(tensors := summary.get("tensors"), list):
+            return ", ".join(" ".join(map(str, one.values())) for one in tensors if isinstance(one, dict))
         return ", ".join(
-            str(value) if name == "text" else f"{name} {value}" for name, value in self.summary.items()
+            str(value) if name == "text" else f"{name} {value}"
+            for name, value in summary.items()
+            if name != "characters"
         )
 
 

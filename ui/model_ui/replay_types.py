@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
+from model_ui.prediction_types import RecordedInput
 from model_ui.spec_types import ApiModel
 
 
@@ -24,6 +25,7 @@ class ReplayedFlip(ApiModel):
     """An input about which a deployment says something else than the first."""
 
     input_sha256: str
+    input: RecordedInput | None = None
     first: str
     other: str
     truth: str | None = None

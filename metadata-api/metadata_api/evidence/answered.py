@@ -8,6 +8,14 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from metadata_api.database.prediction_tables import Prediction
 
+# As str.strip() takes them, by which labels are stored: btrim alone takes spaces only. The last is U+3000.
+_BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001))))
+
+
+def said_text() -> ColumnElement[str]:
+    """The text of an answer without blanks at both ends; null where it is none."""
+    return func.btrim(Prediction.answer["text"].as_string(), _BLANKS)
+
 
 def is_ok(version_ids: Collection[int]) -> ColumnElement[bool]:
     """Whether a prediction is an answer of one of these versions."""
@@ -22,7 +30,7 @@ def newest(version_ids: Collection[int], *more: ColumnElement[Any]) -> Select[*t
     said = func.coalesce(
         Prediction.label,
         Prediction.answer["number"].as_string(),
-        func.btrim(Prediction.answer["text"].as_string()),
+        said_text(),
     )
     return (
         select(Prediction.version_id, Prediction.input_sha256, said.label("said"), *more)

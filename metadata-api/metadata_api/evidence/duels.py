@@ -14,6 +14,7 @@ from metadata_api.database.prediction_tables import Prediction
 from metadata_api.evidence import eprocess
 from metadata_api.evidence.eprocess import Counts
 from metadata_api.evidence.scores import Pair
+from metadata_api.predicting import stored_inputs
 from metadata_api.schemas import policies as bodies
 
 FLIPS = 100
@@ -46,12 +47,19 @@ def classes(pairs: Sequence[Pair]) -> list[bodies.ClassDuel]:
     return sorted(shown, key=lambda one: ((one.wins - one.losses) / one.labels, one.label))
 
 
-def flips(pairs: Sequence[Pair], *, better: bool) -> list[bodies.Flip]:
+def flips(session: Session, pairs: Sequence[Pair], *, better: bool) -> list[bodies.Flip]:
     """The newest labelled inputs on which the candidate alone is right, or the champion alone."""
     mine = [pair for pair in reversed(pairs) if pair.one_right is better and pair.other_right is not better]
+    inputs = stored_inputs.named(session, (pair.input_sha256 for pair in mine[:FLIPS]))
     return [
-        bodies.Flip(input_sha256=pair.input_sha256, truth=pair.truth, chosen=pair.chosen)
+        bodies.Flip(
+            input_sha256=pair.input_sha256,
+            input=inputs[pair.input_sha256],
+            truth=pair.truth,
+            chosen=pair.chosen,
+        )
         for pair in mine[:FLIPS]
+        if pair.input_sha256 in inputs
     ]
 
 

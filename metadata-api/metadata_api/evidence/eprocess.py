@@ -124,7 +124,8 @@ def labels_missing(
     share = (counts.discordant + 1) / (counts.labels + 2) if discordant_share is None else discordant_share
 
     def decides(more: int) -> bool:
-        discordant = round(share * more)
+        # Whole ones only: half an input decides nothing, and to hope for it would say too few again and again.
+        discordant = math.floor(share * more)
         wins = round(discordant * rate)
         later = Counts(counts.wins + wins, counts.losses + discordant - wins, counts.ties + more - discordant)
         return log_evidence(later, margin) >= goal

@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from metadata_api.database.evidence_tables import Label
 from metadata_api.database.prediction_tables import Prediction
+from metadata_api.evidence.answered import said_text
 
 
 def newest_answers(task: str, version_ids: Collection[int]) -> CTE:
@@ -17,10 +18,8 @@ def newest_answers(task: str, version_ids: Collection[int]) -> CTE:
     Where a number is right, an answer without one is left out.
     """
     number = Prediction.answer["number"].as_float()
-    answer = case(
-        (Label.label.is_not(None), Prediction.label), else_=func.btrim(Prediction.answer["text"].as_string())
-    )
-    truth = func.coalesce(Label.label, func.btrim(Label.text))
+    answer = case((Label.label.is_not(None), Prediction.label), else_=said_text())
+    truth = func.coalesce(Label.label, Label.text)
     first = Prediction.probabilities[0]
     confidence = case((first["label"].as_string() == Prediction.label, first["probability"].as_float()))
     return (

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from metadata_api.database import pages
 from metadata_api.database.evidence_tables import Label, LabelSkip
 from metadata_api.database.prediction_tables import Input
-from metadata_api.errors import Invalid, NotFound
-from metadata_api.evidence import tasks
+from metadata_api.errors import Conflict, Invalid, NotFound
+from metadata_api.evidence import order, tasks
 from metadata_api.predicting import stored_inputs
 from metadata_api.schemas import labels as bodies
 
@@ -24,8 +24,10 @@ FIELDS = (tasks.LABEL, tasks.NUMBER, tasks.TEXT)
 def put(session: Session, sha256: str, new: bodies.NewLabel, author: str) -> tuple[bodies.Label, bool]:
     """Say what is right; False when the same person said the same before. It supersedes the current label.
 
-    `author` is the verified caller. Raises NotFound for an unknown input or task, Invalid for an answer or an input
-    that the task does not take. Of several at once each supersedes the one before, and the last is current.
+    `author` is the verified caller. Of several at once each supersedes the one before, and the last is current.
+    Raises NotFound for an unknown input or task; Invalid for an answer or an input that the task does not take, and for
+    one drawn at random that is not of the random slice; Conflict when the label that it shall supersede is no longer
+    current, and the one that is says otherwise.
     """
     task = tasks.find(session, new.task)
     answer = {field: value for field in FIELDS if (value := getattr(new, field)) is not None}
@@ -33,11 +35,21 @@ def put(session: Session, sha256: str, new: bodies.NewLabel, author: str) -> tup
         raise Invalid("label_invalid", f"Send one of label, number and text. {task.takes}")
     [(field, value)] = answer.items()
     task.check(field, value)
+    if new.chosen == "random" and not order.is_drawn(new.task, sha256):
+        raise Invalid(
+            "chosen_invalid",
+            "This input is not of the random slice, so that no score may count it as drawn at random. Send `chosen` as "
+            "the label queue says it, or leave it out.",
+        )
     known = _lock(session, sha256)
     task.check_input(known.kind, known.summary)
     old = current(session, sha256, new.task)
     if old is not None and (getattr(old, field), old.note, old.author) == (value, new.note, author):
         return _shown(old), False
+    if new.supersedes is not None and new.supersedes != (old.id if old else 0):
+        if old is not None and getattr(old, field) == value:
+            return _shown(old), False
+        raise _changed(old)
     # The time of the transaction may be before that of the label that it waited for.
     now = session.scalars(select(func.clock_timestamp())).one()
     row = Label(
@@ -55,12 +67,17 @@ def put(session: Session, sha256: str, new: bodies.NewLabel, author: str) -> tup
     return _shown(row), True
 
 
-def take_back(session: Session, sha256: str, task: str) -> bodies.Label:
-    """Let no label be current: it stays as history, like one that is superseded. Raises NotFound."""
+def take_back(session: Session, sha256: str, task: str, label_id: int | None = None) -> bodies.Label:
+    """Let no label be current: it stays as history, like one that is superseded.
+
+    Raises NotFound, and Conflict when a label is named and another is current.
+    """
     _lock(session, sha256)
     old = current(session, sha256, task)
     if old is None:
         raise NotFound("label_unknown", f"This input has no label for the task {task}.")
+    if label_id not in (None, old.id):
+        raise _changed(old)
     old.superseded_at = session.scalars(select(func.clock_timestamp())).one()
     session.flush()
     return _shown(old)
@@ -107,6 +124,16 @@ def _replace(session: Session, old: Label | None, new: Label, now: datetime) -> 
         session.flush()
     session.add(new)
     session.flush()
+
+
+def _changed(now: Label | None) -> Conflict:
+    if now is None:
+        return Conflict("label_changed", "The label was taken back meanwhile. Say again what is right.")
+    said = str(next(value for field in FIELDS if (value := getattr(now, field)) is not None))
+    return Conflict(
+        "label_changed",
+        f"{now.author} said {said[:200]!r} about this input meanwhile. Look again, and correct it where it is wrong.",
+    )
 
 
 def _lock(session: Session, sha256: str) -> Input:

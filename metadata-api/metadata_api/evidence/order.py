@@ -63,6 +63,11 @@ def ordered(task: str, candidates: Iterable[Candidate]) -> Iterator[Place]:
     return _mixed([one for _, one in drawn], [entry[-1] for entry in decisive])
 
 
+def is_drawn(task: str, sha256: str) -> bool:
+    """Whether an input is of the task's random slice."""
+    return _hash(task, sha256) % SLICE == 0
+
+
 def is_decisive(one: Candidate) -> bool:
     """Whether versions answer otherwise."""
     return one.candidate_differs or one.answers > 1

@@ -120,6 +120,7 @@ def _standing(session: Session, alias: Alias, deployment: Deployment) -> bodies.
         losses=counts.losses,
         ties=counts.ties,
         chosen_at_random=sum(pair.chosen == "random" for pair in pairs),
+        labelled_before=sum(pair.first_labelled_at < candidate.version.created_at for pair in pairs),
         log_e=log_e,
         log_threshold=-math.log(policy.test.alpha),
         win_rate=counts.wins / counts.discordant if counts.discordant else None,
@@ -132,8 +133,8 @@ def _standing(session: Session, alias: Alias, deployment: Deployment) -> bodies.
         labels_missing=missing,
         estimate=estimate,
         replay=replay,
-        better=duels.flips(pairs, better=True),
-        worse=duels.flips(pairs, better=False),
+        better=duels.flips(session, pairs, better=True),
+        worse=duels.flips(session, pairs, better=False),
         undecided=queue.deciding(session, task, candidate.version.id, champion.version.id),
         steps=duels.steps(pairs, margin),
     )

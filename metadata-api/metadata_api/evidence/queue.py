@@ -22,7 +22,6 @@ from metadata_api.evidence.order import Candidate
 from metadata_api.predicting import stored_inputs
 from metadata_api.schemas import queue as bodies
 from metadata_api.schemas.policies import Undecided
-from metadata_api.schemas.predictions import StoredInput
 
 # Most inputs that are put in order, the newest.
 LOOKED_AT = 5000
@@ -58,7 +57,7 @@ def read(session: Session, asked: Asked, author: str, limit: int) -> bodies.Labe
     task = tasks.find(session, sides.task)
     open_inputs = _open(session, sides, author)
     places = list(islice(order.ordered(sides.task, open_inputs), limit))
-    inputs = _inputs(session, [place.input.sha256 for place in places])
+    inputs = stored_inputs.named(session, (place.input.sha256 for place in places))
     current = Label.superseded_at.is_(None)
     labelled = session.scalar(select(func.count()).where(Label.task == sides.task, current)) or 0
     return bodies.LabelQueue(
@@ -88,13 +87,17 @@ def deciding(session: Session, task: str, candidate: int, champion: int) -> list
     digests = [place.input.sha256 for place in islice(order.ordered(task, differing), DECIDING)]
     newest = answered.newest(sides.served).where(Prediction.input_sha256.in_(digests))
     said = {(row.input_sha256, row.version_id): row.said for row in session.execute(newest)}
+    inputs = stored_inputs.named(session, digests)
     return [
         Undecided(
             input_sha256=digest,
+            input=inputs[digest],
             champion=said[digest, champion][:SAID_CHARACTERS],
             candidate=said[digest, candidate][:SAID_CHARACTERS],
         )
         for digest in digests
+        # What was deleted since it was found decides nothing.
+        if digest in inputs and {(digest, champion), (digest, candidate)} <= said.keys()
     ]
 
 
@@ -210,8 +213,3 @@ def _answers(sides: _Sides, author: str | None) -> CTE:
     margin = (first - func.coalesce(second, 0.0)).label("margin")
     answers = answered.newest(sides.served, number, margin)
     return answers.join(newest, newest.c.sha256 == Prediction.input_sha256).cte("answers")
-
-
-def _inputs(session: Session, digests: Sequence[str]) -> dict[str, StoredInput]:
-    rows = session.scalars(select(Input).where(Input.sha256.in_(digests)))
-    return {row.sha256: stored_inputs.listed(row) for row in rows}

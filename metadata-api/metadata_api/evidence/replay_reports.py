@@ -8,13 +8,15 @@ from metadata_api.schemas import replays as bodies
 from metadata_api.schemas.predictions import Result
 
 EXAMPLES = 100
+Truths = Mapping[tuple[str, str], str | float]
+"""What is right, by input and task."""
 _ORDER: dict[bodies.Verdict, int] = {"worse": 0, "unknown": 1, "neither": 2, "better": 3}
 
 
 def report(
-    names: Sequence[str], answers: Mapping[str, Sequence[Result]], truths: Mapping[str, str]
+    names: Sequence[str], answers: Mapping[str, Sequence[Result]], truths: Truths
 ) -> bodies.ReplayReport:
-    """The report over `answers` by input; `truths` are the labels of those that have one."""
+    """The report over `answers` by input."""
     by_name: dict[str, dict[str, Result]] = {name: {} for name in names}
     for sha256, results in answers.items():
         for result in results:
@@ -35,12 +37,11 @@ def said(result: Result) -> str:
     return "" if result.number is None else f"{result.number:.6g}"
 
 
-def _version(mine: Mapping[str, Result], truths: Mapping[str, str]) -> bodies.Replayed | None:
+def _version(mine: Mapping[str, Result], truths: Truths) -> bodies.Replayed | None:
     if not mine:
         return None
-    right = [
-        said(result) == truths[sha256] for sha256, result in mine.items() if _ok(result) and sha256 in truths
-    ]
+    labelled = [(truths.get((sha256, result.task)), result) for sha256, result in mine.items() if _ok(result)]
+    right = [said(result) == truth for truth, result in labelled if isinstance(truth, str)]
     latencies = sorted(result.latency_ms for result in mine.values() if _ok(result))
     one = next(iter(mine.values()))
     return bodies.Replayed(
@@ -57,24 +58,25 @@ def _version(mine: Mapping[str, Result], truths: Mapping[str, str]) -> bodies.Re
 
 
 def _pair(
-    name: str, first: Mapping[str, Result], other: Mapping[str, Result], truths: Mapping[str, str]
+    name: str, first: Mapping[str, Result], other: Mapping[str, Result], truths: Truths
 ) -> bodies.ReplayedPair:
     classes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     flips = []
     both = [sha256 for sha256 in first if _ok(first[sha256]) and sha256 in other and _ok(other[sha256])]
     for sha256 in both:
-        one, two, truth = said(first[sha256]), said(other[sha256]), truths.get(sha256)
-        verdict = _verdict(one, two, truth)
+        one, two, truth = said(first[sha256]), said(other[sha256]), truths.get((sha256, first[sha256].task))
+        verdict = _verdict(first[sha256], other[sha256], truth)
+        shown = f"{truth:.6g}" if isinstance(truth, float) else truth
         # A class of many numbers or texts would say nothing.
         if first[sha256].label is not None:
-            classes[one if truth is None else truth].update(["inputs"])
+            classes[one if shown is None else shown].update(["inputs"])
         if one == two:
             continue
         if first[sha256].label is not None:
-            classes[one if truth is None else truth].update(["flips", verdict])
+            classes[one if shown is None else shown].update(["flips", verdict])
         flips.append(
             bodies.ReplayedFlip(
-                input_sha256=sha256, first=one[:200], other=two[:200], truth=truth, verdict=verdict
+                input_sha256=sha256, first=one[:200], other=two[:200], truth=shown, verdict=verdict
             )
         )
     verdicts = Counter(flip.verdict for flip in flips)
@@ -109,12 +111,16 @@ def _ranked(classes: Mapping[str, Counter[str]]) -> list[bodies.ReplayedClass]:
     ]
 
 
-def _verdict(first: str, other: str, truth: str | None) -> bodies.Verdict:
-    if truth is None or first == other:
+def _verdict(first: Result, other: Result, truth: str | float | None) -> bodies.Verdict:
+    if truth is None or said(first) == said(other):
         return "unknown"
-    if first == truth:
-        return "worse"
-    return "better" if other == truth else "neither"
+    if isinstance(truth, str):
+        mine, theirs = (float(said(one) != truth) for one in (first, other))
+    elif first.number is None or other.number is None:
+        return "unknown"
+    else:
+        mine, theirs = abs(first.number - truth), abs(other.number - truth)
+    return "worse" if mine < theirs else "better" if theirs < mine else "neither"
 
 
 def _ok(result: Result) -> bool:

@@ -17,7 +17,7 @@ from metadata_api.database.session import Sessions
 from metadata_api.errors import MarinaError
 from metadata_api.evidence import replay_reports
 from metadata_api.predicting.predictions import Dependencies, PredictionRequest, predict_all
-from metadata_api.predicting.targets import Wanted
+from metadata_api.predicting.targets import Selection
 from metadata_api.schemas.predictions import Result
 
 # Inputs that are asked about at once: others shall be answered meanwhile.
@@ -89,7 +89,7 @@ class Replayer:
 
     async def _ask(self, waiting: Any, names: list[str], answers: dict[str, list[Result]]) -> None:
         for sha256 in waiting:
-            request = PredictionRequest("", None, sha256, Wanted(deployments=names), None)
+            request = PredictionRequest("", None, sha256, Selection(deployments=names), None)
             try:
                 answers[sha256] = (await predict_all(self._dependencies, request)).results
             except MarinaError as error:
@@ -112,15 +112,15 @@ class Replayer:
             # One that answered nothing that fits it has not been replayed.
             mine = query.where(Prediction.uid.in_(uids), Prediction.status == "ok")
             version_ids = [one for one in session.scalars(mine) if one is not None]
-            # Of one task, mostly; of several, the newest word counts.
-            labels = select(Label.input_sha256, Label.label, Label.text).where(
+            labels = select(Label.input_sha256, Label.task, Label.label, Label.number, Label.text).where(
                 Label.input_sha256.in_(answers), Label.superseded_at.is_(None)
             )
-            found = session.execute(labels.order_by(Label.created_at))
-            truths = {row.input_sha256: row.label or (row.text or "").strip() for row in found}
-        made = replay_reports.report(
-            names, answers, {sha256: truth for sha256, truth in truths.items() if truth}
-        )
+            truths: dict[tuple[str, str], str | float] = {}
+            for row in session.execute(labels):
+                truths[row.input_sha256, row.task] = (
+                    row.number if row.number is not None else row.label or (row.text or "").strip()
+                )
+        made = replay_reports.report(names, answers, truths)
         self._end(
             number,
             state="done",

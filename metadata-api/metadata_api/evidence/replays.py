@@ -15,6 +15,7 @@ from metadata_api.database.prediction_tables import Input, Prediction
 from metadata_api.database.replay_tables import Replay
 from metadata_api.database.tables import Deployment
 from metadata_api.errors import Conflict, NotFound
+from metadata_api.predicting import stored_inputs
 from metadata_api.schemas import replays as bodies
 
 LOST_SECONDS = 30
@@ -49,7 +50,13 @@ def show(session: Session, number: int) -> bodies.Replay:
     row = session.get(Replay, number, options=[undefer(Replay.report)], populate_existing=True)
     if row is None:
         raise NotFound("replay_unknown", f"There is no replay {number}. See /v1/replays.")
-    return _shown(row, row.report)
+    report = bodies.ReplayReport.model_validate(row.report) if row.report else None
+    if report is not None:
+        examples = [flip for pair in report.against_first for flip in pair.examples]
+        inputs = stored_inputs.named(session, (flip.input_sha256 for flip in examples))
+        for flip in examples:
+            flip.input = inputs.get(flip.input_sha256)
+    return _shown(row, report)
 
 
 def list_page(session: Session, *, limit: int, before: int | None) -> bodies.ReplayPage:
@@ -106,7 +113,7 @@ def _inputs(session: Session, new: bodies.NewReplay, names: list[str]) -> list[s
     return found
 
 
-def _shown(row: Replay, report: object) -> bodies.Replay:
+def _shown(row: Replay, report: bodies.ReplayReport | None) -> bodies.Replay:
     lost = row.state == "running" and row.seen_at < datetime.now(UTC) - timedelta(seconds=LOST_SECONDS)
     return bodies.Replay.model_validate(
         {

@@ -38,7 +38,8 @@ class Pair:
     truth: str | float
     one_right: bool
     other_right: bool
-    labelled_at: datetime
+    first_labelled_at: datetime
+    """When somebody first said something about it, which may have been corrected since."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,12 @@ def paired(session: Session, task: str, one_version_id: int, other_version_id: i
     """The labelled inputs that both versions answered, in the order in which they were labelled."""
     both = newest_answers(task, (one_version_id, other_version_id))
     one, other = both.alias("one"), both.alias("other")
+    first = select(func.min(Label.created_at)).where(
+        Label.input_sha256 == one.c.input_sha256, Label.task == task
+    )
     query = (
-        select(one.c.input_sha256, one.c.chosen, one.c.truth, one.c.truth_number, one.c.labelled_at)
+        select(one.c.input_sha256, one.c.chosen, one.c.truth, one.c.truth_number)
+        .add_columns(first.scalar_subquery().label("first_labelled_at"))
         .add_columns(one.c.is_right.label("one_right"), other.c.is_right.label("other_right"))
         .add_columns(one.c.answer_number.label("one_number"), other.c.answer_number.label("other_number"))
         .join(other, one.c.input_sha256 == other.c.input_sha256)
@@ -91,7 +96,7 @@ def paired(session: Session, task: str, one_version_id: int, other_version_id: i
             truth = row.truth_number
             one_off, other_off = (abs(number - truth) for number in (row.one_number, row.other_number))
             right = (one_off <= other_off, other_off <= one_off)
-        found.append(Pair(row.input_sha256, row.chosen, truth, *right, row.labelled_at))
+        found.append(Pair(row.input_sha256, row.chosen, truth, *right, row.first_labelled_at))
     return found
 
 

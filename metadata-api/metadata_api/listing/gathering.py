@@ -12,11 +12,11 @@ from metadata_api.listing.conditions import fits_once, has_value
 from metadata_api.listing.cursor import Place, after
 from metadata_api.listing.expressions import Comparison, Contains, Expression, OneOf, SortKey
 from metadata_api.listing.fields import CREATED_AT
-from metadata_api.listing.wanted import Wanted
+from metadata_api.listing.list_query import ListQuery
 
 
 def gather(
-    session: Session, wanted: Wanted, last: Place | None, count: int, most: int
+    session: Session, wanted: ListQuery, last: Place | None, count: int, most: int
 ) -> tuple[int, list[Place]]:
     """How many fit, `most` + 1 for more than `most`, and the first `count` after a place; none when there are more."""
     some = aliased(ExperimentKey)

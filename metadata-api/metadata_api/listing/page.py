@@ -13,8 +13,8 @@ from metadata_api.database import pages
 from metadata_api.database.tables import Experiment
 from metadata_api.listing.cursor import Place
 from metadata_api.listing.gathering import gather
+from metadata_api.listing.list_query import ListQuery
 from metadata_api.listing.walking import walk
-from metadata_api.listing.wanted import Wanted
 
 COUNTED: Final = 5000
 """So many experiments are counted exactly, of more only that there are more."""
@@ -31,7 +31,7 @@ class Found:
     is_exact: bool
 
 
-def find(session: Session, wanted: Wanted, last: Place | None, count: int) -> Found:
+def find(session: Session, wanted: ListQuery, last: Place | None, count: int) -> Found:
     """The first `count` experiments after a place."""
     session.execute(_SETTINGS)
     if wanted.has_all:

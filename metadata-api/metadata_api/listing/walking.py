@@ -16,18 +16,18 @@ from metadata_api.listing import keys
 from metadata_api.listing.conditions import fits, has_value
 from metadata_api.listing.cursor import Place
 from metadata_api.listing.expressions import Comparison, Expression, IsNull, OneOf, SortKey
-from metadata_api.listing.wanted import Wanted
+from metadata_api.listing.list_query import ListQuery
 
 Tests = tuple[Expression, ...]
 
 
-def walk(session: Session, wanted: Wanted, last: Place | None, count: int) -> list[Place]:
+def walk(session: Session, wanted: ListQuery, last: Place | None, count: int) -> list[Place]:
     """The first `count` that fit after a place."""
     return _Walk(session, wanted).find(wanted.order, wanted.filter, last, count)
 
 
 class _Walk:
-    def __init__(self, session: Session, wanted: Wanted) -> None:
+    def __init__(self, session: Session, wanted: ListQuery) -> None:
         self.session = session
         self.wanted = wanted
         self.newest_first = wanted.newest_first

@@ -16,7 +16,7 @@ from metadata_api.database.tables import Deployment, Experiment, ModelVersion
 from metadata_api.errors import Conflict, Forbidden
 from metadata_api.predicting import predictions, recorded
 from metadata_api.predicting.predictions import Dependencies, PredictionRequest
-from metadata_api.predicting.targets import Wanted
+from metadata_api.predicting.targets import Selection
 from metadata_api.schemas import predictions as bodies
 
 COMPARED = ("status", "version", "kind", "label", "number", "unit", "text", "boxes", "tensors", "error")
@@ -33,7 +33,9 @@ async def ask(
     input any more, Forbidden when only others than the allowed ones do.
     """
     before, deployment = await run_in_threadpool(_prepare, dependencies, uid, allowed)
-    request = PredictionRequest("", None, before.input_sha256, Wanted([deployment]), None, asked_by=asked_by)
+    request = PredictionRequest(
+        "", None, before.input_sha256, Selection([deployment]), None, asked_by=asked_by
+    )
     told = await predictions.predict_all(dependencies, request)
     if not told.results:
         raise Conflict("not_asked_again", told.not_asked[0].detail)

@@ -25,7 +25,7 @@ from metadata_api.predicting import inputs, stored_inputs, targets, v2_client
 from metadata_api.predicting.agreement import agreements
 from metadata_api.predicting.base import CannotTake, ParsedInput
 from metadata_api.predicting.results import Judged, Outcome, judge, rows_of
-from metadata_api.predicting.targets import Target, Wanted
+from metadata_api.predicting.targets import Selection, Target
 from metadata_api.predicting.v2_client import InferenceFailed, ModelOutput, ModelRequest
 from metadata_api.schemas import predictions as bodies
 from metadata_api.storage.base import ObjectStore
@@ -56,7 +56,7 @@ class PredictionRequest:
     """A name of `inputs.kinds()`; empty with a sha256."""
     value: Any
     input_sha256: str | None
-    wanted: Wanted
+    selection: Selection
     deadline_ms: int | None
     """None gives each deployment what its server has."""
     source: str = "api"
@@ -108,7 +108,7 @@ def _prepare(dependencies: Dependencies, request: PredictionRequest) -> _Plan:
     """One short transaction that writes nothing, and what takes time with the input."""
     parsed = None if request.input_sha256 else inputs.kinds()[request.kind].parse(request.value)
     with dependencies.sessions() as session:
-        found = targets.find(session, request.wanted)
+        found = targets.find(session, request.selection)
         stored = session.get(Input, request.input_sha256) if request.input_sha256 else None
         if parsed is not None:
             stored_inputs.require_kind(session, parsed)

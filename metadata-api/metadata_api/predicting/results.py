@@ -19,6 +19,7 @@ from metadata_api.predicting.targets import VERSION_COLUMNS, AnsweringVersion, T
 from metadata_api.predicting.v2_client import InferenceFailed, ModelOutput
 from metadata_api.schemas import predictions as bodies
 
+Row = dict[str, Any]
 Versions = dict[tuple[int, str], AnsweringVersion]
 Lineage = dict[str, Any]
 log = logging.getLogger(__name__)
@@ -58,9 +59,32 @@ def judge(sessions: Sessions, outcomes: Sequence[Outcome]) -> list[Judged]:
     return [_judged(outcome, versions, shown) for outcome in outcomes]
 
 
-def rows_of(
-    request_uid: UUID, input_sha256: str, source: str, judged: Sequence[Judged]
-) -> list[dict[str, Any]]:
+UNANSWERED = "unanswered"
+# The columns of what models answer.
+_OF_ANSWERS = ("label", "probabilities", "answer", "latency_ms", "error", "error_detail")
+
+
+def unanswered_row(
+    uid: UUID, request_uid: UUID, input_sha256: str, source: str, target: Target, version: AnsweringVersion
+) -> Row:
+    """The row of a prediction whose answer is not known yet."""
+    return {
+        "uid": uid,
+        "request_uid": request_uid,
+        "input_sha256": input_sha256,
+        "source": source,
+        "deployment": target.name,
+        "alias": target.alias,
+        "version_id": version.id,
+        "status": UNANSWERED,
+        "kind": version.answer_kind,
+        "lineage": lineage_of(target, version, None),
+        "disagrees": False,
+        **dict.fromkeys(_OF_ANSWERS),
+    }
+
+
+def rows_of(request_uid: UUID, input_sha256: str, source: str, judged: Sequence[Judged]) -> list[Row]:
     """The rows of predictions that record every outcome. Takes time: no session is open for it either."""
     differ = disagreeing(one.result for one in judged)
     return [

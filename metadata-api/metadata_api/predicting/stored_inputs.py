@@ -1,6 +1,6 @@
 """Inputs as they are kept: bytes first, then a row, once for each sha256; called by predictions and routes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import select, tuple_
@@ -137,6 +137,12 @@ def list_page(session: Session, *, kind: str | None, limit: int, before: str | N
     rows = session.scalars(query).all()
     items = [listed(row) for row in rows[:limit]]
     return bodies.InputPage(items=items, next=rows[limit - 1].sha256 if len(rows) > limit else None)
+
+
+def named(session: Session, digests: Iterable[str]) -> dict[str, bodies.StoredInput]:
+    """Those of these digests that are there."""
+    rows = session.scalars(select(Input).where(Input.sha256.in_(set(digests))))
+    return {row.sha256: listed(row) for row in rows}
 
 
 def listed(row: Input) -> bodies.StoredInput:

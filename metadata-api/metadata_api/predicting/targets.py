@@ -46,7 +46,7 @@ class AnsweringVersion:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Selection:
     """Whom a call names; nobody means all that run. `allowed` are those that the caller may use, None for all."""
 
     deployments: Sequence[str] = ()
@@ -94,39 +94,39 @@ class Found:
     not_asked: list[NotAsked] = field(default_factory=list)
 
 
-def find(session: Session, wanted: Wanted) -> Found:
+def find(session: Session, selection: Selection) -> Found:
     """Who is named, each deployment once, or all that shall run.
 
     Raises NotFound for an unknown name, Forbidden for an alias of a deployment that the caller may not use, Conflict
     when nobody is named and nothing runs.
     """
-    pointers = _pointers(session, wanted.aliases)
+    pointers = _pointers(session, selection.aliases)
     for pointer in pointers.values():
-        if wanted.allowed is not None and pointer.deployment not in wanted.allowed:
+        if selection.allowed is not None and pointer.deployment not in selection.allowed:
             raise Forbidden(
                 "forbidden", f"Your token is limited to other deployments than alias {pointer.name}'s."
             )
-    experiment_ids = _experiment_ids(session, wanted.experiments)
-    names = [*wanted.deployments, *(pointer.deployment for pointer in pointers.values())]
+    experiment_ids = _experiment_ids(session, selection.experiments)
+    names = [*selection.deployments, *(pointer.deployment for pointer in pointers.values())]
     query = _query()
-    if wanted.everybody:
+    if selection.everybody:
         query = query.where(Deployment.desired == "running")
     else:
         query = query.where(
             Deployment.name.in_(names) | Deployment.experiment_id.in_(list(experiment_ids.values()))
         )
-    if wanted.allowed is not None:
-        query = query.where(Deployment.name.in_(wanted.allowed))
+    if selection.allowed is not None:
+        query = query.where(Deployment.name.in_(selection.allowed))
     known = {row.name: _target(row) for row in session.execute(query)}
-    if wanted.everybody and not known:
+    if selection.everybody and not known:
         raise Conflict(
             "nothing_deployed", "No deployment is running. Deploy a version of an experiment first."
         )
-    if missing := [name for name in wanted.deployments if name not in known]:
+    if missing := [name for name in selection.deployments if name not in known]:
         raise NotFound(
             "deployment_unknown", f"There is no deployment {', '.join(missing[:10])}. See /v1/deployments."
         )
-    return _sorted(session, wanted, known, pointers, experiment_ids)
+    return _sorted(session, selection, known, pointers, experiment_ids)
 
 
 def of_names(session: Session, names: Collection[str]) -> dict[str, Target]:
@@ -136,14 +136,14 @@ def of_names(session: Session, names: Collection[str]) -> dict[str, Target]:
 
 def _sorted(
     session: Session,
-    wanted: Wanted,
+    selection: Selection,
     known: dict[str, Target],
     pointers: dict[str, aliases.Pointer],
     experiment_ids: dict[str, int],
 ) -> Found:
     """Who may be asked, in the order in which the call names them."""
     found = Found()
-    chosen: dict[str, Target] = {name: known[name] for name in dict.fromkeys(wanted.deployments)}
+    chosen: dict[str, Target] = {name: known[name] for name in dict.fromkeys(selection.deployments)}
     for pointer in pointers.values():
         if pointer.deployment not in known:  # deleted since the aliases were read
             raise NotFound(
@@ -165,7 +165,7 @@ def _sorted(
             found.not_asked.append(
                 NotAsked(deployment=None, experiment=name, reason="not_deployed", detail=detail)
             )
-    for target in known.values() if wanted.everybody else chosen.values():
+    for target in known.values() if selection.everybody else chosen.values():
         if target.running:
             found.targets.append(target)
         else:

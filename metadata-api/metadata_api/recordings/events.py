@@ -25,6 +25,8 @@ _STRUCTURED = "application/cloudevents+json"
 # The ids of callers of KServe's agent may be any text; of these the uuid is made, for each deployment its own.
 _FOREIGN = UUID("6f1e8f3a-6b0e-5c57-9a53-0c6f6a5f2d11")
 _MAX_ID = 1024
+# Components of an InferenceService that are asked other things than the model; their agents pass the same ids on.
+_NO_MODELS = ("transformer", "explainer")
 # Python reads microseconds; the agent writes nanoseconds.
 _FINER = re.compile(r"(\.\d{6})\d+")
 
@@ -96,6 +98,9 @@ def _event(deployment: str, attributes: Mapping[str, Any], body: bytes, size: An
         raise _invalid(f"{where}id must be a text of 1 to {_MAX_ID} characters.")
     if not isinstance(attributes.get("source"), str):
         raise _invalid(f"{where}source is missing.")
+    component = attributes.get("component")
+    if component in _NO_MODELS:
+        raise _invalid(f"{where}component is {component}; set the logger of the predictor alone.")
     served = attributes.get("modelversion", "")
     return Event(
         id=_uuid(deployment, identity),

@@ -1,6 +1,7 @@
 """Recorded v2 bodies row by row: inputs that people can look at, and outputs; called by `storing`. Pure."""
 
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -17,6 +18,8 @@ from serving_runtime.protocol.tensors import Tensor
 T = TypeVar("T")
 MAX_ROWS = 100
 """Of one request; what follows them is not recorded."""
+MAX_UNPACKED = 64 * 1024 * 1024
+"""Of one body, in bytes."""
 
 
 class Unreadable(Exception):
@@ -53,28 +56,48 @@ def outputs_of(event: Event, rows: int) -> list[ModelOutput]:
 
 def _read(event: Event, read: Callable[[bytes, int | None], T]) -> T:
     """The body with the length of its JSON that the sender said, else with the one that is found; raises Unreadable."""
+    body = _unpacked(event.body)
     try:
-        return read(event.body, event.json_size)
+        return read(body, event.json_size)
     except (InvalidRequest, rest.InvalidResponse) as error:
-        size = _json_size(event)
+        size = _json_size(body) if event.json_size is None else None
         if size is None:
             raise Unreadable(str(error)) from None
     try:
-        return read(event.body, size)
+        return read(body, size)
     except (InvalidRequest, rest.InvalidResponse) as error:
         raise Unreadable(str(error)) from None
 
 
-def _json_size(event: Event) -> int | None:
-    """The length of the JSON that a body begins with, which KServe's agent does not say; None when it was said."""
-    if event.json_size is not None:
-        return None
+def _unpacked(body: bytes) -> bytes:
+    """The body without gzip or deflate, in which KServe's agent copies it from the wire without its Content-Encoding.
+
+    No v2 body begins as these do. Raises Unreadable.
+    """
+    if body.startswith(b"\x1f\x8b"):
+        window = 31
+    elif body[:1] == b"\x78" and int.from_bytes(body[:2]) % 31 == 0:
+        window = 15
+    else:
+        return body
+    stream = zlib.decompressobj(window)
+    try:
+        found = stream.decompress(body, MAX_UNPACKED)
+    except zlib.error as error:
+        raise Unreadable(f"it is packed, and broken: {error}") from None
+    if not stream.eof:
+        raise Unreadable(f"it is packed, and not whole within {MAX_UNPACKED} bytes")
+    return found
+
+
+def _json_size(body: bytes) -> int | None:
+    """The length of the JSON before binary tensors, which KServe's agent does not say; None where none follow."""
     try:
         # One character for each byte, so that the place in the text is that in the body.
-        _, size = json.JSONDecoder().raw_decode(event.body.decode("latin-1"))
+        _, size = json.JSONDecoder().raw_decode(body.decode("latin-1"))
     except (ValueError, RecursionError):
         return None
-    return size if size < len(event.body) else None
+    return size if size < len(body) else None
 
 
 def _row(tensor: Tensor, at: int) -> Tensor:

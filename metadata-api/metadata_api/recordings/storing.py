@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -19,7 +18,7 @@ from metadata_api.database.prediction_tables import Prediction
 from metadata_api.database.session import Sessions
 from metadata_api.predicting import results, stored_inputs, targets
 from metadata_api.predicting.base import ParsedInput
-from metadata_api.predicting.results import Outcome, Versions
+from metadata_api.predicting.results import UNANSWERED, Outcome, Row, Versions
 from metadata_api.predicting.targets import AnsweringVersion, Target
 from metadata_api.recordings import pairing, reading
 from metadata_api.recordings.events import Event
@@ -28,13 +27,10 @@ from metadata_api.recordings.reading import Unreadable
 from metadata_api.storage.base import ObjectStore
 
 SOURCE = "v2"
-UNANSWERED = "unanswered"
 STORED, REPEATED, UNREADABLE = "stored", "repeated", "unreadable"
 PREDICTIONS = "predictions"
 # A sender's clock may be wrong and its queue long; the log of an alias is read by the time of a prediction.
 OLDEST = timedelta(hours=1)
-
-Row = dict[str, Any]
 
 
 @dataclass
@@ -168,31 +164,13 @@ def _rows(one: _Recorded, versions: Versions, parsed: dict[str, ParsedInput]) ->
         version = versions.get((target.experiment_id, request.version))
     if version is None:
         raise Unreadable(f"its version {request.version} is not registered")
-    rows = []
+    rows: list[Row] = []
+    created_at = _when(request)
     for at, item in enumerate(reading.inputs_of(request, version.interface)):
         parsed[item.sha256] = item
-        rows.append(
-            {
-                "uid": uid_of(request.id, at),
-                "request_uid": request.id,
-                "input_sha256": item.sha256,
-                "deployment": target.name,
-                "alias": None,
-                "source": SOURCE,
-                "version_id": version.id,
-                "status": UNANSWERED,
-                "kind": version.answer_kind,
-                "label": None,
-                "probabilities": None,
-                "answer": None,
-                "latency_ms": None,
-                "error": None,
-                "error_detail": None,
-                "lineage": results.lineage_of(target, version, None),
-                "disagrees": False,
-                "created_at": _when(request),
-            }
-        )
+        uid = uid_of(request.id, at)
+        row = results.unanswered_row(uid, request.id, item.sha256, SOURCE, target, version)
+        rows.append(row | {"created_at": created_at})
     return rows
 
 

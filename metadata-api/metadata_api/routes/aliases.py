@@ -105,7 +105,7 @@ async def roll_back_alias(
         float, Query(ge=0, le=120, description="For a target that is not ready; then 202 says how far it is.")
     ] = 30,
 ) -> Alias | RollbackUnderWay:
-    """Point where it pointed before the last move; what is stopped or not served any more is woken, and proven first.
+    """Point where it pointed before the last move; what is not served any more is started and self-tested first.
 
     Until then the present target answers. After a 202 the same request goes on.
     """

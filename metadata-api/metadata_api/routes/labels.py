@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1/inputs/{sha256}", tags=["labels"])
     "/labels",
     dependencies=[needs(Role.ANNOTATOR)],
     status_code=201,
-    responses={200: {"model": Label, "description": "It was said before."}, **responses(400, 404)},
+    responses={200: {"model": Label, "description": "It was said before."}, **responses(400, 404, 409)},
 )
 def label_input(
     session: SessionDep, caller: CallerDep, sha256: Digest, new: NewLabel, response: Response
@@ -45,10 +45,18 @@ def list_labels(
     return labels.list_page(session, sha256, task=task, limit=limit, before=cursor)
 
 
-@router.delete("/labels", dependencies=[needs(Role.ANNOTATOR)], responses=responses(404))
-def take_back_label(session: SessionDep, sha256: Digest, task: Annotated[TaskName, Query()]) -> Label:
-    """Take back what is said about an input for a task: it counts no longer, and stays as history."""
-    return labels.take_back(session, sha256, task)
+@router.delete("/labels", dependencies=[needs(Role.ANNOTATOR)], responses=responses(404, 409))
+def take_back_label(
+    session: SessionDep,
+    sha256: Digest,
+    task: Annotated[TaskName, Query()],
+    label: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+) -> Label:
+    """Take back what is said about an input for a task: it counts no longer, and stays as history.
+
+    With `label` only the label of this id, and no other that has taken its place meanwhile.
+    """
+    return labels.take_back(session, sha256, task, label)
 
 
 @router.put("/skips", dependencies=[needs(Role.ANNOTATOR)], status_code=204, responses=responses(404))

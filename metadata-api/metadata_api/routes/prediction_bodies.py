@@ -15,7 +15,7 @@ from metadata_api.limits import JSON_COPIES
 from metadata_api.memory import charge_soon
 from metadata_api.predicting import inputs
 from metadata_api.predicting.predictions import PredictionRequest
-from metadata_api.predicting.targets import Wanted
+from metadata_api.predicting.targets import Selection
 from metadata_api.schemas.fields import SHA256, Body, Name
 from serving_runtime.contracts import RESPONSE_SECONDS_BOUNDS
 
@@ -88,9 +88,9 @@ async def read(request: Request, wanted_by: frozenset[str] | None) -> Prediction
             "input_missing", f"Send exactly one input: {names}, or the `input_sha256` of a stored one."
         )
     kind, value = next(iter(sent.items()), ("", None))
-    wanted = Wanted(asked.deployments, asked.aliases, asked.experiments, wanted_by)
+    selection = Selection(asked.deployments, asked.aliases, asked.experiments, wanted_by)
     source = "ui" if request.headers.get(CLIENT_HEADER) == "ui" else "api"
-    return PredictionRequest(kind, value, asked.input_sha256, wanted, asked.deadline_ms, source)
+    return PredictionRequest(kind, value, asked.input_sha256, selection, asked.deadline_ms, source)
 
 
 async def _form(request: Request) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -41,7 +41,7 @@ PredictionDeps = Annotated[Dependencies, Depends(_dependencies)]
 
 async def _asked(request: Request, caller: CallerDep) -> PredictionRequest:
     asked = await prediction_bodies.read(request, caller.deployments)
-    for name in asked.wanted.deployments:
+    for name in asked.selection.deployments:
         caller.require_deployment(name)
     return replace(asked, asked_by=caller.subject)
 

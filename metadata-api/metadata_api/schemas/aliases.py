@@ -45,7 +45,7 @@ class RollbackUnderWay(BaseModel):
     """What an alias waits for before it is rolled back."""
 
     deployment: str
-    """It was started, or deployed again, and has not proven itself yet."""
+    """It was started, or deployed again, and has not passed its self-test yet."""
     version: int
     state: str
     reason: str | None

@@ -26,6 +26,9 @@ class NewLabel(Body):
     """Why, in the annotator's words."""
     chosen: Chosen = "other"
     """How the input was chosen, as the queue said it: scores say on which labels they rest."""
+    supersedes: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+    """The id of the label that it takes the place of, 0 where there is none: 409 `label_changed` when that is no longer
+    so, as of two people who label at once. Null takes the place of any."""
 
 
 class NewSkip(Body):

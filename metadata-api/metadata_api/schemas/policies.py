@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 from metadata_api.errors import ErrorBody
 from metadata_api.schemas.aliases import Alias
 from metadata_api.schemas.fields import Body, Name, ShortText, Text
+from metadata_api.schemas.predictions import Input
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -106,6 +107,7 @@ class Flip(BaseModel):
     """A labelled input on which one of both is right alone."""
 
     input_sha256: str
+    input: Input
     truth: str | float
     chosen: str
 
@@ -114,6 +116,7 @@ class Undecided(BaseModel):
     """An input that nobody has labelled and about which both say different things."""
 
     input_sha256: str
+    input: Input
     champion: str
     candidate: str
 
@@ -154,6 +157,8 @@ class Standing(BaseModel):
     ties: int
     chosen_at_random: int
     """How many of the labels are of inputs that were chosen at random."""
+    labelled_before: int
+    """How many of the labelled inputs had a label before the candidate was uploaded: it may have learned from them."""
     log_e: float
     """Natural logarithm of the e-value."""
     log_threshold: float

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from metadata_api.schemas.fields import SHA256, Body, Name
+from metadata_api.schemas.predictions import Input
 
 MOST_INPUTS = 1000
 Sha256 = Annotated[str, Field(pattern=SHA256)]
@@ -32,7 +33,7 @@ class Replayed(BaseModel):
     p50_ms: float | None
     p95_ms: float | None
     labelled: int
-    """Answers about inputs with a label, of which `right` are right."""
+    """Answers about inputs with a label that is a class or a text, of which `right` are right."""
     right: int
 
 
@@ -40,11 +41,13 @@ class ReplayedFlip(BaseModel):
     """An input about which a deployment says something else than the first."""
 
     input_sha256: str
+    input: Input | None = None
+    """Null once it is deleted."""
     first: str
     other: str
     truth: str | None
     verdict: Verdict
-    """By the label: unknown without one, neither when both are wrong."""
+    """By the label: unknown without one, neither when both are wrong; of numbers the nearer one is better."""
 
 
 class ReplayedClass(BaseModel):

@@ -160,7 +160,7 @@ def ask(
     as_json: AsJson = False,
 ) -> None:
     """Ask deployments, by default all that can take the input. Exit code 1 unless one answered."""
-    asked = inputs.question(words or [], text, tensors)
+    asked = inputs.request_of(words or [], text, tensors)
     targets = {"deployments": deployment or [], "aliases": alias or [], "experiments": experiment or []}
     with api_of(context) as api:
         content = asked.content(targets, deadline_ms)

@@ -13,7 +13,7 @@ MAX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Question:
+class PredictionRequest:
     """One input: either the bytes of an image, or one entry of a JSON body."""
 
     image: tuple[str, bytes] | None = None
@@ -31,7 +31,7 @@ class Question:
         return {"json": {key: value, **options}}
 
 
-def question(words: Sequence[str], text: str | None, tensors: Path | None) -> Question:
+def request_of(words: Sequence[str], text: str | None, tensors: Path | None) -> PredictionRequest:
     """The one input that the arguments of `ask` name. Raises WrongUse.
 
     Words are a file (an image; tensors in a .json; a text in a .txt) or NAME=VALUE, as many as the row has.
@@ -39,24 +39,24 @@ def question(words: Sequence[str], text: str | None, tensors: Path | None) -> Qu
     if (text is not None) + (tensors is not None) + bool(words) != 1:
         raise WrongUse("name one input: a FILE, a row as NAME=VALUE ..., --text TEXT or --tensors FILE.json")
     if text is not None:
-        return Question(entry=("text", text))
+        return PredictionRequest(entry=("text", text))
     if tensors is not None:
-        return Question(entry=("tensors", _tensors(tensors)))
+        return PredictionRequest(entry=("tensors", _tensors(tensors)))
     if len(words) == 1 and ("=" not in words[0] or Path(words[0]).is_file()):
         return _file(Path(words[0]))
-    return Question(entry=("row", _row(words)))
+    return PredictionRequest(entry=("row", _row(words)))
 
 
-def _file(path: Path) -> Question:
+def _file(path: Path) -> PredictionRequest:
     match path.suffix.lower():
         case ".json":
-            return Question(entry=("tensors", _tensors(path)))
+            return PredictionRequest(entry=("tensors", _tensors(path)))
         case ".txt":
             try:
-                return Question(entry=("text", _read(path).decode()))
+                return PredictionRequest(entry=("text", _read(path).decode()))
             except UnicodeError as error:
                 raise WrongUse(f"{path} is not UTF-8 text: save it as UTF-8") from error
-    return Question(image=(path.name, _read(path)))
+    return PredictionRequest(image=(path.name, _read(path)))
 
 
 def _row(words: Sequence[str]) -> dict[str, Any]:

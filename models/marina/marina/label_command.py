@@ -1,6 +1,7 @@
 """The command `label`: says what is right about many inputs at once, and how far a task is."""
 
 import math
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,12 +78,12 @@ def _label_one(api: Api, task: str, row: Row, takes: Json, names: list[str] | No
     if row.problem:
         raise WrongUse(row.problem)
     answer = _answer(row.value, takes)
-    question = inputs.question([str(row.file)], None, None) if row.file else None
+    request = inputs.request_of([str(row.file)], None, None) if row.file else None
     if names is None:
         return
     sha256 = row.sha256
-    if question:
-        content = question.content({"deployments": names}, None)
+    if request:
+        content = request.content({"deployments": names}, None)
         found = api.send("POST", "/v1/predictions", seconds=ASK_SECONDS, **content)
         sha256 = found["input"]["sha256"]
     api.post(f"/v1/inputs/{sha256}/labels", {"task": task, "note": row.note, **answer})
@@ -102,8 +103,13 @@ def _answer(value: str, takes: Json) -> dict[str, Any]:
         if not math.isfinite(number):
             raise WrongUse(f"{value!r} is no number, which is what the task takes")
         return {field: number}
-    if field == "label" and takes["labels"] and value not in takes["labels"]:
-        raise WrongUse(f"{value!r} is no class of the task")
+    if field == "label" and takes["labels"]:
+        # Folders of macOS have their names decomposed.
+        known = {unicodedata.normalize("NFC", one): one for one in takes["labels"]}
+        found = value if value in takes["labels"] else known.get(unicodedata.normalize("NFC", value))
+        if found is None:
+            raise WrongUse(f"{value!r} is no class of the task")
+        return {field: found}
     return {field: value}
 
 

@@ -47,16 +47,14 @@ class Call(NamedTuple):
 
 def events(call: Call) -> bytes:
     """The request's event, a comma and the response's, as JSON; one event without a response."""
-    request = _event(call, EVENT_OF_REQUEST, call.request)
-    return (
-        request
-        if call.response is None
-        else b",".join((request, _event(call, EVENT_OF_RESPONSE, call.response)))
-    )
+    pieces = _event(call, EVENT_OF_REQUEST, call.request)
+    if call.response is not None:
+        pieces = [*pieces, b",", *_event(call, EVENT_OF_RESPONSE, call.response)]
+    return b"".join(pieces)
 
 
-def _event(call: Call, kind: str, part: Part) -> bytes:
-    pieces = [
+def _event(call: Call, kind: str, part: Part) -> list[bytes]:
+    return [
         _head(kind, call.namespace, call.model, call.version),
         b',"id":"',
         call.id.encode(),
@@ -70,7 +68,6 @@ def _event(call: Call, kind: str, part: Part) -> bytes:
         binascii.b2a_base64(part.body, newline=False),
         b'"}',
     ]
-    return b"".join(pieces)
 
 
 @lru_cache(maxsize=256)

@@ -19,6 +19,7 @@ from serving_runtime.contracts import PREDICTION_HEADER
 from serving_runtime.front.recorded_calls import Call, Part
 from serving_runtime.front.recording_sender import Sender
 from serving_runtime.front.responses import Response
+from serving_runtime.watched_file import WatchedFile
 
 LOOK_SECONDS = 0.5
 _HEADER = PREDICTION_HEADER.encode()
@@ -39,9 +40,8 @@ class Recorder:
     """`rules` say what is recorded, empty for nothing; `follow` keeps them current."""
 
     def __init__(self, path: Path | None, sender: Sender) -> None:
-        self._path = path
+        self._file = WatchedFile(path, _read) if path else None
         self._sender = sender
-        self._state: tuple[int, int, int] | None = None
         self._problem = ""
         self.rules: Mapping[str, Rule] = {}
         self._refresh()
@@ -84,19 +84,18 @@ class Recorder:
         await asyncio.to_thread(self._sender.close)
 
     def _refresh(self) -> None:
-        if self._path is None:
+        if self._file is None:
             return
         try:
-            status = self._path.stat()
-            state = (status.st_mtime_ns, status.st_ino, status.st_size)
-            if state != self._state:
-                self.rules, self._state = _read(self._path), state
+            rules = self._file.changed()
+            if rules is not None:
+                self.rules = rules
             self._problem = ""
         except FileNotFoundError:
-            self.rules, self._state = {}, None
+            self.rules = {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if self._problem != str(error):
-                _log.warning("%s is not read: %s; what is recorded stays as it is", self._path, error)
+                _log.warning("%s is not read: %s; what is recorded stays as it is", self._file.path, error)
             self._problem = str(error)
 
 
@@ -107,8 +106,8 @@ def _event_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
-def _read(path: Path) -> dict[str, Rule]:
-    document = orjson.loads(path.read_bytes())
+def _read(content: bytes) -> dict[str, Rule]:
+    document = orjson.loads(content)
     return {
         name: _rule(str(document["namespace"]), **found) for name, found in sorted(document["models"].items())
     }

@@ -1,7 +1,8 @@
 """Sends recorded calls from a bounded queue, in a thread of its own: no answer waits for it.
 
-The event loop only adds, the thread only takes; each writes counters of its own, so that neither needs a lock. What
-does not fit, or is not taken in time, is dropped and counted.
+The event loop only adds, the thread only takes; each writes counters of its own, so that neither needs a lock. The loop
+encodes, some microseconds for a call, because a thread that did would have to wrest the interpreter from it for each.
+What does not fit, or is not taken in time, is dropped and counted.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from serving_runtime.contracts import EVENT_BATCH
@@ -29,10 +31,19 @@ PAUSES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Between the attempts to send a batch; the first is for a connection that was closed meanwhile."""
 CLOSE_SECONDS = 3.0
 _GATHER_SECONDS = 0.05
-_TURN_BYTES = 32 * 1024  # encoded without a break, because the event loop stands still meanwhile
 _TRY_AGAIN = frozenset((0, 408, 425, 429, 500, 502, 503, 504))
 
 _log = logging.getLogger(__name__)
+
+
+class _Encoded(NamedTuple):
+    """A call as it is sent; `size` is that of its bodies."""
+
+    url: str
+    model: str
+    version: str
+    events: bytes
+    size: int
 
 
 class Sender:
@@ -44,7 +55,7 @@ class Sender:
         self._metrics = metrics
         self._queue_calls = queue_calls
         self._queue_bytes = queue_bytes
-        self._waiting: deque[Call] = deque()
+        self._waiting: deque[_Encoded] = deque()
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -66,7 +77,8 @@ class Sender:
             return False
         self._put += 1
         self._put_bytes += size
-        self._waiting.append(call)
+        events = recorded_calls.events(call)
+        self._waiting.append(_Encoded(call.url, call.model, call.version, events, size))
         if not self._wake.is_set():
             self._wake.set()
         if self._thread is None:
@@ -106,14 +118,14 @@ class Sender:
                 self._disconnect()
                 return
 
-    def _batches(self) -> Iterator[list[Call]]:
+    def _batches(self) -> Iterator[list[_Encoded]]:
         """All that waits, by address and in order."""
-        by_url: dict[str, list[Call]] = {}
+        by_url: dict[str, list[_Encoded]] = {}
         for _ in range(len(self._waiting)):
             call = self._waiting.popleft()
             by_url.setdefault(call.url, []).append(call)
         for calls in by_url.values():
-            batch: list[Call] = []
+            batch: list[_Encoded] = []
             size = 0
             for call in calls:
                 if batch and (len(batch) == BATCH_CALLS or size + call.size > BATCH_BYTES):
@@ -123,8 +135,8 @@ class Sender:
                 size += call.size
             yield batch
 
-    def _send(self, calls: list[Call]) -> None:
-        url, body = calls[0].url, _encoded(calls)
+    def _send(self, calls: list[_Encoded]) -> None:
+        url, body = calls[0].url, b"[%b]" % b",".join([call.events for call in calls])
         for pause in (*PAUSES, None):
             status = self._post(url, body)
             if 200 <= status < 300:
@@ -138,7 +150,7 @@ class Sender:
             if pause is None or self._closing.wait(pause):
                 return self._dropped(calls, "not_taken")
 
-    def _dropped(self, calls: list[Call], reason: str) -> None:
+    def _dropped(self, calls: list[_Encoded], reason: str) -> None:
         for (model, version), count in _by_version(calls).items():
             self._metrics.count_dropped_recordings(model, version, reason, count)
 
@@ -180,17 +192,5 @@ class Sender:
         self._problem = problem
 
 
-def _encoded(calls: list[Call]) -> bytes:
-    pieces = []
-    unbroken = 0
-    for call in calls:
-        pieces.append(recorded_calls.events(call))
-        unbroken += call.size
-        if unbroken > _TURN_BYTES:
-            time.sleep(0)  # hands the interpreter to the event loop
-            unbroken = 0
-    return b"[" + b",".join(pieces) + b"]"
-
-
-def _by_version(calls: list[Call]) -> Counter[tuple[str, str]]:
+def _by_version(calls: list[_Encoded]) -> Counter[tuple[str, str]]:
     return Counter((call.model, call.version) for call in calls)

@@ -6,7 +6,6 @@ a revoked token is soon rejected; a file that cannot be read leaves the last one
 
 import hashlib
 import logging
-import stat
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import orjson
 
 from serving_runtime.contracts import ErrorCode, Role
 from serving_runtime.hosts import Rejection
+from serving_runtime.watched_file import WatchedFile
 
 LOOK_SECONDS = 0.5
 _HOW = "Send a token in the header `Authorization: Bearer TOKEN`."
@@ -39,9 +39,8 @@ class Tokens:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = WatchedFile(path, _read)
         self._grants: Mapping[str, _Grant] = {}
-        self._state: tuple[int, int, int] | None = None
         self._look_at = 0.0
         self._complained = False
         self._refresh()
@@ -70,21 +69,18 @@ class Tokens:
             return
         self._look_at = now + LOOK_SECONDS
         try:
-            status = self._path.stat()
-            if not stat.S_ISREG(status.st_mode):
-                raise ValueError("it is no regular file")
-            state = (status.st_mtime_ns, status.st_ino, status.st_size)
-            if state != self._state:
-                self._grants, self._state = _read(self._path), state
-                _log.info("%d tokens are known", len(self._grants))
+            grants = self._file.changed()
+            if grants is not None:
+                self._grants = grants
+                _log.info("%d tokens are known", len(grants))
             self._complained = False
         except (OSError, ValueError, KeyError, TypeError) as error:
             if not self._complained:
-                _log.warning("%s is not read: %s; the tokens of before stay", self._path, error)
+                _log.warning("%s is not read: %s; the tokens of before stay", self._file.path, error)
             self._complained = True
 
 
-def _read(path: Path) -> dict[str, _Grant]:
+def _read(content: bytes) -> dict[str, _Grant]:
     return {
         token["sha256"]: _Grant(
             Role(token["role"]),
@@ -92,7 +88,7 @@ def _read(path: Path) -> dict[str, _Grant]:
             token["expires_at"],
             token.get("path"),
         )
-        for token in orjson.loads(path.read_bytes())["tokens"]
+        for token in orjson.loads(content)["tokens"]
     }
 
 

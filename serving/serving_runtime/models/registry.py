@@ -1,7 +1,8 @@
-"""The set of models that this process serves, kept equal to what the models file wants.
+"""The set of models that this process serves, kept equal to what the models file lists.
 
-A changed version is started beside the old one, proven, and only then gets the traffic; the old one finishes what it
-has and ends. A version that cannot be served never gets traffic: the old one goes on, and /status says why.
+A changed version is started beside the old one and passes its self-test before it gets the traffic; the old one
+finishes what it has and ends. A version that cannot be served never gets traffic: the old one goes on, and /status
+says why.
 """
 
 import asyncio

@@ -18,6 +18,7 @@ from serving_runtime.contracts import (
 from serving_runtime.models.registry import Models
 from serving_runtime.models.version import ModelEntry
 from serving_runtime.settings import Settings
+from serving_runtime.watched_file import WatchedFile
 
 POLL_SECONDS = 0.3
 _VERSION = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -35,7 +36,9 @@ class ModelSource:
     def __init__(self, settings: Settings, models: Models) -> None:
         self._settings = settings
         self._models = models
-        self._last_read: tuple[int, int, int] | None = None
+        path = settings.models_file
+        self._file = WatchedFile(path, _read) if path else None
+        self._has_pod = False
         self.problem: str | None = None
 
     async def follow(self) -> None:
@@ -48,29 +51,23 @@ class ModelSource:
         """Reconcile once if something changed. A file that cannot be read leaves the models as they are."""
         try:
             entries = self._changed()
-        except (ModelSourceError, OSError) as error:
-            if self.problem != str(error):
-                _log.error("%s; the models stay as they are", error)
-            self.problem = str(error)
+        except (ValueError, OSError) as error:
+            problem = f"{self._file.path} is not read: {error}" if self._file else str(error)
+            if self.problem != problem:
+                _log.error("%s; the models stay as they are", problem)
+            self.problem = problem
             return
         if entries is not None:
             self.problem = None
             self._models.reconcile(entries)
 
     def _changed(self) -> list[ModelEntry] | None:
-        path = self._settings.models_file
-        if path is None:
-            return None if self._last_read else self._pod()
+        if self._file is None:
+            return None if self._has_pod else self._pod()
         try:
-            status = path.stat()
+            return self._file.changed()
         except FileNotFoundError:
-            self._last_read = None
             return []
-        mark = (status.st_ino, status.st_mtime_ns, status.st_size)
-        if mark == self._last_read:
-            return None
-        self._last_read = mark
-        return read_models_file(path)
 
     def _pod(self) -> list[ModelEntry]:
         name, folder = self._settings.model.name, self._settings.model.dir
@@ -80,7 +77,7 @@ class ModelSource:
         archives = sorted([*folder.glob("*.mar"), *(folder / "model-store").glob("*.mar")])
         if len(archives) != 1:
             raise ModelSourceError(f"{folder} must hold one .mar file, it holds {len(archives)}")
-        self._last_read = (0, 0, 0)
+        self._has_pod = True
         model = self._settings.model
         return [
             ModelEntry(
@@ -98,22 +95,20 @@ class ModelSource:
         ]
 
 
-def read_models_file(path: Path) -> list[ModelEntry]:
-    """Read `{"models": [{"name", "version", "mar", "sha256", "runtime"}]}`. Raises ModelSourceError and OSError.
+def _read(content: bytes) -> list[ModelEntry]:
+    """Read `{"models": [{"name", "version", "mar", "sha256", "runtime"}]}`. Raises ModelSourceError.
 
     A model may have `startup_seconds`, `response_seconds`, `environment`, `batch_size` and `batch_delay_ms` as well.
     """
     try:
-        document = orjson.loads(path.read_bytes())
+        document = orjson.loads(content)
         listed = document["models"]
         entries = [_entry(item) for item in listed]
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelSourceError(
-            f"{path} is not a list of models: {type(error).__name__} {error}"[:500]
-        ) from None
+        raise ModelSourceError(f"it is no list of models: {type(error).__name__} {error}"[:500]) from None
     names = [entry.name for entry in entries]
     if len(set(names)) < len(names):
-        raise ModelSourceError(f"{path} names a model twice")
+        raise ModelSourceError("it names a model twice")
     return entries
 
 

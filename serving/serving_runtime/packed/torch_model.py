@@ -42,7 +42,7 @@ class TorchModel:
     def __init__(self, folder: Path, packing: dict[str, Any], threads: int) -> None:
         """Raises OSError, ValueError, or what PyTorch and the network's own code raise."""
         network = _loaded(folder / packing["file"], packing["format"], folder / "network.py")
-        self._network: torch.nn.Module = _Answers(network, packing["softmax"])
+        self._network: torch.nn.Module = _WithSoftmax(network, packing["softmax"])
         self._batch = packing["batch"]
         self._threads = threads
         self._sizes: tuple[int, ...] = (1,)
@@ -103,7 +103,7 @@ class TorchModel:
         return [ids, mask] if self.tokens["mask"] else [ids]
 
 
-class _Answers(torch.nn.Module):
+class _WithSoftmax(torch.nn.Module):
     """The network, with softmax over the classes if its own results are logits."""
 
     def __init__(self, network: torch.nn.Module, softmax: bool) -> None:

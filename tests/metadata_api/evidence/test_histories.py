@@ -21,7 +21,7 @@ from metadata_api.errors import MarinaError, NotFound
 from metadata_api.evidence import lineage
 from metadata_api.predicting import results, targets
 from metadata_api.predicting.results import Outcome
-from metadata_api.predicting.targets import Wanted
+from metadata_api.predicting.targets import Selection
 from metadata_api.predicting.v2_client import ModelOutput
 from metadata_api.schemas.aliases import AliasTarget
 from metadata_api.schemas.deployments import DeploymentChange, NewDeployment
@@ -165,10 +165,10 @@ def moved(model: Model, name: str, target: Target, who: str) -> None:
 def ask(sessions: Sessions, model: Model, chance: random.Random, who: str) -> None:
     """An alias or a deployment answers, and the answer is recorded as the API does it."""
     alias = chance.choice((*NAMES, None))
-    wanted = Wanted(aliases=[alias]) if alias else Wanted(deployments=[chance.choice(DEPLOYMENTS)])
+    selection = Selection(aliases=[alias]) if alias else Selection(deployments=[chance.choice(DEPLOYMENTS)])
     with sessions() as session:
         try:
-            found = targets.find(session, wanted).targets
+            found = targets.find(session, selection).targets
         except NotFound:
             return
     for target in found:  # a stale alias is not asked

@@ -29,6 +29,10 @@ from tests.metadata_api.making import make_experiment, make_version
 FIVE = {"task": "digits", "label": "5"}
 
 
+# Of these inputs the only one of the random slice of `digits`.
+DRAWN = 7
+
+
 @pytest.fixture
 def digits(api: httpx.Client, engine: Engine) -> int:
     """A version of the task digits, and ten inputs."""
@@ -68,8 +72,17 @@ class TestLabelling:
         assert oldest["superseded_at"] == newest["created_at"]
 
     def test_a_correction_keeps_how_the_input_was_chosen(self, api: httpx.Client, digits: int) -> None:
-        label(api, 1, **FIVE, chosen="random")
-        assert label(api, 1, task="digits", label="3").json()["chosen"] == "random"
+        label(api, DRAWN, **FIVE, chosen="random")
+        assert label(api, DRAWN, task="digits", label="3").json()["chosen"] == "random"
+
+    def test_nobody_says_that_an_input_was_drawn_at_random_which_was_not(
+        self, api: httpx.Client, digits: int
+    ) -> None:
+        answer = label(api, 1, **FIVE, chosen="random")
+        assert (answer.status_code, answer.json()["error"]) == (400, "chosen_invalid")
+        assert "not of the random slice" in answer.json()["detail"]
+        assert history(api, 1) == []
+        assert label(api, 1, **FIVE, chosen="queue").status_code == 201
 
     def test_the_same_said_again_changes_nothing(self, api: httpx.Client, digits: int) -> None:
         first = label(api, 1, **FIVE)
@@ -91,7 +104,7 @@ class TestLabelling:
     def test_one_that_is_taken_back_counts_no_longer_and_stays_as_history(
         self, api: httpx.Client, digits: int
     ) -> None:
-        first = label(api, 1, **FIVE, chosen="random").json()
+        first = label(api, 1, **FIVE, chosen="queue").json()
         gone = api.delete(f"/v1/inputs/{sha(1)}/labels", params={"task": "digits"})
         assert (gone.status_code, gone.json()["id"], gone.json()["current"]) == (200, first["id"], False)
         assert history(api, 1) == [gone.json()]
@@ -99,6 +112,37 @@ class TestLabelling:
         assert (again.status_code, again.json()["error"]) == (404, "label_unknown")
         second = label(api, 1, **FIVE)
         assert (second.status_code, second.json()["supersedes"]) == (201, None)
+
+    def test_of_two_at_once_the_second_is_told_what_the_first_said(
+        self, api: httpx.Client, digits: int
+    ) -> None:
+        first = label(api, 1, **FIVE, supersedes=0)
+        assert first.status_code == 201
+        second = label(api, 1, task="digits", label="3", supersedes=0)
+        assert (second.status_code, second.json()["error"]) == (409, "label_changed")
+        assert "said '5' about this input meanwhile" in second.json()["detail"]
+        assert label(api, 1, **FIVE, supersedes=0).json() == first.json(), "both say the same"
+        corrected = label(api, 1, task="digits", label="3", supersedes=first.json()["id"])
+        assert (corrected.status_code, corrected.json()["supersedes"]) == (201, first.json()["id"])
+
+    def test_of_many_who_all_see_no_label_one_is_first(self, api: httpx.Client, digits: int) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            said = list(
+                pool.map(lambda at: label(api, 1, task="digits", label=str(at), supersedes=0), range(8))
+            )
+        assert sorted(answer.status_code for answer in said) == [201] + [409] * 7
+        assert len(history(api, 1)) == 1
+
+    def test_only_what_one_said_is_taken_back(self, api: httpx.Client, digits: int) -> None:
+        mine = label(api, 1, **FIVE).json()["id"]
+        theirs = label(api, 1, task="digits", label="3").json()["id"]
+        url, task = f"/v1/inputs/{sha(1)}/labels", {"task": "digits"}
+        late = api.delete(url, params={**task, "label": mine})
+        assert (late.status_code, late.json()["error"]) == (409, "label_changed")
+        assert history(api, 1)[0]["current"]
+        assert api.delete(url, params={**task, "label": theirs}).status_code == 200
+        again = label(api, 1, **FIVE, supersedes=theirs)
+        assert (again.status_code, "taken back meanwhile" in again.json()["detail"]) == (409, True)
 
     def test_history_comes_in_pages(self, api: httpx.Client, digits: int) -> None:
         for digit in range(5):

@@ -235,14 +235,30 @@ class TestRight:
     def test_a_label_is_said_corrected_and_taken_back(self, ui: httpx.Client, api: httpx.Client) -> None:
         sha256 = ask(api, 10)["input"]["sha256"]
         first = self.send(ui, sha256, do="label", field="label", value="5").json()
-        assert first == {"said": "5", "undo": {"do": "take_back"}}
+        taken_back = {"do": "take_back", "said": first["undo"]["said"]}
+        assert first == {"said": "5", "undo": taken_back}
         second = self.send(ui, sha256, do="label", field="label", value="3").json()
-        assert second == {"said": "3", "undo": {"do": "label", "field": "label", "value": "5"}}
+        undo = {"do": "label", "field": "label", "value": "5", "said": second["undo"]["said"]}
+        assert second == {"said": "3", "undo": undo}
         assert self.send(ui, sha256, **second["undo"]).json()["said"] == "5"
-        assert self.send(ui, sha256, **first["undo"]).json() == {"said": "", "undo": None}
         history = api.get(f"/v1/inputs/{sha256}/labels").json()["items"]
         assert [one["label"] for one in history] == ["5", "3", "5"]
-        assert not any(one["current"] for one in history)
+        gone = self.send(ui, sha256, do="take_back", said=str(history[0]["id"])).json()
+        assert gone == {"said": "", "undo": None}
+        assert not any(one["current"] for one in api.get(f"/v1/inputs/{sha256}/labels").json()["items"])
+
+    def test_what_somebody_else_said_meanwhile_is_not_taken_back(
+        self, ui: httpx.Client, api: httpx.Client
+    ) -> None:
+        sha256 = ask(api, 10)["input"]["sha256"]
+        first = self.send(ui, sha256, do="label", field="label", value="5").json()
+        second = self.send(ui, sha256, do="label", field="label", value="3").json()
+        theirs = {"task": "digits", "label": "8"}
+        api.post(f"/v1/inputs/{sha256}/labels", json=theirs).raise_for_status()
+        for late in (first["undo"], second["undo"]):
+            told = self.send(ui, sha256, **late)
+            assert (told.status_code, "said '8' about this input" in told.json()["detail"]) == (400, True)
+        assert api.get(f"/v1/inputs/{sha256}/labels").json()["items"][0]["label"] == "8"
 
     def test_what_is_no_answer_is_told(self, ui: httpx.Client, api: httpx.Client) -> None:
         sha256 = ask(api, 10)["input"]["sha256"]

@@ -143,6 +143,23 @@ class TestDecided:
         assert [(step.labels, step.wins, step.losses) for step in found.steps[:2]] == [(1, 1, 0), (2, 1, 1)]
         assert found.classes[0].label == "3"
 
+    def test_labels_from_before_the_candidate_are_counted_for_it_may_have_learned_from_them(
+        self, duel: Sessions, engine: Engine
+    ) -> None:
+        [first, *_] = make_pairs(duel, [WIN] * 3)
+        uploaded = "update model_versions set created_at = clock_timestamp() where experiment_id = "
+        with engine.begin() as connection:
+            connection.execute(text(f"{uploaded}(select id from experiments where name = 'new')"))
+        make_pairs(duel, [WIN] * 2)
+        with duel.begin() as session:
+            # A correction makes a label no younger.
+            session.execute(
+                text("update labels set superseded_at = now() where input_sha256 = :it"), {"it": first}
+            )
+            duelling.label(session, first, "7")
+        found = standing(duel)
+        assert (found.labels, found.labelled_before) == (5, 3)
+
     def test_a_class_that_gets_worse_refuses_what_wins_over_all(self, duel: Sessions) -> None:
         make_pairs(duel, [WIN] * 25 + [TIE] * 10)
         make_pairs(duel, [LOSS] * 3 + [TIE] * 5, truth="1")

@@ -100,11 +100,12 @@ def test_it_asks_all_about_stored_inputs_and_records_the_answers(
 
 
 def test_a_class_that_was_planted_to_be_bad_comes_first() -> None:
-    answers_by_input, truths = {}, {}
+    answers_by_input: dict[str, list[Result]] = {}
+    truths: dict[tuple[str, str], str | float] = {}
     for number in range(400):
         truth = LABELS[number % 10]
         sha256 = f"{number:064x}"
-        truths[sha256] = truth
+        truths[sha256, "digits"] = truth
         bad = "9" if truth == "4" else truth
         stumbles = "0" if number % 97 == 1 else bad
         answers_by_input[sha256] = [_said("old", truth), _said("new", stumbles)]
@@ -114,6 +115,42 @@ def test_a_class_that_was_planted_to_be_bad_comes_first() -> None:
     assert pair.worse == 40 + sum(1 for n in range(400) if n % 97 == 1 and n % 10 not in (0, 4))
     unlabelled = replay_reports.report(["old", "new"], answers_by_input, {})
     assert unlabelled.against_first[0].classes[0].label == "4"
+
+
+def test_of_numbers_the_nearer_one_is_better() -> None:
+    said = {"a": (10.0, 12.0), "b": (10.0, 18.0), "c": (11.0, 13.0), "d": (10.0, 10.0000001), "e": (1.0, 2.0)}
+    given = {
+        name: [_said("old", None, first), _said("new", None, other)] for name, (first, other) in said.items()
+    }
+    truths = {(name, "digits"): truth for name, truth in {"a": 12.0, "b": 11.0, "c": 12.0, "d": 9.0}.items()}
+    made = replay_reports.report(["old", "new"], given, truths)
+    [pair] = made.against_first
+    assert {flip.input_sha256: (flip.verdict, flip.truth) for flip in pair.examples} == {
+        "a": ("better", "12"),
+        "b": ("worse", "11"),
+        "c": ("neither", "12"),
+        "e": ("unknown", None),
+    }
+    assert (pair.flips, pair.worse, pair.better, pair.classes) == (4, 1, 1, [])
+    assert [one.labelled for one in made.versions] == [0, 0]
+
+
+def test_a_label_for_another_task_says_nothing() -> None:
+    given = {"a": [_said("old", "5"), _said("new", "3")]}
+    truths = {("a", "parity"): "3", ("a", "digits"): "5"}
+    made = replay_reports.report(["old", "new"], given, truths)
+    assert made.against_first[0].worse == 1
+
+
+def test_a_flip_says_what_was_asked_and_outlives_its_input(api: httpx.Client, serving: V2Server) -> None:
+    sha256 = ask(api, 1)
+    serving.models["new"] = answers("3")
+    number = api.post(URL, json={"deployments": ["old", "new"]}).json()["id"]
+    [flip] = ended(api, number)["report"]["against_first"][0]["examples"]
+    assert (flip["input"]["kind"], flip["input"]["summary"]) == ("image", {"width": 28, "height": 28})
+    api.delete(f"/v1/inputs/{sha256}", params={"cascade": True}).raise_for_status()
+    [flip] = api.get(f"{URL}/{number}").json()["report"]["against_first"][0]["examples"]
+    assert (flip["input_sha256"], flip["input"]) == (sha256, None)
 
 
 def test_a_model_that_fails_is_counted_and_the_others_answer(api: httpx.Client, serving: V2Server) -> None:
@@ -202,7 +239,7 @@ def test_five_hundred_inputs_over_four_versions(api: httpx.Client) -> None:
     assert took <= 10.0
 
 
-def _said(deployment: str, label: str) -> Result:
+def _said(deployment: str, label: str | None, number: float | None = None) -> Result:
     return Result(
         prediction_id=UUID(int=0),
         task="digits",
@@ -213,6 +250,7 @@ def _said(deployment: str, label: str) -> Result:
         status="ok",
         kind="probabilities",
         label=label,
+        number=number,
         latency_ms=3.0,
         error=None,
         cold=False,

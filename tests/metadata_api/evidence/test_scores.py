@@ -39,16 +39,16 @@ class TestPaired:
                 answered(other, 4, label="4"),
             ],
         )
-        label(api, 2, task="digits", label="2", chosen="random")
+        label(api, 2, task="digits", label="2")
         label(api, 1, task="digits", label="5", chosen="queue")
         label(api, 3, task="digits", label="5")
         found = self.paired(engine, "digits", two)
         assert [(one.input_sha256, one.chosen, one.truth) for one in found] == [
-            (sha(2), "random", "2"),
+            (sha(2), "other", "2"),
             (sha(1), "queue", "5"),
         ]
         assert [(one.one_right, one.other_right) for one in found] == [(False, True), (True, False)]
-        assert found[0].labelled_at < found[1].labelled_at
+        assert found[0].first_labelled_at < found[1].first_labelled_at
 
     def test_an_answer_after_the_label_counts_too_and_a_correction_turns_it(
         self, api: httpx.Client, engine: Engine, two: list[int]

@@ -21,7 +21,7 @@ from metadata_api.listing import expressions as made
 from metadata_api.listing import grammar, page
 from metadata_api.listing.expressions import Expression, SortKey
 from metadata_api.listing.fields import Field
-from metadata_api.listing.wanted import Wanted
+from metadata_api.listing.list_query import ListQuery
 from tests.metadata_api.making import make_mar, make_version
 from tests.waiting import until
 
@@ -135,7 +135,7 @@ def in_order(rows: list[dict[str, Any]], order: tuple[SortKey, ...]) -> list[int
     return [row["id"] for row in sorted(rows, key=functools.cmp_to_key(compare))]
 
 
-def found(session: Session, wanted: Wanted, limit: int) -> tuple[list[int], int, bool]:
+def found(session: Session, wanted: ListQuery, limit: int) -> tuple[list[int], int, bool]:
     """All ids of a list, page by page, with the total of the first."""
     ids: list[int] = []
     last, totals = None, []
@@ -212,7 +212,7 @@ class TestAgainstPlainPython:
     ) -> None:
         expression, order = grammar.read_filter(text), grammar.read_sort(sort)
         parts = expression.parts if isinstance(expression, made.All) else (expression,)
-        ids, total, is_exact = found(session, Wanted(parts, order, with_model=False), limit)
+        ids, total, is_exact = found(session, ListQuery(parts, order, with_model=False), limit)
         expected = in_order([row for row in stored if is_true(expression, row)], order)
         assert ids == expected
         assert (total, is_exact) == (min(len(expected), counted), len(expected) <= counted)
@@ -224,7 +224,7 @@ class TestAgainstPlainPython:
         self, session: Session, stored: list[dict[str, Any]], counted: int, sort: str
     ) -> None:
         order = grammar.read_sort(sort)
-        ids, total, _ = found(session, Wanted((), order, with_model=False), 6)
+        ids, total, _ = found(session, ListQuery((), order, with_model=False), 6)
         assert ids == in_order(stored, order)
         assert total == min(COUNT, counted)
 

@@ -1,4 +1,4 @@
-"""Recorded traffic for tests: events as the front and KServe's agent send them, and deployments that record."""
+"""Recorded traffic for tests: events as the front sends them, and deployments that record."""
 
 import base64
 import json
@@ -98,27 +98,6 @@ def calls(count: int, *, first: int = 0) -> dict[UUID, list[Json]]:
 def send(api: httpx.Client, events: Sequence[Json], name: str = "pets") -> httpx.Response:
     """Send a batch as the front does."""
     return api.post(path_of(name), content=json.dumps(list(events)), headers=BATCH)
-
-
-def by_agent(
-    identity: str, body: bytes, *, answer: bool = False, content_type: str = "application/json"
-) -> Json:
-    """The headers and the body of one event as KServe's agent sends it: times with nanoseconds, no model version."""
-    headers = {
-        "Ce-Id": identity,
-        "Ce-Specversion": "1.0",
-        "Ce-Type": EVENT_OF_RESPONSE if answer else EVENT_OF_REQUEST,
-        "Ce-Source": "http://localhost:9081/",
-        "Ce-Time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + "123456789Z",
-        "Ce-Recordedtime": datetime.now(UTC).isoformat(),
-        "Ce-Inferenceservicename": "pets",
-        "Ce-Namespace": "marina",
-        "Ce-Component": "predictor",
-        "Ce-Endpoint": "",
-        "Ce-Metadata": "{}",
-        "Content-Type": content_type,
-    }
-    return {"headers": headers, "content": body}
 
 
 def kept(engine: Engine, count: int, **where: Any) -> list[Prediction]:

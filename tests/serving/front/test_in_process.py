@@ -12,6 +12,7 @@ from serving_runtime.archive import mar
 from serving_runtime.contracts import RUNTIMES, ErrorCode
 from serving_runtime.front.errors import STATUS
 from serving_runtime.runtimes.registry import REGISTRY
+from tests.waiting import until_async
 
 from .. import archives
 from ..in_process import InProcessFront, in_process
@@ -126,11 +127,9 @@ def test_a_full_queue_and_a_deadline(tmp_path: Path, archive: tuple[mar.MarInfo,
         (runtime,), (version,) = front.runtimes, front.models.live
         runtime.hold = True
         under_way = asyncio.create_task(infer(front))
-        while runtime.free:
-            await asyncio.sleep(0.001)
+        await until_async(lambda: not runtime.free, "the worker has the first")
         waiting = asyncio.create_task(infer(front))
-        while not version.batcher.waiting:
-            await asyncio.sleep(0.001)
+        await until_async(lambda: version.batcher.waiting, "the second waits")
         rejected = await infer(front)
         assert failure(rejected) == (503, "queue_full")
         assert rejected.headers["retry-after"] == "1"
@@ -148,12 +147,10 @@ def test_requests_of_a_worker_that_fails_are_told_so_and_the_next_is_answered(
         (runtime,) = front.runtimes
         runtime.hold = True
         under_way = asyncio.create_task(infer(front))
-        while front.models.live[0].batcher.idle:
-            await asyncio.sleep(0.001)
+        await until_async(lambda: not front.models.live[0].batcher.idle, "the worker has it")
         runtime.fail("it is gone")
         assert failure(await under_way) == (503, "not_ready")
-        while not front.dataplane.ready:
-            await asyncio.sleep(0.001)
+        await until_async(lambda: front.dataplane.ready, "another worker is ready")
         assert (await infer(front)).status_code == 200
         assert len(front.runtimes) == 2
 

@@ -14,6 +14,8 @@ from serving_runtime.starter.predictor import Predictor, load_network
 
 from ..untrained import untrained
 
+Both = dict[str, tuple[Path, Predictor]]
+
 DEPENDS_ON_ITS_INPUT = """
 import torch
 from torch import nn
@@ -60,11 +62,18 @@ def predictor(folder: Path) -> Predictor:
     return Predictor(folder, np.zeros((1, 28, 28), np.float32))
 
 
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    """Folder and predictor of a CNN and of an MLP, loaded once: to find the fastest variants takes seconds."""
+    folder = tmp_path_factory.mktemp("networks")
+    folders = {name: untrained(folder / name, network=name) for name in ("cnn", "mlp")}
+    return {name: (place, predictor(place)) for name, place in folders.items()}
+
+
 class TestPredict:
     @pytest.mark.parametrize("network", ["cnn", "mlp"])
-    def test_every_batch_size_answers_as_the_network_itself(self, network: str, tmp_path: Path) -> None:
-        folder = untrained(tmp_path, network=network)
-        loaded = predictor(folder)
+    def test_every_batch_size_answers_as_the_network_itself(self, both: Both, network: str) -> None:
+        folder, loaded = both[network]
         for count in (1, 2, 3, 5, 16, 17):
             batch = images(count, seed=count)
             answer = loaded.predict(batch)
@@ -73,8 +82,8 @@ class TestPredict:
             assert np.abs(answer - plainly(folder, batch)).max() < 1e-5
             assert np.allclose(answer.sum(1), 1, atol=1e-5)
 
-    def test_answer_to_an_image_does_not_depend_on_its_batch(self, tmp_path: Path) -> None:
-        loaded = predictor(untrained(tmp_path))
+    def test_answer_to_an_image_does_not_depend_on_its_batch(self, both: Both) -> None:
+        _, loaded = both["cnn"]
         batch = images(16)
         alone = np.concatenate([loaded.predict(batch[at : at + 1]) for at in range(16)])
         assert np.abs(alone - loaded.predict(batch)).max() < 1e-5
@@ -89,8 +98,8 @@ class TestPredict:
         folder = untrained(tmp_path, source=ASKS_ITS_LAYERS)
         assert np.abs(predictor(folder).predict(images(4)) - plainly(folder, images(4))).max() < 1e-5
 
-    def test_views_and_read_only_arrays_are_taken(self, tmp_path: Path) -> None:
-        loaded = predictor(untrained(tmp_path, network="mlp"))
+    def test_views_and_read_only_arrays_are_taken(self, both: Both) -> None:
+        _, loaded = both["mlp"]
         batch = images(4)
         batch.flags.writeable = False
         turned = np.ascontiguousarray(batch.transpose(0, 2, 1)).transpose(0, 2, 1)
@@ -176,11 +185,9 @@ class TestFastLayers:
 
 
 class TestLoading:
-    def test_two_models_in_one_process_keep_to_their_own_network(self, tmp_path: Path) -> None:
+    def test_two_models_in_one_process_keep_to_their_own_network(self, both: Both) -> None:
         """Both files are called network.py."""
-        cnn = predictor(untrained(tmp_path / "cnn", network="cnn"))
-        mlp = predictor(untrained(tmp_path / "mlp", network="mlp"))
-        for loaded, folder in ((cnn, tmp_path / "cnn"), (mlp, tmp_path / "mlp")):
+        for folder, loaded in both.values():
             assert np.abs(loaded.predict(images(1)) - plainly(folder, images(1))).max() < 1e-5
 
     def test_weights_of_another_network_are_rejected(self, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ const follow = async (address, body) => {
     const answer = await fetch(address, { method: body ? "POST" : "GET", body, headers: { accept: "text/html" } });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const content = page.getElementById("content");
-    // What has a message to tell is shown as a whole page.
-    if (!answer.ok || !content || page.querySelector(".s-said")) return location.assign(answer.url);
+    if (!answer.ok || !content) return location.assign(answer.url);
+    // A message is told once: by now it is on this page only.
+    document.getElementById("status").replaceChildren(...page.getElementById("status").childNodes);
     history.replaceState(null, "", answer.url);
     main.replaceChildren(...content.childNodes);
     document.dispatchEvent(new CustomEvent("marina:changed"));

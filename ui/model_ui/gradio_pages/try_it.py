@@ -12,7 +12,7 @@ from model_ui.api_errors import ApiAway, ApiError, ApiRejected
 from model_ui.api_types import Me
 from model_ui.authentication import Visitor, visitor_of
 from model_ui.gradio_pages.problems import problem
-from model_ui.inputs import Incomplete, Question, input_of
+from model_ui.inputs import Incomplete, PredictionRequest, input_of
 from model_ui.metadata_client import MetadataClient
 from model_ui.prediction_types import Comparison
 from model_ui.render import answers
@@ -183,12 +183,12 @@ async def _answer(
     if task is None:
         return found.answer(note("No deployment takes this any more.", "warn"), again=True)
     kind = input_of(task)
-    question = kind.question(task, found.fields)
+    request = kind.request(task, found.fields)
     if trained and _nobody_is_ready(task):
         words = f"Now {trained}. The first model that is ready answers."
-        waiting = note(words) if question else answers.waiting(kind.waiting(task)[0], words)
+        waiting = note(words) if request else answers.waiting(kind.waiting(task)[0], words)
         return found.answer(waiting, again=True)
-    if question is None:
+    if request is None:
         return found.answer(answers.waiting(*kind.waiting(task)))
     selected = [name for name, _ in task.deployments if name not in off]
     if not selected:
@@ -196,7 +196,7 @@ async def _answer(
     # Where there is no other task, everything means everything that shall run, also what was deployed a moment ago.
     me = visitor.me
     every = me.deployments is None and len(offer) == 1 and len(selected) == len(task.deployments)
-    said = await _predict(visitor.client(client), question, None if every else selected, deadline_ms)
+    said = await _predict(visitor.client(client), request, None if every else selected, deadline_ms)
     return found.answer(answers.answers(said, may_label=me.may_all("annotator")))
 
 
@@ -205,11 +205,11 @@ def _nobody_is_ready(task: Task) -> bool:
 
 
 async def _predict(
-    api: MetadataClient, question: Question, names: list[str] | None, deadline_ms: int | None
+    api: MetadataClient, request: PredictionRequest, names: list[str] | None, deadline_ms: int | None
 ) -> Comparison:
     """Ask these deployments; when one of them has gone meanwhile, those that are still there. Raises ApiError."""
     try:
-        return await api.predict(question.image, question.body, deployments=names, deadline_ms=deadline_ms)
+        return await api.predict(request.image, request.body, deployments=names, deadline_ms=deadline_ms)
     except ApiRejected as error:
         if names is None or error.code != "deployment_unknown":
             raise
@@ -217,4 +217,4 @@ async def _predict(
         left = [name for name in names if name in there]
         if not left:
             raise
-        return await api.predict(question.image, question.body, deployments=left, deadline_ms=deadline_ms)
+        return await api.predict(request.image, request.body, deployments=left, deadline_ms=deadline_ms)

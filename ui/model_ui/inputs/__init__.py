@@ -1,10 +1,10 @@
 """What models can be asked about: one module for each kind of input, and the registry that the Try page reads."""
 
 from model_ui.inputs import image, table, tensor, text
-from model_ui.inputs.base import Incomplete, InputKind, Question
+from model_ui.inputs.base import Incomplete, InputKind, PredictionRequest
 from model_ui.tasks import Task
 
-__all__ = ["INPUTS", "Incomplete", "InputKind", "Question", "input_of"]
+__all__ = ["INPUTS", "Incomplete", "InputKind", "PredictionRequest", "input_of"]
 
 INPUTS: dict[str, InputKind] = {
     "image": image.KIND,

@@ -8,7 +8,7 @@ from model_ui.tasks import Task
 
 
 @dataclass(frozen=True)
-class Question:
+class PredictionRequest:
     """What the API is asked about: an image file, or the fields of a JSON body."""
 
     image: bytes | None = None
@@ -24,11 +24,11 @@ class InputKind:
     """One kind: its HTML, what its values ask, and what stands in the place of answers before there are any.
 
     `form` gives one element with `data-widget`, the name of its script: `form` collects all named controls.
-    `question` gets the values as the browser sent them, None when there is nothing; raises Incomplete.
+    `request` gets the values as the browser sent them, None when there is nothing; raises Incomplete.
     """
 
     form: Callable[[Task], str]
-    question: Callable[[Task, Mapping[str, object]], Question | None]
+    request: Callable[[Task, Mapping[str, object]], PredictionRequest | None]
     waiting: Callable[[Task], tuple[str, str]]
 
 

@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Mapping
 
 from model_ui import assets
-from model_ui.inputs.base import InputKind, Question, button
+from model_ui.inputs.base import InputKind, PredictionRequest, button
 from model_ui.tasks import Task
 
 # What is larger is no drawing.
@@ -61,15 +61,15 @@ def _file(task: Task) -> str:
     )
 
 
-def _question(_: Task, fields: Mapping[str, object]) -> Question | None:
+def _request(_: Task, fields: Mapping[str, object]) -> PredictionRequest | None:
     image = fields.get("image")
     if not isinstance(image, str) or not image:
         return None
     try:
-        return Question(image=base64.b64decode(image.partition(",")[2], validate=True))
+        return PredictionRequest(image=base64.b64decode(image.partition(",")[2], validate=True))
     except (binascii.Error, ValueError):
         # What the API rejects as not being an image.
-        return Question(image=b"")
+        return PredictionRequest(image=b"")
 
 
 def _waiting(task: Task) -> tuple[str, str]:
@@ -93,4 +93,4 @@ def _is_digits(task: Task) -> bool:
     return task.labels == DIGITS
 
 
-KIND = InputKind(_form, _question, _waiting)
+KIND = InputKind(_form, _request, _waiting)

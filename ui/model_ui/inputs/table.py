@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from model_ui.inputs.base import Incomplete, InputKind, Question, button
+from model_ui.inputs.base import Incomplete, InputKind, PredictionRequest, button
 from model_ui.render.markup import number, text
 from model_ui.render.versions import range_words
 from model_ui.spec_types import Column, Tensor
@@ -77,7 +77,7 @@ def _example(column: Column, tensor: Tensor) -> str:
     return ""
 
 
-def _question(task: Task, fields: Mapping[str, object]) -> Question | None:
+def _request(task: Task, fields: Mapping[str, object]) -> PredictionRequest | None:
     if not fields:
         return None
     tensor = task.inputs[0]
@@ -90,7 +90,7 @@ def _question(task: Task, fields: Mapping[str, object]) -> Question | None:
         raise Incomplete(f"Fill in {', '.join(missing[:NAMED])}{more}.")
     values = zip(tensor.columns, given.values(), strict=True)
     row = {column.name: _value(column, tensor, value) for column, value in values}
-    return Question(body={"row": row})
+    return PredictionRequest(body={"row": row})
 
 
 def _value(column: Column, tensor: Tensor, value: str) -> JsonValue:
@@ -118,4 +118,4 @@ def _waiting(_: Task) -> tuple[str, str]:
     )
 
 
-KIND = InputKind(_form, _question, _waiting)
+KIND = InputKind(_form, _request, _waiting)

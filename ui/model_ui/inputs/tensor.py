@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from model_ui.inputs.base import Incomplete, InputKind, Question, button
+from model_ui.inputs.base import Incomplete, InputKind, PredictionRequest, button
 from model_ui.render.markup import text
 from model_ui.spec_types import Tensor
 from model_ui.tasks import Task
@@ -54,12 +54,12 @@ def _example(tensor: Tensor) -> Any:
     return value
 
 
-def _question(task: Task, fields: Mapping[str, object]) -> Question | None:
+def _request(task: Task, fields: Mapping[str, object]) -> PredictionRequest | None:
     given = [str(fields.get(str(number), "")).strip() for number, _ in enumerate(task.inputs)]
     if not any(given):
         return None
     tensors = [_tensor(tensor, value) for tensor, value in zip(task.inputs, given, strict=True)]
-    return Question(body={"tensors": tensors})
+    return PredictionRequest(body={"tensors": tensors})
 
 
 def _tensor(tensor: Tensor, given: str) -> dict[str, Any]:
@@ -100,4 +100,4 @@ def _waiting(task: Task) -> tuple[str, str]:
     return title, "Press Predict, or change something, and every chosen deployment answers."
 
 
-KIND = InputKind(_form, _question, _waiting)
+KIND = InputKind(_form, _request, _waiting)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from model_ui.inputs.base import InputKind, Question, button
+from model_ui.inputs.base import InputKind, PredictionRequest, button
 from model_ui.render.markup import text
 from model_ui.tasks import Task
 
@@ -23,15 +23,15 @@ def _form(task: Task) -> str:
     )
 
 
-def _question(_: Task, fields: Mapping[str, object]) -> Question | None:
+def _request(_: Task, fields: Mapping[str, object]) -> PredictionRequest | None:
     given = fields.get("text")
     if not isinstance(given, str) or not given.strip():
         return None
-    return Question(body={"text": given[:LONGEST]})
+    return PredictionRequest(body={"text": given[:LONGEST]})
 
 
 def _waiting(_: Task) -> tuple[str, str]:
     return "Write a text", "Every chosen deployment answers as soon as you pause."
 
 
-KIND = InputKind(_form, _question, _waiting)
+KIND = InputKind(_form, _request, _waiting)

@@ -81,7 +81,7 @@ async def show(visit: Visit) -> Response:
 
 
 async def promote(visit: Visit, form: FormData) -> Response:
-    """Let the challenger take the alias; a refusal comes back as it was said."""
+    """Let the challenger take the alias; a rejection comes back as it was said."""
     alias, candidate = str(form.get("alias", "")), str(form.get("candidate", ""))
     body = {
         "candidate": candidate,

@@ -6,6 +6,7 @@ from typing import Any
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from model_ui.api_errors import ApiRejected
 from model_ui.api_types import Deployment
 from model_ui.label_keys import MOST_KEYS, choices
 from model_ui.label_types import Label, LabelPage, LabelQueue, QueueInput, QueueItem
@@ -64,7 +65,15 @@ async def label(visit: Visit, form: FormData) -> Response:
     if field == "number" and (value := decimal(value)) is None:
         return visit.failed("Type a number.")
     body = {"task": task, field: value, "chosen": str(form.get("chosen", "other"))}
-    await visit.api.request("POST", f"/v1/inputs/{input_segment(sha256)}/labels", json=body)
+    if said := str(form.get("said", "")):
+        body["supersedes"] = said
+    try:
+        await visit.api.request("POST", f"/v1/inputs/{input_segment(sha256)}/labels", json=body)
+    except ApiRejected as error:
+        if error.code != "label_changed":
+            raise
+        # Two people are offered the same input at once: whoever is second sees what the first one said.
+        return visit.failed(error, to=address("/label", **_kept(visit), input=sha256))
     return visit.redirect(_next(visit, after=sha256))
 
 
@@ -105,7 +114,10 @@ async def _item(
     item = places[0] if places else None
     said = None
     if named:
-        page = await visit.api.call(LabelPage, "GET", f"/v1/inputs/{input_segment(named)}/labels")
+        newest = {"task": queue.task, "limit": "1"}
+        page = await visit.api.call(
+            LabelPage, "GET", f"/v1/inputs/{input_segment(named)}/labels", params=newest
+        )
         said = next((one for one in page.items if one.current and one.task == queue.task), None)
         found = next((one for one in places if one.input.sha256 == named), None)
         item = found or QueueItem(input=QueueInput(sha256=named, kind=""))
@@ -128,7 +140,11 @@ def _readable(content: bytes, media_type: str) -> str:
 
 
 def _next(visit: Visit, after: str) -> str:
-    return address("/label", **{name: visit.query(name) for name in KEPT}, after=after)
+    return address("/label", **_kept(visit), after=after)
+
+
+def _kept(visit: Visit) -> dict[str, str]:
+    return {name: visit.query(name) for name in KEPT}
 
 
 PAGES = (Page("/label", show, {"label": label, "skip": skip}),)

@@ -21,6 +21,8 @@ VERDICTS = {
     "neither": ("wrong in both", "warn"),
     "unknown": ("no label", "quiet"),
 }
+# The same of numbers.
+NEAR = {"worse": "farther off", "better": "nearer", "neither": "as far off"}
 STATES = {"done": "ok", "failed": "bad", "running": "warn", "waiting": "quiet", "cancelled": "quiet"}
 
 
@@ -56,6 +58,7 @@ async def show_one(visit: Visit) -> Response:
         may=visit.me.may_all("deployer"),
         states=STATES,
         verdicts=VERDICTS,
+        near=NEAR,
         shown_flips=FLIPS,
     )
 

@@ -26,12 +26,14 @@ async def label(visit: Visit, form: FormData) -> Response:
     try:
         path = f"/v1/inputs/{input_segment(str(form.get('sha256', '')))}/labels"
         before = await _current(visit, path, task)
-        said = await visit.api.call(Label, "POST", path, json={"task": task, field: value})
+        body = {"task": task, field: value, **_expected(form, "supersedes")}
+        said = await visit.api.call(Label, "POST", path, json=body)
     except ApiError as error:
         return _failed(error.detail)
-    undo = {"do": "take_back"}
+    # Only what was said here is taken back: by then somebody else may have said otherwise.
+    undo = {"do": "take_back", "said": str(said.id)}
     if before is not None:
-        undo = {"do": "label", "field": before.field, "value": before.value}
+        undo = {"do": "label", "field": before.field, "value": before.value, "said": str(said.id)}
     return JSONResponse({"said": said.words, "undo": undo})
 
 
@@ -39,10 +41,17 @@ async def take_back(visit: Visit, form: FormData) -> Response:
     """Let it have no label again."""
     try:
         path = f"/v1/inputs/{input_segment(str(form.get('sha256', '')))}/labels"
-        await visit.api.request("DELETE", path, params={"task": str(form.get("task", ""))})
+        params = {"task": str(form.get("task", "")), **_expected(form, "label")}
+        await visit.api.request("DELETE", path, params=params)
     except ApiError as error:
         return _failed(error.detail)
     return JSONResponse({"said": "", "undo": None})
+
+
+def _expected(form: FormData, name: str) -> dict[str, str]:
+    """The label that is still to be current, where the form says one."""
+    said = str(form.get("said", ""))
+    return {name: said} if said else {}
 
 
 async def _current(visit: Visit, path: str, task: str) -> Label | None:

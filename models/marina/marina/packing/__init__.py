@@ -1,1 +1,1 @@
-"""`marina pack`: from a model file and an example to a proven archive. Needs `marina[pack]`."""
+"""`marina pack`: from a model file and an example to an archive that passed its self-test. Needs `marina[pack]`."""

@@ -100,7 +100,7 @@ def pack(order: Order, output: Path) -> Packed:
             )
         except MarError as error:
             raise Failure(f"the archive cannot be built: {one_line(str(error))}") from error
-        seconds = _prove(python, built, order, Path(folder) / "proof")
+        seconds = _prove(python, built, order, Path(folder) / "trial")
         _place(built, output)
     return Packed(output, spec, str(found["batch"]), seconds)
 

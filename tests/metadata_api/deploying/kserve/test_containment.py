@@ -10,6 +10,7 @@ from metadata_api.deploying.kserve.inference_services import RUNTIME, VERSION
 from metadata_api.kubernetes import Cluster
 from tests.metadata_api.deploying.kserve.fake_kubernetes import container
 from tests.metadata_api.servers import V2Server
+from tests.waiting import until_async
 
 LABELS = {VERSION: "1", RUNTIME: "native"}
 METADATA = {"name": "digits", "uid": "1", "generation": 1, "labels": LABELS}
@@ -46,8 +47,7 @@ def test_only_a_report_wakes_the_reconcile_loop(report: bytes, woken: int) -> No
         reports.see({"digits": service}, {"digits": [pod]})
         await asyncio.wait_for(asked.wait(), 5)
         # Known, or forgotten until the next round.
-        while reports._unasked:
-            await asyncio.sleep(0.01)
+        await until_async(lambda: not reports._unasked)
         task.cancel()
         await cluster.close()
 

@@ -14,7 +14,7 @@ from metadata_api.schemas.experiments import Listing
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ListQuery:
     """The experiments of a list; equal ones are sorted by age, in the direction of the first key."""
 
     filter: tuple[Expression, ...]
@@ -42,7 +42,7 @@ class Wanted:
         return found
 
 
-def read(asked: Listing) -> Wanted:
+def read(asked: Listing) -> ListQuery:
     """What a caller asked for; raises Invalid."""
     expression = grammar.read_filter(asked.filter) if asked.filter else None
     parts = expression.parts if isinstance(expression, All) else (expression,) if expression else ()
@@ -50,4 +50,4 @@ def read(asked: Listing) -> Wanted:
         parts += (Comparison(TASK, "=", asked.task),)
     if asked.search:
         parts += (Contains(NAMES, asked.search),)
-    return Wanted(parts, grammar.read_sort(asked.sort), asked.with_model)
+    return ListQuery(parts, grammar.read_sort(asked.sort), asked.with_model)

@@ -1,7 +1,7 @@
-"""Events as KServe's agent sends them, and inputs of every kind."""
+"""Inputs of every kind, as people can look at them."""
 
 import json
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -13,12 +13,8 @@ from serving_runtime.protocol.tensors import Tensor
 from tests.metadata_api.making import make_image
 from tests.metadata_api.recordings.sending import (
     PROBABILITIES,
-    answered,
-    asked,
-    by_agent,
     event,
     kept,
-    path_of,
     read_again,
     recording_deployment,
     send,
@@ -26,44 +22,6 @@ from tests.metadata_api.recordings.sending import (
 
 IMAGE = [{"name": "image", "datatype": "UINT8", "shape": [-1, 28, 28], "accepts": ["UINT8", "FP32", "BYTES"]}]
 DIGITS = [str(digit) for digit in range(10)]
-
-
-class TestKServesAgent:
-    """One event in each request, in binary mode, as pkg/logger of KServe sends it."""
-
-    def test_both_events_of_a_call_are_a_prediction(self, api: httpx.Client, engine: Engine) -> None:
-        identity = str(uuid4())
-        for body, answer in ((asked([1, 2, 3]), False), (answered(0.2), True)):
-            api.post(
-                path_of(), **by_agent(identity, json.dumps(body).encode(), answer=answer)
-            ).raise_for_status()
-        [row] = kept(engine, 1, status="ok")
-        assert (row.uid, row.label, row.lineage["version"]) == (UUID(identity), "dog", 1)
-
-    def test_an_id_that_is_no_uuid_belongs_to_its_deployment(
-        self, api: httpx.Client, engine: Engine, own_app: FastAPI
-    ) -> None:
-        recording_deployment(engine, "others")
-        read_again(own_app)
-        for name in ("pets", "others"):
-            for body, answer in ((asked([1, 2, 3]), False), (answered(0.2), True)):
-                sent = by_agent("call 7", json.dumps(body).encode(), answer=answer)
-                api.post(path_of(name), **sent).raise_for_status()
-        rows = kept(engine, 2, status="ok")
-        assert {row.deployment for row in rows} == {"pets", "others"}
-        assert len({row.uid for row in rows}) == 2
-
-    def test_binary_tensors_are_found_though_it_drops_their_header(
-        self, api: httpx.Client, engine: Engine
-    ) -> None:
-        numbers = Tensor("x", "FP32", (2, 3), bytes(24))
-        request, _ = rest.build_binary_request([numbers])
-        shares = Tensor("probabilities", "FP32", (2, 2), b"\x00\x00\x80\x3f\x00\x00\x00\x00" * 2)
-        response, _ = rest.encode_binary_response("pets", "1", None, [shares], {"probabilities"})
-        for body, answer in ((request, False), (response, True)):
-            sent = by_agent("9", body, answer=answer, content_type="application/octet-stream")
-            api.post(path_of(), **sent).raise_for_status()
-        assert [row.label for row in kept(engine, 2, status="ok")] == ["cat", "cat"]
 
 
 class TestKinds:
