@@ -25,9 +25,9 @@ def own_database(postgres_url: str, revision: str = "head") -> Iterator[Engine]:
 
 
 @contextmanager
-def empty_database(postgres_url: str) -> Iterator[str]:
-    """URL of a database without a table."""
-    with _created(postgres_url) as url:
+def empty_database(postgres_url: str, how: str = "") -> Iterator[str]:
+    """URL of a database without a table; `how` ends the statement that makes it."""
+    with _created(postgres_url, how) as url:
         yield url
 
 

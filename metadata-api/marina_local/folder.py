@@ -14,7 +14,7 @@ from typing import Literal
 
 from marina_local import postgres
 from marina_local.errors import AlreadyRunning, LocalError, Unusable
-from marina_local.settings import LocalSettings
+from marina_local.settings import REPOSITORY, LocalSettings
 
 FREE_MIB = 500
 STOP_SECONDS = 60.0
@@ -66,12 +66,14 @@ def prepare(settings: LocalSettings) -> None:
             f"the data folder {ascii(str(home))} has characters that some programs cannot read: set MARINA_HOME"
         )
     try:
+        _require_own(settings)
         home.mkdir(parents=True, exist_ok=True)
         _close(home)
         for name in FOLDERS:
             (home / name).mkdir(exist_ok=True)
             if not (home / name).is_symlink():
                 (home / name).chmod(0o700)
+        settings.lock_file.touch(0o600)
     except OSError as error:
         raise Unusable(f"the data folder {home} cannot be made: {error.strerror}") from error
     free = shutil.disk_usage(home).free // 2**20
@@ -148,6 +150,21 @@ def empty(settings: LocalSettings, *, everything: bool = False) -> None:
         # The lock itself stays: a new file of that name would be a second lock.
         if path != settings.lock_file:
             path.unlink()
+
+
+def _require_own(settings: LocalSettings) -> None:
+    """Raise Unusable for a folder with things of others under our names: a reset would delete them."""
+    home = settings.home
+    if REPOSITORY.is_relative_to(home):
+        raise Unusable(f"the data folder {home} has Marina's own code in it: name another one by MARINA_HOME")
+    if settings.lock_file.exists() or not home.is_dir():
+        return
+    for name in DATA:
+        if (home / name).is_dir() and any((home / name).iterdir()):
+            raise Unusable(
+                f"{home} is no data folder of Marina and has a folder `{name}`: name another one by MARINA_HOME, or, "
+                f"where it is Marina's nevertheless, make an empty file {settings.lock_file}"
+            )
 
 
 def _close(home: Path) -> None:

@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 class LocalSettings(BaseSettings):
     """Every value has the prefix MARINA_ in the environment; none is read at import."""
 
-    model_config = SettingsConfigDict(env_prefix="MARINA_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MARINA_", env_ignore_empty=True, frozen=True)
 
     home: Path = REPOSITORY / ".marina"
     """Data folder: database, artifacts, trained models and logs."""
@@ -37,7 +37,10 @@ class LocalSettings(BaseSettings):
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         # Every service has its own working directory, so a relative path would mean several folders.
-        return home.expanduser().resolve()
+        try:
+            return home.expanduser().resolve()
+        except (OSError, RuntimeError) as error:  # an unknown user's home, links in a circle
+            raise ValueError(f"the path {home} leads nowhere: {error}") from error
 
     @property
     def ports(self) -> dict[str, int]:

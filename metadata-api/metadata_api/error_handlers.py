@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from metadata_api.auth.layer import CHALLENGE
 from metadata_api.auth.request import logged_path
+from metadata_api.database.rejections import rejection
 from metadata_api.errors import MarinaError, body_of
 from metadata_api.limits import BodyRejected
 
@@ -70,6 +71,9 @@ def answer_errors(app: FastAPI) -> None:
             return _error(
                 request, 503, "database_unavailable", "The database does not answer. Try again in a moment."
             )
+        if isinstance(error, exc.DBAPIError) and (rejected := rejection(error)):
+            log.warning("database: %s", str(error).splitlines()[0])
+            return _error(request, rejected.status, rejected.code, rejected.detail)
         return _fault(request, error)
 
     @app.exception_handler(Exception)

@@ -75,6 +75,10 @@ class BodyLimits:
                 return limit
         return self._json
 
+    def is_passed_on(self, path: str) -> bool:
+        """Whether the body belongs to a layer, which knows how to read it."""
+        return path.startswith(tuple(self._layers))
+
 
 class BodyRejected(HTTPException):
     """A body that is not read to its end.
@@ -108,7 +112,11 @@ class RequestGuard:
             return await reject(
                 scope, send, 400, "invalid_request", "The URL contains a NUL character. Remove it."
             )
-        limit = self.limits.of(scope["method"], scope["path"].removeprefix(self.root_path))
+        path = scope["path"].removeprefix(self.root_path)
+        limit = self.limits.of(scope["method"], path)
+        if not self.limits.is_passed_on(path) and (coding := _coding(scope)) not in ("", "identity"):
+            detail = f"The body is compressed ({coding}), which is not read here. Send it without Content-Encoding."
+            return await reject(scope, send, 400, "invalid_request", detail)
         if _declared(scope) > limit.size:
             return await reject(scope, send, 413, "body_too_large", _too_large(limit.size))
         held = Held(self.memory)
@@ -174,6 +182,14 @@ def _declared(scope: Scope) -> int:
         if key == b"content-length" and value.isdigit():
             return int(value)
     return 0
+
+
+def _coding(scope: Scope) -> str:
+    """How the body is compressed, in printable letters."""
+    for key, value in scope["headers"]:
+        if key == b"content-encoding":
+            return ascii(value.decode("latin-1").strip().lower()[:40])[1:-1]
+    return ""
 
 
 def _too_large(limit: int) -> str:

@@ -107,8 +107,10 @@ class Maintenance:
             with self._sessions.begin() as session:
                 ledger.settle(session)
         grace = timedelta(seconds=self._keep.grace_seconds)
+        # Both in each round: where predictions come without end, there is always one too many.
         deleted = retention.apply(self._sessions, self._keep)
-        if deleted or collector.collect(self._sessions, self._stores, grace, in_use=in_use):
+        deleted += collector.collect(self._sessions, self._stores, grace, in_use=in_use)
+        if deleted:
             self._next_round = 0.0
             return True
         self._rounds += 1

@@ -6,6 +6,8 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
+from marina import label_command
+from marina.errors import WrongUse
 from tests.marina.conftest import Marina
 from tests.metadata_api.making import make_deployment, make_image
 from tests.metadata_api.servers import V2Server, answers
@@ -54,6 +56,14 @@ def test_a_folder_of_folders_is_asked_about_and_labelled(
     assert labels(api, stored(api, 30)) == [("3", "")]
     scores = api.get("/v1/scores", params={"deployment": "old"}).json()
     assert "0.66" in str(scores)
+
+
+def test_a_class_is_known_however_its_accents_are_written() -> None:
+    takes = {"fields": ["label"], "labels": ["caf\u00e9", "tea"]}
+    for typed in ("caf\u00e9", "cafe\u0301"):
+        assert label_command._answer(typed, takes) == {"label": "caf\u00e9"}
+    with pytest.raises(WrongUse):
+        label_command._answer("cafe", takes)
 
 
 def test_a_table_names_inputs_or_files_beside_it(digits: Marina, api: httpx.Client, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A backup under write load, restored into an empty folder: every row has its bytes."""
 
+import hashlib
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +15,18 @@ from marina_local import backup, folder
 from marina_local.errors import LocalError
 from marina_local.postgres import delete
 from marina_local.settings import LocalSettings
+from metadata_api import copy_backup
 from metadata_api.app import create_app
 from metadata_api.database import migrate
 from metadata_api.database.session import connect
 from metadata_api.settings import Settings
 from metadata_api.settings.auth import Auth
+from metadata_api.settings.stores import S3, BackupBucket
 from tests import postgres
 from tests.metadata_api.making import make_mar
 from tests.metadata_api.servers import running
+from tests.metadata_api.storage.test_s3 import bucket as bucket
+from tests.metadata_api.storage.test_s3 import endpoint as endpoint
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -44,9 +50,15 @@ def data_folder(home: Path) -> Iterator[LocalSettings]:
     delete(made)
 
 
+@pytest.fixture
+def outside(bucket: S3) -> BackupBucket:
+    """A bucket for backups."""
+    return BackupBucket(**bucket.model_dump(exclude={"prefix"}), prefix="backups")
+
+
 @contextmanager
-def system(settings: LocalSettings) -> Iterator[httpx.Client]:
-    """Database and API of a data folder, as the launcher has them, without what serves."""
+def system(settings: LocalSettings, outside: BackupBucket | None = None) -> Iterator[httpx.Client]:
+    """Database and API of a data folder, as the launcher has them, without what serves; `outside` has the copy."""
     with folder.lock(settings), postgres.running(settings) as (server, _):
         text = postgres.url_of(server).render_as_string(hide_password=False)
         engine = connect(text)
@@ -59,6 +71,7 @@ def system(settings: LocalSettings) -> Iterator[httpx.Client]:
                 store_dir=settings.home / "store",
                 serving_models_file=settings.models_file,
                 serving_url="http://127.0.0.1:9",
+                backup=outside,
             )
         )
         with running(app) as address, httpx.Client(base_url=address, timeout=30) as api:
@@ -96,8 +109,8 @@ class Writer:
                 self.acknowledged.append(version)
 
 
-def checked(api: httpx.Client) -> dict[str, Any]:
-    api.post("/v1/fsck", json={}).raise_for_status()
+def checked(api: httpx.Client, *, repair: bool = False) -> dict[str, Any]:
+    api.post("/v1/fsck", json={"repair": repair}).raise_for_status()
 
     def finished() -> dict[str, Any] | None:
         found: dict[str, Any] = api.get("/v1/fsck").json()
@@ -134,27 +147,72 @@ def test_every_row_of_a_backup_under_write_load_has_its_bytes_after_a_restore(
 
 
 @pytest.mark.long
+def test_every_row_of_a_backup_in_a_bucket_has_its_bytes_in_an_empty_system(
+    settings: LocalSettings, empty: LocalSettings, outside: BackupBucket, tmp_path: Path
+) -> None:
+    to, fetched = tmp_path / "backups", tmp_path / "fetched"
+    fetched.mkdir()
+    with system(settings, outside) as api:
+        api.post("/v1/experiments", json={"name": "digits"}).raise_for_status()
+        with Writer(api, tmp_path) as writer:
+            before = set(writer.acknowledged)
+            backup.back_up(settings, to)
+            copy_backup.push(outside, to, 120)
+            until(lambda: len(writer.acknowledged) > len(before) + 5, "writes go on")
+    copy_backup.fetch(outside, fetched, "")
+    with pytest.raises(LocalError, match="these bytes are nowhere"):
+        backup.restore(empty, fetched, "")
+    with system(empty, outside) as api:
+        restored = numbers(api)
+        assert before <= restored, "all that was acknowledged before is in it"
+        found = checked(api, repair=True)
+        assert (found["missing"], found["repaired"], found["damaged"]) == (len(restored), len(restored), 0)
+        found = checked(api)
+        assert (found["checked"], found["missing"], found["damaged"]) == (len(restored), 0, 0)
+        for one in api.get(VERSIONS, params={"limit": 200}).json()["items"]:
+            assert hashlib.sha256(api.get(one["download"]).content).hexdigest() == one["sha256"]
+        assert api.get("/v1/restore").json()["pending"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("with_bytes", [True, False], ids=["with its bytes", "the dump alone"])
 def test_yesterdays_backup_onto_todays_folder_loses_nothing_and_names_every_difference(
-    settings: LocalSettings, tmp_path: Path
+    settings: LocalSettings, tmp_path: Path, with_bytes: bool
 ) -> None:
     to = tmp_path / "backups"
     with system(settings) as api:
         api.post("/v1/experiments", json={"name": "digits"}).raise_for_status()
-        first = api.post(VERSIONS, content=make_mar(tmp_path, salt="1")).json()
+        uploads = [
+            api.post(VERSIONS, content=make_mar(tmp_path, salt=str(number))).json() for number in (1, 2, 3)
+        ]
         backup.back_up(settings, to)
-        second = api.post(VERSIONS, content=make_mar(tmp_path, salt="2")).json()
+        later = [api.post(VERSIONS, content=make_mar(tmp_path, salt=str(number))).json() for number in (4, 5)]
         with pytest.raises(LocalError, match="make down"):
             backup.restore(settings, to, "")
-    (settings.home / "store/artifacts" / first["sha256"][:2] / first["sha256"]).write_bytes(
-        b"damaged meanwhile"
-    )
-    backup.restore(settings, to, "")
+    whole, damaged, gone = (file_of(settings, one) for one in uploads)
+    damaged.write_bytes(b"damaged meanwhile")
+    gone.unlink()  # deleted and collected meanwhile
+    if with_bytes:
+        backup.restore(settings, to, "")
+    else:
+        shutil.rmtree(to / "objects")
+        with pytest.raises(LocalError, match=damaged.name):
+            backup.restore(settings, to, "")
     with system(settings) as api:
-        assert numbers(api) == {1}
+        assert numbers(api) == {1, 2, 3}
         found = checked(api)
-        assert (found["missing"], found["damaged"], found["unreferenced"]) == (0, 0, 1)
-        assert (settings.home / "store/artifacts" / second["sha256"][:2] / second["sha256"]).exists()
-        assert api.post(VERSIONS, content=make_mar(tmp_path, salt="3")).json()["version"] == 3
+        differences = {one.name: "unknown" for one in (file_of(settings, version) for version in later)}
+        if not with_bytes:
+            differences |= {damaged.name: "damaged", gone.name: "missing"}
+        assert {one["sha256"]: one["problem"] for one in found["findings"]} == differences
+        assert all(file_of(settings, version).exists() for version in later)
+        assert whole.exists()
+        assert api.post(VERSIONS, content=make_mar(tmp_path, salt="6")).json()["version"] == 6
+
+
+def file_of(settings: LocalSettings, version: dict[str, Any]) -> Path:
+    digest = version["sha256"]
+    return settings.home / "store" / "artifacts" / digest[:2] / digest
 
 
 @pytest.mark.long

@@ -15,7 +15,7 @@ import pytest
 from marina_local import folder, services
 from marina_local.errors import AlreadyRunning, LocalError, Unusable
 from marina_local.ports import check_ports
-from marina_local.settings import LocalSettings
+from marina_local.settings import REPOSITORY, LocalSettings
 from tests.waiting import until
 
 
@@ -191,6 +191,33 @@ class TestObstacles:
         with pytest.raises(Unusable, match="cannot be made: Not a directory"):
             folder.prepare(settings.model_copy(update={"home": settings.home / "file" / "marina"}))
 
+    @pytest.mark.parametrize("home", [REPOSITORY, REPOSITORY.parent, Path("/")])
+    def test_a_data_folder_around_our_own_code_is_named(self, home: Path) -> None:
+        with pytest.raises(Unusable, match="own code in it: name another one by MARINA_HOME"):
+            folder.prepare(LocalSettings(home=home))
+
+    def test_a_folder_with_data_of_others_is_named_and_left_alone(self, settings: LocalSettings) -> None:
+        precious = settings.home / "logs" / "thesis.txt"
+        precious.parent.mkdir()
+        precious.write_text("x")
+        with pytest.raises(Unusable, match="has a folder `logs`: name another one"):
+            folder.prepare(settings)
+        assert [path for path in settings.home.rglob("*") if path.is_file()] == [precious]
+        settings.lock_file.parent.mkdir()
+        settings.lock_file.touch()
+        folder.prepare(settings)
+
+    def test_an_empty_variable_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MARINA_HOME", "")
+        monkeypatch.setenv("MARINA_UI_PORT", "")
+        assert (LocalSettings().home, LocalSettings().ui_port) == (REPOSITORY / ".marina", 7860)
+
+    def test_paths_that_lead_nowhere_are_named(self, settings: LocalSettings) -> None:
+        (settings.home / "circle").symlink_to(settings.home / "circle")
+        for home in (settings.home / "circle", Path("~nobody-of-that-name/marina")):
+            with pytest.raises(ValueError, match="leads nowhere"):
+                LocalSettings(home=home)
+
     def test_a_wrong_setting_is_named(self, settings: LocalSettings) -> None:
         command = [sys.executable, "-m", "marina_local", "status"]
         wrong = {**environment(settings), "MARINA_UI_PORT": "99999"}
@@ -205,7 +232,7 @@ SILENT = """
 import asyncio, os, sys
 from marina_local import launcher, services
 from marina_local.process import Service
-from marina_local.settings import LocalSettings
+from marina_local.settings import REPOSITORY, LocalSettings
 
 settings = LocalSettings()
 

@@ -119,6 +119,7 @@ class TestStart:
 
     def test_an_interrupted_initdb_is_begun_anew(self, settings: LocalSettings) -> None:
         async def scenario() -> None:
+            folder.prepare(settings)
             half = settings.home / "postgres" / "new" / "base"
             half.mkdir(parents=True)
             async with running(settings) as (postgres, _):

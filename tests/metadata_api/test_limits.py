@@ -50,6 +50,16 @@ def test_a_nul_in_the_url_is_a_400(api: httpx.Client, url: str) -> None:
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
+@pytest.mark.parametrize("coding", [b"gzip", b"br", b"deflate, gzip", b"\xff"])
+def test_a_compressed_body_is_a_400_that_says_so(api: httpx.Client, coding: bytes) -> None:
+    headers = {b"content-type": b"text/csv", b"content-encoding": coding}
+    answer = api.post("/v1/imports", content=b"\x1f\x8b", headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["detail"].endswith("Send it without Content-Encoding.")
+    plain = {"content-encoding": "identity"}
+    assert api.post("/v1/experiments", json={"name": "plain"}, headers=plain).status_code == 201
+
+
 class TestDeclared:
     """Every route that takes an upload says how large it may be, beside itself."""
 

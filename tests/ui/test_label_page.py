@@ -10,7 +10,7 @@ from model_ui.label_keys import choices
 from tests.ui.accessibility import see_no_barriers
 from tests.ui.conftest import Site
 from tests.ui.fake_callers import me, token
-from tests.ui.fake_labels import sha
+from tests.ui.fake_labels import CLASSES, sha
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[[int], Page]
@@ -109,6 +109,21 @@ def test_by_touch_on_a_phone(site: Site, open_page: OpenPage, screenshot: Screen
     assert said(site, 1) == ["7"]
     keys = page.locator(".l-keys button")
     assert all(keys.nth(at).bounding_box()["height"] >= 44 for at in range(10))  # type: ignore[index]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_names_of_classes_are_read_from_left_to_right(
+    site: Site, open_page: OpenPage, screenshot: Screenshot, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CLASSES, "reviews", ["very positive", "neutral, or rather hard to say", "negative"])
+    page = open_page(width)
+    for task, most in (("wine", 60), ("reviews", 80)):
+        page.goto(f"{site.url}label?task={task}")
+        screenshot(page, f"label-{task}")
+        for key in page.locator(".l-keys button").all():
+            box = key.bounding_box()
+            assert box
+            assert (box["height"] <= most, box["width"] >= 100) == (True, True), f"{key.inner_text()}: {box}"
 
 
 def test_a_number_is_typed(site: Site, open_page: OpenPage) -> None:

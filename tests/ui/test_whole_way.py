@@ -116,6 +116,7 @@ def test_drawn_labelled_refused_promoted_rolled_back_and_traced(
     page.bring_to_front()
     expect(page.get_by_text("can be promoted")).to_be_visible(timeout=15_000)
     count = standing(api)["labels"]
+    assert standing(api)["chosen_at_random"] >= 1, "every fifth that the queue offers"
     expect(page.get_by_role("img", name=re.compile(f"After {count} labels"))).to_be_visible()
     show_both_widths(page, screenshot, "promotable")
 

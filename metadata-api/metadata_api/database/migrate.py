@@ -12,8 +12,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg2.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
+from metadata_api.database.rejections import rejection, require_texts
 from metadata_api.database.session import deadline
 from metadata_api.errors import Unavailable
 
@@ -38,10 +39,12 @@ def upgrade(engine: Engine, revision: str = "head", locks: TableLocks = TableLoc
     """Migrate under an advisory lock: of several that start at once, one works and the others wait.
 
     Each migration is a transaction that holds the lock, and nothing belongs to a session: a pooler may be in between.
-    Raises Unavailable when a table stays locked through all attempts, and sqlalchemy.exc.OperationalError when the
-    database is away or the advisory lock is held for two minutes.
+    Raises Unavailable when a table stays locked through all attempts or the database is not set up for us, and
+    sqlalchemy.exc.OperationalError when it is away or the advisory lock is held for two minutes.
     """
     with deadline(LOCK_SECONDS), engine.connect() as connection:
+        require_texts(connection)
+        connection.rollback()  # every migration begins a transaction of its own
         for attempt in range(1, locks.attempts + 1):
             try:
                 while _take_step(connection, revision, locks):
@@ -51,6 +54,8 @@ def upgrade(engine: Engine, revision: str = "head", locks: TableLocks = TableLoc
                 # The migrations before this one are done.
                 if not isinstance(error.orig, LockNotAvailable | DeadlockDetected):
                     raise
+            except DBAPIError as error:
+                raise rejection(error) or error from error
             log.info("a table is locked by another transaction: attempt %d of %d", attempt, locks.attempts)
             if attempt < locks.attempts:
                 time.sleep(locks.pause_seconds)

@@ -71,7 +71,11 @@ def connect(
         address = address.set(password=password_file.read_text().strip())
     psycopg2.extensions.set_wait_callback(_wait)
     bounded = type("Bounded", (BoundedConnection,), {"seconds": seconds})
-    arguments = {"application_name": "metadata-api", "connection_factory": bounded}
+    arguments = {
+        "application_name": "metadata-api",
+        "client_encoding": "UTF8",
+        "connection_factory": bounded,
+    }
     if ca_file is not None:
         arguments |= {"sslrootcert": str(ca_file), "sslmode": "verify-full"}
     if sslmode:
@@ -84,6 +88,8 @@ def connect(
         # With the two waits below still within the deadline.
         pool_timeout=seconds * 0.2,
         pool_pre_ping=True,
+        # Whatever a database has as its default.
+        isolation_level="READ COMMITTED",
         connect_args=arguments,
         json_deserializer=_READ_JSON,
     )
@@ -142,11 +148,12 @@ def _in_utc(value: str | bytes | None, cursor: psycopg2.extensions.cursor) -> da
 
 
 _IN_UTC = psycopg2.extensions.new_type(psycopg2.extensions.PYDATETIMETZ.values, "UTC", _in_utc)
-# An abandoned statement must end on the server too: it looks for its client every second. What a server does not know
-# is left out.
+# An abandoned statement must end on the server too: it looks for its client every second. Numbers keep their
+# digits. What a server does not know is left out.
 _SETTINGS = """
 select set_config(name, value, false) from pg_settings join (values
-    ('client_connection_check_interval', '1s'), ('idle_in_transaction_session_timeout', '60s'), ('TimeZone', 'UTC')
+    ('client_connection_check_interval', '1s'), ('idle_in_transaction_session_timeout', '60s'), ('TimeZone', 'UTC'),
+    ('extra_float_digits', '1')
 ) as wanted (name, value) using (name)
 """
 

@@ -45,9 +45,10 @@ class Place:
         return "random" if self.reason == "random" else "queue"
 
 
-def ordered(task: str, candidates: Iterable[Candidate]) -> Iterator[Place]:
-    """All candidates, each once.
+def ordered(task: str, candidates: Iterable[Candidate], labelled: int = 0) -> Iterator[Place]:
+    """All candidates, each once; `labelled` of the queue have a label already, and this goes on behind them.
 
+    Whoever asks anew after each label so comes to the random slice as often as who asks for many at once.
     Those on which candidate and champion differ come by their hash, not by how sure anybody is: so the labelled ones
     are a random sample of them, and the test between both stays true for all inputs.
     """
@@ -60,7 +61,7 @@ def ordered(task: str, candidates: Iterable[Candidate]) -> Iterator[Place]:
             decisive.append((*_rank(one), digest, one))
     drawn.sort(key=lambda entry: entry[0])
     decisive.sort(key=lambda entry: entry[:-1])
-    return _mixed([one for _, one in drawn], [entry[-1] for entry in decisive])
+    return _mixed([one for _, one in drawn], [entry[-1] for entry in decisive], labelled)
 
 
 def is_drawn(task: str, sha256: str) -> bool:
@@ -73,10 +74,10 @@ def is_decisive(one: Candidate) -> bool:
     return one.candidate_differs or one.answers > 1
 
 
-def _mixed(drawn: Sequence[Candidate], decisive: Sequence[Candidate]) -> Iterator[Place]:
+def _mixed(drawn: Sequence[Candidate], decisive: Sequence[Candidate], labelled: int) -> Iterator[Place]:
     random, queue = iter(drawn), iter(decisive)
     left = len(drawn) + len(decisive)
-    for place in range(left):
+    for place in range(labelled, labelled + left):
         # The first place is one that decides, so that whoever labels one input only has one of these.
         turn = (random, queue) if place % SLICE == SLICE - 1 else (queue, random)
         for lane in turn:

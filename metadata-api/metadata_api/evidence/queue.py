@@ -56,10 +56,12 @@ def read(session: Session, asked: Asked, author: str, limit: int) -> bodies.Labe
     sides = _sides(session, asked)
     task = tasks.find(session, sides.task)
     open_inputs = _open(session, sides, author)
-    places = list(islice(order.ordered(sides.task, open_inputs), limit))
+    current = (Label.task == sides.task, Label.superseded_at.is_(None))
+    by_chosen = select(Label.chosen, func.count()).where(*current).group_by(Label.chosen)
+    labelled = {row.chosen: row[1] for row in session.execute(by_chosen)}
+    of_queue = labelled.get("queue", 0) + labelled.get("random", 0)
+    places = list(islice(order.ordered(sides.task, open_inputs, of_queue), limit))
     inputs = stored_inputs.named(session, (place.input.sha256 for place in places))
-    current = Label.superseded_at.is_(None)
-    labelled = session.scalar(select(func.count()).where(Label.task == sides.task, current)) or 0
     return bodies.LabelQueue(
         task=sides.task,
         takes=bodies.Takes(fields=list(task.fields), labels=list(task.labels), unit=task.unit or None),
@@ -73,7 +75,7 @@ def read(session: Session, asked: Asked, author: str, limit: int) -> bodies.Labe
             for place in places
             if place.input.sha256 in inputs
         ],
-        labelled=labelled,
+        labelled=sum(labelled.values()),
         open=len(open_inputs),
         decisive=sum(map(order.is_decisive, open_inputs)),
         random_share=order.RANDOM_SHARE,

@@ -6,6 +6,7 @@ that was killed goes on, and anybody can look. Both sides are read in the order 
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ from metadata_api.storage.base import KINDS, StoredBytes
 
 STEP_SECONDS = 2.0
 PAGE = 500
-LISTED_FINDINGS = 100
+LISTED_FINDINGS = 1000
 PENDING = (
     select(StoreCheck).where(StoreCheck.state.in_(("requested", "running"))).order_by(StoreCheck.id).limit(1)
 )
@@ -80,6 +81,7 @@ class _Check:
         self.stores = stores
         self.row = row
         self.ended = False
+        self._listed = Counter(one["problem"] == "unknown" for one in row.findings)
 
     def run(self, end: float) -> None:
         kind, _, after = self.row.position.partition("/")
@@ -100,6 +102,7 @@ class _Check:
         if entry is None:
             assert found, "one of both is there"
             row.unreferenced += 1
+            self._list(bodies.Finding(kind=kind, sha256=found.sha256, problem="unknown"))
             return
         if entry.unreferenced:
             row.unreferenced += found is not None
@@ -112,16 +115,20 @@ class _Check:
         row.missing += problem == "missing"
         row.damaged += problem == "damaged"
         row.repaired += repaired
-        if len(row.findings) < LISTED_FINDINGS:
-            self._list(kind, entry.sha256, problem, repaired)
-
-    def _list(self, kind: str, digest: str, problem: str, repaired: bool) -> None:
         with self.sessions() as session:
-            used_by = _used_by(session, kind, digest)
-        finding = bodies.Finding(
-            kind=kind, sha256=digest, problem=problem, repaired=repaired, used_by=used_by
+            used_by = _used_by(session, kind, entry.sha256)
+        self._list(
+            bodies.Finding(
+                kind=kind, sha256=entry.sha256, problem=problem, repaired=repaired, used_by=used_by
+            )
         )
-        self.row.findings = [*self.row.findings, finding.model_dump()]
+
+    def _list(self, finding: bodies.Finding) -> None:
+        """Name it, unless so many are named: bytes that nothing knows leave the place to those that a row lacks."""
+        unknown = finding.problem == "unknown"
+        if self._listed[unknown] < LISTED_FINDINGS:
+            self._listed[unknown] += 1
+            self.row.findings = [*self.row.findings, finding.model_dump()]
 
     def _is_needed(self, kind: str, digest: str) -> bool:
         """Whether a row still needs it, as it may have been deleted since the page was read."""

@@ -15,17 +15,20 @@ class NewStoreCheck(Body):
 
 
 class Finding(BaseModel):
-    """An object that a row needs and that is missing or damaged."""
+    """An object that a row needs and that is `missing` or `damaged`, or one that is `unknown` to the database.
+
+    Unknown is what rows needed that a restored database has lost, or another installation's. It is never deleted.
+    """
 
     kind: str
     sha256: str
     problem: str
-    repaired: bool
-    used_by: list[str]
+    repaired: bool = False
+    used_by: list[str] = []
 
 
 class StoreCheck(BaseModel):
-    """One check, how far it is and what it found; the first 100 findings are listed."""
+    """One check, how far it is and what it found; of problems and of unknown objects the first 1000 each are listed."""
 
     id: int
     state: Literal["requested", "running", "finished", "failed"]
@@ -41,7 +44,7 @@ class StoreCheck(BaseModel):
     damaged: int
     repaired: int
     unreferenced: int
-    """Objects that no row needs; they are deleted after the grace time."""
+    """Objects that no row needs: those that the database knows are deleted after the grace time."""
     findings: list[Finding]
     error: str | None
 
@@ -64,7 +67,8 @@ class StoreCheck(BaseModel):
         ]
         for one in self.findings:
             mended = ", repaired" if one.repaired else ""
-            lines.append(f"{one.kind} {one.sha256} {one.problem}{mended}: {', '.join(one.used_by)}")
+            why = ", ".join(one.used_by) or "no row needs it"
+            lines.append(f"{one.kind} {one.sha256} {one.problem}{mended}: {why}")
         if self.error:
             lines.append(f"the check failed: {self.error}")
         return "\n".join(lines) + "\n"

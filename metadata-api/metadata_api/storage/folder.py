@@ -6,10 +6,12 @@ import logging
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from metadata_api.errors import OutOfSpace, Unavailable
 from metadata_api.storage.base import DIGEST, StoredBytes, checked
@@ -43,8 +45,10 @@ class FolderStore:
         """
         self.partial.mkdir(parents=True, exist_ok=True)
         for leftover in self.partial.iterdir():
-            if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
-                leftover.unlink(missing_ok=True)
+            # Also another replica's at the same time, and folders that file servers make everywhere.
+            with suppress(OSError):
+                if time.time() - leftover.lstat().st_mtime > LEFTOVER_SECONDS:
+                    leftover.unlink()
 
     @contextmanager
     def temporary(self) -> Iterator[Path]:
@@ -87,6 +91,9 @@ class FolderStore:
             os.fsync(file.fileno())
         target = self.path(digest)
         target.parent.mkdir(exist_ok=True)
+        with suppress(OSError):
+            if target.is_dir():
+                target.rename(target.with_name(f"{digest}.aside-{secrets.token_hex(4)}"))
         os.replace(path, target)
         _sync_folder(target.parent)
         _sync_folder(self.root)
@@ -95,9 +102,9 @@ class FolderStore:
     def put(self, data: bytes) -> str:
         """Store bytes; returns their sha256. Those that are there already are written again only when damaged."""
         digest = hashlib.sha256(data).hexdigest()
-        with suppress(OSError):
-            if self.path(digest).read_bytes() == data:
-                return digest
+        with suppress(Unavailable):
+            self.read(digest)
+            return digest
         if not self.exists(digest):
             self.require_room()
         with self.temporary() as path:
@@ -134,13 +141,12 @@ class FolderStore:
     def stream(self, digest: str) -> Iterator[bytes]:
         """An object part by part, checked when the last one is there; raises as `read` does."""
         seen = hashlib.sha256()
-        with _readable(digest), self.path(digest).open("rb") as file:
+        with _readable(digest), _opened(self.path(digest)) as file:
             while part := file.read(PART_BYTES):
                 seen.update(part)
                 yield part
         if seen.hexdigest() != digest:
-            log.error("the store has other bytes under %s", digest)
-            raise Unavailable("artifact_damaged", f"The store has other bytes for {digest}. Restore it.")
+            raise _damaged(digest)
 
     def delete(self, digest: str) -> None:
         """Delete an object; nothing happens when it is gone."""
@@ -151,14 +157,14 @@ class FolderStore:
 
     def objects(self, after: str = "") -> Iterator[StoredBytes]:
         """All objects in the order of their sha256, those after one if given."""
-        for folder in sorted(self.root.glob("[0-9a-f][0-9a-f]")):
+        for folder in sorted(self.root.glob("[0-9a-f][0-9a-f]/")):
             if folder.name < after[:2]:
                 continue
             for name in sorted(os.listdir(folder)):
                 if name <= after or not DIGEST.match(name):
                     continue
                 try:
-                    size = (folder / name).stat().st_size
+                    size = (folder / name).lstat().st_size
                 except FileNotFoundError:
                     continue
                 yield StoredBytes(name, size)
@@ -171,11 +177,27 @@ def _readable(digest: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise Unavailable("artifact_missing", f"The store lacks {digest}. Restore it.") from error
+    except IsADirectoryError as error:
+        raise _damaged(digest) from error
     except OSError as error:
         log.error("reading %s failed: %s", digest, error.strerror)
         raise Unavailable(
             "store_unavailable", f"The store cannot read {digest}. Look at its disk."
         ) from error
+
+
+def _damaged(digest: str) -> Unavailable:
+    log.error("the store has other bytes under %s", digest)
+    return Unavailable("artifact_damaged", f"The store has other bytes for {digest}. Restore it.")
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A file to read; IsADirectoryError also for a pipe or a device, of which nobody knows when it ends."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise IsADirectoryError(errno.EISDIR, "it is no regular file", str(path))
+    return os.fdopen(handle, "rb")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Where a database may be: behind a pooler, behind TLS, on a server that gives few connections."""
 
 import ssl
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -20,11 +21,12 @@ from sqlalchemy.exc import OperationalError
 from metadata_api.app import create_app
 from metadata_api.database import migrate
 from metadata_api.database.session import connect
+from metadata_api.errors import Unavailable
 from metadata_api.settings import Database, DatabaseSettings, Settings
 from metadata_api.settings.auth import Auth
 from tests.databases import empty_database, own_database
 from tests.metadata_api.database.pooler import Mode, Pooler, pooler
-from tests.metadata_api.making import url_of
+from tests.metadata_api.making import open_settings, url_of
 from tests.metadata_api.servers import running
 
 
@@ -121,6 +123,100 @@ class TestAServerThatGivesFewConnections:
             stingy.connect()
         for each in held:
             each.close()
+
+
+class TestADatabaseThatIsSetUpInItsOwnWay:
+    DEFAULTS = (
+        ("default_transaction_isolation", "serializable"), ("datestyle", "German, DMY"), ("timezone", "Asia/Kolkata"),
+        ("intervalstyle", "iso_8601"), ("bytea_output", "escape"), ("lock_timeout", "9s"),
+        ("extra_float_digits", "-15"), ("client_encoding", "LATIN1"), ("search_path", "shop, public"),
+        ("idle_session_timeout", "300ms"), ("client_min_messages", "debug1"), ("enable_seqscan", "off"),
+    )  # fmt: skip
+
+    @pytest.fixture
+    def peculiar(self, postgres_url: str) -> Iterator[str]:
+        with empty_database(postgres_url) as url:
+            engine = connect(url)
+            with engine.begin() as connection:
+                connection.execute(text("create schema shop"))
+                connection.execute(text("create table shop.orders (experiments text)"))
+                for name, value in self.DEFAULTS:
+                    connection.execute(
+                        text(f"alter database {engine.url.database} set {name} = {self._quoted(name, value)}")
+                    )
+            engine.dispose()
+            yield url
+
+    def _quoted(self, name: str, value: str) -> str:
+        return value if name == "search_path" else f"'{value}'"
+
+    def test_keeps_every_text_number_and_time(self, peculiar: str, tmp_path: Path) -> None:
+        engine = connect(peculiar)
+        migrate.upgrade(engine)
+        digits = 0.1 + 0.2
+        curve = {"loss": {"steps": [0], "values": [digits]}}
+        made = {"name": "net", "display_name": "größe \\ 数 🎉", "curves": curve, "state": "running"}
+        with (
+            running(create_app(open_settings(engine, tmp_path, "http://127.0.0.1:9"))) as address,
+            httpx.Client(base_url=address, timeout=20) as api,
+        ):
+            answer = api.post("/v1/experiments", json=made)
+            assert answer.status_code == 201, answer.text
+            time.sleep(0.5)  # idle sessions have ended
+
+            def append(number: int) -> int:
+                points = {"points": {"loss": {"steps": [number], "values": [digits]}}}
+                return api.post("/v1/experiments/net/points", json=points).status_code
+
+            with ThreadPoolExecutor(6) as pool:
+                assert set(pool.map(append, range(1, 31))) == {200}
+            shown = api.get("/v1/experiments/net").json()
+            assert shown["display_name"] == made["display_name"]
+            curve = api.get("/v1/curves", params={"experiment": "net"}).json()["curves"][0]
+            assert set(curve["values"]) == {digits}
+            assert abs(datetime.fromisoformat(shown["created_at"]) - datetime.now(UTC)) < timedelta(minutes=5)
+        engine.dispose()
+
+    def test_a_read_only_one_is_told_and_is_read(self, postgres_url: str, tmp_path: Path) -> None:
+        with own_database(postgres_url) as engine:
+            app = create_app(open_settings(engine, tmp_path, "http://127.0.0.1:9"))
+            with running(app) as address, httpx.Client(base_url=address, timeout=20) as api:
+                with engine.begin() as connection:
+                    name = engine.url.database
+                    connection.execute(text(f"alter database {name} set default_transaction_read_only = on"))
+                    ours = "datname = current_database() and pid <> pg_backend_pid()"
+                    connection.execute(
+                        text(f"select pg_terminate_backend(pid) from pg_stat_activity where {ours}")
+                    )
+                answer = api.post("/v1/experiments", json={"name": "net"})
+                assert (answer.status_code, answer.json()["error"]) == (503, "database_read_only")
+                assert api.get("/v1/experiments").json()["total"] == 0
+            engine.dispose()
+
+    def test_one_that_cannot_hold_every_text_is_told(self, postgres_url: str) -> None:
+        with empty_database(postgres_url, "encoding 'LATIN1' locale 'C' template template0") as url:
+            engine = connect(url)
+            with pytest.raises(Unavailable, match="LATIN1.*encoding 'UTF8'"):
+                migrate.upgrade(engine)
+            engine.dispose()
+
+    @pytest.mark.parametrize(
+        ("default", "told"),
+        [
+            ("search_path = nowhere", "Create one"),
+            ("search_path = pg_catalog", "may not do this.*Grant"),
+            ("standard_conforming_strings = off", "Switch it on"),
+        ],
+    )
+    def test_what_cannot_be_worked_with_is_told(self, postgres_url: str, default: str, told: str) -> None:
+        with empty_database(postgres_url) as url:
+            engine = connect(url)
+            with engine.begin() as connection:
+                connection.execute(text(f"alter database {engine.url.database} set {default}"))
+            engine.dispose()
+            with pytest.raises(Unavailable, match=told):
+                migrate.upgrade(engine)
+            engine.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -169,6 +169,22 @@ class TestQueue:
         assert (found["open"], found["labelled"]) == (58, 1)
         assert not {first, second} & {item["input"]["sha256"] for item in found["items"]}
 
+    def test_whoever_asks_anew_after_each_label_comes_to_the_random_slice_too(
+        self, api: httpx.Client, served: list[int]
+    ) -> None:
+        chosen = []
+        for _ in range(20):
+            [item] = self.queue(api, alias="champion", challenger="two", limit=1)["items"]
+            said = {"task": "digits", "label": "1", "chosen": item["chosen"]}
+            label(api, int(item["input"]["sha256"], 16), **said).raise_for_status()
+            chosen.append(item["chosen"])
+        assert chosen == (["queue"] * 4 + ["random"]) * 4
+        # Labels of other inputs move nothing.
+        rest = self.queue(api, task="digits")["items"]
+        other = next(item["input"]["sha256"] for item in reversed(rest) if item["chosen"] == "queue")
+        label(api, int(other, 16), task="digits", label="1").raise_for_status()
+        assert [item["chosen"] for item in self.queue(api, task="digits")["items"][:5]] == chosen[:5]
+
     def test_numbers_by_how_far_they_are_apart(self, api: httpx.Client, engine: Engine) -> None:
         ids = versions_of_task(engine, "houses", count=2, outputs=NUMBER, labels=[])
         for name, version in zip(("one", "two"), ids, strict=True):

@@ -1,5 +1,6 @@
 """Collection: nothing that a row needs is ever deleted, and what no row needs goes after the grace time."""
 
+import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -7,12 +8,16 @@ from datetime import timedelta
 
 import pytest
 
+from metadata_api import retention
 from metadata_api.database.session import Sessions
 from metadata_api.errors import Unavailable
+from metadata_api.maintenance import Maintenance
 from metadata_api.objects import collector, ledger
 from metadata_api.objects.collector import collect
 from metadata_api.objects.repair import RepairedStore
+from metadata_api.settings.stores import Retention
 from tests.metadata_api.objects.keeping import claim, delete, entry, keep, orphan, upload
+from tests.waiting import until_async
 
 NOW, LATER = timedelta(0), timedelta(hours=1)
 Stores = dict[str, RepairedStore]
@@ -51,6 +56,23 @@ def test_bytes_that_the_ledger_does_not_know_are_never_deleted(
     digest = images.put(b"another installation's, or of rows that a restored database has lost")
     assert collect(sessions, stores, NOW) == 0
     assert images.exists(digest)
+
+
+def test_rows_of_which_there_are_always_too_many_hold_up_no_collection(
+    sessions: Sessions, stores: Stores, images: RepairedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = orphan(sessions, images, b"orphan")
+    monkeypatch.setattr(retention, "apply", lambda *_: 1)
+    rounds = Maintenance(
+        sessions, stores, Retention(grace_seconds=0), leads=lambda: True, in_use=lambda: frozenset()
+    )
+
+    async def work() -> None:
+        task = asyncio.create_task(rounds.run())
+        await until_async(lambda: not images.exists(digest), "it is collected")
+        task.cancel()
+
+    asyncio.run(work())
 
 
 def test_one_that_cannot_be_deleted_holds_up_no_other(

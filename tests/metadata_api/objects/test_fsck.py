@@ -59,13 +59,32 @@ def test_what_is_missing_damaged_and_left_over_is_named(
     old = upload(sessions, images, b"old")
     delete(sessions, old)
     found = check(sessions, stores)
-    assert {(one.sha256, one.problem) for one in found.findings} == {(gone, "missing"), (other, "damaged")}
+    assert {(one.sha256, one.problem) for one in found.findings} == {
+        (gone, "missing"),
+        (other, "damaged"),
+        (left, "unknown"),
+    }
     assert (found.missing, found.damaged, found.unreferenced, found.is_clean) == (1, 1, 2, False)
     assert problems(sessions) == {"missing": 1, "damaged": 1}
     assert not entry(sessions, left), "nothing condemns what may be another's"
     assert gone in found.readable()
     assert good not in found.readable()
     assert "0 predictions" in found.readable()
+    assert f"{left} unknown: no row needs it" in found.readable()
+
+
+def test_bytes_of_others_do_not_take_the_place_of_what_rows_lack(
+    sessions: Sessions, stores: Stores, images: RepairedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fsck, "LISTED_FINDINGS", 3)
+    lost = {upload(sessions, images, bytes([number])) for number in range(3)}
+    for digest in lost:
+        file_of(images, digest).unlink()
+    for number in range(20):
+        images.put(b"another's %d" % number)
+    found = check(sessions, stores)
+    assert {one.sha256 for one in found.findings if one.problem == "missing"} == lost
+    assert (len(found.findings), found.unreferenced) == (6, 20)
 
 
 def test_what_the_copy_has_is_repaired(

@@ -5,6 +5,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,34 @@ def test_a_full_disk_is_its_own_error_and_leaves_nothing(store: FolderStore) -> 
     assert list(store.partial.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "make", [Path.mkdir, os.mkfifo, lambda path: (path.mkdir(), (path / "x").write_text("x"))]
+)
+def test_what_is_no_file_in_the_place_of_an_object_is_damage_that_is_mended(
+    store: FolderStore, make: Callable[[Path], object]
+) -> None:
+    path = store.path(store.put(b"pixels"))
+    path.unlink()
+    make(path)
+    for read in (store.read, store.local, lambda digest: list(store.stream(digest))):
+        with pytest.raises(Unavailable, match="other bytes") as told:
+            read(path.name)
+        assert told.value.code == "artifact_damaged"
+    assert [one.sha256 for one in store.objects()] == [path.name]
+    assert store.put(b"pixels") == path.name
+    assert store.read(path.name) == b"pixels"
+
+
+def test_what_file_servers_leave_everywhere_is_passed_over(store: FolderStore) -> None:
+    digest = store.put(b"pixels")
+    for name in ("ab", ".DS_Store", "partial/link", f"{digest[:2]}/{digest}.aside"):
+        (store.root / name).symlink_to("/nowhere")
+    (store.root / "partial" / "@eaDir").mkdir()
+    os.utime(store.root / "partial" / "@eaDir", (0, 0))
+    store.prepare()
+    assert [one.sha256 for one in store.objects()] == [digest]
+
+
 @pytest.mark.parametrize("name", ["../../etc/passwd", "", "A" * 64, "0" * 63])
 def test_only_a_sha256_names_an_object(store: FolderStore, name: str) -> None:
     with pytest.raises(ValueError, match="not a sha256"):
@@ -58,9 +87,10 @@ def test_only_a_sha256_names_an_object(store: FolderStore, name: str) -> None:
 def test_what_cannot_be_read_is_told_without_its_path(
     store: FolderStore, read: Callable[[FolderStore, str], object]
 ) -> None:
-    missing, folder = "0" * 64, "1" * 64
-    store.path(folder).mkdir(parents=True)
-    for digest, code in {missing: "artifact_missing", folder: "store_unavailable"}.items():
+    missing, circle = "0" * 64, "1" * 64
+    store.path(circle).parent.mkdir()
+    store.path(circle).symlink_to(store.path(circle))
+    for digest, code in {missing: "artifact_missing", circle: "store_unavailable"}.items():
         with pytest.raises(Unavailable, match=digest) as raised:
             read(store, digest)
         assert raised.value.code == code
