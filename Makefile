@@ -40,10 +40,11 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina tests/marina_local tests/system tests/ui
 FAST := not long and not bench and not helm and not system and (not browser or main_way)
 PAGES = $(shell grep -lr --include='test_*.py' 'mark\.browser' tests/metadata_api tests/ui)
-SYSTEM := tests/models/test_every_experiment.py tests/serving tests/marina_local tests/system tests/ui/test_browser.py \
-	tests/ui/test_whole_way.py
+WHOLLY_SYSTEM := tests/models tests/serving/conformance tests/serving/containment tests/marina_local tests/system \
+	tests/ui/test_browser.py tests/ui/test_whole_way.py
+SYSTEM = $(WHOLLY_SYSTEM) tests/serving/runtimes $(shell grep -lr --include='test_*.py' 'mark\.system' tests/metadata_api tests/marina)
 CHART := tests/chart tests/repo/test_supply_chain.py
-ELSEWHERE := $(CHART) $(filter-out tests/serving,$(SYSTEM)) tests/serving/conformance tests/serving/containment
+ELSEWHERE = $(CHART) $(WHOLLY_SYSTEM) $(shell grep -lrE --include='test_*.py' '^pytestmark = .*mark\.(long|bench)' tests)
 # They run in so many processes; tests/groups.py says which tests go together, and which run alone at the end.
 WORKERS ?= 4
 # A worker that dies ends the run: xdist could wait for ever for the one in its place.

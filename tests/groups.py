@@ -71,6 +71,7 @@ GROUPS = {
     "tests/ui/test_oidc_pages.py": "logins",
     "tests/metadata_api/auth/test_login_of_the_ui.py": "logins",
     "tests/models/test_every_experiment.py": "every experiment",
+    "tests/models/": "training",
     "tests/marina_local/test_postgres.py": "launcher's postgres",
     "tests/marina_local/": "launcher",
     "tests/chart/test_shapes.py": "shapes",
@@ -91,13 +92,14 @@ FIRST = (
     "containment",
     "leftovers",
     "every experiment",
+    "training",
     "shapes",
     STACK,  # late: until the tests marked `clock` it costs a tenth of a core, whether it is asked or not
 )
 # Groups that start the whole system, its parts in every way there is, or train: each of their tests is marked `system`.
 SYSTEM = {
     *(STACK, "leftovers", "healing", "same answers", "runtimes", "conformance", "containment"),
-    *("launcher", "launcher's postgres", "every experiment"),
+    *("launcher", "launcher's postgres", "every experiment", "training"),
 }
 # Fixtures that take seconds -> where they are known, and the groups that may use them.
 FIXTURES = {

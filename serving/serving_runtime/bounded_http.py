@@ -13,6 +13,7 @@ The UI, which shares no code, has a copy in model_ui/bounded_http.py; tests/repo
 
 import asyncio
 import heapq
+import re
 import resource
 from collections.abc import Iterator
 
@@ -31,6 +32,7 @@ MAX_CONNECTIONS = 4000
 _MOST_FILES = 65_536
 _MADE_ROOM = 20  # one of so many connections is closed at once: to look for them takes time
 _OFFER = (b"upgrade", b"http2-settings")
+_AUTHORITY = re.compile(rb"[^:/?#]+://([^/?#]*)")
 
 
 class _Trailers(list[tuple[bytes, bytes]]):
@@ -86,6 +88,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         if self._rest is not None:
             self._cancel_rest()
+        if not self.url.startswith(b"/"):
+            self._heed_host_of_target()
         super().on_headers_complete()
         self.headers = _TRAILERS
 
@@ -170,6 +174,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
         return b"\r\n".join([*lines, b"", b""])
+
+    def _heed_host_of_target(self) -> None:
+        """An absolute address takes the place of Host (RFC 9112, 3.2.2), so that it is what is checked."""
+        authority = _AUTHORITY.match(self.url)
+        if authority is not None:
+            others = [pair for pair in self.headers if pair[0] != b"host"]
+            self.headers[:] = [(b"host", authority[1]), *others]
 
     def _reject(self, status: int, text: str) -> None:
         """Answer what is no request of any application; not logged, as anybody could fill the log with it."""

@@ -39,7 +39,7 @@ def message(answer: httpx.Response) -> dict[str, Any]:
     """What the answer to a form leaves for the next page."""
     assert answer.status_code == 303, answer.text
     cookie = next(one for one in answer.headers.get_list("set-cookie") if "marina_status" in one)
-    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(cookie.partition("=")[2].partition(";")[0]))
+    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(cookie.partition(".")[2].partition(";")[0]))
     return found
 
 

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -15,10 +18,11 @@ from metadata_api.app import create_app
 from metadata_api.settings import Settings
 from metadata_api.settings.auth import Signature
 from metadata_api.signatures import MAX_BYTES
+from tests.conftest import ROOT
 from tests.metadata_api.conftest import row_counts
 from tests.metadata_api.making import make_experiment, make_mar
 from tests.metadata_api.servers import running
-from tests.metadata_api.signing import Key, run
+from tests.metadata_api.signing import PROGRAM, Key, run
 
 VERSIONS = "/v1/experiments/digits/versions"
 RELEASE, STRANGER = Key("release"), Key("stranger")
@@ -90,6 +94,29 @@ class TestSigned:
         assert shown["uploaded_sha256"] == hashlib.sha256(archive).hexdigest()
         (entry,) = demanding.get("/v1/audit").json()["items"]
         assert entry["changes"][0]["after"]["signed_by"] == "release"
+
+    @pytest.mark.long
+    def test_the_commands_of_the_documentation_sign_what_is_taken(
+        self, settings: Settings, experiment: None, tmp_path: Path
+    ) -> None:
+        block = re.search(r"```sh\n(openssl .*?)```", (ROOT / "docs/security.md").read_text(), re.S)
+        assert block
+        commands = [line for line in block[1].splitlines() if line.startswith(("openssl ", "model_signing "))]
+        assert len(commands) == 3
+        archive = make_mar(tmp_path)
+        (tmp_path / "cnn.mar").write_bytes(archive)
+        environment = {**os.environ, "PATH": f"{PROGRAM.parent}:{os.environ['PATH']}"}
+        for command in commands:
+            subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, check=True, timeout=60)
+        keys = tmp_path / "keys"
+        keys.mkdir()
+        (tmp_path / "release.pem").rename(keys / "release.pem")
+        with (
+            running(application(settings, keys, required=True)) as address,
+            httpx.Client(base_url=address) as api,
+        ):
+            answer = send(api, archive, (tmp_path / "cnn.mar.sig").read_bytes())
+        assert (answer.status_code, answer.json()["signed_by"]) == (201, "release"), answer.text
 
     def test_the_real_program_takes_what_these_tests_sign(self, tmp_path: Path) -> None:
         archive, trusted = tmp_path / "a.mar", RELEASE.trust(tmp_path)

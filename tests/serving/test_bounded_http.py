@@ -48,9 +48,8 @@ async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:
         "headers": names,
         "body": body.decode("latin-1"),
     }
-    said["connection"] = ", ".join(
-        value.decode() for name, value in scope["headers"] if name == b"connection"
-    )
+    for one in (b"connection", b"host"):
+        said[one.decode()] = ", ".join(value.decode() for name, value in scope["headers"] if name == one)
     content = bytes(LARGE) if scope["path"] == "/large" else json.dumps(said).encode()
     headers = [(b"content-length", b"%d" % len(content))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -325,6 +324,50 @@ class TestStrange:
         with Line(url) as line:
             line.send(line.head("POST", "/a", transfer_encoding="chunked"), b"zz\r\nwhat\r\n")
             assert [one.status for one in line.answers()] == [400]
+
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            pytest.param(b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", id="length and chunks"),
+            pytest.param(b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", id="chunks and length"),
+            pytest.param(b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", id="two lengths"),
+            pytest.param(b"Content-Length: 1, 1\r\n\r\na", id="a list of lengths"),
+            pytest.param(b"Content-Length: +1\r\n\r\na", id="a length with a sign"),
+            pytest.param(b"Content-Length: 0x1\r\n\r\na", id="a length in hexadecimal"),
+            pytest.param(b"Content-Length : 1\r\n\r\na", id="a space after a name"),
+            pytest.param(b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", id="chunks that are not the last"),
+            pytest.param(b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", id="another encoding"),
+            pytest.param(b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", id="a control before the encoding"),
+            pytest.param(b"Transfer-Encoding: chunked\r\n\r\n1\na\n0\n\n", id="chunks with bare line feeds"),
+            pytest.param(b"Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n", id="a chunk that is longer"),
+            pytest.param(b"X: a\r\n b\r\n\r\n", id="a folded header"),
+            pytest.param(b"X: a\x00b\r\n\r\n", id="a NUL"),
+        ],
+    )  # fmt: skip
+    def test_what_two_servers_could_read_differently_is_answered_once_and_ends_the_connection(
+        self, url: str, sent: bytes
+    ) -> None:
+        with Line(url) as line:
+            line.send(b"POST /a HTTP/1.1\r\nHost: x\r\n" + sent + line.head("GET", "/smuggled"))
+            assert [one.status for one in line.answers()] == [400]
+            assert line.seconds_to_end(2) < 2
+
+    @pytest.mark.parametrize(
+        ("target", "host"),
+        [
+            ("http://evil.example/a", "evil.example"),
+            ("http://evil.example:1/?a", "evil.example:1"),
+            ("https://own@evil.example/a", "own@evil.example"),
+            ("/a//http://evil.example/", "own"),
+            ("*", "own"),
+        ],
+    )
+    def test_an_absolute_address_counts_as_the_host_that_was_asked(
+        self, url: str, target: str, host: str
+    ) -> None:
+        with Line(url) as line:
+            line.send(f"OPTIONS {target} HTTP/1.1\r\nHost: own\r\n\r\n".encode())
+            assert told(line.answers()[0])["host"] == host
 
 
 class TestManyConnections:

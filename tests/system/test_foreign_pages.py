@@ -100,9 +100,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(params=["another port", "another name"])
-def foreign_page(browser: Browser, foreign_port: int, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page of another origin."""
+def foreign_page(
+    stack: Stack, browser: Browser, foreign_port: int, request: pytest.FixtureRequest
+) -> Iterator[Page]:
+    """A page of another origin, in the browser of somebody who is logged in to the UI as the admin."""
     page = browser.new_page()
+    page.goto(stack.link)
+    assert [one["name"] for one in page.context.cookies()] == [f"marina_{urlsplit(stack.ui_url).port}"]
     host = REBOUND if request.param == "another name" else "127.0.0.1"
     page.goto(f"http://{host}:{foreign_port}/")
     yield page

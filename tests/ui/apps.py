@@ -1,7 +1,5 @@
 """The UI's applications for tests. Gradio takes seconds to import, so only a process which makes one imports it."""
 
-from pathlib import Path
-
 from model_ui.asgi import App
 from model_ui.metadata_client import MetadataClient
 from model_ui.settings import Settings
@@ -18,11 +16,11 @@ def mount_pages(settings: Settings, client: MetadataClient) -> App:
     """Its pages without what guards them."""
     from model_ui import app
 
-    return app.mount_pages(settings, client)
+    return app.mount(app.build_ui(client, settings), settings, client)
 
 
-def protect(pages: App, settings: Settings, client: MetadataClient, folder: Path) -> App:
+def protect(pages: App, settings: Settings, client: MetadataClient) -> App:
     """What guards the pages, around them."""
     from model_ui import app
 
-    return app.protect(pages, settings, client, folder)
+    return app.protect(pages, settings, client, {0: 2, 1: 1})

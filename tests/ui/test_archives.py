@@ -4,7 +4,6 @@ import time
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
-from pathlib import Path
 
 import httpx
 import pytest
@@ -28,7 +27,7 @@ Site = tuple[str, FakeApi]
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site() -> Iterator[Site]:
     """The UI's layers around nothing, and the fake API behind it that knows two tokens."""
     fake = FakeApi()
     fake.tokens = {PUBLISHER: me("publisher"), VIEWER: me("viewer")}
@@ -42,7 +41,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
             async with client:
                 yield
 
-        with Server(protect(FastAPI(lifespan=lifespan), settings, client, tmp_path)) as server:
+        with Server(protect(FastAPI(lifespan=lifespan), settings, client)) as server:
             yield server.url, fake
 
 

@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.ui import visits
 from tests.ui.conftest import Pages, Site
+from tests.ui.fake_kinds import taking
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[[int], Page]
@@ -171,6 +172,20 @@ def test_what_was_put_in_stays_whatever_task_is_opened_between(
     page.locator(".m-task-list").get_by_text("language").click()
     expect(page.get_by_role("textbox", name="Text")).to_have_value("Brasil")
     expect(visits.card(page, "language")).to_be_visible()
+
+
+def test_columns_may_have_the_names_by_which_gradio_tells_a_file(site: Site, open_page: OpenPage) -> None:
+    columns = [{"name": name, "example": f"/{name}"} for name in ("path", "meta", "url", "__proto__")]
+    table = [taking("table", name="row", datatype="BYTES", shape=[-1, 4], columns=columns)]
+    site.api.add_kinds()
+    for name in ("wine-forest", "wine-linear"):
+        site.api.deployments[name]["inputs"] = table
+    page = open_page(1280)
+    page.goto(f"{site.url}?task=wine")
+    expect(predict(page)).to_contain_text("wine-forest says barolo")
+    assert site.api.predictions.questions[-1]["row"] == {
+        "path": "/path", "meta": "/meta", "url": "/url", "__proto__": "/__proto__",
+    }  # fmt: skip
 
 
 def test_only_those_of_the_task_are_asked(site: Site, enter: Callable[..., Page]) -> None:

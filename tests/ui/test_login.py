@@ -1,6 +1,7 @@
 """Who is let in: links, the login's form, the cookie, the logout, and what everybody else gets."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -52,7 +53,7 @@ class Site:
     def __init__(self, pages: App, fake: FakeApi, **changes: Any) -> None:
         settings = Settings(allowed_hosts=("marina.example",), **changes)
         client = MetadataClient("http://api", transport=httpx.ASGITransport(fake.app))
-        self.app = protect(pages, settings, client, settings.upload_dir)
+        self.app = protect(pages, settings, client)
 
     def send(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def run() -> httpx.Response:
@@ -143,7 +144,7 @@ class TestWithoutACredential:
                 taken.append(number)
                 yield b"x"
 
-        assert send("POST", "/gradio_api/upload", content=body()).status_code == 401
+        assert send("POST", EVENTS, content=body()).status_code == 401
         # httpx asks for the first part before the application does.
         assert len(taken) <= 1
 
@@ -179,6 +180,22 @@ class TestLinks:
         assert answer.headers.get_list("set-cookie") == [cookie]
         assert answer.headers["cache-control"] == "no-store"
 
+    @pytest.mark.parametrize("led_by", ["cross-site", "same-site"])
+    def test_one_of_another_page_logs_nobody_in_before_they_agree(self, send: Request, led_by: str) -> None:
+        link = send("GET", f"/?token={TOKEN}&a=1", headers={"sec-fetch-site": led_by, **COOKIE})
+        assert "set-cookie" not in link.headers
+        assert "logs you in as <b>a deployer</b> (deployer)" in link.text
+        fields = dict(re.findall(r'<input name="(\w+)" type="hidden" value="([^"]*)"', link.text))
+        agreed = send("POST", "/login", data=fields, headers={"sec-fetch-site": "same-origin"})
+        assert (agreed.status_code, agreed.headers["location"]) == (303, "/?a=1")
+        assert agreed.headers["set-cookie"].startswith(f"marina_7860={TOKEN};")
+        assert send("POST", "/login", data=fields, headers={"sec-fetch-site": led_by}).status_code == 403
+
+    def test_a_wrong_one_of_another_page_is_wrong(self, send: Request) -> None:
+        answer = send("GET", f"/?token={WRONG}", headers={"sec-fetch-site": "cross-site"})
+        assert answer.status_code == 401
+        assert is_login(answer)
+
     def test_the_rest_of_the_query_stays(self, send: Request) -> None:
         answer = send("GET", f"/?a=1&token={TOKEN}&b=%C3%A9%0d%0aX:+y&c=")
         assert answer.headers["location"] == "/?a=1&b=%C3%A9%0D%0AX%3A+y&c="
@@ -192,6 +209,13 @@ class TestLinks:
             assert answer.headers["set-cookie"] == f"marina_7860={TOKEN}; {attributes}"
         answer = send("GET", f"/marina?token={TOKEN}")
         assert answer.headers["location"] == f"/marina/?token={TOKEN}"
+
+    def test_no_other_host_of_the_domain_can_set_it_behind_https(self, site: Callable[..., Site]) -> None:
+        send = site(public_url="https://marina.example").send
+        cookie = send("GET", f"/?token={TOKEN}").headers["set-cookie"]
+        assert cookie == f"__Host-marina_7860={TOKEN}; Path=/; HttpOnly; Secure; SameSite=Strict"
+        assert send("GET", "/", headers={"cookie": f"__Host-marina_7860={TOKEN}"}).status_code == 200
+        assert send("GET", "/", headers=COOKIE).status_code == 401
 
     def test_a_wrong_token_gets_the_login_with_what_to_do(self, send: Request) -> None:
         answer = send("GET", f"/?token={WRONG}")

@@ -168,7 +168,7 @@ class TestTheLogin:
         other.get_by_text("Go on to the page").click()
         other.locator("#asking canvas").wait_for()
 
-    def test_a_link_with_a_token_works_from_another_site_too(
+    def test_a_link_with_a_token_of_another_site_asks_before_it_logs_somebody_in(
         self, closed: Closed, tabs: BrowserContext
     ) -> None:
         page = tabs.new_page()
@@ -176,6 +176,9 @@ class TestTheLogin:
         page.route("**/elsewhere", lambda route: route.fulfill(content_type="text/html", body=link))
         page.goto("http://localhost:1/elsewhere")
         page.get_by_text("there").click()
+        expect(page.get_by_text("a deployer")).to_be_visible()
+        assert tabs.cookies() == []
+        page.get_by_role("button", name="Log in").click()
         page.locator("#asking canvas").wait_for()
         assert page.url == closed.url
 

@@ -1,6 +1,7 @@
 """Logins at an OpenID provider: what is sent to it, and what it may answer."""
 
 import base64
+import gzip
 import hashlib
 import json
 import time
@@ -171,6 +172,7 @@ class TestWhatIsRejected:
             httpx.Response(500, json={"id_token": "a.b.c"}),
             httpx.Response(302, headers={"location": "https://evil.example/"}, json={"id_token": "a.b.c"}),
             httpx.Response(200, content=b'{"id_token": "' + b"x" * 70_000 + b'"}'),
+            httpx.Response(200, headers={"content-encoding": "gzip"}, content=gzip.compress(bytes(10**7))),
         ],
         ids=[
             "invalid grant",
@@ -181,6 +183,7 @@ class TestWhatIsRejected:
             "500",
             "redirect",
             "too long",
+            "compressed",
         ],
     )
     def test_an_answer_without_an_id_token(

@@ -350,19 +350,27 @@ class TestStatus:
     def test_a_message_with_its_undo_survives_a_redirect(self) -> None:
         undo = Undo(address="/experiment?name=a", fields={"do": "notes", "notes": "before"})
         status = Status(text="Saved.", link="a", href="/experiment?name=a", undo=undo)
-        written = self.COOKIE.keep(status)
-        assert "HttpOnly" in written
-        assert self.COOKIE.read(written.partition("=")[2].partition(";")[0]) == status
+        assert "HttpOnly" in self.COOKIE.keep(status, "token")
+        assert self.COOKIE.read(self.value_of(status), "token") == status
+
+    def test_one_that_somebody_else_made_is_no_message(self) -> None:
+        undo = Undo(address="/settings", fields={"do": "issue", "name": "evil", "role": "admin"})
+        value = self.value_of(Status(text="Your session has a problem.", undo=undo))
+        changed = f"{value[:-1]}{'A' if value[-1] != 'A' else 'B'}"
+        for cookie, key in ((value, "another"), (value, None), (changed, "token"), (value[64:], "token")):
+            assert self.COOKIE.read(cookie, key) is None
+
+    def value_of(self, status: Status) -> str:
+        return self.COOKIE.keep(status, "token").partition("=")[2].partition(";")[0]
 
     @pytest.mark.parametrize("href", ["//evil.example", "http://evil.example", "javascript:alert(1)"])
     def test_it_leads_to_no_other_server(self, href: str) -> None:
         undo = Undo(address=href, fields={})
-        written = self.COOKIE.keep(Status(text="x", link="x", href=href, undo=undo))
-        found = self.COOKIE.read(written.partition("=")[2].partition(";")[0])
+        found = self.COOKIE.read(self.value_of(Status(text="x", link="x", href=href, undo=undo)), "token")
         assert found is not None
         assert found.undo is not None
         assert (found.href, found.undo.address) == ("/", "/")
 
-    @pytest.mark.parametrize("value", [None, "", "x", "eyJhIjoxfQ==", "x" * 5000])
+    @pytest.mark.parametrize("value", [None, "", "x", ".", "x.é", "é.x", "eyJhIjoxfQ==", "x" * 5000])
     def test_nonsense_is_no_message(self, value: str | None) -> None:
-        assert self.COOKIE.read(value) is None
+        assert self.COOKIE.read(value, "token") is None

@@ -1,6 +1,6 @@
 """Puts the layers together: `build_ui(client)` is Gradio's page, `create_app(settings)` the server of all pages."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -42,8 +42,6 @@ COMPRESSED_BYTES, LEVEL = 600, 6
 PULSE = """const refresh = () => trigger("submit");
 document.addEventListener("marina:refresh", refresh);
 if ("changed" in document.body.dataset) refresh();"""
-# What was uploaded is deleted after an hour; looked for every ten minutes.
-CACHE_SECONDS = (600, 3600)
 
 
 def create_app(
@@ -52,8 +50,10 @@ def create_app(
     """The UI as an ASGI application; without settings they come from the environment."""
     settings, metrics = settings or Settings(), metrics or Metrics()
     client = client or MetadataClient(settings.api_url, transport=_network(metrics))
-    folder = uploads.prepare(settings.upload_dir, keep_seconds=CACHE_SECONDS[1])
-    app = protect(mount_pages(settings, client), settings, client, folder)
+    uploads.prepare(settings.upload_dir)
+    page = build_ui(client, settings)
+    events = {number: len(event.inputs) for number, event in page.fns.items()}
+    app = protect(mount(page, settings, client), settings, client, events)
     return Measured(app, metrics, settings.root_path)
 
 
@@ -62,12 +62,16 @@ def _network(metrics: Metrics) -> MeasuredTransport:
     return MeasuredTransport(httpx.AsyncHTTPTransport(limits=LIMITS, trust_env=False), metrics)
 
 
-def protect(pages: App, settings: Settings, client: MetadataClient, upload_folder: Path) -> App:
-    """The layers around the pages, from the outside: own hosts and routes, known visitors, bounded bodies."""
+def protect(pages: App, settings: Settings, client: MetadataClient, events: Mapping[int, int]) -> App:
+    """The layers around the pages, from the outside: own hosts and routes, known visitors, bounded bodies.
+
+    `events` are those of Gradio's page, as `bodies.BodyGuard` has them.
+    """
     root = settings.root_path
     secure = settings.public_url.startswith("https://")
-    bodies = BodyGuard(pages, max_upload_bytes=settings.max_csv_bytes, upload_folder=upload_folder)
-    workbench = GZipMiddleware(Workbench(bodies, ALL, _frame(settings, client)), COMPRESSED_BYTES, LEVEL)
+    workbench = GZipMiddleware(
+        Workbench(BodyGuard(pages, events), ALL, _frame(settings, client)), COMPRESSED_BYTES, LEVEL
+    )
     login = Login(
         Archives(workbench, client, max_bytes=settings.max_archive_bytes),
         Authenticator(client),
@@ -101,8 +105,8 @@ def _frame(settings: Settings, client: MetadataClient) -> Frame:
     )
 
 
-def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:
-    """The pages as Gradio serves them, without the layers before them; `uploads.prepare` comes first."""
+def mount(page: gr.Blocks, settings: Settings, client: MetadataClient) -> FastAPI:
+    """The page as Gradio serves it, without the layers before them; `uploads.prepare` comes first."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -110,13 +114,11 @@ def mount_pages(settings: Settings, client: MetadataClient) -> FastAPI:
             yield
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    page = build_ui(client, settings)
     gr.mount_gradio_app(
         app,
         page,
         path="/",
         root_path=settings.root_path or None,
-        max_file_size=settings.max_csv_bytes,
         footer_links=[],
         run_history=False,
         ssr_mode=False,
@@ -140,9 +142,7 @@ def build_ui(client: MetadataClient, settings: Settings) -> gr.Blocks:
     No event has a queue and nothing is a gr.State: each event is one request that any process of the UI can answer.
     """
     page: gr.Blocks
-    with gr.Blocks(
-        title="Try · Marina", analytics_enabled=False, fill_width=True, delete_cache=CACHE_SECONDS
-    ) as page:
+    with gr.Blocks(title="Try · Marina", analytics_enabled=False, fill_width=True) as page:
         alarm = gr.HTML("", js_on_load=None, apply_default_css=False, elem_id="alarm", elem_classes="m-maybe")
         # Its value is what the page has been given: tags of the tasks and of the visitor.
         pulse = gr.HTML(

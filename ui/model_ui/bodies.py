@@ -1,37 +1,36 @@
-"""The ASGI layer right before Gradio: bodies up to a size, and events that name no file but uploaded ones."""
+"""The ASGI layer right before Gradio: bodies up to a size, and events of its page that name no file."""
 
 import asyncio
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 from model_ui import uploads
 from model_ui.asgi import App, Message, Receive, Scope, Send, send_json
 
 # A drawing or an image made small by the page, in base64, is far below.
 MAX_EVENT_BYTES = 4 * 1024 * 1024
-# Room for the frame of a multipart form.
-FORM_BYTES = 64 * 1024
-UPLOAD = "/gradio_api/upload"
 SECONDS_TO_START = 10.0
 SLOWEST_BYTES_PER_SECOND = 1024
 
 
 class BodyGuard:
-    """The ASGI application around Gradio's that reads bodies before it does."""
+    """The ASGI application around Gradio's that reads bodies before it does.
 
-    def __init__(self, app: App, *, max_upload_bytes: int, upload_folder: Path) -> None:
+    `events` are those of its page: how many values each has, by its number. What Gradio does not know would be a fault
+    of its own, with a traceback in the log.
+    """
+
+    def __init__(self, app: App, events: Mapping[int, int]) -> None:
         self._app = app
-        self._uploads = upload_folder
-        self._max_upload = max_upload_bytes + FORM_BYTES
+        self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        upload = scope["path"].startswith(UPLOAD)
-        limit = self._max_upload if upload else MAX_EVENT_BYTES
         declared = dict(scope["headers"]).get(b"content-length", b"0").decode("latin-1")
-        if not declared.isdecimal() or int(declared) > limit:
-            return await _too_long(send, limit)
-        body = Body(receive, limit)
+        if not declared.isdecimal() or int(declared) > MAX_EVENT_BYTES:
+            return await _too_long(send)
+        body = Body(receive, MAX_EVENT_BYTES)
         started = False
 
         async def answer(message: Message) -> None:
@@ -46,7 +45,7 @@ class BodyGuard:
             await send(message)
 
         try:
-            if scope["method"] == "POST" and not upload:
+            if scope["method"] == "POST":
                 await self._check_event(scope, body, send, answer)
             else:
                 await self._app(scope, body, answer)
@@ -56,7 +55,7 @@ class BodyGuard:
             # Gradio knows no client that leaves; for the log it is nothing.
 
     async def _check_event(self, scope: Scope, body: "Body", send: Send, answer: Send) -> None:
-        """Pass an event on once its whole body is there and names no file but uploaded ones."""
+        """Pass an event on once its whole body is there and names no file."""
         content = await body.read()
         if content is None:
             if body.failure == 408:
@@ -67,18 +66,24 @@ class BodyGuard:
                     connection="close",
                 )
             elif body.failure:
-                await _too_long(send, MAX_EVENT_BYTES)
+                await _too_long(send)
             return
         try:
-            allowed = uploads.names_only_uploads(content, self._uploads)
+            event = uploads.read(content)
         except uploads.BadEvent as error:
-            await send_json(send, 400, {"detail": str(error)})
-            return
-        if not allowed:
-            detail = "The request names a file that was not uploaded here. Upload it first."
-            await send_json(send, 403, {"detail": detail})
-            return
+            return await send_json(send, 400, {"detail": str(error)})
+        if uploads.names_a_file(event):
+            detail = "The request names a file of the server. Send the content itself."
+            return await send_json(send, 403, {"detail": detail})
+        if not self._knows(event):
+            return await send_json(send, 400, {"detail": "This page has no such event. Load it anew."})
         await self._app(scope, _replay(content, body), answer)
+
+    def _knows(self, event: Any) -> bool:
+        if not isinstance(event, dict):
+            return False
+        number, values = event.get("fn_index"), event.get("data")
+        return type(number) is int and isinstance(values, list) and self._events.get(number) == len(values)
 
 
 class Body:
@@ -139,5 +144,5 @@ def _replay(content: bytes, rest: Receive) -> Receive:
     return receive
 
 
-async def _too_long(send: Send, limit: int) -> None:
-    await send_json(send, 413, {"detail": f"More than {limit:,} bytes are not accepted here."})
+async def _too_long(send: Send) -> None:
+    await send_json(send, 413, {"detail": f"More than {MAX_EVENT_BYTES:,} bytes are not accepted here."})

@@ -55,12 +55,14 @@ def without(headers: Headers) -> list[tuple[bytes, bytes]]:
 class CredentialCookie:
     """The cookies `marina_PORT` and, during a login at a provider, `marina_login_PORT`.
 
-    They are named by the port, because browsers send cookies to all ports of a host.
+    They are named by the port, because browsers send cookies to all ports of a host. Behind https, at the root of a
+    host, `__Host-` stands before the names: then no other host of the domain can set them.
     """
 
     def __init__(self, *, port: int, root_path: str, secure: bool) -> None:
-        self._name = f"marina_{port}"
-        self._attempt = f"marina_login_{port}"
+        prefix = "__Host-" if secure and not root_path else ""
+        self._name = f"{prefix}marina_{port}"
+        self._attempt = f"{prefix}marina_login_{port}"
         common = f"Path={root_path or '/'}; HttpOnly{'; Secure' if secure else ''}"
         self._attributes = f"{common}; SameSite=Strict"
         # The provider, another site, sends the browser back.

@@ -1,6 +1,7 @@
 """The ASGI layer that lets only known visitors through to Gradio: login and logout.
 
-A link with `?token=` or the login's form trades a token for a cookie. Everything but OPEN and OPEN_PREFIXES needs a
+A link with `?token=` or the login's form trades a token for a cookie; a link of another page only after somebody has
+agreed, as it may carry a token of whoever made it. Everything but OPEN and OPEN_PREFIXES needs a
 visitor that the API knows: a new route is closed until it is named there. Who visits is found by
 `authentication.visitor_of` in callbacks; Gradio itself gets no credential.
 """
@@ -34,6 +35,7 @@ from model_ui.authentication import (
     Visitor,
 )
 from model_ui.credentials import CredentialCookie
+from model_ui.hosts import OWN_PAGES
 from model_ui.oidc import LIFETIME_SECONDS, OidcError, OidcLogin
 from model_ui.render import login as pages
 
@@ -88,7 +90,7 @@ class Login:
         elif path == LOGIN:
             await self._form(scope, receive, send)
         elif wants_page(scope) and (token := token_in(scope)) is not None:
-            await self._log_in(scope, send, token, without_token(scope))
+            await self._log_in(scope, send, token, without_token(scope), agreed=not _is_led_here(scope))
         else:
             await self._visit(scope, receive, send)
 
@@ -124,10 +126,13 @@ class Login:
         except ValueError:
             return await send_json(send, 400, {"detail": "Send a form with the field token."})
         token = credentials.pasted(fields.get("token", [""])[0])
-        await self._log_in(scope, send, token, inside(fields.get("next", ["/"])[0]))
+        await self._log_in(scope, send, token, inside(fields.get("next", ["/"])[0]), agreed=True)
 
-    async def _log_in(self, scope: Scope, send: Send, token: str, address: str) -> None:
-        """Trade a token for the cookie and go on to an address of ours; a wrong one gets the login page again."""
+    async def _log_in(self, scope: Scope, send: Send, token: str, address: str, *, agreed: bool) -> None:
+        """Trade a token for the cookie and go on to an address of ours; a wrong one gets the login page again.
+
+        Without `agreed` the visitor is asked first.
+        """
         location = f"{self._root}{address}"
         client = scope["client"][0] if scope.get("client") else ""
         try:
@@ -143,13 +148,11 @@ class Login:
             return await self._away(scope, send, str(error))
         except Unauthenticated:
             return await self._wrong(send, client, address)
+        if not agreed:
+            page = pages.confirm(self._root, me.subject, me.role, token=token, next_address=address)
+            return await send_html(send, 200, page)
         logger.info("%s logs in as %s from %s", ascii(me.subject), me.role, client)
-        keep = self._cookie.keep(token)
-        if (b"sec-fetch-site", b"cross-site") in scope["headers"]:
-            # After a redirect, browsers would hold the SameSite=Strict cookie back; after a page of ours they send it.
-            await send_html(send, 200, pages.onward(location), set_cookie=keep)
-        else:
-            await redirect(send, 303, location, set_cookie=keep)
+        await redirect(send, 303, location, set_cookie=self._cookie.keep(token))
 
     async def _begin(self, oidc: OidcLogin, scope: Scope, send: Send) -> None:
         """Send the browser to the provider."""
@@ -175,7 +178,7 @@ class Login:
             if not oidc.belongs(token, attempt):
                 raise OidcError("The id token does not belong to this login.")
         except (OidcError, Unauthenticated, Unverified) as error:
-            logger.warning("a login at the provider fails: %s", error)
+            logger.warning("a login at the provider fails: %s", ascii(str(error)))
             problem = f"You are not logged in. {error}"
             status = 503 if isinstance(error, Unverified) else 401
             return await self._page(send, status, "/", problem=problem, set_cookie=over)
@@ -231,3 +234,9 @@ class Login:
         # A browser would ask before it sends a form again.
         again = {} if scope["path"] == LOGIN else {"refresh": seconds}
         await send_html(send, 503, pages.away(detail, again=bool(again)), retry_after=seconds, **again)
+
+
+def _is_led_here(scope: Scope) -> bool:
+    """Whether a page of another origin led the browser here; what a person typed or a program opened is `none`."""
+    site = dict(scope["headers"]).get(b"sec-fetch-site", b"none")
+    return site not in OWN_PAGES

@@ -12,7 +12,7 @@ from model_ui.asgi import App, Message, Receive, Scope, Send
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 # The groups of addresses that there are; whatever clients invent is `other`.
-_ROUTE = re.compile(r"/(?:(assets|static|gradio_api/(?:run|upload)|login|logout|session|livez)(?:/.*)?)?")
+_ROUTE = re.compile(r"/(?:(assets|static|gradio_api/run|login|logout|session|livez)(?:/.*)?)?")
 _DISCONNECTED = 499
 
 

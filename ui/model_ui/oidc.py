@@ -159,15 +159,21 @@ class OidcLogin:
         self._found = (now, provider)
         return provider
 
-    async def _ask(self, method: str, url: str, **options: Any) -> Mapping[str, Any]:
+    async def _ask(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> Mapping[str, Any]:
         """A JSON object of the provider, which may also be the description of an error. Raises ProviderAway."""
         content = bytearray()
+        # Not compressed: what is counted is what there is.
+        sent = {**(headers or {}), "accept-encoding": "identity"}
         try:
             # Logins are rare: no connection is kept.
             client = httpx.AsyncClient(
                 transport=self._transport, timeout=TIMEOUT_SECONDS, follow_redirects=False
             )
-            async with client, client.stream(method, url, **options) as response:
+            async with client, client.stream(method, url, headers=sent, **options) as response:
+                if response.headers.get("content-encoding", "identity") != "identity":
+                    raise ProviderAway("The provider's answer is compressed, which nobody asked for.")
                 async for chunk in response.aiter_bytes():
                     content += chunk
                     if len(content) > MAX_RESPONSE_BYTES:

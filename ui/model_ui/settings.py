@@ -72,12 +72,10 @@ class Settings(BaseSettings):
     """Path prefix under which a proxy publishes the UI; the proxy may strip it or not."""
     deadline_ms: Annotated[int | None, Field(ge=100, le=605_000)] = None
     """How long the models may take for one input, in milliseconds; None is what each deployment's settings say."""
-    max_csv_bytes: Annotated[int, Field(ge=1024)] = 50 * MEBIBYTE
-    """Largest CSV that may be uploaded, in bytes."""
     max_archive_bytes: Annotated[int, Field(ge=1024)] = 1024 * MEBIBYTE
     """Largest `.mar` that may be uploaded, in bytes; it is passed on to the API and not kept."""
     upload_dir: Path = Field(default_factory=_own_folder)
-    """Folder for uploaded files, closed to other users; a file is deleted after an hour."""
+    """Folder for temporary files of Gradio, closed to other users; nothing that visitors send is kept in it."""
     training_file: Path | None = None
     """File with a line that says which starter experiment is being trained; it is not there when none is."""
     refresh_seconds: Annotated[float, Field(ge=0.2, le=60)] = 12.0

@@ -13,10 +13,12 @@ from metadata_api.app import ACCESS, create_app
 from metadata_api.auth import access
 from metadata_api.auth.access import Access, needs
 from metadata_api.auth.layer import STRANGERS_A_MINUTE
+from metadata_api.auth.tokens import digest
+from metadata_api.recording_keys import key_of
 from metadata_api.settings import Settings
 from serving_runtime.contracts import Role
 from tests.conftest import ROOT
-from tests.metadata_api.auth.conftest import client_of, expire, issue
+from tests.metadata_api.auth.conftest import SERVING, client_of, expire, issue
 from tests.metadata_api.servers import running
 from tests.waiting import until
 
@@ -89,6 +91,9 @@ def test_no_address_takes_a_credential_that_proves_nothing(
         "an unknown id": [("Authorization", f"Bearer mrn_{'f' * 12}{issued[16:]}")],
         "cut": [("Authorization", f"Bearer {issued[:-1]}")],
         "twice": [("Authorization", f"Bearer {issued}")] * 2,
+        "that for the servers of models": [("Authorization", f"Bearer {SERVING}")],
+        "the key of a recording": [("Authorization", f"Bearer {key_of(SERVING, 'digits')}")],
+        "its hash": [("Authorization", f"Bearer {digest(issued)}")],
         "a foreign one": [("Authorization", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.")],
         "very long": [("Authorization", f"Bearer {'x' * 30_000}")],
         "not ASCII": [("Authorization", b"Bearer \xff\xfe")],

@@ -30,6 +30,7 @@ from tests.metadata_api.making import open_settings, url_of
 from tests.metadata_api.servers import running
 
 
+@pytest.mark.system
 class TestAPooler:
     @pytest.fixture(params=["session", "transaction"])
     def mode(self, request: pytest.FixtureRequest) -> Mode:

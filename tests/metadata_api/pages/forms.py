@@ -20,7 +20,7 @@ def said(answer: httpx.Response) -> str:
 def left(answer: httpx.Response) -> Any:
     """All that it leaves: the message, and the form that takes it back."""
     cookie = next(one for one in answer.headers.get_list("set-cookie") if "marina_status" in one)
-    value = cookie.partition("=")[2].partition(";")[0]
+    value = cookie.partition(".")[2].partition(";")[0]
     return json.loads(base64.urlsafe_b64decode(unquote(value)))
 
 

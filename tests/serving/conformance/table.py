@@ -44,15 +44,8 @@ Cells = Callable[[Row, str], str]
 def run(folder: Path, options: list[str]) -> tuple[int, Suite]:
     """Run the tests of a folder, or with `--collect-only` look at them; pytest's exit status and their rows."""
     suite = Suite(SECTIONS)
-    # The settings are ours wherever the folder is. Schemathesis is called as a program; its plugin loads for a second.
-    settings = [
-        "--config-file",
-        str(ROOT / "pyproject.toml"),
-        "--rootdir",
-        str(ROOT),
-        "-p",
-        "no:schemathesis",
-    ]
+    # The settings are ours wherever the folder is.
+    settings = ["--config-file", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT)]
     return int(pytest.main([*settings, str(folder), *options], plugins=[suite])), suite
 
 

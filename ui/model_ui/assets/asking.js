@@ -1,6 +1,7 @@
 // What the models are asked about: one input for each task, of which one is chosen. Gradio gives: element, props, trigger.
 // props.tasks says what there is: {key, title, about, html}. props.value is what Python gets: {number, task, fields,
-// asked}, the number of the input, what is in it (nothing when it is untouched), and whether it shall be asked about.
+// asked}, the number of the input, what is in it (nothing when it is untouched), and whether it shall be asked about. Fields
+// are pairs: Gradio would take an object with a column `path` for a file.
 // An input keeps all that somebody put into it, whatever else changes. Widgets come from the scripts before this one.
 const PAUSE_MS = 250; // a digit of several strokes, or a word, is asked about once
 const LOOK_MS = 1000;
@@ -35,7 +36,7 @@ const judge = () => {
 
 const tell = (asked) => {
   const { widget, number } = current();
-  props.value = { number: freshness.current, task, fields: number === null ? {} : widget.fields(), asked };
+  props.value = { number: freshness.current, task, fields: number === null ? [] : Object.entries(widget.fields()), asked };
 };
 
 const ask = () => {

@@ -160,13 +160,22 @@ class _Asked:
 
 def _asked(value: Any) -> _Asked:
     found = value if isinstance(value, dict) else {}
-    number, task, fields = found.get("number"), found.get("task"), found.get("fields")
+    number, task = found.get("number"), found.get("task")
     return _Asked(
         number if type(number) is int else 0,
         task if isinstance(task, str) else "",
-        fields if isinstance(fields, dict) else {},
+        _fields(found.get("fields")),
         found.get("asked") is True,
     )
+
+
+def _fields(pairs: Any) -> dict[str, object]:
+    """What an input holds by name, of `[[name, value], ...]`."""
+    found = {}
+    for pair in pairs if isinstance(pairs, list) else ():
+        if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str):
+            found[pair[0]] = pair[1]
+    return found
 
 
 async def _answer(

@@ -88,6 +88,19 @@ def login(
     return _FRAME.format(title="Log in · Marina", content=content)
 
 
+def confirm(root: str, subject: str, role: str, *, token: str, next_address: str) -> str:
+    """What somebody sees whom a link of another page would log in, as whom is said."""
+    content = f"""<p>A link of another page logs you in as <b>{text(subject)}</b> ({text(role)}).
+What you do here is done in this name.</p>
+<form method="post" action="{text(root)}/login">
+<input name="token" type="hidden" value="{text(token)}">
+<input name="next" type="hidden" value="{text(next_address)}">
+<button>Log in</button>
+</form>
+<p class="hint">If you did not expect this, close the page: nothing has happened.</p>"""
+    return _FRAME.format(title="Log in? · Marina", content=content)
+
+
 def onward(address: str) -> str:
     """What leads a browser that has just been given the cookie on to an address of ours."""
     there = text(address)

@@ -1,11 +1,9 @@
 """The routes of Gradio that its page uses; all others are closed. Asked by `guard.Guard` and `shell.workbench`."""
 
-from model_ui.bodies import UPLOAD
-
 PAGES = frozenset(
     ("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", "/gradio_api/run/predict")
 )
-PREFIXES = ("/assets/", "/static/", UPLOAD)
+PREFIXES = ("/assets/", "/static/")
 
 
 def are(path: str) -> bool:

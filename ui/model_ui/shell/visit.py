@@ -122,7 +122,7 @@ class Visit:
         tag = _tag(live)
         if self.is_live:
             return self._unchanged(tag) or self._page(live, status, tag)
-        message = self.frame.status.read(self.request.cookies.get(self.frame.status.name))
+        message = self._message()
         shell = {"content": content, "seconds": seconds, "tag": tag, "message": message}
         shell |= {"status": status, "path_is_gradio": False}
         page = environment().get_template("shell.html").render({**common, **shell})
@@ -152,7 +152,7 @@ class Visit:
         """
         message = Status(text=text[:1500], kind=kind, link=link, href=href, undo=undo)
         answer = self.redirect(to or self.here)
-        answer.headers.append("set-cookie", self.frame.status.keep(message))
+        answer.headers.append("set-cookie", self.frame.status.keep(message, self.visitor.token))
         return answer
 
     def failed(self, reason: ApiError | str, *, to: str = "") -> Response:
@@ -171,9 +171,14 @@ class Visit:
     async def top(self) -> dict[str, str]:
         """The frame around Gradio's page: what belongs into its head, and what stands before its content."""
         common = await self._common("Try")
-        message = self.frame.status.read(self.request.cookies.get(self.frame.status.name))
+        message = self._message()
         values = {**common, "message": message, "path_is_gradio": True, "gradio": gradio_files.files()}
         return {part: environment().get_template(f"{part}.html").render(values) for part in ("head", "top")}
+
+    def _message(self) -> Status | None:
+        """What an action came to that led here."""
+        status = self.frame.status
+        return status.read(self.request.cookies.get(status.name), self.visitor.token)
 
     async def _common(self, title: str) -> dict[str, Any]:
         theme = self.request.cookies.get(THEME, "")
