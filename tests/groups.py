@@ -61,6 +61,7 @@ GROUPS = {
     "tests/metadata_api/evidence/test_label_pages.py": "pages",
     "tests/metadata_api/evidence/test_pages.py": "pages",
     "tests/ui/test_workbench.py": "pages",
+    "tests/ui/test_readers_clock.py": "pages",
     "tests/ui/test_shell.py": "pages",
     "tests/ui/test_guard.py": "pages",
     "tests/ui/test_models_page.py": "pages",
