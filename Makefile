@@ -41,7 +41,7 @@ TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving te
 FAST := not long and not bench and not helm and not system and (not browser or main_way)
 PAGES = $(shell grep -lr --include='test_*.py' 'mark\.browser' tests/metadata_api tests/ui)
 WHOLLY_SYSTEM := tests/models tests/serving/conformance tests/serving/containment tests/marina_local tests/system \
-	tests/ui/test_browser.py tests/ui/test_whole_way.py
+	tests/ui/test_browser.py tests/ui/test_whole_way.py tests/ui/test_every_kind.py
 SYSTEM = $(WHOLLY_SYSTEM) tests/serving/runtimes $(shell grep -lr --include='test_*.py' 'mark\.system' tests/metadata_api tests/marina)
 CHART := tests/chart tests/repo/test_supply_chain.py
 ELSEWHERE = $(CHART) $(WHOLLY_SYSTEM) $(shell grep -lrE --include='test_*.py' '^pytestmark = .*mark\.(long|bench)' tests)

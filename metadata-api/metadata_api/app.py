@@ -156,9 +156,10 @@ def create_app(settings: Settings | None = None, intervals: Intervals = DEFAULT)
     app.add_middleware(
         RequestGuard, limits=limits, memory=Memory(settings.max.memory_bytes), root_path=settings.root_path
     )
+    components.callers = _callers(components)
     app.add_middleware(
         Authentication,
-        callers=_callers(components),
+        callers=components.callers,
         is_open=_is_open,
         rejected=components.rejected,
         root_path=settings.root_path,

@@ -10,10 +10,10 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Table, delete, select, text
-from sqlalchemy.dialects.postgresql import insert as upsert
+import orjson
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from metadata_api import curves, directions
@@ -27,11 +27,10 @@ from metadata_api.schemas import experiments as bodies
 MAX_CURVE_POINTS = 1_000_000
 MAX_METRICS = 500
 _POINT_BYTES = 600
+_KEY = ("experiment_id", "metric", "first_step")
 Json = dict[str, Any]
 Points = dict[int, tuple[float, float | None]]
 """Value and time by step."""
-_KEY = ("experiment_id", "metric", "first_step")
-_COLUMNS = [column.key for column in MetricPoints.__table__.columns if column.key not in _KEY]
 
 
 def append(session: Session, name: str, new: bodies.AppendedPoints) -> bodies.Appended:
@@ -192,11 +191,18 @@ def _write(session: Session, experiment_id: int, merges: Sequence[_Merge]) -> No
             mine = (MetricPoints.experiment_id == experiment_id, MetricPoints.metric == merge.metric)
             session.execute(delete(MetricPoints).where(*mine, MetricPoints.first_step.in_(merge.gone)))
     if rows:
-        statement = upsert(cast(Table, MetricPoints.__table__))
-        there = {column: statement.excluded[column] for column in _COLUMNS}
-        stored = statement.on_conflict_do_update(index_elements=_KEY, set_=there)
-        # Only with something to return, SQLAlchemy sends all rows at once.
-        session.execute(stored.returning(MetricPoints.points), rows)
+        session.execute(
+            _STORE, {"id": experiment_id, "rows": orjson.dumps([_named(row) for row in rows]).decode()}
+        )
+
+
+def _named(row: Json) -> Json:
+    """A chunk whose values that are not finite are texts: JSON has no numbers for them."""
+    if not row["non_finite"]:
+        return row
+    values = [value if math.isfinite(value) else str(value) for value in row["values"]]
+    ends = {"first_value": values[0], "last_value": values[-1]}
+    return row | ends | {"values": values}
 
 
 def _curve(part: Points) -> Curve:
@@ -236,6 +242,14 @@ def _note(session: Session, experiment_id: int, summaries: Json) -> None:
 
 
 _CHUNK = "metric, steps, values, times"
+# All chunks are one parameter: one for each of their numbers takes several times as long.
+_COLUMNS = [column.key for column in MetricPoints.__table__.columns]
+_STORE = text(f"""
+insert into metric_points ({", ".join(_COLUMNS)})
+select {", ".join(_COLUMNS)} from json_populate_recordset(cast(null as metric_points), cast(:rows as json))
+on conflict ({", ".join(_KEY)}) do update set
+    {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in _KEY)}
+""")
 _LAST = text(f"""
 select {_CHUNK} from unnest(cast(:metrics as text[])) as wanted(name), lateral (
     select {_CHUNK} from metric_points where experiment_id = :id and metric = wanted.name

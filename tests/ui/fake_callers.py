@@ -2,7 +2,14 @@
 
 from typing import Any
 
-NOBODY = {"subject": "anonymous", "role": "admin", "kind": "none", "expires_at": None, "deployments": None}
+NOBODY = {
+    "subject": "anonymous",
+    "role": "admin",
+    "kind": "none",
+    "expires_at": None,
+    "deployments": None,
+    "verified_by": None,
+}
 
 
 def token(role: str, number: int = 1) -> str:
@@ -18,6 +25,7 @@ def me(role: str, **changes: Any) -> dict[str, Any]:
         "kind": "token",
         "expires_at": None,
         "deployments": None,
+        "verified_by": None,
         **changes,
     }
 

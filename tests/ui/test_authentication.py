@@ -115,6 +115,68 @@ def test_a_revoked_token_is_gone_within_five_seconds(api: Api) -> None:
     run(scenario)
 
 
+def test_of_those_who_are_verified_by_the_same_one_asks_for_all(api: Api) -> None:
+    tokens = [token("viewer", number) for number in range(50)]
+    api.known = {one: me("viewer", verified_by="before") for one in tokens}
+    api.known[TOKEN] = me("deployer", kind="oidc", verified_by="before")
+    api.seconds = 0
+
+    async def scenario() -> None:
+        for one in (*tokens, TOKEN):
+            await api.who(one)
+        asked = len(api.asked)
+        for _ in range(4):
+            api.now += FRESH_SECONDS
+            assert {await api.who(one) for one in tokens} == {"a viewer"}
+            # Of another kind: the same words mean nothing.
+            assert await api.who(TOKEN) == "a deployer"
+        assert len(api.asked) == asked + 4 * 2
+        # Whoever did not ask for long is kept through an outage as anybody else.
+        api.away = True
+        api.now += FRESH_SECONDS
+        assert await api.who(tokens[-1]) == "a viewer"
+
+    run(scenario)
+
+
+def test_one_revoked_among_many_is_gone_within_five_seconds(api: Api) -> None:
+    tokens = [token("viewer", number) for number in range(5)]
+    api.known = {one: me("viewer", verified_by="before") for one in tokens}
+
+    async def scenario() -> None:
+        for one in tokens:
+            await api.who(one)
+        api.now += FRESH_SECONDS
+        assert await api.who(tokens[0]) == "a viewer"
+        del api.known[tokens[3]]
+        api.known = {one: me("viewer", verified_by="after") for one in api.known}
+        # Somebody learns of it, and somebody else holds for what was true up to five seconds ago.
+        api.now += FRESH_SECONDS
+        assert await api.who(tokens[0]) == "a viewer"
+        assert await api.who(tokens[3]) == "Unauthenticated"
+        assert await api.who(tokens[4]) == "a viewer"
+        asked = len(api.asked)
+        api.now += FRESH_SECONDS - 0.1
+        for one in (tokens[0], tokens[4]):
+            assert await api.who(one) == "a viewer"
+        assert len(api.asked) == asked
+
+    run(scenario)
+
+
+def test_the_api_that_says_nothing_of_it_is_asked_for_each(api: Api) -> None:
+    other = token("viewer", 2)
+    api.known[other] = me("viewer")
+
+    async def scenario() -> None:
+        for _ in range(3):
+            assert [await api.who(), await api.who(other)] == ["a deployer", "a viewer"]
+            api.now += FRESH_SECONDS
+        assert len(api.asked) == 6
+
+    run(scenario)
+
+
 def test_a_short_outage_logs_nobody_out_and_a_long_one_lets_nobody_in(api: Api) -> None:
     async def scenario() -> None:
         assert await api.who() == "a deployer"

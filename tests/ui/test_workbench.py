@@ -1,5 +1,6 @@
 """Our own pages in a real browser before a fake API: addresses, tables, curves, what stays fresh, and for whom."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -41,27 +42,6 @@ def test_the_page_that_gradio_serves_has_none_either(
     see_no_barrier(page)
     assert page.title() == "Try · Marina"
     context.close()
-
-
-def test_days_of_a_filter_are_those_of_the_readers_clock(browser: Browser, site: Site) -> None:
-    context = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB")
-    page = context.new_page()
-    page.goto(f"{site.url}predictions")
-    expect(page.locator("[data-utc]:visible")).to_have_count(0)
-    page.get_by_label("Since").fill("2026-11-28")
-    page.get_by_label("Until").fill("2026-11-28")
-    page.get_by_role("button", name="Find").click()
-    page.wait_for_url("**since=2026-11-27T15%3A00%3A00.000Z&until=2026-11-28T15%3A00%3A00.000Z**")
-    page.reload()
-    for name in ("Since", "Until"):
-        expect(page.get_by_label(name)).to_have_value("2026-11-28")
-    context.close()
-    other = browser.new_context(timezone_id="America/New_York")
-    elsewhere = other.new_page()
-    elsewhere.goto(page_address := f"{site.url}predictions?since=2026-11-27T15:00:00.000Z")
-    expect(elsewhere.get_by_label("Since")).to_have_value("2026-11-27")
-    assert elsewhere.url == page_address
-    other.close()
 
 
 class TestExperiments:
@@ -112,6 +92,21 @@ class TestExperiments:
         expect(box).to_have_value("loss ???")
         page.get_by_role("link", name="Clear").click()
         expect(page.locator("tbody tr")).to_have_count(7)
+
+    def test_a_tag_is_one_line_and_columns_without_a_value_are_left_out(
+        self, site: Site, open_page: OpenPage
+    ) -> None:
+        for item in site.api.experiments.values():
+            item["tags"] = {"sweep": "november", "a-long-name-of-a-tag": "with a value that goes on and on"}
+            item |= {"latest_version": None, "deployments": [], "task": None}
+        page = open_page(1280)
+        page.goto(f"{site.url}experiments")
+        heights = page.locator("tbody .m-tag").evaluate_all("all => all.map((one) => one.offsetHeight)")
+        assert heights
+        assert max(heights) < 30
+        expect(page.get_by_role("columnheader", name="Created")).to_be_visible()
+        for name in ("Task", "Model", "Deployed as"):
+            expect(page.get_by_role("columnheader", name=name, exact=True)).to_have_count(0)
 
     def test_columns_are_chosen_and_stay_in_the_address(self, site: Site, open_page: OpenPage) -> None:
         page = open_page(1280)
@@ -251,6 +246,18 @@ class TestExperiment:
         assert len(set(labels)) == 12
         assert all(len(label) <= 28 for label in labels)
 
+    @pytest.mark.parametrize("name", ["mlp-no-momentum", "m" * 28, "il"])
+    def test_the_label_of_a_curve_is_seen_whole(self, site: Site, open_page: OpenPage, name: str) -> None:
+        site.api.experiments[name] = experiment(name)
+        page = open_page(1280)
+        page.goto(f"{site.url}compare?experiments={name},cnn-fast&metric=loss")
+        expect(page.locator(".c-label")).to_have_count(2)
+        ends = page.locator(".c-label").evaluate_all(
+            "all => all.map((one) => one.getBBox().x + one.getBBox().width)"
+        )
+        room = page.locator(".c-plot svg").evaluate("svg => svg.viewBox.baseVal.width") - max(ends)
+        assert 0 <= room < 20
+
     def test_smoothing_and_log_are_in_the_address(self, site: Site, open_page: OpenPage) -> None:
         page = open_page(1280)
         page.goto(f"{site.url}compare?experiments=cnn-baseline,cnn-fast&metric=loss")
@@ -279,6 +286,21 @@ class TestExperiment:
 
 
 class TestFrame:
+    @pytest.mark.parametrize("width", [320, 390])
+    def test_the_words_of_a_phones_navigation_stand_apart(
+        self, site: Site, open_page: OpenPage, width: int
+    ) -> None:
+        page = open_page(width)
+        page.goto(f"{site.url}experiments")
+        words = page.locator(".s-nav > ul > li:visible").evaluate_all("""all => all.map((one) => {
+            const range = document.createRange();
+            range.selectNodeContents(one.querySelector("a, summary"));
+            const { left, right } = range.getBoundingClientRect();
+            return [left, right];
+        })""")
+        assert len(words) == 5
+        assert all(left - right >= 6 for (_, right), (left, _) in itertools.pairwise(words)), words
+
     def test_the_slash_goes_to_anything_by_keyboard(self, site: Site, open_page: OpenPage) -> None:
         page = open_page(1280)
         page.goto(f"{site.url}experiments")

@@ -17,7 +17,8 @@ TOKEN_ROLES = ("fetcher", *ROLES)
 class Me(ApiModel):
     """Whom the API takes a credential for; kind `none` where it wants no credential.
 
-    `deployments` names those that the credential is limited to; None means all.
+    `deployments` names those that the credential is limited to; None means all. As long as somebody of the same kind is
+    told the same `verified_by`, this credential is not revoked; None where only asking for itself tells.
     """
 
     subject: str
@@ -25,6 +26,7 @@ class Me(ApiModel):
     kind: str
     expires_at: AwareDatetime | None = None
     deployments: tuple[str, ...] | None = None
+    verified_by: str | None = None
 
     def may(self, role: Role, deployment: str | None = None) -> bool:
         """Whether this credential has at least a role, and covers a deployment if one is named."""

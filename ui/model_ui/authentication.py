@@ -69,7 +69,10 @@ def visitor_in(scope: Mapping[str, Any]) -> Visitor:
 
 
 class Authenticator:
-    """Asks the API who somebody is, at most once in FRESH_SECONDS for each credential; tokens are kept as sha256."""
+    """Asks the API who somebody is, at most once in FRESH_SECONDS for each credential; tokens are kept as sha256.
+
+    Where the API says what visitors of a kind are verified by, one of them asks for all as long as that is the same.
+    """
 
     def __init__(self, client: MetadataClient, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
@@ -78,6 +81,8 @@ class Authenticator:
         self._accepted: _Bounded[_Accepted] = _Bounded(KEPT)
         self._rejected: _Bounded[tuple[float, str]] = _Bounded(KEPT)
         self._asking: dict[bytes, asyncio.Task[Me | Exception]] = {}
+        # What visitors of a kind are verified by, and when the API was asked: who was verified by the same still is.
+        self._verified_by: dict[str, tuple[str | None, float]] = {}
         self._strangers = asyncio.Semaphore(AT_ONCE)
 
     async def identify(self, token: str | None) -> Me:
@@ -85,8 +90,12 @@ class Authenticator:
         key = sha256((token or "").encode()).digest()
         now = self._clock()
         accepted = self._accepted.get(key)
-        if accepted and now - accepted.tried < FRESH_SECONDS and not _expired(accepted.me):
-            return accepted.me
+        if accepted and not _expired(accepted.me):
+            if now - accepted.tried < FRESH_SECONDS:
+                return accepted.me
+            if now - (at := self._last_verified(accepted.me)) < FRESH_SECONDS:
+                self._accepted.put(key, replace(accepted, answered=at, tried=at))
+                return accepted.me
         rejected = self._rejected.get(key)
         if rejected and now - rejected[0] < FRESH_SECONDS:
             raise Unauthenticated(rejected[1])
@@ -104,7 +113,7 @@ class Authenticator:
 
     async def _ask(self, key: bytes, token: str | None) -> Me | Exception:
         """The answer, or what `identify` shall raise; unlike an exception, nobody has to be there to take it."""
-        accepted = self._accepted.get(key)
+        accepted, begin = self._accepted.get(key), self._clock()
         try:
             if accepted or token is None:
                 me = await self._client.as_visitor(token).me()
@@ -120,7 +129,14 @@ class Authenticator:
         except ApiError as error:
             return self._outage(key, accepted, error.detail)
         self._accepted.put(key, _Accepted(me, self._clock(), self._clock()))
+        if begin >= self._verified_by.get(me.kind, (None, begin))[1]:
+            self._verified_by[me.kind] = me.verified_by, begin
         return me
+
+    def _last_verified(self, me: Me) -> float:
+        """When the API last told anybody what this visitor was verified by; long ago for something else."""
+        verified_by, at = self._verified_by.get(me.kind, (None, 0.0))
+        return at if me.verified_by is not None and verified_by == me.verified_by else float("-inf")
 
     def _outage(self, key: bytes, accepted: "_Accepted | None", detail: str) -> Me | Exception:
         now = self._clock()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from metadata_api.auth import compact_jwt, tokens
-from metadata_api.auth.principal import ANONYMOUS, Principal
+from metadata_api.auth.principal import ANONYMOUS, Kind, Principal
 from metadata_api.auth.tokens import TokenTable
 from metadata_api.database.live_table import LiveTable
 from metadata_api.errors import Unauthenticated
@@ -22,11 +22,18 @@ class Verifier(Protocol):
     takes: str
     """Which tokens, in words."""
 
+    @property
+    def kind(self) -> Kind:
+        """Of the callers that it verifies."""
+
     async def principal(self, token: str) -> Principal | None:
         """Its owner; None for a token of another issuer.
 
         Raises Unauthenticated for a wrong one, Forbidden for an owner without a role, and Unavailable.
         """
+
+    def version(self) -> str | None:
+        """What it verifies by, as a digest; None where that can be another thing at any time."""
 
 
 class Callers:
@@ -42,6 +49,7 @@ class Callers:
         self._table = table
         self._fixed = fixed
         self._verifiers = verifiers
+        self._digested: tuple[TokenTable | None, str] = (None, "")
 
     async def of(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
         """The caller by the headers of an ASGI scope; raises Unauthenticated, Forbidden and Unavailable."""
@@ -58,6 +66,25 @@ class Callers:
             "unauthenticated", f"The credential is of no kind that is known here: {known}. {HOW}"
         )
 
+    async def verified(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[Principal, str | None]:
+        """As `of`, with a digest of all that callers of this kind are verified by.
+
+        As long as it is the same, everybody who was verified by it still is, until their credential expires.
+        """
+        found = await self.of(headers)
+        # Nothing is awaited in between: this is what the caller was verified by.
+        if found.kind == "token":
+            return found, self._version_of_tokens()
+        return found, next((one.version() for one in self._verifiers if one.kind == found.kind), None)
+
+    def _version_of_tokens(self) -> str:
+        table, digest = self._digested
+        if not digest or table is not self._table.last:
+            table = self._table.last
+            digest = tokens.version(self._fixed, table or {})
+            self._digested = table, digest
+        return digest
+
 
 class Everybody(Callers):
     """What stands in its place while authentication is off."""
@@ -68,6 +95,10 @@ class Everybody(Callers):
     async def of(self, _headers: Iterable[tuple[bytes, bytes]]) -> Principal:
         """The same caller for all."""
         return ANONYMOUS
+
+    async def verified(self, _headers: Iterable[tuple[bytes, bytes]]) -> tuple[Principal, str | None]:
+        """They are verified by nothing."""
+        return ANONYMOUS, None
 
 
 def _bearer(values: list[bytes]) -> str:

@@ -4,6 +4,7 @@ PyJWT's own client of key sets follows redirects, takes any scheme, and asks for
 """
 
 import asyncio
+import hashlib
 import logging
 import ssl
 import time
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import httpx
 import jwt
 import orjson
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
@@ -95,6 +97,20 @@ class IssuerKeys:
         raise Unauthenticated(
             "unauthenticated", f"{self._issuer} has {_missing(kid, algorithm)}. Log in again."
         )
+
+    def digest(self) -> str:
+        """Of the keys that `find` finds without asking; empty when it would find none."""
+        if self._age() >= LAST_RESORT_SECONDS:
+            return ""
+        found = hashlib.sha256()
+        for one in self._keys:
+            found.update(f"{one.kid!r} {one.algorithm} ".encode())
+            found.update(
+                one.key.key.public_bytes(
+                    serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+                )
+            )
+        return found.hexdigest()
 
     def _known(self, kid: str | None, algorithm: str) -> jwt.PyJWK | None:
         if self._age() >= LAST_RESORT_SECONDS:

@@ -1,8 +1,9 @@
 """Access and id tokens of an OIDC provider: verified here, by keys that the provider publishes."""
 
+import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import jwt
 
@@ -26,6 +27,8 @@ _LAST_SECOND = 253402300799
 class Oidc:
     """Verifies the tokens of one issuer."""
 
+    kind: Final = "oidc"
+
     def __init__(self, settings: Auth, keys: IssuerKeys) -> None:
         self._settings = settings
         self._keys = keys
@@ -41,6 +44,10 @@ class Oidc:
         subject = self._subject(claims)
         end = datetime.fromtimestamp(min(int(claims["exp"]), _LAST_SECOND), UTC)
         return Principal(subject, self._role(claims, subject), "oidc", expires_at=end)
+
+    def version(self) -> str:
+        """A digest of the settings and of the issuer's keys."""
+        return hashlib.sha256(f"{self._settings!r} {self._keys.digest()}".encode()).hexdigest()[:32]
 
     def _verified(self, token: str, key: jwt.PyJWK, algorithm: str) -> dict[str, Any]:
         try:

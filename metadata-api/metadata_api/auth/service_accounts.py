@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from metadata_api.auth import compact_jwt
 from metadata_api.auth.principal import Principal
@@ -43,6 +43,8 @@ class ServiceAccounts:
         audience: what the tokens must be made for; one for the Kubernetes API itself is rejected.
         clock: seconds that never go back.
     """
+
+    kind: Final = "service_account"
 
     def __init__(
         self,
@@ -103,6 +105,10 @@ class ServiceAccounts:
                     "There are too many new tokens of service accounts to check them all. Try again in a moment.",
                 )
             return await self._review(key, token, claims)
+
+    def version(self) -> None:
+        """Whether a token is good, Kubernetes says of each by itself."""
+        return
 
     def _known(self, key: str) -> Principal | None:
         """Whose the token was just now; raises what it was rejected with."""

@@ -76,6 +76,18 @@ def fixed(settings: Auth) -> TokenTable:
     return found
 
 
+def version(*tables: TokenTable) -> str:
+    """A digest of all tokens that are good, and of what they allow: another one once a token is issued or revoked."""
+    found = hashlib.sha256()
+    for table in tables:
+        for number, one in sorted(table.items()):
+            who = one.principal
+            limits = sorted(who.deployments) if who.deployments is not None else None
+            found.update(repr((number, one.sha256, str(who.role), limits, who.expires_at, who.path)).encode())
+        found.update(b";")
+    return found.hexdigest()[:32]
+
+
 def identity(token: str) -> str:
     """The id in a token; empty for what has not the form of one."""
     form = _FORM.fullmatch(token)

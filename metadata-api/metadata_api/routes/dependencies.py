@@ -10,6 +10,7 @@ from fastapi import Depends, Query, Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from metadata_api.auth.callers import Callers
 from metadata_api.auth.principal import Principal, principal_of
 from metadata_api.auth.serving_tokens import ServingTokens
 from metadata_api.auth.tokens import TokenTable
@@ -77,6 +78,8 @@ class Components:
     """Hands the servers of models what they check tokens against, where they do; set with the deployer."""
     serving_recordings: ServingRecordings | None = field(init=False, default=None)
     """Tells them what they record; set with the deployer."""
+    callers: Callers = field(init=False)
+    """Verifies credentials; set once all else is there."""
     deployer: Deployer = field(init=False)
     """There as long as the application runs."""
 

@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from metadata_api.auth import tokens
 from metadata_api.auth.access import needs
 from metadata_api.errors import responses
-from metadata_api.routes.dependencies import CallerDep, SessionDep
+from metadata_api.routes.dependencies import CallerDep, ComponentsDep, SessionDep
 from metadata_api.schemas.tokens import Caller, IssuedToken, NewToken, TokenPage
 from serving_runtime.contracts import Role
 
@@ -16,14 +16,16 @@ ID = "^[0-9a-f]{12}$"
 
 
 @router.get("/me", dependencies=[needs(Role.VIEWER)], responses=responses())
-async def show_caller(caller: CallerDep) -> Caller:
+async def show_caller(of: ComponentsDep, request: Request) -> Caller:
     """Who the API takes you for, and what you may do."""
+    caller, verified_by = await of.callers.verified(request.headers.raw)
     return Caller(
         subject=caller.subject,
         role=caller.role,
         kind=caller.kind,
         expires_at=caller.expires_at,
         deployments=sorted(caller.deployments) if caller.deployments is not None else None,
+        verified_by=verified_by,
     )
 
 

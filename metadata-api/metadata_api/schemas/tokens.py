@@ -72,3 +72,10 @@ class Caller(BaseModel):
     kind: Literal["token", "oidc", "service_account", "none"]
     expires_at: datetime | None
     deployments: list[str] | None
+    verified_by: Annotated[
+        str | None,
+        Field(
+            description="A digest of all that callers of this kind are verified by. As long as one of them is told the "
+            "same, none of those who were told it has been revoked. null where only the credential itself tells."
+        ),
+    ]

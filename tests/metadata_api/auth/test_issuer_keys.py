@@ -217,10 +217,16 @@ class TestTime:
         self, provider: IdentityProvider, keys: IssuerKeys, clock: Clock
     ) -> None:
         assert knows(keys, FIRST)
-        provider.keys = [SECOND]
+        provider.keys, before = [SECOND], keys.digest()
         clock.now += 600
         assert not knows(keys, FIRST)
         assert knows(keys, SECOND)
+        # So whoever was verified by it is asked for again.
+        assert keys.digest() not in ("", before)
+        provider.stop()
+        clock.now += 24 * 3600
+        assert keys.digest() == ""
+        provider.start()
 
     def test_known_keys_stay_good_for_a_day_while_it_is_away_and_unknown_ones_have_to_wait(
         self, provider: IdentityProvider, keys: IssuerKeys, clock: Clock

@@ -294,10 +294,12 @@ class TestApplication:
             me = client.get("/v1/me").json()
             assert (me["subject"], me["role"], me["kind"]) == ("oidc:ann@example.com", "deployer", "oidc")
             assert me["expires_at"]
+            assert me["verified_by"]
             refused = client.post("/v1/experiments", json={"name": "new"})
             assert (refused.status_code, refused.json()["error"]) == (403, "forbidden")
             assert client.get("/v2/models/nothing").status_code == 404
         with client_of(address, provider.token(groups=["ml-admins"], email="eve@example.com")) as client:
+            assert client.get("/v1/me").json()["verified_by"] == me["verified_by"]
             assert client.post("/v1/experiments", json={"name": "new"}).status_code == 201
         entry = admin.get("/v1/audit").json()["items"][0]
         assert (entry["subject"], entry["kind"], entry["token_id"]) == ("oidc:eve@example.com", "oidc", None)

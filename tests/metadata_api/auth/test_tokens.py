@@ -40,9 +40,34 @@ def test_a_caller_is_told_who_the_api_takes_them_for(closed_address: str, admin:
     assert caller["expires_at"] is not None
     assert (caller["subject"], caller["role"], caller["kind"]) == ("some deployer", "deployer", "token")
     assert caller["deployments"] == ["a", "b"]
+    assert caller["verified_by"]
     assert admin.get("/v1/me").json() == {
         "subject": "admin", "role": "admin", "kind": "token", "expires_at": None, "deployments": None,
+        "verified_by": caller["verified_by"],
     }  # fmt: skip
+
+
+def test_what_callers_are_verified_by_is_another_digest_once_a_token_is_revoked(
+    closed_address: str, closed_settings: Settings, admin: httpx.Client
+) -> None:
+    tokens = issue(admin), issue(admin, "deployer", deployments=["a", "b"])
+
+    def digest(token: str, address: str = closed_address) -> str:
+        with client_of(address, token) as client:
+            return str(client.get("/v1/me").json().get("verified_by"))
+
+    before = digest(tokens[0])
+    assert digest(tokens[0]) == digest(tokens[1]) == before
+    with running(create_app(closed_settings)) as other:
+        until(lambda: digest(tokens[0], other) == before, "another replica gives the same digest", 5)
+    assert admin.delete(f"/v1/tokens/{tokens[1][4:16]}").status_code == 204
+    after = digest(tokens[0])
+    assert after not in (before, "None")
+    # Also a token that comes and goes leaves no digest behind that is true of it.
+    third = issue(admin)
+    assert len({before, after, digest(third)}) == 3
+    assert admin.delete(f"/v1/tokens/{third[4:16]}").status_code == 204
+    assert digest(tokens[0]) == after
 
 
 def test_a_revoked_token_is_gone_at_once_here_and_within_five_seconds_at_another_replica(

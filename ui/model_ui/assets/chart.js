@@ -61,6 +61,13 @@ const named = (titles) => {
   });
 };
 
+// How wide a label is, in pixels; its font is that of `.c-label`.
+const canvas = document.createElement("canvas").getContext("2d");
+const wide = (label) => {
+  canvas.font = "12.5px system-ui, sans-serif";
+  return canvas.measureText(label).width;
+};
+
 class Chart {
   constructor(figure) {
     this.figure = figure;
@@ -102,7 +109,7 @@ class Chart {
       return { ...curve, label: labels[index], xs: curve.xs.map((x) => x - begin), raw, shown: weight > 0 ? smoothed(raw, weight) : raw };
     });
     const labelled = width > 700 && curves.length <= LABELLED && curves.length > 1;
-    const right = labelled ? Math.min(250, 24 + 8 * Math.max(...labels.map((label) => label.length))) : 14;
+    const right = labelled ? Math.ceil(18 + Math.max(...labels.map(wide))) : 14;
     const box = { left: 58, right: width - right, top: 12, bottom: HEIGHT - 34 };
     const xs = curves.flatMap((curve) => curve.xs);
     const ys = curves.flatMap((curve) => [...curve.shown, ...(weight > 0 ? curve.raw : [])]).filter((value) => value !== null);
@@ -180,7 +187,7 @@ class Chart {
     let below = box.bottom + GAP;
     for (const end of [...found].reverse()) below = end.at = Math.min(end.at, below - GAP);
     for (const { curve, x, y, at } of found) {
-      svg.append(make("path", { d: `M${x} ${y}L${box.right + 6} ${at}h4`, class: "c-lead", style: `stroke:${curve.colour}` }));
+      svg.append(make("path", { d: `M${x} ${y}H${box.right}L${box.right + 6} ${at}h4`, class: "c-lead", style: `stroke:${curve.colour}` }));
       const text = make("text", { x: box.right + 14, y: at + 4, class: "c-label" }, curve.label);
       text.append(make("title", {}, curve.title));
       svg.append(text);

@@ -13,7 +13,7 @@ const drawing = (svg) => {
   const originals = svg.querySelectorAll("*");
   copy.querySelectorAll("*").forEach((element, index) => {
     const style = getComputedStyle(originals[index]);
-    for (const key of ["fill", "stroke", "stroke-width", "stroke-opacity", "font-family", "font-size", "font-weight", "opacity"]) element.style[key] = style.getPropertyValue(key);
+    for (const key of ["fill", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "font-family", "font-size", "font-weight", "opacity"]) element.style[key] = style.getPropertyValue(key);
   });
   const page = getComputedStyle(svg.closest(".w-card") ?? document.body).backgroundColor;
   const ground = document.createElementNS(NS, "rect");

@@ -24,7 +24,17 @@ const days = () => {
     field.value = day(field.name === "until" ? new Date(at.getTime() - 1) : at);
   }
 };
+// So are times that are typed into a filter without a zone; the address has the zone.
+const TYPED = /(created_at\s*(?:[<>!]?=|[<>])\s*)(["'])(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?\2/gi;
+const zoned = (whole, before, quote, date, time = "00:00") => {
+  const east = -new Date(`${date}T${time}`).getTimezoneOffset();
+  if (Number.isNaN(east)) return whole;
+  const parts = [Math.floor(Math.abs(east) / 60), Math.abs(east) % 60].map((part) => String(part).padStart(2, "0"));
+  return `${before}${quote}${date}T${time}${east < 0 ? "-" : "+"}${parts.join(":")}${quote}`;
+};
 document.addEventListener("formdata", (event) => {
+  const filter = event.target.querySelector("input[type=search][name=filter]");
+  if (filter) event.formData.set("filter", filter.value.replace(TYPED, zoned));
   for (const field of event.target.querySelectorAll("input[data-instant]")) {
     const [year, month, date] = field.value.split("-").map(Number);
     const at = new Date(year, month - 1, date + (field.name === "until" ? 1 : 0));

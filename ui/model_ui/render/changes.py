@@ -33,7 +33,7 @@ def _changes(changes: Sequence[Change]) -> str:
 def _change(change: Change) -> str:
     if change.more:
         return f"and {change.more:,} more rows"
-    row = f"<b>{text(change.table)}</b> {text(change.key)}"
+    row = f"<b>{text(change.table)}</b>{f' {text(change.key)}' if change.key else ''}"
     if change.statement:
         return f"{row}: {text(change.statement)} of many rows"
     if not change.after:
@@ -55,7 +55,7 @@ def _fields(change: Change, letters: int | None) -> list[str]:
 
 
 def _value(value: JsonValue, letters: int | None) -> str:
-    if value is None:
+    if value in (None, ""):
         return NOTHING
     written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return written if letters is None or len(written) <= letters else f"{written[: letters - 1]}…"
