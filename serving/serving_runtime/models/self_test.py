@@ -1,8 +1,8 @@
 """The self-test of a version: a request, and what its answer must be.
 
 An archive's golden pair says both. Without one, a row of the model spec's examples, or of zeros where it has none (a
-black image where only files are taken), must be answered as the spec declares; without a model spec no request is known to be valid,
-and any answer of the worker must do.
+black image where only files are taken), must be answered as the spec declares; without a model spec no request is known
+to be valid, and any answer of the worker must do.
 """
 
 import contextlib
