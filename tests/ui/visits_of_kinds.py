@@ -64,7 +64,7 @@ def _text(page: Page, _: Path) -> None:
 
 def _tensor(page: Page, _: Path) -> None:
     page.get_by_label("x FP32").fill("[3, 4]")
-    expect(page.locator(".m-json")).to_have_text("[6, 8]", timeout=ANSWER_MS)
+    expect(page.locator(".m-json")).to_have_text("[6.0, 8.0]", timeout=ANSWER_MS)
 
 
 def _tab_to(page: Page, selector: str, key: str = "Tab") -> None:
