@@ -40,9 +40,10 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps
 TESTS := tests/repo tests/chart tests/models tests/metadata_api tests/serving tests/marina tests/marina_local tests/system tests/ui
 FAST := not long and not bench and not helm and not system and (not browser or main_way)
 PAGES = $(shell grep -lr --include='test_*.py' 'mark\.browser' tests/metadata_api tests/ui)
-WHOLLY_SYSTEM := tests/models tests/serving/conformance tests/serving/containment tests/marina_local tests/system \
-	tests/ui/test_browser.py tests/ui/test_whole_way.py
-SYSTEM = $(WHOLLY_SYSTEM) tests/serving/runtimes $(shell grep -lr --include='test_*.py' 'mark\.system' tests/metadata_api tests/marina)
+WHOLLY_SYSTEM := tests/models tests/serving/conformance tests/serving/containment tests/marina tests/marina_local tests/system \
+	tests/ui/test_browser.py tests/ui/test_whole_way.py tests/ui/test_every_kind.py \
+	$(addprefix tests/metadata_api/,deploying/kserve test_no_500.py test_openapi.py)
+SYSTEM = $(WHOLLY_SYSTEM) tests/serving/runtimes $(shell grep -lr --include='test_*.py' 'mark\.system' tests/metadata_api)
 CHART := tests/chart tests/repo/test_supply_chain.py
 ELSEWHERE = $(CHART) $(WHOLLY_SYSTEM) $(shell grep -lrE --include='test_*.py' '^pytestmark = .*mark\.(long|bench)' tests)
 # They run in so many processes; tests/groups.py says which tests go together, and which run alone at the end.
@@ -99,7 +100,7 @@ test: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## run the tests o
 test-pages: $(INSTALLED_TESTS) browser ## drive every page in Chromium: widths, themes, keyboard, roles, outages
 	@$(BIN)/pytest -m "browser and not system and not long" $(PARALLEL) $(PAGES) $(PYTEST)
 
-test-system: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## use the running system, kill and load both runtimes, ask all of v2, attack by archives
+test-system: $(INSTALLED_TESTS) $(INSTALLED_KSERVE) browser starters ## use launcher, command line and running system, kill and load both runtimes, simulate a cluster, fuzz
 	@$(BIN)/pytest -m "system and not long" $(PARALLEL) $(SYSTEM) $(PYTEST)
 
 # The SDK's tests run beside them. Not by $(MAKE), which a dry run would really start.

@@ -40,6 +40,7 @@ GROUPS = {
     "tests/system/": STACK,
     "tests/ui/test_browser.py": STACK,
     "tests/ui/test_whole_way.py": STACK,
+    "tests/ui/test_every_kind.py": STACK,
     f"{RUNTIMES}::TestHealing": "healing",
     f"{NATIVE}::TestSameAnswers": "same answers",
     RUNTIMES: "fronts",
@@ -72,6 +73,10 @@ GROUPS = {
     "tests/metadata_api/auth/test_login_of_the_ui.py": "logins",
     "tests/models/test_every_experiment.py": "every experiment",
     "tests/models/": "training",
+    "tests/marina/": "command line",
+    "tests/metadata_api/deploying/kserve/": "simulated cluster",
+    "tests/metadata_api/test_no_500.py": "fuzzing",
+    "tests/metadata_api/test_openapi.py": "fuzzing",
     "tests/marina_local/test_postgres.py": "launcher's postgres",
     "tests/marina_local/": "launcher",
     "tests/chart/test_shapes.py": "shapes",
@@ -93,14 +98,17 @@ FIRST = (
     "leftovers",
     "every experiment",
     "training",
+    "command line",
+    "simulated cluster",
+    "fuzzing",
     "shapes",
     STACK,  # late: until the tests marked `clock` it costs a tenth of a core, whether it is asked or not
 )
 # Groups that start the whole system, its parts in every way there is, or train: each of their tests is marked `system`.
 SYSTEM = {
-    *(STACK, "leftovers", "healing", "same answers", "runtimes", "conformance", "containment"),
-    *("launcher", "launcher's postgres", "every experiment", "training"),
-}
+    STACK, "leftovers", "healing", "same answers", "runtimes", "conformance", "containment", "launcher",
+    "launcher's postgres", "every experiment", "training", "command line", "simulated cluster", "fuzzing",
+}  # fmt: skip
 # Fixtures that take seconds -> where they are known, and the groups that may use them.
 FIXTURES = {
     "stack": ("tests/", {STACK, CLOCK}),

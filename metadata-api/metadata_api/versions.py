@@ -43,6 +43,8 @@ class Upload:
     by: str
     address: str
     signature: bytes | None = None
+    create_experiment: bool = False
+    """Whether the experiment is made with its first version."""
 
 
 def require_experiment(session: Session, name: str) -> None:
@@ -84,6 +86,9 @@ def publish(
         ledger.claim(sessions, ledger.ARCHIVE, row.sha256, row.size)
         artifacts.adopt(canonical)
     with sessions.begin() as session:
+        if upload.create_experiment:
+            new = insert(Experiment).values(name=experiment, display_name=experiment)
+            session.execute(new.on_conflict_do_nothing())
         return _register(session, experiment, row)
 
 

@@ -71,7 +71,7 @@ class TestPush:
         found = at_home("push", archive, "--experiment", "mine", "--json").json
         assert (found["experiment"], found["version"]) == ("mine", 1)
 
-    def test_what_the_api_rejects_is_said_in_its_words_and_is_no_version(
+    def test_what_the_api_rejects_is_said_in_its_words_and_leaves_nothing(
         self, at_home: Marina, api: httpx.Client, tmp_path: Path
     ) -> None:
         hostile = tmp_path / "hostile.mar"
@@ -80,7 +80,7 @@ class TestPush:
             archive.writestr("MAR-INF/MANIFEST.json", json.dumps({"runtime": "python", "model": model}))
             archive.writestr("../handler.py", "class Handler: ...")
         at_home("push", hostile).failed(1, "../handler.py")
-        assert api.get("/v1/experiments/digits").json()["latest_version"] is None
+        assert api.get("/v1/experiments/digits").status_code == 404
 
     @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x05\x06" + bytes(18)])
     def test_a_file_that_is_no_archive_is_not_sent(

@@ -18,7 +18,6 @@ from tests.metadata_api.test_bytes_and_rows import api_process, is_up
 from tests.ports import free_port
 from tests.waiting import until
 
-pytestmark = pytest.mark.system
 LONG = [pytest.mark.long, pytest.mark.timeout(900)]
 PER_SECOND = 10
 

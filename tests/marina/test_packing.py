@@ -19,7 +19,7 @@ from torch import nn
 
 from marina.packing import child, trial
 from serving_runtime.archive import mar
-from serving_runtime.packed import torch_model
+from serving_runtime.packed import images, torch_model
 from serving_runtime.packed.handler import Handler
 from serving_runtime.packed.torch_model import network_of
 from serving_runtime.starter.fastest import optimised
@@ -38,6 +38,20 @@ class Network(nn.Module):
 
     def forward(self, images):
         return self.classes(torch.relu(self.convolution(images)).mean((2, 3)))
+"""
+TWO_RESULTS = """
+import torch
+from torch import nn
+
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scores = nn.Linear(3, 3)
+
+    def forward(self, rows):
+        scores = self.scores(rows)
+        return {"logits": scores, "label": scores.sum(1, keepdim=True)}
 """
 Pack = Callable[..., Said]
 
@@ -267,6 +281,28 @@ class TestSignature:
         np.save("row.npy", np.ones(4))
         pack("linear.pt", "-x", "row.npy", "--labels", "a,b").failed(2, "1 values", "2 labels")
 
+    def test_of_several_results_the_one_that_fits_has_the_classes(self, pack: Pack, tmp_path: Path) -> None:
+        Path("network.py").write_text(TWO_RESULTS)
+        save_file({"scores.weight": torch.eye(3), "scores.bias": torch.zeros(3)}, "two.safetensors")
+        np.save("row.npy", np.array([0, 0, 9]))
+        network = ("--network", "network.py")
+        assert pack("two.safetensors", "-x", "row.npy", *network, "--labels", "a,b,c").code == 0
+        outputs = spec(tmp_path / "two.mar")["outputs"]
+        assert [(one["name"], one["kind"]) for one in outputs] == [
+            ("probabilities", "probabilities"),
+            ("label", "label"),
+            ("model_label", "tensor"),
+        ]
+        golden = mar.inspect(tmp_path / "two.mar").golden
+        assert golden
+        found = {one["name"]: one["data"] for one in golden["response"]["outputs"]}
+        assert found["label"] == ["c"]
+        assert sum(found["probabilities"]) == pytest.approx(1)
+        assert found["model_label"] == [9]
+        pack("two.safetensors", "-x", "row.npy", *network, "--labels", "a,b").failed(
+            2, "of the 2 results", "none have a number for each of 2 labels"
+        )
+
     def test_an_example_that_the_model_does_not_take(
         self, pack: Pack, table: nn.Module, tmp_path: Path
     ) -> None:
@@ -314,6 +350,16 @@ class TestServed:
         again = handler.predict({"image": np.concatenate([pixels, pixels])})
         assert again["probabilities"] == pytest.approx(np.repeat(found["probabilities"], 2, 0), abs=1e-4)
         assert list(again["label"]) == list(found["label"]) * 2
+
+    def test_a_png_of_16_bits_is_as_bright_as_one_of_8(self, tmp_path: Path) -> None:
+        levels = np.arange(256, dtype=np.uint16).reshape(16, 16)
+        files = np.empty(2, dtype=object)
+        for at, image in enumerate((Image.fromarray(levels.astype(np.uint8)), Image.fromarray(levels * 257))):
+            image.save(tmp_path / f"{at}.png")
+            files[at] = (tmp_path / f"{at}.png").read_bytes()
+        facts = {"width": 16, "height": 16, "channels": 1, "layout": "HW", "mean": [0.0], "std": [1.0]}
+        eight, sixteen = images.prepare(files, facts)
+        assert sixteen == pytest.approx(eight, abs=1 / 255)
 
     def test_a_file_that_is_no_image_is_the_requests_fault(
         self, pack: Pack, network: nn.Module, photo: Path, tmp_path: Path

@@ -20,6 +20,7 @@ import numpy, pandas, skops.io
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_wine
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -34,6 +35,13 @@ prices = pandas.DataFrame({"size": [1.0, 2, 3, 4], "color": ["red", "blue", "red
 prices.to_csv("prices.csv", index=False)
 columns = make_column_transformer((OneHotEncoder(), ["color"]), remainder="passthrough")
 skops.io.dump(make_pipeline(columns, LinearRegression()).fit(prices, [1.0, 3, 3, 7]), "prices.skops")
+people = pandas.DataFrame({"age": [20.0, None, 40, 60], "city": ["Oslo", "Rome", None, "Rome"], "size": [1.5, 2, 3, 4]})
+people.to_csv("people.csv", index=False)
+numbers = make_pipeline(SimpleImputer(), StandardScaler())
+words = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+columns = make_column_transformer((numbers, ["age", "size"]), (words, ["city"]))
+gaps = make_pipeline(columns, LogisticRegression()).fit(people, ["no", "no", "yes", "yes"])
+skops.io.dump(gaps, "people.skops")
 texts = make_pipeline(TfidfVectorizer(), LogisticRegression())
 skops.io.dump(texts.fit(["good day", "bad day"], ["fine", "poor"]), "texts.skops")
 strange = make_pipeline(FunctionTransformer(numpy.frexp), LinearRegression())
@@ -100,6 +108,18 @@ def test_a_category_travels_as_its_index(pack: Any) -> None:
     assert golden["number"] == [pytest.approx(1, abs=0.5)]
 
 
+def test_values_that_the_example_lacks_may_be_missing(pack: Any) -> None:
+    spec, golden = pack("people.skops", "-x", "people.csv")
+    table = spec["inputs"][0]
+    assert (table["datatype"], table["shape"]) == ("BYTES", [-1, 3])
+    assert table["columns"] == [
+        {"name": "age", "optional": True, "example": "20"},
+        {"name": "city", "optional": True, "categories": ["Oslo", "Rome"], "example": "Oslo"},
+        {"name": "size", "example": "1.5"},
+    ]
+    assert golden["label"] == ["no"]
+
+
 def test_a_text_is_classified(pack: Any, folder: Path) -> None:
     (folder / "text.txt").write_text("what a good thing\n")
     spec, golden = pack("texts.skops", "-x", "text.txt")
@@ -119,29 +139,53 @@ def test_onnx(pack: Any, folder: Path) -> None:
     assert golden["probabilities"] == pytest.approx([1 / 3] * 3)
 
 
+def test_arrays_go_to_the_inputs_of_onnx_that_have_their_names(pack: Any, folder: Path) -> None:
+    (folder / "difference.onnx").write_bytes(onnx_of_a_difference(b"more", b"less"))
+    less, more = np.array([[1, 1]], np.float32), np.array([[5, 7]], np.float32)
+    np.savez(folder / "both.npz", less=less, more=more)
+    spec, golden = pack("difference.onnx", "-x", "both.npz")
+    assert [one["name"] for one in spec["inputs"]] == ["less", "more"]
+    assert golden == {"output": [4, 6]}
+    np.savez(folder / "others.npz", first=more, second=less)
+    assert pack("difference.onnx", "-x", "others.npz")[1] == {"output": [4, 6]}
+
+
 def onnx_of_a_product(rows: int, columns: int) -> bytes:
     """ONNX's protocol buffers of `y = x @ ones`, for any number of rows of x."""
-
-    def field(number: int, value: bytes | int) -> bytes:
-        if isinstance(value, int):
-            return varint(number << 3) + varint(value)
-        return varint(number << 3 | 2) + varint(len(value)) + value
-
-    def varint(value: int) -> bytes:
-        parts = b""
-        while value > 127:
-            parts, value = parts + bytes([value & 127 | 128]), value >> 7
-        return parts + bytes([value])
-
-    def tensor_info(name: bytes, *sizes: bytes) -> bytes:
-        shape = b"".join(field(1, size) for size in sizes)
-        return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
-
-    any_rows = field(2, b"n")
     ones = field(1, rows) + field(1, columns) + field(2, 1) + field(8, b"w")
     ones += field(9, struct.pack("<f", 1.0) * (rows * columns))
     node = field(1, b"x") + field(1, b"w") + field(2, b"y") + field(4, b"MatMul")
     graph = field(1, node) + field(2, b"g") + field(5, ones)
-    graph += field(11, tensor_info(b"x", any_rows, field(1, rows)))
-    graph += field(12, tensor_info(b"y", any_rows, field(1, columns)))
+    return onnx(graph + field(11, tensor_info(b"x", rows)) + field(12, tensor_info(b"y", columns)))
+
+
+def onnx_of_a_difference(first: bytes, second: bytes) -> bytes:
+    """The same of `y = first - second`, of two numbers a row."""
+    node = field(1, first) + field(1, second) + field(2, b"y") + field(4, b"Sub")
+    graph = (
+        field(1, node) + field(2, b"g") + field(11, tensor_info(first, 2)) + field(11, tensor_info(second, 2))
+    )
+    return onnx(graph + field(12, tensor_info(b"y", 2)))
+
+
+def onnx(graph: bytes) -> bytes:
     return field(1, 8) + field(7, graph) + field(8, field(1, b"") + field(2, 13))
+
+
+def tensor_info(name: bytes, columns: int) -> bytes:
+    """FP32 of any number of rows."""
+    shape = field(1, field(2, b"n")) + field(1, field(1, columns))
+    return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
+
+
+def field(number: int, value: bytes | int) -> bytes:
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def varint(value: int) -> bytes:
+    parts = b""
+    while value > 127:
+        parts, value = parts + bytes([value & 127 | 128]), value >> 7
+    return parts + bytes([value])

@@ -5,6 +5,7 @@ import io
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -176,6 +177,25 @@ def test_uploads_at_once_get_numbers_without_gaps_or_doubles(
     assert sorted(answer.json()["version"] for answer in answers) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("form", [False, True])
+def test_an_experiment_is_made_with_its_first_version_where_that_is_wanted(
+    api: httpx.Client, clean: None, tmp_path: Path, form: bool
+) -> None:
+    archive = make_mar(tmp_path)
+    body: dict[str, Any] = {"files": {"file": archive}} if form else {"content": archive}
+    numbers = [api.post(f"{VERSIONS}?create=true", **body).json()["version"] for _ in range(2)]
+    assert numbers == [1, 1]
+    made = api.get("/v1/experiments/digits").json()
+    assert (made["display_name"], made["source"], made["latest_version"]) == ("digits", "api", 1)
+
+
+def test_first_uploads_at_once_make_one_experiment(api: httpx.Client, clean: None, tmp_path: Path) -> None:
+    archive = make_mar(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: api.post(f"{VERSIONS}?create=true", content=archive), range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
+
+
 def test_the_same_upload_at_once_is_one_version(api: httpx.Client, experiment: None, tmp_path: Path) -> None:
     archive = make_mar(tmp_path)
     with ThreadPoolExecutor(4) as pool:
@@ -279,6 +299,13 @@ class TestRejected:
     ) -> None:
         found = self.rejected(api, make_mar(tmp_path), "/v1/experiments/unknown/versions")
         assert found == (404, "experiment_unknown")
+
+    def test_a_new_experiment_with_an_archive_that_is_none(
+        self, api: httpx.Client, unchanged: object, tmp_path: Path
+    ) -> None:
+        url = "/v1/experiments/unknown/versions?create=true"
+        assert self.rejected(api, b"this is no archive", url) == (400, "not_a_zip")
+        assert self.rejected(api, make_mar(tmp_path)[:-100], url)[0] == 400
 
     def test_an_experiment_named_by_a_path(
         self, api: httpx.Client, unchanged: object, tmp_path: Path

@@ -61,19 +61,9 @@ class FakeModels:
                 return error(404, "version_unknown", f"Experiment {name} does not have a version {number}.")
             return Response(ARCHIVE, media_type="application/octet-stream")
 
-        @app.post("/v1/experiments", status_code=201)
-        async def create(request: Request) -> Any:
-            name = (await request.json())["name"]
-            if name in experiments:
-                return error(409, "experiment_exists", f"There is an experiment {name} already.")
-            experiments[name] = experiment(
-                name, latest_version=None, deployments=[], metrics={}, source="api"
-            )
-            return experiments[name]
-
         @app.post("/v1/experiments/{name}/versions", status_code=201)
-        async def upload(name: str, request: Request) -> Any:
-            if name not in experiments:
+        async def upload(name: str, request: Request, create: bool = False) -> Any:
+            if name not in experiments and not create:
                 return error(404, "experiment_unknown", f"There is no experiment {name}.")
             start, self.received = b"", 0
             async for chunk in request.stream():
@@ -83,6 +73,14 @@ class FakeModels:
                 await asyncio.sleep(0.02)
             if start != b"PK":
                 return error(400, "archive_invalid", NOT_A_ZIP)
+            if name not in experiments:
+                new: dict[str, Any] = {
+                    "latest_version": None,
+                    "deployments": [],
+                    "metrics": {},
+                    "source": "api",
+                }
+                experiments[name] = experiment(name, **new)
             number = (experiments[name]["latest_version"] or 0) + 1
             experiments[name]["latest_version"] = number
             made = self.versions[name, number] = version(name, number) | {"size": self.received}

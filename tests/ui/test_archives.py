@@ -90,6 +90,12 @@ def test_a_rejected_one_is_answered_in_the_words_of_the_api(site: Site) -> None:
     assert (answer.status_code, answer.json()) == (400, {"error": "archive_invalid", "detail": NOT_A_ZIP})
 
 
+def test_a_rejected_one_leaves_no_experiment(site: Site) -> None:
+    url, fake = site
+    assert upload(url, b"no zip", name="brand-new", new=True).status_code == 400
+    assert "brand-new" not in fake.experiments
+
+
 def test_who_may_not_upload_is_told_so(site: Site) -> None:
     url, fake = site
     answer = upload(url, b"PK", by=VIEWER)

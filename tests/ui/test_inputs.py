@@ -90,6 +90,17 @@ class TestTable:
         assert '<option value="true" selected>' in input_of(task).form(task)
         assert asked(task, smokes="false") == PredictionRequest(body={"row": {"smokes": False}})
 
+    def test_a_field_that_may_be_empty_says_so_and_is_sent_as_null(self) -> None:
+        columns = [{"name": "age", "optional": True}, {"name": "colour", "categories": ["red"]}]
+        task = task_of("wine-forest", inputs=[taking("table", datatype="BYTES", columns=columns)])
+        assert 'placeholder="may be empty"' in input_of(task).form(task)
+        assert asked(task, age=" ", colour="red") == PredictionRequest(
+            body={"row": {"age": None, "colour": "red"}}
+        )
+        assert asked(task, age="7", colour="red") == PredictionRequest(
+            body={"row": {"age": "7", "colour": "red"}}
+        )
+
     def test_an_untouched_or_empty_form_asks_nothing(self) -> None:
         task = task_of("wine-forest")
         assert asked(task) is None

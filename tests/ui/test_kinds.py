@@ -10,6 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.ui import visits
 from tests.ui.conftest import Pages, Site
 from tests.ui.fake_kinds import taking
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 OpenPage = Callable[[int], Page]
@@ -101,6 +102,14 @@ class TestKinds:
         expect(visits.card(page, "language")).to_contain_text("German")
         assert site.api.predictions.questions[-1] == {"text": "Suomi"}
         see(page, screenshot, "text")
+
+    def test_half_a_character_in_a_text_is_sent_as_a_replacement(self, site: Site, page: Page) -> None:
+        choose(page, "language")
+        box = page.get_by_role("textbox", name="Text")
+        box.evaluate(
+            "box => { box.value = 'a\\ud83d'; box.dispatchEvent(new Event('input', {bubbles: true})); }"
+        )
+        until(lambda: site.api.predictions.questions[-1:] == [{"text": "a\ufffd"}], "it is asked")
 
     def test_texts_are_answered_by_texts(self, site: Site, page: Page, screenshot: Screenshot) -> None:
         choose(page, "shout")

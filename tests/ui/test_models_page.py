@@ -99,7 +99,8 @@ class TestModels:
         page = open_page(1280)
         choose(page, site, archive)
         site.api.models.held = True
-        page.get_by_role("button", name="Upload", exact=True).click()
+        page.get_by_role("button", name="Upload", exact=True).dblclick()
+        page.wait_for_timeout(700)  # the second click of a double click is no Cancel
         expect(page.get_by_text("Checking the archive…")).to_be_visible()
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_text("Checking the archive…")).not_to_be_visible()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from model_ui.api_types import ROLES, AuditEntry, Containment, Curve, Curves, Me, NonFinite
+from model_ui.prediction_types import RecordedInput
 from model_ui.render import chart_data, services
 from model_ui.render.changes import changes_of
 from model_ui.render.colours import COLOURS
@@ -140,3 +141,9 @@ class TestChanges:
 def said(written: dict[str, object]) -> str:
     """HTML of what an entry of the audit log changed."""
     return changes_of(AuditEntry.model_validate(written))
+
+
+def test_what_was_asked_about_is_said_in_a_line() -> None:
+    row = {"values": {"age": None, "colour": "red", "size": 1.5}, "columns": 3}
+    assert RecordedInput(kind="row", summary=row).words == "age missing, colour red, size 1.5"
+    assert RecordedInput(kind="text", summary={"text": "Suomi"}).words == "Suomi"

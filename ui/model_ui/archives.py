@@ -1,7 +1,8 @@
 """The ASGI layer that passes archives on while they are sent, to the API and from it; nothing of them is kept here.
 
 `POST /archives/EXPERIMENT` with the archive as its body becomes the API's upload of a version, in the name of the
-visitor; with `?new=1` the experiment is made before. The response is `{experiment, version}` or the API's error.
+visitor; with `?new=1` the experiment is made with it if there is none. The response is `{experiment, version}` or the
+API's error.
 `GET /archives/EXPERIMENT/NUMBER` is the archive of a version. Called by `app.create_app`, between the login and Gradio.
 """
 
@@ -89,19 +90,9 @@ class Archives:
 
     async def _pass_on(self, scope: Scope, body: Body, size: int) -> dict[str, str]:
         api, name = self._client.as_visitor(visitor_in(scope).token), scope["path"].removeprefix(PREFIX)
-        if b"new=1" in scope["query_string"].split(b"&"):
-            await _make(api, name)
-        version = await api.upload_version(name, _content(body), size)
+        is_new = b"new=1" in scope["query_string"].split(b"&")
+        version = await api.upload_version(name, _content(body), size, is_new=is_new)
         return {"experiment": version.experiment, "version": str(version.version)}
-
-
-async def _make(api: MetadataClient, name: str) -> None:
-    """Make the experiment; one that somebody has made meanwhile is as good."""
-    try:
-        await api.create_experiment(name)
-    except ApiRejected as error:
-        if error.code != "experiment_exists":
-            raise
 
 
 class _Interrupted(Exception):

@@ -48,16 +48,18 @@ class MetadataClient(ApiConnection):
         """One experiment by name."""
         return await self.call(Experiment, "GET", f"/v1/experiments/{segment(name)}")
 
-    async def create_experiment(self, name: str) -> Experiment:
-        """Make an experiment to which models can be uploaded."""
-        return await self.call(Experiment, "POST", "/v1/experiments", json={"name": name})
+    async def upload_version(
+        self, experiment: str, content: AsyncIterator[bytes], size: int, *, is_new: bool = False
+    ) -> Version:
+        """Upload an archive of `size` bytes as the next version of an experiment; it is sent as it comes.
 
-    async def upload_version(self, experiment: str, content: AsyncIterator[bytes], size: int) -> Version:
-        """Upload an archive of `size` bytes as the next version of an experiment; it is sent as it comes."""
+        One that may be new is made with the version.
+        """
         return await self.call(
             Version,
             "POST",
             f"/v1/experiments/{segment(experiment)}/versions",
+            params={"create": "true"} if is_new else None,
             content=content,
             headers={"content-length": str(size), "content-type": "application/octet-stream"},
             timeout=httpx.Timeout(UPLOAD_SECONDS, connect=CONNECT_SECONDS),

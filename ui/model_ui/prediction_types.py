@@ -100,7 +100,9 @@ class RecordedInput(ApiModel):
         """Its beginning, or what is known of it, in a line."""
         summary = self.summary
         if isinstance(values := summary.get("values"), dict):
-            return ", ".join(f"{name} {value}" for name, value in values.items())
+            return ", ".join(
+                f"{name} {'missing' if value is None else value}" for name, value in values.items()
+            )
         if isinstance(tensors := summary.get("tensors"), list):
             return ", ".join(" ".join(map(str, one.values())) for one in tensors if isinstance(one, dict))
         return ", ".join(

@@ -30,6 +30,8 @@ class Column(ApiModel):
     maximum: float | None = None
     categories: tuple[str, ...] = ()
     example: JsonValue = None
+    optional: bool = False
+    """Whether its value may be missing."""
 
 
 class Tensor(ApiModel):

@@ -55,17 +55,23 @@ ARCHIVE: dict[str, Any] = {
 )
 @max_body(lambda largest: largest.mar_bytes)
 async def upload_version(
-    request: Request, of: ComponentsDep, caller: CallerDep, name: NameInPath, response: Response
+    request: Request,
+    of: ComponentsDep,
+    caller: CallerDep,
+    name: NameInPath,
+    response: Response,
+    create: Annotated[bool, Query(description="Make the experiment with its first version.")] = False,
 ) -> Version:
     """Upload a `.mar`: it is checked, rewritten canonically and becomes the next version.
 
     It is the body, or the field `file` of a form; in a form it may have a `signature`, as `model_signing sign key`
-    writes it.
+    writes it. With `create`, an experiment that is new is made with the version; a rejected archive leaves neither.
     """
-    await run_in_threadpool(_require_experiment, of.sessions, name)
+    if not create:
+        await run_in_threadpool(_require_experiment, of.sessions, name)
     with of.artifacts.temporary() as path:
         digest, signature = await _receive(request, path, of)
-        upload = versions.Upload(path, digest, caller.subject, address_of(request.scope), signature)
+        upload = versions.Upload(path, digest, caller.subject, address_of(request.scope), signature, create)
         quota = of.settings.retention.archives_bytes
         version, new = await run_in_threadpool(
             versions.publish, of.sessions, of.artifacts, of.signatures, of.environments, name, upload, quota

@@ -72,7 +72,9 @@ Name = Annotated[
 ]
 ShortText = Annotated[str, Field(max_length=200), AfterValidator(_no_nul)]
 Text = Annotated[str, Field(max_length=10_000), AfterValidator(_no_nul)]
+LongText = Annotated[str, Field(max_length=100_000), AfterValidator(_no_nul)]
 Scalars = Annotated[dict[str, Any], Field(max_length=MAX_KEYS), AfterValidator(_plain)]
+NullableScalars = Annotated[dict[str, Any], Field(max_length=MAX_KEYS), AfterValidator(_changes)]
 ScalarChanges = Annotated[
     dict[str, Any],
     Field(max_length=MAX_KEYS, description="Is merged into what is there; null removes a key."),

@@ -41,6 +41,8 @@ class Column(_Sparse):
     categories: list[str] | None = None
     """What it may be: a table of numbers takes the index of one, a table of BYTES its text."""
     example: float | str | None = None
+    optional: bool | None = None
+    """Whether its value may be missing: null or left out in a row, an empty text in v2."""
 
 
 class Tensor(_Sparse):

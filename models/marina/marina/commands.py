@@ -84,13 +84,14 @@ def push(
     inside = archives.model_name(file) if experiment is None else ""
     name = inside or typed_name(experiment or "")
     with api_of(context) as api, printing.progress_of_upload() as progress:
-        before = _experiment(api, name)
+        before = _latest_version(api, name)
         content = archives.upload(file, signature, progress)
-        version = api.send("POST", f"/v1/experiments/{name}/versions", seconds=UPLOAD_SECONDS, **content)
+        path = f"/v1/experiments/{name}/versions?create=true"
+        version = api.send("POST", path, seconds=UPLOAD_SECONDS, **content)
     if as_json:
         return printing.tell_json(version)
     number = version["version"]
-    is_known = (before["latest_version"] or 0) >= number
+    is_known = before >= number
     printing.tell(f"{name} version {number}" + (" has these bytes already" if is_known else " is stored"))
     return printing.tell(f"next: marina deploy {name} --wait")
 
@@ -248,12 +249,12 @@ def api_of(context: typer.Context) -> Iterator[Api]:
         yield api
 
 
-def _experiment(api: Api, name: str) -> Json:
-    """The experiment, made if there is none."""
+def _latest_version(api: Api, name: str) -> int:
+    """The number of the experiment's newest version; 0 where there is none."""
     try:
-        return api.get(f"/v1/experiments/{name}")
+        return int(api.get(f"/v1/experiments/{name}")["latest_version"] or 0)
     except NotFound:
-        return api.post("/v1/experiments", {"name": name})
+        return 0
 
 
 def _finish(api: Api, deployment: Json, wait: bool, timeout: float, as_json: bool) -> None:

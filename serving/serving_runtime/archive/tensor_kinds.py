@@ -40,7 +40,8 @@ class ImageFormat:
 class Column:
     """One number or text of a row.
 
-    `categories` are what it may be: a table of numbers gets the index of one, a table of BYTES its text.
+    `categories` are what it may be: a table of numbers gets the index of one, a table of BYTES its text. A value of an
+    `optional` column may be missing, which an empty text says.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Column:
     maximum: float | None = None
     categories: tuple[str, ...] = ()
     example: float | str | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,14 +186,15 @@ def taken(column: Column, datatype: str) -> str:
     """What the column takes, in words: `a number from 11 to 15 % vol`, `the index of its category: 0 red, 1 white`."""
     shown = column.categories[:_SHOWN_CATEGORIES]
     more = ", ..." if len(shown) < len(column.categories) else ""
+    nothing = ", or an empty text" if column.optional else ""
     if column.categories and datatype == "BYTES":
-        return f"one of {', '.join(shown)}{more}"
+        return f"one of {', '.join(shown)}{more}{nothing}"
     if column.categories:
         return (
             f"the index of its category: {', '.join(f'{at} {name}' for at, name in enumerate(shown))}{more}"
         )
     if datatype == "BYTES":
-        return "a string"
+        return f"a string{nothing}"
     words = {"BOOL": "true or false"}.get(datatype, "a number" if datatype in FLOATS else "a whole number")
     least, most = column.minimum, column.maximum
     if least is not None and most is not None:
@@ -212,7 +215,7 @@ def example_of(column: Column, *, as_text: bool) -> float | str:
 
 
 def _column_parameters(columns: Sequence[Column]) -> dict[str, str]:
-    """Names in order; and by name, of columns that have them, categories, units, and ranges with null for no bound."""
+    """Names in order; by name, of columns that have them, categories, units, ranges with null for no bound."""
     found: dict[str, Any] = {"columns": [column.name for column in columns]}
     about = {
         "categories": {one.name: one.categories for one in columns if one.categories},
@@ -224,9 +227,13 @@ def _column_parameters(columns: Sequence[Column]) -> dict[str, str]:
         },
     }
     found |= {name: values for name, values in about.items() if values}
+    if optional := [one.name for one in columns if one.optional]:
+        found["optional"] = optional
     return {name: json.dumps(values, ensure_ascii=False) for name, values in found.items()}
 
 
 def _column_document(column: Column) -> dict[str, Any]:
     fields = vars(column) | {"categories": list(column.categories)}
-    return {name: value for name, value in fields.items() if value not in (None, "", [])}
+    return {
+        name: value for name, value in fields.items() if value not in (None, "", []) and value is not False
+    }

@@ -179,7 +179,7 @@ def _columns(value: object, where: str, datatype: str) -> tuple[Column, ...]:
 
 
 def _column(value: object, where: str, datatype: str) -> Column:
-    known = ("name", "unit", "minimum", "maximum", "categories", "example")
+    known = ("name", "unit", "minimum", "maximum", "categories", "example", "optional")
     fields = spec_fields.mapping(value, where, required=("name",), known=known)
     name = spec_fields.line(fields["name"], f"{where}.name", longest=100)
     if not name.strip():
@@ -205,7 +205,15 @@ def _column(value: object, where: str, datatype: str) -> Column:
         example = read(example, f"{where}.example")
         if categories and example not in categories:
             raise ModelSpecError(f"{where}.example must be one of the categories")
-    return Column(name, unit, least, most, categories, example)
+    optional = fields.get("optional", False)
+    if type(optional) is not bool:
+        raise ModelSpecError(f"{where}.optional must be true or false")
+    if optional and datatype != "BYTES":
+        raise ModelSpecError(
+            f"{where}.optional: no number says that a value is missing; make the table one of BYTES, where an empty "
+            "text does"
+        )
+    return Column(name, unit, least, most, categories, example, optional)
 
 
 def _example(value: object, where: str, kind: str, shape: tuple[int, ...]) -> Example:

@@ -1,12 +1,14 @@
 """The self-test of a version: a request, and what its answer must be.
 
-An archive's golden pair says both. Without one, a row of the model spec's examples, or of zeros where it has none, must
-be answered as the spec declares; without a model spec no request is known to be valid, and any answer of the worker
-must do.
+An archive's golden pair says both. Without one, a row of the model spec's examples, or of zeros where it has none (a
+black image where only files are taken), must be answered as the spec declares; without a model spec no request is known
+to be valid, and any answer of the worker must do.
 """
 
 import contextlib
 import math
+import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +21,7 @@ from serving_runtime.protocol import frames, rest, tensors
 from serving_runtime.protocol.rest import InferRequest
 from serving_runtime.protocol.tensors import NUMBERS, Tensor
 
+_SIDE = 256  # longest of an image that is made, in pixels
 _TOLERANCE = 1e-3  # other processors round differently; another model is further away
 
 
@@ -93,6 +96,8 @@ def _example(spec: TensorSpec) -> Tensor | None:
     shape = (1, *spec.shape[1:])
     if spec.kind == "text" and isinstance(spec.example, str):
         return Tensor(spec.name, "BYTES", shape, [spec.example.encode()])
+    if spec.kind == "image" and spec.accepts == ("BYTES",):
+        return Tensor(spec.name, "BYTES", shape, [_black_png(spec)])
     if spec.kind == "table":
         texts = spec.datatype == "BYTES"
         values = [example_of(column, as_text=texts) for column in spec.columns]
@@ -101,6 +106,26 @@ def _example(spec: TensorSpec) -> Tensor | None:
         with contextlib.suppress(InvalidRequest):  # an example that the datatype cannot hold
             return tensors.from_json(spec.name, spec.datatype, shape, values)
     return None
+
+
+def _black_png(spec: TensorSpec) -> bytes:
+    """A file for a model that takes nothing else: of its size, as far as that is small, as any is brought to it."""
+    width, height, channels = _SIDE, _SIDE, 3
+    if spec.image is not None:
+        width, height = min(spec.image.width or _SIDE, _SIDE), min(spec.image.height or _SIDE, _SIDE)
+        channels = spec.image.channels
+    colours = 0 if channels == 1 else 2
+    rows = (b"\0" + bytes(width * (1 if channels == 1 else 3))) * height
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    chunks = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def _zeros(spec: TensorSpec) -> Tensor:

@@ -8,6 +8,7 @@ called. TorchServe demands exactly one class in this file.
 import base64
 import importlib
 import json
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,10 @@ class Handler:
         given = [inputs[declared["name"]] for declared in self.inputs]
         if self.packing["image"]:
             return [images.prepare(given[0], self.packing["image"])]
-        return [_decoded(one) if one.dtype == np.object_ else one for one in given]
+        return [
+            _from_bytes(one, declared) if one.dtype == np.object_ else one
+            for one, declared in zip(given, self.inputs, strict=True)
+        ]
 
 
 def load_model(folder: Path, packing: dict[str, Any], inputs: list[dict[str, Any]], threads: int = 1) -> Any:
@@ -74,7 +78,8 @@ def load_model(folder: Path, packing: dict[str, Any], inputs: list[dict[str, Any
         case "skops":
             return importlib.import_module(f"{prefix}skops_model").SkopsModel(folder, packing, inputs)
         case "onnx":
-            return importlib.import_module(f"{prefix}onnx_model").OnnxModel(folder, packing, threads)
+            names = [one["name"] for one in inputs]
+            return importlib.import_module(f"{prefix}onnx_model").OnnxModel(folder, packing, names, threads)
     return importlib.import_module(f"{prefix}torch_model").TorchModel(folder, packing, threads)
 
 
@@ -105,6 +110,39 @@ def _example(folder: Path, arrays: Any) -> list[Array]:
         inputs[tensor["name"]] = np.array(tensor["data"], dtype).reshape(tensor["shape"])
     found: list[Array] = arrays(inputs)
     return found
+
+
+def _from_bytes(elements: Array, declared: dict[str, Any]) -> Array:
+    """Texts, or the numbers in a table of them."""
+    texts = _decoded(elements)
+    return numbers_of(texts, declared["columns"]) if declared.get("columns") else texts
+
+
+def numbers_of(rows: Array, columns: list[dict[str, Any]]) -> Array:
+    """float32 [n, columns] of texts: a category as its index, NaN for a value that is missing. Raises ValueError."""
+    found = np.empty(rows.shape, np.float32)
+    for at, column in enumerate(columns):
+        found[:, at] = [_number(text, column) for text in rows[:, at]]
+    return found
+
+
+def _number(text: str, column: dict[str, Any]) -> float:
+    name, categories = column["name"], column.get("categories")
+    if not text.strip():
+        if column.get("optional"):
+            return math.nan
+        raise ValueError(f"{name} must not be missing")
+    if categories:
+        if text not in categories:
+            raise ValueError(f"{name} must be one of {', '.join(categories)}")
+        return float(categories.index(text))
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be a number{', or nothing' if column.get('optional') else ''}")
+    return number
 
 
 def _decoded(elements: Array) -> Array:

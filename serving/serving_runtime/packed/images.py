@@ -46,6 +46,8 @@ def read(file: bytes, facts: dict[str, Any]) -> npt.NDArray[np.uint8]:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"the image has more than {MAX_PIXELS:,} pixels")
             upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+                upright = upright.convert("I").point(lambda value: value / 257).convert("L")
             if upright.mode in ("RGBA", "LA", "P", "PA"):
                 # What is transparent is white, as on a page.
                 behind = Image.new("RGBA", upright.size, "white")

@@ -13,9 +13,12 @@ RESULT = "output"
 
 
 class OnnxModel:
-    """Arrays in the order of the model's inputs in, its outputs by name out; a single one is called `output`."""
+    """Arrays in, its outputs by name out; a single one is called `output`.
 
-    def __init__(self, folder: Path, packing: dict[str, Any], threads: int) -> None:
+    Arrays are those of the model's inputs of these names; else they are in the order of its inputs.
+    """
+
+    def __init__(self, folder: Path, packing: dict[str, Any], names: list[str], threads: int) -> None:
         """Raises what onnxruntime raises."""
         self._softmax = packing["softmax"]
         options = onnxruntime.SessionOptions()
@@ -24,7 +27,8 @@ class OnnxModel:
         options.log_severity_level = 3
         file = str(folder / packing["file"])
         self._session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-        self._inputs = [one.name for one in self._session.get_inputs()]
+        own = [one.name for one in self._session.get_inputs()]
+        self._inputs = names if sorted(names) == sorted(own) else own
         self._outputs = [one.name for one in self._session.get_outputs()]
 
     def prepare(self, _example: Callable[[], list[Array]]) -> None:
@@ -38,10 +42,11 @@ class OnnxModel:
         }
         if not results:
             raise ValueError("the model gave no tensor")
-        if len(results) > 1:
-            return results
-        (array,) = results.values()
-        return {RESULT: _softmax(array) if self._softmax else array}
+        if len(results) == 1:
+            results = dict(zip([RESULT], results.values(), strict=True))
+        if self._softmax:
+            results[self._softmax] = _softmax(results[self._softmax])
+        return results
 
 
 def _softmax(values: Array) -> Array:

@@ -71,14 +71,16 @@ class SkopsModel:
 
 
 def _column(values: Array, column: dict[str, Any]) -> Array:
-    """One column; a category travels as its index where the row is of numbers. Raises ValueError."""
+    """One column; a category travels as its index where the row is of numbers, NaN is missing. Raises ValueError."""
     categories = column.get("categories")
     if values.dtype == np.object_ or not categories:
         return values if categories else values.astype(np.float64)
-    at = np.rint(values).astype(int)
+    missing = np.isnan(values)
+    at = np.where(missing, 0, np.rint(values)).astype(int)
     if ((at < 0) | (at >= len(categories))).any():
         raise ValueError(
             f"{column['name']} must be the number of one of its {len(categories)} categories, from 0"
         )
     found: Array = np.array(categories, dtype=object)[at]
+    found[missing] = np.nan
     return found

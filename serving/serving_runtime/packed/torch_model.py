@@ -104,9 +104,9 @@ class TorchModel:
 
 
 class _WithSoftmax(torch.nn.Module):
-    """The network, with softmax over the classes if its own results are logits."""
+    """The network, with softmax over the classes if the result of this name is logits."""
 
-    def __init__(self, network: torch.nn.Module, softmax: bool) -> None:
+    def __init__(self, network: torch.nn.Module, softmax: str | None) -> None:
         super().__init__()
         self.network = network
         self.softmax = softmax
@@ -119,7 +119,7 @@ class _WithSoftmax(torch.nn.Module):
             return found
         if isinstance(found, torch.Tensor):
             return torch.softmax(found, -1)
-        return {name: torch.softmax(one, -1) for name, one in _named(found)}
+        return {name: torch.softmax(one, -1) if name == self.softmax else one for name, one in _named(found)}
 
 
 def _loaded(path: Path, form: str, code: Path) -> torch.nn.Module:

@@ -21,6 +21,15 @@ WINE_COLUMNS = [
     {"name": "color", "categories": ["red", "white"]},
 ]
 WINE = [{"name": "row", "datatype": "FP32", "shape": [-1, 2], "kind": "table", "columns": WINE_COLUMNS}]
+GAPS = [
+    {
+        "name": "row",
+        "datatype": "BYTES",
+        "shape": [-1, 2],
+        "kind": "table",
+        "columns": [{"name": "age", "optional": True}, WINE_COLUMNS[1]],
+    }
+]
 TEXT = [{"name": "text", "datatype": "BYTES", "shape": [-1], "kind": "text"}]
 NUMBERS = [{"name": "x", "datatype": "FP32", "shape": [-1, 3]}]
 PIXELS = [{"name": "p", "datatype": "FP32", "shape": [-1, 3, 2, 2], "kind": "image"}]
@@ -200,6 +209,27 @@ class TestRows:
         assert (row["kind"], row["number"], row["unit"]) == ("number", 41.5, "years")
         assert [one["kind"] for one in called["agreements"]] == ["numbers"]
         assert api.get(f"{URL}/{row['prediction_id']}").json()["number"] == 41.5
+
+    @pytest.mark.parametrize(
+        "row", [{"color": "red", "age": None}, {"color": "red"}, {"color": "red", "age": ""}]
+    )
+    def test_of_which_a_value_is_missing_goes_to_a_model_that_does_without(
+        self, api: httpx.Client, engine: Engine, serving: V2Server, row: dict[str, Any]
+    ) -> None:
+        make_deployment(engine, "gaps", inputs=GAPS, outputs=gives("label"))
+        serving.models["gaps"] = says("BYTES", "guessed")
+        called = api.post(URL, json={"row": row}).json()
+        assert [one["label"] for one in called["results"]] == ["guessed"]
+        assert unpack_elements(serving.binary[-1]) == [b"", b"red"]
+        [stored] = api.get("/v1/inputs").json()["items"]
+        assert stored["summary"]["columns"] == len(row)
+
+    def test_of_which_a_needed_value_is_null_is_rejected(self, api: httpx.Client, engine: Engine) -> None:
+        make_deployment(engine, "gaps", inputs=GAPS, outputs=gives("label"))
+        detail = api.post(URL, json={"row": {"color": None, "age": 3}}).json()["detail"]
+        assert "color is missing: it takes one of red, white" in detail
+        detail = api.post(URL, json={"row": {"alcohol": 13, "color": None}}).json()["detail"]
+        assert "color is missing" in detail
 
     def test_of_true_and_false_reaches_the_model(
         self, api: httpx.Client, engine: Engine, serving: V2Server

@@ -11,7 +11,7 @@ from serving_runtime.archive import interface
 from serving_runtime.archive.tensor_kinds import TensorSpec
 from serving_runtime.protocol.tensors import Tensor
 from tests.metadata_api.making import make_image
-from tests.metadata_api.predicting.test_kinds import NUMBERS, PLAIN, TEXT, WINE
+from tests.metadata_api.predicting.test_kinds import GAPS, NUMBERS, PLAIN, TEXT, WINE
 
 IMAGE = [{"name": "image", "datatype": "UINT8", "shape": [-1, 4, 4], "accepts": ["UINT8", "FP32", "BYTES"]}]
 PIXELS = [{"name": "p", "datatype": "FP32", "shape": [-1, 3, 2, 2], "kind": "image"}]
@@ -45,6 +45,8 @@ LEVELS = [at / 255 for at in (0, 1, 7, 100, 101, 128, 200, 201, 250, 253, 254, 2
         (WINE, [Tensor("row", "FP32", (1, 2), floats(13.2, 1))], "row"),
         (WINE, [Tensor("row", "FP32", (1, 2), floats(13.2, 0.5))], "tensors"),
         (WINE, [Tensor("row", "FP32", (1, 2), floats(99, 1))], "tensors"),
+        (GAPS, [Tensor("row", "BYTES", (1, 2), [b"", b"red"])], "row"),
+        (GAPS, [Tensor("row", "BYTES", (1, 2), [b"7", b""])], "tensors"),
         (TEXT, [Tensor("text", "BYTES", (1,), ["süß".encode()])], "text"),
         (TEXT, [Tensor("text", "BYTES", (1,), [b"\xff"])], "tensors"),
         (TEXT, [Tensor("text", "BYTES", (1,), [b""])], "tensors"),

@@ -12,6 +12,7 @@ from serving_runtime.archive.tensor_kinds import (
     as_document,
     from_document,
     parameters,
+    taken,
 )
 
 SPEC = """
@@ -187,9 +188,21 @@ class TestKinds:
             Column("color", categories=("red", "white"), example="red"),
         )
 
+    def test_a_column_of_texts_may_be_optional(self) -> None:
+        columns = (
+            "columns: [{name: age, optional: true}, {name: color, categories: [red, white], optional: true}]"
+        )
+        found = read_one(f"datatype: BYTES, shape: [-1, 2], {columns}")
+        assert [one.optional for one in found.columns] == [True, True]
+        assert taken(found.columns[0], "BYTES") == "a string, or an empty text"
+        assert taken(found.columns[1], "BYTES") == "one of red, white, or an empty text"
+        assert parameters(found)["optional"] == '["age", "color"]'
+
     @pytest.mark.parametrize(
         ("tensor", "reason"),
         [
+            ("datatype: FP32, shape: [-1, 1], columns: [{name: a, optional: true}]", "make the table one of BYTES"),
+            ("datatype: BYTES, shape: [-1, 1], columns: [{name: a, optional: 1}]", "must be true or false"),
             ("datatype: FP32, shape: [-1, 4], kind: picture", "kind must be one of image, table"),
             ("datatype: FP32, shape: [-1, 4], kind: number", "kind must be one of image, table"),
             ("datatype: FP32, shape: [-1, 4], kind: text", "datatype must be BYTES and its shape"),

@@ -1,5 +1,6 @@
 // The upload of an archive: dropped or chosen, sent to this page's own server, which passes it on while it arrives.
 const NAME = /^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$/;
+const DOUBLE_CLICK_MS = 600;
 const PICKLES = /\.(joblib|pkl|pickle|dill)$/i;
 const CONVERT =
   "It is a pickle, which runs code when it is read. Save the model of scikit-learn by skops.io.dump(model, \"model.skops\") " +
@@ -17,6 +18,7 @@ if (form) {
   const known = new Map([...form.querySelectorAll("option")].map((one) => [one.value, Number(one.dataset.latest)]));
   let archive = null;
   let request = null;
+  let begun = 0;
 
   const say = (text) => {
     failed.textContent = text;
@@ -90,10 +92,12 @@ if (form) {
     bar.value = 0;
     sending.hidden = false;
     request.send(archive);
+    begun = performance.now();
     show();
     cancel.focus();
   });
-  cancel.addEventListener("click", () => request?.abort());
+  // The second click of a double click on Upload is no Cancel, wherever the button appears.
+  cancel.addEventListener("click", () => performance.now() - begun > DOUBLE_CLICK_MS && request?.abort());
   file.addEventListener("change", () => take(file.files[0]));
   name.addEventListener("input", show);
   drop.addEventListener("dragover", (event) => {

@@ -174,8 +174,13 @@ def _fields(pairs: Any) -> dict[str, object]:
     found = {}
     for pair in pairs if isinstance(pairs, list) else ():
         if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str):
-            found[pair[0]] = pair[1]
+            found[_whole(pair[0])] = _whole(pair[1]) if isinstance(pair[1], str) else pair[1]
     return found
+
+
+def _whole(given: str) -> str:
+    """A text with a replacement character for each half of a surrogate pair, which browsers send and UTF-8 lacks."""
+    return given.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 async def _answer(

@@ -39,7 +39,9 @@ def _field(column: Column, tensor: Tensor) -> str:
         control = f'<select name="{name}" data-example="{example}">{options}</select>'
         return f'<label class="m-field">{label}{control}</label>'
     if tensor.datatype == "BYTES":
-        return f'<label class="m-field">{label}<input name="{name}" value="{example}" data-example="{example}"></label>'
+        empty = ' placeholder="may be empty"' if column.optional else ""
+        shown = f'value="{example}" data-example="{example}"{empty}'
+        return f'<label class="m-field">{label}<input name="{name}" {shown}></label>'
     low, high = column.minimum, column.maximum
     words = range_words(column.model_copy(update={"unit": ""}))
     scale = ""
@@ -82,9 +84,10 @@ def _request(task: Task, fields: Mapping[str, object]) -> PredictionRequest | No
         return None
     tensor = task.inputs[0]
     given = {column.name: str(fields.get(column.name, "")) for column in tensor.columns}
-    missing = [name for name, value in given.items() if not value.strip()]
-    if len(missing) == len(given):
+    if not any(value.strip() for value in given.values()):
         return None
+    optional = {column.name for column in tensor.columns if column.optional}
+    missing = [name for name, value in given.items() if not value.strip() and name not in optional]
     if missing:
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         raise Incomplete(f"Fill in {', '.join(missing[:NAMED])}{more}.")
@@ -94,6 +97,8 @@ def _request(task: Task, fields: Mapping[str, object]) -> PredictionRequest | No
 
 
 def _value(column: Column, tensor: Tensor, value: str) -> JsonValue:
+    if column.optional and not value.strip():
+        return None
     if column.categories:  # as it is, also with spaces at its ends
         return value
     if tensor.datatype == "BYTES":

@@ -7,7 +7,7 @@ from model_ui.render.markup import text
 from model_ui.tasks import Task
 
 # What the API takes.
-LONGEST = 10_000
+LONGEST = 100_000
 
 
 def _form(task: Task) -> str:

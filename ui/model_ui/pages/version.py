@@ -112,7 +112,12 @@ def _snippets(visit: Visit, item: ListedVersion) -> dict[str, str]:
 def _body(tensor: Tensor) -> dict[str, Any]:
     if tensor.kind == "table" and tensor.columns:
         return {
-            "row": {column.name: _example(column.example, column.categories) for column in tensor.columns}
+            "row": {
+                column.name: None
+                if column.optional and column.example is None
+                else _example(column.example, column.categories)
+                for column in tensor.columns
+            }
         }
     if tensor.kind == "text":
         return {"text": tensor.example if isinstance(tensor.example, str) else "a text"}

@@ -36,7 +36,8 @@ def asked_for(settings: ArchiveSettings | None) -> str:
 
 def column_words(column: Column) -> str:
     """A column with its unit and its range or categories: `alcohol, 11 – 15 % vol`."""
-    return ", ".join(part for part in (column.name, range_words(column)) if part)
+    missing = "may be missing" if column.optional else ""
+    return ", ".join(part for part in (column.name, range_words(column), missing) if part)
 
 
 def range_words(column: Column) -> str:

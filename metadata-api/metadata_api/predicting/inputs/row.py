@@ -9,7 +9,7 @@ import orjson
 from pydantic import Field
 
 from metadata_api.predicting.base import CannotTake, Json, ParsedInput
-from metadata_api.schemas.fields import Scalars
+from metadata_api.schemas.fields import NullableScalars
 from serving_runtime.archive import tensor_kinds
 from serving_runtime.archive.tensor_kinds import Column, TensorSpec
 from serving_runtime.errors import InvalidRequest
@@ -17,13 +17,14 @@ from serving_runtime.protocol import tensors as v2
 from serving_runtime.protocol.tensors import Tensor
 
 BODY = Annotated[
-    Scalars,
+    NullableScalars,
     Field(
         min_length=1,
-        description="A value for every column, for models that take tables: numbers, texts, true and false.",
+        description="A value for every column, for models that take tables: numbers, texts, true and false; null for "
+        "one that is missing.",
     ),
 ]
-Value = float | str | bool
+Value = float | str | bool | None
 _SHOWN = 20
 _CHARACTERS = 200
 _NAMED = 10
@@ -56,7 +57,8 @@ def may_fit(summary: Json, inputs: Sequence[TensorSpec]) -> bool:
     if not _takes_rows(inputs):
         return False
     names = {column.name for column in inputs[0].columns}
-    return summary["columns"] == len(names) and names.issuperset(summary["values"])
+    least = sum(not column.optional for column in inputs[0].columns)
+    return least <= summary["columns"] <= len(names) and names.issuperset(summary["values"])
 
 
 def tensors(content: dict[str, Value], inputs: Sequence[TensorSpec]) -> list[Tensor]:
@@ -69,7 +71,7 @@ def tensors(content: dict[str, Value], inputs: Sequence[TensorSpec]) -> list[Ten
     values, wrong = [], []
     for column in spec.columns:
         try:
-            values.append(_value(content[column.name], column, spec.datatype))
+            values.append(_value(content.get(column.name), column, spec.datatype))
         except ValueError as error:
             wrong.append(f"{column.name} {error}")
     if wrong:
@@ -97,7 +99,9 @@ def of_row(row: Sequence[Tensor], inputs: Sequence[TensorSpec]) -> ParsedInput |
 
 def _named(value: Value, column: Column) -> Value:
     """What a person writes for a value of a tensor."""
-    if column.categories and not isinstance(value, str):
+    if column.optional and value == "":
+        return None
+    if column.categories and value is not None and not isinstance(value, str):
         return column.categories[int(value)]
     return value
 
@@ -118,7 +122,7 @@ def _takes_rows(inputs: Sequence[TensorSpec]) -> bool:
 def _check_names(content: dict[str, Value], columns: Sequence[Column]) -> None:
     names = [column.name for column in columns]
     unknown = [name for name in content if name not in names]
-    missing = [name for name in names if name not in content]
+    missing = [one.name for one in columns if not one.optional and one.name not in content]
     if unknown or missing:
         said = [f"it has no column {', '.join(unknown[:_NAMED])}"] if unknown else []
         said += [f"the row lacks {', '.join(missing[:_NAMED])}"] if missing else []
@@ -132,6 +136,10 @@ def _check_names(content: dict[str, Value], columns: Sequence[Column]) -> None:
 def _value(value: Value, column: Column, datatype: str) -> Value:
     """One value as the model takes it; raises ValueError with what is wrong, and what would be right."""
     as_text = datatype == "BYTES"
+    if column.optional and value in (None, ""):
+        return ""
+    if value is None:
+        raise ValueError(f"is missing: it takes {_takes(column, datatype)}")
     if datatype == "BOOL" and not column.categories:
         return _truth(value, column)
     if isinstance(value, bool):

@@ -7,11 +7,11 @@ from pydantic import Field
 
 from metadata_api.errors import Invalid
 from metadata_api.predicting.base import CannotTake, Json, ParsedInput
-from metadata_api.schemas.fields import Text as _Text
+from metadata_api.schemas.fields import LongText
 from serving_runtime.archive.tensor_kinds import TensorSpec
 from serving_runtime.protocol.tensors import Tensor
 
-BODY = Annotated[_Text, Field(min_length=1, description="A text, for models that take texts.")]
+BODY = Annotated[LongText, Field(min_length=1, description="A text, for models that take texts.")]
 _SHOWN = 200
 
 

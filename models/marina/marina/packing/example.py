@@ -18,6 +18,8 @@ from serving_runtime.contracts import IMAGE_MAGIC
 Array = npt.NDArray[Any]
 MAX_BYTES = 256 * 1024 * 1024
 MAX_CATEGORIES = 100
+# What stands for a missing value where pandas reads a CSV.
+MISSING = frozenset(("", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"))
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Example:
     arrays: dict[str, Array] = field(default_factory=dict)
     """Of a tensor model, in the order of its arguments; whether a batch comes first is not known yet."""
     columns: list[dict[str, Any]] = field(default_factory=list)
-    """Of a table: name, example, and minimum and maximum or categories of what the file shows."""
+    """Of a table: name, example, minimum and maximum or categories of what the file shows, `optional` where it lacks
+    a value."""
 
     @property
     def row(self) -> Array:
@@ -45,7 +48,7 @@ class Example:
 
     def unbounded(self) -> "Example":
         """Without the ranges that the file shows: a value outside them may be as good."""
-        kept = ("name", "categories", "example")
+        kept = ("name", "categories", "example", "optional")
         return replace(self, columns=[{key: one[key] for key in kept if key in one} for one in self.columns])
 
 
@@ -151,14 +154,22 @@ def _table(path: Path, text: str) -> list[dict[str, Any]]:
 
 
 def _column(path: Path, name: str, values: list[Any]) -> dict[str, Any]:
-    numbers = [_as_number(value) for value in values]
-    if None not in numbers:
-        bounds = {"minimum": min(numbers), "maximum": max(numbers)}  # type: ignore[type-var]
-        return {"name": name, "example": numbers[0], **bounds}
-    categories = sorted({str(value) for value in values})
+    known = [value for value in values if not _is_missing(value)]
+    column: dict[str, Any] = {"name": name} | ({"optional": True} if len(known) < len(values) else {})
+    numbers = [number for value in known if (number := _as_number(value)) is not None]
+    if len(numbers) == len(known):
+        bounds = {"minimum": min(numbers), "maximum": max(numbers)} if numbers else {}
+        return column | bounds | ({} if _is_missing(values[0]) else {"example": numbers[0]})
+    categories = sorted({str(value) for value in known})
     if len(categories) > MAX_CATEGORIES:
         raise WrongUse(f"{path}: {name} has more than {MAX_CATEGORIES} different texts, which is no category")
-    return {"name": name, "categories": categories, "example": str(values[0])}
+    return (
+        column | {"categories": categories} | ({} if _is_missing(values[0]) else {"example": str(values[0])})
+    )
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or str(value).strip() in MISSING
 
 
 def _as_number(value: Any) -> float | None:

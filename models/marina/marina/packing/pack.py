@@ -205,7 +205,7 @@ def _packing(model: ModelFile, order: Order, *, batch: str) -> Json:
         "format": "state_dict" if model.form == "weights" else model.form,
         "file": model.name,
         "batch": batch,
-        "softmax": False,
+        "softmax": None,
         "trusted": order.trusted,
         "labels": order.labels,
         **({"tokens": {"file": TOKENIZER, "most": order.tokens, "mask": True}} if order.tokenizer else {}),
@@ -230,6 +230,9 @@ def _golden_inputs(chosen: Candidate, file: Path) -> list[Json]:
             return [
                 {"name": declared["name"], "datatype": "BYTES", "shape": [1], "data": [declared["example"]]}
             ]
+        case "table" if declared["datatype"] == "BYTES":
+            texts = [column.get("example", "") for column in declared["columns"]]
+            return [{"name": declared["name"], "datatype": "BYTES", "shape": [1, len(texts)], "data": texts}]
         case "table":
             row = Example("table", columns=declared["columns"]).row[np.newaxis]
             return [signature.tensor(declared["name"], row)]

@@ -49,13 +49,7 @@ def candidates(example: Example, batch: str | None, options: ImageOptions) -> li
         case "image":
             return list(_images(example.image, options))
         case "table":
-            declared = {
-                "name": "row",
-                "datatype": "FP32",
-                "shape": [-1, len(example.columns)],
-                "kind": "table",
-            }
-            return [Candidate([{**declared, "columns": example.columns}], [])]
+            return [Candidate([_table(example.columns)], [])]
         case "text":
             declared = {"name": "text", "datatype": "BYTES", "shape": [-1], "kind": "text"}
             return [Candidate([{**declared, "example": example.text}], [])]
@@ -64,39 +58,62 @@ def candidates(example: Example, batch: str | None, options: ImageOptions) -> li
 
 def outputs(
     found: dict[str, Array], texts: dict[str, list[str]], labels: list[str], unit: str
-) -> tuple[list[Json], bool, list[list[str]]]:
-    """The outputs, whether softmax has to be applied, and pairs of the model's name and the output's.
+) -> tuple[list[Json], str | None, list[list[str]]]:
+    """The outputs, the result to which softmax has to be applied, and pairs of the model's name and the output's.
 
     `found` are the results for one row, each [1, ...]. Raises WrongUse when labels do not fit.
     """
     if "label" in texts and not found:
-        return [_output("label", "BYTES", [-1], "label")], False, [["label", "label"]]
+        return [_output("label", "BYTES", [-1], "label")], None, [["label", "label"]]
+    if labels:
+        key = _of_classes(found, len(labels))
+        softmax = None if _are_probabilities(found[key]) else key
+        others = [(other, _other_name(other)) for other in found if other != key]
+        described = [*_classes(len(labels)), *(_tensor_output(name, found[other]) for other, name in others)]
+        return described, softmax, [[key, "probabilities"], *map(list, others)]
     if len(found) == 1:
         ((key, value),) = found.items()
-        if labels:
-            if value.shape != (1, len(labels)):
-                given = "x".join(map(str, value.shape[1:])) or "1"
-                raise WrongUse(
-                    f"the model gives {given} values for a row, and there are {len(labels)} labels"
-                )
-            return _classes(len(labels)), not _are_probabilities(value), [[key, "probabilities"]]
         if value.shape in ((1,), (1, 1)) and value.dtype.kind == "f":
             number = _output("number", datatype(value), [-1, *value.shape[1:]], "number")
-            return [number | ({"unit": unit} if unit else {})], False, [[key, "number"]]
-    if labels:
-        raise WrongUse(f"the model gives {len(found)} results, so --labels cannot name the classes of one")
-    names = [[key, re.sub(r"[^A-Za-z0-9_.-]", "_", key)[:64]] for key in found]
-    described = [
-        _output(name, datatype(found[key]), [-1, *found[key].shape[1:]], "tensor") for key, name in names
-    ]
-    return described, False, names
+            return [number | ({"unit": unit} if unit else {})], None, [[key, "number"]]
+    names = [[key, _name(key)] for key in found]
+    return [_tensor_output(name, found[key]) for key, name in names], None, names
+
+
+def _of_classes(found: dict[str, Array], count: int) -> str:
+    """The one result that has a number for each class. Raises WrongUse."""
+    fitting = [key for key, value in found.items() if value.shape == (1, count) and value.dtype.kind == "f"]
+    if len(fitting) == 1:
+        return fitting[0]
+    if len(found) == 1:
+        ((_, value),) = found.items()
+        given = "x".join(map(str, value.shape[1:])) or "1"
+        raise WrongUse(f"the model gives {given} values for a row, and there are {count} labels")
+    raise WrongUse(
+        f"of the {len(found)} results of the model {len(fitting) or 'none'} have a number for each of {count} labels: "
+        "--labels names the classes of one"
+    )
+
+
+def _name(key: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", key)[:64]
+
+
+def _other_name(key: str) -> str:
+    """Of a result beside those of the classes, whose outputs have names of their own."""
+    name = _name(key)
+    return f"model_{name}" if name in ("probabilities", "label") else name
+
+
+def _tensor_output(name: str, value: Array) -> Json:
+    return _output(name, datatype(value), [-1, *value.shape[1:]], "tensor")
 
 
 def expected(
     found: dict[str, Array],
     texts: dict[str, list[str]],
     labels: list[str],
-    softmax: bool,
+    softmax: str | None,
     names: list[list[str]],
 ) -> list[Json]:
     """The golden answer: the results as v2 tensors of the outputs."""
@@ -106,7 +123,7 @@ def expected(
             tensors.append({"name": name, "datatype": "BYTES", "shape": [1], "data": texts[key]})
             continue
         value = found[key]
-        if softmax:
+        if key == softmax:
             powers = np.exp(value - value.max(-1, keepdims=True))
             value = powers / powers.sum(-1, keepdims=True)
         tensors.append(tensor(name, value))
@@ -131,6 +148,27 @@ def datatype(value: Array) -> str:
     """v2's name of an array's type."""
     kind = DATATYPES[value.dtype.kind]
     return kind if kind == "BOOL" else f"{kind}{value.dtype.itemsize * 8}"
+
+
+def _table(columns: list[Json]) -> Json:
+    """A row of numbers; of texts where a value may be missing, which no number says."""
+    datatype = "FP32"
+    if any(column.get("optional") for column in columns):
+        datatype, columns = "BYTES", [_as_text(column) for column in columns]
+    return {
+        "name": "row",
+        "datatype": datatype,
+        "shape": [-1, len(columns)],
+        "kind": "table",
+        "columns": columns,
+    }
+
+
+def _as_text(column: Json) -> Json:
+    """The same column in a table of texts, which has no ranges."""
+    kept = {key: value for key, value in column.items() if key not in ("minimum", "maximum")}
+    example = kept.get("example")
+    return kept | ({"example": f"{example:.15g}"} if isinstance(example, float) else {})
 
 
 def _images(file: bytes, options: ImageOptions) -> Any:

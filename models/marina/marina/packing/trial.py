@@ -17,7 +17,7 @@ import numpy.typing as npt
 from serving_runtime.archive import mar
 from serving_runtime.archive.manifest import read_manifest
 from serving_runtime.models.self_test import SelfTest
-from serving_runtime.packed.handler import load_model
+from serving_runtime.packed.handler import load_model, numbers_of
 from serving_runtime.worker import batches
 
 Array = npt.NDArray[Any]
@@ -158,6 +158,10 @@ def _row_of(declared: dict[str, Any]) -> Array:
         text[()] = declared["example"]
         return text
     columns = declared["columns"]
+    if declared["datatype"] == "BYTES":
+        texts = np.array([[column.get("example", "") for column in columns]], dtype=object)
+        found: Array = numbers_of(texts, columns)[0]
+        return found
     values = [
         column["categories"].index(column["example"]) if "categories" in column else column["example"]
         for column in columns
