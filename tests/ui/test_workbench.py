@@ -117,8 +117,10 @@ class TestExperiments:
             chooser.get_by_label(name, exact=True).uncheck()
         page.get_by_role("button", name="Show these").click()
         expect(page.get_by_role("columnheader", name="learning_rate")).to_be_visible()
+        expect(page.get_by_role("columnheader", name="accuracy")).to_be_visible()
         expect(page.get_by_role("columnheader", name="epochs")).to_have_count(0)
         assert "q=cnn" in page.url
+        assert "columns=metrics.accuracy,params.learning_rate" in page.url
         expect(page.locator("tbody tr")).to_have_count(3)
 
     def test_experiments_past_the_first_page_are_a_press_away(self, site: Site, open_page: OpenPage) -> None:

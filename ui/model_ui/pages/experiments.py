@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from model_ui.api_errors import ApiRejected
 from model_ui.api_types import Experiment, ExperimentPage, Tasks
@@ -24,6 +24,10 @@ _METRIC = re.compile(r'\bmetrics\.(?:"([^"]+)"|(\w[\w./-]*))')
 
 async def show(visit: Visit) -> Response:
     """The table."""
+    ticked = visit.request.query_params.getlist("columns")
+    if len(ticked) > 1:
+        # As the form of the columns sends them; an address has them with commas.
+        return RedirectResponse(visit.with_query(columns=",".join(ticked)), 303)
     wrong = ""
     try:
         page = await visit.api.call(ExperimentPage, "GET", "/v1/experiments", params=asked(visit))
