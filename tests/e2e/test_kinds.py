@@ -19,18 +19,19 @@ def served(release: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     folder = tmp_path_factory.mktemp("kinds")
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     with outside(timeout=60) as api:
-        for name in kinds.MODELS:
-            content = kinds.pack(name, folder).read_bytes()
-            answer = api.post(f"/v1/experiments/{name}/versions?create=true", content=content)
-            assert answer.is_success, answer.text
-            body = {"name": name, "experiment": name, "runtime": "native"}
-            answer = api.post("/v1/deployments", json=body)
-            assert answer.is_success, answer.text
-            wait_ready(name)  # one after another: their starts share two cores
-    yield release
-    with outside(timeout=60) as api:
-        for name in kinds.MODELS:
-            assert api.delete(f"/v1/deployments/{name}").is_success
+        try:
+            for name in kinds.MODELS:
+                content = kinds.pack(name, folder).read_bytes()
+                answer = api.post(f"/v1/experiments/{name}/versions?create=true", content=content)
+                assert answer.is_success, answer.text
+                body = {"name": name, "experiment": name, "runtime": "native"}
+                answer = api.post("/v1/deployments", json=body)
+                assert answer.is_success, answer.text
+                wait_ready(name)  # one after another: their starts share two cores
+            yield release
+        finally:
+            for name in kinds.MODELS:
+                api.delete(f"/v1/deployments/{name}")
 
 
 @pytest.mark.parametrize("width", [1280, 390])

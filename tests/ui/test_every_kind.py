@@ -20,17 +20,18 @@ def served(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     """The running system with all of them deployed."""
     folder = tmp_path_factory.mktemp("kinds")
     with httpx.Client(base_url=stack.api_url, headers=stack.headers, timeout=30) as api:
-        for name in kinds.MODELS:
-            content = kinds.pack(name, folder).read_bytes()
-            api.post(f"/v1/experiments/{name}/versions?create=true", content=content).raise_for_status()
-            deployment = {"name": name, "experiment": name, "runtime": "native"}
-            api.post("/v1/deployments", json=deployment).raise_for_status()
-        for name in kinds.MODELS:
-            stack.wait_until_ready(name)
-        yield stack
-        for name in kinds.MODELS:
-            api.post(f"/v1/deployments/{name}/stop").raise_for_status()
-            api.delete(f"/v1/deployments/{name}").raise_for_status()
+        try:
+            for name in kinds.MODELS:
+                content = kinds.pack(name, folder).read_bytes()
+                api.post(f"/v1/experiments/{name}/versions?create=true", content=content).raise_for_status()
+                deployment = {"name": name, "experiment": name, "runtime": "native"}
+                api.post("/v1/deployments", json=deployment).raise_for_status()
+            for name in kinds.MODELS:
+                stack.wait_until_ready(name)
+            yield stack
+        finally:  # other tests of the system ask all that is deployed
+            for name in kinds.MODELS:
+                api.delete(f"/v1/deployments/{name}")
 
 
 @pytest.mark.parametrize("width", [1280, 390])
