@@ -22,7 +22,7 @@ def test_while_a_new_version_starts_the_old_one_is_the_one_that_answers(
 ) -> None:
     deploy(api)
     # What it says once it has read the file, whatever is wanted until then.
-    front.states["digits"] = {"state": "starting", "wanted_version": "2", "live_version": "1"}
+    front.states["digits"] = {"state": "starting", "desired_version": "2", "live_version": "1"}
     api.patch(f"{URL}/digits", json={"version": 2})
     until(lambda: seen(api) == ("starting", 1, None))
     assert (shown(api)["version"], shown(api)["ready"]) == (2, False)

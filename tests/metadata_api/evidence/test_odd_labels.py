@@ -8,7 +8,10 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from metadata_api.evidence import scores
+from metadata_api.auth.principal import Principal
+from metadata_api.evidence import promotions, scores
+from metadata_api.schemas.policies import Promotion
+from serving_runtime.contracts import Role
 from tests.metadata_api.evidence.answering import (
     NUMBER,
     PROBABILITIES,
@@ -21,6 +24,7 @@ from tests.metadata_api.evidence.answering import (
 )
 from tests.metadata_api.evidence.duelling import make_duel, make_pairs
 
+DEPLOYER = Principal("dora", Role.DEPLOYER, "token")
 ODD = ["a b", " leading", "Straße", "数字", "🦊", "e\u0301", "\u00e9", '<b>"x"</b>', "x" * 200, "none", "0"]
 
 
@@ -101,7 +105,10 @@ def test_a_label_that_is_corrected_after_a_promotion_leaves_what_was_decided_on(
 ) -> None:
     make_duel(engine, sessions)
     shas = make_pairs(sessions, [(True, False)] * 30, truth="7")
-    api.post("/v1/aliases/champion/promote", json={"candidate": "new"}).raise_for_status()
+    with sessions.begin() as session:
+        # In one transaction: what the running application sees of the deployments has no say in between.
+        session.execute(text("update deployments set observed_state = 'ready', observed_version = 1"))
+        promotions.promote(session, "champion", Promotion(candidate="new"), DEPLOYER)
     url = "/v1/aliases/champion/events"
     [before, *_] = api.get(url).json()["items"]
     for sha256 in shas:
