@@ -42,6 +42,7 @@ GROUPS = {
     "tests/ui/test_whole_way.py": STACK,
     "tests/ui/test_every_kind.py": STACK,
     f"{RUNTIMES}::TestHealing": "healing",
+    f"{RUNTIMES}::TestEnd": "ends",
     f"{NATIVE}::TestSameAnswers": "same answers",
     RUNTIMES: "fronts",
     "tests/serving/runtimes/": "runtimes",
@@ -84,6 +85,7 @@ GROUPS = {
 # What takes longest, in this order; all others follow in the order of the command line.
 FIRST = (
     "healing",
+    "ends",
     "fronts",
     "runtimes",
     "launcher's postgres",
@@ -106,7 +108,7 @@ FIRST = (
 )
 # Groups that start the whole system, its parts in every way there is, or train: each of their tests is marked `system`.
 SYSTEM = {
-    STACK, "leftovers", "healing", "same answers", "runtimes", "conformance", "containment", "launcher",
+    STACK, "leftovers", "healing", "ends", "same answers", "runtimes", "conformance", "containment", "launcher",
     "launcher's postgres", "every experiment", "training", "command line", "simulated cluster", "fuzzing",
 }  # fmt: skip
 # Fixtures that take seconds -> where they are known, and the groups that may use them.

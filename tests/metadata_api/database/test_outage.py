@@ -34,6 +34,7 @@ def stopped(database: Database) -> Iterator[None]:
 
 
 @pytest.mark.clock
+@pytest.mark.system
 def test_while_postgres_is_stopped_every_request_is_a_503_in_time_and_liveness_is_fine(
     api: httpx.Client, database: Database
 ) -> None:

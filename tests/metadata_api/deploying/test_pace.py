@@ -14,7 +14,7 @@ from tests.metadata_api.deploying.asking import deploy, events, seen, shown
 from tests.metadata_api.servers import Front, V2Server
 from tests.waiting import until
 
-pytestmark = pytest.mark.clock
+pytestmark = [pytest.mark.clock, pytest.mark.system]
 
 
 @pytest.fixture(scope="module")
