@@ -2,12 +2,15 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
+# -p: what BASH_ENV names is not read, and may print what it likes.
+.SHELLFLAGS := -p -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 # What is imported is compiled once. Where this is set, as in many images, each process would compile PyTorch for itself.
 unexport PYTHONDONTWRITEBYTECODE
 # Packages of another environment would take the place of ours.
 unexport PYTHONPATH PYTHONHOME
+# Warnings of other people's packages would end their installation.
+unexport PYTHONWARNINGS
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 from pydantic import ValidationError
 
-from marina_local import backup, folder, launcher, services, tokens
+from marina_local import backup, environment, folder, launcher, services, tokens
 from marina_local.errors import LocalError
 from marina_local.ports import NAMES
 from marina_local.process import run
@@ -42,6 +42,7 @@ def main() -> int:
     restoring.add_argument("--from", type=Path, dest="source", help="folder that a backup was made into")
     restoring.add_argument("--file", default="", help="name of the dump; by default the newest")
     arguments = parser.parse_args()
+    environment.forget_postgres(os.environ)
     os.umask(0o077)  # logs, archives and models are closed to others, and so is what the services write
     try:
         settings = LocalSettings()

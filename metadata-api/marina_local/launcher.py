@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from marina_local import folder, services, starters, tokens
+from marina_local import environment, folder, services, starters, tokens
 from marina_local.errors import LocalError, NotReady, Unusable
 from marina_local.ports import NAMES, check_ports
 from marina_local.postgres import Postgres
@@ -34,6 +34,7 @@ async def up(settings: LocalSettings) -> int:
     """
     with folder.lock(settings):
         services.check_packages()
+        environment.check_certificates(os.environ)
         await check_ports(settings)
         tokens.ensure(settings)
         launcher = Launcher(settings)

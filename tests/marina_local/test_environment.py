@@ -61,6 +61,18 @@ def test_every_service_is_started_with_it(settings: LocalSettings, monkeypatch: 
         assert service.environment["PATH"] == os.environ["PATH"]
 
 
+def test_variables_of_another_database_are_forgotten() -> None:
+    ours = {"PGSERVICE": "none", "PGSSLMODE": "verify-full", "PATH": "/usr/bin"}
+    environment.forget_postgres(ours)
+    assert ours == {"PATH": "/usr/bin"}
+
+
+def test_certificates_that_are_not_there_are_named_before_anything_starts(tmp_path: Path) -> None:
+    environment.check_certificates({"SSL_CERT_FILE": str(tmp_path), "SSL_CERT_DIR": ""})
+    with pytest.raises(Unusable, match="REQUESTS_CA_BUNDLE names /nowhere.pem.*unset it"):
+        environment.check_certificates({"REQUESTS_CA_BUNDLE": "/nowhere.pem"})
+
+
 @pytest.mark.parametrize("name", ["a\nb", "a\tb", "\udcff", "a\x07b", "a\u200bb", "a\u2028b"])
 def test_a_data_folder_that_some_programs_cannot_read_is_one_line(tmp_path: Path, name: str) -> None:
     with pytest.raises(Unusable, match="set MARINA_HOME") as rejected:
