@@ -17,7 +17,9 @@ from marina.errors import Failure
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line, by default what was typed: 0 done, 1 not possible, 2 wrong use, 130 interrupted."""
     try:
-        return int(packing_command.app(arguments, standalone_mode=False, prog_name="marina") or 0)
+        status = int(packing_command.app(arguments, standalone_mode=False, prog_name="marina") or 0)
+        sys.stdout.flush()  # here, where it is known what a reader that is gone means
+        return status
     except Failure as failure:
         return _fail(str(failure), failure.exit_code)
     except typer.TyperException as error:
