@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -157,6 +158,26 @@ async def test_a_revoked_token_is_rejected_and_an_unreadable_file_changes_nothin
     write(path, granted("another"))
     assert (await infer(closed, bearer("asks"))).status_code == 401
     assert (await infer(closed, bearer("another"))).status_code == 200
+
+
+async def test_who_was_let_in_is_rejected_once_the_token_has_expired(closed: InProcessFront) -> None:
+    path = closed.settings.tokens_file
+    assert path
+    write(path, granted("short", expires_at=time.time() + 1))
+    assert (await infer(closed, bearer("short"))).status_code == 200
+    assert (await infer(closed, bearer("short"))).status_code == 200
+    await anyio.sleep(1.1)
+    assert (await infer(closed, bearer("short"))).status_code == 401
+
+
+async def test_who_was_let_in_is_remembered_for_a_bounded_number_of_addresses(
+    closed: InProcessFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving_runtime.front.tokens.MOST_ALLOWED", 2)
+    for name in ("summing", "one", "two", "three", "summing"):
+        status = 200 if name == "summing" else 404
+        assert (await infer(closed, bearer("asks"), name=name)).status_code == status
+    assert (await infer(closed, bearer("looks"))).status_code == 403
 
 
 async def test_without_a_file_nobody_is_let_in(tmp_path: Path) -> None:
