@@ -1,7 +1,7 @@
 """Removes what test runs that were killed left of Postgres outside their folders."""
 
 import asyncio
-import os
+import contextlib
 from pathlib import Path
 
 from marina_local import aside, folder, postgres
@@ -15,8 +15,11 @@ OF_TESTS = ("pytest-of-", "marina-test-")
 def found() -> dict[Path, Path]:
     """Folder of Postgres outside a data folder -> the data folder of a test run that it belongs to."""
     notes = aside.PARENT.glob(f"marina-*/{aside.NOTE}")
-    # A normal user cannot read root's.
-    homes = {note.parent: Path(note.read_text().rstrip("\n")) for note in notes if os.access(note, os.R_OK)}
+    homes: dict[Path, Path] = {}
+    for note in notes:
+        # A normal user cannot read root's, and another run may remove its own meanwhile.
+        with contextlib.suppress(PermissionError, FileNotFoundError):
+            homes[note.parent] = Path(note.read_text().rstrip("\n"))
     return {
         place: home
         for place, home in homes.items()
