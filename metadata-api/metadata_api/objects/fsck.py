@@ -102,7 +102,7 @@ class _Check:
         if entry is None:
             assert found, "one of both is there"
             row.unreferenced += 1
-            self._list(bodies.Finding(kind=kind, sha256=found.sha256, problem="unknown"))
+            self._list(kind, found.sha256, "unknown")
             return
         if entry.unreferenced:
             row.unreferenced += found is not None
@@ -115,20 +115,19 @@ class _Check:
         row.missing += problem == "missing"
         row.damaged += problem == "damaged"
         row.repaired += repaired
-        with self.sessions() as session:
-            used_by = _used_by(session, kind, entry.sha256)
-        self._list(
-            bodies.Finding(
-                kind=kind, sha256=entry.sha256, problem=problem, repaired=repaired, used_by=used_by
-            )
-        )
+        self._list(kind, entry.sha256, problem, repaired=repaired)
 
-    def _list(self, finding: bodies.Finding) -> None:
+    def _list(self, kind: str, digest: str, problem: str, *, repaired: bool = False) -> None:
         """Name it, unless so many are named: bytes that nothing knows leave the place to those that a row lacks."""
-        unknown = finding.problem == "unknown"
-        if self._listed[unknown] < LISTED_FINDINGS:
-            self._listed[unknown] += 1
-            self.row.findings = [*self.row.findings, finding.model_dump()]
+        unknown = problem == "unknown"
+        if self._listed[unknown] >= LISTED_FINDINGS:
+            return
+        self._listed[unknown] += 1
+        finding = bodies.Finding(kind=kind, sha256=digest, problem=problem, repaired=repaired)
+        if not unknown:
+            with self.sessions() as session:
+                finding.used_by = _used_by(session, kind, digest)
+        self.row.findings = [*self.row.findings, finding.model_dump()]
 
     def _is_needed(self, kind: str, digest: str) -> bool:
         """Whether a row still needs it, as it may have been deleted since the page was read."""
