@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from sqlalchemy import Engine
 
 from model_ui.pages import PATHS
@@ -117,10 +117,8 @@ def ids(api: httpx.Client, engine: Engine, serving: V2Server) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = browsers.launch(playwright)
+    with browsers.running() as browser:
         yield browser
-        browser.close()
 
 
 def test_every_page_that_there_is_is_in_the_list() -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import Engine, text
 
 from metadata_api.database.session import deadline
@@ -58,10 +58,8 @@ def ui(filled: Engine, serving: V2Server, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = browsers.launch(playwright)
+    with browsers.running() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture

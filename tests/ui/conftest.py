@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request
 
 from model_ui.settings import Settings
 from tests.asgi import Server
@@ -51,10 +51,8 @@ def browser() -> Iterator[Browser]:
 
     Of one module only: as long as Playwright lives, no other event loop can run in this thread.
     """
-    with sync_playwright() as playwright:
-        chromium = browsers.launch(playwright)
+    with browsers.running() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from tests.metadata_api.making import make_mar
 from tests.serving.archive.crafted import HANDLER, files, item, laid, manifest, rejected
@@ -19,10 +19,8 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """One browser for all pages."""
-    with sync_playwright() as playwright:
-        browser = browsers.launch(playwright)
+    with browsers.running() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.mark.main_way
