@@ -118,7 +118,7 @@ class Replayer:
             truths: dict[tuple[str, str], str | float] = {}
             for row in session.execute(labels):
                 truths[row.input_sha256, row.task] = (
-                    row.number if row.number is not None else row.label or (row.text or "").strip()
+                    row.number if row.number is not None else row.label or row.text or ""
                 )
         made = replay_reports.report(names, answers, truths)
         self._end(

@@ -114,8 +114,8 @@ def _black_png(spec: TensorSpec) -> bytes:
     if spec.image is not None:
         width, height = min(spec.image.width or _SIDE, _SIDE), min(spec.image.height or _SIDE, _SIDE)
         channels = spec.image.channels
-    colours = 0 if channels == 1 else 2
-    rows = (b"\0" + bytes(width * (1 if channels == 1 else 3))) * height
+    colours, samples = (0, 1) if channels == 1 else (2, 3)
+    rows = (b"\0" + bytes(width * samples)) * height
     parts = (
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, 0)),
         (b"IDAT", zlib.compress(rows)),

@@ -158,14 +158,16 @@ def _column(path: Path, name: str, values: list[Any]) -> dict[str, Any]:
     column: dict[str, Any] = {"name": name} | ({"optional": True} if len(known) < len(values) else {})
     numbers = [number for value in known if (number := _as_number(value)) is not None]
     if len(numbers) == len(known):
-        bounds = {"minimum": min(numbers), "maximum": max(numbers)} if numbers else {}
-        return column | bounds | ({} if _is_missing(values[0]) else {"example": numbers[0]})
-    categories = sorted({str(value) for value in known})
-    if len(categories) > MAX_CATEGORIES:
-        raise WrongUse(f"{path}: {name} has more than {MAX_CATEGORIES} different texts, which is no category")
-    return (
-        column | {"categories": categories} | ({} if _is_missing(values[0]) else {"example": str(values[0])})
-    )
+        example: float | str = numbers[0] if numbers else ""
+        column |= {"minimum": min(numbers), "maximum": max(numbers)} if numbers else {}
+    else:
+        example = str(known[0])
+        column["categories"] = sorted({str(value) for value in known})
+        if len(column["categories"]) > MAX_CATEGORIES:
+            raise WrongUse(
+                f"{path}: {name} has more than {MAX_CATEGORIES} different texts, which is no category"
+            )
+    return column if _is_missing(values[0]) else column | {"example": example}
 
 
 def _is_missing(value: Any) -> bool:
